@@ -1,0 +1,123 @@
+"""The swarm's certificate authority: one Ed25519 key that makes members.
+
+It issues X.509 certificates whose one name follows from the member's key, and seals the credential and the grant that
+tell the member's role and rights. Certificates are Ed25519 under a self-signed root; nothing is issued for a name that the
+key does not prove. This module computes; where the CA's key lies is the tracker's business.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+from dataclasses import dataclass
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from swarm import records
+from swarm.identity import PeerKey, server_name_of
+from swarm.limits import CERTIFICATE_LIFETIME_S, CLOCK_SKEW_S, GRANT_LIFETIME_S
+from swarm.records import Credential, Grant, Role, Rule
+
+ROOT_LIFETIME_S: Final = 30 * 365 * 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """What a member is given: certificate (PEM), sealed credential, sealed grant."""
+
+    certificate: bytes
+    credential: bytes
+    grant: bytes
+
+
+class Authority:
+    """The CA. ``certificate`` is its root in PEM, ``public`` its 32-byte key, ``fingerprint`` SHA-256 of the root in DER."""
+
+    def __init__(self, key: PeerKey, certificate: bytes) -> None:
+        self.key = key
+        self.certificate = certificate
+        self.public = key.public
+        self.fingerprint = fingerprint_of(certificate)
+
+    def admit(self, public: bytes, role: Role, site: str, rules: tuple[Rule, ...], wall_now: float) -> Membership:
+        """Make a key a member, or renew it: certificate, credential and grant from ``wall_now`` on."""
+        issued = int(wall_now)
+        credential = Credential(1, public, role, site, issued, issued + CERTIFICATE_LIFETIME_S)
+        grant = Grant(1, public, rules, issued, issued + GRANT_LIFETIME_S)
+        return Membership(
+            certificate=self._certify(public, wall_now),
+            credential=records.seal(self.key, credential),
+            grant=records.seal(self.key, grant),
+        )
+
+    def _certify(self, public: bytes, wall_now: float) -> bytes:
+        name = x509.DNSName(server_name_of(records.peer_id_of(public)))
+        root = x509.load_pem_x509_certificate(self.certificate)
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(x509.Name([]))
+            .issuer_name(root.subject)
+            .public_key(Ed25519PublicKey.from_public_bytes(public))
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(_utc(wall_now - CLOCK_SKEW_S))
+            .not_valid_after(_utc(wall_now + CERTIFICATE_LIFETIME_S))
+            .add_extension(x509.SubjectAlternativeName([name]), critical=True)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(
+                x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
+            )
+        )
+        return _pem(builder.sign(_private(self.key), None))
+
+
+def create(key: PeerKey, wall_now: float) -> Authority:
+    """A new authority around a key, with a self-signed root."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"AetherFS swarm {key.peer_id[:16]}")])
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(Ed25519PublicKey.from_public_bytes(key.public))
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(_utc(wall_now - CLOCK_SKEW_S))
+        .not_valid_after(_utc(wall_now + ROOT_LIFETIME_S))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier(hashlib.sha256(key.public).digest()[:20]), critical=False)
+    )
+    return Authority(key, _pem(builder.sign(_private(key), None)))
+
+
+def fingerprint_of(certificate: bytes) -> bytes:
+    """SHA-256 (32 bytes) of a PEM certificate's DER: what a join token pins."""
+    return hashlib.sha256(x509.load_pem_x509_certificate(certificate).public_bytes(serialization.Encoding.DER)).digest()
+
+
+def public_of_root(certificate: bytes) -> bytes:
+    """The 32-byte Ed25519 key of a root in PEM. ValueError if it holds another kind of key."""
+    key = x509.load_pem_x509_certificate(certificate).public_key()
+    if not isinstance(key, Ed25519PublicKey):
+        raise ValueError("the swarm's root certificate does not hold an Ed25519 key")
+    return key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+
+
+def private_pem(key: PeerKey) -> bytes:
+    """A peer key as unencrypted PKCS#8 PEM, for the TLS library."""
+    return _private(key).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def _private(key: PeerKey) -> Ed25519PrivateKey:
+    return Ed25519PrivateKey.from_private_bytes(key.seed)
+
+
+def _pem(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def _utc(wall: float) -> datetime.datetime:
+    return datetime.datetime.fromtimestamp(int(wall), datetime.timezone.utc)

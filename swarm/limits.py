@@ -1,0 +1,75 @@
+"""Every limit of the wire format and of what a stranger can make us hold, in one table.
+
+These numbers are part of the protocol: changing one that is marked *wire* makes other bytes, so it needs a new format
+version. Sizes are bytes, times seconds, unless the name says otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+
+# Protocol versions that this program understands (lowest, highest).
+PROTOCOL_LOWEST: Final = 1
+PROTOCOL_HIGHEST: Final = 1
+
+# Names (wire).
+NAME_CHARS: Final = 64
+TAG_CHARS: Final = 128
+PATH_BYTES: Final = 4096
+PATH_PART_BYTES: Final = 255
+LINK_TARGET_BYTES: Final = 4096
+
+# Blocks (wire): FastCDC minimum, parameter and maximum.
+BLOCK_MIN_BYTES: Final = 64 * KIB
+BLOCK_TARGET_BYTES: Final = 256 * KIB
+BLOCK_MAX_BYTES: Final = MIB
+# A file of this size or more is cut alone, from its own start (wire).
+LARGE_FILE_BYTES: Final = 64 * KIB
+# An encoded block is one codec byte and a payload that is never longer than the plain bytes.
+ENCODED_MAX_BYTES: Final = BLOCK_MAX_BYTES + 1
+# zstd is used when it saves at least this share.
+ENCODING_MIN_SAVING: Final = 0.05
+
+# Manifests (wire). A segment ends after an entry chosen by content, within these bounds.
+SEGMENT_MIN_BYTES: Final = 16 * KIB
+SEGMENT_MAX_BYTES: Final = 256 * KIB
+ROOT_MAX_BYTES: Final = MIB
+MANIFEST_MAX_FILES: Final = 4_000_000
+MANIFEST_MAX_BLOCKS: Final = 8_000_000
+MANIFEST_MAX_SEGMENTS: Final = 16_384
+DATASET_MAX_BYTES: Final = 1 << 42
+
+# Log entries and signed records.
+LOG_ENTRY_MAX_BYTES: Final = 64 * KIB
+LOG_MAX_MOVES: Final = 64
+MESSAGE_MAX_CHARS: Final = 1024
+ENDORSEMENTS_MAX: Final = 8
+RECORD_MAX_BYTES: Final = 16 * KIB
+GRANT_MAX_RULES: Final = 64
+GRANT_LIFETIME_S: Final = 7 * 86_400
+CERTIFICATE_LIFETIME_S: Final = 30 * 86_400
+SNAPSHOT_LIFETIME_S: Final = 3_600
+TOKEN_MAX_CHARS: Final = 4096
+ADDRESSES_MAX: Final = 8
+# A record signed this far in the future is still taken: clocks differ.
+CLOCK_SKEW_S: Final = 300
+
+# Exchange.
+RUN_MAX_BLOCKS: Final = 64
+RUN_MAX_BYTES: Final = 8 * MIB
+RUN_REQUEST_MAX_BYTES: Final = 16 * KIB
+WRITE_BYTES: Final = 256 * KIB
+CHANNEL_MESSAGE_MAX_BYTES: Final = 2 * MIB
+NEIGHBOURS_MAX: Final = 32
+RUNS_SERVED_PER_PEER_MAX: Final = 4
+RUNS_SERVED_MAX: Final = 64
+
+# HTTP.
+HEADER_DEADLINE_S: Final = 10.0
+KEEPALIVE_S: Final = 75.0
+JSON_BODY_MAX_BYTES: Final = MIB
+MISSING_MAX_SIGNATURES: Final = 8192
+PAGE_MAX: Final = 1000

@@ -1,0 +1,167 @@
+"""The grammar of references, in one place.
+
+    [host[:port]/][scope/]name[:tag][@signature][/path]       a path needs an explicit :tag or @signature before it
+
+The first part is a host only if it holds a ``.`` or ``:`` or is ``localhost``, as Docker does. Scope defaults to
+``library``, tag to ``latest``; ``@scope/name`` is accepted for ``scope/name``; a signature wins over the tag and both are
+echoed. In URLs the scope is always written: ``aetherfs://scope/name:tag/path``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from swarm.errors import UsageError
+from swarm.limits import NAME_CHARS, PATH_BYTES, TAG_CHARS
+from swarm.signature import from_hex
+
+DEFAULT_SCOPE: Final = "library"
+DEFAULT_TAG: Final = "latest"
+URL_SCHEME: Final = "aetherfs://"
+
+_NAME = re.compile(rf"[a-z0-9][a-z0-9._-]{{0,{NAME_CHARS - 1}}}")
+_TAG = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9._-]{{0,{TAG_CHARS - 1}}}")
+_HOST = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]{1,253})(?::[0-9]{1,5})?")
+# name[:tag][@signature], then an optional path.
+_REST = re.compile(r"(?P<name>[^/:@]*)(?::(?P<tag>[^/@]*))?(?:@(?P<signature>[^/]*))?(?:/(?P<path>.*))?", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A parsed reference. ``tag`` is None only when a signature was given without one; ``signature`` is 32 bytes."""
+
+    scope: str
+    name: str
+    tag: str | None = DEFAULT_TAG
+    signature: bytes | None = None
+    path: str | None = None
+    host: str | None = None
+
+    @property
+    def dataset(self) -> str:
+        return f"{self.scope}/{self.name}"
+
+    def __str__(self) -> str:
+        tag = f":{self.tag}" if self.tag is not None else ""
+        signature = f"@{self.signature.hex()}" if self.signature is not None else ""
+        path = f"/{self.path}" if self.path is not None else ""
+        host = f"{self.host}/" if self.host is not None else ""
+        return f"{host}{self.scope}/{self.name}{tag}{signature}{path}"
+
+
+def parse(text: str) -> Reference:
+    """Parse a reference, or raise UsageError with the part that does not fit."""
+    rest = text.removeprefix(URL_SCHEME)
+    if rest != text and rest.count("/") == 0:
+        raise UsageError(f"{text!r} lacks its scope: write {URL_SCHEME}{DEFAULT_SCOPE}/{rest}")
+    host, rest = _split_host(rest)
+    scope, rest = _split_scope(rest.removeprefix("@"), text)
+    match = _REST.fullmatch(rest)
+    if match is None:
+        raise UsageError(f"{text!r} is not a reference: expected [scope/]name[:tag][@signature][/path]")
+    tag, signature, path = match["tag"], match["signature"], match["path"]
+    if path is not None and tag is None and signature is None:
+        raise UsageError(f"{text!r} has a path but no tag: write name:{DEFAULT_TAG}/{path}")
+    if path is not None and len(path.encode("utf-8", "surrogateescape")) > PATH_BYTES:
+        raise UsageError(f"the path of {text[:60]!r}... is longer than {PATH_BYTES} bytes")
+    if tag is None and signature is None:
+        tag = DEFAULT_TAG
+    return Reference(
+        scope=check_name(scope, "scope"),
+        name=check_name(match["name"], "name"),
+        tag=None if tag is None else check_tag(tag),
+        signature=None if signature is None else from_hex(signature),
+        path=path or None,
+        host=host,
+    )
+
+
+def _split_host(text: str) -> tuple[str | None, str]:
+    first, slash, rest = text.partition("/")
+    if not slash or first.startswith("@") or not _is_host(first, rest):
+        return None, text
+    if not _HOST.fullmatch(first):
+        raise UsageError(f"{first!r} is not a host: expected name, v4 address or [v6 address], with an optional :port")
+    return first, rest
+
+
+def _is_host(first: str, rest: str) -> bool:
+    """Whether the first part is a host. ``roads:v1.2/path`` and ``a.b:tag/file`` are names: what follows has no name."""
+    if first == "localhost" or first.startswith(("[", "localhost:")):
+        return True
+    if "@" in first:
+        return False
+    name, colon, tag = first.partition(":")
+    if colon:
+        return tag.isdigit() and int(tag) <= 65535 and ("." in name or _looks_like_reference(rest))
+    return "." in name
+
+
+def _looks_like_reference(rest: str) -> bool:
+    return ":" in rest or "@" in rest or "/" in rest
+
+
+def _split_scope(text: str, whole: str) -> tuple[str, str]:
+    first, slash, rest = text.partition("/")
+    if not slash or ":" in first or "@" in first:
+        return DEFAULT_SCOPE, text
+    if not rest:
+        raise UsageError(f"{whole!r} ends in a slash: a name is missing")
+    return first, rest
+
+
+def check_name(text: str, what: str = "name") -> str:
+    """A scope or a name, unchanged, or UsageError."""
+    if not _NAME.fullmatch(text):
+        raise UsageError(
+            f"{text[:80]!r} is not a {what}: 1 to {NAME_CHARS} of a-z, 0-9, '.', '_', '-', starting with a letter or digit"
+        )
+    return text
+
+
+def check_tag(text: str) -> str:
+    """A tag, unchanged, or UsageError."""
+    if not _TAG.fullmatch(text):
+        raise UsageError(
+            f"{text[:80]!r} is not a tag: 1 to {TAG_CHARS} of letters, digits, '.', '_', '-', not starting with '.' or '-'"
+        )
+    return text
+
+
+def check_dataset(text: str) -> str:
+    """``scope/name``, unchanged, or UsageError."""
+    scope, slash, name = text.partition("/")
+    if not slash:
+        raise UsageError(f"{text[:80]!r} is not a dataset: expected scope/name")
+    check_name(scope, "scope")
+    check_name(name)
+    return text
+
+
+def check_pattern(text: str) -> str:
+    """A dataset pattern: ``scope/name`` where either part may end in ``*``, or ``*`` for everything."""
+    if text == "*":
+        return text
+    scope, slash, name = text.partition("/")
+    for part in (scope, name):
+        if not slash or not (part == "*" or _NAME.fullmatch(part.removesuffix("*"))):
+            raise UsageError(f"{text[:80]!r} is not a dataset pattern: write 'scope/*', 'scope/name', 'scope/pre*' or '*'")
+    return text
+
+
+def matches(pattern: str, dataset: str) -> bool:
+    """Whether ``scope/name`` falls under a pattern. Parts are compared one by one: ``a*`` never reaches over the slash."""
+    if pattern == "*":
+        return True
+    parts = zip(pattern.split("/"), dataset.split("/"), strict=False)
+    if pattern.count("/") != 1 or dataset.count("/") != 1:
+        return False
+    return all(_part_matches(part, name) for part, name in parts)
+
+
+def _part_matches(pattern: str, name: str) -> bool:
+    if pattern.endswith("*"):
+        return name.startswith(pattern[:-1])
+    return name == pattern
