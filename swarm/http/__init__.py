@@ -1,0 +1,1 @@
+"""HTTP as this swarm speaks it: TLS with both sides verified, names that are keys, declared routes, problem documents."""

@@ -1,0 +1,92 @@
+"""RFC 9457 problem documents: how a refusal travels, and how it becomes the same exception at the other end."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import msgspec
+from aiohttp import web
+
+from swarm import errors
+from swarm.errors import AetherError
+
+CONTENT_TYPE: Final = "application/problem+json"
+DETAIL_MAX_CHARS: Final = 2000
+
+_KINDS: Final[dict[str, type[AetherError]]] = {
+    "usage": errors.UsageError,
+    "not-found": errors.NotFoundError,
+    "not-allowed": errors.NotAllowedError,
+    "conflict": errors.ConflictError,
+    "integrity": errors.IntegrityError,
+    "unreachable": errors.UnreachableError,
+    "incomplete": errors.IncompleteError,
+    "full": errors.FullError,
+    "failure": AetherError,
+}
+_BY_STATUS: Final[dict[int, type[AetherError]]] = {
+    400: errors.UsageError,
+    401: errors.NotAllowedError,
+    403: errors.NotAllowedError,
+    404: errors.NotFoundError,
+    409: errors.ConflictError,
+    413: errors.UsageError,
+    422: errors.IntegrityError,
+    503: errors.UnreachableError,
+    504: errors.IncompleteError,
+    507: errors.FullError,
+}
+
+log = logging.getLogger("aetherfs.http")
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The document. ``type`` is ``urn:aetherfs:<kind>``."""
+
+    type: str = "about:blank"
+    title: str = ""
+    status: int = 500
+    detail: str = ""
+
+
+def problem_of(error: AetherError) -> web.Response:
+    """The response that says what this error says."""
+    kind = next((name for name, cls in _KINDS.items() if isinstance(error, cls)), "failure")
+    return problem_response(error.http_status, error.title, str(error), f"urn:aetherfs:{kind}")
+
+
+def problem_response(status: int, title: str, detail: str, kind: str = "about:blank") -> web.Response:
+    document = Problem(type=kind, title=title, status=status, detail=detail[:DETAIL_MAX_CHARS])
+    return web.Response(status=status, body=msgspec.json.encode(document), content_type=CONTENT_TYPE)
+
+
+def error_from(status: int, body: bytes, where: str) -> AetherError:
+    """The exception that a response with a failing status stands for. ``where`` names the far end for a bare one."""
+    try:
+        document = msgspec.json.decode(body, type=Problem)
+    except (msgspec.MsgspecError, ValueError):
+        document = Problem()
+    kind = document.type.removeprefix("urn:aetherfs:")
+    cls = _KINDS.get(kind) or _BY_STATUS.get(status, AetherError)
+    return cls(document.detail[:DETAIL_MAX_CHARS] or f"{where} answered with status {status}")
+
+
+@web.middleware
+async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """aiohttp middleware: every refusal leaves as a problem document, every defect as a bare 500 and a log line."""
+    try:
+        return await handler(request)
+    except AetherError as error:
+        return problem_of(error)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        return problem_response(error.status, error.reason, error.text or error.reason)
+    except ConnectionError:
+        raise
+    except Exception:
+        log.exception("a defect answered %s %s", request.method, request.path)
+        return problem_response(500, "failure", "an internal error: see this process's log")

@@ -1,0 +1,83 @@
+"""Listeners: an aiohttp application on a TLS (or loopback) port, with the deadlines that aiohttp does not set itself."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from typing import Any, Final
+
+from aiohttp import web
+
+from swarm.errors import AetherError
+from swarm.http.problem import problems
+from swarm.identity import peer_id_from_server_name
+from swarm.limits import HEADER_DEADLINE_S, JSON_BODY_MAX_BYTES, KEEPALIVE_S
+
+SHUTDOWN_S: Final = 2.0
+
+
+def make_app(*, body_max_bytes: int = JSON_BODY_MAX_BYTES) -> web.Application:
+    """An application whose refusals are problem documents and whose bodies are bounded."""
+    return web.Application(middlewares=[problems], client_max_size=body_max_bytes)
+
+
+class Listener:
+    """A running listener. ``port`` is the bound one."""
+
+    def __init__(self, runner: web.AppRunner, server: asyncio.Server) -> None:
+        self._runner = runner
+        self._server = server
+        self.host, self.port = server.sockets[0].getsockname()[:2]
+
+    async def close(self) -> None:
+        """Stop accepting, give requests in flight a moment, then close every connection."""
+        self._server.close()
+        await self._runner.cleanup()
+
+    def __repr__(self) -> str:
+        return f"<Listener {self.host}:{self.port}>"
+
+
+async def start_listener(app: web.Application, host: str, port: int, context: ssl.SSLContext | None) -> Listener:
+    """Listen on host:port (0 picks a free one). ``context`` None is for loopback only. Raises AetherError if taken."""
+    runner = web.AppRunner(app, access_log=None, keepalive_timeout=KEEPALIVE_S, shutdown_timeout=SHUTDOWN_S)
+    await runner.setup()
+    loop = asyncio.get_running_loop()
+    handshake = {"ssl_handshake_timeout": HEADER_DEADLINE_S} if context is not None else {}
+    try:
+        server = await loop.create_server(
+            lambda: _with_deadline(runner), host, port, ssl=context, backlog=512, **handshake
+        )
+    except OSError as error:
+        await runner.cleanup()
+        raise AetherError(
+            f"cannot listen on {host}:{port}: {error.strerror or error}; choose another --port-base, or 0 for free ports"
+        ) from error
+    return Listener(runner, server)
+
+
+def _with_deadline(runner: web.AppRunner) -> asyncio.Protocol:
+    """A connection's protocol that closes when its first request has not arrived within the deadline."""
+    if runner.server is None:
+        raise ConnectionAbortedError("the listener is closing")
+    protocol: Any = runner.server()
+
+    def check() -> None:
+        if protocol.transport is not None and protocol._request_count == 0:
+            protocol.force_close()
+
+    asyncio.get_running_loop().call_later(HEADER_DEADLINE_S, check)
+    return protocol  # type: ignore[no-any-return]
+
+
+def caller_of(request: web.BaseRequest) -> str | None:
+    """The peer id that the client's verified certificate proves, or None without one."""
+    certificate = request.get_extra_info("peercert")
+    if not certificate:
+        return None
+    for kind, name in certificate.get("subjectAltName", ()):
+        if kind == "DNS":
+            peer_id = peer_id_from_server_name(name)
+            if peer_id is not None:
+                return peer_id
+    return None

@@ -1,0 +1,85 @@
+"""TLS 1.3 contexts under the swarm's own CA.
+
+A peer is called at ``https://<peer id>.peer.aetherfs/``: OpenSSL compares that name with the certificate before a request
+byte is sent, so the far end is exactly that peer or the call fails. There is no plain-text mode and no way to switch
+verification off, except for the one look at a CA certificate whose fingerprint a join token pins (``unverified_context``).
+"""
+
+from __future__ import annotations
+
+import asyncio.sslproto
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+from swarm.identity import peer_id_from_server_name
+
+# A TLS connection holds a read buffer of this size; the default (256 KiB) costs 300 KiB a connection and is no faster (measured).
+asyncio.sslproto.SSLProtocol.max_size = 64 * 1024  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """A member's certificate, private key and the swarm's root, each a PEM file."""
+
+    certificate: Path
+    key: Path
+    root: Path
+
+
+def peer_server_context(files: TlsFiles) -> ssl.SSLContext:
+    """For the exchange: only members get as far as a request."""
+    context = _server(files)
+    context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def tracker_server_context(files: TlsFiles, web: TlsFiles) -> ssl.SSLContext:
+    """For the tracker's port: a client certificate is optional; routes decide.
+
+    A name that is a key gets the member's certificate; any other name gets the P-256 one, as browsers refuse Ed25519.
+    """
+    context = _server(files)
+    context.verify_mode = ssl.CERT_OPTIONAL
+    people = _server(web)
+    people.verify_mode = ssl.CERT_OPTIONAL
+
+    def choose(connection: ssl.SSLObject, name: str | None, _context: ssl.SSLContext) -> None:
+        if name is None or peer_id_from_server_name(name) is None:
+            connection.context = people
+
+    context.sni_callback = choose  # type: ignore[assignment]
+    return context
+
+
+def peer_client_context(files: TlsFiles) -> ssl.SSLContext:
+    """For a member's calls: shows its certificate, accepts only the peer that the name says."""
+    context = anonymous_context(files.root.read_text())
+    context.load_cert_chain(files.certificate, files.key)
+    return context
+
+
+def anonymous_context(root_pem: str) -> ssl.SSLContext:
+    """For one who is not a member yet, and knows the root."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.load_verify_locations(cadata=root_pem)
+    return context
+
+
+def unverified_context() -> ssl.SSLContext:
+    """For fetching a root certificate that is then compared with a pinned fingerprint; nothing secret may be sent on it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _server(files: TlsFiles) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.load_cert_chain(files.certificate, files.key)
+    context.load_verify_locations(cafile=str(files.root))
+    context.num_tickets = 0  # no resumption: a session ticket would outlive a removal
+    return context
