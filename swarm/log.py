@@ -1,0 +1,199 @@
+"""The log of a dataset: what is true of it, one signed entry after another.
+
+An entry moves tags. Serials are dense from 1, and ``previous`` is the signature of the signed entry before it, so that a
+log cannot be cut or rewritten without being noticed. The publisher seals the body, with the grant that allowed it
+attached; the swarm's CA key, which every tracker holds, seals body, grant and that seal. An entry needs both and never
+expires. Writing one with put-if-absent is the commit, and that is the tracker's business: nothing here does I/O or reads
+a clock.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Annotated, Final, Literal
+
+import msgspec
+
+from swarm import canonical
+from swarm.errors import RemoteProtocolError, UsageError
+from swarm.identity import PeerKey, check_signed
+from swarm.limits import (
+    DATASET_MAX_BYTES,
+    ENDORSEMENTS_MAX,
+    LOG_ENTRY_MAX_BYTES,
+    LOG_MAX_MOVES,
+    MANIFEST_MAX_BLOCKS,
+    MANIFEST_MAX_FILES,
+    MESSAGE_MAX_CHARS,
+    NAME_CHARS,
+    RECORD_MAX_BYTES,
+    ROOT_MAX_BYTES,
+    TAG_CHARS,
+)
+from swarm.names import check_dataset, check_tag
+from swarm.records import Grant, Key, Seal, open_sealed
+from swarm.signature import signature_of
+
+PUBLISHER_CONTEXT: Final = "log-entry"
+TRACKER_CONTEXT: Final = "log-entry-tracker"
+
+Kind = Literal["publish", "tag", "rollback", "rm"]
+Serial = Annotated[int, msgspec.Meta(ge=1, le=(1 << 63) - 1)]
+DatasetName = Annotated[str, msgspec.Meta(min_length=3, max_length=2 * NAME_CHARS + 1)]
+TagName = Annotated[str, msgspec.Meta(min_length=1, max_length=TAG_CHARS)]
+WallTime = Annotated[int, msgspec.Meta(ge=0, le=(1 << 53) - 1)]
+
+
+class Move(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """One tag and the version that it points to from now on; None removes the tag."""
+
+    tag: TagName
+    version: Key | None
+
+
+class Totals(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """What a published version holds: files, plain bytes, unique blocks, and the size of its manifest's root."""
+
+    files: Annotated[int, msgspec.Meta(ge=0, le=MANIFEST_MAX_FILES)]
+    bytes: Annotated[int, msgspec.Meta(ge=0, le=DATASET_MAX_BYTES)]
+    blocks: Annotated[int, msgspec.Meta(ge=0, le=MANIFEST_MAX_BLOCKS)]
+    root_size: Annotated[int, msgspec.Meta(ge=1, le=ROOT_MAX_BYTES)]
+
+
+class Entry(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """One entry. ``previous`` is empty in the first. ``totals`` stands in a ``publish`` entry and nowhere else."""
+
+    format: Literal[1]
+    dataset: DatasetName
+    serial: Serial
+    previous: Annotated[bytes, msgspec.Meta(max_length=32)]
+    wall_time: WallTime
+    kind: Kind
+    moves: Annotated[tuple[Move, ...], msgspec.Meta(min_length=1, max_length=LOG_MAX_MOVES)]
+    message: Annotated[str, msgspec.Meta(max_length=MESSAGE_MAX_CHARS)]
+    totals: Totals | None
+    publisher: Key
+
+    @property
+    def version(self) -> bytes | None:
+        """The version of a ``publish`` entry; of others the first move's, None for ``rm``."""
+        return self.moves[0].version
+
+
+class Endorsement(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """One key's seal on an entry, and in what role it was given."""
+
+    public: Key
+    role: Literal["publisher", "tracker"]
+    seal: Seal
+
+
+class SignedEntry(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """An entry as it travels and is kept: body, the publisher's sealed grant, endorsements (publisher, then tracker)."""
+
+    body: Annotated[bytes, msgspec.Meta(max_length=LOG_ENTRY_MAX_BYTES)]
+    grant: Annotated[bytes, msgspec.Meta(max_length=2 * RECORD_MAX_BYTES)]
+    endorsements: Annotated[tuple[Endorsement, ...], msgspec.Meta(min_length=1, max_length=ENDORSEMENTS_MAX)]
+
+
+def entry_hash(data: bytes) -> bytes:
+    """What the next entry's ``previous`` holds: the signature of this signed entry's bytes."""
+    return signature_of(data)
+
+
+def seal_entry(key: PeerKey, entry: Entry, grant: bytes) -> bytes:
+    """The publisher's part: a signed entry with one endorsement. Raises UsageError for an entry that none may make."""
+    try:
+        check_entry(entry)
+    except RemoteProtocolError as error:
+        raise UsageError(str(error)) from error
+    body = canonical.encode(entry)
+    seal = Endorsement(key.public, "publisher", key.sign(PUBLISHER_CONTEXT, body))
+    return canonical.encode(SignedEntry(body, grant, (seal,)))
+
+
+def endorse(authority: PeerKey, data: bytes) -> bytes:
+    """The tracker's part: the same signed entry with the CA key's seal added."""
+    signed, _ = parse_entry(data)
+    publisher = signed.endorsements[0]
+    seal = authority.sign(TRACKER_CONTEXT, _endorsed(signed, publisher))
+    return canonical.encode(
+        SignedEntry(signed.body, signed.grant, (publisher, Endorsement(authority.public, "tracker", seal)))
+    )
+
+
+def parse_entry(data: bytes) -> tuple[SignedEntry, Entry]:
+    """Decode and check everything but the seals. Raises RemoteProtocolError."""
+    signed = canonical.decode(data, SignedEntry, limit_bytes=LOG_ENTRY_MAX_BYTES)
+    entry = canonical.decode(signed.body, Entry, limit_bytes=LOG_ENTRY_MAX_BYTES)
+    check_entry(entry)
+    return signed, entry
+
+
+def verify_publisher(data: bytes, *, authority: bytes) -> Entry:
+    """The entry, if its publisher sealed it under a grant that covered this at its wall time. For the tracker."""
+    signed, entry = parse_entry(data)
+    first = signed.endorsements[0]
+    if first.role != "publisher" or first.public != entry.publisher:
+        raise RemoteProtocolError("a log entry is not endorsed by its publisher")
+    check_signed(first.public, PUBLISHER_CONTEXT, signed.body, first.seal)
+    grant = open_sealed(signed.grant, Grant, authority=authority, wall_now=entry.wall_time)
+    if grant.public != entry.publisher:
+        raise RemoteProtocolError("a log entry carries somebody else's grant")
+    if not grant.allows("publish", entry.dataset):
+        raise RemoteProtocolError(f"a log entry of {entry.dataset} carries a grant that does not cover it")
+    return entry
+
+
+def verify_entry(data: bytes, *, authority: bytes) -> Entry:
+    """The entry, if publisher and tracker sealed it. ``authority`` is the CA's public key. Raises RemoteProtocolError."""
+    entry = verify_publisher(data, authority=authority)
+    signed, _ = parse_entry(data)
+    if len(signed.endorsements) != 2 or signed.endorsements[1].role != "tracker":
+        raise RemoteProtocolError(f"a log entry of {entry.dataset} is not endorsed by a tracker of this swarm")
+    publisher, tracker = signed.endorsements
+    check_signed(authority, TRACKER_CONTEXT, _endorsed(signed, publisher), tracker.seal)
+    if tracker.public != authority:
+        raise RemoteProtocolError(f"a log entry of {entry.dataset} names another swarm's authority")
+    return entry
+
+
+def check_follows(entry: Entry, serial: int, previous: bytes) -> None:
+    """Whether an entry is the next after the one with this serial and hash (0 and empty for none), or RemoteProtocolError."""
+    if entry.serial != serial + 1 or entry.previous != previous:
+        raise RemoteProtocolError(f"entry {entry.serial} of {entry.dataset} does not follow entry {serial}")
+
+
+def check_entry(entry: Entry) -> None:
+    """The rules that hold inside one entry, or RemoteProtocolError."""
+    try:
+        check_dataset(entry.dataset)
+        for move in entry.moves:
+            check_tag(move.tag)
+    except UsageError as error:
+        raise RemoteProtocolError(f"a log entry is malformed: {error}") from error
+    if len({move.tag for move in entry.moves}) != len(entry.moves):
+        raise RemoteProtocolError("a log entry moves one tag twice")
+    if len(entry.previous) != (0 if entry.serial == 1 else 32):
+        raise RemoteProtocolError(f"entry {entry.serial} of {entry.dataset} has a chain of the wrong length")
+    if any(unicodedata.category(char) == "Cc" and char not in "\n\t" for char in entry.message):
+        raise RemoteProtocolError("a log entry's message holds control characters")
+    _check_kind(entry)
+
+
+def _check_kind(entry: Entry) -> None:
+    versions = {move.version for move in entry.moves}
+    if (entry.kind == "publish") != (entry.totals is not None):
+        raise RemoteProtocolError("a log entry has totals exactly if it publishes a version")
+    if entry.kind == "publish" and len(versions) != 1:
+        raise RemoteProtocolError("a log entry publishes one version")
+    if entry.kind == "rm":
+        if versions != {None}:
+            raise RemoteProtocolError("a log entry removes tags and moves others")
+    elif None in versions:
+        raise RemoteProtocolError(f"a log entry of kind {entry.kind} removes a tag")
+
+
+def _endorsed(signed: SignedEntry, publisher: Endorsement) -> bytes:
+    """What the tracker seals: body, grant and the publisher's seal."""
+    return canonical.encode((signed.body, signed.grant, publisher.seal))

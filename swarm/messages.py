@@ -1,0 +1,300 @@
+"""What members and trackers say to each other: the bodies of the tracker's API.
+
+JSON bodies are plain structs (bytes travel as base64); the announce, which every peer sends all the time, is canonical
+msgpack. Each first message states the protocol versions understood, (lowest, highest). Limits stand in the types, so what
+is too long is refused at parse. Nothing here does I/O.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+import msgspec
+
+from swarm import canonical
+from swarm.identity import PeerKey, is_signed, peer_id_of
+from swarm.limits import (
+    ANNOUNCE_MAX_HEADS,
+    ANNOUNCE_MAX_VERSIONS,
+    BOOTSTRAP_MAX,
+    HANDOUT_MAX_NEIGHBOURS,
+    NAME_CHARS,
+    PAGE_MAX,
+    PATTERNS_MAX,
+    PROTOCOL_HIGHEST,
+    PROTOCOL_LOWEST,
+    TOKEN_MAX_LIFETIME_S,
+    TOKEN_MAX_USES,
+)
+from swarm.log import DatasetName, TagName, WallTime
+from swarm.records import Addresses, Key, Role, Seal
+
+JOIN_CONTEXT: Final = "join"
+RENEW_CONTEXT: Final = "renew"
+TRACKERS_MAX: Final = 16
+
+ProtocolVersion = Annotated[int, msgspec.Meta(ge=0, le=255)]
+Versions = tuple[ProtocolVersion, ProtocolVersion]
+OUR_VERSIONS: Final[Versions] = (PROTOCOL_LOWEST, PROTOCOL_HIGHEST)
+
+
+class Contact(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """A member and where it listens."""
+
+    public: Key
+    addresses: Addresses
+
+    @property
+    def peer_id(self) -> str:
+        return peer_id_of(self.public)
+
+
+Trackers = Annotated[tuple[Contact, ...], msgspec.Meta(max_length=TRACKERS_MAX)]
+
+
+# Joining.
+
+
+class SwarmInfo(msgspec.Struct, frozen=True):
+    """What anyone may know of a swarm before it trusts it: the CA's root (PEM), and the tracker's sealed credential."""
+
+    ca: bytes
+    credential: bytes
+    protocol: Versions
+    wall_time: WallTime
+
+
+class JoinRequest(msgspec.Struct, frozen=True):
+    """``proof`` is the joining key's seal (see ``join_proof``) that it holds the key it asks a certificate for."""
+
+    protocol: Versions
+    token_id: Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
+    secret: Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
+    public: Key
+    wall_time: WallTime
+    proof: Seal
+
+
+class JoinAnswer(msgspec.Struct, frozen=True):
+    """What makes a home a member. ``secret`` is the swarm's DHT secret; ``store_key`` is for role tracker alone."""
+
+    protocol: ProtocolVersion
+    certificate: bytes
+    ca: bytes
+    credential: bytes
+    grant: bytes
+    secret: Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
+    bootstrap: Annotated[tuple[Contact, ...], msgspec.Meta(max_length=BOOTSTRAP_MAX + TRACKERS_MAX)]
+    trackers: Trackers
+    wall_time: WallTime
+    store_key: Annotated[bytes, msgspec.Meta(max_length=32)] = b""
+
+
+class RenewRequest(msgspec.Struct, frozen=True):
+    """Needs no certificate: ``proof`` is the member's seal (see ``renew_proof``), the membership record does the rest."""
+
+    protocol: Versions
+    public: Key
+    wall_time: WallTime
+    proof: Seal
+
+
+class RenewAnswer(msgspec.Struct, frozen=True):
+    """A fresh certificate (PEM), sealed credential and sealed grant."""
+
+    protocol: ProtocolVersion
+    certificate: bytes
+    credential: bytes
+    grant: bytes
+    trackers: Trackers
+    wall_time: WallTime
+
+
+class TokenRequest(msgspec.Struct, frozen=True):
+    """What a new token shall allow. ``ttl_s`` seconds from now, ``datasets`` are patterns (``scope/*``, ``*``)."""
+
+    role: Role = "peer"
+    uses: Annotated[int, msgspec.Meta(ge=1, le=TOKEN_MAX_USES)] = 1
+    ttl_s: Annotated[int, msgspec.Meta(ge=1, le=TOKEN_MAX_LIFETIME_S)] = 3600
+    datasets: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=PATTERNS_MAX)] = ("*",)
+    site: Annotated[str, msgspec.Meta(max_length=NAME_CHARS)] = ""
+
+
+class TokenAnswer(msgspec.Struct, frozen=True):
+    """The token's text, and until when it can be used (wall seconds)."""
+
+    token: str
+    expires: WallTime
+
+
+# Datasets.
+
+
+class TagItem(msgspec.Struct, frozen=True):
+    """One tag for people: the version in hex."""
+
+    tag: str
+    serial: int
+    version: str
+
+
+class DatasetAnswer(msgspec.Struct, frozen=True):
+    """A dataset's head and all its tags."""
+
+    dataset: str
+    serial: int
+    tags: tuple[TagItem, ...]
+
+
+class DatasetsAnswer(msgspec.Struct, frozen=True):
+    """A page of datasets; ``next`` is the cursor of the next page, empty at the end."""
+
+    datasets: Annotated[tuple[str, ...], msgspec.Meta(max_length=PAGE_MAX)]
+    next: str
+
+
+class LookupAnswer(msgspec.Struct, frozen=True):
+    """A tag or version found: the signed entry that proves it, and a sealed snapshot that shows how fresh it is."""
+
+    dataset: str
+    tag: str | None
+    serial: int
+    version: str
+    entry: bytes
+    snapshot: bytes
+
+
+class LogAnswer(msgspec.Struct, frozen=True):
+    """Signed entries in order, from after the serial that was asked; ``head`` is the last serial there is."""
+
+    dataset: str
+    head: int
+    entries: Annotated[tuple[bytes, ...], msgspec.Meta(max_length=PAGE_MAX)]
+
+
+class AppendRequest(msgspec.Struct, frozen=True):
+    """A signed entry with the publisher's endorsement; ``receipt`` is a seed's, for kind ``publish``."""
+
+    entry: bytes
+    receipt: bytes = b""
+
+
+class AppendAnswer(msgspec.Struct, frozen=True):
+    """The entry as committed, with the tracker's endorsement."""
+
+    serial: int
+    entry: bytes
+
+
+class SnapshotAnswer(msgspec.Struct, frozen=True):
+    """A sealed snapshot."""
+
+    snapshot: bytes
+
+
+# Announces.
+
+
+class Holding(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """A version that a peer holds (``complete``) or is fetching. ``origin``: it published it, or keeps it as a seed."""
+
+    dataset: DatasetName
+    version: Key
+    complete: bool
+    origin: bool
+
+
+class Announce(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """A heartbeat. A wildcard host in ``addresses`` stands for the address that the tracker sees the peer at.
+
+    ``heads``: datasets whose head serial it wants to know. ``certificate_issued`` and ``grant_issued``: wall seconds of what it
+    holds, so that the tracker knows when to renew. ``leaving`` forgets the peer at once.
+    """
+
+    format: Literal[1]
+    protocol: Versions
+    addresses: Addresses
+    versions: Annotated[tuple[Holding, ...], msgspec.Meta(max_length=ANNOUNCE_MAX_VERSIONS)]
+    heads: Annotated[tuple[DatasetName, ...], msgspec.Meta(max_length=ANNOUNCE_MAX_HEADS)]
+    certificate_issued: WallTime
+    grant_issued: WallTime
+    leaving: bool
+    wall_time: WallTime
+
+
+class Neighbour(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """A peer that announced the version. ``site`` is the token's, or where the tracker sees it."""
+
+    public: Key
+    addresses: Addresses
+    role: Role
+    site: Annotated[str, msgspec.Meta(max_length=NAME_CHARS)]
+    complete: bool
+    origin: bool
+
+    @property
+    def peer_id(self) -> str:
+        return peer_id_of(self.public)
+
+
+class Handout(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """The neighbours for one announced version."""
+
+    dataset: DatasetName
+    version: Key
+    neighbours: Annotated[tuple[Neighbour, ...], msgspec.Meta(max_length=HANDOUT_MAX_NEIGHBOURS)]
+
+
+class Head(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """The last serial of a dataset."""
+
+    dataset: DatasetName
+    serial: Annotated[int, msgspec.Meta(ge=1)]
+
+
+class AnnounceAnswer(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """What a peer needs until its next announce, ``interval_s`` later.
+
+    ``certificate`` with ``credential``, and ``grant``, are empty unless renewal is due. ``seeds`` are all seeds known (bounded), whatever
+    they hold. ``site`` is what the tracker takes for the asker's own.
+    """
+
+    format: Literal[1]
+    protocol: ProtocolVersion
+    interval_s: Annotated[int, msgspec.Meta(ge=1, le=86_400)]
+    handouts: Annotated[tuple[Handout, ...], msgspec.Meta(max_length=ANNOUNCE_MAX_VERSIONS)]
+    seeds: Annotated[tuple[Neighbour, ...], msgspec.Meta(max_length=HANDOUT_MAX_NEIGHBOURS)]
+    trackers: Trackers
+    heads: Annotated[tuple[Head, ...], msgspec.Meta(max_length=ANNOUNCE_MAX_HEADS)]
+    site: Annotated[str, msgspec.Meta(max_length=NAME_CHARS)]
+    certificate: Annotated[bytes, msgspec.Meta(max_length=8192)]
+    credential: Annotated[bytes, msgspec.Meta(max_length=4096)]
+    grant: Annotated[bytes, msgspec.Meta(max_length=32_768)]
+    wall_time: WallTime
+
+
+def join_proof(key: PeerKey, token_id: bytes, fingerprint: bytes, wall_time: int) -> bytes:
+    """The seal that a joining key puts on this token and this CA."""
+    return key.sign(JOIN_CONTEXT, _stated(token_id, fingerprint, wall_time))
+
+
+def is_join_proof(request: JoinRequest, fingerprint: bytes) -> bool:
+    """Whether the request was made by the holder of its key, for this CA. Time is not judged: who joins may have no clock."""
+    stated = _stated(request.token_id, fingerprint, request.wall_time)
+    return is_signed(request.public, JOIN_CONTEXT, stated, request.proof)
+
+
+def renew_proof(key: PeerKey, fingerprint: bytes, wall_time: int) -> bytes:
+    """The seal that a member puts on its wish to be renewed."""
+    return key.sign(RENEW_CONTEXT, _stated(key.public, fingerprint, wall_time))
+
+
+def is_renew_proof(request: RenewRequest, fingerprint: bytes) -> bool:
+    """As ``is_join_proof``. A replayed request yields only what is bound to the member's key, so time is not judged."""
+    return is_signed(
+        request.public, RENEW_CONTEXT, _stated(request.public, fingerprint, request.wall_time), request.proof
+    )
+
+
+def _stated(subject: bytes, fingerprint: bytes, wall_time: int) -> bytes:
+    return canonical.encode((subject, fingerprint, wall_time))
