@@ -1,0 +1,224 @@
+"""The one state folder of a process (AETHERFS_HOME): what lies where, how it is written, and who may use it.
+
+    key.pem certificate.pem ca.pem credential grant swarm     identity and membership (key 0600)
+    agent.json lock                                           the process that runs on this home
+    blocks/ trees scans/ serials/ dht                         what it holds and remembers
+
+Every file is replaced by rename, so a reader sees the old or the new one. One process holds the lock; others talk to it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from swarm import authority, canonical
+from swarm.errors import AetherError, ConflictError, NotAllowedError
+from swarm.http.tls import TlsFiles
+from swarm.identity import PeerKey
+from swarm.limits import MIB
+from swarm.messages import Contact
+from swarm.records import Credential, Grant, open_sealed
+
+
+class SwarmState(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """What a member knows of its swarm besides its own papers: the DHT secret, the trackers, peers to start from.
+
+    ``store_key`` opens the sealed keys in the object store; only a tracker's home has one.
+    """
+
+    format: Literal[1]
+    secret: bytes
+    trackers: tuple[Contact, ...]
+    bootstrap: tuple[Contact, ...]
+    store_key: bytes
+
+
+class AgentInfo(msgspec.Struct, frozen=True):
+    """How to talk to the process that runs on a home: JSON in ``agent.json``, readable by its owner only."""
+
+    pid: int
+    port: int
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Papers:
+    """A member's papers, as sealed: certificate and CA in PEM, credential and grant as bytes."""
+
+    certificate: bytes
+    root: bytes
+    credential: bytes
+    grant: bytes
+
+
+class Home:
+    """A state folder. Construction makes nothing; ``open`` makes the folder and takes the lock."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock: int | None = None
+
+    # ---- identity -----------------------------------------------------------------------------------------------
+
+    @property
+    def tls_files(self) -> TlsFiles:
+        return TlsFiles(self.path / "certificate.pem", self.path / "key.pem", self.path / "ca.pem")
+
+    def key(self) -> PeerKey:
+        """This home's key; made at first use."""
+        path = self.path / "key.pem"
+        if not path.exists():
+            self._write("key.pem", authority.private_pem(PeerKey(os.urandom(32))), secret=True)
+        try:
+            private = serialization.load_pem_private_key(path.read_bytes(), None)
+        except (ValueError, TypeError) as error:
+            raise AetherError(f"{path} does not hold a key: {error}; restore it, or remove the home and join again") from error
+        if not isinstance(private, Ed25519PrivateKey):
+            raise AetherError(f"{path} does not hold an Ed25519 key; restore it, or remove the home and join again")
+        return PeerKey(private.private_bytes_raw())
+
+    def is_enrolled(self) -> bool:
+        return (self.path / "swarm").exists() and (self.path / "certificate.pem").exists()
+
+    def check_enrolled(self) -> None:
+        """NotAllowedError unless this home is a member of a swarm."""
+        if not self.is_enrolled():
+            raise NotAllowedError(
+                f"{self.path} is not enrolled in a swarm: run `aetherfs join TOKEN`, or `aetherfs up` to make one"
+            )
+
+    def papers(self) -> Papers:
+        """The papers as they lie here. Their validity is for the caller to check."""
+        self.check_enrolled()
+        names = ("certificate.pem", "ca.pem", "credential", "grant")
+        return Papers(*((self.path / name).read_bytes() for name in names))
+
+    def swarm(self) -> SwarmState:
+        self.check_enrolled()
+        return canonical.decode((self.path / "swarm").read_bytes(), SwarmState, limit_bytes=MIB)
+
+    def enrol(self, papers: Papers, state: SwarmState) -> None:
+        """Become a member. ConflictError if this home belongs to another swarm. The state is written last: it is the commit."""
+        if self.is_enrolled() and self.papers().root != papers.root:
+            raise ConflictError(f"{self.path} belongs to another swarm already: choose another AETHERFS_HOME for this one")
+        self.renew(papers)
+        self.remember(state)
+
+    def renew(self, papers: Papers) -> None:
+        """Replace the papers by fresh ones."""
+        self._write("ca.pem", papers.root)
+        self._write("certificate.pem", papers.certificate)
+        self._write("credential", papers.credential)
+        self._write("grant", papers.grant)
+
+    def remember(self, state: SwarmState) -> None:
+        self._write("swarm", canonical.encode(state), secret=True)
+
+    def root_public(self) -> bytes:
+        """The CA's public key."""
+        return authority.public_of_root((self.path / "ca.pem").read_bytes())
+
+    def grant(self, wall_now: float) -> Grant:
+        """This member's grant. RemoteProtocolError when it has expired."""
+        return open_sealed(self.papers().grant, Grant, authority=self.root_public(), wall_now=wall_now)
+
+    def credential(self, wall_now: float) -> Credential:
+        return open_sealed(self.papers().credential, Credential, authority=self.root_public(), wall_now=wall_now)
+
+    # ---- the process on it --------------------------------------------------------------------------------------
+
+    def agent(self) -> AgentInfo | None:
+        """The process that runs on this home, if one does."""
+        try:
+            info = msgspec.json.decode((self.path / "agent.json").read_bytes(), type=AgentInfo)
+        except (OSError, msgspec.MsgspecError):
+            return None
+        return info if self._is_locked() else None
+
+    def open(self) -> None:
+        """Make the folder and take its lock. ConflictError when a process runs on it."""
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise AetherError(f"cannot use {self.path} as AETHERFS_HOME: {error.strerror}; choose another folder") from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(descriptor)
+            raise ConflictError(f"another process runs on {self.path}: wait for it, or stop it with `aetherfs down`") from error
+        self._lock = descriptor
+
+    def publish_agent(self, info: AgentInfo) -> None:
+        self._write("agent.json", msgspec.json.encode(info), secret=True)
+
+    def close(self) -> None:
+        """Give the lock back."""
+        if self._lock is not None:
+            (self.path / "agent.json").unlink(missing_ok=True)
+            os.close(self._lock)
+            self._lock = None
+
+    def _is_locked(self) -> bool:
+        try:
+            descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
+    # ---- state --------------------------------------------------------------------------------------------------
+
+    @property
+    def blocks(self) -> Path:
+        return self.path / "blocks"
+
+    @property
+    def scans(self) -> Path:
+        return self.path / "scans"
+
+    @property
+    def dht(self) -> Path:
+        return self.path / "dht"
+
+    def read_state(self, name: str) -> bytes | None:
+        """A state file's bytes, None if there is none."""
+        try:
+            return (self.path / name).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def write_state(self, name: str, data: bytes) -> None:
+        self._write(name, data)
+
+    def _write(self, name: str, data: bytes, *, secret: bool = False) -> None:
+        path = self.path / name
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            temporary = path.with_name(f".{path.name}.{os.getpid()}")
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600 if secret else 0o644)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except OSError as error:
+            with contextlib.suppress(OSError, UnboundLocalError):
+                temporary.unlink()
+            raise AetherError(f"cannot write {path}: {error.strerror}; free or repair that disk, then repeat") from error
+
+

@@ -1,0 +1,109 @@
+"""Who may ask for what: grants checked offline, versions bound to datasets by signed log entries.
+
+A caller is a verified certificate's peer id and the grant that it sends along. A version belongs to a dataset only by an
+entry that publisher and tracker signed; any asker can show one. No right and no such thing give the same answer, so every
+question here has the answers yes and no, without a reason. Memory is bounded; nothing here does I/O.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+from swarm import log
+from swarm.errors import RemoteProtocolError
+from swarm.identity import public_of
+from swarm.log import Entry
+from swarm.records import Grant, open_sealed
+from swarm.signature import signature_of
+
+GRANTS_REMEMBERED: Final = 4096
+ENTRIES_REMEMBERED: Final = 16_384
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Remembered(Generic[K, V]):
+    """A mapping that forgets what was used longest ago, beyond ``limit`` items."""
+
+    def __init__(self, limit: int) -> None:
+        self._items: OrderedDict[K, V] = OrderedDict()
+        self._limit = limit
+
+    def get(self, key: K) -> V | None:
+        value = self._items.get(key)
+        if value is not None:
+            self._items.move_to_end(key)
+        return value
+
+    def put(self, key: K, value: V) -> None:
+        self._items[key] = value
+        self._items.move_to_end(key)
+        if len(self._items) > self._limit:
+            self._items.popitem(last=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A member with the grant that it showed; ``grant`` is None without a valid one."""
+
+    peer_id: str
+    grant: Grant | None
+
+    def may_read(self, dataset: str) -> bool:
+        return self.grant is not None and self.grant.allows("read", dataset)
+
+    def may_publish(self, dataset: str) -> bool:
+        return self.grant is not None and self.grant.allows("publish", dataset)
+
+
+class Access:
+    """``authority`` is the CA's public key."""
+
+    def __init__(self, authority: bytes) -> None:
+        self.authority = authority
+        self._grants: Remembered[bytes, Grant] = Remembered(GRANTS_REMEMBERED)
+        self._versions: Remembered[tuple[str, bytes], bytes] = Remembered(ENTRIES_REMEMBERED)
+        self._entries: Remembered[bytes, Entry] = Remembered(ENTRIES_REMEMBERED)
+
+    def caller(self, peer_id: str, sealed_grant: bytes, wall_now: float) -> Caller:
+        """The caller behind a verified peer id. A grant that is malformed, expired or another's counts as none."""
+        grant = self._grants.get(sealed_grant)
+        if grant is None:
+            try:
+                grant = open_sealed(sealed_grant, Grant, authority=self.authority, wall_now=wall_now)
+            except RemoteProtocolError:
+                return Caller(peer_id, None)
+            self._grants.put(sealed_grant, grant)
+        if grant.expires <= wall_now or grant.public != public_of(peer_id):
+            return Caller(peer_id, None)
+        return Caller(peer_id, grant)
+
+    def learn(self, entry: bytes) -> Entry:
+        """Check a signed entry and remember what it proves. RemoteProtocolError when it proves nothing."""
+        key = signature_of(entry)
+        known = self._entries.get(key)
+        if known is None:
+            known = log.verify_entry(entry, authority=self.authority)
+            self._entries.put(key, known)
+            for move in known.moves:
+                if move.version is not None:
+                    self._versions.put((known.dataset, move.version), entry)
+        return known
+
+    def shows(self, dataset: str, version: bytes, entry: bytes) -> bool:
+        """Whether the version belongs to the dataset, by what is known or by the entry that the asker shows."""
+        if self._versions.get((dataset, version)) is not None:
+            return True
+        if entry:
+            try:
+                self.learn(entry)
+            except RemoteProtocolError:
+                return False
+        return self._versions.get((dataset, version)) is not None
+
+    def entry_of(self, dataset: str, version: bytes) -> bytes | None:
+        """An entry that shows that the version belongs to the dataset."""
+        return self._versions.get((dataset, version))

@@ -1,0 +1,269 @@
+"""Channels: one WebSocket per pair of peers, for everything that is not block bytes.
+
+Either side may dial; of two dialled at once, the one from the lower peer id stays. The first message each way is a Hello,
+checked against the certificate of the connection. A channel that is too slow for its messages, or sends what the protocol
+does not allow, is closed, and the peer blamed for the latter. What the messages mean is the exchange's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+import aiohttp
+from aiohttp import web
+
+from swarm import canonical
+from swarm.errors import AetherError, NotAllowedError, RemoteProtocolError, UnreachableError
+from swarm.http.resolver import PeerResolver
+from swarm.http.serve import caller_of
+from swarm.identity import public_of, server_name_of
+from swarm.limits import CHANNEL_MESSAGE_MAX_BYTES
+from swarm.peer.access import Access, Caller
+from swarm.peer.wire import CHANNEL_PATH, OUR_VERSIONS, Have, Hello, Message
+from swarm.records import Address, Credential, Role, open_sealed
+
+HELLO_DEADLINE_S: Final = 10.0
+DIAL_DEADLINE_S: Final = 8.0
+HEARTBEAT_S: Final = 10.0
+QUEUE_MAX: Final = 4096
+# News of stored blocks is gathered for this long, so that a fast download is not a message per block.
+HAVE_DELAY_S: Final = 0.02
+CHANNELS_MAX: Final = 256
+BAN_S: Final = 600.0
+
+log = logging.getLogger("aetherfs.channel")
+WebSocket = web.WebSocketResponse | aiohttp.ClientWebSocketResponse
+
+
+class Events(Protocol):
+    """Whom channels report to."""
+
+    def opened(self, channel: Channel) -> None: ...
+    def closed(self, channel: Channel) -> None: ...
+    def received(self, channel: Channel, message: Message) -> None: ...
+
+
+@dataclass(eq=False, slots=True)
+class Channel:
+    """An open channel. ``interests`` are the versions that the far end wants news of, with their datasets."""
+
+    peer_id: str
+    socket: WebSocket
+    dialled: bool
+    caller: Caller
+    role: Role
+    interests: dict[bytes, str] = field(default_factory=dict)
+    outbox: asyncio.Queue[Message] = field(default_factory=lambda: asyncio.Queue(QUEUE_MAX))
+    pending: dict[bytes, list[int]] = field(default_factory=dict)
+    overflowed: bool = False
+
+    def send(self, message: Message) -> None:
+        """Queue a message; a peer that does not read them loses the channel."""
+        try:
+            self.outbox.put_nowait(message)
+        except asyncio.QueueFull:
+            self.overflowed = True
+
+    def have(self, version: bytes, index: int) -> None:
+        """Tell of one more block, together with others stored in the next moment."""
+        if not self.pending:
+            asyncio.get_running_loop().call_later(HAVE_DELAY_S, self.flush)
+        self.pending.setdefault(version, []).append(index)
+
+    def flush(self) -> None:
+        for version, indices in self.pending.items():
+            self.send(Have(version, tuple(indices)))
+        self.pending.clear()
+
+    def __repr__(self) -> str:
+        return f"<Channel {self.peer_id[:8]} {self.role}>"
+
+
+class Channels:
+    """All channels of this peer. ``hello`` makes our Hello."""
+
+    def __init__(
+        self,
+        own_id: str,
+        hello: Callable[[], Hello],
+        access: Access,
+        session: aiohttp.ClientSession,
+        resolver: PeerResolver,
+        events: Events,
+    ) -> None:
+        self.open: dict[str, Channel] = {}
+        self._own_id = own_id
+        self._hello = hello
+        self._access = access
+        self._session = session
+        self._resolver = resolver
+        self._events = events
+        self._dialling: dict[str, asyncio.Task[Channel]] = {}
+        self._serving: set[asyncio.Task[Any]] = set()
+        self._banned: dict[str, float] = {}
+
+    def ban(self, peer_id: str, reason: str) -> None:
+        """Have nothing to do with a peer for a while: it sent what no honest peer sends."""
+        log.warning("peer %s is left alone for %d s: %s", peer_id[:8], BAN_S, reason)
+        self._banned[peer_id] = time.monotonic() + BAN_S
+        channel = self.open.get(peer_id)
+        if channel is not None:
+            self._drop(channel)
+
+    def is_banned(self, peer_id: str) -> bool:
+        return self._banned.get(peer_id, 0.0) > time.monotonic()
+
+    async def connect(self, peer_id: str) -> Channel:
+        """The channel to a peer, dialled if there is none. UnreachableError, RemoteProtocolError."""
+        existing = self.open.get(peer_id)
+        if existing is not None:
+            return existing
+        if peer_id == self._own_id or self.is_banned(peer_id):
+            raise NotAllowedError(f"peer {peer_id[:8]} is not to be dialled")
+        if len(self.open) >= CHANNELS_MAX:
+            raise UnreachableError("this peer has as many channels open as it may")
+        task = self._dialling.get(peer_id)
+        if task is None:
+            task = self._dialling[peer_id] = asyncio.create_task(self._dial(peer_id))
+            task.add_done_callback(lambda done: self._dialled(peer_id, done))
+        return await asyncio.shield(task)
+
+    def _dialled(self, peer_id: str, task: asyncio.Task[Channel]) -> None:
+        self._dialling.pop(peer_id, None)
+        if not task.cancelled():
+            task.exception()  # whoever awaited it has it; a dial that nobody awaits any more may fail unseen
+
+    async def _dial(self, peer_id: str) -> Channel:
+        try:
+            async with asyncio.timeout(DIAL_DEADLINE_S):
+                socket = await self._session.ws_connect(
+                    f"https://{server_name_of(peer_id)}{CHANNEL_PATH}",
+                    heartbeat=HEARTBEAT_S,
+                    max_msg_size=CHANNEL_MESSAGE_MAX_BYTES,
+                )
+        except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
+            raise UnreachableError(f"peer {peer_id[:8]} cannot be reached: {error or type(error).__name__}") from error
+        try:
+            channel = await self._greet(peer_id, socket, dialled=True)
+        except BaseException:
+            await socket.close()
+            raise
+        if self._admit(channel):
+            task = asyncio.create_task(self._pump(channel))
+            self._serving.add(task)
+            task.add_done_callback(self._serving.discard)
+            return channel
+        await socket.close()
+        return self.open[peer_id]
+
+    async def accept(self, request: web.Request) -> web.StreamResponse:
+        """The route of incoming channels."""
+        peer_id = caller_of(request)
+        if peer_id is None or peer_id == self._own_id or self.is_banned(peer_id) or len(self.open) >= CHANNELS_MAX:
+            raise NotAllowedError("no channel for this caller")
+        socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=CHANNEL_MESSAGE_MAX_BYTES)
+        await socket.prepare(request)
+        try:
+            channel = await self._greet(peer_id, socket, dialled=False)
+        except AetherError as error:
+            log.info("a channel from %s was refused: %s", peer_id[:8], error)
+            await socket.close(message=str(error).encode()[:120])
+            return socket
+        if self._admit(channel):
+            await self._pump(channel)
+        else:
+            await socket.close()
+        return socket
+
+    async def _greet(self, peer_id: str, socket: WebSocket, *, dialled: bool) -> Channel:
+        await socket.send_bytes(canonical.encode(self._hello()))
+        try:
+            async with asyncio.timeout(HELLO_DEADLINE_S):
+                first = await socket.receive()
+        except asyncio.TimeoutError as error:
+            raise UnreachableError(f"peer {peer_id[:8]} does not say hello") from error
+        if first.type is not aiohttp.WSMsgType.BINARY:
+            raise UnreachableError(f"peer {peer_id[:8]} closed the channel")
+        hello = _decode(first.data)
+        if not isinstance(hello, Hello):
+            raise RemoteProtocolError(f"peer {peer_id[:8]} does not begin with hello")
+        canonical.agree_version((hello.lowest, hello.highest), OUR_VERSIONS)
+        wall_now = time.time()
+        credential = open_sealed(hello.credential, Credential, authority=self._access.authority, wall_now=wall_now)
+        if credential.public != public_of(peer_id):
+            raise RemoteProtocolError(f"peer {peer_id[:8]} shows another member's credential")
+        if hello.addresses and not dialled:
+            self._resolver.learn(peer_id, _reachable(hello.addresses, socket))
+        return Channel(peer_id, socket, dialled, self._access.caller(peer_id, hello.grant, wall_now), credential.role)
+
+    def _admit(self, channel: Channel) -> bool:
+        """Make this the channel of its peer, or not: of two, the one that the lower id dialled stays."""
+        existing = self.open.get(channel.peer_id)
+        if existing is not None:
+            ours_wins = self._own_id < channel.peer_id
+            if existing.dialled != channel.dialled and existing.dialled == ours_wins:
+                return False
+            self._drop(existing)
+        self.open[channel.peer_id] = channel
+        self._events.opened(channel)
+        return True
+
+    async def _pump(self, channel: Channel) -> None:
+        """Carry messages both ways until the channel ends."""
+        writer = asyncio.create_task(self._write(channel))
+        try:
+            async for data in channel.socket:
+                if data.type is not aiohttp.WSMsgType.BINARY:
+                    raise RemoteProtocolError("a channel carries binary messages only")
+                self._events.received(channel, _decode(data.data))
+                if channel.overflowed:
+                    break
+        except RemoteProtocolError as error:
+            self.ban(channel.peer_id, str(error))
+        finally:
+            writer.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await writer
+            self._drop(channel)
+            await channel.socket.close()
+
+    async def _write(self, channel: Channel) -> None:
+        with contextlib.suppress(ConnectionError, aiohttp.ClientError):
+            while True:
+                message = await channel.outbox.get()
+                await channel.socket.send_bytes(canonical.encode(message))
+
+    def _drop(self, channel: Channel) -> None:
+        if self.open.get(channel.peer_id) is channel:
+            del self.open[channel.peer_id]
+            self._events.closed(channel)
+            task = asyncio.ensure_future(channel.socket.close())
+            self._serving.add(task)
+            task.add_done_callback(self._serving.discard)
+
+    async def close(self) -> None:
+        """Close every channel and wait until each is."""
+        for task in list(self._dialling.values()):
+            task.cancel()
+        for channel in list(self.open.values()):
+            self._drop(channel)
+        pending = [*self._serving, *self._dialling.values()]
+        await asyncio.gather(*pending, return_exceptions=True)
+
+
+def _decode(data: bytes) -> Message:
+    message: Message = canonical.decode(data, Message, limit_bytes=CHANNEL_MESSAGE_MAX_BYTES, what="a channel message")  # type: ignore[arg-type]
+    return message
+
+
+def _reachable(addresses: tuple[Address, ...], socket: WebSocket) -> tuple[Address, ...]:
+    """A peer that listens on every interface states a wildcard: it is where the connection came from."""
+    peer = socket.get_extra_info("peername")
+    seen = str(peer[0]) if peer else ""
+    return tuple(Address(seen, a.port) if a.host in ("0.0.0.0", "::") and seen else a for a in addresses)

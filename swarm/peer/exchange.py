@@ -1,0 +1,199 @@
+"""The exchange: what channel messages mean, and who follows which version.
+
+It joins the parts that know nothing of each other: access, holdings, channels, the run server and the downloads that follow
+a version. News of a version goes only to peers whose grant covers its dataset.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from aiohttp import web
+
+from swarm import canonical
+from swarm.errors import NotAllowedError, RemoteProtocolError
+from swarm.http.routes import Route
+from swarm.http.serve import caller_of
+from swarm.peer.access import Access
+from swarm.peer.channels import Channel, Channels
+from swarm.peer.holdings import Holding, Holdings
+from swarm.peer.ledger import Ledger
+from swarm.peer.serve import MEDIA_TYPE, RunServer, grant_of
+from swarm.peer.tasks import Tasks
+from swarm.peer.wire import (
+    CHANNEL_PATH,
+    RUN_PATH,
+    TAG_PATH,
+    Cancel,
+    Have,
+    Hello,
+    Indifferent,
+    Interest,
+    Message,
+    News,
+    TagAnswer,
+    TagRequest,
+)
+from swarm.peer.wire import Holding as HoldingMessage
+
+INTERESTS_MAX: Final = 1024
+TAG_REQUEST_MAX_BYTES: Final = 1024
+
+log = logging.getLogger("aetherfs.exchange")
+
+
+class Follower(Protocol):
+    """What wants to know who holds a version: a download."""
+
+    dataset: str
+    version: bytes
+    entry: bytes
+
+    def peer_holds(self, channel: Channel, message: HoldingMessage) -> None: ...
+    def peer_has(self, channel: Channel, indices: tuple[int, ...]) -> None: ...
+    def peer_left(self, peer_id: str) -> None: ...
+
+
+class Exchange:
+    """The giving and taking of one peer. ``channels`` is set right after construction, since each needs the other."""
+
+    channels: Channels
+
+    def __init__(self, access: Access, holdings: Holdings, runs: RunServer, ledger: Ledger, tasks: Tasks) -> None:
+        self.access = access
+        self.holdings = holdings
+        self.runs = runs
+        self.ledger = ledger
+        self.followers: dict[bytes, Follower] = {}
+        self.on_news: Callable[[bytes], None] | None = None
+        self._tasks = tasks
+        holdings.watch(self._held)
+
+    def routes(self) -> list[Route]:
+        """What other peers may call."""
+        return [
+            Route("POST", RUN_PATH, self.runs.handle, "member", "Blocks of a version, in a run", response=MEDIA_TYPE),
+            Route("GET", CHANNEL_PATH, self.channels.accept, "member", "The channel of a pair of peers (WebSocket)"),
+            Route("POST", TAG_PATH, self._tag, "member", "The signed entry that moved a tag last"),
+        ]
+
+    # ---- following ----------------------------------------------------------------------------------------------
+
+    def follow(self, follower: Follower) -> None:
+        """Learn who holds the version, over every channel, now and later."""
+        self.followers[follower.version] = follower
+        for channel in self.channels.open.values():
+            self._ask(channel, follower)
+
+    def unfollow(self, follower: Follower) -> None:
+        if self.followers.get(follower.version) is follower:
+            del self.followers[follower.version]
+            for channel in self.channels.open.values():
+                channel.send(Indifferent(follower.version))
+
+    def ask_again(self, follower: Follower) -> None:
+        """Ask every neighbour anew what it holds: for a download that does not get on."""
+        for channel in self.channels.open.values():
+            self._ask(channel, follower)
+
+    def announce(self, entry: bytes) -> None:
+        """Tell every neighbour that may know of a new log entry."""
+        dataset = self.access.learn(entry).dataset
+        for channel in self.channels.open.values():
+            if channel.caller.may_read(dataset):
+                channel.send(News(entry))
+
+    def _ask(self, channel: Channel, follower: Follower) -> None:
+        if channel.caller.may_read(follower.dataset):
+            channel.send(Interest(follower.dataset, follower.version, follower.entry))
+
+    # ---- channel events -----------------------------------------------------------------------------------------
+
+    def opened(self, channel: Channel) -> None:
+        for follower in self.followers.values():
+            self._ask(channel, follower)
+
+    def closed(self, channel: Channel) -> None:
+        self.runs.peer_left(channel.peer_id)
+        for follower in list(self.followers.values()):
+            follower.peer_left(channel.peer_id)
+
+    def received(self, channel: Channel, message: Message) -> None:
+        """Act on a message. RemoteProtocolError for one that no honest peer sends."""
+        match message:
+            case Interest():
+                self._tasks.start(self._interested(channel, message))
+            case Indifferent():
+                channel.interests.pop(message.version, None)
+            case HoldingMessage():
+                follower = self.followers.get(message.version)
+                if follower is not None:
+                    follower.peer_holds(channel, message)
+            case Have():
+                follower = self.followers.get(message.version)
+                if follower is not None:
+                    follower.peer_has(channel, message.indices)
+            case Cancel():
+                self.runs.cancel(channel.peer_id, message.run, message.signatures)
+            case News():
+                self._news(message.entry)
+            case Hello():
+                raise RemoteProtocolError("a second hello on one channel")
+
+    async def _interested(self, channel: Channel, message: Interest) -> None:
+        if not channel.caller.may_read(message.dataset) or len(channel.interests) >= INTERESTS_MAX:
+            return
+        if not self.access.shows(message.dataset, message.version, message.entry):
+            return
+        channel.interests[message.version] = message.dataset
+        holding = await self.holdings.find(message.dataset, message.version)
+        if holding is not None:
+            channel.send(_describe(holding))
+
+    def _news(self, entry: bytes) -> None:
+        try:
+            known = self.access.learn(entry)
+        except RemoteProtocolError:
+            log.info("news that prove nothing were thrown away")
+            return
+        if self.ledger.record(known, entry):
+            self.announce(entry)
+            if self.on_news is not None:
+                self.on_news(entry)
+
+    def _held(self, holding: Holding, indices: tuple[int, ...] | None) -> None:
+        for channel in self.channels.open.values():
+            if channel.interests.get(holding.version) != holding.dataset:
+                continue
+            if indices is None:
+                channel.send(_describe(holding))
+            else:
+                for index in indices:
+                    channel.have(holding.version, index)
+
+    # ---- tags ---------------------------------------------------------------------------------------------------
+
+    async def _tag(self, request: web.Request) -> web.StreamResponse:
+        peer_id = caller_of(request)
+        if peer_id is None:
+            raise NotAllowedError("this needs a certificate of the swarm")
+        asked = canonical.decode(await request.read(), TagRequest, limit_bytes=TAG_REQUEST_MAX_BYTES)
+        caller = self.access.caller(peer_id, grant_of(request), time.time())
+        entry = b""
+        if caller.may_read(asked.dataset):
+            found = (
+                self.ledger.entry_of_version(asked.dataset, asked.version)
+                if not asked.tag
+                else self.ledger.entry_of_tag(asked.dataset, asked.tag)
+            )
+            entry = found or b""
+        return web.Response(body=canonical.encode(TagAnswer(1, entry)), content_type="application/octet-stream")
+
+
+def _describe(holding: Holding) -> HoldingMessage:
+    return HoldingMessage(holding.version, holding.is_complete, holding.origin, holding.bits())
+
+

@@ -1,0 +1,135 @@
+"""What this peer holds, version by version, and where the bytes of each lie.
+
+A ``Holding`` is one version of one dataset with its manifest: the blocks held so far, and a source to read them from.
+Blocks are served only within a holding, so a signature alone gets nobody anything. A loader (a seed's) may find holdings that
+are not in memory. Watchers are told what is new, so that neighbours can be.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
+
+from swarm.encoding import encode_block
+from swarm.manifest import Manifest
+from swarm.peer.wire import bitmap_of
+from swarm.store import Store
+
+LOADED_MAX: Final = 256
+
+
+class Source(Protocol):
+    """Where encoded blocks are read from. None: not here (any more)."""
+
+    async def read(self, signature: bytes) -> bytes | None: ...
+
+
+class StoreSource:
+    """A Store, read in threads."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    async def read(self, signature: bytes) -> bytes | None:
+        return await asyncio.to_thread(self.store.get, signature)
+
+
+class Holding:
+    """``held`` are indices of unique blocks; None means all of them. ``origin``: this peer is where the version comes from."""
+
+    def __init__(
+        self, dataset: str, manifest: Manifest, entry: bytes, source: Source, held: set[int] | None, *, origin: bool = False
+    ) -> None:
+        self.dataset = dataset
+        self.manifest = manifest
+        self.entry = entry
+        self.source = source
+        self.held = held
+        self.origin = origin
+
+    @property
+    def version(self) -> bytes:
+        return self.manifest.version
+
+    @property
+    def is_complete(self) -> bool:
+        return self.held is None or len(self.held) == len(self.manifest.unique)
+
+    def bits(self) -> bytes:
+        """The availability bitmap; empty when complete."""
+        if self.held is None or self.is_complete:
+            return b""
+        return bitmap_of(self.held, len(self.manifest.unique))
+
+    async def read(self, signature: bytes) -> bytes | None:
+        """An encoded block of this version: the manifest's root, a segment, or a data block that is held."""
+        if signature == self.version:
+            return encode_block(self.manifest.root_bytes)
+        segment = self.manifest.segments.get(signature)
+        if segment is not None:
+            return encode_block(segment)
+        index = self.manifest.index_of.get(signature)
+        if index is None or (self.held is not None and index not in self.held):
+            return None
+        return await self.source.read(signature)
+
+    def __repr__(self) -> str:
+        held = len(self.manifest.unique) if self.held is None else len(self.held)
+        return f"<Holding {self.dataset}@{self.version.hex()[:8]} {held}/{len(self.manifest.unique)}>"
+
+
+Watcher = Callable[[Holding, "tuple[int, ...] | None"], None]
+Loader = Callable[[str, bytes], Awaitable[Holding | None]]
+
+
+class Holdings:
+    """All holdings of a peer. ``loader`` is asked for a version that is not in memory."""
+
+    def __init__(self, loader: Loader | None = None) -> None:
+        self._holdings: dict[tuple[str, bytes], Holding] = {}
+        self._loaded: dict[tuple[str, bytes], None] = {}
+        self._watchers: list[Watcher] = []
+        self._loader = loader
+
+    def __iter__(self):  # type: ignore[no-untyped-def]
+        return iter(list(self._holdings.values()))
+
+    def watch(self, watcher: Watcher) -> None:
+        """Call ``watcher(holding, indices)`` for new blocks, ``(holding, None)`` for a new holding."""
+        self._watchers.append(watcher)
+
+    def add(self, holding: Holding) -> None:
+        """Hold a version from now on; another holding of the same version is replaced."""
+        self._holdings[holding.dataset, holding.version] = holding
+        for watcher in self._watchers:
+            watcher(holding, None)
+
+    def remove(self, holding: Holding) -> None:
+        self._holdings.pop((holding.dataset, holding.version), None)
+
+    def stored(self, holding: Holding, index: int) -> None:
+        """One more block of a holding is stored and can be given on."""
+        if holding.held is not None:
+            holding.held.add(index)
+            for watcher in self._watchers:
+                watcher(holding, (index,))
+
+    def get(self, dataset: str, version: bytes) -> Holding | None:
+        """The holding in memory."""
+        return self._holdings.get((dataset, version))
+
+    async def find(self, dataset: str, version: bytes) -> Holding | None:
+        """The holding, loaded if need be."""
+        holding = self._holdings.get((dataset, version))
+        if holding is not None or self._loader is None:
+            return holding
+        holding = await self._loader(dataset, version)
+        if holding is not None:
+            self._holdings[dataset, version] = holding
+            self._loaded[dataset, version] = None
+            if len(self._loaded) > LOADED_MAX:
+                oldest = next(iter(self._loaded))
+                del self._loaded[oldest]
+                self._holdings.pop(oldest, None)
+        return holding

@@ -1,0 +1,93 @@
+"""What this peer knows of tags: for each, the signed entry with the highest serial that it has ever seen.
+
+A peer never goes below a serial it has seen. The ledger survives restarts, so a swarm without its tracker still knows its
+tags, and a replayed old entry is worth nothing. Only entries that ``Access.learn`` has checked come in here. Bounded: datasets
+seen longest ago are forgotten first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Literal
+
+import msgspec
+
+from swarm import canonical
+from swarm.limits import MIB
+from swarm.log import Entry, parse_entry
+
+DATASETS_MAX: Final = 1024
+VERSIONS_PER_DATASET: Final = 64
+LEDGER_MAX_BYTES: Final = 256 * MIB
+
+
+class _State(msgspec.Struct, array_like=True, frozen=True):
+    format: Literal[1]
+    entries: tuple[bytes, ...]
+
+
+class Ledger:
+    """``save`` is called with the bytes to keep after each change."""
+
+    def __init__(self, data: bytes | None, save: Callable[[bytes], None]) -> None:
+        self._save = save
+        # dataset -> serial -> signed entry, of entries that still say something
+        self._datasets: dict[str, dict[int, tuple[Entry, bytes]]] = {}
+        state = canonical.try_decode(data, _State, limit_bytes=LEDGER_MAX_BYTES) if data else None
+        for raw in state.entries if state is not None else ():
+            self._take(parse_entry(raw)[1], raw)
+
+    def record(self, entry: Entry, raw: bytes) -> bool:
+        """Remember a checked entry. False if it was known."""
+        if not self._take(entry, raw):
+            return False
+        everything = (raw for known in self._datasets.values() for _, raw in known.values())
+        self._save(canonical.encode(_State(1, tuple(everything))))
+        return True
+
+    def _take(self, entry: Entry, raw: bytes) -> bool:
+        known = self._datasets.pop(entry.dataset, {})
+        self._datasets[entry.dataset] = known
+        is_new = entry.serial not in known
+        known[entry.serial] = (entry, raw)
+        if len(known) > VERSIONS_PER_DATASET:
+            self._forget(known)
+        if len(self._datasets) > DATASETS_MAX:
+            del self._datasets[next(iter(self._datasets))]
+        return is_new
+
+    def _forget(self, known: dict[int, tuple[Entry, bytes]]) -> None:
+        """Drop the oldest entry that no tag rests on."""
+        latest: dict[str, int] = {}
+        for serial, (entry, _) in sorted(known.items()):
+            latest.update((move.tag, serial) for move in entry.moves)
+        needed = set(latest.values())
+        spare = next((serial for serial in sorted(known) if serial not in needed), min(known))
+        del known[spare]
+
+    def entry_of_tag(self, dataset: str, tag: str) -> bytes | None:
+        """The highest entry that moved the tag."""
+        for _, (entry, raw) in sorted(self._datasets.get(dataset, {}).items(), reverse=True):
+            if any(move.tag == tag for move in entry.moves):
+                return raw
+        return None
+
+    def entry_of_version(self, dataset: str, version: bytes) -> bytes | None:
+        """An entry that shows that the version belongs to the dataset."""
+        for entry, raw in self._datasets.get(dataset, {}).values():
+            if any(move.version == version for move in entry.moves):
+                return raw
+        return None
+
+    def serial_of_tag(self, dataset: str, tag: str) -> int:
+        """The highest serial seen for a tag, 0 for none."""
+        raw = self.entry_of_tag(dataset, tag)
+        return parse_entry(raw)[1].serial if raw is not None else 0
+
+    def tags(self) -> list[tuple[str, str, bytes | None]]:
+        """Every known (dataset, tag, version)."""
+        found: dict[tuple[str, str], bytes | None] = {}
+        for dataset, known in self._datasets.items():
+            for _, (entry, _raw) in sorted(known.items()):
+                found.update(((dataset, move.tag), move.version) for move in entry.moves)
+        return [(dataset, tag, version) for (dataset, tag), version in found.items()]

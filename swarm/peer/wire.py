@@ -1,0 +1,143 @@
+"""The messages of the exchange, as canonical bytes.
+
+Runs: a request names blocks of one version of one dataset; the response answers each, in order, in frames of one status
+byte, four bytes of length (big endian) and that many bytes. Channel: one WebSocket per pair of peers carries tagged
+messages both ways; the first each way is a Hello with the versions understood. Every size is bounded here.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Annotated, Final, Literal
+
+import msgspec
+
+from swarm.limits import (
+    ADDRESSES_MAX,
+    LOG_ENTRY_MAX_BYTES,
+    MANIFEST_MAX_BLOCKS,
+    NAME_CHARS,
+    PROTOCOL_HIGHEST,
+    PROTOCOL_LOWEST,
+    RECORD_MAX_BYTES,
+    RUN_MAX_BLOCKS,
+    TAG_CHARS,
+)
+from swarm.records import Address, Key
+
+DatasetName = Annotated[str, msgspec.Meta(min_length=3, max_length=2 * NAME_CHARS + 1)]
+EntryBytes = Annotated[bytes, msgspec.Meta(max_length=LOG_ENTRY_MAX_BYTES)]
+Sealed = Annotated[bytes, msgspec.Meta(max_length=2 * RECORD_MAX_BYTES)]
+Index = Annotated[int, msgspec.Meta(ge=0, lt=MANIFEST_MAX_BLOCKS)]
+RunId = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+
+GRANT_HEADER: Final = "AetherFS-Grant"
+RUN_PATH: Final = "/x/1/runs"
+CHANNEL_PATH: Final = "/x/1/channel"
+TAG_PATH: Final = "/x/1/tags"
+
+# Status bytes of a frame.
+BLOCK: Final = 0
+NOT_HERE: Final = 1
+BUSY: Final = 2
+ASK: Final = 3
+FRAME: Final = struct.Struct(">BI")
+
+
+class RunRequest(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """Blocks of a version, by signature. ``entry`` shows that the version belongs to the dataset, if the peer may not know.
+
+    ``insist``: the asker was sent elsewhere and did not get the block there.
+    """
+
+    format: Literal[1]
+    run: RunId
+    dataset: DatasetName
+    version: Key
+    entry: EntryBytes
+    insist: bool
+    signatures: Annotated[tuple[Key, ...], msgspec.Meta(min_length=1, max_length=RUN_MAX_BLOCKS)]
+
+
+class TagRequest(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """Which signed entry moved this tag last, as far as the peer knows? An empty tag: which published this version?"""
+
+    format: Literal[1]
+    dataset: DatasetName
+    tag: Annotated[str, msgspec.Meta(max_length=TAG_CHARS)]
+    version: Annotated[bytes, msgspec.Meta(max_length=32)]
+
+
+class TagAnswer(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """The signed entry, empty if there is none that the asker may see; the snapshot, empty if there is none."""
+
+    format: Literal[1]
+    entry: EntryBytes
+
+
+class Hello(msgspec.Struct, array_like=True, frozen=True, tag="hello"):
+    """First on every channel. ``grant`` and ``credential`` are sealed by the swarm's CA."""
+
+    lowest: int
+    highest: int
+    credential: Sealed
+    grant: Sealed
+    addresses: Annotated[tuple[Address, ...], msgspec.Meta(max_length=ADDRESSES_MAX)]
+
+
+class Interest(msgspec.Struct, array_like=True, frozen=True, tag="interest"):
+    """Tell me what you hold of this version, now and from now on. The entry shows that it belongs to the dataset."""
+
+    dataset: DatasetName
+    version: Key
+    entry: EntryBytes
+
+
+class Indifferent(msgspec.Struct, array_like=True, frozen=True, tag="indifferent"):
+    """No more news of this version, please."""
+
+    version: Key
+
+
+class Holding(msgspec.Struct, array_like=True, frozen=True, tag="holding"):
+    """What the sender holds: a bit per unique block, lowest first; empty ``bits`` with ``complete`` means all.
+
+    ``origin``: its uploads of this version are to be spared.
+    """
+
+    version: Key
+    complete: bool
+    origin: bool
+    bits: Annotated[bytes, msgspec.Meta(max_length=MANIFEST_MAX_BLOCKS // 8)]
+
+
+class Have(msgspec.Struct, array_like=True, frozen=True, tag="have"):
+    """Blocks that the sender holds since its last word."""
+
+    version: Key
+    indices: Annotated[tuple[Index, ...], msgspec.Meta(max_length=65_536)]
+
+
+class Cancel(msgspec.Struct, array_like=True, frozen=True, tag="cancel"):
+    """These blocks of a run need not be sent any more; no signature at all means all of them."""
+
+    run: RunId
+    signatures: Annotated[tuple[Key, ...], msgspec.Meta(max_length=RUN_MAX_BLOCKS)]
+
+
+class News(msgspec.Struct, array_like=True, frozen=True, tag="news"):
+    """A signed log entry that the sender has just learnt."""
+
+    entry: EntryBytes
+
+
+Message = Hello | Interest | Indifferent | Holding | Have | Cancel | News
+OUR_VERSIONS: Final = (PROTOCOL_LOWEST, PROTOCOL_HIGHEST)
+
+
+def bitmap_of(indices: set[int] | frozenset[int], count: int) -> bytes:
+    """A bit per block, lowest first."""
+    bits = bytearray((count + 7) // 8)
+    for index in indices:
+        bits[index >> 3] |= 1 << (index & 7)
+    return bytes(bits)
