@@ -1,0 +1,375 @@
+"""A member's view of the trackers: look up, read, append, announce, renew.
+
+    async with TrackerClient(trackers, key=key, root=ca_pem, files=home.tls_files) as client:
+        found = await client.lookup(names.parse("roads:latest"))
+
+Whatever a tracker says about a dataset is proved by signed entries, which are verified here: a tracker is believed about
+freshness only, and that through a sealed snapshot. Without ``files`` only ``swarm_info`` and ``renew`` work. Refusals come
+back as the exceptions of ``swarm.errors``; UnreachableError means that no tracker answered.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, TypeVar
+
+import msgspec
+from cryptography import x509
+
+from swarm import canonical, log, snapshot
+from swarm.authority import fingerprint_of, public_of_root
+from swarm.calls import DEFAULT_TIMEOUT_S, Calls
+from swarm.errors import ConflictError, NotAllowedError, NotFoundError, RemoteProtocolError
+from swarm.http.tls import TlsFiles, anonymous_context, peer_client_context
+from swarm.identity import PeerKey
+from swarm.joining import check_papers
+from swarm.limits import (
+    ANNOUNCE_ANSWER_MAX_BYTES,
+    JSON_BODY_MAX_BYTES,
+    LOG_ENTRY_MAX_BYTES,
+    MIB,
+    SNAPSHOT_MAX_BYTES,
+)
+from swarm.log import Entry, Kind, Move, Totals
+from swarm.messages import (
+    OUR_VERSIONS,
+    Announce,
+    AnnounceAnswer,
+    AppendAnswer,
+    AppendRequest,
+    Contact,
+    DatasetAnswer,
+    DatasetsAnswer,
+    LogAnswer,
+    LookupAnswer,
+    RenewAnswer,
+    RenewRequest,
+    SnapshotAnswer,
+    SwarmInfo,
+    TokenAnswer,
+    TokenRequest,
+    renew_proof,
+)
+from swarm.names import Reference
+from swarm.snapshot import Snapshot
+
+COMMIT_ATTEMPTS: Final = 32
+LOG_PAGE: Final = 100
+LOG_ANSWER_MAX_BYTES: Final = 16 * MIB
+WATCH_STALL_S: Final = 60.0
+MSGPACK: Final = "application/msgpack"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A reference resolved: ``data`` is the signed entry (to show to others), ``entry`` what it says, ``version`` what is meant.
+
+    ``snapshot`` is the dataset's tags as sealed by a tracker just now; ``snapshot_data`` the same to be shown to others.
+    """
+
+    data: bytes
+    entry: Entry
+    version: bytes
+    snapshot: Snapshot
+    snapshot_data: bytes
+
+    @property
+    def serial(self) -> int:
+        return self.entry.serial
+
+
+class TrackerClient:
+    """Calls to the swarm's trackers as one member. Make it inside a running event loop, and close it."""
+
+    def __init__(
+        self,
+        trackers: Sequence[Contact],
+        *,
+        key: PeerKey,
+        root: bytes,
+        files: TlsFiles | None = None,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+    ) -> None:
+        """``root`` is the CA in PEM; ``files`` this member's certificate and key."""
+        self.key = key
+        self.root = root
+        self.authority = public_of_root(root)
+        self._expires: float | None = None
+        self._anonymous = Calls(trackers, anonymous_context(root.decode()), timeout_s=timeout_s)
+        self._member: Calls | None = None
+        if files is not None:
+            self._context = peer_client_context(files)
+            self._expires = _expiry_of(files.certificate)
+            self._member = Calls(trackers, self._context, timeout_s=timeout_s)
+
+    @property
+    def trackers(self) -> tuple[Contact, ...]:
+        return self._anonymous.trackers
+
+    def set_trackers(self, trackers: Sequence[Contact]) -> None:
+        """Use these trackers from now on, preferred first (announce answers and the DHT tell of new ones)."""
+        self._anonymous.set_trackers(trackers)
+        if self._member is not None:
+            self._member.set_trackers(trackers)
+
+    def reload(self, files: TlsFiles) -> None:
+        """Show a renewed certificate on new connections."""
+        if self._member is None:
+            raise NotAllowedError("this client was made without a certificate: make a new one")
+        self._context.load_cert_chain(files.certificate, files.key)
+        self._expires = _expiry_of(files.certificate)
+
+    async def close(self) -> None:
+        await self._anonymous.close()
+        if self._member is not None:
+            await self._member.close()
+
+    async def __aenter__(self) -> TrackerClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    # ---- membership ---------------------------------------------------------------------------------------------
+
+    async def swarm_info(self) -> SwarmInfo:
+        """What the first tracker that answers says of the swarm."""
+        return _parse(await self._anonymous.call("GET", "/api/v1/swarm"), SwarmInfo)
+
+    async def renew(self) -> RenewAnswer:
+        """Fresh papers, also after the certificate has expired. NotAllowedError when this key is no member any more."""
+        wall_time = int(time.time())
+        proof = renew_proof(self.key, fingerprint_of(self.root), wall_time)
+        request = RenewRequest(OUR_VERSIONS, self.key.public, wall_time, proof)
+        answer = _parse(await self._anonymous.call("POST", "/api/v1/renew", body=msgspec.json.encode(request)), RenewAnswer)
+        check_papers(self.key, self.root, answer.credential, answer.grant, wall_now=answer.wall_time)
+        return answer
+
+    async def token_create(self, request: TokenRequest) -> TokenAnswer:
+        """A new join token. Only for members of role tracker."""
+        return _parse(await self._call("POST", "/api/v1/tokens", body=msgspec.json.encode(request)), TokenAnswer)
+
+    async def remove_member(self, peer_id: str) -> None:
+        """Refuse a member from now on. Only for members of role tracker."""
+        await self._call("DELETE", f"/api/v1/members/{peer_id}")
+
+    # ---- datasets -----------------------------------------------------------------------------------------------
+
+    async def datasets(self, *, cursor: str = "", limit: int = 100) -> DatasetsAnswer:
+        """A page of the datasets that this member may read."""
+        query = {"cursor": cursor, "limit": str(limit)}
+        return _parse(await self._call("GET", "/api/v1/datasets", query=query), DatasetsAnswer)
+
+    async def dataset(self, dataset: str) -> DatasetAnswer:
+        """Head and tags, as the tracker says. NotFoundError when there is none, or no grant covers it."""
+        return _parse(await self._call("GET", f"/api/v1/datasets/{dataset}"), DatasetAnswer)
+
+    async def lookup(self, ref: Reference) -> Found:
+        """Resolve a tag, or a version (``@signature`` wins over the tag), with its verified proof. Raises NotFoundError."""
+        if ref.signature is not None:
+            path = f"/api/v1/datasets/{ref.dataset}/versions/{ref.signature.hex()}"
+        else:
+            path = f"/api/v1/datasets/{ref.dataset}/tags/{ref.tag}"
+        answer = _parse(await self._call("GET", path, limit_bytes=4 * SNAPSHOT_MAX_BYTES), LookupAnswer)
+        entry = log.verify_entry(answer.entry, authority=self.authority)
+        tags = snapshot.open_snapshot(answer.snapshot, authority=self.authority, wall_now=None)
+        if entry.dataset != ref.dataset or tags.dataset != ref.dataset or entry.serial > tags.serial:
+            raise RemoteProtocolError("the tracker answered a lookup with something else")
+        version = _version_meant(ref, entry, tags)
+        return Found(answer.entry, entry, version, tags, answer.snapshot)
+
+    async def log(self, dataset: str, *, after: int = 0, limit: int = LOG_PAGE) -> list[tuple[bytes, Entry]]:
+        """Up to ``limit`` entries from serial ``after`` + 1 on, in order, each verified and chained to the one before."""
+        return self._entries(await self._log(dataset, {"after": str(after), "limit": str(limit)}), dataset, after + 1)
+
+    async def head(self, dataset: str) -> tuple[bytes, Entry] | None:
+        """The last entry, None when there is no such dataset (or no grant covers it)."""
+        try:
+            answer = await self._log(dataset, {"last": "1"})
+        except NotFoundError:
+            return None
+        return self._entries(answer, dataset, answer.head)[0]
+
+    async def snapshot(self, dataset: str) -> tuple[bytes, Snapshot]:
+        """The dataset's tags, freshly sealed: bytes and what they say."""
+        path = f"/api/v1/datasets/{dataset}/snapshot"
+        answer = _parse(await self._call("GET", path, limit_bytes=2 * SNAPSHOT_MAX_BYTES), SnapshotAnswer)
+        tags = snapshot.open_snapshot(answer.snapshot, authority=self.authority, wall_now=None)
+        if tags.dataset != dataset:
+            raise RemoteProtocolError("the tracker answered with another dataset's snapshot")
+        return answer.snapshot, tags
+
+    async def append(self, data: bytes, receipt: bytes = b"") -> tuple[bytes, Entry]:
+        """Commit one entry that this member sealed (``log.seal_entry``): the entry as endorsed, and what it says.
+
+        ConflictError names who was first. Safe to repeat: the same entry again is the same answer.
+        """
+        _, entry = log.parse_entry(data)
+        body = msgspec.json.encode(AppendRequest(data, receipt))
+        answer = _parse(await self._call("POST", f"/api/v1/datasets/{entry.dataset}/log", body=body), AppendAnswer)
+        if log.verify_entry(answer.entry, authority=self.authority) != entry:
+            raise RemoteProtocolError("the tracker committed something else than it was given")
+        return answer.entry, entry
+
+    async def commit(
+        self,
+        dataset: str,
+        kind: Kind,
+        moves: Sequence[Move],
+        *,
+        grant: bytes,
+        message: str = "",
+        totals: Totals | None = None,
+        receipt: bytes = b"",
+        base: int | None = None,
+    ) -> tuple[bytes, Entry]:
+        """Append an entry to the current head, built again when others were first with other tags.
+
+        ``grant`` is this member's sealed grant. ``base`` is the head serial that the caller decided on, default the current
+        one: ConflictError when one of these tags has been moved since.
+        """
+        head = await self.head(dataset)
+        seen = base if base is not None else _serial_of(head)
+        for _ in range(COMMIT_ATTEMPTS):
+            await self._check_unmoved(dataset, moves, seen, _serial_of(head))
+            seen = _serial_of(head)
+            entry = Entry(
+                format=1,
+                dataset=dataset,
+                serial=seen + 1,
+                previous=log.entry_hash(head[0]) if head is not None else b"",
+                wall_time=int(time.time()),
+                kind=kind,
+                moves=tuple(moves),
+                message=message,
+                totals=totals,
+                publisher=self.key.public,
+            )
+            try:
+                return await self.append(log.seal_entry(self.key, entry, grant), receipt)
+            except ConflictError as error:
+                last = error
+                head = await self.head(dataset)
+                if _serial_of(head) < entry.serial:
+                    raise
+        raise last
+
+    async def watch(self, dataset: str, *, after: int = 0) -> AsyncIterator[tuple[bytes, Entry]]:
+        """New entries as they are committed, from serial ``after`` + 1 on. Ends with UnreachableError; call again to go on."""
+        from swarm.watching import entries_of
+
+        calls = self._certified()
+        path = f"/api/v1/datasets/{dataset}/watch"
+        async with calls.stream(path, query={"after": str(after)}, stall_timeout_s=WATCH_STALL_S) as content:
+            async for data in entries_of(content):
+                entry = log.verify_entry(data, authority=self.authority)
+                if entry.dataset != dataset or entry.serial != after + 1:
+                    raise RemoteProtocolError("the tracker sent an entry out of order")
+                after = entry.serial
+                yield data, entry
+
+    # ---- announces ----------------------------------------------------------------------------------------------
+
+    async def announce(self, announce: Announce) -> AnnounceAnswer:
+        """One heartbeat: say where this peer is and what it holds; learn of neighbours, seeds, heads and fresh papers."""
+        body = canonical.encode(announce)
+        data = await self._call(
+            "POST", "/api/v1/announce", body=body, content_type=MSGPACK, limit_bytes=ANNOUNCE_ANSWER_MAX_BYTES
+        )
+        answer = canonical.decode(data, AnnounceAnswer, limit_bytes=ANNOUNCE_ANSWER_MAX_BYTES)
+        self.set_trackers(answer.trackers)
+        return answer
+
+    # ---- inside -------------------------------------------------------------------------------------------------
+
+    def _certified(self) -> Calls:
+        if self._member is None:
+            raise NotAllowedError("this needs a certificate of the swarm: join it first")
+        if self._expires is not None and self._expires <= time.time():
+            raise NotAllowedError("this home's certificate has expired: it has to be renewed before anything else")
+        return self._member
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        content_type: str = "application/json",
+        query: dict[str, str] | None = None,
+        limit_bytes: int = JSON_BODY_MAX_BYTES,
+    ) -> bytes:
+        calls = self._certified()
+        return await calls.call(
+            method, path, body=body, content_type=content_type, query=query, limit_bytes=limit_bytes
+        )
+
+    async def _log(self, dataset: str, query: dict[str, str]) -> LogAnswer:
+        path = f"/api/v1/datasets/{dataset}/log"
+        return _parse(await self._call("GET", path, query=query, limit_bytes=LOG_ANSWER_MAX_BYTES), LogAnswer)
+
+    def _entries(self, answer: LogAnswer, dataset: str, first: int) -> list[tuple[bytes, Entry]]:
+        entries = [(data, log.verify_entry(data, authority=self.authority)) for data in answer.entries]
+        for index, (_, entry) in enumerate(entries):
+            if entry.dataset != dataset or entry.serial != first + index:
+                raise RemoteProtocolError("the tracker answered with entries of another log, or out of order")
+            if index and entry.previous != log.entry_hash(entries[index - 1][0]):
+                raise RemoteProtocolError(f"entry {entry.serial} of {dataset} does not follow the one before it")
+        return entries
+
+    async def _check_unmoved(self, dataset: str, moves: Sequence[Move], seen: int, head: int) -> None:
+        """ConflictError when an entry after ``seen`` moved one of these tags."""
+        tags = {move.tag for move in moves}
+        while seen < head:
+            page = await self.log(dataset, after=seen)
+            for _, entry in page:
+                taken = sorted(tags & {move.tag for move in entry.moves})
+                if taken:
+                    raise ConflictError(log.conflict_text(entry, taken))
+            if not page:
+                return
+            seen = page[-1][1].serial
+
+
+def _serial_of(head: tuple[bytes, Entry] | None) -> int:
+    return head[1].serial if head is not None else 0
+
+
+def _version_meant(ref: Reference, entry: Entry, tags: Snapshot) -> bytes:
+    """The version that a proved entry gives a reference, if it really does."""
+    named = {move.tag: move.version for move in entry.moves}
+    if ref.signature is not None:
+        if ref.signature not in named.values():
+            raise RemoteProtocolError("the tracker's proof does not name the version that was asked for")
+        return ref.signature
+    tag = ref.tag or ""
+    version, state = named.get(tag), tags.find(tag)
+    if version is None or state is None or state.version != version or state.serial != entry.serial:
+        raise RemoteProtocolError(f"the tracker's proof does not say where tag {tag!r} points")
+    return version
+
+
+def _parse(data: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise RemoteProtocolError(f"a tracker's answer is malformed: {error}") from error
+
+
+def _expiry_of(certificate: Path) -> float:
+    try:
+        parsed = x509.load_pem_x509_certificate(certificate.read_bytes())
+    except (OSError, ValueError) as error:
+        raise NotAllowedError(f"{certificate} does not hold a certificate ({error}): join the swarm again") from error
+    return parsed.not_valid_after_utc.timestamp()
+
+
+__all__ = ["LOG_ENTRY_MAX_BYTES", "Found", "TrackerClient"]

@@ -1,0 +1,154 @@
+"""How a home comes to trust a tracker, and a tracker a home.
+
+First one look, on a connection that proves nothing, at what the far end says it is: the CA must be the one that the token
+pins, and the credential must be a tracker's under that CA. Then everything again on a connection that OpenSSL has
+verified: the far end holds that tracker's key. Only there is the token's secret sent. So neither somebody with another
+CA nor a mere member of the swarm, nor somebody who replays a tracker's credential, ever sees a secret.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+import aiohttp
+import msgspec
+
+from swarm import records
+from swarm.authority import fingerprint_of, public_of_root
+from swarm.calls import CONNECT_TIMEOUT_S, DEFAULT_TIMEOUT_S, PROBLEM_MAX_BYTES, Calls, read_bounded, reason_of
+from swarm.canonical import agree_version
+from swarm.errors import AetherError, NotAllowedError, RemoteProtocolError, UnreachableError, UsageError
+from swarm.http.tls import anonymous_context, unverified_context
+from swarm.identity import PeerKey
+from swarm.messages import OUR_VERSIONS, Contact, JoinAnswer, JoinRequest, SwarmInfo, join_proof
+from swarm.records import Address, Credential, Grant
+from swarm.token import Token
+
+SWARM_INFO_MAX_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Discovered:
+    """A tracker that says it belongs to the pinned CA: to be called at ``contact`` with ``root`` (PEM) as the only authority."""
+
+    contact: Contact
+    root: bytes
+
+
+def parse_address(text: str) -> Address:
+    """``host:port`` or ``[v6]:port``, or UsageError."""
+    host, colon, port = text.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    bare = host[1:-1] if bracketed else host
+    if not colon or not bare or (":" in bare and not bracketed) or not port.isascii() or not port.isdigit():
+        raise UsageError(f"{text[:80]!r} is not an address: expected host:port or [v6 address]:port")
+    if not 1 <= int(port[:6]) <= 65535 or len(bare) > 253:
+        raise UsageError(f"{text[:80]!r} is not an address: the port must be 1 to 65535")
+    return Address(bare, int(port))
+
+
+async def discover(
+    address: Address, fingerprint: bytes, *, wall_now: float, timeout_s: float = DEFAULT_TIMEOUT_S
+) -> Discovered:
+    """Look at who answers at an address. Nothing secret is sent and nothing is believed that the CA did not seal.
+
+    Raises UnreachableError, NotAllowedError when another swarm or no tracker answers, RemoteProtocolError for garbage.
+    """
+    info = await _look(address, timeout_s)
+    try:
+        found = fingerprint_of(info.ca)
+        authority = public_of_root(info.ca)
+    except (ValueError, TypeError) as error:
+        raise RemoteProtocolError(f"what answers at {address} shows no root certificate: it is not a tracker") from error
+    if found != fingerprint:
+        raise NotAllowedError(
+            f"what answers at {address} belongs to another swarm than the token: ask the operator for a token of this swarm"
+        )
+    agree_version(info.protocol, OUR_VERSIONS)
+    credential = records.open_sealed(info.credential, Credential, authority=authority, wall_now=wall_now)
+    if credential.role != "tracker":
+        raise NotAllowedError(f"what answers at {address} is a member of the swarm but not a tracker: its address is wrong")
+    return Discovered(Contact(credential.public, (address,)), info.ca)
+
+
+async def join(token: Token, key: PeerKey, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> JoinAnswer:
+    """Become a member: the first tracker of the token that proves itself gets the secret and gives the papers.
+
+    Safe to repeat with the same key and token. Raises NotAllowedError (expired, used up, unknown, removed, other swarm) and
+    UnreachableError.
+    """
+    failures: list[AetherError] = []
+    for text in token.addresses:
+        wall_now = time.time()
+        try:
+            address = parse_address(text)
+            found = await discover(address, token.fingerprint, wall_now=wall_now, timeout_s=timeout_s)
+        except (NotAllowedError, UnreachableError, RemoteProtocolError) as error:
+            failures.append(error)
+            continue
+        try:
+            return await _join_at(found, token, key, wall_now, timeout_s)
+        except UnreachableError as error:
+            failures.append(error)
+    refusals = [error for error in failures if not isinstance(error, UnreachableError)]
+    raise (refusals or failures)[0]
+
+
+async def _look(address: Address, timeout_s: float) -> SwarmInfo:
+    timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(CONNECT_TIMEOUT_S, timeout_s))
+    connector = aiohttp.TCPConnector(ssl=unverified_context(), limit=1, force_close=True)
+    try:
+        async with (
+            aiohttp.ClientSession(connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as session,
+            session.get(f"https://{address}/api/v1/swarm", allow_redirects=False) as response,
+        ):
+            limit = SWARM_INFO_MAX_BYTES if response.status == 200 else PROBLEM_MAX_BYTES
+            data = await read_bounded(response.content, limit)
+            status = response.status
+    except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError) as error:
+        raise UnreachableError(
+            f"no tracker answers at {address} ({reason_of(error)}); check that it runs and can be reached from here"
+        ) from error
+    if status != 200:
+        raise UnreachableError(f"what answers at {address} is not a tracker: it gave status {status}; check the address")
+    try:
+        return msgspec.json.decode(data, type=SwarmInfo)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise RemoteProtocolError(f"what answers at {address} is not a tracker: {error}") from error
+
+
+async def _join_at(found: Discovered, token: Token, key: PeerKey, wall_now: float, timeout_s: float) -> JoinAnswer:
+    request = JoinRequest(
+        protocol=OUR_VERSIONS,
+        token_id=token.id,
+        secret=token.secret,
+        public=key.public,
+        wall_time=int(wall_now),
+        proof=join_proof(key, token.id, token.fingerprint, int(wall_now)),
+    )
+    calls = Calls([found.contact], anonymous_context(found.root.decode()), timeout_s=timeout_s)
+    try:
+        data = await calls.call("POST", "/api/v1/join", body=msgspec.json.encode(request))
+    finally:
+        await calls.close()
+    try:
+        answer = msgspec.json.decode(data, type=JoinAnswer)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise RemoteProtocolError(f"the tracker's answer to a join is malformed: {error}") from error
+    check_papers(key, found.root, answer.credential, answer.grant, wall_now=wall_now)
+    if answer.ca != found.root:
+        raise RemoteProtocolError("the tracker's answer to a join names another root than its own")
+    return answer
+
+
+def check_papers(key: PeerKey, root: bytes, credential: bytes, grant: bytes, *, wall_now: float) -> None:
+    """Whether papers are the CA's and for this key, or RemoteProtocolError."""
+    authority = public_of_root(root)
+    holders = {
+        records.open_sealed(credential, Credential, authority=authority, wall_now=wall_now).public,
+        records.open_sealed(grant, Grant, authority=authority, wall_now=wall_now).public,
+    }
+    if holders != {key.public}:
+        raise RemoteProtocolError("the tracker gave papers for another key")
