@@ -103,7 +103,9 @@ class Calls:
                     await _answer_of(response, PROBLEM_MAX_BYTES)
                 yield response.content
                 return
-        raise UnreachableError(f"no tracker answers ({'; '.join(failures) or 'none is known'}); it is tried again later")
+        raise UnreachableError(
+            f"no tracker answers ({'; '.join(failures) or 'none is known'}); it is tried again later"
+        )
 
     async def close(self) -> None:
         await self._session.close()
@@ -156,5 +158,3 @@ def reason_of(error: BaseException) -> str:
 
 def _where(tracker: Contact) -> str:
     return ", ".join(map(str, tracker.addresses)) or tracker.peer_id[:8]
-
-

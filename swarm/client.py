@@ -24,13 +24,13 @@ from swarm import canonical, log, snapshot
 from swarm.authority import fingerprint_of, public_of_root
 from swarm.calls import DEFAULT_TIMEOUT_S, Calls
 from swarm.errors import ConflictError, NotAllowedError, NotFoundError, RemoteProtocolError
+from swarm.events import entries_of
 from swarm.http.tls import TlsFiles, anonymous_context, peer_client_context
 from swarm.identity import PeerKey
 from swarm.joining import check_papers
 from swarm.limits import (
     ANNOUNCE_ANSWER_MAX_BYTES,
     JSON_BODY_MAX_BYTES,
-    LOG_ENTRY_MAX_BYTES,
     MIB,
     SNAPSHOT_MAX_BYTES,
 )
@@ -149,7 +149,9 @@ class TrackerClient:
         wall_time = int(time.time())
         proof = renew_proof(self.key, fingerprint_of(self.root), wall_time)
         request = RenewRequest(OUR_VERSIONS, self.key.public, wall_time, proof)
-        answer = _parse(await self._anonymous.call("POST", "/api/v1/renew", body=msgspec.json.encode(request)), RenewAnswer)
+        answer = _parse(
+            await self._anonymous.call("POST", "/api/v1/renew", body=msgspec.json.encode(request)), RenewAnswer
+        )
         check_papers(self.key, self.root, answer.credential, answer.grant, wall_now=answer.wall_time)
         return answer
 
@@ -196,7 +198,10 @@ class TrackerClient:
             answer = await self._log(dataset, {"last": "1"})
         except NotFoundError:
             return None
-        return self._entries(answer, dataset, answer.head)[0]
+        entries = self._entries(answer, dataset, answer.head)
+        if len(entries) != 1:
+            raise RemoteProtocolError("the tracker answered without the head of the log")
+        return entries[0]
 
     async def snapshot(self, dataset: str) -> tuple[bytes, Snapshot]:
         """The dataset's tags, freshly sealed: bytes and what they say."""
@@ -264,8 +269,6 @@ class TrackerClient:
 
     async def watch(self, dataset: str, *, after: int = 0) -> AsyncIterator[tuple[bytes, Entry]]:
         """New entries as they are committed, from serial ``after`` + 1 on. Ends with UnreachableError; call again to go on."""
-        from swarm.watching import entries_of
-
         calls = self._certified()
         path = f"/api/v1/datasets/{dataset}/watch"
         async with calls.stream(path, query={"after": str(after)}, stall_timeout_s=WATCH_STALL_S) as content:
@@ -370,6 +373,3 @@ def _expiry_of(certificate: Path) -> float:
     except (OSError, ValueError) as error:
         raise NotAllowedError(f"{certificate} does not hold a certificate ({error}): join the swarm again") from error
     return parsed.not_valid_after_utc.timestamp()
-
-
-__all__ = ["LOG_ENTRY_MAX_BYTES", "Found", "TrackerClient"]

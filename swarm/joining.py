@@ -61,7 +61,9 @@ async def discover(
         found = fingerprint_of(info.ca)
         authority = public_of_root(info.ca)
     except (ValueError, TypeError) as error:
-        raise RemoteProtocolError(f"what answers at {address} shows no root certificate: it is not a tracker") from error
+        raise RemoteProtocolError(
+            f"what answers at {address} shows no root certificate: it is not a tracker"
+        ) from error
     if found != fingerprint:
         raise NotAllowedError(
             f"what answers at {address} belongs to another swarm than the token: ask the operator for a token of this swarm"
@@ -69,7 +71,9 @@ async def discover(
     agree_version(info.protocol, OUR_VERSIONS)
     credential = records.open_sealed(info.credential, Credential, authority=authority, wall_now=wall_now)
     if credential.role != "tracker":
-        raise NotAllowedError(f"what answers at {address} is a member of the swarm but not a tracker: its address is wrong")
+        raise NotAllowedError(
+            f"what answers at {address} is a member of the swarm but not a tracker: its address is wrong"
+        )
     return Discovered(Contact(credential.public, (address,)), info.ca)
 
 
@@ -112,7 +116,9 @@ async def _look(address: Address, timeout_s: float) -> SwarmInfo:
             f"no tracker answers at {address} ({reason_of(error)}); check that it runs and can be reached from here"
         ) from error
     if status != 200:
-        raise UnreachableError(f"what answers at {address} is not a tracker: it gave status {status}; check the address")
+        raise UnreachableError(
+            f"what answers at {address} is not a tracker: it gave status {status}; check the address"
+        )
     try:
         return msgspec.json.decode(data, type=SwarmInfo)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:

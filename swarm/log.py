@@ -10,13 +10,14 @@ a clock.
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 from typing import Annotated, Final, Literal
 
 import msgspec
 
 from swarm import canonical
 from swarm.errors import RemoteProtocolError, UsageError
-from swarm.identity import PeerKey, check_signed
+from swarm.identity import PeerKey, check_signed, peer_id_of
 from swarm.limits import (
     DATASET_MAX_BYTES,
     ENDORSEMENTS_MAX,
@@ -156,6 +157,15 @@ def verify_entry(data: bytes, *, authority: bytes) -> Entry:
     if tracker.public != authority:
         raise RemoteProtocolError(f"a log entry of {entry.dataset} names another swarm's authority")
     return entry
+
+
+def conflict_text(winner: Entry, tags: Iterable[str]) -> str:
+    """What a loser is told: who was first, with what."""
+    moved = ", ".join(repr(tag) for tag in tags)
+    return (
+        f"entry {winner.serial} of {winner.dataset} was first: {winner.kind} of {moved} "
+        f"by {peer_id_of(winner.publisher)[:12]}; look at the history, then repeat"
+    )
 
 
 def check_follows(entry: Entry, serial: int, previous: bytes) -> None:
