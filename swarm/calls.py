@@ -1,7 +1,8 @@
 """Calls to whichever tracker answers: one session, failover between trackers, refusals turned back into our exceptions.
 
-A tracker that does not answer is asked last for a while. A call is repeated at the next tracker only when none has refused
-it, so whatever is sent here must be safe to send twice. Every answer has a size limit and every call a deadline.
+A tracker that does not answer is asked last for a while. A call is repeated at the next tracker only when none has
+refused it, so whatever is sent here must be safe to send twice. Every answer has a size limit and every call a
+deadline.
 """
 
 from __future__ import annotations
@@ -74,14 +75,13 @@ class Calls:
                     allow_redirects=False,
                 ) as response:
                     return await _answer_of(response, limit_bytes)
-            except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 failures.append(f"{_where(tracker)}: {reason_of(error)}")
             except UnreachableError as error:
                 failures.append(f"{_where(tracker)}: {error}")
             self._avoid(tracker)
-        raise UnreachableError(
-            f"no tracker answers ({'; '.join(failures) or 'none is known'}); check that one runs and can be reached from here"
-        )
+        tried = "; ".join(failures) or "none is known"
+        raise UnreachableError(f"no tracker answers ({tried}); check that one runs and can be reached from here")
 
     @asynccontextmanager
     async def stream(
@@ -94,7 +94,7 @@ class Calls:
             url = url_of(tracker, path)
             try:
                 response = await self._session.get(url, params=query, timeout=timeout, allow_redirects=False)
-            except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 failures.append(f"{_where(tracker)}: {reason_of(error)}")
                 self._avoid(tracker)
                 continue
@@ -147,7 +147,7 @@ def reason_of(error: BaseException) -> str:
     """Why a connection failed, in a few words."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return f"it cannot prove its identity ({error.certificate_error})"
-    if isinstance(error, asyncio.TimeoutError):
+    if isinstance(error, TimeoutError):
         return "it does not answer in time"
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return "it closed the connection"

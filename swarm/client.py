@@ -3,9 +3,9 @@
     async with TrackerClient(trackers, key=key, root=ca_pem, files=home.tls_files) as client:
         found = await client.lookup(names.parse("roads:latest"))
 
-Whatever a tracker says about a dataset is proved by signed entries, which are verified here: a tracker is believed about
-freshness only, and that through a sealed snapshot. Without ``files`` only ``swarm_info`` and ``renew`` work. Refusals come
-back as the exceptions of ``swarm.errors``; UnreachableError means that no tracker answered.
+Whatever a tracker says about a dataset is proved by signed entries, which are verified here: a tracker is believed
+about freshness only, and that through a sealed snapshot. Without ``files`` only ``swarm_info`` and ``renew`` work.
+Refusals come back as the exceptions of ``swarm.errors``; UnreachableError means that no tracker answered.
 """
 
 from __future__ import annotations
@@ -68,9 +68,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A reference resolved: ``data`` is the signed entry (to show to others), ``entry`` what it says, ``version`` what is meant.
+    """A reference resolved: ``data`` is the signed entry (to show to others), ``entry`` its content, ``version`` is
+    meant.
 
-    ``snapshot`` is the dataset's tags as sealed by a tracker just now; ``snapshot_data`` the same to be shown to others.
+    ``snapshot`` is the dataset's tags as sealed by a tracker just now; ``snapshot_data`` the same to be shown to
+    others.
     """
 
     data: bytes
@@ -175,7 +177,7 @@ class TrackerClient:
         return _parse(await self._call("GET", f"/api/v1/datasets/{dataset}"), DatasetAnswer)
 
     async def lookup(self, ref: Reference) -> Found:
-        """Resolve a tag, or a version (``@signature`` wins over the tag), with its verified proof. Raises NotFoundError."""
+        """Resolve a tag or a version (``@signature`` wins) to what is proved of it. Raises NotFoundError."""
         if ref.signature is not None:
             path = f"/api/v1/datasets/{ref.dataset}/versions/{ref.signature.hex()}"
         else:
@@ -189,7 +191,7 @@ class TrackerClient:
         return Found(answer.entry, entry, version, tags, answer.snapshot)
 
     async def log(self, dataset: str, *, after: int = 0, limit: int = LOG_PAGE) -> list[tuple[bytes, Entry]]:
-        """Up to ``limit`` entries from serial ``after`` + 1 on, in order, each verified and chained to the one before."""
+        """Up to ``limit`` entries from serial ``after`` + 1 on, in order, verified and chained to one another."""
         return self._entries(await self._log(dataset, {"after": str(after), "limit": str(limit)}), dataset, after + 1)
 
     async def head(self, dataset: str) -> tuple[bytes, Entry] | None:
@@ -238,8 +240,8 @@ class TrackerClient:
     ) -> tuple[bytes, Entry]:
         """Append an entry to the current head, built again when others were first with other tags.
 
-        ``grant`` is this member's sealed grant. ``base`` is the head serial that the caller decided on, default the current
-        one: ConflictError when one of these tags has been moved since.
+        ``grant`` is this member's sealed grant. ``base`` is the head serial that the caller decided on, default the
+        current one: ConflictError when one of these tags has been moved since.
         """
         head = await self.head(dataset)
         seen = base if base is not None else _serial_of(head)
@@ -268,7 +270,7 @@ class TrackerClient:
         raise last
 
     async def watch(self, dataset: str, *, after: int = 0) -> AsyncIterator[tuple[bytes, Entry]]:
-        """New entries as they are committed, from serial ``after`` + 1 on. Ends with UnreachableError; call again to go on."""
+        """Entries as they are committed, from ``after`` + 1 on. Ends with UnreachableError: call again to go on."""
         calls = self._certified()
         path = f"/api/v1/datasets/{dataset}/watch"
         async with calls.stream(path, query={"after": str(after)}, stall_timeout_s=WATCH_STALL_S) as content:
@@ -282,7 +284,7 @@ class TrackerClient:
     # ---- announces ----------------------------------------------------------------------------------------------
 
     async def announce(self, announce: Announce) -> AnnounceAnswer:
-        """One heartbeat: say where this peer is and what it holds; learn of neighbours, seeds, heads and fresh papers."""
+        """One heartbeat: say where this peer is and what it holds; learn of neighbours, seeds, heads, fresh papers."""
         body = canonical.encode(announce)
         data = await self._call(
             "POST", "/api/v1/announce", body=body, content_type=MSGPACK, limit_bytes=ANNOUNCE_ANSWER_MAX_BYTES

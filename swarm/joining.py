@@ -1,14 +1,13 @@
 """How a home comes to trust a tracker, and a tracker a home.
 
-First one look, on a connection that proves nothing, at what the far end says it is: the CA must be the one that the token
-pins, and the credential must be a tracker's under that CA. Then everything again on a connection that OpenSSL has
-verified: the far end holds that tracker's key. Only there is the token's secret sent. So neither somebody with another
-CA nor a mere member of the swarm, nor somebody who replays a tracker's credential, ever sees a secret.
+First one look, on a connection that proves nothing, at what the far end says it is: the CA must be the one that the
+token pins, and the credential must be a tracker's under that CA. Then everything again on a connection that OpenSSL
+has verified: the far end holds that tracker's key. Only there is the token's secret sent. So neither somebody with
+another CA nor a mere member of the swarm, nor somebody who replays a tracker's credential, ever sees a secret.
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
 from dataclasses import dataclass
 
@@ -31,7 +30,7 @@ SWARM_INFO_MAX_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Discovered:
-    """A tracker that says it belongs to the pinned CA: to be called at ``contact`` with ``root`` (PEM) as the only authority."""
+    """A tracker that says it belongs to the pinned CA: call it at ``contact`` with ``root`` (PEM) as only authority."""
 
     contact: Contact
     root: bytes
@@ -66,7 +65,7 @@ async def discover(
         ) from error
     if found != fingerprint:
         raise NotAllowedError(
-            f"what answers at {address} belongs to another swarm than the token: ask the operator for a token of this swarm"
+            f"what answers at {address} belongs to another swarm than the token: ask for a token of that swarm"
         )
     agree_version(info.protocol, OUR_VERSIONS)
     credential = records.open_sealed(info.credential, Credential, authority=authority, wall_now=wall_now)
@@ -80,8 +79,8 @@ async def discover(
 async def join(token: Token, key: PeerKey, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> JoinAnswer:
     """Become a member: the first tracker of the token that proves itself gets the secret and gives the papers.
 
-    Safe to repeat with the same key and token. Raises NotAllowedError (expired, used up, unknown, removed, other swarm) and
-    UnreachableError.
+    Safe to repeat with the same key and token. Raises NotAllowedError (expired, used up, unknown, removed, other
+    swarm) and UnreachableError.
     """
     failures: list[AetherError] = []
     for text in token.addresses:
@@ -111,7 +110,7 @@ async def _look(address: Address, timeout_s: float) -> SwarmInfo:
             limit = SWARM_INFO_MAX_BYTES if response.status == 200 else PROBLEM_MAX_BYTES
             data = await read_bounded(response.content, limit)
             status = response.status
-    except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError) as error:
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
         raise UnreachableError(
             f"no tracker answers at {address} ({reason_of(error)}); check that it runs and can be reached from here"
         ) from error

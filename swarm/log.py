@@ -1,10 +1,10 @@
 """The log of a dataset: what is true of it, one signed entry after another.
 
-An entry moves tags. Serials are dense from 1, and ``previous`` is the signature of the signed entry before it, so that a
-log cannot be cut or rewritten without being noticed. The publisher seals the body, with the grant that allowed it
-attached; the swarm's CA key, which every tracker holds, seals body, grant and that seal. An entry needs both and never
-expires. Writing one with put-if-absent is the commit, and that is the tracker's business: nothing here does I/O or reads
-a clock.
+An entry moves tags. Serials are dense from 1, and ``previous`` is the signature of the signed entry before it, so
+that a log cannot be cut or rewritten without being noticed. The publisher seals the body, with the grant that allowed
+it attached; the swarm's CA key, which every tracker holds, seals body, grant and that seal. An entry needs both and
+never expires. Writing one with put-if-absent is the commit, and that is the tracker's business: nothing here does I/O
+or reads a clock.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Endorsement(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_f
 
 
 class SignedEntry(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """An entry as it travels and is kept: body, the publisher's sealed grant, endorsements (publisher, then tracker)."""
+    """An entry as it travels and is kept: body, the publisher's sealed grant, the endorsements (publisher, tracker)."""
 
     body: Annotated[bytes, msgspec.Meta(max_length=LOG_ENTRY_MAX_BYTES)]
     grant: Annotated[bytes, msgspec.Meta(max_length=2 * RECORD_MAX_BYTES)]
@@ -147,7 +147,7 @@ def verify_publisher(data: bytes, *, authority: bytes) -> Entry:
 
 
 def verify_entry(data: bytes, *, authority: bytes) -> Entry:
-    """The entry, if publisher and tracker sealed it. ``authority`` is the CA's public key. Raises RemoteProtocolError."""
+    """The entry, if publisher and tracker sealed it, or RemoteProtocolError. ``authority`` is the CA's public key."""
     entry = verify_publisher(data, authority=authority)
     signed, _ = parse_entry(data)
     if len(signed.endorsements) != 2 or signed.endorsements[1].role != "tracker":
@@ -169,7 +169,7 @@ def conflict_text(winner: Entry, tags: Iterable[str]) -> str:
 
 
 def check_follows(entry: Entry, serial: int, previous: bytes) -> None:
-    """Whether an entry is the next after the one with this serial and hash (0 and empty for none), or RemoteProtocolError."""
+    """RemoteProtocolError unless an entry is the next after the one with this serial and hash (none: 0 and empty)."""
     if entry.serial != serial + 1 or entry.previous != previous:
         raise RemoteProtocolError(f"entry {entry.serial} of {entry.dataset} does not follow entry {serial}")
 

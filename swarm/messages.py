@@ -1,8 +1,8 @@
 """What members and trackers say to each other: the bodies of the tracker's API.
 
-JSON bodies are plain structs (bytes travel as base64); the announce, which every peer sends all the time, is canonical
-msgpack. Each first message states the protocol versions understood, (lowest, highest). Limits stand in the types, so what
-is too long is refused at parse. Nothing here does I/O.
+JSON bodies are plain structs (bytes travel as base64); the announce, which every peer sends all the time, is
+canonical msgpack. Each first message states the protocol versions understood, (lowest, highest). Limits stand in the
+types, so what is too long is refused at parse. Nothing here does I/O.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from swarm.limits import (
     TOKEN_MAX_LIFETIME_S,
     TOKEN_MAX_USES,
 )
-from swarm.log import DatasetName, TagName, WallTime
+from swarm.log import DatasetName, WallTime
 from swarm.records import Addresses, Key, Role, Seal
 
 JOIN_CONTEXT: Final = "join"
@@ -91,7 +91,7 @@ class JoinAnswer(msgspec.Struct, frozen=True):
 
 
 class RenewRequest(msgspec.Struct, frozen=True):
-    """Needs no certificate: ``proof`` is the member's seal (see ``renew_proof``), the membership record does the rest."""
+    """Needs no certificate: ``proof`` is the member's seal (see ``renew_proof``), the membership record decides."""
 
     protocol: Versions
     public: Key
@@ -207,8 +207,8 @@ class Holding(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_field
 class Announce(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
     """A heartbeat. A wildcard host in ``addresses`` stands for the address that the tracker sees the peer at.
 
-    ``heads``: datasets whose head serial it wants to know. ``certificate_issued`` and ``grant_issued``: wall seconds of what it
-    holds, so that the tracker knows when to renew. ``leaving`` forgets the peer at once.
+    ``heads``: datasets whose head serial it wants to know. ``certificate_issued`` and ``grant_issued``: wall seconds
+    of what it holds, so that the tracker knows when to renew. ``leaving`` forgets the peer at once.
     """
 
     format: Literal[1]
@@ -255,8 +255,8 @@ class Head(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=T
 class AnnounceAnswer(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
     """What a peer needs until its next announce, ``interval_s`` later.
 
-    ``certificate`` with ``credential``, and ``grant``, are empty unless renewal is due. ``seeds`` are all seeds known (bounded), whatever
-    they hold. ``site`` is what the tracker takes for the asker's own.
+    ``certificate`` with ``credential``, and ``grant``, are empty unless renewal is due. ``seeds`` are all seeds known
+    (bounded), whatever they hold. ``site`` is what the tracker takes for the asker's own.
     """
 
     format: Literal[1]
@@ -279,7 +279,7 @@ def join_proof(key: PeerKey, token_id: bytes, fingerprint: bytes, wall_time: int
 
 
 def is_join_proof(request: JoinRequest, fingerprint: bytes) -> bool:
-    """Whether the request was made by the holder of its key, for this CA. Time is not judged: who joins may have no clock."""
+    """Whether the holder of its key made the request, for this CA. Time is not judged: who joins may have no clock."""
     stated = _stated(request.token_id, fingerprint, request.wall_time)
     return is_signed(request.public, JOIN_CONTEXT, stated, request.proof)
 

@@ -1,7 +1,7 @@
 """A small registry of counters and gauges, in the text format that Prometheus reads.
 
-Names are ``aetherfs_*`` in base units. There are labels for kinds of things (a route, a result), never for a peer, a dataset
-or a block: what a stranger can multiply must not become a time series.
+Names are ``aetherfs_*`` in base units. There are labels for kinds of things (a route, a result), never for a peer, a
+dataset or a block: what a stranger can multiply must not become a time series.
 """
 
 from __future__ import annotations

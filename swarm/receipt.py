@@ -24,7 +24,8 @@ CONTEXT: Final = "receipt"
 class Receipt(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
     """What is kept, and for whom: ``publisher`` is the public key of the caller that uploaded it.
 
-    ``files``: entries of kind file; ``bytes``: their plain bytes; ``blocks``: unique blocks; ``root_size``: the manifest root's bytes.
+    ``files``: entries of kind file; ``bytes``: their plain bytes; ``blocks``: unique blocks; ``root_size``: the
+    manifest root's bytes.
     """
 
     format: Literal[1]

@@ -1,7 +1,7 @@
 """A snapshot: all current tags of a dataset at one serial, sealed by the swarm's CA key for a short time.
 
-It shows freshness, nothing else: what a tag points to is proved by the log entry that moved it. A peer that holds only an
-expired snapshot shows the tags as stale, with their age. Nothing here does I/O or reads a clock.
+It shows freshness, nothing else: what a tag points to is proved by the log entry that moved it. A peer that holds
+only an expired snapshot shows the tags as stale, with their age. Nothing here does I/O or reads a clock.
 """
 
 from __future__ import annotations

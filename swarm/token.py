@@ -1,10 +1,10 @@
 """Join tokens: one line of text that lets a home into the swarm.
 
-    aetherfs1.<base64url, no padding, of: canonical [format, addresses, CA fingerprint, token id, secret] + 4 bytes of checksum>
+    aetherfs1.<base64url without padding of: canonical [format, addresses, CA fingerprint, token id, secret] + checksum>
 
-It holds where a tracker may be, which CA that tracker must prove to belong to, and a secret that is sent only to a tracker
-that has proved it. The checksum tells a typing error from a refusal; it protects nothing. What a token allows (role, uses,
-lifetime, datasets) is known to the tracker alone.
+It holds where a tracker may be, which CA that tracker must prove to belong to, and a secret that is sent only to a
+tracker that has proved it. The checksum tells a typing error from a refusal; it protects nothing. What a token allows
+(role, uses, lifetime, datasets) is known to the tracker alone.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def format_token(token: Token) -> str:
 
 
 def parse_token(text: str) -> Token:
-    """Parse a token's text (white space around it is dropped), or raise UsageError that says in what way it is garbled."""
+    """Parse a token's text (white space around it is dropped), or raise UsageError that says how it is garbled."""
     text = text.strip()
     if not text.startswith(PREFIX):
         raise UsageError(
