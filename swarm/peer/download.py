@@ -1,0 +1,257 @@
+"""A download: the shell around a scheduler.
+
+It turns what channels and runs report into events, performs the instructions that come back, verifies each block in a thread
+before it is stored, and drops a peer that sent a wrong one. It ends when every block is stored, or raises what stopped it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from swarm.encoding import open_block
+from swarm.errors import AetherError, IncompleteError, RemoteProtocolError, UnreachableError
+from swarm.peer.channels import Channel, Channels
+from swarm.peer.exchange import Exchange
+from swarm.peer.fetch import Fetcher
+from swarm.peer.holdings import Holding, Holdings
+from swarm.peer.scheduler import TICK_S, CancelRun, Connect, Finished, Instruction, Scheduler, StartRun
+from swarm.peer.tasks import Tasks
+from swarm.peer.traffic import Traffic
+from swarm.peer.wire import ASK, BLOCK, BUSY, Cancel, RunRequest
+from swarm.peer.wire import Holding as HoldingMessage
+
+# Blocks of one download that are being verified and stored at a time.
+IN_HAND_MAX: Final = 8
+ASK_AGAIN_S: Final = 5.0
+STALL_S: Final = 60.0
+
+log = logging.getLogger("aetherfs.download")
+
+
+class Sink(Protocol):
+    """Where verified plain bytes go. Blocking, thread-safe."""
+
+    def write(self, index: int, plain: bytes | memoryview) -> None: ...
+
+
+@dataclass(slots=True)
+class Sources:
+    """Plain bytes of a download by where they came from; ``wire_bytes`` as they travelled, encoded."""
+
+    peers: int = 0
+    origin: int = 0
+    reused: int = 0
+    wire_bytes: int = 0
+    wasted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a download works with."""
+
+    exchange: Exchange
+    channels: Channels
+    fetcher: Fetcher
+    holdings: Holdings
+    traffic: Traffic
+
+
+class Download:
+    """One version being fetched into a sink. ``held`` are the indices already there.
+
+    ``find`` is called at the start and whenever nothing moves: it looks for more neighbours and connects to them.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        holding: Holding,
+        sink: Sink,
+        find: Callable[[], Awaitable[None]],
+        rng: random.Random,
+        stall_s: float = STALL_S,
+    ) -> None:
+        self.dataset = holding.dataset
+        self.version = holding.version
+        self.entry = holding.entry
+        self.holding = holding
+        self.sources = Sources()
+        held = holding.held if holding.held is not None else set(range(len(holding.manifest.unique)))
+        self.scheduler = Scheduler([block.size for block in holding.manifest.unique], held, rng)
+        self._parts = parts
+        self._sink = sink
+        self._find = find
+        self._stall_s = stall_s
+        self._tasks = Tasks()
+        self._runs: dict[int, asyncio.Task[None]] = {}
+        self._in_hand = asyncio.Semaphore(IN_HAND_MAX)
+        self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._last_progress = time.monotonic()
+
+    async def run(self) -> None:
+        """Fetch everything that is missing. IncompleteError when nothing moves for long, FullError when the disk is full."""
+        try:
+            self._perform(self.scheduler.tick(time.monotonic()))
+            if not self._ended.done():
+                self._parts.exchange.follow(self)
+                self._tasks.start(self._look())
+                self._tasks.start(self._tick())
+            await self._ended
+        finally:
+            self._parts.exchange.unfollow(self)
+            await self._tasks.close()
+            self.sources.wasted = self.scheduler.fetched_twice_bytes
+
+    # ---- what channels report -----------------------------------------------------------------------------------
+
+    def peer_holds(self, channel: Channel, message: HoldingMessage) -> None:
+        bitmap = None if message.complete else message.bits
+        peer = channel.peer_id
+        self._perform(self.scheduler.peer_joined(peer, origin=message.origin, bitmap=bitmap, now=time.monotonic()))
+
+    def peer_has(self, channel: Channel, indices: tuple[int, ...]) -> None:
+        self._perform(self.scheduler.peer_has(channel.peer_id, indices, time.monotonic()))
+
+    def peer_left(self, peer_id: str) -> None:
+        self._perform(self.scheduler.peer_left(peer_id, time.monotonic()))
+
+    # ---- performing ---------------------------------------------------------------------------------------------
+
+    def _perform(self, instructions: Iterable[Instruction]) -> None:
+        for instruction in instructions:
+            match instruction:
+                case StartRun():
+                    self._runs[instruction.run] = self._tasks.start(self._run(instruction))
+                case CancelRun():
+                    self._cancel(instruction)
+                case Connect():
+                    self._tasks.start(self._connect(instruction.peer))
+                case Finished():
+                    if not self._ended.done():
+                        self._ended.set_result(None)
+
+    def _cancel(self, instruction: CancelRun) -> None:
+        channel = self._parts.channels.open.get(instruction.peer)
+        signatures = tuple(self.holding.manifest.unique[index].signature for index in instruction.indices)
+        if channel is not None:
+            channel.send(Cancel(instruction.run, () if instruction.whole else signatures))
+        task = self._runs.get(instruction.run)
+        if instruction.whole and task is not None:
+            task.cancel()
+
+    async def _connect(self, peer: str) -> None:
+        try:
+            await self._parts.channels.connect(peer)
+        except AetherError as error:
+            log.debug("peer %s, named by another, is not to be had: %s", peer[:8], error)
+
+    async def _run(self, run: StartRun) -> None:
+        """One run: ask, hand each block over as it comes, report the end."""
+        unique = self.holding.manifest.unique
+        request = RunRequest(
+            format=1,
+            run=run.run,
+            dataset=self.dataset,
+            version=self.version,
+            entry=b"",
+            insist=run.insist,
+            signatures=tuple(unique[index].signature for index in run.indices),
+        )
+        failed = True
+        busy = 0
+        try:
+            answers = iter(run.indices)
+            async for status, payload in self._parts.fetcher.run(run.peer, request):
+                index = next(answers)
+                busy += status == BUSY
+                await self._answered(run, index, status, payload)
+            failed = busy == len(run.indices)
+        except RemoteProtocolError as error:
+            self._parts.channels.ban(run.peer, str(error))
+            self.peer_left(run.peer)
+        except AetherError as error:
+            log.info("a run from %s broke off: %s", run.peer[:8], error)
+        finally:
+            self._runs.pop(run.run, None)
+        self._perform(self.scheduler.run_ended(run.run, time.monotonic(), failed=failed))
+
+    async def _answered(self, run: StartRun, index: int, status: int, payload: bytearray) -> None:
+        now = time.monotonic()
+        if status == BLOCK:
+            self._parts.traffic.wire_received_bytes += len(payload)
+            self.sources.wire_bytes += len(payload)
+            if self.scheduler.block_received(run.run, index, now):
+                self._last_progress = now
+                await self._in_hand.acquire()
+                self._tasks.start(self._keep(run.peer, index, payload))
+            return
+        ask = bytes(payload).decode("ascii", "replace") if status == ASK else None
+        self._perform(self.scheduler.block_refused(run.run, index, now, ask=ask, busy=status == BUSY))
+
+    async def _keep(self, peer: str, index: int, payload: bytearray) -> None:
+        """Verify and store one block, off the loop."""
+        try:
+            await asyncio.to_thread(self._verify_and_write, index, payload)
+        except RemoteProtocolError as error:
+            self._parts.traffic.bad_blocks += 1
+            self.scheduler.block_bad(index)
+            self._parts.channels.ban(peer, str(error))
+            self.peer_left(peer)
+            return
+        except AetherError as error:
+            self._fail(error)
+            return
+        finally:
+            self._in_hand.release()
+        size = self.holding.manifest.unique[index].size
+        self._parts.traffic.received[peer] += size
+        neighbour = self.scheduler.neighbours.get(peer)
+        if neighbour is not None and neighbour.origin:
+            self.sources.origin += size
+        else:
+            self.sources.peers += size
+        self._parts.holdings.stored(self.holding, index)
+        self._perform(self.scheduler.block_stored(index, time.monotonic()))
+
+    def _verify_and_write(self, index: int, payload: bytearray) -> None:
+        block = self.holding.manifest.unique[index]
+        self._sink.write(index, open_block(payload, block.signature, block.size))
+
+    def _fail(self, error: AetherError) -> None:
+        if not self._ended.done():
+            self._ended.set_exception(error)
+
+    # ---- time ---------------------------------------------------------------------------------------------------
+
+    async def _look(self) -> None:
+        """Look for neighbours: at once, and again as long as the download lacks some or does not move."""
+        while True:
+            try:
+                await self._find()
+            except UnreachableError as error:
+                log.info("no more neighbours for now: %s", error)
+            await asyncio.sleep(ASK_AGAIN_S)
+
+    async def _tick(self) -> None:
+        asked = time.monotonic()
+        while True:
+            await asyncio.sleep(TICK_S)
+            now = time.monotonic()
+            self._perform(self.scheduler.tick(now))
+            if now - max(self._last_progress, asked) > ASK_AGAIN_S:
+                asked = now
+                self._parts.exchange.ask_again(self)
+            if now - self._last_progress > self._stall_s:
+                done, total = self.scheduler.stored, len(self.scheduler.sizes)
+                self._fail(
+                    IncompleteError(
+                        f"{self.dataset} is incomplete: {done} of {total} blocks are here and nothing came for "
+                        f"{self._stall_s:.0f} s; it waits for {self.scheduler.waiting_for()}; repeat the command to go on"
+                    )
+                )

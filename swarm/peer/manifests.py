@@ -1,0 +1,118 @@
+"""Fetching a manifest: the root by the version's signature, then the segments that are not here yet.
+
+Segments are ordinary blocks and are kept in the node's block store, so that the next version fetches only those that changed, and
+a pull that was killed does not fetch them again. Any neighbour that holds the version is asked; a bad answer drops it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import time
+from collections.abc import Sequence
+
+from swarm.encoding import encode_block, open_block
+from swarm.errors import AetherError, IncompleteError, RemoteProtocolError
+from swarm.limits import ROOT_MAX_BYTES, RUN_MAX_BLOCKS
+from swarm.manifest import Manifest, assemble, parse_root
+from swarm.peer.channels import Channel
+from swarm.peer.download import Parts
+from swarm.peer.wire import BLOCK, RunRequest
+from swarm.peer.wire import Holding as HoldingMessage
+from swarm.store import Store
+
+log = logging.getLogger("aetherfs.manifest")
+_runs = itertools.count(1 << 62)
+
+
+class ManifestFetch:
+    """One manifest being fetched. A follower of its version until it is there."""
+
+    def __init__(self, parts: Parts, store: Store, dataset: str, version: bytes, entry: bytes) -> None:
+        self.dataset = dataset
+        self.version = version
+        self.entry = entry
+        self.wire_bytes = 0
+        self._parts = parts
+        self._store = store
+        self._holders: dict[str, bool] = {}
+        self._changed = asyncio.Event()
+
+    def peer_holds(self, channel: Channel, message: HoldingMessage) -> None:
+        self._holders[channel.peer_id] = message.origin
+        self._changed.set()
+
+    def peer_has(self, channel: Channel, indices: tuple[int, ...]) -> None:
+        """Blocks are the download's business."""
+
+    def peer_left(self, peer_id: str) -> None:
+        self._holders.pop(peer_id, None)
+
+    async def run(self, timeout_s: float) -> Manifest:
+        """The manifest. IncompleteError when no neighbour gives it in time, RemoteProtocolError when it is a hostile one."""
+        deadline = time.monotonic() + timeout_s
+        self._parts.exchange.follow(self)
+        try:
+            root_bytes = (await self._blocks([self.version], deadline))[self.version]
+            if len(root_bytes) > ROOT_MAX_BYTES:
+                raise RemoteProtocolError(f"the manifest of {self.dataset} is longer than it may be")
+            root = parse_root(root_bytes)
+            signatures = list(dict.fromkeys(ref.signature for ref in root.segment_refs))
+            segments = await self._blocks(signatures, deadline)
+            manifest = await asyncio.to_thread(assemble, root_bytes, segments)
+        finally:
+            self._parts.exchange.unfollow(self)
+        return manifest
+
+    async def _blocks(self, signatures: Sequence[bytes], deadline: float) -> dict[bytes, bytes]:
+        """Plain bytes of these blocks, from the store or from neighbours."""
+        found: dict[bytes, bytes] = {}
+        for signature in signatures:
+            encoded = await asyncio.to_thread(self._store.get, signature)
+            if encoded is not None:
+                found[signature] = bytes(open_block(encoded, signature))
+        failures: dict[str, int] = {}
+        while missing := [signature for signature in signatures if signature not in found]:
+            # Those that others fetch from too come last, and those that failed after them.
+            holders = sorted(self._holders, key=lambda peer: (failures.get(peer, 0), self._holders[peer]))
+            if not holders:
+                await self._wait(deadline)
+                continue
+            peer = holders[0]
+            before = len(found)
+            await self._ask(peer, missing[:RUN_MAX_BLOCKS], found)
+            if len(found) == before:
+                failures[peer] = failures.get(peer, 0) + 1
+                if min(failures.get(other, 0) for other in self._holders or [peer]) > 0:
+                    await self._wait(min(deadline, time.monotonic() + 0.5), final=deadline)
+        return found
+
+    async def _wait(self, until: float, final: float | None = None) -> None:
+        self._changed.clear()
+        try:
+            async with asyncio.timeout(max(0.0, until - time.monotonic())):
+                await self._changed.wait()
+        except asyncio.TimeoutError:
+            if time.monotonic() >= (until if final is None else final):
+                raise IncompleteError(
+                    f"nobody who can be reached gives the manifest of {self.dataset}@{self.version.hex()[:12]}; "
+                    "see `aetherfs status`, and repeat the command when a holder is up"
+                ) from None
+
+    async def _ask(self, peer: str, signatures: Sequence[bytes], found: dict[bytes, bytes]) -> None:
+        request = RunRequest(1, next(_runs), self.dataset, self.version, self.entry, False, tuple(signatures))
+        try:
+            answers = iter(signatures)
+            async for status, payload in self._parts.fetcher.run(peer, request):
+                signature = next(answers)
+                if status == BLOCK:
+                    self.wire_bytes += len(payload)
+                    plain = bytes(open_block(payload, signature))
+                    found[signature] = plain
+                    await asyncio.to_thread(self._store.put, signature, encode_block(plain))
+        except RemoteProtocolError as error:
+            self._holders.pop(peer, None)
+            self._parts.channels.ban(peer, str(error))
+        except AetherError as error:
+            log.info("the manifest did not come from %s: %s", peer[:8], error)
