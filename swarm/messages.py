@@ -25,13 +25,13 @@ from swarm.limits import (
     PROTOCOL_LOWEST,
     TOKEN_MAX_LIFETIME_S,
     TOKEN_MAX_USES,
+    TRACKERS_MAX,
 )
 from swarm.log import DatasetName, WallTime
 from swarm.records import Addresses, Key, Role, Seal
 
 JOIN_CONTEXT: Final = "join"
 RENEW_CONTEXT: Final = "renew"
-TRACKERS_MAX: Final = 16
 
 ProtocolVersion = Annotated[int, msgspec.Meta(ge=0, le=255)]
 Versions = tuple[ProtocolVersion, ProtocolVersion]

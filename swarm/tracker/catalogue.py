@@ -1,0 +1,246 @@
+"""The catalogue: the log of every dataset, over the object store.
+
+    datasets/{scope}/{name}/log/{serial:020}     a signed entry; writing it with put-if-absent is the commit
+    names/{scope}/{name}                         a mark, written before entry 1, by which datasets are listed
+
+Current tags are found by replaying the log: each dataset's state is kept in memory and advanced by the entries that are
+new in the store, whoever wrote them. Every entry is verified on the way, so what somebody else put into the store is
+found and never served on. Thread-safe; calls block on the store.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from swarm import log
+from swarm.authority import Authority
+from swarm.errors import ConflictError, FullError, IntegrityError, NotFoundError, RemoteProtocolError
+from swarm.limits import DATASET_MAX_TAGS, PAGE_MAX, SNAPSHOT_LIFETIME_S
+from swarm.log import Entry
+from swarm.objects import ObjectStore
+from swarm.snapshot import Snapshot, TagState, seal_snapshot
+
+DATASETS: Final = "datasets/"
+NAMES: Final = "names/"
+STATES_MAX: Final = 4096
+
+
+@dataclass(slots=True)
+class _State:
+    """A dataset as of entry ``serial``. ``versions`` tells in which entry a version came first."""
+
+    serial: int = 0
+    data: bytes = b""
+    head: Entry | None = None
+    tags: dict[str, TagState] = field(default_factory=dict)
+    versions: dict[bytes, int] = field(default_factory=dict)
+    read_at: float = float("-inf")
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def head_hash(self) -> bytes:
+        return log.entry_hash(self.data) if self.serial else b""
+
+    def apply(self, entry: Entry, data: bytes) -> None:
+        log.check_follows(entry, self.serial, self.head_hash)
+        for move in entry.moves:
+            if move.version is None:
+                self.tags.pop(move.tag, None)
+            else:
+                self.tags[move.tag] = TagState(move.tag, entry.serial, move.version)
+                self.versions.setdefault(move.version, entry.serial)
+        self.serial, self.data, self.head = entry.serial, data, entry
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A dataset at one moment: its last serial and all tags, sorted."""
+
+    serial: int
+    tags: tuple[TagState, ...]
+
+
+class Catalogue:
+    """All datasets of a swarm."""
+
+    def __init__(self, objects: ObjectStore, authority: Authority) -> None:
+        self._objects = objects
+        self._authority = authority
+        self._states: OrderedDict[str, _State] = OrderedDict()
+        self._lock = threading.Lock()
+
+    # ---- reading ------------------------------------------------------------------------------------------------
+
+    def head(self, dataset: str, *, max_age_s: float = 0.0) -> Head:
+        """The dataset's head, at most so many seconds old. NotFoundError for a log without entries."""
+        state = self._state(dataset)
+        with state.lock:
+            self._advance(dataset, state, max_age_s)
+            return _head_of(dataset, state)
+
+    def read(self, dataset: str, *, after: int, limit: int, max_age_s: float = 0.0) -> list[bytes]:
+        """Up to ``limit`` signed entries from serial ``after`` + 1 on. NotFoundError for a log without entries."""
+        head = self.head(dataset, max_age_s=max_age_s).serial
+        last = min(head, after + min(limit, PAGE_MAX))
+        return [self._objects.get(log_key(dataset, serial)) for serial in range(max(after, 0) + 1, last + 1)]
+
+    def find_tag(self, dataset: str, tag: str, wall_now: float) -> tuple[bytes, TagState, bytes]:
+        """The entry that moved a tag last, what it says, and a snapshot. NotFoundError when there is no such tag."""
+        state = self._state(dataset)
+        with state.lock:
+            self._advance(dataset, state)
+            head = _head_of(dataset, state)
+            found = state.tags.get(tag)
+        if found is None:
+            raise NotFoundError(f"{dataset} has no tag {tag!r}: see its tags with `aetherfs inspect {dataset}`")
+        return self._objects.get(log_key(dataset, found.serial)), found, self._sealed(dataset, head, wall_now)
+
+    def find_version(self, dataset: str, version: bytes, wall_now: float) -> tuple[bytes, int, bytes]:
+        """The entry by which a version belongs to the dataset, its serial, and a snapshot. NotFoundError without one."""
+        state = self._state(dataset)
+        with state.lock:
+            self._advance(dataset, state)
+            head = _head_of(dataset, state)
+            serial = state.versions.get(version)
+        if serial is None:
+            raise NotFoundError(f"{dataset} has no version {version.hex()[:16]}...: see `aetherfs history {dataset}`")
+        return self._objects.get(log_key(dataset, serial)), serial, self._sealed(dataset, head, wall_now)
+
+    def snapshot(self, dataset: str, wall_now: float) -> bytes:
+        """All tags as of now, sealed."""
+        return self._sealed(dataset, self.head(dataset), wall_now)
+
+    def datasets(self, cursor: str, limit: int, may_read: Callable[[str], bool]) -> tuple[list[str], str]:
+        """A page of the datasets that the caller may read, and the cursor of the next page (empty at the end)."""
+        found: list[str] = []
+        after = NAMES + cursor if cursor else ""
+        while True:
+            keys = self._objects.list(NAMES, after=after, limit=PAGE_MAX)
+            for key in keys:
+                name = key.removeprefix(NAMES)
+                if may_read(name) and self._exists(name):
+                    found.append(name)
+                    if len(found) == limit:
+                        return found, name
+            if len(keys) < PAGE_MAX:
+                return found, ""
+            after = keys[-1]
+
+    # ---- writing ------------------------------------------------------------------------------------------------
+
+    def append(self, data: bytes) -> tuple[bytes, Entry]:
+        """Endorse and commit an entry whose publisher has been verified: the bytes as committed, and the entry.
+
+        The same entry again is answered as the first time. Raises ConflictError naming who was first, NotFoundError
+        for a tag or version that the log does not hold, FullError for too many tags.
+        """
+        signed, entry = log.parse_entry(data)
+        state = self._state(entry.dataset)
+        with state.lock:
+            self._advance(entry.dataset, state)
+            if entry.serial <= state.serial:
+                return self._repeated(signed.body, entry)
+            if entry.serial != state.serial + 1 or entry.previous != state.head_hash:
+                raise ConflictError(
+                    f"entry {entry.serial} of {entry.dataset} does not follow the head, which is {state.serial}: "
+                    "read the log and build the entry again"
+                )
+            _check_moves(entry, state)
+            endorsed = log.endorse(self._authority.key, data)
+            if entry.serial == 1:
+                self._objects.put_if_absent(NAMES + entry.dataset, b"")
+            if not self._objects.put_if_absent(log_key(entry.dataset, entry.serial), endorsed):
+                self._advance(entry.dataset, state)
+                return self._repeated(signed.body, entry)
+            state.apply(entry, endorsed)
+            return endorsed, entry
+
+    # ---- inside -------------------------------------------------------------------------------------------------
+
+    def _repeated(self, body: bytes, entry: Entry) -> tuple[bytes, Entry]:
+        """The committed entry of this serial if it is the same one, else ConflictError."""
+        data = self._objects.get(log_key(entry.dataset, entry.serial))
+        winner_signed, winner = log.parse_entry(data)
+        if winner_signed.body == body:
+            return data, winner
+        raise ConflictError(log.conflict_text(winner, [move.tag for move in winner.moves]))
+
+    def _state(self, dataset: str) -> _State:
+        with self._lock:
+            state = self._states.get(dataset)
+            if state is None:
+                state = self._states[dataset] = _State()
+                if len(self._states) > STATES_MAX:
+                    self._states.popitem(last=False)
+            self._states.move_to_end(dataset)
+            return state
+
+    def _advance(self, dataset: str, state: _State, max_age_s: float = 0.0) -> None:
+        """Apply what is new in the store. Needs the state's lock."""
+        now = time.monotonic()
+        if state.read_at + max_age_s > now:
+            return
+        while (data := self._entry(dataset, state.serial + 1)) is not None:
+            try:
+                entry = log.verify_entry(data, authority=self._authority.public)
+                if entry.dataset != dataset:
+                    raise RemoteProtocolError(f"it is of {entry.dataset}")
+                state.apply(entry, data)
+            except RemoteProtocolError as error:
+                raise IntegrityError(
+                    f"entry {state.serial + 1} of {dataset} in the object store is damaged ({error}): "
+                    "restore it from a backup"
+                ) from error
+        state.read_at = now
+
+    def _entry(self, dataset: str, serial: int) -> bytes | None:
+        try:
+            return self._objects.get(log_key(dataset, serial))
+        except NotFoundError:
+            return None
+
+    def _exists(self, dataset: str) -> bool:
+        """Whether the log has an entry. A mark without one is of a publish that did not come to its commit."""
+        with self._lock:
+            state = self._states.get(dataset)
+        return (state is not None and state.serial > 0) or self._entry(dataset, 1) is not None
+
+    def _sealed(self, dataset: str, head: Head, wall_now: float) -> bytes:
+        issued = int(wall_now)
+        snapshot = Snapshot(1, dataset, head.serial, head.tags, issued, issued + SNAPSHOT_LIFETIME_S)
+        return seal_snapshot(self._authority.key, snapshot)
+
+
+def log_key(dataset: str, serial: int) -> str:
+    """Where an entry lies."""
+    return f"{DATASETS}{dataset}/log/{serial:020}"
+
+
+def no_dataset(dataset: str) -> NotFoundError:
+    """What is said of a dataset that is not there, and of one that the caller may not know of: the very same."""
+    return NotFoundError(f"there is no dataset {dataset}, or no grant of yours covers it: check the name and the token")
+
+
+def _head_of(dataset: str, state: _State) -> Head:
+    if state.serial == 0:
+        raise no_dataset(dataset)
+    return Head(state.serial, tuple(state.tags[tag] for tag in sorted(state.tags)))
+
+
+def _check_moves(entry: Entry, state: _State) -> None:
+    """What an entry may refer to: removed tags must be there, and only a publish brings a version that is new."""
+    for move in entry.moves:
+        if move.version is None and move.tag not in state.tags:
+            raise NotFoundError(f"{entry.dataset} has no tag {move.tag!r} to remove")
+        if entry.kind in ("tag", "rollback") and move.version is not None and move.version not in state.versions:
+            raise NotFoundError(
+                f"{entry.dataset} has no version {move.version.hex()[:16]}...: publish it, or see `aetherfs history`"
+            )
+    added = sum(move.version is not None and move.tag not in state.tags for move in entry.moves)
+    if added and len(state.tags) + added > DATASET_MAX_TAGS:
+        raise FullError(f"{entry.dataset} has {len(state.tags)} tags, the limit is {DATASET_MAX_TAGS}: remove some")

@@ -1,0 +1,39 @@
+"""Records of the trackers' own in the object store, sealed with the CA key.
+
+Seeds can write to the object store too. A seed that has turned bad must not make members, tokens or trackers there, so
+these records count only with the CA's seal, over a context and the record.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+from swarm import canonical
+from swarm.errors import IntegrityError, RemoteProtocolError
+from swarm.identity import PeerKey, check_signed
+from swarm.limits import RECORD_MAX_BYTES
+from swarm.records import Signed
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+def seal(authority: PeerKey, record: msgspec.Struct) -> bytes:
+    """Bytes that ``unseal`` reads."""
+    body = canonical.encode(record)
+    return canonical.encode(Signed(body, authority.sign(_context(type(record)), body)))
+
+
+def unseal(data: bytes, kind: type[T], *, authority: bytes, key: str) -> T:
+    """The record. IntegrityError, naming the object's key, for bytes that no tracker of this swarm wrote."""
+    try:
+        signed = canonical.decode(data, Signed, limit_bytes=2 * RECORD_MAX_BYTES)
+        check_signed(authority, _context(kind), signed.body, signed.seal)
+        return canonical.decode(signed.body, kind, limit_bytes=RECORD_MAX_BYTES)
+    except RemoteProtocolError as error:
+        raise IntegrityError(f"{key} in the object store is damaged ({error}): restore it from a backup") from error
+
+
+def _context(kind: type[msgspec.Struct]) -> str:
+    return f"tracker-{kind.__name__.lower()}"
