@@ -12,7 +12,7 @@ import contextlib
 import os
 import shutil
 import stat
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
 from swarm.encoding import encode_raw
@@ -29,11 +29,17 @@ def staging_path(target: Path, version: bytes) -> Path:
 
 
 class Staging:
-    """A version being built for ``target``. ``kept`` are the files that the target already holds."""
+    """A version being built for ``target``. ``kept`` are the files that the target already holds.
 
-    def __init__(self, target: Path, manifest: Manifest) -> None:
+    ``include`` says which paths are wanted; the others are left out, as if the version did not have them.
+    """
+
+    def __init__(
+        self, target: Path, manifest: Manifest, include: Callable[[str], bool] = lambda path: True
+    ) -> None:
         self.target = target
         self.manifest = manifest
+        self.left_out = {index for index, entry in enumerate(manifest.files) if not include(entry.path)}
         self.directory = staging_path(target, manifest.version)
         self.kept: set[int] = set()
         self._target_tree = Tree(target)
@@ -50,7 +56,7 @@ class Staging:
 
         ConflictError, before anything is changed, for what is the user's and in the way (unless ``force``, for files).
         """
-        for index, entry in enumerate(self.manifest.files):
+        for index, entry in self._included():
             status = self._target_tree.status(entry.path)
             if status is None:
                 self._check_parents(entry.path, previous)
@@ -103,8 +109,12 @@ class Staging:
                     raise ConflictError(f"{self.target / inside} is in the way of a file: move it, or pull elsewhere")
 
     def needs(self, index: int) -> bool:
-        """Whether a block has a place in a file that is not kept."""
-        return any(place.file_index not in self.kept for place in self.manifest.places(index))
+        """Whether a block has a place in a file that is wanted and not kept."""
+        settled = self.kept | self.left_out if self.left_out else self.kept
+        return any(place.file_index not in settled for place in self.manifest.places(index))
+
+    def _included(self) -> Iterator[tuple[int, FileEntry]]:
+        return ((index, entry) for index, entry in enumerate(self.manifest.files) if index not in self.left_out)
 
     def recover(self) -> set[int]:
         """The blocks that need not be fetched: all their places are in kept files, or staged and verified."""
@@ -114,6 +124,8 @@ class Staging:
         signature = self.manifest.unique[index].signature
         size = self.manifest.unique[index].size
         for places in occurrences(self.manifest, index):
+            if all(place.file_index in self.left_out for place in places):
+                continue
             plain = read_places(places, size, self._file)
             if plain is None or signature_of(plain) != signature:
                 return False
@@ -123,7 +135,7 @@ class Staging:
         """Put a verified block in all its places."""
         view = memoryview(plain)
         for place in self.manifest.places(index):
-            if place.file_index in self.kept:
+            if place.file_index in self.kept or place.file_index in self.left_out:
                 continue
             path = self.manifest.files[place.file_index].path
             try:
@@ -169,7 +181,7 @@ class Staging:
         try:
             self._complete()
             if self._is_fresh():
-                self._set_times(self.directory, self.manifest.files)
+                self._set_times(self.directory, [entry for _, entry in self._included()])
                 os.chmod(self.directory, 0o755)
                 os.rename(self.directory, self.target)
             else:
@@ -187,13 +199,13 @@ class Staging:
 
     def _complete(self) -> None:
         """Make what has no blocks, and remove what a damaged earlier try may have left."""
-        expected = {entry.path for index, entry in enumerate(self.manifest.files) if index not in self.kept}
+        expected = {entry.path for index, entry in self._included() if index not in self.kept}
         for directory, _names, files in os.walk(self.directory):
             for name in files:
                 path = os.path.join(directory, name)
                 if os.path.relpath(path, self.directory) not in expected:
                     os.unlink(path)
-        for index, entry in enumerate(self.manifest.files):
+        for index, entry in self._included():
             if index in self.kept:
                 continue
             location = self.directory / entry.path
@@ -223,10 +235,10 @@ class Staging:
             os.utime(location, ns=(entry.mtime_ns, entry.mtime_ns), follow_symlinks=False)
 
     def _replace(self, previous: Collection[str]) -> None:
-        wanted = {entry.path for entry in self.manifest.files}
+        wanted = {entry.path for _, entry in self._included()}
         for path in sorted(set(previous) - wanted, reverse=True):
             self._remove(path)
-        for index, entry in enumerate(self.manifest.files):
+        for index, entry in self._included():
             if index in self.kept:
                 continue
             location = self.target / entry.path
@@ -240,7 +252,7 @@ class Staging:
             else:
                 self._set_times(self.directory, [entry])
                 os.replace(self.directory / entry.path, location)
-        self._set_times(self.target, self.manifest.files)
+        self._set_times(self.target, [entry for _, entry in self._included()])
 
     def _remove(self, path: str) -> None:
         """Remove what an earlier version put there, and the directories that this empties."""

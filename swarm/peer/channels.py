@@ -116,6 +116,11 @@ class Channels:
         if channel is not None:
             self._drop(channel)
 
+    def learn(self, peer_id: str, addresses: tuple[Address, ...]) -> None:
+        """Where a peer is said to be, by a signed record. What an open channel has shown stands."""
+        if peer_id not in self.open:
+            self._resolver.learn(peer_id, addresses)
+
     def is_banned(self, peer_id: str) -> bool:
         return self._banned.get(peer_id, 0.0) > time.monotonic()
 

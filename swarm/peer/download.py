@@ -63,7 +63,7 @@ class Parts:
 
 
 class Download:
-    """One version being fetched into a sink. ``held`` are the indices already there.
+    """One version being fetched into a sink. ``done`` are the blocks that need not be fetched.
 
     ``find`` is called at the start and whenever nothing moves: it looks for more neighbours and connects to them.
     """
@@ -73,6 +73,7 @@ class Download:
         parts: Parts,
         holding: Holding,
         sink: Sink,
+        done: Iterable[int],
         find: Callable[[], Awaitable[None]],
         rng: random.Random,
         stall_s: float = STALL_S,
@@ -82,8 +83,7 @@ class Download:
         self.entry = holding.entry
         self.holding = holding
         self.sources = Sources()
-        held = holding.held if holding.held is not None else set(range(len(holding.manifest.unique)))
-        self.scheduler = Scheduler([block.size for block in holding.manifest.unique], held, rng)
+        self.scheduler = Scheduler([block.size for block in holding.manifest.unique], done, rng)
         self._parts = parts
         self._sink = sink
         self._find = find

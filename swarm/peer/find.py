@@ -1,0 +1,181 @@
+"""Finding: which version a reference means, and who has it. Tracker first, swarm without it.
+
+The tracker answers in one call. It is given a moment; then the DHT is asked beside it, so that a dead tracker costs a second and
+not a timeout. What the DHT names is a hint: holders are asked themselves, and what they say is proved by signed entries.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from swarm.client import TrackerClient
+from swarm.dht.keys import tag_key, trackers_key, version_key
+from swarm.dht.node import DhtNode
+from swarm.errors import AetherError, IntegrityError, NotFoundError, RemoteProtocolError, UnreachableError
+from swarm.log import Entry
+from swarm.names import Reference
+from swarm.peer.access import Access
+from swarm.peer.channels import Channels
+from swarm.peer.fetch import Fetcher
+from swarm.peer.ledger import Ledger
+from swarm.peer.wire import TagRequest
+
+TRACKER_HEAD_START_S: Final = 1.0
+TRACKER_DEADLINE_S: Final = 8.0
+ASKED_MAX: Final = 8
+CONNECT_MAX: Final = 24
+
+log = logging.getLogger("aetherfs.find")
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What a reference means: the version, and the signed entry that shows it. ``is_stale``: no tracker confirmed it now."""
+
+    dataset: str
+    tag: str | None
+    version: bytes
+    entry: bytes
+    serial: int
+    is_stale: bool
+
+
+class Finder:
+    """Looks things up for one peer."""
+
+    def __init__(
+        self,
+        access: Access,
+        ledger: Ledger,
+        channels: Channels,
+        fetcher: Fetcher,
+        tracker: TrackerClient,
+        dht: DhtNode,
+        secret: bytes,
+    ) -> None:
+        self._access = access
+        self._ledger = ledger
+        self._channels = channels
+        self._fetcher = fetcher
+        self._tracker = tracker
+        self._dht = dht
+        self._secret = secret
+
+    async def resolve(self, reference: Reference) -> Resolved:
+        """The version that a reference means now.
+
+        NotFoundError when the tracker knows no such thing (or may not tell), UnreachableError when nobody can be asked and
+        nothing is known from before, IntegrityError when all that is offered is older than what was seen before.
+        """
+        asking = asyncio.create_task(self._ask_tracker(reference))
+        try:
+            done, _ = await asyncio.wait([asking], timeout=TRACKER_HEAD_START_S)
+            if done and not isinstance(asking.exception(), UnreachableError):
+                return self._resolved(reference, asking.result(), is_stale=False)
+            entries = [e for e in [self._known(reference)] if e is not None] + await self._ask_swarm(reference)
+            if entries:
+                return self._resolved(reference, max(entries, key=self._serial), is_stale=True)
+            entry = await asyncio.wait_for(asking, TRACKER_DEADLINE_S)
+            return self._resolved(reference, entry, is_stale=False)
+        except asyncio.TimeoutError:
+            raise UnreachableError(
+                f"no tracker answers and no peer that can be reached knows {reference}; see `aetherfs status`, try again later"
+            ) from None
+        finally:
+            asking.cancel()
+
+    async def _ask_tracker(self, reference: Reference) -> bytes:
+        answer = await self._tracker.lookup(reference.dataset, reference.tag, reference.signature)
+        return answer.entry
+
+    def _known(self, reference: Reference) -> bytes | None:
+        if reference.signature is not None:
+            return self._ledger.entry_of_version(reference.dataset, reference.signature)
+        return self._ledger.entry_of_tag(reference.dataset, reference.tag or "")
+
+    async def _ask_swarm(self, reference: Reference) -> list[bytes]:
+        """Signed entries from those whom the DHT names, and from neighbours."""
+        key = (
+            version_key(self._secret, reference.dataset, reference.signature)
+            if reference.signature is not None
+            else tag_key(self._secret, reference.dataset, reference.tag or "")
+        )
+        peers = dict.fromkeys(self._channels.open)
+        for provider in await self._dht.find_providers(key):
+            self._channels.learn(provider.peer_id, provider.addresses)
+            peers[provider.peer_id] = None
+        request = TagRequest(
+            1,
+            reference.dataset,
+            "" if reference.signature is not None else reference.tag or "",
+            reference.signature or b"",
+        )
+        answers = await asyncio.gather(*(self._ask_peer(peer, request) for peer in list(peers)[-ASKED_MAX:]))
+        return [answer for answer in answers if answer]
+
+    async def _ask_peer(self, peer: str, request: TagRequest) -> bytes:
+        try:
+            entry = await self._fetcher.tag(peer, request)
+            if entry:
+                self._access.learn(entry)
+        except AetherError as error:
+            log.info("peer %s does not help with a tag: %s", peer[:8], error)
+            return b""
+        return entry
+
+    def _serial(self, entry: bytes) -> int:
+        return self._access.learn(entry).serial
+
+    def _resolved(self, reference: Reference, raw: bytes, *, is_stale: bool) -> Resolved:
+        entry = self._access.learn(raw)
+        if entry.dataset != reference.dataset:
+            raise RemoteProtocolError(f"asked for {reference.dataset}, got an entry of {entry.dataset}")
+        seen = self._ledger.serial_of_tag(reference.dataset, reference.tag) if reference.tag is not None else 0
+        if reference.signature is None and entry.serial < seen:
+            raise IntegrityError(
+                f"{reference} was offered at serial {entry.serial}, after {seen} had been seen: somebody replays old records"
+            )
+        self._ledger.record(entry, raw)
+        version = reference.signature or _version_of(entry, reference)
+        if not any(move.version == version for move in entry.moves):
+            raise RemoteProtocolError(f"the entry that was offered does not show that {reference} exists")
+        return Resolved(reference.dataset, reference.tag, version, raw, entry.serial, is_stale)
+
+    async def neighbours(self, dataset: str, version: bytes, handed_out: Iterable[str]) -> None:
+        """Connect to peers that hold or fetch a version: those that the tracker named, and those that the DHT knows."""
+        peers = dict.fromkeys(handed_out)
+        await self._connect(peers)
+        for provider in await self._dht.find_providers(version_key(self._secret, dataset, version)):
+            self._channels.learn(provider.peer_id, provider.addresses)
+            peers.setdefault(provider.peer_id)
+        await self._connect(peers)
+
+    async def trackers(self) -> list[str]:
+        """``host:port`` of trackers that the DHT knows."""
+        found = await self._dht.find_providers(trackers_key(self._secret))
+        return [str(address) for provider in found for address in provider.addresses]
+
+    async def _connect(self, peers: Iterable[str]) -> None:
+        wanted = [p for p in peers if p not in self._channels.open and not self._channels.is_banned(p)][:CONNECT_MAX]
+        started = time.monotonic()
+        results = await asyncio.gather(*(self._channels.connect(peer) for peer in wanted), return_exceptions=True)
+        failed = sum(1 for result in results if isinstance(result, AetherError))
+        for result in results:
+            if isinstance(result, BaseException) and not isinstance(result, AetherError):
+                raise result
+        if wanted:
+            log.debug("dialled %d peers in %.2f s, %d in vain", len(wanted), time.monotonic() - started, failed)
+
+
+def _version_of(entry: Entry, reference: Reference) -> bytes:
+    for move in entry.moves:
+        if move.tag == reference.tag:
+            if move.version is None:
+                raise NotFoundError(f"{reference} was removed; see `aetherfs history {reference.dataset}:{reference.tag}`")
+            return move.version
+    raise RemoteProtocolError(f"the entry that was offered does not move {reference}")
