@@ -1,0 +1,50 @@
+"""Blocks in memory, bounded in bytes; what was used longest ago goes first."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+
+
+class MemoryStore:
+    """A Store of at most ``max_bytes`` of encoded blocks."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._blocks: OrderedDict[bytes, bytes] = OrderedDict()
+        self._lock = threading.Lock()
+        self.size_bytes = 0
+
+    def get(self, signature: bytes) -> bytes | None:
+        with self._lock:
+            encoded = self._blocks.get(signature)
+            if encoded is not None:
+                self._blocks.move_to_end(signature)
+            return encoded
+
+    def put(self, signature: bytes, encoded: bytes) -> None:
+        """Keep a block; one that is larger than the whole store is not kept."""
+        with self._lock:
+            self._remove(signature)
+            if len(encoded) > self._max_bytes:
+                return
+            self._blocks[signature] = encoded
+            self.size_bytes += len(encoded)
+            while self.size_bytes > self._max_bytes:
+                self._remove(next(iter(self._blocks)))
+
+    def has(self, signature: bytes) -> bool:
+        return signature in self._blocks
+
+    def close(self) -> None:
+        with self._lock:
+            self._blocks.clear()
+            self.size_bytes = 0
+
+    def _remove(self, signature: bytes) -> None:
+        encoded = self._blocks.pop(signature, None)
+        if encoded is not None:
+            self.size_bytes -= len(encoded)
+
+    def __len__(self) -> int:
+        return len(self._blocks)
