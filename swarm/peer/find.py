@@ -90,8 +90,7 @@ class Finder:
             asking.cancel()
 
     async def _ask_tracker(self, reference: Reference) -> bytes:
-        answer = await self._tracker.lookup(reference.dataset, reference.tag, reference.signature)
-        return answer.entry
+        return (await self._tracker.lookup(reference)).data
 
     def _known(self, reference: Reference) -> bytes | None:
         if reference.signature is not None:

@@ -1,0 +1,182 @@
+"""Heartbeats: to the tracker, what this peer holds and where; to the DHT, the same as records; and papers kept fresh.
+
+A tracker that does not answer costs nothing but its help: the beat goes on, and other trackers are looked for in the DHT.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING, Final
+
+from swarm import messages
+from swarm.errors import AetherError
+from swarm.home import Papers, SwarmState
+from swarm.limits import ANNOUNCE_INTERVAL_S, ANNOUNCE_MAX_VERSIONS, BOOTSTRAP_MAX
+from swarm.messages import Announce, AnnounceAnswer, Contact, Neighbour
+from swarm.records import Credential, Grant, open_sealed
+
+if TYPE_CHECKING:
+    from swarm.peer.node import PeerNode
+
+RETRY_S: Final = 5.0
+RECORDS_INTERVAL_S: Final = 600.0
+LEAVE_DEADLINE_S: Final = 1.0
+
+log = logging.getLogger("aetherfs.announce")
+
+
+class Announcer:
+    """The heartbeat of one node."""
+
+    def __init__(self, node: PeerNode) -> None:
+        self._node = node
+        self._interval_s = float(ANNOUNCE_INTERVAL_S)
+        self._handed_out: dict[tuple[str, bytes], list[str]] = {}
+        self._wanted: dict[tuple[str, bytes], int] = {}
+        self._woken = asyncio.Event()
+        self.seeds: dict[str, Neighbour] = {}
+        self.site = ""
+        self.tracker_state = "not asked yet"
+        self._was_answered = False
+        self._records_at = 0.0
+
+    async def run(self) -> None:
+        """Beat until cancelled."""
+        while True:
+            wait_s = self._interval_s
+            try:
+                await self._renew_if_expired()
+                await self.beat()
+            except AetherError as error:
+                self.tracker_state = str(error)
+                log.info("no tracker took the announce: %s", error)
+                wait_s = min(RETRY_S, wait_s)
+            if time.monotonic() - self._records_at > RECORDS_INTERVAL_S:
+                await self.announce_records()
+            self._woken.clear()
+            try:
+                async with asyncio.timeout(wait_s):
+                    await self._woken.wait()
+            except asyncio.TimeoutError:
+                continue
+
+    def wake(self) -> None:
+        """Beat soon: what this peer holds has changed."""
+        self._woken.set()
+
+    async def beat(self, *, leaving: bool = False) -> AnnounceAnswer:
+        """One announce. Raises what the tracker client raises."""
+        answer = await self._node.tracker.announce(self._message(leaving=leaving))
+        self._take(answer)
+        return answer
+
+    async def neighbours(self, dataset: str, version: bytes) -> list[str]:
+        """Peers that the tracker hands out for a version that is being fetched, and seeds. Asks it now."""
+        self._wanted[dataset, version] = self._wanted.get((dataset, version), 0) + 1
+        try:
+            await self.beat()
+        except AetherError as error:
+            self.tracker_state = str(error)
+        finally:
+            self._wanted[dataset, version] -= 1
+            if not self._wanted[dataset, version]:
+                del self._wanted[dataset, version]
+        return [*self._handed_out.get((dataset, version), []), *self.seeds]
+
+    async def announce_records(self) -> None:
+        """Versions and tags to the DHT at once, blocks by its sweep."""
+        self._records_at = time.monotonic()
+        await self._node.dht.announce(self._node.version_keys())
+        self._node.dht.set_sweep(self._node.block_keys())
+
+    async def leave(self) -> None:
+        """Tell the tracker that this peer goes, if it has spoken with it."""
+        if not self._was_answered:
+            return
+        try:
+            async with asyncio.timeout(LEAVE_DEADLINE_S):
+                await self.beat(leaving=True)
+        except (AetherError, asyncio.TimeoutError) as error:
+            log.debug("the tracker was not told of our leaving: %s", error)
+
+    def _message(self, *, leaving: bool) -> Announce:
+        node = self._node
+        held = {(h.dataset, h.version): (h.is_complete, h.origin) for h in node.holdings}
+        for wanted in self._wanted:
+            held.setdefault(wanted, (False, False))
+        versions = [messages.Holding(d, v, complete, origin) for (d, v), (complete, origin) in held.items()]
+        authority = node.access.authority
+        wall_now = time.time()
+        return Announce(
+            format=1,
+            protocol=messages.OUR_VERSIONS,
+            addresses=node.addresses(),
+            versions=tuple(versions[-ANNOUNCE_MAX_VERSIONS:]),
+            heads=(),
+            certificate_issued=open_sealed(
+                node.papers.credential, Credential, authority=authority, wall_now=wall_now
+            ).issued,
+            grant_issued=open_sealed(node.papers.grant, Grant, authority=authority, wall_now=wall_now).issued,
+            leaving=leaving,
+            wall_time=int(wall_now),
+        )
+
+    def _take(self, answer: AnnounceAnswer) -> None:
+        node = self._node
+        self._was_answered = True
+        self._interval_s = float(answer.interval_s)
+        self.site = answer.site
+        self.tracker_state = "answers"
+        self.seeds = {seed.peer_id: seed for seed in answer.seeds if seed.peer_id != node.key.peer_id}
+        for handout in answer.handouts:
+            self._handed_out[handout.dataset, handout.version] = [n.peer_id for n in handout.neighbours]
+        known = [*answer.seeds, *(n for handout in answer.handouts for n in handout.neighbours)]
+        for neighbour in known:
+            node.channels.learn(neighbour.peer_id, neighbour.addresses)
+        if answer.certificate or answer.grant:
+            self._renewed(answer)
+        self._remember(answer, known)
+
+    def _remember(self, answer: AnnounceAnswer, known: list[Neighbour]) -> None:
+        """Keep trackers and some peers, to start from when no tracker is there."""
+        node = self._node
+        met = {contact.public: contact for contact in node.swarm.bootstrap}
+        met |= {n.public: Contact(n.public, n.addresses) for n in known if n.public != node.key.public}
+        state = SwarmState(
+            format=1,
+            secret=node.swarm.secret,
+            trackers=answer.trackers or node.swarm.trackers,
+            bootstrap=tuple(list(met.values())[-BOOTSTRAP_MAX:]),
+            store_key=node.swarm.store_key,
+        )
+        if state != node.swarm:
+            node.swarm = state
+            node.home.remember(state)
+
+    def _renewed(self, answer: AnnounceAnswer) -> None:
+        old = self._node.papers
+        self._node.home.renew(
+            Papers(
+                certificate=answer.certificate or old.certificate,
+                root=old.root,
+                credential=answer.credential or old.credential,
+                grant=answer.grant or old.grant,
+            )
+        )
+        self._node.reload_papers()
+
+    async def _renew_if_expired(self) -> None:
+        """After an outage longer than the papers last, a signature of the key gets fresh ones."""
+        node = self._node
+        wall_now = time.time()
+        try:
+            for sealed, kind in ((node.papers.credential, Credential), (node.papers.grant, Grant)):
+                open_sealed(sealed, kind, authority=node.access.authority, wall_now=wall_now)
+        except AetherError:
+            answer = await node.tracker.renew()
+            node.home.renew(Papers(answer.certificate, node.papers.root, answer.credential, answer.grant))
+            node.reload_papers()
+
+

@@ -1,0 +1,270 @@
+"""A peer, composed: identity, stores, exchange, DHT, tracker client, agent, and what keeps them going.
+
+One ``PeerNode`` per home. Everything that lasts is in the home; everything else starts here and ends at ``close``. A seed adds its
+routes and its loader of versions through ``Extension`` and is otherwise the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from swarm.client import TrackerClient
+from swarm.dht.keys import block_key, tag_key, version_key
+from swarm.dht.node import DhtNode
+from swarm.errors import AetherError, RemoteProtocolError
+from swarm.home import AgentInfo, Home
+from swarm.http.resolver import PeerResolver
+from swarm.http.routes import Route, mount
+from swarm.http.serve import Listener, make_app, start_listener
+from swarm.http.session import peer_session
+from swarm.http.tls import peer_client_context, peer_server_context
+from swarm.limits import MIB, PROTOCOL_HIGHEST, PROTOCOL_LOWEST
+from swarm.peer.access import Access
+from swarm.peer.addresses import addresses_of
+from swarm.peer.announce import Announcer
+from swarm.peer.channels import Channels
+from swarm.peer.download import Parts
+from swarm.peer.exchange import Exchange
+from swarm.peer.fetch import Fetcher
+from swarm.peer.find import Finder
+from swarm.peer.holdings import Holding, Holdings, StoreSource
+from swarm.peer.ledger import Ledger
+from swarm.peer.serve import REQUEST_MAX_BYTES, RunServer
+from swarm.peer.tasks import Tasks
+from swarm.peer.traffic import Traffic
+from swarm.peer.trees import Trees
+from swarm.peer.wire import Hello
+from swarm.records import Address
+from swarm.store import Store
+from swarm.store.disk import DiskStore
+from swarm.store.memory import MemoryStore
+from swarm.store.tiers import Tiers
+from swarm.tree import TreeStore
+
+CONNECTIONS_PER_PEER: Final = 2
+DEFAULT_DISK_BYTES: Final = 10_000 * MIB
+DEFAULT_MEMORY_BYTES: Final = 64 * MIB
+
+log = logging.getLogger("aetherfs.node")
+
+
+class Extension(Protocol):
+    """What a role adds to a peer: a seed."""
+
+    def routes(self, node: PeerNode) -> list[Route]:
+        """More routes on the exchange's listener."""
+        ...
+
+    async def load(self, dataset: str, version: bytes) -> Holding | None:
+        """A version that the extension can serve."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSettings:
+    """How a peer runs. ``port_base`` 0 takes free ports; else the exchange is at base + 1 and the agent at base + 2."""
+
+    home: Home
+    listen: str = "127.0.0.1"
+    port_base: int = 0
+    disk_bytes: int = DEFAULT_DISK_BYTES
+    memory_bytes: int = DEFAULT_MEMORY_BYTES
+    stall_s: float = 60.0
+    agent_routes: Callable[[PeerNode], list[Route]] | None = None
+
+
+class PeerNode:
+    """A running peer. Use ``start``."""
+
+    def __init__(self, settings: NodeSettings, extension: Extension | None) -> None:
+        self.settings = settings
+        self.home = settings.home
+        self.extension = extension
+        self.started = time.monotonic()
+        self.key = self.home.key()
+        self.papers = self.home.papers()
+        self.swarm = self.home.swarm()
+        self.rng = random.Random(secrets.randbits(128))
+        self.tasks = Tasks()
+        self.access = Access(self.home.root_public())
+        self.traffic = Traffic()
+        self.ledger = Ledger(self.home.read_state("ledger"), lambda data: self.home.write_state("ledger", data))
+        self.holdings = Holdings(extension.load if extension is not None else None)
+        self.trees = Trees(self.home)
+        self.blocks = DiskStore(self.home.blocks, settings.disk_bytes)
+        self.store = Tiers([MemoryStore(settings.memory_bytes), self.blocks], writable=2)
+        self.waiting: dict[str, Callable[[], str]] = {}
+        self.stop_requested = asyncio.Event()
+        self._closers: list[Callable[[], Awaitable[None]]] = []
+
+    @classmethod
+    async def start(cls, settings: NodeSettings, extension: Extension | None = None) -> PeerNode:
+        """Start a peer on its home. ConflictError if a process runs on it, NotAllowedError if it is not enrolled."""
+        settings.home.check_enrolled()
+        settings.home.open()
+        try:
+            node = cls(settings, extension)
+        except BaseException:
+            settings.home.close()
+            raise
+        try:
+            await node._open()
+        except BaseException:
+            await node.close()
+            raise
+        return node
+
+    async def _open(self) -> None:
+        self.resolver = PeerResolver()
+        self._client_context = peer_client_context(self.home.tls_files)
+        self._server_context = peer_server_context(self.home.tls_files)
+        data = peer_session(self._client_context, self.resolver, per_peer=CONNECTIONS_PER_PEER)
+        talk = peer_session(self._client_context, self.resolver, per_peer=0, stall_timeout_s=None)
+        self._closers += [data.close, talk.close]
+        self.session = talk
+        self.fetcher = Fetcher(data)
+        self.fetcher.grant = self.papers.grant
+        self.runs = RunServer(self.access, self.holdings, self.traffic)
+        self.exchange = Exchange(self.access, self.holdings, self.runs, self.ledger, self.tasks)
+        self.channels = Channels(self.key.peer_id, self._hello, self.access, talk, self.resolver, self.exchange)
+        self.exchange.channels = self.channels
+        self._closers.append(self.channels.close)
+        await self._listen()
+        self.tracker = TrackerClient(
+            self.swarm.trackers, key=self.key, root=self.papers.root, files=self.home.tls_files
+        )
+        self._closers.append(self.tracker.close)
+        await self._start_dht()
+        self.finder = Finder(
+            self.access, self.ledger, self.channels, self.fetcher, self.tracker, self.dht, self.swarm.secret
+        )
+        self.announcer = Announcer(self)
+        await asyncio.to_thread(self._open_trees)
+        await self._start_agent()
+        self.tasks.start(self._join_dht())
+        self.tasks.start(self.announcer.run())
+
+    async def _listen(self) -> None:
+        app = make_app(body_max_bytes=max(REQUEST_MAX_BYTES, 4 * MIB))
+        extra = self.extension.routes(self) if self.extension is not None else []
+        mount(app, [*self.exchange.routes(), *extra])
+        base = self.settings.port_base
+        self.listener = await start_listener(app, self.settings.listen, base + 1 if base else 0, self._server_context)
+        self._closers.append(self.listener.close)
+
+    async def _start_dht(self) -> None:
+        self.dht = await DhtNode.start(
+            host=self.settings.listen,
+            port=self.listener.port,
+            key=self.key,
+            credential=self.papers.credential,
+            authority=self.access.authority,
+            secret=self.swarm.secret,
+            addresses=self.addresses,
+            state_path=self.home.dht,
+            rng=random.Random(self.rng.getrandbits(64)),
+        )
+        self._closers.append(self.dht.close)
+
+    async def _start_agent(self) -> None:
+        if self.settings.agent_routes is None:
+            return
+        self.agent_token = secrets.token_urlsafe(32)
+        app = make_app()
+        mount(app, self.settings.agent_routes(self), None)
+        base = self.settings.port_base
+        self.agent: Listener = await start_listener(app, "127.0.0.1", base + 2 if base else 0, None)
+        self._closers.append(self.agent.close)
+        self.home.publish_agent(AgentInfo(os.getpid(), self.agent.port, self.agent_token))
+
+    async def _join_dht(self) -> None:
+        contacts = [*self.swarm.bootstrap, *self.swarm.trackers]
+        await self.dht.bootstrap([str(address) for contact in contacts for address in contact.addresses])
+        await self.announcer.announce_records()
+
+    def _open_trees(self) -> None:
+        """What this home has pulled or published is there to be served."""
+        for record in list(self.trees.records.values()):
+            manifest = self.trees.manifest(record.version)
+            if manifest is None or not Path(record.directory).is_dir():
+                continue
+            try:
+                self.access.learn(record.entry)
+            except RemoteProtocolError as error:
+                log.warning("%s is not served: %s", record.directory, error)
+                continue
+            store = TreeStore(Path(record.directory), manifest)
+            self.hold(Holding(record.dataset, manifest, record.entry, StoreSource(store), None, origin=record.origin), store)
+
+    # ---- what it is ---------------------------------------------------------------------------------------------
+
+    @property
+    def parts(self) -> Parts:
+        return Parts(self.exchange, self.channels, self.fetcher, self.holdings, self.traffic)
+
+    def addresses(self) -> tuple[Address, ...]:
+        """Where others reach this peer."""
+        return addresses_of(self.settings.listen, self.listener.port)
+
+    def _hello(self) -> Hello:
+        return Hello(PROTOCOL_LOWEST, PROTOCOL_HIGHEST, self.papers.credential, self.papers.grant, self.addresses())
+
+    def hold(self, holding: Holding, store: Store | None = None) -> None:
+        """Serve a version from now on; ``store`` is also a source of blocks for other versions."""
+        if store is not None:
+            self.store.add(store)
+        self.holdings.add(holding)
+
+    def version_keys(self) -> list[bytes]:
+        """DHT keys to announce at once: versions held, and the tags that point to them."""
+        secret = self.swarm.secret
+        held = {(holding.dataset, holding.version) for holding in self.holdings}
+        keys = [version_key(secret, dataset, version) for dataset, version in held]
+        tags = [(d, t) for d, t, version in self.ledger.tags() if version is not None and (d, version) in held]
+        return keys + [tag_key(secret, dataset, tag) for dataset, tag in tags]
+
+    def block_keys(self) -> list[bytes]:
+        """DHT keys of every block held, for the sweep."""
+        secret = self.swarm.secret
+        held = {
+            block.signature
+            for holding in self.holdings
+            for index, block in enumerate(holding.manifest.unique)
+            if holding.held is None or index in holding.held
+        }
+        return [block_key(secret, signature) for signature in sorted(held)]
+
+    def reload_papers(self) -> None:
+        """Use papers that were renewed."""
+        self.papers = self.home.papers()
+        self.fetcher.grant = self.papers.grant
+        for context in (self._client_context, self._server_context):
+            context.load_cert_chain(self.home.tls_files.certificate, self.home.tls_files.key)
+        self.tracker.reload(self.home.tls_files)
+        self.dht.renew(self.papers.credential)
+
+    async def close(self) -> None:
+        """End everything, in the reverse order of its start. The home is free afterwards."""
+        if hasattr(self, "announcer"):
+            await self.announcer.leave()
+        await self.tasks.close()
+        for closer in reversed(self._closers):
+            try:
+                await closer()
+            except (AetherError, OSError) as error:
+                log.warning("while closing: %s", error)
+        if self.extension is not None:
+            await self.extension.close()
+        self.store.close()
+        self.home.close()
