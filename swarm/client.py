@@ -31,6 +31,7 @@ from swarm.joining import check_papers
 from swarm.limits import (
     ANNOUNCE_ANSWER_MAX_BYTES,
     JSON_BODY_MAX_BYTES,
+    LOG_PAGE_MAX,
     MIB,
     SNAPSHOT_MAX_BYTES,
 )
@@ -58,7 +59,6 @@ from swarm.names import Reference
 from swarm.snapshot import Snapshot
 
 COMMIT_ATTEMPTS: Final = 32
-LOG_PAGE: Final = 100
 LOG_ANSWER_MAX_BYTES: Final = 16 * MIB
 WATCH_STALL_S: Final = 60.0
 MSGPACK: Final = "application/msgpack"
@@ -190,7 +190,7 @@ class TrackerClient:
         version = _version_meant(ref, entry, tags)
         return Found(answer.entry, entry, version, tags, answer.snapshot)
 
-    async def log(self, dataset: str, *, after: int = 0, limit: int = LOG_PAGE) -> list[tuple[bytes, Entry]]:
+    async def log(self, dataset: str, *, after: int = 0, limit: int = LOG_PAGE_MAX) -> list[tuple[bytes, Entry]]:
         """Up to ``limit`` entries from serial ``after`` + 1 on, in order, verified and chained to one another."""
         return self._entries(await self._log(dataset, {"after": str(after), "limit": str(limit)}), dataset, after + 1)
 

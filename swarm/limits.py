@@ -77,6 +77,7 @@ PAGE_MAX: Final = 1000
 # Log heads and tokens (wire where a number bounds a structure).
 DATASET_MAX_TAGS: Final = 4096
 SNAPSHOT_MAX_BYTES: Final = MIB
+LOG_PAGE_MAX: Final = 100
 TOKEN_MAX_USES: Final = 1000
 TOKEN_MAX_LIFETIME_S: Final = 365 * 86_400
 PATTERNS_MAX: Final = 16

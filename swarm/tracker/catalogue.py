@@ -101,7 +101,7 @@ class Catalogue:
         return self._objects.get(log_key(dataset, found.serial)), found, self._sealed(dataset, head, wall_now)
 
     def find_version(self, dataset: str, version: bytes, wall_now: float) -> tuple[bytes, int, bytes]:
-        """The entry by which a version belongs to the dataset, its serial, and a snapshot. NotFoundError without one."""
+        """The entry by which a version belongs to the dataset, its serial, a snapshot. NotFoundError without one."""
         state = self._state(dataset)
         with state.lock:
             self._advance(dataset, state)

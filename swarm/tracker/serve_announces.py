@@ -1,0 +1,163 @@
+"""The announce route: a peer's heartbeat in, neighbours and news out.
+
+Only what the caller's grant covers is recorded and answered; the rest of an announce is passed over without a word,
+as if those datasets did not exist. The site is the token's or where the peer is seen, never what it says.
+"""
+
+from __future__ import annotations
+
+import time
+
+from aiohttp import web
+
+from swarm import canonical
+from swarm.errors import NotFoundError, UsageError
+from swarm.http.routes import Route
+from swarm.limits import (
+    ANNOUNCE_MAX_BYTES,
+    ANSWER_MAX_NEIGHBOURS,
+    CERTIFICATE_LIFETIME_S,
+    GRANT_LIFETIME_S,
+    HANDOUT_MAX_NEIGHBOURS,
+)
+from swarm.messages import OUR_VERSIONS, Announce, AnnounceAnswer, Handout, Head, Holding
+from swarm.names import check_dataset
+from swarm.tracker.handout import neighbours_for, seeds_for
+from swarm.tracker.members import Member
+from swarm.tracker.presence import Present, site_seen, usable_addresses
+from swarm.tracker.serve_members import trackers_for
+from swarm.tracker.state import TrackerState, remote_of
+
+MSGPACK = "application/msgpack"
+# A third of their life is when papers are renewed.
+RENEWAL_SHARE = 1 / 3
+# How old a head may be that an announce is answered with.
+HEAD_MAX_AGE_S = 2.0
+
+
+def announce_routes(state: TrackerState) -> list[Route]:
+    """The declaration."""
+
+    async def announce(request: web.Request, member: Member) -> web.Response:
+        data = await request.read()
+        asked = canonical.decode(data, Announce, limit_bytes=ANNOUNCE_MAX_BYTES)
+        answer = await answer_announce(state, asked, member, remote_of(request), time.monotonic(), time.time())
+        return web.Response(body=canonical.encode(answer), content_type=MSGPACK)
+
+    return [
+        Route(
+            "POST",
+            "/api/v1/announce",
+            state.for_members("announce", announce),
+            "member",
+            "A heartbeat: where a peer is and what it holds; neighbours, seeds, trackers, heads and fresh papers back",
+            request=MSGPACK,
+            response=MSGPACK,
+        )
+    ]
+
+
+async def answer_announce(
+    state: TrackerState, asked: Announce, member: Member, remote: str, now: float, wall_now: float
+) -> AnnounceAnswer:
+    """Record an announce and answer it. ``now`` is monotonic."""
+    version = canonical.agree_version(asked.protocol, OUR_VERSIONS)
+    asker = _present(asked, member, remote, now)
+    if asked.leaving:
+        state.presence.forget(asker.peer_id)
+    else:
+        state.presence.announce(asker)
+    certificate, credential, grant = await _papers_due(state, asked, member, wall_now)
+    return AnnounceAnswer(
+        format=1,
+        protocol=version,
+        interval_s=state.interval_s,
+        handouts=_handouts(state, asker, remote, now),
+        seeds=seeds_for(state.presence.seeds(now), remote, state.rng),
+        trackers=trackers_for(state, remote),
+        heads=await state.work(_heads, state, asked, member),
+        site=asker.site,
+        certificate=certificate,
+        credential=credential,
+        grant=grant,
+        wall_time=int(wall_now),
+    )
+
+
+def _present(asked: Announce, member: Member, remote: str, now: float) -> Present:
+    holdings: dict[tuple[str, bytes], Holding] = {}
+    for holding in asked.versions:
+        if _covered(member, holding.dataset):
+            holdings[holding.dataset, holding.version] = holding
+    return Present(
+        public=member.public,
+        peer_id=member.peer_id,
+        addresses=usable_addresses(asked.addresses, remote),
+        role=member.role,
+        site=member.site or site_seen(remote),
+        holdings=holdings,
+        heard=now,
+    )
+
+
+def _handouts(state: TrackerState, asker: Present, remote: str, now: float) -> tuple[Handout, ...]:
+    if not asker.holdings:
+        return ()
+    seeds = state.presence.seeds(now)
+    limit = max(1, min(HANDOUT_MAX_NEIGHBOURS, ANSWER_MAX_NEIGHBOURS // len(asker.holdings)))
+    return tuple(
+        Handout(
+            dataset,
+            version,
+            neighbours_for(
+                asker,
+                complete=holding.complete,
+                remote=remote,
+                holders=state.presence.holders((dataset, version), now),
+                seeds=seeds,
+                limit=limit,
+                rng=state.rng,
+            ),
+        )
+        for (dataset, version), holding in asker.holdings.items()
+    )
+
+
+def _heads(state: TrackerState, asked: Announce, member: Member) -> tuple[Head, ...]:
+    found: list[Head] = []
+    for dataset in dict.fromkeys(asked.heads):
+        if not _covered(member, dataset):
+            continue
+        try:
+            found.append(Head(dataset, state.catalogue.head(dataset, max_age_s=HEAD_MAX_AGE_S).serial))
+        except NotFoundError:
+            continue
+    return tuple(found)
+
+
+def _covered(member: Member, dataset: str) -> bool:
+    try:
+        check_dataset(dataset)
+    except UsageError:
+        return False
+    return member.may("read", dataset)
+
+
+async def _papers_due(
+    state: TrackerState, asked: Announce, member: Member, wall_now: float
+) -> tuple[bytes, bytes, bytes]:
+    """Certificate, credential, grant: those of which a third of life has passed, or all when rights have changed."""
+    certificate_due = _is_due(asked.certificate_issued, CERTIFICATE_LIFETIME_S, member, wall_now)
+    grant_due = _is_due(asked.grant_issued, GRANT_LIFETIME_S, member, wall_now)
+    if not certificate_due and not grant_due:
+        return b"", b"", b""
+    papers = await state.work(state.members.renew_known, member, wall_now)
+    return (
+        papers.certificate if certificate_due else b"",
+        papers.credential if certificate_due else b"",
+        papers.grant if grant_due else b"",
+    )
+
+
+def _is_due(issued: int, lifetime_s: int, member: Member, wall_now: float) -> bool:
+    return issued < member.changed or wall_now - issued >= lifetime_s * RENEWAL_SHARE

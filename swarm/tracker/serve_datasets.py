@@ -1,0 +1,201 @@
+"""Routes of the Dataset API: lists, tags, lookup, log, append, snapshot, watch.
+
+A dataset that the caller's grant does not cover is answered exactly as one that does not exist, before the store is
+asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from functools import partial
+from typing import Final
+
+from aiohttp import web
+
+from swarm import events
+from swarm.errors import FullError, NotAllowedError
+from swarm.http.routes import Route
+from swarm.limits import LOG_PAGE_MAX, PAGE_MAX, WATCHERS_MAX
+from swarm.log import Entry
+from swarm.messages import (
+    AppendAnswer,
+    AppendRequest,
+    DatasetAnswer,
+    DatasetsAnswer,
+    LogAnswer,
+    LookupAnswer,
+    SnapshotAnswer,
+    TagItem,
+)
+from swarm.names import check_dataset, check_tag
+from swarm.signature import from_hex
+from swarm.tracker.catalogue import no_dataset
+from swarm.tracker.commits import check_commit
+from swarm.tracker.members import Member
+from swarm.tracker.state import MemberHandler, TrackerState, answer, body_of, number_of
+
+SERIAL_MAX: Final = (1 << 63) - 1
+# How soon an entry that another tracker committed is seen by a watch here, and how often a silent watch is kept alive.
+WATCH_POLL_S: Final = 2.0
+KEEP_ALIVE_S: Final = 15.0
+
+
+def dataset_routes(state: TrackerState) -> list[Route]:
+    """The declarations."""
+    serve = _Serve(state)
+    base = "/api/v1/datasets/{scope}/{name}"
+
+    def get(path: str, name: str, handler: MemberHandler, summary: str, response: type | str, *query: str) -> Route:
+        guarded = state.for_members(name, handler)
+        return Route("GET", path, guarded, "member", summary, response=response, query=query)
+
+    return [
+        get(
+            "/api/v1/datasets",
+            "datasets",
+            serve.datasets,
+            "The datasets that the caller may read",
+            DatasetsAnswer,
+            "cursor",
+            "limit",
+        ),
+        get(base, "dataset", serve.dataset, "A dataset's head and tags", DatasetAnswer),
+        get(base + "/tags/{tag}", "lookup", serve.tag, "Where a tag points, with proof", LookupAnswer),
+        get(base + "/versions/{version}", "lookup", serve.version, "A version, with proof", LookupAnswer),
+        get(base + "/log", "log", serve.log, "Signed entries in order", LogAnswer, "after", "limit", "last"),
+        get(base + "/snapshot", "snapshot", serve.snapshot, "All tags, sealed now", SnapshotAnswer),
+        get(base + "/watch", "watch", serve.watch, "New entries as they come", events.CONTENT_TYPE, "after"),
+        Route(
+            "POST",
+            base + "/log",
+            state.for_members("append", serve.append),
+            "member",
+            "Commit a signed entry",
+            request=AppendRequest,
+            response=AppendAnswer,
+        ),
+    ]
+
+
+class _Serve:
+    def __init__(self, state: TrackerState) -> None:
+        self.state = state
+        self.catalogue = state.catalogue
+
+    async def datasets(self, request: web.Request, member: Member) -> web.Response:
+        limit = number_of(request, "limit", 100, lowest=1, highest=PAGE_MAX)
+        cursor = request.query.get("cursor", "")
+        if cursor:
+            check_dataset(cursor)
+        found, after = await self.state.work(self.catalogue.datasets, cursor, limit, partial(member.may, "read"))
+        return answer(DatasetsAnswer(tuple(found), after))
+
+    async def dataset(self, request: web.Request, member: Member) -> web.Response:
+        dataset = _readable(request, member)
+        head = await self.state.work(self.catalogue.head, dataset)
+        tags = tuple(TagItem(state.tag, state.serial, state.version.hex()) for state in head.tags)
+        return answer(DatasetAnswer(dataset, head.serial, tags))
+
+    async def tag(self, request: web.Request, member: Member) -> web.Response:
+        dataset = _readable(request, member)
+        tag = check_tag(request.match_info["tag"])
+        entry, found, snapshot = await self.state.work(self.catalogue.find_tag, dataset, tag, time.time())
+        return answer(LookupAnswer(dataset, tag, found.serial, found.version.hex(), entry, snapshot))
+
+    async def version(self, request: web.Request, member: Member) -> web.Response:
+        dataset = _readable(request, member)
+        version = from_hex(request.match_info["version"])
+        entry, serial, snapshot = await self.state.work(self.catalogue.find_version, dataset, version, time.time())
+        return answer(LookupAnswer(dataset, None, serial, version.hex(), entry, snapshot))
+
+    async def log(self, request: web.Request, member: Member) -> web.Response:
+        dataset = _readable(request, member)
+        head = (await self.state.work(self.catalogue.head, dataset)).serial
+        after = number_of(request, "after", 0, lowest=0, highest=SERIAL_MAX)
+        limit = number_of(request, "limit", LOG_PAGE_MAX, lowest=1, highest=LOG_PAGE_MAX)
+        if "last" in request.query:
+            limit = number_of(request, "last", 1, lowest=1, highest=LOG_PAGE_MAX)
+            after = max(0, head - limit)
+        read = partial(self.catalogue.read, dataset, after=after, limit=limit, max_age_s=WATCH_POLL_S)
+        return answer(LogAnswer(dataset, head, tuple(await self.state.work(read))))
+
+    async def snapshot(self, request: web.Request, member: Member) -> web.Response:
+        dataset = _readable(request, member)
+        return answer(SnapshotAnswer(await self.state.work(self.catalogue.snapshot, dataset, time.time())))
+
+    async def append(self, request: web.Request, member: Member) -> web.Response:
+        dataset = _dataset_of(request)
+        asked = await body_of(request, AppendRequest)
+        data, entry = await self.state.work(self._commit, asked, dataset, member, time.time())
+        self.state.bell.ring(dataset)
+        return answer(AppendAnswer(entry.serial, data))
+
+    def _commit(self, asked: AppendRequest, dataset: str, member: Member, wall_now: float) -> tuple[bytes, Entry]:
+        check_commit(
+            asked.entry,
+            asked.receipt,
+            dataset=dataset,
+            caller=member,
+            member_of=self.state.members.member,
+            authority=self.state.keys.authority.public,
+            wall_now=wall_now,
+        )
+        return self.catalogue.append(asked.entry)
+
+    async def watch(self, request: web.Request, member: Member) -> web.StreamResponse:
+        dataset = _readable(request, member)
+        after = number_of(request, "after", 0, lowest=0, highest=SERIAL_MAX)
+        await self.state.work(self.catalogue.head, dataset)
+        if self.state.watchers >= WATCHERS_MAX:
+            raise FullError(f"this tracker has {WATCHERS_MAX} open watches: try again later, or read the log")
+        response = web.StreamResponse(headers={"Content-Type": events.CONTENT_TYPE, "Cache-Control": "no-store"})
+        self.state.watchers += 1
+        try:
+            await response.prepare(request)
+            await self._send_entries(response, dataset, after, member)
+        finally:
+            self.state.watchers -= 1
+        return response
+
+    async def _send_entries(self, response: web.StreamResponse, dataset: str, after: int, member: Member) -> None:
+        """Write entries until the caller leaves, loses its right, or the tracker closes."""
+        loop = asyncio.get_running_loop()
+        await response.write(events.KEEP_ALIVE)
+        written_at = loop.time()
+        while not self.state.is_closing:
+            heard = self.state.bell.listen(dataset)
+            try:
+                read = partial(self.catalogue.read, dataset, after=after, limit=LOG_PAGE_MAX, max_age_s=WATCH_POLL_S)
+                entries = await self.state.work(read)
+                for data in entries:
+                    after += 1
+                    await response.write(events.format_event(after, data))
+                    written_at = loop.time()
+                if not entries:
+                    await asyncio.wait([heard], timeout=WATCH_POLL_S)
+            finally:
+                self.state.bell.leave(dataset, heard)
+            if loop.time() - written_at >= KEEP_ALIVE_S:
+                if not await self._may_still_read(member, dataset):
+                    return
+                await response.write(events.KEEP_ALIVE)
+                written_at = loop.time()
+
+    async def _may_still_read(self, member: Member, dataset: str) -> bool:
+        try:
+            return (await self.state.member(member.peer_id)).may("read", dataset)
+        except NotAllowedError:
+            return False
+
+
+def _dataset_of(request: web.Request) -> str:
+    return check_dataset(f"{request.match_info['scope']}/{request.match_info['name']}")
+
+
+def _readable(request: web.Request, member: Member) -> str:
+    """The dataset of the path, if the caller may read it."""
+    dataset = _dataset_of(request)
+    if not member.may("read", dataset):
+        raise no_dataset(dataset)
+    return dataset

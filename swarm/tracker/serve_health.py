@@ -1,0 +1,66 @@
+"""Routes for those who look after a tracker: alive, ready, metrics, and the API's own description."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from swarm import metrics
+from swarm.errors import NotAllowedError, UnreachableError
+from swarm.http.routes import Route
+from swarm.http.serve import caller_of
+from swarm.tracker.keys import CA_KEY
+from swarm.tracker.presence import is_loopback
+from swarm.tracker.state import TrackerState, remote_of
+
+READY_TIMEOUT_S: Final = 5.0
+
+
+def health_routes(state: TrackerState, document: Callable[[], dict[str, Any]]) -> list[Route]:
+    """The declarations. ``document`` gives the OpenAPI document of all routes."""
+
+    async def livez(request: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def readyz(request: web.Request) -> web.Response:
+        try:
+            found = await asyncio.wait_for(state.work(state.objects.list, CA_KEY, limit=1), READY_TIMEOUT_S)
+        except TimeoutError as error:
+            raise UnreachableError(f"the object store has not answered within {READY_TIMEOUT_S:.0f} s") from error
+        if not found or state.is_closing:
+            raise UnreachableError("the object store no longer holds the swarm, or this tracker is closing")
+        return web.Response(text="ok\n")
+
+    async def exposition(request: web.Request) -> web.Response:
+        peer_id = caller_of(request)
+        if peer_id is not None:
+            await state.member(peer_id)
+        text = state.metrics.exposition()
+        return web.Response(body=text.encode(), headers={"Content-Type": metrics.CONTENT_TYPE})
+
+    async def openapi(request: web.Request) -> web.Response:
+        return web.Response(body=msgspec.json.encode(document()), content_type="application/json")
+
+    return [
+        Route("GET", "/livez", livez, "public", "Whether the process runs", response="text/plain"),
+        Route("GET", "/readyz", readyz, "public", "Whether the object store answers", response="text/plain"),
+        Route(
+            "GET",
+            "/metrics",
+            exposition,
+            "control",
+            "Prometheus metrics: members, and this machine",
+            response="text/plain",
+        ),
+        Route("GET", "/api/openapi.json", openapi, "public", "This description", response="application/json"),
+    ]
+
+
+def check_observer(request: web.Request) -> None:
+    """The guard of ``/metrics``: a member's certificate, or a caller on this machine."""
+    if caller_of(request) is None and not is_loopback(remote_of(request)):
+        raise NotAllowedError("metrics are for members of the swarm and for this machine: show a certificate")

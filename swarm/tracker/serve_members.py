@@ -1,0 +1,168 @@
+"""Routes of membership: what anyone may know of the swarm, joins, renewals, tokens, removals."""
+
+from __future__ import annotations
+
+import time
+
+from aiohttp import web
+
+from swarm.canonical import agree_version
+from swarm.errors import NotAllowedError
+from swarm.http.routes import Route
+from swarm.limits import ADDRESSES_MAX, BOOTSTRAP_MAX
+from swarm.messages import (
+    OUR_VERSIONS,
+    Contact,
+    JoinAnswer,
+    JoinRequest,
+    RenewAnswer,
+    RenewRequest,
+    SwarmInfo,
+    TokenAnswer,
+    TokenRequest,
+)
+from swarm.tracker.members import Member
+from swarm.tracker.presence import addresses_for
+from swarm.tracker.state import TrackerState, answer, body_of, remote_of
+
+
+def member_routes(state: TrackerState) -> list[Route]:
+    """The declarations."""
+    serve = _Serve(state)
+    return [
+        Route(
+            "GET",
+            "/api/v1/swarm",
+            state.counted("swarm", serve.swarm),
+            "public",
+            "The swarm's root certificate and this tracker's credential",
+            response=SwarmInfo,
+        ),
+        Route(
+            "POST",
+            "/api/v1/join",
+            state.counted("join", serve.join),
+            "public",
+            "Become a member, with a token's secret",
+            request=JoinRequest,
+            response=JoinAnswer,
+        ),
+        Route(
+            "POST",
+            "/api/v1/renew",
+            state.counted("renew", serve.renew),
+            "public",
+            "Fresh papers for a member's key, also after its certificate has expired",
+            request=RenewRequest,
+            response=RenewAnswer,
+        ),
+        Route(
+            "POST",
+            "/api/v1/tokens",
+            state.for_members("token", serve.token),
+            "member",
+            "Make a join token (role tracker)",
+            request=TokenRequest,
+            response=TokenAnswer,
+        ),
+        Route(
+            "DELETE",
+            "/api/v1/members/{peer}",
+            state.for_members("remove", serve.remove),
+            "member",
+            "Refuse a member from now on (role tracker)",
+        ),
+    ]
+
+
+def join_answer(state: TrackerState, member: Member, papers: tuple[bytes, bytes, bytes], remote: str) -> JoinAnswer:
+    """What a new member is given. ``papers``: certificate, credential, grant."""
+    certificate, credential, grant = papers
+    return JoinAnswer(
+        protocol=OUR_VERSIONS[1],
+        certificate=certificate,
+        ca=state.keys.authority.certificate,
+        credential=credential,
+        grant=grant,
+        secret=state.keys.secret,
+        bootstrap=_bootstrap(state, remote),
+        trackers=trackers_for(state, remote),
+        wall_time=int(time.time()),
+        store_key=state.store_key if member.role == "tracker" else b"",
+    )
+
+
+def trackers_for(state: TrackerState, remote: str) -> tuple[Contact, ...]:
+    """The trackers that an asker at ``remote`` can dial; this one at least by what it has."""
+    known = {contact.public: contact for contact in state.trackers}
+    known[state.contact.public] = state.contact
+    contacts = sorted(known.values(), key=lambda contact: contact.peer_id)
+    found = [Contact(contact.public, addresses_for(contact.addresses, remote)) for contact in contacts]
+    return tuple(contact for contact in found if contact.addresses) or (state.contact,)
+
+
+def _bootstrap(state: TrackerState, remote: str) -> tuple[Contact, ...]:
+    """Where a DHT node can start: what the tracker's process has itself, then the peers heard of last."""
+    found = {contact.public: contact.addresses for contact in state.bootstrap}
+    for peer in state.presence.latest(_now()):
+        if len(found) >= BOOTSTRAP_MAX:
+            break
+        found.setdefault(peer.public, peer.addresses)
+    contacts = [Contact(public, addresses_for(addresses, remote)) for public, addresses in found.items()]
+    return tuple(contact for contact in contacts if contact.addresses)[:BOOTSTRAP_MAX]
+
+
+def _now() -> float:
+    return time.monotonic()
+
+
+class _Serve:
+    def __init__(self, state: TrackerState) -> None:
+        self.state = state
+
+    async def swarm(self, request: web.Request) -> web.Response:
+        state = self.state
+        return answer(
+            SwarmInfo(state.keys.authority.certificate, state.papers.credential, OUR_VERSIONS, int(time.time()))
+        )
+
+    async def join(self, request: web.Request) -> web.Response:
+        asked = await body_of(request, JoinRequest)
+        papers, member = await self.state.work(self.state.members.join, asked, time.time())
+        stated = (papers.certificate, papers.credential, papers.grant)
+        return answer(join_answer(self.state, member, stated, remote_of(request)))
+
+    async def renew(self, request: web.Request) -> web.Response:
+        asked = await body_of(request, RenewRequest)
+        papers, _ = await self.state.work(self.state.members.renew, asked, time.time())
+        return answer(
+            RenewAnswer(
+                protocol=agree_version(asked.protocol, OUR_VERSIONS),
+                certificate=papers.certificate,
+                credential=papers.credential,
+                grant=papers.grant,
+                trackers=trackers_for(self.state, remote_of(request)),
+                wall_time=int(time.time()),
+            )
+        )
+
+    async def token(self, request: web.Request, member: Member) -> web.Response:
+        _check_tracker(member)
+        asked = await body_of(request, TokenRequest)
+        others = [contact for contact in self.state.trackers if contact.public != self.state.contact.public]
+        addresses = [str(address) for contact in [self.state.contact, *others] for address in contact.addresses]
+        known = tuple(dict.fromkeys(addresses))[:ADDRESSES_MAX]
+        text, record = await self.state.work(self.state.tokens.create, asked, known, time.time())
+        return answer(TokenAnswer(text, record.expires))
+
+    async def remove(self, request: web.Request, member: Member) -> web.Response:
+        _check_tracker(member)
+        peer_id = request.match_info["peer"]
+        await self.state.work(self.state.members.remove, peer_id)
+        self.state.presence.forget(peer_id)
+        return web.Response(body=b"{}", content_type="application/json")
+
+
+def _check_tracker(member: Member) -> None:
+    if member.role != "tracker":
+        raise NotAllowedError(f"this needs role tracker, yours is {member.role}: run it on the tracker's home")

@@ -1,0 +1,137 @@
+"""What the routes of one tracker share: its parts, who calls, and the threads that wait for the object store."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import random
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Final, ParamSpec, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from swarm.authority import Membership
+from swarm.errors import AetherError, NotAllowedError, UsageError
+from swarm.http.problem import Handler
+from swarm.http.serve import caller_of
+from swarm.messages import Contact
+from swarm.metrics import Counter, Metrics
+from swarm.objects import ObjectStore
+from swarm.tracker.bell import Bell
+from swarm.tracker.catalogue import Catalogue
+from swarm.tracker.keys import SwarmKeys
+from swarm.tracker.members import NOT_A_MEMBER, Member, Members
+from swarm.tracker.presence import Presence
+from swarm.tracker.tokens import Tokens
+
+STORE_THREADS: Final = 8
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+MemberHandler = Callable[[web.Request, Member], Awaitable[web.StreamResponse]]
+
+
+@dataclass
+class TrackerState:
+    """One running tracker, without its listener. ``papers`` and ``contact`` are its own; ``trackers`` all that live."""
+
+    objects: ObjectStore
+    store_key: bytes
+    keys: SwarmKeys
+    tokens: Tokens
+    members: Members
+    catalogue: Catalogue
+    presence: Presence
+    metrics: Metrics
+    papers: Membership
+    contact: Contact
+    rng: random.Random
+    interval_s: int
+    trackers: tuple[Contact, ...] = ()
+    bootstrap: tuple[Contact, ...] = ()
+    bell: Bell = field(default_factory=Bell)
+    watchers: int = 0
+    is_closing: bool = False
+    pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(STORE_THREADS, "tracker-store"))
+
+    def __post_init__(self) -> None:
+        self.requests: Counter = self.metrics.counter(
+            "aetherfs_tracker_requests_total", "Requests answered, by operation and result."
+        )
+        self.metrics.gauge("aetherfs_tracker_peers", "Peers heard of lately.", lambda: len(self.presence))
+        self.metrics.gauge("aetherfs_tracker_watchers", "Open watches of datasets.", lambda: self.watchers)
+
+    async def work(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run what waits for the object store in a thread of ours."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.pool, lambda: function(*args, **kwargs))
+
+    async def member(self, peer_id: str) -> Member:
+        """The membership behind a certificate. NotAllowedError for one that was removed or is not known."""
+        member = await self.work(self.members.member, peer_id)
+        if member is None:
+            self.presence.forget(peer_id)
+            raise NotAllowedError(NOT_A_MEMBER)
+        return member
+
+    def for_members(self, operation: str, handler: MemberHandler) -> Handler:
+        """A handler that only members reach, and that is counted."""
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            peer_id = caller_of(request)
+            if peer_id is None:
+                raise NotAllowedError("this needs a certificate of the swarm: join it first")
+            return await handler(request, await self.member(peer_id))
+
+        return self.counted(operation, handle)
+
+    def counted(self, operation: str, handler: Handler) -> Handler:
+        """A handler whose results are counted."""
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            try:
+                response = await handler(request)
+            except AetherError as error:
+                self.requests.add(operation=operation, result=error.title)
+                raise
+            self.requests.add(operation=operation, result="ok")
+            return response
+
+        return handle
+
+
+def remote_of(request: web.BaseRequest) -> str:
+    """Where the caller is seen: a numeric address, v4 where it is one."""
+    text = (request.remote or "").partition("%")[0]
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return text
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(address)
+
+
+async def body_of(request: web.Request, kind: type[T]) -> T:
+    """The JSON body as ``kind``, or UsageError."""
+    try:
+        return msgspec.json.decode(await request.read(), type=kind)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise UsageError(f"the request is malformed: {error}") from error
+
+
+def answer(value: msgspec.Struct) -> web.Response:
+    """A JSON answer."""
+    return web.Response(body=msgspec.json.encode(value), content_type="application/json")
+
+
+def number_of(request: web.Request, name: str, default: int, *, lowest: int, highest: int) -> int:
+    """A whole number from the query, or UsageError."""
+    text = request.query.get(name, str(default))
+    if not (text.isascii() and text.isdigit() and len(text) <= 19 and lowest <= int(text) <= highest):
+        raise UsageError(f"{name}={text[:40]!r} is not a whole number from {lowest} to {highest}")
+    return int(text)
