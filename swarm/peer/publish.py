@@ -1,0 +1,156 @@
+"""Publishing a directory: scan it, bring what is new to a seed, commit the log entry, serve it as an origin.
+
+The commit is the tracker's put-if-absent of one signed entry, so several tags move together or not at all, and a reader
+sees the version only when a seed has said that it keeps every block.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from swarm.errors import AetherError, NotAllowedError, UnreachableError, UsageError
+from swarm.log import Move, Totals
+from swarm.names import Reference
+from swarm.peer.holdings import Holding, StoreSource
+from swarm.peer.node import PeerNode
+from swarm.peer.pull import Progress
+from swarm.peer.trees import TreeRecord
+from swarm.peer.upload import ChangedWhileUploaded, SeedClient, upload
+from swarm.scan import Scan, scan
+from swarm.scan_cache import ScanCache
+from swarm.signature import signature_of
+from swarm.tree import TreeStore
+from swarm.walk import Links
+
+ROUNDS: Final = 3
+
+
+async def publish(
+    node: PeerNode, path: Path, names: list[Reference], message: str, links: Links, progress: Progress
+) -> dict[str, Any]:
+    """Publish ``path`` under every name, which are tags of one dataset. The result is INTERFACE's for ``publish --json``."""
+    started = time.monotonic()
+    dataset = _dataset_of(names)
+    if not node.home.grant(time.time()).allows("publish", dataset):
+        raise NotAllowedError(f"this home may not publish to {dataset}: join with a token whose --datasets covers it")
+    root = Path(path).absolute()
+    for _ in range(ROUNDS):
+        scanned = await _scan(node, root, links, progress)
+        tree = TreeStore(scanned.root, scanned.manifest)
+        try:
+            receipt, new_blocks, sent = await _upload(node, dataset, scanned, tree, progress)
+            break
+        except ChangedWhileUploaded as error:
+            changed = error
+            tree.close()
+    else:
+        raise changed
+    manifest = scanned.manifest
+    totals = Totals(
+        files=manifest.file_count,
+        bytes=manifest.total_bytes,
+        blocks=len(manifest.unique),
+        root_size=len(manifest.root_bytes),
+    )
+    tags = [name.tag or "" for name in names]
+    raw, entry = await node.tracker.commit(
+        dataset,
+        "publish",
+        [Move(tag, manifest.version) for tag in tags],
+        grant=node.papers.grant,
+        message=message,
+        totals=totals,
+        receipt=receipt,
+    )
+    node.access.learn(raw)
+    node.ledger.record(entry, raw)
+    record = TreeRecord(str(scanned.root), dataset, manifest.version, raw, True, ())
+    await asyncio.to_thread(node.trees.add, record, manifest)
+    node.hold(Holding(dataset, manifest, raw, StoreSource(tree), None, origin=True), tree)
+    node.exchange.announce(raw)
+    node.announcer.wake()
+    await node.announcer.announce_records()
+    return {
+        "version": manifest.version.hex(),
+        "serial": entry.serial,
+        "files": manifest.file_count,
+        "bytes": manifest.total_bytes,
+        "blocks": len(manifest.unique),
+        "new_blocks": new_blocks,
+        "uploaded": sent,
+        "read": scanned.read_bytes,
+        "seconds": round(time.monotonic() - started, 3),
+        "tags": tags,
+    }
+
+
+def _dataset_of(names: list[Reference]) -> str:
+    datasets = {name.dataset for name in names}
+    if len(datasets) != 1:
+        raise UsageError("publish takes tags of one dataset at a time: name them all NAME:TAG with one NAME")
+    for name in names:
+        if name.signature is not None or name.path is not None:
+            raise UsageError(f"{name} is not a tag: publish to NAME:TAG")
+    return datasets.pop()
+
+
+async def _scan(node: PeerNode, root: Path, links: Links, progress: Progress) -> Scan:
+    cache_path = node.home.scans / signature_of(f"{links}:{root}".encode()).hex()[:32]
+    cache = await asyncio.to_thread(ScanCache.load, cache_path)
+    loop = asyncio.get_running_loop()
+    stopped = False
+
+    def tell(done: int, total: int) -> None:
+        event = {"event": "progress", "phase": "scan", "done_bytes": done, "total_bytes": total}
+        loop.call_soon_threadsafe(progress, event)
+
+    try:
+        scanned = await asyncio.to_thread(
+            scan, root, links=links, cache=cache, progress=_rarely(tell), should_stop=lambda: stopped
+        )
+    finally:
+        stopped = True
+    await asyncio.to_thread(cache.save, cache_path)
+    return scanned
+
+
+def _rarely(tell: Any) -> Any:
+    """Progress at most every 0.2 s, and at the end."""
+    last = 0.0
+
+    def maybe(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last > 0.2 or done == total:
+            last = now
+            tell(done, total)
+
+    return maybe
+
+
+async def _upload(
+    node: PeerNode, dataset: str, scanned: Scan, tree: TreeStore, progress: Progress
+) -> tuple[bytes, int, int]:
+    """Upload to the first seed that takes it."""
+    await node.announcer.beat()
+    seeds = list(node.announcer.seeds)
+    if node.extension is not None:
+        seeds.insert(0, node.key.peer_id)
+        node.resolver.learn(node.key.peer_id, node.addresses())
+    failure: AetherError = UnreachableError(
+        "no seed is known to the tracker: start one (`aetherfs seed`, or `aetherfs up`), then publish again"
+    )
+
+    def tell(done: int, total: int) -> None:
+        progress({"event": "progress", "phase": "upload", "done_bytes": done, "total_bytes": total})
+
+    for seed in seeds:
+        client = SeedClient(node.session, seed, node.papers.grant)
+        try:
+            return await upload(client, dataset, scanned.manifest, tree, _rarely(tell))
+        except UnreachableError as error:
+            failure = error
+    raise failure

@@ -1,0 +1,263 @@
+"""Pulling a version into a directory: resolve, manifest, reuse, fetch, put in place.
+
+What the directory, an earlier try or another version on this machine already holds is not fetched. Blocks are served to others
+while they come. Killed at any moment, the next pull finds every verified block again; the directory is whole before and after.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fnmatch
+import shutil
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Final
+
+from swarm.encoding import open_block
+from swarm.errors import UsageError
+from swarm.manifest import Manifest
+from swarm.names import Reference
+from swarm.peer.download import Download
+from swarm.peer.find import Resolved
+from swarm.peer.holdings import Holding, StoreSource
+from swarm.peer.manifests import ManifestFetch
+from swarm.peer.node import PeerNode
+from swarm.peer.trees import TreeRecord
+from swarm.segments import FILE
+from swarm.staging import Staging, staging_path
+from swarm.tree import TreeStore
+
+PROGRESS_S: Final = 0.25
+
+Progress = Callable[[dict[str, Any]], None]
+
+
+async def manifest_of(node: PeerNode, resolved: Resolved) -> tuple[Manifest, int]:
+    """The manifest of a version, from here or from neighbours, and the encoded bytes that it cost."""
+    dataset, version = resolved.dataset, resolved.version
+    holding = await node.holdings.find(dataset, version)
+    if holding is not None:
+        return holding.manifest, 0
+    kept = await asyncio.to_thread(node.trees.manifest, version)
+    if kept is not None:
+        return kept, 0
+    fetch = ManifestFetch(node.parts, node.store, dataset, version, resolved.entry)
+    looking = node.tasks.start(_look(node, dataset, version))
+    try:
+        manifest = await fetch.run(node.settings.stall_s)
+    finally:
+        looking.cancel()
+    return manifest, fetch.wire_bytes
+
+
+async def _look(node: PeerNode, dataset: str, version: bytes) -> None:
+    while True:
+        await find_neighbours(node, dataset, version)
+        await asyncio.sleep(2.0)
+
+
+async def find_neighbours(node: PeerNode, dataset: str, version: bytes) -> None:
+    """Connect to whoever holds or fetches the version."""
+    await node.finder.neighbours(dataset, version, await node.announcer.neighbours(dataset, version))
+
+
+async def pull(
+    node: PeerNode, reference: Reference, directory: Path, include: list[str], *, force: bool, progress: Progress
+) -> dict[str, Any]:
+    """Make ``directory`` hold the version that ``reference`` means. The result is INTERFACE's object for ``pull --json``."""
+    if reference.path is not None:
+        raise UsageError(f"pull takes a whole version: use `aetherfs cat {reference}`, or pull with --include")
+    started = time.monotonic()
+    target = Path(directory).absolute()
+    progress({"event": "progress", "phase": "find", "waiting_for": f"the version of {reference}"})
+    resolved = await node.finder.resolve(reference)
+    progress({"event": "progress", "phase": "manifest", "waiting_for": "the manifest"})
+    manifest, manifest_wire = await manifest_of(node, resolved)
+    await asyncio.to_thread(node.trees.keep, manifest)
+    work = _Pull(node, resolved, manifest, target, include, force)
+    await work.run(progress)
+    seconds = time.monotonic() - started
+    sources = work.sources()
+    return {
+        "ref": str(reference),
+        "version": manifest.version.hex(),
+        "serial": resolved.serial,
+        "stale": resolved.is_stale,
+        "files": work.files,
+        "bytes": work.bytes,
+        "seconds": round(seconds, 3),
+        "from": {"peers": sources["peers"], "origin": sources["origin"], "reused": sources["reused"]},
+        "wasted": sources["wasted"],
+        "wire": sources["wire"] + manifest_wire,
+        "manifest_wire": manifest_wire,
+    }
+
+
+class _Pull:
+    """One pull under way."""
+
+    def __init__(
+        self, node: PeerNode, resolved: Resolved, manifest: Manifest, target: Path, include: list[str], force: bool
+    ) -> None:
+        self._node = node
+        self._resolved = resolved
+        self._manifest = manifest
+        self._target = target
+        self._force = force
+        self._included = [e for e in manifest.files if not include or _is_included(e.path, include)]
+        if include and not self._included:
+            raise UsageError(f"no file matches --include {' '.join(include)}: see `aetherfs ls {resolved.dataset}`")
+        self._paths = {entry.path for entry in self._included}
+        self.files = sum(1 for entry in self._included if entry.kind == FILE)
+        self.bytes = sum(entry.size for entry in self._included)
+        self._download: Download | None = None
+
+    async def run(self, progress: Progress) -> None:
+        node = self._node
+        previous = await asyncio.to_thread(node.trees.previous, self._target)
+        staging = await asyncio.to_thread(Staging, self._target, self._manifest, self._paths.__contains__)
+        try:
+            await asyncio.to_thread(staging.adopt, previous, force=self._force)
+            done = await asyncio.to_thread(self._reuse, staging)
+        except BaseException:
+            staging.close()
+            _remove_if_empty(staging.directory)
+            raise
+        holding = Holding(
+            self._resolved.dataset,
+            self._manifest,
+            self._resolved.entry,
+            StoreSource(staging),
+            {index for index in done if self._is_servable(staging, index)},
+        )
+        node.holdings.add(holding)
+        try:
+            await self._fetch(holding, staging, done, progress)
+            progress({"event": "progress", "phase": "finish", "waiting_for": "the disk"})
+            await asyncio.to_thread(staging.finish, list(previous))
+        except BaseException:
+            node.holdings.remove(holding)
+            staging.close()
+            raise
+        await self._serve_from_target()
+
+    def _reuse(self, staging: Staging) -> set[int]:
+        """What is there already, and what other versions on this machine hold."""
+        done = staging.recover()
+        for index, block in enumerate(self._manifest.unique):
+            if index in done:
+                continue
+            encoded = self._node.store.get(block.signature)
+            if encoded is not None:
+                staging.write(index, open_block(encoded, block.signature, block.size))
+                done.add(index)
+        return done
+
+    def _is_servable(self, staging: Staging, index: int) -> bool:
+        return not any(place.file_index in staging.left_out for place in self._manifest.places(index))
+
+    async def _fetch(self, holding: Holding, staging: Staging, done: Iterable[int], progress: Progress) -> None:
+        node = self._node
+
+        async def find() -> None:
+            await find_neighbours(node, holding.dataset, holding.version)
+
+        download = Download(node.parts, holding, staging, done, find, node.rng, node.settings.stall_s)
+        self._download = download
+        name = f"{holding.dataset}@{holding.version.hex()[:12]}"
+        node.waiting[name] = download.scheduler.waiting_for
+        reporting = node.tasks.start(self._report(download, progress))
+        try:
+            await download.run()
+        finally:
+            reporting.cancel()
+            del node.waiting[name]
+        progress(self._state(download, 0.0))
+
+    async def _report(self, download: Download, progress: Progress) -> None:
+        started = time.monotonic()
+        while True:
+            await asyncio.sleep(PROGRESS_S)
+            progress(self._state(download, time.monotonic() - started))
+
+    def _state(self, download: Download, elapsed_s: float) -> dict[str, Any]:
+        sources = download.sources
+        fetched = sources.peers + sources.origin
+        scheduler = download.scheduler
+        done = sum(size for size, state in zip(scheduler.sizes, scheduler.state, strict=True) if state == 3)
+        left = sum(scheduler.sizes) - done
+        rate = fetched / elapsed_s if elapsed_s > 0 else 0.0
+        return {
+            "event": "progress",
+            "phase": "fetch",
+            "done_bytes": done,
+            "total_bytes": sum(scheduler.sizes),
+            "from": {"peers": sources.peers, "origin": sources.origin, "reused": max(0, done - fetched)},
+            "rate_bytes_per_s": round(rate),
+            "eta_s": round(left / rate, 1) if rate > 0 else None,
+            "waiting_for": scheduler.waiting_for(),
+        }
+
+    def sources(self) -> dict[str, int]:
+        """Plain bytes by source; what was not fetched was reused, repeats within the version included."""
+        download = self._download
+        if download is None:
+            return {"peers": 0, "origin": 0, "reused": self.bytes, "wasted": 0, "wire": 0}
+        found = download.sources
+        return {
+            "peers": found.peers,
+            "origin": found.origin,
+            "reused": max(0, self.bytes - found.peers - found.origin),
+            "wasted": found.wasted,
+            "wire": found.wire_bytes,
+        }
+
+    async def _serve_from_target(self) -> None:
+        """From now on the directory itself is the source of its blocks."""
+        node, resolved, manifest = self._node, self._resolved, self._manifest
+        whole = len(self._included) == len(manifest.files)
+        record = TreeRecord(
+            directory=str(self._target),
+            dataset=resolved.dataset,
+            version=manifest.version,
+            entry=resolved.entry,
+            origin=False,
+            paths=() if whole else tuple(sorted(self._paths)),
+        )
+        await asyncio.to_thread(node.trees.add, record, manifest)
+        await asyncio.to_thread(_remove_old_stagings, self._target, manifest.version)
+        store = TreeStore(self._target, manifest)
+        held = None if whole else self._whole_blocks()
+        node.hold(Holding(resolved.dataset, manifest, resolved.entry, StoreSource(store), held), store)
+        node.announcer.wake()
+        node.tasks.start(node.announcer.announce_records())
+
+    def _whole_blocks(self) -> set[int]:
+        files = self._manifest.files
+        return {
+            index
+            for index in range(len(self._manifest.unique))
+            if all(files[place.file_index].path in self._paths for place in self._manifest.places(index))
+        }
+
+
+def _is_included(path: str, patterns: list[str]) -> bool:
+    """Whether a path matches a pattern, or lies below a directory that one names."""
+    return any(fnmatch.fnmatchcase(path, p) or path.startswith(p.rstrip("/") + "/") for p in patterns)
+
+
+def _remove_if_empty(directory: Path) -> None:
+    try:
+        directory.rmdir()
+    except OSError:
+        return
+
+
+def _remove_old_stagings(target: Path, version: bytes) -> None:
+    """What tries of other versions left beside the target: a newer one is in place now."""
+    current = staging_path(target, version).name
+    prefix = current[: -len(current.rpartition("-")[2])]
+    for entry in target.parent.iterdir():
+        if entry.name.startswith(prefix) and entry.name != current and entry.is_dir():
+            shutil.rmtree(entry, ignore_errors=True)

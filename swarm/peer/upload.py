@@ -1,0 +1,156 @@
+"""Uploading a version to a seed: ask what is missing, send only that, get the seed's receipt.
+
+The seed is called by its key like any peer. An upload that was interrupted and is repeated finds what it had sent. Blocks
+come out of the directory that is published and are verified on the way, so a file that changed meanwhile is noticed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+import aiohttp
+import msgspec
+
+from swarm.encoding import encode_block
+from swarm.errors import AetherError, IntegrityError, UnreachableError
+from swarm.http.problem import error_from
+from swarm.identity import server_name_of
+from swarm.limits import MIB, MISSING_MAX_SIGNATURES
+from swarm.manifest import Manifest
+from swarm.peer.wire import GRANT_HEADER
+from swarm.tree import TreeStore
+
+BLOCK_TYPE: Final = "application/vnd.aetherfs.block"
+AT_ONCE: Final = 8
+ANSWER_MAX_BYTES: Final = 2 * MIB
+CALL_TIMEOUT_S: Final = 120.0
+
+
+class SeedClient:
+    """The upload side of one seed."""
+
+    def __init__(self, session: aiohttp.ClientSession, seed: str, grant: bytes) -> None:
+        self._session = session
+        self._seed = seed
+        self._headers = {GRANT_HEADER: base64.b64encode(grant).decode()}
+
+    async def begin(self, dataset: str) -> str:
+        answer = await self._call("POST", "/api/v1/uploads", msgspec.json.encode({"dataset": dataset}))
+        return str(_json(answer)["session"])
+
+    async def missing(self, dataset: str, session: str, signatures: Sequence[bytes]) -> list[bytes]:
+        """Those of the blocks that have to be uploaded."""
+        found: list[bytes] = []
+        for start in range(0, len(signatures), MISSING_MAX_SIGNATURES):
+            part = signatures[start : start + MISSING_MAX_SIGNATURES]
+            body = {"dataset": dataset, "session": session, "signatures": [s.hex() for s in part]}
+            answer = _json(await self._call("POST", "/api/v1/blocks:missing", msgspec.json.encode(body)))
+            found += [bytes.fromhex(text) for text in answer["missing"]]
+        return found
+
+    async def put(self, dataset: str, session: str, signature: bytes, encoded: bytes) -> None:
+        query = {"dataset": dataset, "session": session}
+        await self._call("PUT", f"/api/v1/blocks/{signature.hex()}", encoded, query, BLOCK_TYPE)
+
+    async def commit(self, session: str, root_bytes: bytes) -> bytes:
+        """The seed's sealed receipt for the version."""
+        path = f"/api/v1/uploads/{session}:commit"
+        answer = _json(await self._call("POST", path, root_bytes, None, "application/octet-stream"))
+        return base64.b64decode(answer["receipt"])
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        body: bytes,
+        query: dict[str, str] | None = None,
+        content_type: str = "application/json",
+    ) -> bytes:
+        try:
+            async with self._session.request(
+                method,
+                f"https://{server_name_of(self._seed)}{path}",
+                params=query,
+                data=body,
+                headers={**self._headers, "Content-Type": content_type},
+                timeout=aiohttp.ClientTimeout(total=CALL_TIMEOUT_S),
+            ) as response:
+                answer = bytearray()
+                async for data in response.content.iter_any():
+                    answer += data
+                    if len(answer) > ANSWER_MAX_BYTES:
+                        raise UnreachableError(f"seed {self._seed[:8]} answers more than it may")
+                if response.status != 200:
+                    raise error_from(response.status, bytes(answer), f"seed {self._seed[:8]}")
+                return bytes(answer)
+        except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
+            raise UnreachableError(
+                f"seed {self._seed[:8]} does not answer: {error or type(error).__name__}; publish again when one runs"
+            ) from error
+
+
+class ChangedWhileUploaded(AetherError):
+    """The directory no longer holds what was scanned."""
+
+
+async def upload(
+    client: SeedClient, dataset: str, manifest: Manifest, tree: TreeStore, progress: Callable[[int, int], None]
+) -> tuple[bytes, int, int]:
+    """Bring a version to the seed: (receipt, blocks uploaded, encoded bytes sent).
+
+    ``progress`` gets (plain bytes done, in all). Raises ChangedWhileUploaded when a file is not what it was.
+    """
+    session = await client.begin(dataset)
+    made = {manifest.version: manifest.root_bytes, **manifest.segments}
+    sizes = {block.signature: block.size for block in manifest.unique} | {s: len(data) for s, data in made.items()}
+    missing = await client.missing(dataset, session, list(sizes))
+    total = sum(sizes[signature] for signature in missing)
+    sent = done = 0
+    queue = iter(missing)
+
+    async def worker() -> None:
+        nonlocal sent, done
+        for signature in queue:
+            encoded = await asyncio.to_thread(_encoded, signature, made, tree)
+            await client.put(dataset, session, signature, encoded)
+            sent += len(encoded)
+            done += sizes[signature]
+            progress(done, total)
+
+    await _all(worker() for _ in range(AT_ONCE))
+    receipt = await client.commit(session, manifest.root_bytes)
+    return receipt, sum(1 for signature in missing if signature not in made), sent
+
+
+def _encoded(signature: bytes, made: dict[bytes, bytes], tree: TreeStore) -> bytes:
+    plain = made.get(signature)
+    if plain is None:
+        raw = tree.get(signature)
+        if raw is None:
+            raise ChangedWhileUploaded(f"{tree.tree.root} changes while it is published; publish when it is at rest")
+        plain = raw[1:]
+    return encode_block(plain)
+
+
+async def _all(work: Iterable[Any]) -> None:
+    """Run all; the first failure ends the others and is raised."""
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _json(data: bytes) -> dict[str, Any]:
+    try:
+        answer = msgspec.json.decode(data)
+    except msgspec.MsgspecError as error:
+        raise IntegrityError(f"a seed's answer is not JSON: {error}") from error
+    if not isinstance(answer, dict):
+        raise IntegrityError("a seed's answer is not an object")
+    return answer
