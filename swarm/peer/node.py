@@ -81,7 +81,6 @@ class NodeSettings:
     disk_bytes: int = DEFAULT_DISK_BYTES
     memory_bytes: int = DEFAULT_MEMORY_BYTES
     stall_s: float = 60.0
-    agent_routes: Callable[[PeerNode], list[Route]] | None = None
 
 
 class PeerNode:
@@ -106,6 +105,7 @@ class PeerNode:
         self.store = Tiers([MemoryStore(settings.memory_bytes), self.blocks], writable=2)
         self.waiting: dict[str, Callable[[], str]] = {}
         self.stop_requested = asyncio.Event()
+        self.tracker_address: str | None = None
         self._closers: list[Callable[[], Awaitable[None]]] = []
 
     @classmethod
@@ -178,11 +178,11 @@ class PeerNode:
         self._closers.append(self.dht.close)
 
     async def _start_agent(self) -> None:
-        if self.settings.agent_routes is None:
-            return
+        from swarm.peer.agent import agent_routes  # the agent's verbs need this module
+
         self.agent_token = secrets.token_urlsafe(32)
         app = make_app()
-        mount(app, self.settings.agent_routes(self), None)
+        mount(app, agent_routes(self), None)
         base = self.settings.port_base
         self.agent: Listener = await start_listener(app, "127.0.0.1", base + 2 if base else 0, None)
         self._closers.append(self.agent.close)

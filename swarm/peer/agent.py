@@ -1,0 +1,119 @@
+"""The agent: the local API of a running peer, on loopback.
+
+Every verb of ``operations`` is ``POST /api/v1/agent/{verb}`` with JSON arguments; the answer is a line of JSON per progress report and a
+last one with the result or the error. Control needs the home's token; a Host other than loopback and any Origin are refused, so
+that a page in a browser cannot drive it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from swarm.errors import AetherError, NotAllowedError, UsageError
+from swarm.http.routes import Route
+from swarm.peer import operations
+from swarm.peer.node import PeerNode
+
+NDJSON: Final = "application/x-ndjson"
+LOOPBACK_HOSTS: Final = ("127.0.0.1", "localhost", "[::1]")
+# Progress reports that a slow reader has not taken; newer ones are dropped, the result never.
+BACKLOG: Final = 256
+
+
+class Agent:
+    """The handlers of one node's agent."""
+
+    def __init__(self, node: PeerNode) -> None:
+        self._node = node
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("POST", "/api/v1/agent/cat", self._cat, "public", "A file's bytes", response="application/octet-stream"),
+            Route("POST", "/api/v1/agent/shutdown", self._shutdown, "public", "End this peer"),
+            Route("POST", "/api/v1/agent/{verb}", self._verb, "public", "Carry out a verb", response=NDJSON),
+            Route("GET", "/livez", self._live, "public", "Whether the process runs"),
+            Route("GET", "/readyz", self._live, "public", "Whether it serves"),
+        ]
+
+    def _check(self, request: web.Request) -> None:
+        host = request.host.rpartition(":")[0] or request.host
+        if host not in LOOPBACK_HOSTS or "Origin" in request.headers:
+            raise NotAllowedError("the agent answers local programs only")
+        expected = f"Bearer {self._node.agent_token}"
+        if not hmac.compare_digest(request.headers.get("Authorization", "").encode(), expected.encode()):
+            raise NotAllowedError("the agent needs the token of its home")
+
+    async def _arguments(self, request: web.Request) -> dict[str, Any]:
+        try:
+            arguments = msgspec.json.decode(await request.read() or b"{}")
+        except msgspec.MsgspecError as error:
+            raise UsageError(f"the arguments are not JSON: {error}") from error
+        if not isinstance(arguments, dict):
+            raise UsageError("the arguments are not an object")
+        return arguments
+
+    async def _verb(self, request: web.Request) -> web.StreamResponse:
+        self._check(request)
+        arguments = await self._arguments(request)
+        response = web.StreamResponse(headers={"Content-Type": NDJSON})
+        await response.prepare(request)
+        lines: asyncio.Queue[dict[str, Any]] = asyncio.Queue(BACKLOG)
+
+        def progress(report: dict[str, Any]) -> None:
+            if not lines.full():
+                lines.put_nowait(report)
+
+        work = asyncio.create_task(operations.run(self._node, request.match_info["verb"], arguments, progress))
+        try:
+            while not work.done() or not lines.empty():
+                getting = asyncio.create_task(lines.get())
+                await asyncio.wait([getting, work], return_when=asyncio.FIRST_COMPLETED)
+                if getting.done():
+                    await response.write(msgspec.json.encode(getting.result()) + b"\n")
+                else:
+                    getting.cancel()
+            await response.write(msgspec.json.encode(_last_line(work)) + b"\n")
+        finally:
+            if not work.done():
+                work.cancel()
+                await asyncio.gather(work, return_exceptions=True)
+        await response.write_eof()
+        return response
+
+    async def _cat(self, request: web.Request) -> web.StreamResponse:
+        self._check(request)
+        arguments = await self._arguments(request)
+        response = web.StreamResponse(headers={"Content-Type": "application/octet-stream"})
+        async for part in operations.cat(self._node, str(arguments.get("ref", ""))):
+            if not response.prepared:
+                await response.prepare(request)
+            await response.write(part)
+        if not response.prepared:
+            await response.prepare(request)
+        await response.write_eof()
+        return response
+
+    async def _shutdown(self, request: web.Request) -> web.StreamResponse:
+        self._check(request)
+        self._node.stop_requested.set()
+        return web.json_response({"stopping": True})
+
+    async def _live(self, request: web.Request) -> web.StreamResponse:
+        return web.Response(text="ok\n")
+
+
+def _last_line(work: asyncio.Task[dict[str, Any]]) -> dict[str, Any]:
+    try:
+        return {"event": "done", "result": work.result()}
+    except AetherError as error:
+        return {"event": "error", "exit_code": error.exit_code, "detail": str(error)}
+
+
+def agent_routes(node: PeerNode) -> list[Route]:
+    """For ``NodeSettings.agent_routes``."""
+    return Agent(node).routes()

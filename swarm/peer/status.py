@@ -1,0 +1,53 @@
+"""What a peer does, holds and waits for: the object of ``aetherfs status --json``."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import Any
+
+from swarm.peer.node import PeerNode
+
+
+def status_of(node: PeerNode) -> dict[str, Any]:
+    """One JSON object; sizes in bytes, times in seconds."""
+    credential = node.home.credential(time.time())
+    dht = node.dht.status()
+    return {
+        "peer_id": node.key.peer_id,
+        "role": credential.role,
+        "site": node.announcer.site or credential.site,
+        "uptime_s": round(time.monotonic() - node.started, 1),
+        "addresses": {
+            "exchange": [str(address) for address in node.addresses()],
+            "dht": [str(address) for address in node.addresses()],
+            "agent": f"127.0.0.1:{node.agent.port}" if hasattr(node, "agent") else None,
+            "tracker": node.tracker_address,
+        },
+        "trackers": [str(address) for contact in node.swarm.trackers for address in contact.addresses],
+        "tracker_state": node.announcer.tracker_state,
+        "seeds": sorted(node.announcer.seeds),
+        "neighbours": sorted(node.channels.open),
+        "held": {"blocks": len(node.blocks), "bytes": node.blocks.size_bytes},
+        "datasets": [_holding(holding) for holding in node.holdings],
+        "sent_bytes": dict(node.traffic.sent),
+        "received_bytes": dict(node.traffic.received),
+        "bad_blocks": node.traffic.bad_blocks,
+        "dht": asdict(dht),
+        "waiting_for": {name: waiting() for name, waiting in node.waiting.items()},
+        "certificate_expires": credential.expires,
+    }
+
+
+def _holding(holding: Any) -> dict[str, Any]:
+    total = len(holding.manifest.unique)
+    held = total if holding.held is None else len(holding.held)
+    return {
+        "dataset": holding.dataset,
+        "version": holding.version.hex(),
+        "blocks": total,
+        "held": held,
+        "complete": holding.is_complete,
+        "origin": holding.origin,
+        "bytes": holding.manifest.total_bytes,
+    }
