@@ -126,6 +126,8 @@ class Tracker:
 
     async def close(self) -> None:
         """Stop: open watches end, requests in flight get a moment, the list of trackers loses this one."""
+        if self.state.is_closing:
+            return
         self.state.is_closing = True
         self._tending.cancel()
         with contextlib.suppress(asyncio.CancelledError):
