@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import os
+import secrets
 from typing import Any, Final
 
 import msgspec
 from aiohttp import web
 
 from swarm.errors import AetherError, NotAllowedError, UsageError
-from swarm.http.routes import Route
+from swarm.home import AgentInfo
+from swarm.http.routes import Route, mount
+from swarm.http.serve import make_app, start_listener
 from swarm.peer import operations
-from swarm.peer.node import PeerNode
+from swarm.peer.node import Extension, NodeSettings, PeerNode
 
 NDJSON: Final = "application/x-ndjson"
 LOOPBACK_HOSTS: Final = ("127.0.0.1", "localhost", "[::1]")
@@ -25,11 +29,34 @@ LOOPBACK_HOSTS: Final = ("127.0.0.1", "localhost", "[::1]")
 BACKLOG: Final = 256
 
 
-class Agent:
-    """The handlers of one node's agent."""
+async def start_peer(settings: NodeSettings, extension: Extension | None = None) -> PeerNode:
+    """A peer with its agent: see ``PeerNode.start``."""
+    node = await PeerNode.start(settings, extension)
+    try:
+        await _start_agent(node)
+    except BaseException:
+        await node.close()
+        raise
+    return node
 
-    def __init__(self, node: PeerNode) -> None:
+
+async def _start_agent(node: PeerNode) -> None:
+    token = secrets.token_urlsafe(32)
+    app = make_app()
+    mount(app, Agent(node, token).routes())
+    base = node.settings.port_base
+    listener = await start_listener(app, "127.0.0.1", base + 2 if base else 0, None)
+    node.at_close(listener.close)
+    node.agent_address = f"127.0.0.1:{listener.port}"
+    node.home.publish_agent(AgentInfo(os.getpid(), listener.port, token))
+
+
+class Agent:
+    """The handlers of one node's agent. ``token`` is the home's."""
+
+    def __init__(self, node: PeerNode, token: str) -> None:
         self._node = node
+        self._token = token
 
     def routes(self) -> list[Route]:
         return [
@@ -44,7 +71,7 @@ class Agent:
         host = request.host.rpartition(":")[0] or request.host
         if host not in LOOPBACK_HOSTS or "Origin" in request.headers:
             raise NotAllowedError("the agent answers local programs only")
-        expected = f"Bearer {self._node.agent_token}"
+        expected = f"Bearer {self._token}"
         if not hmac.compare_digest(request.headers.get("Authorization", "").encode(), expected.encode()):
             raise NotAllowedError("the agent needs the token of its home")
 
@@ -112,8 +139,3 @@ def _last_line(work: asyncio.Task[dict[str, Any]]) -> dict[str, Any]:
         return {"event": "done", "result": work.result()}
     except AetherError as error:
         return {"event": "error", "exit_code": error.exit_code, "detail": str(error)}
-
-
-def agent_routes(node: PeerNode) -> list[Route]:
-    """For ``NodeSettings.agent_routes``."""
-    return Agent(node).routes()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import random
 import secrets
 import time
@@ -21,10 +20,10 @@ from swarm.client import TrackerClient
 from swarm.dht.keys import block_key, tag_key, version_key
 from swarm.dht.node import DhtNode
 from swarm.errors import AetherError, RemoteProtocolError
-from swarm.home import AgentInfo, Home
+from swarm.home import Home
 from swarm.http.resolver import PeerResolver
 from swarm.http.routes import Route, mount
-from swarm.http.serve import Listener, make_app, start_listener
+from swarm.http.serve import make_app, start_listener
 from swarm.http.session import peer_session
 from swarm.http.tls import peer_client_context, peer_server_context
 from swarm.limits import MIB, PROTOCOL_HIGHEST, PROTOCOL_LOWEST
@@ -106,6 +105,7 @@ class PeerNode:
         self.waiting: dict[str, Callable[[], str]] = {}
         self.stop_requested = asyncio.Event()
         self.tracker_address: str | None = None
+        self.agent_address: str | None = None
         self._closers: list[Callable[[], Awaitable[None]]] = []
 
     @classmethod
@@ -151,7 +151,6 @@ class PeerNode:
         )
         self.announcer = Announcer(self)
         await asyncio.to_thread(self._open_trees)
-        await self._start_agent()
         self.tasks.start(self._join_dht())
         self.tasks.start(self.announcer.run())
 
@@ -176,17 +175,6 @@ class PeerNode:
             rng=random.Random(self.rng.getrandbits(64)),
         )
         self._closers.append(self.dht.close)
-
-    async def _start_agent(self) -> None:
-        from swarm.peer.agent import agent_routes  # the agent's verbs need this module
-
-        self.agent_token = secrets.token_urlsafe(32)
-        app = make_app()
-        mount(app, agent_routes(self), None)
-        base = self.settings.port_base
-        self.agent: Listener = await start_listener(app, "127.0.0.1", base + 2 if base else 0, None)
-        self._closers.append(self.agent.close)
-        self.home.publish_agent(AgentInfo(os.getpid(), self.agent.port, self.agent_token))
 
     async def _join_dht(self) -> None:
         contacts = [*self.swarm.bootstrap, *self.swarm.trackers]
@@ -253,6 +241,10 @@ class PeerNode:
             context.load_cert_chain(self.home.tls_files.certificate, self.home.tls_files.key)
         self.tracker.reload(self.home.tls_files)
         self.dht.renew(self.papers.credential)
+
+    def at_close(self, closer: Callable[[], Awaitable[None]]) -> None:
+        """Also end this, before what was started earlier."""
+        self._closers.append(closer)
 
     async def close(self) -> None:
         """End everything, in the reverse order of its start. The home is free afterwards."""

@@ -21,7 +21,7 @@ def status_of(node: PeerNode) -> dict[str, Any]:
         "addresses": {
             "exchange": [str(address) for address in node.addresses()],
             "dht": [str(address) for address in node.addresses()],
-            "agent": f"127.0.0.1:{node.agent.port}" if hasattr(node, "agent") else None,
+            "agent": node.agent_address,
             "tracker": node.tracker_address,
         },
         "trackers": [str(address) for contact in node.swarm.trackers for address in contact.addresses],
