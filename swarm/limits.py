@@ -20,7 +20,11 @@ NAME_CHARS: Final = 64
 TAG_CHARS: Final = 128
 PATH_BYTES: Final = 4096
 PATH_PART_BYTES: Final = 255
+PATH_PARTS_MAX: Final = 128
 LINK_TARGET_BYTES: Final = 4096
+# As many links as Linux follows in one path, and the parts of a path met on the way.
+LINK_HOPS_MAX: Final = 40
+LINK_STEPS_MAX: Final = 1024
 
 # Blocks (wire): FastCDC minimum, parameter and maximum.
 BLOCK_MIN_BYTES: Final = 64 * KIB
@@ -37,6 +41,7 @@ ENCODING_MIN_SAVING: Final = 0.05
 SEGMENT_MIN_BYTES: Final = 16 * KIB
 SEGMENT_MAX_BYTES: Final = 256 * KIB
 ROOT_MAX_BYTES: Final = MIB
+MANIFEST_MAX_BYTES: Final = 1024 * MIB
 MANIFEST_MAX_FILES: Final = 4_000_000
 MANIFEST_MAX_BLOCKS: Final = 8_000_000
 MANIFEST_MAX_SEGMENTS: Final = 16_384

@@ -7,31 +7,33 @@ arithmetic over sums; nothing here does I/O.
 
 from __future__ import annotations
 
-import unicodedata
-from bisect import bisect_right
-from collections import deque
+from array import array
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, pairwise
-from typing import Final
 
 from blake3 import blake3
 
 from swarm import canonical
-from swarm.errors import LocalProtocolError, RemoteProtocolError
+from swarm.errors import RemoteProtocolError, UsageError
 from swarm.limits import (
     BLOCK_MAX_BYTES,
     BLOCK_MIN_BYTES,
     BLOCK_TARGET_BYTES,
     LARGE_FILE_BYTES,
+    MANIFEST_MAX_BYTES,
+    MANIFEST_MAX_SEGMENTS,
     ROOT_MAX_BYTES,
     SEGMENT_MAX_BYTES,
 )
-from swarm.paths import check_link, check_path
+from swarm.paths import shown
 from swarm.segments import (
+    BLOCK_ENTRY_MIN_BYTES,
     EMPTY_DIRECTORY,
     FILE,
+    FILE_ENTRY_MIN_BYTES,
     SYMLINK,
     BlockEntry,
     BlockSegment,
@@ -44,9 +46,7 @@ from swarm.segments import (
     cut_files,
 )
 from swarm.signature import signature_of
-
-# As many links as Linux follows in one path.
-LINK_HOPS_MAX: Final = 40
+from swarm.tables import check_blocks, check_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,11 @@ class Place:
 
 
 class Manifest:
-    """A whole manifest. Construct with ``assemble`` or ``build``."""
+    """A whole manifest. Construct with ``assemble`` or ``build``.
+
+    ``files`` are in path order, ``blocks`` in stream order with repeats, ``unique`` in the order of first use; ``index_of`` gives
+    a signature's index in ``unique``; ``segments`` are plain bytes by signature.
+    """
 
     def __init__(
         self,
@@ -78,14 +82,20 @@ class Manifest:
         self.blocks = blocks
         self.index_of: dict[bytes, int] = {}
         unique: list[BlockEntry] = []
-        for block in blocks:
-            if block.signature not in self.index_of:
-                self.index_of[block.signature] = len(unique)
+        self._first = array("q")  # where in ``blocks`` a unique block is first, and where again
+        self._again: dict[int, list[int]] = {}
+        for position, block in enumerate(blocks):
+            index = self.index_of.setdefault(block.signature, len(unique))
+            if index == len(unique):
                 unique.append(block)
+                self._first.append(position)
+            else:
+                self._again.setdefault(index, []).append(position)
         self.unique: tuple[BlockEntry, ...] = tuple(unique)
 
     @property
     def content(self) -> bytes:
+        """The content signature."""
         return self.root.content
 
     @property
@@ -103,23 +113,16 @@ class Manifest:
         return len(self.root_bytes) + sum(map(len, self.segments.values()))
 
     @cached_property
-    def _file_starts(self) -> list[int]:
-        return list(accumulate((entry.size for entry in self.files), initial=0))
+    def _file_starts(self) -> array[int]:
+        return array("q", accumulate((entry.size for entry in self.files), initial=0))
 
     @cached_property
-    def _block_starts(self) -> list[int]:
-        return list(accumulate((block.size for block in self.blocks), initial=0))
-
-    @cached_property
-    def _positions(self) -> list[list[int]]:
-        positions: list[list[int]] = [[] for _ in self.unique]
-        for position, block in enumerate(self.blocks):
-            positions[self.index_of[block.signature]].append(position)
-        return positions
+    def _block_starts(self) -> array[int]:
+        return array("q", accumulate((block.size for block in self.blocks), initial=0))
 
     def places(self, unique_index: int) -> Iterator[Place]:
         """All places of a block, in stream order. Together the blocks' places cover every byte of every file once."""
-        for position in self._positions[unique_index]:
+        for position in (self._first[unique_index], *self._again.get(unique_index, ())):
             start = self._block_starts[position]
             yield from self._spans(start, start + self.blocks[position].size)
 
@@ -135,10 +138,11 @@ class Manifest:
             index += 1
 
     def blocks_of(self, file_index: int, offset: int = 0, length: int | None = None) -> Iterator[tuple[int, int, int]]:
-        """(unique index, offset in the block, length) of a range of a file, in order."""
+        """(unique index, offset in the block, length) of a range of a file, in order; the range ends with the file."""
         begin = self._file_starts[file_index] + offset
-        whole = self.files[file_index].size - offset
-        end = begin + (whole if length is None else min(length, whole))
+        end = self._file_starts[file_index + 1]
+        if length is not None:
+            end = min(end, begin + length)
         position = bisect_right(self._block_starts, begin, hi=len(self.blocks)) - 1
         while begin < end:
             start, stop = self._block_starts[position], self._block_starts[position + 1]
@@ -149,19 +153,18 @@ class Manifest:
 
     def find(self, path: str) -> int | None:
         """The index of a path's entry."""
-        return self._by_path.get(path)
-
-    @cached_property
-    def _by_path(self) -> dict[str, int]:
-        return {entry.path: index for index, entry in enumerate(self.files)}
+        index = bisect_left(self.files, path, key=lambda entry: entry.path)
+        return index if index < len(self.files) and self.files[index].path == path else None
 
     def __repr__(self) -> str:
         return f"<Manifest {self.version.hex()[:12]} {len(self.files)} entries, {len(self.unique)} blocks>"
 
 
 def build(files: Sequence[FileEntry], blocks: Sequence[BlockEntry]) -> Manifest:
-    """The manifest of these entries (files in path order, blocks in stream order). What ``assemble`` would refuse is a
-    RemoteProtocolError here too, so that nothing unreadable is ever published."""
+    """The manifest of these entries (files in path order, blocks in stream order).
+
+    What ``assemble`` would refuse is a RemoteProtocolError here too, so that nothing unreadable is ever published.
+    """
     segments: dict[bytes, bytes] = {}
     file_refs: list[FileSegmentRef] = []
     for part in cut_files(files):
@@ -189,8 +192,8 @@ def build(files: Sequence[FileEntry], blocks: Sequence[BlockEntry]) -> Manifest:
         block_segments=tuple(block_refs),
     )
     root_bytes = canonical.encode(root)
-    if len(root_bytes) > ROOT_MAX_BYTES:
-        raise LocalProtocolError(f"the manifest's root has {len(root_bytes)} bytes, the limit is {ROOT_MAX_BYTES}")
+    if len(root_bytes) > ROOT_MAX_BYTES or max(len(file_refs), len(block_refs)) > MANIFEST_MAX_SEGMENTS:
+        raise UsageError(f"a dataset of {len(files)} files and {root.bytes} bytes is too large: publish it as several")
     return assemble(root_bytes, segments)
 
 
@@ -210,39 +213,57 @@ def parse_root(data: bytes) -> Root:
     for found, claimed, what in sums:
         if found != claimed:
             raise RemoteProtocolError(f"a manifest's segments have {found} {what} where its root says {claimed}")
-    if len({ref.signature for ref in root.segment_refs}) != len(root.segment_refs):
-        # Path order forbids it for files; for blocks it is one way of claiming much with little.
-        _check_repeats(root)
+    _check_refs(root)
     return root
 
 
-def _check_repeats(root: Root) -> None:
-    files = [ref.signature for ref in root.file_segments]
-    if len(set(files)) != len(files) or set(files) & {ref.signature for ref in root.block_segments}:
-        raise RemoteProtocolError("a manifest names a file segment twice")
+def _check_refs(root: Root) -> None:
+    """What the root says of its segments is possible, in order, and no more than we would hold."""
+    if sum(ref.size for ref in root.segment_refs) > MANIFEST_MAX_BYTES:
+        raise RemoteProtocolError(f"a manifest has more than {MANIFEST_MAX_BYTES} bytes")
+    for before, after in pairwise(root.file_segments):
+        if before.first_path >= after.first_path:
+            raise RemoteProtocolError(f"the file segment of {shown(after.first_path)} is out of order or there twice")
+    for file_ref in root.file_segments:
+        if file_ref.files * FILE_ENTRY_MIN_BYTES > file_ref.size:
+            raise RemoteProtocolError(f"a segment of {file_ref.size} bytes cannot hold {file_ref.files} files")
+    for block_ref in root.block_segments:
+        if block_ref.blocks * BLOCK_ENTRY_MIN_BYTES > block_ref.size:
+            raise RemoteProtocolError(f"a segment of {block_ref.size} bytes cannot hold {block_ref.blocks} blocks")
 
 
 def assemble(root_bytes: bytes, segments: Mapping[bytes, bytes]) -> Manifest:
     """The manifest of a root and the plain bytes of its segments, by signature. RemoteProtocolError for anything amiss."""
     root = parse_root(root_bytes)
     files: list[FileEntry] = []
-    blocks: list[BlockEntry] = []
     for file_ref in root.file_segments:
         part = canonical.decode(_segment(segments, file_ref), FileSegment, limit_bytes=SEGMENT_MAX_BYTES).files
         if part[0].path != file_ref.first_path:
             raise RemoteProtocolError("a file segment does not begin with the path that the root says")
         _check_sums(len(part), file_ref.files, sum(entry.size for entry in part), file_ref.bytes)
         files += part
-    for block_ref in root.block_segments:
-        stretch = canonical.decode(_segment(segments, block_ref), BlockSegment, limit_bytes=SEGMENT_MAX_BYTES).blocks
-        _check_sums(len(stretch), block_ref.blocks, sum(block.size for block in stretch), block_ref.bytes)
-        blocks += stretch
-    _check_files(files)
-    _check_block_sizes(blocks)
+    check_files(files)
+    blocks = _blocks(root, segments)
+    check_blocks(files, blocks)
     if content_signature(files) != root.content:
         raise RemoteProtocolError("a manifest's content signature is not that of its files")
     kept = {ref.signature: segments[ref.signature] for ref in root.segment_refs}
     return Manifest(root, root_bytes, kept, tuple(files), tuple(blocks))
+
+
+def _blocks(root: Root, segments: Mapping[bytes, bytes]) -> list[BlockEntry]:
+    """The block table. A segment may be there many times (one block, repeated for long), but is decoded and held once."""
+    decoded: dict[bytes, tuple[BlockEntry, ...]] = {}
+    blocks: list[BlockEntry] = []
+    for ref in root.block_segments:
+        data = _segment(segments, ref)
+        stretch = decoded.get(ref.signature)
+        if stretch is None:
+            stretch = canonical.decode(data, BlockSegment, limit_bytes=SEGMENT_MAX_BYTES).blocks
+            decoded[ref.signature] = stretch
+        _check_sums(len(stretch), ref.blocks, sum(block.size for block in stretch), ref.bytes)
+        blocks += stretch
+    return blocks
 
 
 def content_signature(files: Sequence[FileEntry]) -> bytes:
@@ -257,7 +278,9 @@ def content_signature(files: Sequence[FileEntry]) -> bytes:
 def _segment(segments: Mapping[bytes, bytes], ref: FileSegmentRef | BlockSegmentRef) -> bytes:
     data = segments.get(ref.signature)
     if data is None or len(data) != ref.size or signature_of(data) != ref.signature:
-        raise RemoteProtocolError(f"segment {ref.signature.hex()[:16]} of a manifest is missing or not what the root says")
+        raise RemoteProtocolError(
+            f"segment {ref.signature.hex()[:16]} of a manifest is missing or not what the root says"
+        )
     return data
 
 
@@ -266,81 +289,6 @@ def _check_sums(count: int, claimed_count: int, total: int, claimed_total: int) 
         raise RemoteProtocolError(
             f"a segment has {count} entries of {total} bytes where the root says {claimed_count} of {claimed_total}"
         )
-
-
-def _check_block_sizes(blocks: Sequence[BlockEntry]) -> None:
-    sizes: dict[bytes, int] = {}
-    for block in blocks:
-        if sizes.setdefault(block.signature, block.size) != block.size:
-            raise RemoteProtocolError(f"block {block.signature.hex()[:16]} has two sizes in one manifest")
-
-
-def _check_files(files: Sequence[FileEntry]) -> None:
-    for entry in files:
-        _check_entry(entry)
-    for before, after in pairwise(files):
-        if before.path.encode() >= after.path.encode():
-            raise RemoteProtocolError(f"path {after.path!a} is out of order or there twice")
-    _check_clashes(files)
-    links = {entry.path: entry.target for entry in files if entry.kind == SYMLINK}
-    for path in links:
-        _follow(path, links)
-
-
-def _check_entry(entry: FileEntry) -> None:
-    check_path(entry.path)
-    hashes = 32 if entry.kind == FILE else 0
-    if len(entry.blake3) != hashes or len(entry.sha256) != hashes:
-        raise RemoteProtocolError(f"path {entry.path!a} has hashes of the wrong length")
-    if entry.kind != FILE and entry.size:
-        raise RemoteProtocolError(f"path {entry.path!a} is not a file and has a size")
-    if entry.kind == SYMLINK:
-        check_link(entry.path, entry.target)
-    elif entry.target:
-        raise RemoteProtocolError(f"path {entry.path!a} is not a link and has a target")
-
-
-def _check_clashes(files: Sequence[FileEntry]) -> None:
-    """No two paths that differ only in case, and none below something that is not a directory."""
-    folded: dict[str, str] = {}
-    leaves = {entry.path for entry in files}
-    seen: set[str] = set()
-    for entry in files:
-        parts = entry.path.split("/")
-        for depth in range(len(parts), 0, -1):
-            path = "/".join(parts[:depth])
-            if depth < len(parts) and path in leaves:
-                raise RemoteProtocolError(f"path {entry.path!a} lies below {path!a}, which is not a directory with entries")
-            if path in seen:
-                break
-            seen.add(path)
-            other = folded.setdefault(unicodedata.normalize("NFC", path.casefold()), path)
-            if other != path:
-                raise RemoteProtocolError(f"paths {other!a} and {path!a} differ only in case: some systems hold but one")
-
-
-def _follow(path: str, links: Mapping[str, str]) -> None:
-    """Follow a link as a kernel would, through other links of the tree. RemoteProtocolError if it leaves on the way."""
-    at = path.split("/")[:-1]
-    ahead = deque(links[path].split("/"))
-    hops = 0
-    while ahead:
-        part = ahead.popleft()
-        if part in ("", "."):
-            continue
-        if part == "..":
-            if not at:
-                raise RemoteProtocolError(f"link {path!a} leads outside the tree, by way of another link")
-            at.pop()
-            continue
-        at.append(part)
-        target = links.get("/".join(at))
-        if target is not None:
-            hops += 1
-            if hops > LINK_HOPS_MAX:
-                return  # a circle: it leads nowhere, so not outside
-            at.pop()
-            ahead.extendleft(reversed(target.split("/")))
 
 
 __all__ = [

@@ -8,7 +8,7 @@ only the segments whose entries changed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Final, Literal, TypeVar
 
 import msgspec
@@ -36,6 +36,9 @@ FILE_MASK: Final = 0x1FF
 BLOCK_MASK: Final = 0x7FF
 # What a segment's array header, format and table name may take.
 _HEADER_BYTES: Final = 16
+# The least that an entry takes in a segment: what a root claims must fit what it says that the segments weigh.
+FILE_ENTRY_MIN_BYTES: Final = 12
+BLOCK_ENTRY_MIN_BYTES: Final = 36
 
 Signature = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 OptionalHash = Annotated[bytes, msgspec.Meta(max_length=32)]
@@ -44,6 +47,7 @@ Size = Annotated[int, msgspec.Meta(ge=0, le=DATASET_MAX_BYTES)]
 EncodedSize = Annotated[int, msgspec.Meta(ge=1, le=SEGMENT_MAX_BYTES)]
 FileCount = Annotated[int, msgspec.Meta(ge=0, le=MANIFEST_MAX_FILES)]
 BlockCount = Annotated[int, msgspec.Meta(ge=0, le=MANIFEST_MAX_BLOCKS)]
+EntryCount = Annotated[int, msgspec.Meta(ge=1, le=SEGMENT_MAX_BYTES)]
 
 
 class FileEntry(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
@@ -87,7 +91,7 @@ class FileSegmentRef(msgspec.Struct, array_like=True, frozen=True, forbid_unknow
 
     signature: Signature
     size: EncodedSize
-    files: FileCount
+    files: EntryCount
     bytes: Size
     first_path: Path
 
@@ -97,7 +101,7 @@ class BlockSegmentRef(msgspec.Struct, array_like=True, frozen=True, forbid_unkno
 
     signature: Signature
     size: EncodedSize
-    blocks: BlockCount
+    blocks: EntryCount
     bytes: Size
 
 
@@ -122,21 +126,23 @@ class Root(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=T
         return self.file_segments + self.block_segments
 
 
-E_ = TypeVar("E_", FileEntry, BlockEntry)
+AnyEntry = TypeVar("AnyEntry", FileEntry, BlockEntry)
 
 
-def cut_files(files: Sequence[FileEntry]) -> Iterable[tuple[FileEntry, ...]]:
-    """The file table in segments."""
-    return _cut(files, lambda entry: int.from_bytes(blake3(entry.path.encode()).digest(length=4), "big") & FILE_MASK == 0)
+def cut_files(files: Sequence[FileEntry]) -> Iterator[tuple[FileEntry, ...]]:
+    """The file table in segments: one ends after a path whose BLAKE3 has its low bits zero."""
+    return _cut(
+        files, lambda entry: int.from_bytes(blake3(entry.path.encode()).digest(length=4), "big") & FILE_MASK == 0
+    )
 
 
-def cut_blocks(blocks: Sequence[BlockEntry]) -> Iterable[tuple[BlockEntry, ...]]:
-    """The block table in segments."""
+def cut_blocks(blocks: Sequence[BlockEntry]) -> Iterator[tuple[BlockEntry, ...]]:
+    """The block table in segments: one ends after a signature whose first four bytes have their low bits zero."""
     return _cut(blocks, lambda entry: int.from_bytes(entry.signature[:4], "big") & BLOCK_MASK == 0)
 
 
-def _cut(entries: Sequence[E_], ends: Callable[[E_], bool]) -> Iterable[tuple[E_, ...]]:
-    segment: list[E_] = []
+def _cut(entries: Sequence[AnyEntry], ends: Callable[[AnyEntry], bool]) -> Iterator[tuple[AnyEntry, ...]]:
+    segment: list[AnyEntry] = []
     size = _HEADER_BYTES
     for entry in entries:
         length = len(canonical.encode(entry))
