@@ -1,0 +1,148 @@
+"""Commands that move data: publish, pull, cat, ls, verify."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import click
+
+from swarm.cli.output import columns, duration, moment, short, size
+from swarm.cli.program import Program, options, pass_program
+from swarm.errors import IntegrityError, NotFoundError, UsageError
+
+
+@click.command()
+@click.argument("path")
+@click.argument("names", metavar="NAME:TAG...", nargs=-1, required=True)
+@click.option("--message", "-m", default="", metavar="TEXT", help="What is new, for the history.")
+@click.option(
+    "--links",
+    type=click.Choice(["refuse", "skip", "follow"]),
+    default="refuse",
+    show_default=True,
+    help="What to do with a link that leads out of PATH.",
+)
+@options
+@pass_program
+def publish(program: Program, path: str, names: tuple[str, ...], message: str, links: str) -> None:
+    """Publish a directory or file under one or more tags."""
+    from swarm.cli.perform import perform
+    from swarm.cli.references import check_message, new_name
+
+    dataset_names = [new_name(name) for name in names]
+    source = existing(path)
+    arguments = {"path": source, "names": dataset_names, "message": check_message(message), "links": links}
+    result = perform(program, "publish", arguments)
+    program.output.result(result, _published(result))
+
+
+def _published(result: Mapping[str, Any]) -> Iterable[str]:
+    tags = ", ".join(result["tags"])
+    yield f"published {short(result['version'])} as {tags} (serial {result['serial']})"
+    yield (
+        f"{result['files']} files, {size(result['bytes'])} in {result['blocks']} blocks; {result['new_blocks']} of them new, "
+        f"{size(result['uploaded'])} uploaded in {duration(result['seconds'])}"
+    )
+
+
+@click.command()
+@click.argument("ref")
+@click.argument("directory", metavar="DIR")
+@click.option("--include", multiple=True, metavar="GLOB", help="Only files that match; may be given again.")
+@options
+@pass_program
+def pull(program: Program, ref: str, directory: str, include: tuple[str, ...]) -> None:
+    """Bring a version into a directory; what is there already is reused."""
+    from swarm.cli.perform import perform
+    from swarm.cli.references import whole
+
+    arguments = {"ref": whole(program, ref), "directory": absolute(directory), "include": list(include)}
+    result = perform(program, "pull", arguments)
+    program.output.result(result, _pulled(result, directory))
+
+
+def _pulled(result: Mapping[str, Any], directory: str) -> Iterable[str]:
+    sources = result["from"]
+    yield f"{result['ref']} {short(result['version'])} (serial {result['serial']}) is in {directory}"
+    yield (
+        f"{result['files']} files, {size(result['bytes'])} in {duration(result['seconds'])}: {size(sources['peers'])} from "
+        f"peers, {size(sources['origin'])} from the origin, {size(sources['reused'])} reused"
+    )
+
+
+@click.command()
+@click.argument("ref", metavar="REF/PATH")
+@options
+@pass_program
+def cat(program: Program, ref: str) -> None:
+    """Write one file of a version to standard output."""
+    from swarm.cli.perform import perform_cat
+    from swarm.cli.references import within
+
+    if program.json:
+        raise UsageError("cat writes the file's bytes, which are no JSON: leave --json away, or use ls or inspect")
+    perform_cat(program, {"ref": within(program, ref)}, sys.stdout.buffer)
+    sys.stdout.buffer.flush()
+
+
+@click.command()
+@click.argument("ref", metavar="[REF[/PATH]]", required=False)
+@options
+@pass_program
+def ls(program: Program, ref: str | None) -> None:
+    """List the datasets, or the files of a version."""
+    from swarm.cli.perform import perform
+    from swarm.cli.references import anywhere
+
+    result = perform(program, "ls", {"ref": None if ref is None else anywhere(program, ref)})
+    if "datasets" in result:
+        lines = columns([[item["dataset"], " ".join(item["tags"])] for item in result["datasets"]])
+    else:
+        lines = columns([_entry(entry) for entry in result["entries"]])
+    program.output.result(result, lines)
+
+
+def _entry(entry: Mapping[str, Any]) -> list[str]:
+    letter = {"file": "-", "directory": "d", "symlink": "l"}.get(entry["kind"], "?")
+    mode = letter + stat.filemode(int(str(entry["mode"]), 8))[1:]
+    target = f" -> {entry['target']}" if entry.get("target") else ""
+    return [mode, f"{entry['size']:>12}", moment(entry["mtime_ns"] / 1e9), entry["path"] + target]
+
+
+@click.command()
+@click.argument("directory", metavar="DIR")
+@click.argument("ref")
+@options
+@pass_program
+def verify(program: Program, directory: str, ref: str) -> None:
+    """Compare a directory with a version, byte for byte."""
+    from swarm.cli.perform import perform
+    from swarm.cli.references import whole
+
+    result = perform(program, "verify", {"directory": existing(directory), "ref": whole(program, ref)})
+    differences = result["differences"]
+    if not differences:
+        program.output.result(result, [f"{directory} is exactly {result['ref']} {short(result['version'])}"])
+        return
+    program.output.result(result, differences)
+    problem = f"{directory} differs from {result['ref']} in {len(differences)} place(s): pull it again to repair it"
+    raise IntegrityError(problem) from None
+
+
+def absolute(path: str) -> str:
+    """The path as another process must be told it: from the root, links unresolved."""
+    if not path or "\0" in path:
+        raise UsageError(f"{path!r} is not a path: give a file or directory")
+    return os.path.abspath(path)
+
+
+def existing(path: str) -> str:
+    """As ``absolute``, for what must be there. NotFoundError otherwise."""
+    full = absolute(path)
+    if not os.path.lexists(full):
+        raise NotFoundError(f"{path} is not there: check the path")
+    return full

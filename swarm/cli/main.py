@@ -1,0 +1,191 @@
+"""The console entry: finds the command, runs it, and turns whatever happened into an exit code and at most one line.
+
+    0 ok   1 failure   2 usage   3 not found   4 not allowed   5 conflict   6 integrity   7 unreachable   8 timed out or partial
+    9 disk or quota   130 interrupted
+
+Commands are imported by name when they are run; the list of all of them stands here, so that ``--help`` imports none.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import Final, NamedTuple
+
+import click
+
+from swarm.cli.program import Program, options
+from swarm.errors import AetherError, FullError, NotAllowedError, NotFoundError
+
+EXIT_FAILURE: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_INTERRUPTED: Final = 130
+# These stay in the foreground: what they have to warn of belongs on their terminal.
+ROLES: Final = frozenset({"up", "tracker", "seed", "peer"})
+
+
+class Listed(NamedTuple):
+    """Where a command is, and its line in the list."""
+
+    section: str
+    module: str
+    line: str
+
+
+COMMANDS: Final = {
+    "up": Listed("Running", "running", "Run tracker, seed and peer in one process."),
+    "down": Listed("Running", "running", "Stop the process that runs on this home."),
+    "tracker": Listed("Running", "running", "Run a tracker."),
+    "seed": Listed("Running", "running", "Run a seed."),
+    "peer": Listed("Running", "running", "Run a peer."),
+    "token": Listed("Running", "enrol", "Make tokens that let a home join."),
+    "join": Listed("Running", "enrol", "Make this home a member of a swarm."),
+    "status": Listed("Running", "status", "Show what this peer does, holds and waits for."),
+    "demo": Listed("Running", "demo.command", "Show a swarm of processes at work on this machine."),
+    "publish": Listed("Data", "data", "Publish a directory or file under one or more tags."),
+    "pull": Listed("Data", "data", "Bring a version into a directory; what is there already is reused."),
+    "cat": Listed("Data", "data", "Write one file of a version to standard output."),
+    "ls": Listed("Data", "data", "List the datasets, or the files of a version."),
+    "inspect": Listed("Data", "tags", "Show what is known of one version."),
+    "history": Listed("Data", "tags", "Show the log of a dataset, newest last."),
+    "tag": Listed("Data", "tags", "Give a version another name."),
+    "rollback": Listed("Data", "tags", "Let a tag point to the version that it had before."),
+    "rm": Listed("Data", "tags", "Remove a tag; its versions stay in the history."),
+    "verify": Listed("Data", "data", "Compare a directory with a version, byte for byte."),
+    "version": Listed("About", "about", "Show the version of the program and of its protocol."),
+    "config": Listed("About", "about", "Show the settings."),
+    "completion": Listed("About", "about", "Print the completion script of a shell."),
+}
+
+
+class Commands(click.Group):
+    """The commands, imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        listed = COMMANDS.get(cmd_name)
+        if listed is None:
+            return None
+        command = getattr(importlib.import_module(f"swarm.cli.{listed.module}"), cmd_name)
+        return command if isinstance(command, click.Command) else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for section in dict.fromkeys(listed.section for listed in COMMANDS.values()):
+            with formatter.section(section):
+                formatter.write_dl(
+                    [(name, listed.line) for name, listed in COMMANDS.items() if listed.section == section]
+                )
+
+
+@click.group(cls=Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--version", "show_version", is_flag=True, help="Show the version.")
+@options
+@click.pass_context
+def program_commands(context: click.Context, show_version: bool) -> None:
+    """AetherFS: versioned directories, spread by the machines that use them."""
+    if show_version:
+        context.invoke(program_commands.get_command(context, "version"))  # type: ignore[arg-type]
+        context.exit(0)
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+        return
+    program = context.ensure_object(Program)
+    _start_logging(program, context.invoked_subcommand)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; the result is its exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        # A name that the terminal's encoding lacks is shown escaped rather than ending the command.
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    signal.signal(signal.SIGTERM, _interrupt)
+    program = Program()
+    try:
+        result = program_commands.main(given, prog_name="aetherfs", standalone_mode=False, obj=program)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except BrokenPipeError:
+        return _end_as_pipe_broken()
+    except (KeyboardInterrupt, click.Abort):
+        return _told(
+            program,
+            given,
+            KeyboardInterrupt("interrupted; nothing half-done is left, repeat the command"),
+            EXIT_INTERRUPTED,
+        )
+    except click.UsageError as error:
+        return _told(program, given, click.UsageError(_usage_line(error)), EXIT_USAGE)
+    except click.ClickException as error:
+        return _told(program, given, error, EXIT_FAILURE)
+    except AetherError as error:
+        return _told(program, given, error, error.exit_code)
+    except OSError as error:
+        known = _known(error)
+        return _told(program, given, known, known.exit_code)
+    except Exception as error:  # noqa: BLE001  The last resort: a defect is told in one line, with its traceback on request.
+        line = (
+            f"a defect in the program ({type(error).__name__}: {error}): repeat with --debug and report what it prints"
+        )
+        return _told(program, given, AetherError(line), EXIT_FAILURE, cause=error)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _told(
+    program: Program, given: Sequence[str], error: BaseException, exit_code: int, *, cause: BaseException | None = None
+) -> int:
+    """Print the one line; the traceback before it with --debug."""
+    program.json = program.json or "--json" in given
+    if program.debug or "--debug" in given:
+        import traceback
+
+        traceback.print_exception(cause or error)
+    program.output.error(error, exit_code)
+    return exit_code
+
+
+def _usage_line(error: click.UsageError) -> str:
+    """click's complaint as one line, and where help is."""
+    path = error.ctx.command_path if error.ctx is not None else "aetherfs"
+    return f"{error.format_message().rstrip('.')}; see `{path} --help`"
+
+
+def _known(error: OSError) -> AetherError:
+    """An error of the operating system that nothing closer to it has mapped."""
+    what = f"{error.filename}: {error.strerror}" if error.filename is not None else str(error.strerror or error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return FullError(f"{what}; free some space, then repeat the command")
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return NotFoundError(f"{what}; check the path")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return NotAllowedError(f"{what}; check the permissions of that path")
+    return AetherError(f"{what}; see --debug for where it happened")
+
+
+def _end_as_pipe_broken() -> int:
+    """The reader of our output went away, as ``head`` does: end as any Unix program does then, by SIGPIPE, in silence."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGPIPE)
+    return 128 + signal.SIGPIPE
+
+
+def _start_logging(program: Program, command: str) -> None:
+    quiet_level = logging.ERROR if program.quiet or command not in ROLES else logging.WARNING
+    level = logging.DEBUG if program.debug else quiet_level
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

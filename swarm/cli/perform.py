@@ -1,0 +1,128 @@
+"""A verb done by whoever can: the agent that runs on this home, or a short-lived peer of our own.
+
+A second command on a home joins the first, since that one's agent answers while it runs. Between two such processes there is
+a moment when the lock is taken and nobody answers: it is waited for, not failed on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeVar
+
+from swarm.cli.agent import AgentClient, BrokenOffError, GoneError
+from swarm.cli.program import Program
+from swarm.cli.progress import showing
+from swarm.errors import ConflictError, UnreachableError
+
+if TYPE_CHECKING:
+    from swarm.home import AgentInfo, Home
+    from swarm.peer.node import PeerNode
+
+HANDOVER_S: Final = 20.0
+RETRY_S: Final = 0.1
+# These need a process that stays: there is nothing to tell, or nobody to tell it, without one.
+NEEDS_AGENT: Final = frozenset({"status", "token"})
+
+T = TypeVar("T")
+Report = Callable[[dict[str, Any]], None]
+
+
+class LockedError(ConflictError):
+    """Another process has this home and does not answer yet, or any more."""
+
+
+def perform(program: Program, verb: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The result of a verb. Progress is shown meanwhile."""
+    from swarm.peer import operations
+
+    with showing(program.output, verb) as progress:
+
+        def ask(client: AgentClient) -> dict[str, Any]:
+            return client.call(verb, arguments, progress)
+
+        async def do(node: PeerNode) -> dict[str, Any]:
+            return await operations.run(node, verb, dict(arguments), progress)
+
+        return _by_either(program, verb, ask, do)
+
+
+def perform_cat(program: Program, arguments: Mapping[str, Any], sink: BinaryIO) -> None:
+    """Write the bytes of one file to ``sink``."""
+    from swarm.peer import operations
+
+    async def do(node: PeerNode) -> None:
+        async for data in operations.cat(node, str(arguments["ref"])):
+            await asyncio.to_thread(sink.write, data)
+
+    _by_either(program, "cat", lambda client: client.cat(arguments, sink), do)
+
+
+def run_interruptible(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end; SIGINT and SIGTERM cancel it, its cleaning up included, and come out as KeyboardInterrupt."""
+
+    async def guarded() -> T:
+        task = asyncio.current_task()
+        if task is not None:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await work
+
+    previous = signal.getsignal(signal.SIGTERM)
+    try:
+        return asyncio.run(guarded())
+    except asyncio.CancelledError as error:
+        raise KeyboardInterrupt from error
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _by_either(
+    program: Program, verb: str, ask: Callable[[AgentClient], T], do: Callable[[PeerNode], Coroutine[Any, Any, T]]
+) -> T:
+    home = program.home
+    deadline = time.monotonic() + HANDOVER_S
+    while True:
+        info = home.agent()
+        try:
+            if info is not None:
+                return ask(AgentClient(info))
+            if verb in NEEDS_AGENT:
+                raise UnreachableError(
+                    f"no process runs on {home.path}: start one with `aetherfs up -d` or `aetherfs peer`, or set AETHERFS_HOME"
+                )
+            home.check_enrolled()
+            return run_interruptible(_alone(program, do))
+        except BrokenOffError:
+            if not _ends(home, info):
+                raise
+        except (GoneError, LockedError):
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(RETRY_S)
+
+
+def _ends(home: Home, info: AgentInfo | None) -> bool:
+    """Whether the agent that broke off its answer ends. One that goes on has a defect, and asking again would not help."""
+    deadline = time.monotonic() + HANDOVER_S
+    while home.agent() == info:
+        if time.monotonic() > deadline or (info is not None and AgentClient(info).is_alive()):
+            return False
+        time.sleep(RETRY_S)
+    return True
+
+
+async def _alone(program: Program, do: Callable[[PeerNode], Coroutine[Any, Any, T]]) -> T:
+    """As a short-lived peer on free ports, ended in every case."""
+    from swarm.cli.roles import node_settings
+    from swarm.peer.agent import start_peer
+
+    try:
+        node = await start_peer(node_settings(program, port_base=0))
+    except ConflictError as error:
+        raise LockedError(str(error)) from error
+    try:
+        return await do(node)
+    finally:
+        await node.close()

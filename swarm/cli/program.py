@@ -1,0 +1,108 @@
+"""One invocation of the program: the flags given, the settings that follow, and where output goes.
+
+``options`` puts the habits that every command shares on a command; ``setting_option`` makes the flag of one setting.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from swarm.cli.output import Output
+from swarm.config import SETTINGS, Settings, load
+
+if TYPE_CHECKING:
+    from swarm.home import Home
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Program:
+    """What the commands are given as ``click.Context.obj``."""
+
+    def __init__(self) -> None:
+        self.flags: dict[str, str] = {}
+        self.config_file: str | None = None
+        self.json = False
+        self.quiet = False
+        self.debug = False
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Settings as they stand once all flags are read. Raises UsageError."""
+        return load(self.flags, os.environ, self.config_file)
+
+    @cached_property
+    def output(self) -> Output:
+        return Output(json=self.json, quiet=self.quiet, stdout=sys.stdout, stderr=sys.stderr)
+
+    @property
+    def home(self) -> Home:
+        from swarm.home import Home
+
+        return Home(self.settings.home)
+
+
+pass_program = click.make_pass_decorator(Program)
+
+
+def options(function: F) -> F:
+    """--json, --quiet, --debug, --config and --home, which every command takes."""
+    for option in reversed(
+        (
+            click.option(
+                "--json", "json", is_flag=True, expose_value=False, callback=_switch, help="Print one JSON object."
+            ),
+            click.option(
+                "--quiet", "-q", "quiet", is_flag=True, expose_value=False, callback=_switch, help="No progress."
+            ),
+            click.option(
+                "--debug", "debug", is_flag=True, expose_value=False, callback=_switch, help="Logs, tracebacks."
+            ),
+            click.option(
+                "--config", metavar="FILE", expose_value=False, callback=_config, help="Read settings from FILE."
+            ),
+            click.option(
+                "--home", metavar="DIR", expose_value=False, callback=_flag, help="State folder (AETHERFS_HOME)."
+            ),
+        )
+    ):
+        function = option(function)
+    return function
+
+
+def setting_option(name: str, metavar: str) -> Callable[[F], F]:
+    """The flag of a setting; whether its value is well-formed is judged with all others."""
+    meaning = next(setting.meaning for setting in SETTINGS if setting.name == name)
+    return click.option(
+        f"--{name.replace('_', '-')}",
+        name,
+        metavar=metavar,
+        expose_value=False,
+        callback=_flag,
+        help=f"{meaning[0].upper()}{meaning[1:]}.",
+    )
+
+
+def _program(context: click.Context) -> Program:
+    return context.ensure_object(Program)
+
+
+def _switch(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value and parameter.name is not None:
+        setattr(_program(context), parameter.name, True)
+
+
+def _config(context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        _program(context).config_file = value
+
+
+def _flag(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    if value is not None and parameter.name is not None:
+        _program(context).flags[parameter.name] = value

@@ -1,0 +1,166 @@
+"""Which parts make up a process: a peer always, a tracker and a seed as asked, all on one home under one identity.
+
+A tracker over a store that holds no swarm yet makes one, and so a home becomes a member without a token. Every other home needs
+one. Parts end in the reverse order of their start, whatever happened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from swarm.cli.enrol import ensure_enrolled, remember
+from swarm.errors import ConflictError, NotAllowedError
+
+if TYPE_CHECKING:
+    from swarm.cli.program import Program
+    from swarm.home import Home
+    from swarm.objects import ObjectStore
+    from swarm.peer.node import NodeSettings, PeerNode
+    from swarm.tracker.server import Tracker
+
+STORE_KEY_BYTES: Final = 32
+# Kept until the home is enrolled: a crash in between must not lock the home out of the swarm that it has made.
+STORE_KEY_FILE: Final = "store_key"
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A process's parts."""
+
+    node: PeerNode
+    tracker: Tracker | None
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What a process is besides a peer."""
+
+    tracker: bool
+    seed: bool
+
+
+def node_settings(program: Program, port_base: int) -> NodeSettings:
+    """How this home's peer runs."""
+    from swarm.peer.node import NodeSettings
+
+    settings = program.settings
+    return NodeSettings(
+        home=program.home,
+        listen=settings.listen,
+        port_base=port_base,
+        memory_bytes=settings.memory_bytes,
+        disk_bytes=settings.disk_bytes,
+    )
+
+
+def prepare(program: Program, role: Role) -> None:
+    """What can be refused before anything runs: a home in use, a home that is no member and has no token."""
+    home = program.home
+    if home.agent() is not None:
+        raise ConflictError(
+            f"a process runs on {home.path} already: stop it with `aetherfs down`, or set AETHERFS_HOME"
+        )
+    if role.tracker and not program.settings.join_file and not home.is_enrolled():
+        return
+    ensure_enrolled(program)
+    if role.tracker and not home.swarm().store_key:
+        raise NotAllowedError(
+            f"{home.path} is enrolled without role tracker: use a home of its own, with a token made by `--role tracker`"
+        )
+
+
+@asynccontextmanager
+async def running(program: Program, role: Role) -> AsyncIterator[Running]:
+    """The parts, started; ended on leaving."""
+    from swarm.messages import Contact
+    from swarm.objects.open import open_store
+
+    objects = open_store(program.settings.store) if role.tracker or role.seed else None
+    tracker: Tracker | None = None
+    node: PeerNode | None = None
+    try:
+        if role.tracker and objects is not None:
+            tracker = await _start_tracker(program, objects)
+        node = await _start_node(program, role, objects)
+        if tracker is not None:
+            node.tracker_address = str(tracker.contact.addresses[0])
+            tracker.set_bootstrap([Contact(node.key.public, node.addresses())])
+        yield Running(node, tracker)
+    finally:
+        if node is not None:
+            await node.close()
+        if tracker is not None:
+            await tracker.close()
+        if objects is not None:
+            objects.close()
+
+
+async def _start_tracker(program: Program, objects: ObjectStore) -> Tracker:
+    from swarm.tracker.server import Tracker
+
+    home, settings = program.home, program.settings
+    store_key = home.swarm().store_key if home.is_enrolled() else _new_store_key(home)
+    tracker = await Tracker.start(objects, store_key, home.key(), settings.listen, settings.port_base)
+    try:
+        remember(home, await tracker.membership())
+        (home.path / STORE_KEY_FILE).unlink(missing_ok=True)
+    except BaseException:
+        await tracker.close()
+        raise
+    return tracker
+
+
+def _new_store_key(home: Home) -> bytes:
+    path = home.path / STORE_KEY_FILE
+    home.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        key = path.read_bytes()
+        if len(key) == STORE_KEY_BYTES:
+            return key
+    except FileNotFoundError:
+        pass
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        key = os.urandom(STORE_KEY_BYTES)
+        file.write(key)
+        file.flush()
+        os.fsync(file.fileno())
+    return key
+
+
+async def _start_node(program: Program, role: Role, objects: ObjectStore | None) -> PeerNode:
+    from swarm.peer.agent import start_peer
+
+    extension = None
+    if role.seed and objects is not None:
+        from seed.node import SeedExtension
+
+        extension = SeedExtension(objects)
+    return await start_peer(node_settings(program, program.settings.port_base), extension)
+
+
+async def serve(program: Program, role: Role, ready: Callable[[Running], None]) -> bool:
+    """Run until told to stop by a signal or through the agent. True when it was SIGINT."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    received: list[signal.Signals] = []
+
+    def note(number: signal.Signals) -> None:
+        received.append(number)
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, note, number)
+    async with running(program, role) as parts:
+        ready(parts)
+        waits = [asyncio.create_task(stop.wait()), asyncio.create_task(parts.node.stop_requested.wait())]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+    return signal.SIGINT in received

@@ -1,0 +1,196 @@
+"""Commands that run a process on a home, and end it: up, down, tracker, seed, peer."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+from swarm.cli.program import Program, options, pass_program, setting_option
+from swarm.errors import AetherError, IncompleteError
+
+if TYPE_CHECKING:
+    from swarm.cli.roles import Running
+
+READY_DEADLINE_S: Final = 60.0
+DOWN_DEADLINE_S: Final = 30.0
+POLL_S: Final = 0.05
+LOG_NAME: Final = "log"
+LOG_TAIL_BYTES: Final = 8192
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def role_options(function: F) -> F:
+    """The flags of every role."""
+    function = setting_option("join_file", "FILE")(function)
+    function = setting_option("port_base", "N")(function)
+    function = setting_option("listen", "HOST")(function)
+    return setting_option("store", "URL")(function)
+
+
+@click.command()
+@click.option("--detach", "-d", is_flag=True, help="Run in the background; return when it is ready.")
+@role_options
+@options
+@pass_program
+def up(program: Program, detach: bool) -> None:
+    """Run tracker, seed and peer in one process."""
+    if detach:
+        _detach(program)
+    else:
+        _run(program, tracker=True, seed=True)
+
+
+@click.command()
+@role_options
+@options
+@pass_program
+def tracker(program: Program) -> None:
+    """Run a tracker."""
+    _run(program, tracker=True, seed=False)
+
+
+@click.command()
+@role_options
+@options
+@pass_program
+def seed(program: Program) -> None:
+    """Run a seed."""
+    _run(program, tracker=False, seed=True)
+
+
+@click.command()
+@role_options
+@options
+@pass_program
+def peer(program: Program) -> None:
+    """Run a peer."""
+    _run(program, tracker=False, seed=False)
+
+
+@click.command()
+@options
+@pass_program
+def down(program: Program) -> None:
+    """Stop the process that runs on this home."""
+    from swarm.cli.agent import AgentClient, GoneError
+
+    home = program.home
+    info = home.agent()
+    if info is None:
+        program.output.result({"stopped": False}, [f"no process runs on {home.path}"])
+        return
+    try:
+        AgentClient(info).shutdown()
+    except GoneError:
+        pass  # It was ending already; the wait below tells.
+    deadline = time.monotonic() + DOWN_DEADLINE_S
+    while _is_alive(info.pid) and home.agent() is not None:
+        if time.monotonic() > deadline:
+            raise IncompleteError(
+                f"process {info.pid} did not end within {DOWN_DEADLINE_S:.0f} s: look at it, or kill {info.pid}"
+            )
+        time.sleep(POLL_S)
+    program.output.result({"stopped": True, "pid": info.pid}, [f"stopped the process on {home.path}"])
+
+
+def _run(program: Program, *, tracker: bool, seed: bool) -> None:
+    import asyncio
+
+    from swarm.cli.roles import Role, prepare, serve
+
+    role = Role(tracker=tracker, seed=seed)
+    prepare(program, role)
+    interrupted = asyncio.run(serve(program, role, lambda parts: _ready(program, parts)))
+    if interrupted:
+        raise KeyboardInterrupt
+
+
+def _ready(program: Program, parts: Running) -> None:
+    """Tell that it is ready, and where: one JSON line on stdout with --json, a line on stderr otherwise."""
+    where = {"peer": [str(address) for address in parts.node.addresses()]}
+    if parts.tracker is not None:
+        where["tracker"] = [str(address) for address in parts.tracker.contact.addresses]
+    if program.json:
+        program.output.emit({"event": "ready", "peer": parts.node.key.peer_id, "addresses": where})
+    told = "; ".join(f"{name} at {', '.join(addresses)}" for name, addresses in where.items())
+    program.output.note(f"ready on {program.settings.home}: {told}")
+
+
+def _detach(program: Program) -> None:
+    from swarm.cli.perform import perform
+    from swarm.cli.roles import Role, prepare
+    from swarm.cli.status import status_lines
+
+    prepare(program, Role(tracker=True, seed=True))
+    home = program.home
+    log_path = _log_of(home.path)
+    with log_path.open("ab") as log:
+        log_start = log.tell()
+        process = _spawn(program, log)
+    deadline = time.monotonic() + READY_DEADLINE_S
+    while home.agent() is None:
+        if process.poll() is not None:
+            raise _failure_of(process.returncode, log_path, log_start)
+        if time.monotonic() > deadline:
+            process.terminate()
+            raise IncompleteError(f"the process was not ready within {READY_DEADLINE_S:.0f} s: see {log_path}")
+        time.sleep(POLL_S)
+    result = perform(program, "status", {})
+    program.output.result(result, [f"running on {home.path} as process {process.pid}", *status_lines(result)])
+
+
+def _log_of(home: Path) -> Path:
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = home / LOG_NAME
+        path.touch(mode=0o600)
+    except OSError as error:
+        raise AetherError(f"cannot use {home} as AETHERFS_HOME: {error.strerror}; choose another folder") from error
+    return path
+
+
+def _spawn(program: Program, log: Any) -> subprocess.Popen[bytes]:
+    """This program once more, in a session of its own, so that it outlives the terminal."""
+    from swarm.cli import spawn
+
+    flags = [part for name, value in program.flags.items() for part in (f"--{name.replace('_', '-')}", value)]
+    config = ["--config", program.config_file] if program.config_file is not None else []
+    debug = ["--debug"] if program.debug else []
+    return subprocess.Popen(
+        spawn.command("up", *flags, *config, *debug),
+        env=spawn.environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+    )
+
+
+def _failure_of(exit_code: int, log_path: Path, start: int) -> AetherError:
+    """What a process that ended at once has to say for itself: its last line in the log."""
+    from swarm.cli.agent import kind_of_exit_code
+
+    with log_path.open("rb") as log:
+        log.seek(max(start, log_path.stat().st_size - LOG_TAIL_BYTES))
+        lines = log.read().decode("utf-8", "replace").strip().splitlines()
+    said = (
+        lines[-1].removeprefix("aetherfs: ")
+        if lines
+        else f"the process ended with exit code {exit_code}: see {log_path}"
+    )
+    return kind_of_exit_code(exit_code)(said)
+
+
+def _is_alive(pid: int) -> bool:
+    """Whether the process is there and no zombie."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in ("Z", "X")

@@ -1,0 +1,91 @@
+"""Commands about versions and their names: inspect, history, tag, rollback, rm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import click
+
+from swarm.cli.output import columns, moment, short, size
+from swarm.cli.program import Program, options, pass_program
+
+
+@click.command()
+@click.argument("ref")
+@options
+@pass_program
+def inspect(program: Program, ref: str) -> None:
+    """Show what is known of one version."""
+    from swarm.cli.perform import perform
+    from swarm.cli.references import whole
+
+    result = perform(program, "inspect", {"ref": whole(program, ref)})
+    shown = {**result, "bytes": f"{result['bytes']} ({size(result['bytes'])})", "time": moment(result["time"])}
+    program.output.result(result, columns([[name, str(value)] for name, value in shown.items()]))
+
+
+@click.command()
+@click.argument("ref", metavar="NAME:TAG")
+@options
+@pass_program
+def history(program: Program, ref: str) -> None:
+    """Show the log of a dataset, newest last."""
+    from swarm.cli.perform import perform
+    from swarm.cli.references import whole
+
+    result = perform(program, "history", {"ref": whole(program, ref)})
+    program.output.result(result, columns([_logged(entry) for entry in result["entries"]]))
+
+
+def _logged(entry: Mapping[str, Any]) -> list[str]:
+    moves = " ".join(f"{move['tag']}={short(move['version'])}" for move in entry["moves"])
+    amount = f"{entry['files']} files" if entry.get("files") is not None else ""
+    weight = size(entry["bytes"]) if entry.get("bytes") is not None else ""
+    return [str(entry["serial"]), moment(entry["time"]), entry["kind"], moves, amount, weight, entry["message"]]
+
+
+@click.command()
+@click.argument("ref")
+@click.argument("name", metavar="NAME:TAG")
+@options
+@pass_program
+def tag(program: Program, ref: str, name: str) -> None:
+    """Give a version another name."""
+    from swarm.cli.perform import perform
+    from swarm.cli.references import new_name, whole
+
+    result = perform(program, "tag", {"ref": whole(program, ref), "name": new_name(name)})
+    program.output.result(result, _moved(result))
+
+
+@click.command()
+@click.argument("name", metavar="NAME:TAG")
+@click.option("--to", type=click.IntRange(min=1), metavar="SERIAL", help="Entry of the history to go back to.")
+@options
+@pass_program
+def rollback(program: Program, name: str, to: int | None) -> None:
+    """Let a tag point to the version that it had before."""
+    from swarm.cli.perform import perform
+    from swarm.cli.references import new_name
+
+    result = perform(program, "rollback", {"name": new_name(name), "to": to})
+    program.output.result(result, _moved(result))
+
+
+@click.command()
+@click.argument("name", metavar="NAME:TAG")
+@options
+@pass_program
+def rm(program: Program, name: str) -> None:
+    """Remove a tag; its versions stay in the history."""
+    from swarm.cli.perform import perform
+    from swarm.cli.references import new_name
+
+    result = perform(program, "rm", {"name": new_name(name)})
+    program.output.result(result, _moved(result))
+
+
+def _moved(result: Mapping[str, Any]) -> Iterable[str]:
+    for name, version in result["tags"].items():
+        yield f"{name} is {short(version)} (serial {result['serial']})" if version else f"{name} is removed"

@@ -1,0 +1,184 @@
+"""Settings: where each comes from, and what it is when nobody says.
+
+    flag  >  AETHERFS_<NAME>  >  --config FILE  >  $AETHERFS_HOME/config.toml  >  default
+
+Every value keeps its origin, so that ``aetherfs config show --origin`` can tell it. The files are flat TOML tables with the
+names below. A name that is not known, or a value of the wrong kind, is refused with the place where it stands. Secrets
+are no settings: they come from files, the environment or stdin.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from swarm.errors import NotFoundError, UsageError
+
+Value = str | int
+Kind = Literal["text", "count"]
+
+HOME_VARIABLE: Final = "AETHERFS_HOME"
+DEFAULT_HOME: Final = "~/.aetherfs"
+DEFAULT_PORT_BASE: Final = 7070
+PORT_BASE_MAX: Final = 65_533
+FILE_NAME: Final = "config.toml"
+FILE_MAX_BYTES: Final = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting. ``least`` and ``most`` bound a count."""
+
+    name: str
+    kind: Kind
+    default: Value
+    meaning: str
+    least: int = 0
+    most: int = 1 << 62
+
+    @property
+    def variable(self) -> str:
+        return "AETHERFS_" + self.name.upper()
+
+
+SETTINGS: Final = (
+    Setting("store", "text", "", "object store: file:///path or s3://bucket/prefix (empty: a folder in the home)"),
+    Setting("listen", "text", "127.0.0.1", "host to listen on, and to be reached at"),
+    Setting("port_base", "count", DEFAULT_PORT_BASE, "first of the three ports (0: free ones)", most=PORT_BASE_MAX),
+    Setting("join_file", "text", "", "file with the join token of a home that is not enrolled yet"),
+    Setting("memory_bytes", "count", 64 * 1024**2, "bytes of blocks kept in memory", least=1024**2),
+    Setting("disk_bytes", "count", 10_000 * 1024**2, "bytes of blocks kept on disk", least=1024**2),
+)
+_BY_NAME: Final = {setting.name: setting for setting in SETTINGS}
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A value and where it comes from: ``flag --x``, ``environment AETHERFS_X``, a file's path, ``default``."""
+
+    value: Value
+    origin: str
+
+
+class Settings:
+    """All settings of one invocation. ``home`` is a folder's path, made absolute; it need not exist."""
+
+    def __init__(self, home: Path, home_origin: str, chosen: Mapping[str, Chosen]) -> None:
+        self.home = home
+        self.home_origin = home_origin
+        self._chosen = dict(chosen)
+
+    @property
+    def store(self) -> str:
+        """The object store's URL."""
+        return self._text("store") or (self.home / "store").as_uri()
+
+    @property
+    def listen(self) -> str:
+        return self._text("listen")
+
+    @property
+    def port_base(self) -> int:
+        return self._count("port_base")
+
+    @property
+    def join_file(self) -> str:
+        return self._text("join_file")
+
+    @property
+    def memory_bytes(self) -> int:
+        return self._count("memory_bytes")
+
+    @property
+    def disk_bytes(self) -> int:
+        return self._count("disk_bytes")
+
+    def items(self) -> list[tuple[str, Value, str]]:
+        """Name, value and origin of every setting, the home first."""
+        rest = [(setting.name, self._chosen[setting.name]) for setting in SETTINGS]
+        shown = [(name, self.store if name == "store" else chosen.value, chosen.origin) for name, chosen in rest]
+        return [("home", str(self.home), self.home_origin), *shown]
+
+    def _text(self, name: str) -> str:
+        return str(self._chosen[name].value)
+
+    def _count(self, name: str) -> int:
+        return int(self._chosen[name].value)
+
+
+def load(flags: Mapping[str, str], environment: Mapping[str, str], config_file: str | None = None) -> Settings:
+    """Settings from the flags that were given (by setting name, and ``home``), the environment and the files.
+
+    Raises UsageError for what is malformed and NotFoundError when ``config_file`` is not there.
+    """
+    home, home_origin = _home(flags, environment)
+    chosen = {setting.name: Chosen(setting.default, "default") for setting in SETTINGS}
+    chosen |= _from_file(home / FILE_NAME, must_exist=False)
+    if config_file is not None:
+        chosen |= _from_file(Path(config_file), must_exist=True)
+    for setting in SETTINGS:
+        if environment.get(setting.variable):
+            origin = f"environment {setting.variable}"
+            chosen[setting.name] = Chosen(_parse(setting, environment[setting.variable], origin), origin)
+        if setting.name in flags:
+            origin = f"flag --{setting.name.replace('_', '-')}"
+            chosen[setting.name] = Chosen(_parse(setting, flags[setting.name], origin), origin)
+    return Settings(home, home_origin, chosen)
+
+
+def _home(flags: Mapping[str, str], environment: Mapping[str, str]) -> tuple[Path, str]:
+    if flags.get("home"):
+        text, origin = flags["home"], "flag --home"
+    elif environment.get(HOME_VARIABLE):
+        text, origin = environment[HOME_VARIABLE], f"environment {HOME_VARIABLE}"
+    else:
+        text, origin = DEFAULT_HOME, "default"
+    if "\0" in text:
+        raise UsageError(f"{origin} holds a NUL character: give a folder's path")
+    return Path(os.path.abspath(os.path.expanduser(text))), origin
+
+
+def _from_file(path: Path, *, must_exist: bool) -> dict[str, Chosen]:
+    import tomllib
+
+    try:
+        with path.open("rb") as file:
+            data = file.read(FILE_MAX_BYTES + 1)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if must_exist:
+            raise NotFoundError(f"{path} is not there: check the path given with --config") from error
+        return {}
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}; repair it or choose another with --config") from error
+    if len(data) > FILE_MAX_BYTES:
+        raise UsageError(f"{path} is longer than {FILE_MAX_BYTES} bytes: it is not a file of settings")
+    try:
+        table = tomllib.loads(data.decode())
+    except ValueError as error:
+        raise UsageError(f"{path} is not valid TOML: {error}; correct it") from error
+    return {name: Chosen(_of_file(name, value, path), str(path)) for name, value in table.items()}
+
+
+def _of_file(name: str, value: object, path: Path) -> Value:
+    setting = _BY_NAME.get(name)
+    if setting is None:
+        raise UsageError(f"{path} holds the unknown setting {name!r}: known are {', '.join(_BY_NAME)}")
+    right_kind = int if setting.kind == "count" else str
+    if type(value) is not right_kind:
+        wanted = "a whole number" if setting.kind == "count" else "a text in quotes"
+        raise UsageError(f"{path} sets {name} to {value!r}: expected {wanted}")
+    return _parse(setting, str(value), str(path))
+
+
+def _parse(setting: Setting, text: str, origin: str) -> Value:
+    if setting.kind == "text":
+        return text
+    digits = text.strip()
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 19):
+        raise UsageError(f"{text[:80]!r} ({origin}) is not a whole number: {setting.name} is {setting.meaning}")
+    if not setting.least <= int(digits) <= setting.most:
+        raise UsageError(f"{digits} ({origin}) is out of bounds: {setting.name} is {setting.least} to {setting.most}")
+    return int(digits)
