@@ -60,12 +60,19 @@ class Uploads:
         if len(self._sessions) >= SESSIONS_MAX:
             raise FullError("this seed has as many uploads under way as it takes: try again later")
         session_id = secrets.token_hex(16)
-        name = signature_of(publisher + dataset.encode()).hex()[:32]
-        staged = await asyncio.to_thread(DiskStore, self._folder / name, STAGED_MAX_BYTES)
+        staged = await self._staged(dataset, publisher)
         lease = f"{dataset} {int(time.time())}".encode()
         await asyncio.to_thread(self._packs.objects.put, LEASES + session_id, lease)
         self._sessions[session_id] = Session(session_id, dataset, publisher, staged, time.monotonic())
         return session_id
+
+    async def _staged(self, dataset: str, publisher: bytes) -> DiskStore:
+        """Where this publisher's uploads for this dataset lie; sessions at the same time share it."""
+        for session in self._sessions.values():
+            if (session.dataset, session.publisher) == (dataset, publisher):
+                return session.staged
+        name = signature_of(publisher + dataset.encode()).hex()[:32]
+        return await asyncio.to_thread(DiskStore, self._folder / name, STAGED_MAX_BYTES)
 
     def session(self, session_id: str, publisher: bytes) -> Session:
         """An open session of this publisher, or NotFoundError."""

@@ -1,0 +1,89 @@
+"""A seed: a peer with an object store behind it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from seed.backfill import PackStore
+from seed.routes import BlockRoutes
+from seed.uploads import Uploads
+from swarm.encoding import open_block
+from swarm.errors import AetherError, IncompleteError, RemoteProtocolError
+from swarm.http.routes import Route
+from swarm.limits import ROOT_MAX_BYTES
+from swarm.manifest import Manifest, assemble, parse_root
+from swarm.names import Reference
+from swarm.objects import ObjectStore
+from swarm.peer.agent import start_peer
+from swarm.peer.holdings import Holding
+from swarm.peer.node import NodeSettings, PeerNode
+
+
+class SeedExtension:
+    """What a seed adds to a peer: the Block API, and every version in the object store."""
+
+    def __init__(self, objects: ObjectStore) -> None:
+        self._objects = objects
+        self.packs = PackStore(objects)
+        self._node: PeerNode | None = None
+
+    def routes(self, node: PeerNode) -> list[Route]:
+        self._node = node
+        uploads = Uploads(self.packs, node.key, node.home.path / "uploads")
+        return BlockRoutes(uploads, node.access, node.holdings).routes()
+
+    async def load(self, dataset: str, version: bytes) -> Holding | None:
+        """A version out of the packs, as an origin. None unless its entry is known or a tracker can show it."""
+        if not self.packs.has_version(dataset, version):
+            await self.packs.refresh()
+        if self._node is None or not self.packs.has_version(dataset, version):
+            return None
+        entry = self._node.access.entry_of(dataset, version)
+        if entry is None:
+            return None
+        try:
+            manifest = await self._manifest(version)
+        except (IncompleteError, RemoteProtocolError):
+            return None
+        return Holding(dataset, manifest, entry, self.packs, None, origin=True)
+
+    async def _manifest(self, version: bytes) -> Manifest:
+        root_bytes = await self._plain(version)
+        if len(root_bytes) > ROOT_MAX_BYTES:
+            raise RemoteProtocolError("a root in the packs is longer than it may be")
+        root = parse_root(root_bytes)
+        segments = {ref.signature: await self._plain(ref.signature) for ref in root.segment_refs}
+        return await asyncio.to_thread(assemble, root_bytes, segments)
+
+    async def _plain(self, signature: bytes) -> bytes:
+        encoded = await self.packs.get(signature)
+        if encoded is None:
+            raise IncompleteError(f"block {signature.hex()[:16]} is not in the packs")
+        return bytes(open_block(encoded, signature))
+
+    async def announce_all(self, node: PeerNode) -> None:
+        """Hold every tagged version in the object store, so that it is announced even when no tracker is there to ask."""
+        try:
+            page = await node.tracker.datasets()
+        except AetherError:
+            return
+        for dataset in page.datasets:
+            for tag in (await node.tracker.dataset(dataset)).tags:
+                scope, _, name = dataset.partition("/")
+                found = await node.tracker.lookup(Reference(scope, name, tag.tag))
+                node.access.learn(found.data)
+                node.ledger.record(found.entry, found.data)
+                await node.holdings.find(dataset, found.version)
+        await node.announcer.announce_records()
+
+    async def close(self) -> None:
+        self._objects.close()
+
+
+async def start_seed(settings: NodeSettings, objects: ObjectStore) -> PeerNode:
+    """A seed over an object store, on an enrolled home."""
+    extension = SeedExtension(objects)
+    node = await start_peer(settings, extension)
+    await extension.packs.refresh()
+    node.tasks.start(extension.announce_all(node))
+    return node
