@@ -7,7 +7,7 @@ import os
 import random
 import time
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import aiohttp
 import msgspec
@@ -362,14 +362,14 @@ def test_without_a_certificate_only_the_public_side_answers(tmp_path: Path) -> N
     asyncio.run(main())
 
 
-async def fetch_json(rig: Rig, path: str) -> dict[str, dict[str, dict[str, dict[str, str]]]]:
+async def fetch_json(rig: Rig, path: str) -> dict[str, Any]:
     connector = aiohttp.TCPConnector(ssl=unverified_context())
     async with (
         aiohttp.ClientSession(connector=connector) as session,
         session.get(f"https://127.0.0.1:{rig.tracker.port}{path}") as response,
     ):
         assert response.status == 200
-        found: dict[str, dict[str, dict[str, dict[str, str]]]] = await response.json()
+        found: dict[str, Any] = await response.json()
         return found
 
 
@@ -433,7 +433,7 @@ def test_another_store_key_does_not_open_the_swarm(tmp_path: Path) -> None:
 def test_a_taken_port_is_said_in_one_line(tmp_path: Path) -> None:
     async def main() -> None:
         async with running_tracker(tmp_path) as rig:
-            with pytest.raises(AetherError, match="cannot listen on 127.0.0.1"):
+            with pytest.raises(AetherError, match="cannot listen on 127"):
                 await Tracker.start(rig.objects, STORE_KEY, PeerKey(os.urandom(32)), "127.0.0.1", rig.tracker.port)
 
     asyncio.run(main())
