@@ -10,17 +10,17 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from swarm.cli.enrol import ensure_enrolled, remember
 from swarm.errors import ConflictError, NotAllowedError
+from swarm.objects.open import open_store
 
 if TYPE_CHECKING:
     from swarm.cli.program import Program
     from swarm.home import Home
-    from swarm.objects import ObjectStore
     from swarm.peer.node import NodeSettings, PeerNode
     from swarm.tracker.server import Tracker
 
@@ -79,40 +79,35 @@ def prepare(program: Program, role: Role) -> None:
 async def running(program: Program, role: Role) -> AsyncIterator[Running]:
     """The parts, started; ended on leaving."""
     from swarm.messages import Contact
-    from swarm.objects.open import open_store
+    from swarm.peer.agent import start_peer
 
-    objects = open_store(program.settings.store) if role.tracker or role.seed else None
-    tracker: Tracker | None = None
-    node: PeerNode | None = None
-    try:
-        if role.tracker and objects is not None:
-            tracker = await _start_tracker(program, objects)
-        node = await _start_node(program, role, objects)
+    async with AsyncExitStack() as stack:
+        tracker = await _start_tracker(program, stack) if role.tracker else None
+        settings = node_settings(program, program.settings.port_base)
+        if role.seed:
+            from seed.node import start_seed
+
+            node = await start_seed(settings, open_store(program.settings.store))
+        else:
+            node = await start_peer(settings)
+        stack.push_async_callback(node.close)
         if tracker is not None:
             node.tracker_address = str(tracker.contact.addresses[0])
             tracker.set_bootstrap([Contact(node.key.public, node.addresses())])
         yield Running(node, tracker)
-    finally:
-        if node is not None:
-            await node.close()
-        if tracker is not None:
-            await tracker.close()
-        if objects is not None:
-            objects.close()
 
 
-async def _start_tracker(program: Program, objects: ObjectStore) -> Tracker:
+async def _start_tracker(program: Program, stack: AsyncExitStack) -> Tracker:
     from swarm.tracker.server import Tracker
 
     home, settings = program.home, program.settings
+    objects = open_store(settings.store)
+    stack.callback(objects.close)
     store_key = home.swarm().store_key if home.is_enrolled() else _new_store_key(home)
     tracker = await Tracker.start(objects, store_key, home.key(), settings.listen, settings.port_base)
-    try:
-        remember(home, await tracker.membership())
-        (home.path / STORE_KEY_FILE).unlink(missing_ok=True)
-    except BaseException:
-        await tracker.close()
-        raise
+    stack.push_async_callback(tracker.close)
+    remember(home, await tracker.membership())
+    (home.path / STORE_KEY_FILE).unlink(missing_ok=True)
     return tracker
 
 
@@ -132,17 +127,6 @@ def _new_store_key(home: Home) -> bytes:
         file.flush()
         os.fsync(file.fileno())
     return key
-
-
-async def _start_node(program: Program, role: Role, objects: ObjectStore | None) -> PeerNode:
-    from swarm.peer.agent import start_peer
-
-    extension = None
-    if role.seed and objects is not None:
-        from seed.node import SeedExtension
-
-        extension = SeedExtension(objects)
-    return await start_peer(node_settings(program, program.settings.port_base), extension)
 
 
 async def serve(program: Program, role: Role, ready: Callable[[Running], None]) -> bool:

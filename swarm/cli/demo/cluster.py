@@ -1,0 +1,164 @@
+"""The demo's processes: each with a home of its own, all of them ended whatever happens.
+
+Each process is this program in a session of its own, so that Ctrl-C reaches the demo alone, which then ends them in order; and
+the kernel ends them should the demo itself be killed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import select
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+from swarm.cli import spawn
+from swarm.cli.agent import kind_of_exit_code
+from swarm.errors import AetherError, IncompleteError
+
+READY_DEADLINE_S: Final = 30.0
+COMMAND_DEADLINE_S: Final = 50.0
+END_DEADLINE_S: Final = 5.0
+_PR_SET_PDEATHSIG: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A process that stays: its name, home and the addresses that it told when it was ready."""
+
+    name: str
+    home: Path
+    process: subprocess.Popen[bytes]
+
+
+class Cluster:
+    """Processes under one folder. Use as a context manager: leaving it ends every one of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.members: dict[str, Member] = {}
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def home(self, name: str) -> Path:
+        """The home of a member."""
+        return self.folder / "homes" / name
+
+    def start(self, name: str, *arguments: str) -> None:
+        """Start a process that stays, on free ports. ``wait_ready`` tells when it serves."""
+        log = self.folder / f"{name}.log"
+        with log.open("ab") as stderr:
+            process = self._spawn(name, [*arguments, "--port-base", "0", "--json"], stderr)
+        self.members[name] = Member(name, self.home(name), process)
+
+    def wait_ready(self, *names: str) -> None:
+        """Wait until these processes serve. Raises what one of them ended with."""
+        deadline = time.monotonic() + READY_DEADLINE_S
+        for name in names:
+            process = self.members[name].process
+            if (
+                process.stdout is None
+                or not select.select([process.stdout], [], [], max(0.0, deadline - time.monotonic()))[0]
+            ):
+                raise IncompleteError(
+                    f"the {name} was not ready within {READY_DEADLINE_S:.0f} s: the machine may be too busy"
+                )
+            if not process.stdout.readline():
+                raise self._failure(name, process.wait(), (self.folder / f"{name}.log").read_bytes())
+
+    def begin(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
+        """Begin a command on a member's home; ``result`` waits for it."""
+        return self._spawn(name, [*arguments, "--json", "--quiet"], subprocess.PIPE)
+
+    def result(self, name: str, process: subprocess.Popen[bytes]) -> dict[str, Any]:
+        """The JSON object that a command printed. Raises what it failed with."""
+        try:
+            stdout, stderr = process.communicate(timeout=COMMAND_DEADLINE_S)
+        except subprocess.TimeoutExpired as error:
+            raise IncompleteError(f"a command of {name} took more than {COMMAND_DEADLINE_S:.0f} s") from error
+        if process.returncode != 0:
+            raise self._failure(name, process.returncode, stderr)
+        try:
+            result = json.loads(stdout)
+        except ValueError as error:
+            raise AetherError(f"a command of {name} printed no JSON object: {stdout[:100]!r}") from error
+        return dict(result)
+
+    def run(self, name: str, *arguments: str) -> dict[str, Any]:
+        """A command's result."""
+        return self.result(name, self.begin(name, *arguments))
+
+    def kill(self, *names: str) -> None:
+        """kill -9, all at once: nothing says goodbye."""
+        for name in names:
+            self.members[name].process.kill()
+        for name in names:
+            self.members.pop(name).process.wait()
+
+    def close(self) -> None:
+        """End every process that is still there; a second Ctrl-C does not stop this."""
+        previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            running = [process for process in self._processes if process.poll() is None]
+            for process in running:
+                process.terminate()
+            deadline = time.monotonic() + END_DEADLINE_S
+            for process in running:
+                try:
+                    process.wait(max(0.0, deadline - time.monotonic()))
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+            for process in self._processes:
+                for stream in (process.stdout, process.stderr):
+                    if stream is not None:
+                        stream.close()
+        finally:
+            signal.signal(signal.SIGINT, previous)
+
+    def left_over(self) -> list[int]:
+        """Processes of ours that are still there."""
+        return [process.pid for process in self._processes if process.poll() is None]
+
+    def _spawn(self, name: str, arguments: list[str], stderr: Any) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            spawn.command(*arguments),
+            env=spawn.environment(self.home(name)),
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            start_new_session=True,
+            preexec_fn=_end_with_parent,
+        )
+        self._processes.append(process)
+        return process
+
+    def _failure(self, name: str, exit_code: int, stderr: bytes) -> AetherError:
+        lines = stderr.decode("utf-8", "replace").strip().splitlines()
+        said = lines[-1].removeprefix("aetherfs: ") if lines else f"exit code {exit_code}"
+        return kind_of_exit_code(exit_code)(f"the {name} failed: {said}")
+
+
+_LIBC: Final = ctypes.CDLL(None, use_errno=True)
+
+
+def _end_with_parent() -> None:
+    """In the child, before it runs: be killed when the demo dies. Linux only; elsewhere there is no such call."""
+    if hasattr(_LIBC, "prctl"):
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() == 1:
+        os._exit(1)

@@ -1,0 +1,56 @@
+"""The command ``demo``."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+import click
+
+from swarm.cli.demo import trees
+from swarm.cli.demo.cluster import Cluster
+from swarm.cli.demo.report import Summary, print_table
+from swarm.cli.demo.story import Story, Teller, timed
+from swarm.cli.output import printable, size
+from swarm.cli.program import Program, options, pass_program
+from swarm.errors import AetherError
+
+
+@click.command()
+@click.argument("path", required=False)
+@options
+@pass_program
+def demo(program: Program, path: str | None) -> None:
+    """Show a swarm of processes at work on this machine."""
+    source = Path(path) if path is not None else trees.standard_library()
+    summary = Summary(str(source))
+    started = time.monotonic()
+    # With --json, stdout is for the summary; what happens is told on stderr then.
+    stream = program.output.stderr if program.json else program.output.stdout
+
+    def line(text: str) -> None:
+        if not program.quiet:
+            print(printable(text), file=stream, flush=True)
+
+    say = timed(line, started)
+    teller = Teller(say, lambda pulled: None if program.quiet else print_table(pulled, stream))
+    folder = Path(tempfile.mkdtemp(prefix="aetherfs-demo-"))
+    try:
+        with Cluster(folder) as cluster:
+            data = folder / "data"
+            files, amount = trees.copy(source, data)
+            say(f"copied {source}: {files} files, {size(amount)}; everything happens in {folder}")
+            Story(cluster, data, summary, teller).tell()
+        left = cluster.left_over()
+        teller.checked(summary.check("no process is left", ok=not left, detail=f"{left}" if left else "all have ended"))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    summary.seconds = time.monotonic() - started
+    passed = len(summary.checks) - len(summary.failures)
+    program.output.result(
+        summary.as_dict(), [f"{passed} of {len(summary.checks)} checks passed in {summary.seconds:.1f} s"]
+    )
+    if summary.failures:
+        raise AetherError(f"the demo failed: {'; '.join(f'{c.check}: {c.detail}' for c in summary.failures)}")

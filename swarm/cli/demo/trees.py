@@ -1,0 +1,131 @@
+"""The data of the demo: a copy to publish, a few changes, and a comparison of trees that trusts nothing of ours."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from swarm.errors import FullError, NotFoundError, UsageError
+
+LEFT_OUT: Final = frozenset({"site-packages", "dist-packages", "__pycache__"})
+# Source, object store, the producer's cache, five peers and what they stage.
+COPIES_NEEDED: Final = 8
+CHANGED_FILES: Final = 4
+COMPARE_BYTES: Final = 1 << 20
+
+
+def standard_library() -> Path:
+    """Where the running Python's own modules are."""
+    return Path(sysconfig.get_path("stdlib"))
+
+
+def copy(source: Path, target: Path) -> tuple[int, int]:
+    """Copy a directory; (files, bytes). A link that leads out of it is replaced by the file that it leads to.
+
+    Caches and installed packages are left out. NotFoundError, UsageError or FullError when it cannot be.
+    """
+    if not source.exists():
+        raise NotFoundError(f"{source} is not there: give a directory to show the swarm with")
+    if not source.is_dir():
+        raise UsageError(f"{source} is not a directory: give one to show the swarm with")
+    amount = sum(path.stat().st_size for path in _files(source))
+    target.mkdir(parents=True)
+    free = shutil.disk_usage(target).free
+    if free < COPIES_NEEDED * amount:
+        raise FullError(
+            f"the demo of {source} needs {COPIES_NEEDED * amount} bytes in {target.parent}, {free} are free: set TMPDIR to "
+            "another disk, or give a smaller directory"
+        )
+    shutil.copytree(
+        source, target, symlinks=False, ignore=_left_out(source), ignore_dangling_symlinks=True, dirs_exist_ok=True
+    )
+    files = list(_files(target))
+    return len(files), sum(path.stat().st_size for path in files)
+
+
+def _left_out(source: Path) -> object:
+    """copytree's question: which of these names are not copied."""
+    root = os.path.realpath(source)
+
+    def ignore(folder: str, names: list[str]) -> set[str]:
+        return {name for name in names if name in LEFT_OUT or _is_no_data(os.path.join(folder, name), root)}
+
+    return ignore
+
+
+def _is_no_data(path: str, root: str) -> bool:
+    """Sockets and the like, and links to directories: those could lead in circles."""
+    if os.path.islink(path) and os.path.isdir(path):
+        return True
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return True
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def _files(root: Path) -> Iterator[Path]:
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if name not in LEFT_OUT)
+        for name in sorted(names):
+            path = Path(folder, name)
+            if path.is_file():
+                yield path
+
+
+def change(root: Path) -> list[str]:
+    """Alter a few files spread over the tree and add one; the changed paths, relative."""
+    files = [path for path in _files(root) if path.stat().st_size >= 1024] or list(_files(root))
+    step = max(1, len(files) // CHANGED_FILES)
+    changed = files[step // 2 :: step][:CHANGED_FILES]
+    for path in changed:
+        data = path.read_bytes()
+        middle = data.find(b"\n", len(data) // 2) + 1 or len(data)
+        mode = path.stat().st_mode
+        path.chmod(mode | stat.S_IWUSR)
+        path.write_bytes(data[:middle] + b"# a line of the second version\n" + data[middle:])
+        path.chmod(stat.S_IMODE(mode))
+    added = root / "NEW_IN_THE_SECOND_VERSION"
+    added.write_text("a file that the first version did not have\n", encoding="utf-8")
+    return sorted(path.relative_to(root).as_posix() for path in [*changed, added])
+
+
+def differences(source: Path, copied: Path) -> list[str]:
+    """Where two trees differ in names, kinds, modes, times or bytes; empty when they are identical."""
+    left, right = _listing(source), _listing(copied)
+    found = [f"{name} is missing" for name in sorted(left.keys() - right.keys())]
+    found += [f"{name} is extra" for name in sorted(right.keys() - left.keys())]
+    for name in sorted(left.keys() & right.keys()):
+        if left[name] != right[name]:
+            found.append(f"{name} has kind, mode, size or time {right[name]}, not {left[name]}")
+        elif stat.S_ISREG(left[name][0]) and not _same_bytes(source / name, copied / name):
+            found.append(f"{name} has other bytes")
+    return found
+
+
+def _listing(root: Path) -> dict[str, tuple[int, ...]]:
+    """Every file by its mode, size and time; directories by their kind alone, as only empty ones are data."""
+    found: dict[str, tuple[int, ...]] = {}
+    for folder, folders, names in os.walk(root):
+        for name in [*folders, *names]:
+            path = Path(folder, name)
+            status = path.lstat()
+            is_file = stat.S_ISREG(status.st_mode)
+            described = (status.st_mode, status.st_size, status.st_mtime_ns)
+            found[path.relative_to(root).as_posix()] = described if is_file else (stat.S_IFMT(status.st_mode),)
+    return found
+
+
+def _same_bytes(left: Path, right: Path) -> bool:
+    with left.open("rb") as one, right.open("rb") as other:
+        while True:
+            data = one.read(COMPARE_BYTES)
+            if data != other.read(COMPARE_BYTES):
+                return False
+            if not data:
+                return True
