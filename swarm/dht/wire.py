@@ -19,7 +19,7 @@ from swarm import canonical
 from swarm.dht.batch import KEYS_MAX, DhtKey, Record, SignedBatch
 from swarm.errors import RemoteProtocolError
 from swarm.identity import PeerKey, check_signed
-from swarm.records import Key, Port, Seal
+from swarm.records import Address, Key, Port, Seal
 
 FORMAT: Final = 0x10
 PACKET_MAX_BYTES: Final = 1200
@@ -30,6 +30,10 @@ ID_BYTES: Final = 8
 CONTACTS_MAX: Final = 16
 # Requests for nodes or records are padded to a third of the longest answer.
 PADDED_BYTES: Final = PACKET_MAX_BYTES // 3
+
+# A Store packet without its keys and addresses, and the bytes of a key.
+STORE_FIXED_BYTES: Final = 350
+ID_KEY_BYTES: Final = 20
 
 MessageId = Annotated[bytes, msgspec.Meta(min_length=ID_BYTES, max_length=ID_BYTES)]
 
@@ -122,3 +126,9 @@ def open_packet(box: SecretBox, datagram: bytes) -> Body:
     body = canonical.decode(packet.body, Body, limit_bytes=PACKET_MAX_BYTES)
     check_signed(body.public, CONTEXT, packet.body, packet.seal)
     return body
+
+
+def keys_per_packet(addresses: tuple[Address, ...]) -> int:
+    """How many keys a Store packet holds beside these addresses, without a credential."""
+    room = PACKET_MAX_BYTES - STORE_FIXED_BYTES - len(canonical.encode(addresses))
+    return max(1, min(KEYS_MAX, room // (ID_KEY_BYTES + 2)))

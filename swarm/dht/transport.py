@@ -1,0 +1,114 @@
+"""The UDP side: datagrams in, bounded and drained; datagrams out, paced.
+
+asyncio-dgram's receive queue has no bound and its ``send`` does not yield, so received datagrams are moved into a bounded queue at once
+(what does not fit is dropped and counted) and sends go through a task that gives way to others between them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+import asyncio_dgram
+
+from swarm.errors import AetherError
+
+RECEIVE_BUFFER_BYTES: Final = 2 * 1024 * 1024
+RECEIVED_MAX: Final = 4096
+SEND_MAX: Final = 8192
+# Sends between two yields to the loop; a burst beyond this overflows a receiver's buffer.
+SEND_BURST: Final = 16
+
+log = logging.getLogger("aetherfs.dht")
+Peer = tuple[str, int]
+
+
+class Transport:
+    """One bound UDP socket. ``received`` is called for every datagram."""
+
+    def __init__(self, stream: asyncio_dgram.DatagramServer, received: Callable[[bytes, Peer], None]) -> None:
+        self._stream = stream
+        self._received = received
+        self._inbox: deque[tuple[bytes, Peer]] = deque()
+        self._outbox: deque[tuple[bytes, Peer]] = deque()
+        self._in_ready = asyncio.Event()
+        self._out_ready = asyncio.Event()
+        self.sent = 0
+        self.taken = 0
+        self.dropped = 0
+        self._tasks = [asyncio.create_task(work) for work in (self._drain(), self._handle(), self._send())]
+
+    @classmethod
+    async def bind(cls, host: str, port: int, received: Callable[[bytes, Peer], None]) -> Transport:
+        """Bind a socket. AetherError when the port is taken."""
+        try:
+            stream = await asyncio_dgram.bind((host, port))
+        except OSError as error:
+            raise AetherError(
+                f"cannot listen on {host}:{port}/udp: {error.strerror or error}; choose another --port-base"
+            ) from error
+        with contextlib.suppress(OSError):
+            stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+        return cls(stream, received)
+
+    @property
+    def port(self) -> int:
+        return int(self._stream.sockname[1])
+
+    def send(self, datagram: bytes, peer: Peer) -> None:
+        """Queue a datagram; dropped when the queue is full, as a network would."""
+        if len(self._outbox) >= SEND_MAX:
+            self.dropped += 1
+            return
+        self._outbox.append((datagram, peer))
+        self._out_ready.set()
+
+    async def _drain(self) -> None:
+        while True:
+            try:
+                datagram, peer = await self._stream.recv()
+            except asyncio_dgram.TransportClosed:
+                return
+            except OSError:
+                continue  # an ICMP error of an earlier send
+            if len(self._inbox) >= RECEIVED_MAX:
+                self.dropped += 1
+                continue
+            self._inbox.append((datagram, (peer[0], peer[1])))
+            self._in_ready.set()
+
+    async def _handle(self) -> None:
+        while True:
+            await self._in_ready.wait()
+            self._in_ready.clear()
+            while self._inbox:
+                datagram, peer = self._inbox.popleft()
+                self.taken += 1
+                self._received(datagram, peer)
+                await asyncio.sleep(0)
+
+    async def _send(self) -> None:
+        while True:
+            await self._out_ready.wait()
+            self._out_ready.clear()
+            burst = 0
+            while self._outbox:
+                datagram, peer = self._outbox.popleft()
+                with contextlib.suppress(OSError, asyncio_dgram.TransportClosed):
+                    await self._stream.send(datagram, peer)
+                    self.sent += 1
+                burst += 1
+                if burst % SEND_BURST == 0:
+                    await asyncio.sleep(0)
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._stream.close()
+        await asyncio.sleep(0)
