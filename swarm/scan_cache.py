@@ -1,7 +1,8 @@
 """What a scan remembers of a directory, so that unchanged files are not read again.
 
 By git's rule a file counts as unchanged when size, mtime, ctime and inode are as they were, unless it was touched so shortly
-before it was read that a later change could carry the same times. Kept as canonical msgpack; a damaged cache is an absent one.
+before it was read that a later change could carry the same times. Blocks of runs are tied to the content of the files they
+were cut from, so they hold whenever that content comes again. Kept as checked, canonical msgpack; a damaged cache is an absent one.
 """
 
 from __future__ import annotations
@@ -9,17 +10,21 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
 from swarm import canonical
 from swarm.limits import MIB
 from swarm.segments import BlockEntry
+from swarm.signature import SIGNATURE_BYTES, signature_of
 
-# Times of the filesystem advance in ticks of up to 10 ms.
-RACY_NS: Final = 20_000_000
+# Times of a filesystem advance in ticks of up to 10 ms; in whole seconds, or two, where they show nothing finer.
+TICK_NS: Final = 20_000_000
+COARSE_TICK_NS: Final = 2_000_000_000
 CACHE_MAX_BYTES: Final = 2048 * MIB
+
+Hash = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 
 
 class FileState(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
@@ -36,25 +41,29 @@ class FileState(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fie
 
 
 class Known(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """A file as it was read: its state, when that was (wall nanoseconds), its hashes, and its blocks if it was cut alone."""
+    """A file as it was read: its state, when that began (wall nanoseconds), its hashes, and its blocks if it was cut alone."""
 
     state: FileState
     read_ns: int
-    blake3: bytes
-    sha256: bytes
+    blake3: Hash
+    sha256: Hash
     blocks: tuple[BlockEntry, ...]
 
 
 class Span(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """A stretch of a small file."""
+    """A stretch of a small file, and the BLAKE3 of that whole file."""
 
     path: str
     offset: int
     length: int
+    blake3: Hash
 
 
 class RunBlock(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """A block of a run of small files and what it was cut from. ``is_tail``: the run's end made it, not its content."""
+    """A block of a run of small files and the bytes that decided it: its own, and those just behind.
+
+    ``is_tail``: the run ended there, which decided too.
+    """
 
     block: BlockEntry
     spans: tuple[Span, ...]
@@ -68,7 +77,7 @@ class _State(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields
 
 
 class ScanCache:
-    """Known files by path, and blocks of runs by where they began."""
+    """Known files by path, and blocks of runs by (path, offset) where they begin."""
 
     def __init__(self) -> None:
         self.files: dict[str, Known] = {}
@@ -79,7 +88,11 @@ class ScanCache:
         """The cache at ``path``, empty if there is none or it is damaged."""
         cache = cls()
         with contextlib.suppress(OSError):
-            state = canonical.try_decode(path.read_bytes(), _State, limit_bytes=CACHE_MAX_BYTES)
+            data = path.read_bytes()
+            check, body = data[:SIGNATURE_BYTES], data[SIGNATURE_BYTES:]
+            state = (
+                canonical.try_decode(body, _State, limit_bytes=CACHE_MAX_BYTES) if signature_of(body) == check else None
+            )
             if state is not None:
                 cache.files = dict(state.files)
                 cache.runs = {(run.spans[0].path, run.spans[0].offset): run for run in state.runs if run.spans}
@@ -88,9 +101,10 @@ class ScanCache:
     def save(self, path: Path) -> None:
         """Write it beside and rename. A cache that cannot be written is given up: the next scan just reads more."""
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        body = canonical.encode(_State(1, self.files, tuple(self.runs.values())))
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            temporary.write_bytes(canonical.encode(_State(1, self.files, tuple(self.runs.values()))))
+            temporary.write_bytes(signature_of(body) + body)
             os.replace(temporary, path)
         except OSError:
             with contextlib.suppress(OSError):
@@ -99,7 +113,14 @@ class ScanCache:
     def unchanged(self, path: str, state: FileState) -> Known | None:
         """What is known of a file, if it surely still holds."""
         known = self.files.get(path)
-        if known is None or known.state != state:
-            return None
-        is_racy = max(state.mtime_ns, state.ctime_ns) + RACY_NS >= known.read_ns
-        return None if is_racy else known
+        return known if known is not None and known.state == state and not _is_racy(known) else None
+
+
+def _is_racy(known: Known) -> bool:
+    """Whether a change after the reading could have left the same times.
+
+    ctime is the filesystem's own; an mtime may be set to anything, and tells something only near the reading.
+    """
+    state, read_ns = known.state, known.read_ns
+    tick_ns = TICK_NS if state.ctime_ns % 1_000_000_000 else COARSE_TICK_NS
+    return state.ctime_ns + tick_ns >= read_ns or abs(state.mtime_ns - read_ns) <= tick_ns

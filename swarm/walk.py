@@ -1,19 +1,26 @@
-"""Walking a directory that is to be published: what lies there, in path order, or one clear refusal."""
+"""Walking a directory that is to be published: what lies there, in path order, or one clear refusal.
+
+A link that stays inside is published as a link. One that leaves, by itself or by way of others, is refused, skipped or followed,
+as the caller says. Nothing is read but directories and links.
+"""
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
-from swarm.errors import AetherError, NotFoundError, RemoteProtocolError, UsageError
-from swarm.paths import check_link, check_path
+from swarm.errors import AetherError, IncompleteError, NotFoundError, RemoteProtocolError, UsageError
+from swarm.paths import check_link, check_path, leaving_links, shown
 from swarm.segments import EMPTY_DIRECTORY, FILE, SYMLINK
 
 Links = Literal["refuse", "skip", "follow"]
+
+# A link has no mode of its own on Linux; elsewhere it differs and means nothing.
+LINK_MODE: Final = 0o777
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,71 +33,131 @@ class Found:
     stat: os.stat_result
     target: str = ""
 
+    @property
+    def size(self) -> int:
+        return self.stat.st_size if self.kind == FILE else 0
 
-def walk(root: Path, links: Links, should_stop: Callable[[], bool]) -> list[Found]:
+    @property
+    def mode(self) -> int:
+        return LINK_MODE if self.kind == SYMLINK else self.stat.st_mode & 0o777
+
+
+class Changed(Exception):
+    """Something is not what it was a moment ago: look again."""
+
+    def __init__(self, location: Path) -> None:
+        super().__init__(str(location))
+        self.location = location
+
+
+def walk(root: Path, links: Links, should_stop: Callable[[], bool] = lambda: False) -> list[Found]:
     """Everything below ``root`` in path order; a single file yields itself.
 
     Raises NotFoundError without a root, UsageError for names and links that cannot be published, AetherError for what
-    cannot be read.
+    cannot be read, Changed for what vanishes meanwhile, IncompleteError when told to stop.
     """
     try:
         status = root.stat()
     except OSError as error:
-        raise NotFoundError(f"cannot publish {root}: {error.strerror}; check the path") from error
+        raise NotFoundError(f"cannot publish {shown(str(root))}: {error.strerror}; check the path") from error
     if stat.S_ISREG(status.st_mode):
-        found = [Found(_checked(root.name, root), root, FILE, status)]
-    elif stat.S_ISDIR(status.st_mode):
-        found = list(_below(root, "", links, should_stop, frozenset({(status.st_dev, status.st_ino)})))
-    else:
-        raise UsageError(f"cannot publish {root}: it is neither a directory nor a file")
-    return sorted(found, key=lambda item: item.path.encode())
+        return [Found(_checked(root.name, root), root, FILE, status)]
+    if not stat.S_ISDIR(status.st_mode):
+        raise UsageError(f"cannot publish {shown(str(root))}: it is neither a directory nor a file")
+    leaving: set[str] = set()
+    while True:
+        walker = _Walker(links, should_stop, leaving)
+        found = list(walker.below(root, _Where("", "", frozenset({(status.st_dev, status.st_ino)}))))
+        more = leaving_links({item.path: item.target for item in found if item.kind == SYMLINK})
+        if not more:
+            # Strings compare by code points, which is the order of their UTF-8 bytes.
+            return sorted(found, key=lambda item: item.path)
+        leaving |= more
 
 
-def _below(
-    directory: Path, prefix: str, links: Links, should_stop: Callable[[], bool], above: frozenset[tuple[int, int]]
-) -> Iterator[Found]:
-    try:
-        with os.scandir(directory) as entries:
-            listed = list(entries)
-    except OSError as error:
-        raise _unreadable(directory, error) from error
-    for entry in listed:
-        if should_stop():
-            raise KeyboardInterrupt
-        path = _checked(prefix + entry.name, Path(entry.path))
-        yield from _one(path, Path(entry.path), links, should_stop, above)
+@dataclass(frozen=True, slots=True)
+class _Where:
+    """Where in the walk: what paths begin with here, the part of it down to the last link followed, directories above."""
+
+    prefix: str
+    followed: str
+    above: frozenset[tuple[int, int]]
 
 
-def _one(
-    path: str, location: Path, links: Links, should_stop: Callable[[], bool], above: frozenset[tuple[int, int]]
-) -> Iterator[Found]:
-    try:
-        status = location.lstat()
-        if stat.S_ISLNK(status.st_mode):
-            target = os.readlink(location)
-            if _stays(path, target):
+@dataclass(frozen=True, slots=True)
+class _Walker:
+    """``leaving`` are paths of links that are known to leave by way of others."""
+
+    links: Links
+    should_stop: Callable[[], bool]
+    leaving: Collection[str] = field(default_factory=frozenset)
+
+    def below(self, directory: Path, where: _Where) -> Iterator[Found]:
+        try:
+            with os.scandir(directory) as entries:
+                names = [entry.name for entry in entries]
+        except FileNotFoundError as error:
+            raise Changed(directory) from error
+        except OSError as error:
+            raise unreadable(directory, error) from error
+        for name in names:
+            if self.should_stop():
+                raise IncompleteError("the scan was stopped: publish again to go on")
+            location = directory / name
+            yield from self._one(_checked(where.prefix + name, location), location, where)
+
+    def _one(self, path: str, location: Path, where: _Where) -> Iterator[Found]:
+        try:
+            status = location.lstat()
+            is_link = stat.S_ISLNK(status.st_mode)
+            target = os.readlink(location) if is_link else ""
+        except FileNotFoundError as error:
+            raise Changed(location) from error
+        except OSError as error:
+            raise unreadable(location, error) from error
+        if is_link:
+            if path not in self.leaving and _stays(path.removeprefix(where.followed), target):
                 yield Found(path, location, SYMLINK, status, target)
                 return
-            if links == "skip":
+            if self.links == "skip":
                 return
-            if links == "refuse":
-                raise UsageError(
-                    f"cannot publish {location}: the link leads to {target!a}, outside the directory; "
-                    "remove it, or use --links skip or --links follow"
-                )
-            status = location.stat()
-    except OSError as error:
-        raise _unreadable(location, error) from error
-    if stat.S_ISREG(status.st_mode):
-        yield Found(path, location, FILE, status)
-    elif stat.S_ISDIR(status.st_mode):
+            status = self._behind(location, target)
+        if stat.S_ISREG(status.st_mode):
+            yield Found(path, location, FILE, status)
+        elif stat.S_ISDIR(status.st_mode):
+            yield from self._directory(path, location, where, status, is_link=is_link)
+        else:
+            raise UsageError(
+                f"cannot publish {shown(str(location))}: it is a socket, pipe or device; remove it from the directory"
+            )
+
+    def _behind(self, location: Path, target: str) -> os.stat_result:
+        """What lies behind a link that leaves, if it may be followed."""
+        if self.links == "refuse":
+            raise UsageError(
+                f"cannot publish {shown(str(location))}: the link leads to {shown(target)}, outside the directory; "
+                "remove it, or use --links skip or --links follow"
+            )
+        try:
+            return location.stat()
+        except OSError as error:
+            raise UsageError(
+                f"cannot publish {shown(str(location))}: the link leads to {shown(target)}, which cannot be followed: "
+                f"{error.strerror}; remove it, or use --links skip"
+            ) from error
+
+    def _directory(
+        self, path: str, location: Path, where: _Where, status: os.stat_result, *, is_link: bool
+    ) -> Iterator[Found]:
         inside = (status.st_dev, status.st_ino)
-        if inside in above:
-            raise UsageError(f"cannot publish {location}: following its link would go round in a circle; use --links skip")
-        below = list(_below(location, path + "/", links, should_stop, above | {inside}))
-        yield from below or [Found(path, location, EMPTY_DIRECTORY, status)]
-    else:
-        raise UsageError(f"cannot publish {location}: it is a socket, pipe or device; remove it from the directory")
+        if inside in where.above:
+            raise UsageError(
+                f"cannot publish {shown(str(location))}: following its link goes round in a circle; use --links skip"
+            )
+        prefix = path + "/"
+        below = _Where(prefix, prefix if is_link else where.followed, where.above | {inside})
+        found = list(self.below(location, below))
+        yield from found or [Found(path, location, EMPTY_DIRECTORY, status)]
 
 
 def _stays(path: str, target: str) -> bool:
@@ -105,8 +172,11 @@ def _checked(path: str, location: Path) -> str:
     try:
         return check_path(path)
     except RemoteProtocolError as error:
-        raise UsageError(f"cannot publish {str(location)!a}: {error}") from error
+        raise UsageError(f"cannot publish {shown(str(location))}: {error}") from error
 
 
-def _unreadable(location: Path, error: OSError) -> AetherError:
-    return AetherError(f"cannot read {location}: {error.strerror}; make it readable, or take it out of the directory")
+def unreadable(location: Path, error: OSError) -> AetherError:
+    """Our error for something that is there and cannot be read."""
+    return AetherError(
+        f"cannot read {shown(str(location))}: {error.strerror}; make it readable, or take it out of the directory"
+    )

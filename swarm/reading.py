@@ -1,0 +1,105 @@
+"""Reading the files of a scan: into reused buffers, hashed and cut on the way, each checked to be what was listed.
+
+A file's BLAKE3 and SHA-256 and the signatures of its blocks come from the same bytes in one pass. ``Changed`` tells that a file
+was touched between listing and end of reading.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from blake3 import blake3
+
+from swarm.cut import first_cut
+from swarm.limits import BLOCK_MAX_BYTES, LARGE_FILE_BYTES
+from swarm.scan_cache import FileState, Known
+from swarm.segments import BlockEntry
+from swarm.signature import signature_of
+from swarm.walk import Changed, Found, unreadable
+
+BUFFER_BYTES: Final = 4 * BLOCK_MAX_BYTES
+
+
+class Reading:
+    """Reads files one after the other. ``read_bytes`` counts what came off the disk."""
+
+    def __init__(self) -> None:
+        self.read_bytes = 0
+        self._buffer: memoryview | None = None
+
+    def small(self, item: Found) -> tuple[Known, bytes]:
+        """A file of less than LARGE_FILE_BYTES, whole."""
+        read_ns = time.time_ns()
+        with _opened(item) as descriptor:
+            # A file that turned into a directory or grew is no failure to read: it has changed.
+            content = os.read(descriptor, LARGE_FILE_BYTES)
+            self.read_bytes += len(content)
+            _check_unchanged(item, descriptor, len(content))
+        known = Known(FileState.of(item.stat), read_ns, signature_of(content), hashlib.sha256(content).digest(), ())
+        return known, content
+
+    def large(self, item: Found, advance: Callable[[int], None]) -> Known:
+        """A file that is cut alone. ``advance`` is called with the length of each block."""
+        read_ns = time.time_ns()
+        whole, strong = blake3(), hashlib.sha256()
+        blocks: list[BlockEntry] = []
+        length = 0
+        with _opened(item) as descriptor:
+            for block in self._blocks(descriptor):
+                blocks.append(BlockEntry(signature_of(block), len(block)))
+                whole.update(block)
+                strong.update(block)
+                length += len(block)
+                if length > item.size:
+                    raise Changed(item.location)
+                advance(len(block))
+            _check_unchanged(item, descriptor, length)
+        return Known(FileState.of(item.stat), read_ns, whole.digest(), strong.digest(), tuple(blocks))
+
+    def _blocks(self, descriptor: int) -> Iterator[memoryview]:
+        """A file block by block, each a view that is valid until the next."""
+        if self._buffer is None:
+            self._buffer = memoryview(bytearray(BUFFER_BYTES))
+        view = self._buffer
+        start = end = 0
+        at_end = False
+        while True:
+            if end - start < BLOCK_MAX_BYTES and not at_end:
+                view[: end - start] = bytes(view[start:end])
+                start, end = 0, end - start
+                while end < BUFFER_BYTES and not at_end:
+                    count = os.readv(descriptor, [view[end:]])
+                    end += count
+                    self.read_bytes += count
+                    at_end = count == 0
+            if start == end:
+                return
+            length = first_cut(view[start : min(end, start + BLOCK_MAX_BYTES)])
+            yield view[start : start + length]
+            start += length
+
+
+@contextlib.contextmanager
+def _opened(item: Found) -> Iterator[int]:
+    """A descriptor of the file; failures of the filesystem inside the ``with`` become ours."""
+    try:
+        # Without O_NONBLOCK, a pipe put in the file's place would hold us up.
+        descriptor = os.open(item.location, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        raise Changed(item.location) from error
+    except OSError as error:
+        raise unreadable(item.location, error) from error
+
+
+def _check_unchanged(item: Found, descriptor: int, length: int) -> None:
+    if FileState.of(os.fstat(descriptor)) != FileState.of(item.stat) or length != item.size:
+        raise Changed(item.location)
