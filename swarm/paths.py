@@ -22,6 +22,8 @@ from swarm.limits import (
     PATH_PARTS_MAX,
 )
 
+# What a pull calls the directory that it builds in, beside its target or in it.
+_STAGING = re.compile(r"\.(?:.*\.)?aetherfs-[0-9a-f]{12}", re.DOTALL)
 # An empty part (also at either end), ".", or "..".
 _BAD_PART = re.compile(r"(?:\A|/)\.{0,2}(?:/|\Z)")
 
@@ -122,6 +124,11 @@ def fold(path: str) -> str:
     if path.isascii():
         return path.lower()
     return unicodedata.normalize("NFD", unicodedata.normalize("NFD", path).casefold())
+
+
+def is_staging(name: str) -> bool:
+    """Whether a file name is that of a directory that a pull builds in: never a part of a dataset."""
+    return _STAGING.fullmatch(name) is not None
 
 
 def shown(text: str) -> str:

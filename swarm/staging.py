@@ -2,272 +2,276 @@
 
 Blocks go straight to their places in the staged files and can be served from there. After a crash ``recover`` finds what is
 verified by hashing it, so there is no journal that could lie. A target that does not exist yet, or is empty, is made by one
-rename; in one that exists, files that already have the version's content stay, changed ones are replaced one by one by
-rename, and what the user put there is never overwritten unless told to. Blocking; ``write`` and ``get`` are thread-safe.
+rename; in one that exists, files that already have the version's content stay, changed ones are replaced one by one by rename,
+and what the user put there is never overwritten unless told to (``swarm.survey``).
+
+The order of calls is ``adopt``, ``recover``, ``write`` until nothing is missing, ``finish``; ``close`` ends an unfinished one and
+keeps what came. Blocking; ``write``, ``get`` and ``has`` are thread-safe. Files are safe from a killed process, and as
+safe from a power cut as the filesystem's delayed writing makes them: after one, ``verify`` tells.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
-import shutil
-import stat
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Final
 
-from swarm.encoding import encode_raw
-from swarm.errors import ConflictError, IntegrityError
+from swarm.errors import ConflictError, IncompleteError, LocalProtocolError
 from swarm.manifest import Manifest
-from swarm.segments import EMPTY_DIRECTORY, FILE, SYMLINK, FileEntry
+from swarm.paths import is_staging, shown
+from swarm.placing import Finished, place_fresh, place_in, remove_tree
+from swarm.rooted import Tree, failure
+from swarm.segments import FileEntry
 from swarm.signature import signature_of
-from swarm.tree import Tree, failure, occurrences, read_places
+from swarm.survey import Survey, survey
+from swarm.tree import occurrences, read_block, read_places
+
+# Longer names leave no room for what we put around them.
+_NAME_BYTES: Final = 200
 
 
 def staging_path(target: Path, version: bytes) -> Path:
-    """Where the version is staged: on the target's filesystem, hidden, the same at every try."""
-    return target.parent / f".{target.name}.aetherfs-{version.hex()[:12]}"
+    """Where the version is staged: on the target's filesystem, hidden, the same at every try.
+
+    Beside the target; inside it when nothing can be renamed from there: a mount point, or a parent that is not ours to write. Also
+    for the directory that this process works in: a shell would go on in the one that was replaced.
+    """
+    target = Path(os.path.realpath(target))
+    suffix = f"aetherfs-{version.hex()[:12]}"
+    if target.is_dir() and not _can_be_replaced(target):
+        return target / f".{suffix}"
+    name = target.name
+    if len(os.fsencode(name)) > _NAME_BYTES:
+        name = signature_of(os.fsencode(name)).hex()[:32]
+    return target.parent / f".{name}.{suffix}"
+
+
+def _can_be_replaced(target: Path) -> bool:
+    if target == target.parent or not os.access(target.parent, os.W_OK | os.X_OK):
+        return False
+    if _mount_of(target) != _mount_of(target.parent):
+        return False
+    try:
+        return not os.path.samefile(target, os.curdir)
+    except OSError:
+        return True  # what we worked in is gone
+
+
+def _mount_of(directory: Path) -> str:
+    """Something that differs between mounts, bind mounts of one filesystem included where the system tells (Linux)."""
+    try:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            lines = Path(f"/proc/self/fdinfo/{descriptor}").read_text().splitlines()
+        finally:
+            os.close(descriptor)
+    except OSError:
+        lines = []
+    return next((line for line in lines if line.startswith("mnt_id:")), str(directory.stat().st_dev))
 
 
 class Staging:
-    """A version being built for ``target``. ``kept`` are the files that the target already holds.
+    """A version being built for ``target``. Indices are those of ``manifest.files`` and ``manifest.unique``.
 
-    ``include`` says which paths are wanted; the others are left out, as if the version did not have them.
+    ``include`` says which paths are wanted; the others are ``left_out``, as if the version did not have them. ``kept`` are files
+    that the target holds already. ConflictError when another pull is building the same.
     """
 
-    def __init__(
-        self, target: Path, manifest: Manifest, include: Callable[[str], bool] = lambda path: True
-    ) -> None:
-        self.target = target
+    def __init__(self, target: Path, manifest: Manifest, include: Callable[[str], bool] = lambda path: True) -> None:
+        self.target = Path(os.path.realpath(target))
         self.manifest = manifest
         self.left_out = {index for index, entry in enumerate(manifest.files) if not include(entry.path)}
-        self.directory = staging_path(target, manifest.version)
+        self.directory = staging_path(self.target, manifest.version)
         self.kept: set[int] = set()
-        self._target_tree = Tree(target)
+        self._held: set[int] = set()
+        self._survey: Survey | None = None
+        self._target_tree = Tree(self.target)
+        if self.target.exists() and not self.target.is_dir():
+            raise ConflictError(f"{shown(str(target))} is not a directory: pull into a directory, or a new one")
+        self._lock: int | None = self._make_and_lock()
+        self._tree = Tree(self.directory, writable=True)
+
+    def _make_and_lock(self) -> int:
         try:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileExistsError as error:
+            raise ConflictError(f"{shown(str(self.directory))} is in the way of a pull: remove it") from error
         except OSError as error:
-            raise failure(f"cannot build {target}", error) from error
-        self._tree = Tree(self.directory, writable=True)
+            raise failure(f"cannot build {shown(str(self.target))}", error) from error
+        try:
+            if os.fstat(descriptor).st_uid != os.geteuid():
+                raise ConflictError(f"{shown(str(self.directory))} belongs to somebody else: remove it, or pull elsewhere")
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not os.path.samestat(os.fstat(descriptor), os.stat(self.directory)):
+                raise FileNotFoundError
+        except (BlockingIOError, FileNotFoundError) as error:  # held, or taken away when its holder was done
+            os.close(descriptor)
+            raise ConflictError(f"another pull is building {shown(str(self.target))}: wait for it") from error
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
 
     # ---- before and during the download -------------------------------------------------------------------------
 
     def adopt(self, previous: Mapping[str, FileEntry], *, force: bool) -> None:
         """See what the target already holds. ``previous`` are the entries of the version that we put there, if any.
 
-        ConflictError, before anything is changed, for what is the user's and in the way (unless ``force``, for files).
+        ConflictError, before anything is changed, for what is the user's and in the way; ``force`` overwrites files.
         """
-        for index, entry in self._included():
-            status = self._target_tree.status(entry.path)
-            if status is None:
-                self._check_parents(entry.path, previous)
-            elif entry.kind == FILE and stat.S_ISREG(status.st_mode) and status.st_size == entry.size:
-                if self._target_tree.hash_of(entry.path) == entry.blake3:
-                    self.kept.add(index)
-                else:
-                    self._check_ours(entry, previous, force)
-            else:
-                self._check_replaceable(entry, status, previous, force)
-
-    def _check_parents(self, path: str, previous: Mapping[str, FileEntry]) -> None:
-        parts = path.split("/")
-        for depth in range(1, len(parts)):
-            parent = "/".join(parts[:depth])
-            status = self._target_tree.status(parent)
-            if status is None:
-                return
-            if not stat.S_ISDIR(status.st_mode) and parent not in previous:
-                raise ConflictError(f"{self.target / parent} is in the way of a directory: move it, or pull elsewhere")
-
-    def _check_ours(self, entry: FileEntry, previous: Mapping[str, FileEntry], force: bool) -> None:
-        before = previous.get(entry.path)
-        if force or (before is not None and before.blake3 == self._target_tree.hash_of(entry.path)):
-            return
-        raise ConflictError(
-            f"{self.target / entry.path} was not put there by a pull, or was altered since: move it, or pull with --force"
-        )
-
-    def _check_replaceable(
-        self, entry: FileEntry, status: os.stat_result, previous: Mapping[str, FileEntry], force: bool
-    ) -> None:
-        if stat.S_ISDIR(status.st_mode):
-            if entry.kind != EMPTY_DIRECTORY:
-                self._check_all_ours(entry.path, previous)
-        elif stat.S_ISLNK(status.st_mode):
-            before = previous.get(entry.path)
-            link = os.readlink(self.target / entry.path)
-            known = before is not None and before.target == link
-            if not (known or force or (entry.kind == SYMLINK and entry.target == link)):
-                raise ConflictError(f"{self.target / entry.path} was not put there by a pull: move it, or pull with --force")
-        else:
-            self._check_ours(entry, previous, force)
-
-    def _check_all_ours(self, path: str, previous: Mapping[str, FileEntry]) -> None:
-        for directory, _names, files in os.walk(self.target / path):
-            for name in files:
-                inside = os.path.relpath(os.path.join(directory, name), self.target)
-                if inside not in previous:
-                    raise ConflictError(f"{self.target / inside} is in the way of a file: move it, or pull elsewhere")
+        wanted = {index: entry for index, entry in enumerate(self.manifest.files) if index not in self.left_out}
+        self._survey = survey(self._target_tree, wanted, previous, force=force)
+        self.kept = self._survey.kept
 
     def needs(self, index: int) -> bool:
-        """Whether a block has a place in a file that is wanted and not kept."""
-        settled = self.kept | self.left_out if self.left_out else self.kept
-        return any(place.file_index not in settled for place in self.manifest.places(index))
-
-    def _included(self) -> Iterator[tuple[int, FileEntry]]:
-        return ((index, entry) for index, entry in enumerate(self.manifest.files) if index not in self.left_out)
+        """Whether a block has a place in a file that is neither kept nor left out."""
+        return any(
+            place.file_index not in self.kept and place.file_index not in self.left_out
+            for place in self.manifest.places(index)
+        )
 
     def recover(self) -> set[int]:
-        """The blocks that need not be fetched: all their places are in kept files, or staged and verified."""
-        return {index for index in range(len(self.manifest.unique)) if not self.needs(index) or self._is_staged(index)}
+        """The blocks that need not be fetched: not needed, staged by an earlier try and verified, or elsewhere in the tree."""
+        held: set[int] = set()
+        try:
+            is_empty = not self.kept and not any(self.directory.iterdir())
+            for index in range(len(self.manifest.unique)):
+                if not self.needs(index) or (not is_empty and (self._is_staged(index) or self._copy(index))):
+                    held.add(index)
+        except OSError as error:
+            raise failure(f"cannot read {shown(str(self.directory))}", error) from error
+        self._held |= held
+        return held
 
     def _is_staged(self, index: int) -> bool:
-        signature = self.manifest.unique[index].signature
-        size = self.manifest.unique[index].size
+        """Whether every occurrence of a block that counts is there."""
+        block = self.manifest.unique[index]
         for places in occurrences(self.manifest, index):
-            if all(place.file_index in self.left_out for place in places):
-                continue
-            plain = read_places(places, size, self._file)
-            if plain is None or signature_of(plain) != signature:
+            if any(place.file_index in self.left_out for place in places):
+                if self.left_out.issuperset(place.file_index for place in places):
+                    continue
+                return False  # a part of a block cannot be verified
+            encoded = read_places(places, block.size, self._file)
+            if encoded is None or signature_of(memoryview(encoded)[1:]) != block.signature:
                 return False
         return True
 
-    def write(self, index: int, plain: bytes | memoryview) -> None:
-        """Put a verified block in all its places."""
+    def _copy(self, index: int) -> bool:
+        """Put a block in all its places that one of its occurrences holds already."""
+        encoded = read_block(self.manifest, index, self._file)
+        if encoded is None:
+            return False
+        self.write(index, memoryview(encoded)[1:])
+        return True
+
+    def write(self, index: int, plain: bytes | bytearray | memoryview) -> None:
+        """Put a verified block in all its places. FullError when the disk is full."""
         view = memoryview(plain)
         for place in self.manifest.places(index):
             if place.file_index in self.kept or place.file_index in self.left_out:
                 continue
             path = self.manifest.files[place.file_index].path
+            part = view[place.block_offset : place.block_offset + place.length]
+            offset = place.file_offset
             try:
                 with self._tree.file(path, create=True) as descriptor:
-                    part = view[place.block_offset : place.block_offset + place.length]
-                    offset = place.file_offset
                     while part:
                         count = os.pwrite(descriptor, part, offset)
                         part, offset = part[count:], offset + count
             except OSError as error:
-                raise failure(f"cannot write {self.directory / path}", error) from error
+                raise failure(f"cannot write {shown(str(self.directory / path))}", error) from error
+        self._held.add(index)
 
     def get(self, signature: bytes) -> bytes | None:
-        """A Store's ``get``, for serving what is staged: verified."""
+        """A Store's ``get``, for serving what is staged: raw encoded, verified, None for what is not here whole."""
         index = self.manifest.index_of.get(signature)
-        if index is None:
+        if index is None or index not in self._held:
             return None
-        for places in occurrences(self.manifest, index):
-            plain = read_places(places, self.manifest.unique[index].size, self._file)
-            if plain is not None and signature_of(plain) == signature:
-                return encode_raw(plain)
-        return None
+        try:
+            return read_block(self.manifest, index, self._file)
+        except OSError:
+            return None  # it may be there and cannot be read now
 
     def has(self, signature: bytes) -> bool:
-        return signature in self.manifest.index_of
+        """Whether the block came, or was not needed; only ``get`` knows if it can be read."""
+        return self.manifest.index_of.get(signature) in self._held
 
     def put(self, signature: bytes, encoded: bytes) -> None:
         """Blocks come in by ``write``."""
-
-    def close(self) -> None:
-        self._tree.close()
-        self._target_tree.close()
 
     def _file(self, file_index: int) -> contextlib.AbstractContextManager[int]:
         tree = self._target_tree if file_index in self.kept else self._tree
         return tree.file(self.manifest.files[file_index].path)
 
-    # ---- putting it in place ------------------------------------------------------------------------------------
+    # ---- the end ------------------------------------------------------------------------------------------------
 
-    def finish(self, previous: Collection[str]) -> None:
-        """Make the target hold the version. ``previous`` are the paths that we put there before and may remove."""
-        self.close()
+    def close(self) -> None:
+        """Let go. What is staged stays for the next try; an empty directory goes."""
+        self._tree.close()
+        self._target_tree.close()
+        if self._lock is not None:
+            with contextlib.suppress(OSError):
+                self.directory.rmdir()
+            os.close(self._lock)
+            self._lock = None
+
+    def finish(self) -> Finished:
+        """Make the target hold the version, and remove what other tries left. Afterwards blocks are read from the target.
+
+        IncompleteError when blocks are missing, ConflictError when the target was changed meanwhile: both before anything is
+        changed. FullError and AetherError leave what is staged for the next try.
+        """
+        if self._survey is None:
+            raise LocalProtocolError("a tree is finished before its target was looked at")
+        missing = len(self.manifest.unique) - len(self._held)
+        if missing:
+            raise IncompleteError(f"{shown(str(self.target))} lacks {missing} blocks: pull again to go on")
+        wanted = {index: entry for index, entry in enumerate(self.manifest.files) if index not in self.left_out}
+        self._tree.close()
+        self._target_tree.close()
         try:
-            self._complete()
             if self._is_fresh():
-                self._set_times(self.directory, [entry for _, entry in self._included()])
-                os.chmod(self.directory, 0o755)
-                os.rename(self.directory, self.target)
+                finished = place_fresh(self.directory, self.target, wanted)
             else:
-                self._replace(previous)
-                shutil.rmtree(self.directory)
+                self._survey.check_still(self._target_tree)
+                finished = place_in(self.directory, self._target_tree, wanted, self._survey)
+                remove_tree(self.directory)
         except OSError as error:
-            raise failure(f"cannot put {self.target} in place", error) from error
+            raise failure(f"cannot put {shown(str(self.target))} in place", error) from error
+        self.kept = set(wanted)
+        self.close()
+        _remove_others(self.directory)
+        return finished
 
     def _is_fresh(self) -> bool:
+        """Whether the whole directory can be put in the target's place."""
+        if self.kept or self.directory.parent == self.target:
+            return False
         try:
             with os.scandir(self.target) as entries:
                 return next(entries, None) is None
         except FileNotFoundError:
             return True
 
-    def _complete(self) -> None:
-        """Make what has no blocks, and remove what a damaged earlier try may have left."""
-        expected = {entry.path for index, entry in self._included() if index not in self.kept}
-        for directory, _names, files in os.walk(self.directory):
-            for name in files:
-                path = os.path.join(directory, name)
-                if os.path.relpath(path, self.directory) not in expected:
-                    os.unlink(path)
-        for index, entry in self._included():
-            if index in self.kept:
-                continue
-            location = self.directory / entry.path
-            location.parent.mkdir(parents=True, exist_ok=True)
-            if entry.kind == EMPTY_DIRECTORY:
-                location.mkdir(exist_ok=True)
-            elif entry.kind == SYMLINK:
-                location.unlink(missing_ok=True)
-                location.symlink_to(entry.target)
-            else:
-                self._complete_file(location, entry)
 
-    def _complete_file(self, location: Path, entry: FileEntry) -> None:
-        if entry.size == 0:
-            location.write_bytes(b"")
-        size = location.stat().st_size
-        if size > entry.size:
-            os.truncate(location, entry.size)
-        elif size < entry.size:
-            raise IntegrityError(f"{location} has {size} of {entry.size} bytes: pull again")
+def _remove_others(own: Path) -> None:
+    """Remove what tries of other versions left for the same target, but for those that a pull is building now."""
+    prefix = own.name.rpartition("-")[0]
+    with contextlib.suppress(OSError):  # tidying up, and what cannot be removed is not ours to judge
+        for name in os.listdir(own.parent):
+            if is_staging(name) and name.rpartition("-")[0] == prefix:
+                _remove_unless_locked(own.parent / name)
 
-    def _set_times(self, root: Path, entries: Collection[FileEntry]) -> None:
-        for entry in entries:
-            location = root / entry.path
-            if entry.kind != SYMLINK:
-                os.chmod(location, entry.mode)
-            os.utime(location, ns=(entry.mtime_ns, entry.mtime_ns), follow_symlinks=False)
 
-    def _replace(self, previous: Collection[str]) -> None:
-        wanted = {entry.path for _, entry in self._included()}
-        for path in sorted(set(previous) - wanted, reverse=True):
-            self._remove(path)
-        for index, entry in self._included():
-            if index in self.kept:
-                continue
-            location = self.target / entry.path
-            location.parent.mkdir(parents=True, exist_ok=True)
-            if location.is_dir() and not location.is_symlink():
-                if entry.kind == EMPTY_DIRECTORY:
-                    continue
-                shutil.rmtree(location)
-            if entry.kind == EMPTY_DIRECTORY:
-                location.mkdir()
-            else:
-                self._set_times(self.directory, [entry])
-                os.replace(self.directory / entry.path, location)
-        self._set_times(self.target, [entry for _, entry in self._included()])
-
-    def _remove(self, path: str) -> None:
-        """Remove what an earlier version put there, and the directories that this empties."""
-        location = self.target / path
-        if self._target_tree.status(path) is None:
-            return
-        if location.is_dir() and not location.is_symlink():
-            with contextlib.suppress(OSError):
-                location.rmdir()
-        else:
-            location.unlink()
-        for parent in location.parents:
-            if parent == self.target:
-                break
-            try:
-                parent.rmdir()
-            except OSError:
-                break
+def _remove_unless_locked(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            remove_tree(directory)
+    finally:
+        os.close(descriptor)

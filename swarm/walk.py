@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from swarm.errors import AetherError, IncompleteError, NotFoundError, RemoteProtocolError, UsageError
-from swarm.paths import check_link, check_path, leaving_links, shown
+from swarm.paths import check_link, check_path, is_staging, leaving_links, shown
 from swarm.segments import EMPTY_DIRECTORY, FILE, SYMLINK
 
 Links = Literal["refuse", "skip", "follow"]
@@ -95,7 +95,7 @@ class _Walker:
     def below(self, directory: Path, where: _Where) -> Iterator[Found]:
         try:
             with os.scandir(directory) as entries:
-                names = [entry.name for entry in entries]
+                names = [entry.name for entry in entries if not is_staging(entry.name)]
         except FileNotFoundError as error:
             raise Changed(directory) from error
         except OSError as error:

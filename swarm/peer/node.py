@@ -192,7 +192,7 @@ class PeerNode:
             except RemoteProtocolError as error:
                 log.warning("%s is not served: %s", record.directory, error)
                 continue
-            store = TreeStore(Path(record.directory), manifest)
+            store = TreeStore(Path(record.directory), manifest, follow_links=record.origin)
             self.hold(Holding(record.dataset, manifest, record.entry, StoreSource(store), None, origin=record.origin), store)
 
     # ---- what it is ---------------------------------------------------------------------------------------------

@@ -39,7 +39,7 @@ async def publish(
     root = Path(path).absolute()
     for _ in range(ROUNDS):
         scanned = await _scan(node, root, links, progress)
-        tree = TreeStore(scanned.root, scanned.manifest)
+        tree = TreeStore(scanned.root, scanned.manifest, follow_links=scanned.follow_links)
         try:
             receipt, new_blocks, sent = await _upload(node, dataset, scanned, tree, progress)
             break

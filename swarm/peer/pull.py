@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import fnmatch
-import shutil
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -25,7 +24,7 @@ from swarm.peer.manifests import ManifestFetch
 from swarm.peer.node import PeerNode
 from swarm.peer.trees import TreeRecord
 from swarm.segments import FILE
-from swarm.staging import Staging, staging_path
+from swarm.staging import Staging
 from swarm.tree import TreeStore
 
 PROGRESS_S: Final = 0.25
@@ -122,7 +121,6 @@ class _Pull:
             done = await asyncio.to_thread(self._reuse, staging)
         except BaseException:
             staging.close()
-            _remove_if_empty(staging.directory)
             raise
         holding = Holding(
             self._resolved.dataset,
@@ -135,7 +133,7 @@ class _Pull:
         try:
             await self._fetch(holding, staging, done, progress)
             progress({"event": "progress", "phase": "finish", "waiting_for": "the disk"})
-            await asyncio.to_thread(staging.finish, list(previous))
+            await asyncio.to_thread(staging.finish)
         except BaseException:
             node.holdings.remove(holding)
             staging.close()
@@ -226,7 +224,6 @@ class _Pull:
             paths=() if whole else tuple(sorted(self._paths)),
         )
         await asyncio.to_thread(node.trees.add, record, manifest)
-        await asyncio.to_thread(_remove_old_stagings, self._target, manifest.version)
         store = TreeStore(self._target, manifest)
         held = None if whole else self._whole_blocks()
         node.hold(Holding(resolved.dataset, manifest, resolved.entry, StoreSource(store), held), store)
@@ -245,19 +242,3 @@ class _Pull:
 def _is_included(path: str, patterns: list[str]) -> bool:
     """Whether a path matches a pattern, or lies below a directory that one names."""
     return any(fnmatch.fnmatchcase(path, p) or path.startswith(p.rstrip("/") + "/") for p in patterns)
-
-
-def _remove_if_empty(directory: Path) -> None:
-    try:
-        directory.rmdir()
-    except OSError:
-        return
-
-
-def _remove_old_stagings(target: Path, version: bytes) -> None:
-    """What tries of other versions left beside the target: a newer one is in place now."""
-    current = staging_path(target, version).name
-    prefix = current[: -len(current.rpartition("-")[2])]
-    for entry in target.parent.iterdir():
-        if entry.name.startswith(prefix) and entry.name != current and entry.is_dir():
-            shutil.rmtree(entry, ignore_errors=True)
