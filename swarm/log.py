@@ -37,6 +37,7 @@ from swarm.signature import signature_of
 
 PUBLISHER_CONTEXT: Final = "log-entry"
 TRACKER_CONTEXT: Final = "log-entry-tracker"
+_REORDERING: Final = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
 
 Kind = Literal["publish", "tag", "rollback", "rm"]
 Serial = Annotated[int, msgspec.Meta(ge=1, le=(1 << 63) - 1)]
@@ -186,9 +187,16 @@ def check_entry(entry: Entry) -> None:
         raise RemoteProtocolError("a log entry moves one tag twice")
     if len(entry.previous) != (0 if entry.serial == 1 else 32):
         raise RemoteProtocolError(f"entry {entry.serial} of {entry.dataset} has a chain of the wrong length")
-    if any(unicodedata.category(char) == "Cc" and char not in "\n\t" for char in entry.message):
+    if any(_is_control(char) for char in entry.message):
         raise RemoteProtocolError("a log entry's message holds control characters")
     _check_kind(entry)
+
+
+def _is_control(char: str) -> bool:
+    """Whether a character could do something to the terminal that shows it, or to the order of those beside it."""
+    if char in "\n\t":
+        return False
+    return unicodedata.category(char) in ("Cc", "Zl", "Zp") or unicodedata.bidirectional(char) in _REORDERING
 
 
 def _check_kind(entry: Entry) -> None:

@@ -1,0 +1,97 @@
+"""The catalogue over a store: what two trackers see of each other, and the bounds of a log."""
+
+from __future__ import annotations
+
+import pytest
+
+from swarm import log
+from swarm.errors import ConflictError, FullError, NotFoundError
+from swarm.limits import DATASET_MAX_TAGS, LOG_MAX_MOVES
+from swarm.log import Move
+from swarm.objects.memory import MemoryObjectStore
+from swarm.snapshot import open_snapshot
+from swarm.tracker import catalogue as catalogue_module
+from swarm.tracker.catalogue import Catalogue, log_key
+from tests.unit.log_samples import CA_KEY, FIRST, GRANT, PUBLISHER, V1, V2, WALL, after, authority, changed
+
+ROADS = "library/roads"
+
+
+def half(entry: log.Entry) -> bytes:
+    return log.seal_entry(PUBLISHER, entry, GRANT)
+
+
+def test_two_trackers_over_one_store_see_each_other() -> None:
+    objects = MemoryObjectStore()
+    one, two = Catalogue(objects, authority()), Catalogue(objects, authority())
+    data, _ = one.append(half(FIRST))
+    assert two.head(ROADS).serial == 1
+    second, _ = two.append(half(after(data, moves=(Move("stable", V1),))))
+    assert {state.tag: state.serial for state in one.head(ROADS).tags} == {"latest": 1, "v1": 1, "stable": 2}
+    assert one.read(ROADS, after=0, limit=10) == [data, second]
+    assert one.find_tag(ROADS, "stable", WALL)[0] == second
+    assert one.find_version(ROADS, V1, WALL)[:2] == (data, 1)
+
+
+def test_a_head_may_be_as_old_as_is_said() -> None:
+    objects = MemoryObjectStore()
+    one, two = Catalogue(objects, authority()), Catalogue(objects, authority())
+    data, _ = one.append(half(FIRST))
+    assert two.head(ROADS).serial == 1
+    one.append(half(after(data)))
+    assert two.head(ROADS, max_age_s=1000.0).serial == 1
+    assert two.head(ROADS).serial == 2
+
+
+def test_who_comes_second_between_look_and_write_loses() -> None:
+    """The other tracker's write is put there behind this one's back, at the last moment."""
+
+    class Racing(MemoryObjectStore):
+        rival = b""
+
+        def put_if_absent(self, key: str, data: bytes) -> bool:
+            if self.rival and key == log_key(ROADS, 1):
+                super().put_if_absent(key, self.rival)
+                self.rival = b""
+            return super().put_if_absent(key, data)
+
+    objects = Racing()
+    catalogue = Catalogue(objects, authority())
+    winner = changed(FIRST, moves=(Move("winner", V2),))
+    objects.rival = log.endorse(CA_KEY, half(winner))
+    with pytest.raises(ConflictError, match="'winner'"):
+        catalogue.append(half(FIRST))
+    assert catalogue.head(ROADS).serial == 1
+    assert catalogue.append(half(winner)) == (objects.get(log_key(ROADS, 1)), winner)
+
+
+def test_a_snapshot_says_all_tags_as_of_now() -> None:
+    catalogue = Catalogue(MemoryObjectStore(), authority())
+    catalogue.append(half(FIRST))
+    snapshot = open_snapshot(catalogue.snapshot(ROADS, WALL), authority=CA_KEY.public, wall_now=WALL)
+    assert (snapshot.serial, [state.tag for state in snapshot.tags]) == (1, ["latest", "v1"])
+
+
+def test_tags_are_bounded() -> None:
+    catalogue = Catalogue(MemoryObjectStore(), authority())
+    data, _ = catalogue.append(half(changed(FIRST, moves=(Move("t0", V1),))))
+    tags = [f"t{number}" for number in range(1, DATASET_MAX_TAGS)]
+    for start in range(0, len(tags), LOG_MAX_MOVES):
+        moves = tuple(Move(tag, V1) for tag in tags[start : start + LOG_MAX_MOVES])
+        data, _ = catalogue.append(half(after(data, moves=moves)))
+    with pytest.raises(FullError, match="the limit is 4096"):
+        catalogue.append(half(after(data, moves=(Move("one-more", V1),))))
+    data, _ = catalogue.append(half(after(data, moves=(Move("t0", V1),))))
+    data, _ = catalogue.append(half(after(data, kind="rm", moves=(Move("t0", None),))))
+    catalogue.append(half(after(data, moves=(Move("one-more", V1),))))
+
+
+def test_states_that_made_room_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalogue_module, "STATES_MAX", 2)
+    catalogue = Catalogue(MemoryObjectStore(), authority())
+    names = [f"library/d{number}" for number in range(5)]
+    for name in names:
+        catalogue.append(half(changed(FIRST, dataset=name)))
+    assert [catalogue.head(name).serial for name in names] == [1] * 5
+    with pytest.raises(NotFoundError):
+        catalogue.head("library/none")

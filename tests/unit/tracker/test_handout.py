@@ -1,0 +1,109 @@
+"""Handouts: seeds first, then a random choice; never the asker, never more than asked for."""
+
+from __future__ import annotations
+
+import random
+
+from swarm.identity import PeerKey
+from swarm.messages import Holding, Neighbour
+from swarm.records import Address, Role
+from swarm.signature import signature_of
+from swarm.tracker.handout import neighbours_for, seeds_for
+from swarm.tracker.presence import Present
+
+REMOTE = "192.0.2.200"
+
+
+def peer(number: int, *, role: Role = "peer", site: str = "", host: str = "192.0.2.1") -> Present:
+    key = PeerKey(signature_of(number.to_bytes(4, "big")))
+    addresses = (Address(host, 1),) if host else ()
+    return Present(key.public, key.peer_id, addresses, role, site, {}, 0.0)
+
+
+def holding(*, complete: bool) -> Holding:
+    return Holding("library/roads", signature_of(b"1"), complete, False)
+
+
+def ask(
+    asker: Present,
+    holders: list[tuple[Present, Holding]],
+    seeds: list[Present],
+    *,
+    complete: bool = False,
+    limit: int = 30,
+    seed: int = 0,
+) -> tuple[Neighbour, ...]:
+    return neighbours_for(
+        asker,
+        complete=complete,
+        remote=REMOTE,
+        holders=holders,
+        seeds=seeds,
+        limit=limit,
+        rng=random.Random(seed),
+    )
+
+
+def test_up_to_four_seeds_come_first() -> None:
+    seeds = [peer(100 + number, role="seed") for number in range(6)]
+    holders = [(peer(number), holding(complete=False)) for number in range(3)]
+    announced = [(seed, holding(complete=False)) for seed in seeds]
+    found = ask(peer(50), holders + announced, seeds)
+    assert [neighbour.role for neighbour in found] == ["seed"] * 4 + ["peer"] * 3
+    assert all(neighbour.complete and neighbour.origin for neighbour in found[:4])
+    assert len({neighbour.public for neighbour in found}) == 7
+
+
+def test_the_asker_is_never_its_own_neighbour() -> None:
+    asker = peer(1, role="seed")
+    found = ask(asker, [(asker, holding(complete=False)), (peer(2), holding(complete=False))], [asker])
+    assert [neighbour.public for neighbour in found] == [peer(2).public]
+
+
+def test_who_has_it_all_is_given_fetchers_only() -> None:
+    holders = [(peer(1), holding(complete=True)), (peer(2), holding(complete=False))]
+    found = ask(peer(3), holders, [peer(4, role="seed")], complete=True)
+    assert [neighbour.public for neighbour in found] == [peer(2).public]
+
+
+def test_never_more_than_the_limit() -> None:
+    holders = [(peer(number), holding(complete=False)) for number in range(100)]
+    seeds = [peer(200 + number, role="seed") for number in range(10)]
+    assert len(ask(peer(150), holders, seeds)) == 30
+    assert len(ask(peer(150), holders, seeds, limit=1000)) == 30
+    assert len(ask(peer(150), holders, seeds, limit=7)) == 7
+    assert len(ask(peer(150), holders, seeds, limit=1)) == 1
+
+
+def test_the_choice_is_random_and_repeatable() -> None:
+    holders = [(peer(number), holding(complete=False)) for number in range(100)]
+    assert ask(peer(150), holders, [], seed=1) == ask(peer(150), holders, [], seed=1)
+    assert ask(peer(150), holders, [], seed=1) != ask(peer(150), holders, [], seed=2)
+    seen = {n.public for seed in range(40) for n in ask(peer(150), holders, [], seed=seed)}
+    assert len(seen) == 100
+
+
+def test_the_own_site_is_preferred_and_nobody_is_kept_out() -> None:
+    near = [(peer(number, site="lab"), holding(complete=False)) for number in range(50)]
+    far = [(peer(100 + number, site="far"), holding(complete=False)) for number in range(200)]
+    found = ask(peer(99, site="lab"), near + far, [])
+    sites = [neighbour.site for neighbour in found]
+    assert sites.count("lab") >= 15
+    assert sites.count("far") >= 5
+    lonely = ask(peer(99, site="none"), near + far, [])
+    assert len(lonely) == 30
+
+
+def test_who_cannot_be_dialled_from_there_is_left_out() -> None:
+    holders = [
+        (peer(1, host=""), holding(complete=True)),
+        (peer(2, host="127.0.0.1"), holding(complete=True)),
+        (peer(3), holding(complete=True)),
+    ]
+    assert [n.public for n in ask(peer(9), holders, [peer(4, role="seed", host="127.0.0.1")])] == [peer(3).public]
+
+
+def test_seeds_are_bounded() -> None:
+    seeds = [peer(number, role="seed") for number in range(100)]
+    assert len(seeds_for(seeds, REMOTE, random.Random(1))) == 30
+    assert seeds_for([], REMOTE, random.Random(1)) == ()
