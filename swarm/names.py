@@ -23,7 +23,7 @@ URL_SCHEME: Final = "aetherfs://"
 
 _NAME = re.compile(rf"[a-z0-9][a-z0-9._-]{{0,{NAME_CHARS - 1}}}")
 _TAG = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9._-]{{0,{TAG_CHARS - 1}}}")
-_HOST = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]{1,253})(?::[0-9]{1,5})?")
+_HOST = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?)(?::[0-9]{1,5})?")
 # name[:tag][@signature], then an optional path.
 _REST = re.compile(r"(?P<name>[^/:@]*)(?::(?P<tag>[^/@]*))?(?:@(?P<signature>[^/]*))?(?:/(?P<path>.*))?", re.DOTALL)
 
@@ -54,22 +54,23 @@ class Reference:
 def parse(text: str) -> Reference:
     """Parse a reference, or raise UsageError with the part that does not fit."""
     rest = text.removeprefix(URL_SCHEME)
-    if rest != text and rest.count("/") == 0:
-        raise UsageError(f"{text!r} lacks its scope: write {URL_SCHEME}{DEFAULT_SCOPE}/{rest}")
+    is_url = rest != text
     host, rest = _split_host(rest)
     scope, rest = _split_scope(rest.removeprefix("@"), text)
+    if is_url and scope is None:
+        raise UsageError(f"{text!r} lacks its scope: write {URL_SCHEME}{DEFAULT_SCOPE}/{rest}")
     match = _REST.fullmatch(rest)
     if match is None:
         raise UsageError(f"{text!r} is not a reference: expected [scope/]name[:tag][@signature][/path]")
     tag, signature, path = match["tag"], match["signature"], match["path"]
     if path is not None and tag is None and signature is None:
         raise UsageError(f"{text!r} has a path but no tag: write name:{DEFAULT_TAG}/{path}")
-    if path is not None and len(path.encode("utf-8", "surrogateescape")) > PATH_BYTES:
+    if path is not None and len(path.encode("utf-8", "surrogatepass")) > PATH_BYTES:
         raise UsageError(f"the path of {text[:60]!r}... is longer than {PATH_BYTES} bytes")
     if tag is None and signature is None:
         tag = DEFAULT_TAG
     return Reference(
-        scope=check_name(scope, "scope"),
+        scope=DEFAULT_SCOPE if scope is None else check_name(scope, "scope"),
         name=check_name(match["name"], "name"),
         tag=None if tag is None else check_tag(tag),
         signature=None if signature is None else from_hex(signature),
@@ -88,7 +89,10 @@ def _split_host(text: str) -> tuple[str | None, str]:
 
 
 def _is_host(first: str, rest: str) -> bool:
-    """Whether the first part is a host. ``roads:v1.2/path`` and ``a.b:tag/file`` are names: what follows has no name."""
+    """Whether the first part is a host. ``roads:v1.2/path`` and ``roads:2024/path`` are names with a tag.
+
+    A number may be a port or a tag: behind a name without a dot it is a port only if what follows has a tag of its own.
+    """
     if first == "localhost" or first.startswith(("[", "localhost:")):
         return True
     if "@" in first:
@@ -100,13 +104,13 @@ def _is_host(first: str, rest: str) -> bool:
 
 
 def _looks_like_reference(rest: str) -> bool:
-    return ":" in rest or "@" in rest or "/" in rest
+    return ":" in rest or "@" in rest
 
 
-def _split_scope(text: str, whole: str) -> tuple[str, str]:
+def _split_scope(text: str, whole: str) -> tuple[str | None, str]:
     first, slash, rest = text.partition("/")
     if not slash or ":" in first or "@" in first:
-        return DEFAULT_SCOPE, text
+        return None, text
     if not rest:
         raise UsageError(f"{whole!r} ends in a slash: a name is missing")
     return first, rest
@@ -147,7 +151,9 @@ def check_pattern(text: str) -> str:
     scope, slash, name = text.partition("/")
     for part in (scope, name):
         if not slash or not (part == "*" or _NAME.fullmatch(part.removesuffix("*"))):
-            raise UsageError(f"{text[:80]!r} is not a dataset pattern: write 'scope/*', 'scope/name', 'scope/pre*' or '*'")
+            raise UsageError(
+                f"{text[:80]!r} is not a dataset pattern: write 'scope/*', 'scope/name', 'scope/pre*' or '*'"
+            )
     return text
 
 
