@@ -11,9 +11,9 @@ import random
 from collections.abc import Sequence
 
 from swarm.limits import HANDOUT_MAX_NEIGHBOURS, HANDOUT_MAX_SEEDS
-from swarm.messages import Holding, Neighbour
+from swarm.messages import Neighbour
 from swarm.records import Address
-from swarm.tracker.presence import Present, addresses_for
+from swarm.tracker.presence import Present, Version, addresses_for
 
 # Of the places that are not for seeds, at most this share goes to the asker's own site before all others draw.
 OWN_SITE_SHARE = 0.5
@@ -21,27 +21,30 @@ OWN_SITE_SHARE = 0.5
 
 def neighbours_for(
     asker: Present,
+    version: Version,
     *,
-    complete: bool,
     remote: str,
-    holders: Sequence[tuple[Present, Holding]],
+    holders: Sequence[Present],
     seeds: Sequence[Present],
     limit: int,
     rng: random.Random,
 ) -> tuple[Neighbour, ...]:
-    """At most ``limit`` neighbours for one version. ``complete``: the asker has all; ``remote``: where it is seen."""
+    """At most ``limit`` neighbours for one version that the asker announced; ``remote`` is where the asker is seen.
+
+    ``holders`` have all of the version or fetch it. ``seeds`` keep every version, also one that they did not announce.
+    """
     limit = min(limit, HANDOUT_MAX_NEIGHBOURS)
-    known = {peer.peer_id: (peer, holding) for peer, holding in holders if peer.peer_id != asker.peer_id}
     chosen: list[Neighbour] = []
-    if not complete:
+    keepers = {seed.peer_id for seed in seeds} | {asker.peer_id}
+    if asker.holdings[version].complete:
+        candidates = [peer for peer in holders if not peer.holdings[version].complete and peer.peer_id != asker.peer_id]
+    else:
         others = [seed for seed in seeds if seed.peer_id != asker.peer_id]
         for seed in rng.sample(others, min(len(others), HANDOUT_MAX_SEEDS)):
             chosen += _neighbour(seed, complete=True, origin=True, remote=remote)
-            known.pop(seed.peer_id, None)
-        for seed in others:
-            known.pop(seed.peer_id, None)
-    candidates = [(peer, holding) for peer, holding in known.values() if not (complete and holding.complete)]
-    for peer, holding in _drawn(asker.site, candidates, limit - len(chosen), rng):
+        candidates = [peer for peer in holders if peer.peer_id not in keepers]
+    for peer in _drawn(asker.site, candidates, limit - len(chosen), rng):
+        holding = peer.holdings[version]
         chosen += _neighbour(peer, complete=holding.complete, origin=holding.origin, remote=remote)
     return tuple(chosen[:limit])
 
@@ -54,18 +57,16 @@ def seeds_for(seeds: Sequence[Present], remote: str, rng: random.Random) -> tupl
     return tuple(found)
 
 
-def _drawn(
-    site: str, candidates: list[tuple[Present, Holding]], places: int, rng: random.Random
-) -> list[tuple[Present, Holding]]:
+def _drawn(site: str, candidates: list[Present], places: int, rng: random.Random) -> list[Present]:
     if places <= 0:
         return []
     if len(candidates) <= places:
         rng.shuffle(candidates)
         return candidates
-    own = [candidate for candidate in candidates if site and candidate[0].site == site]
+    own = [candidate for candidate in candidates if site and candidate.site == site]
     first = rng.sample(own, min(len(own), int(places * OWN_SITE_SHARE)))
-    taken = {peer.peer_id for peer, _ in first}
-    rest = [candidate for candidate in candidates if candidate[0].peer_id not in taken]
+    taken = {peer.peer_id for peer in first}
+    rest = [candidate for candidate in candidates if candidate.peer_id not in taken]
     return first + rng.sample(rest, min(len(rest), places - len(first)))
 
 

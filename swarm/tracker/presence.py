@@ -7,6 +7,7 @@ peers the one heard of longest ago goes. Nothing here outlives the process; it i
 from __future__ import annotations
 
 import ipaddress
+import random
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from swarm.messages import Holding
 from swarm.records import Address, Role
 
 Version = tuple[str, bytes]
+# Of how many holders of one version a choice is made at most: a swarm of thousands must not make an announce slow.
+SAMPLE_MAX: Final = 256
 # A tracker that announces itself runs an exchange, so it is a tracker and seed in one (``aetherfs up``).
 KEEPER_ROLES: Final = ("seed", "tracker")
 _WILDCARDS: Final = ("0.0.0.0", "::", "")
@@ -43,7 +46,8 @@ class Presence:
         self._max_peers = max_peers
         # In the order in which they were heard of, so the oldest is always first.
         self._peers: OrderedDict[str, Present] = OrderedDict()
-        self._holders: dict[Version, dict[str, Holding]] = {}
+        # By version and whether they have all of it: peer ids, as the keys of a dict.
+        self._holders: dict[tuple[Version, bool], dict[str, None]] = {}
         self._keepers: dict[str, None] = {}
 
     def announce(self, peer: Present) -> None:
@@ -54,7 +58,7 @@ class Presence:
             self.forget(next(iter(self._peers)))
         self._peers[peer.peer_id] = peer
         for version, holding in peer.holdings.items():
-            self._holders.setdefault(version, {})[peer.peer_id] = holding
+            self._holders.setdefault((version, holding.complete), {})[peer.peer_id] = None
         if peer.role in KEEPER_ROLES:
             self._keepers[peer.peer_id] = None
 
@@ -64,11 +68,11 @@ class Presence:
         if peer is None:
             return
         self._keepers.pop(peer_id, None)
-        for version in peer.holdings:
-            holders = self._holders[version]
+        for version, holding in peer.holdings.items():
+            holders = self._holders[version, holding.complete]
             del holders[peer_id]
             if not holders:
-                del self._holders[version]
+                del self._holders[version, holding.complete]
 
     def expire(self, now: float) -> None:
         """Forget who has been silent for three intervals."""
@@ -78,10 +82,14 @@ class Presence:
                 return
             self.forget(oldest.peer_id)
 
-    def holders(self, version: Version, now: float) -> list[tuple[Present, Holding]]:
-        """The peers that announced a version, complete or not."""
+    def holders(
+        self, version: Version, now: float, *, complete: bool, rng: random.Random, at_most: int = SAMPLE_MAX
+    ) -> list[Present]:
+        """The peers that announced a version, with all of it or still fetching: a random choice if they are very many."""
         self.expire(now)
-        return [(self._peers[peer_id], holding) for peer_id, holding in self._holders.get(version, {}).items()]
+        found = list(self._holders.get((version, complete), ()))
+        chosen = found if len(found) <= at_most else rng.sample(found, at_most)
+        return [self._peers[peer_id] for peer_id in chosen]
 
     def seeds(self, now: float) -> list[Present]:
         """Who keeps every block."""
@@ -101,8 +109,12 @@ class Presence:
         heard = [peer.heard for peer in self._peers.values()]
         assert heard == sorted(heard), "peers are not in the order in which they were heard of"
         assert len(self._peers) <= self._max_peers
-        indexed = {(peer_id, version) for version, holders in self._holders.items() for peer_id in holders}
-        held = {(peer.peer_id, version) for peer in self._peers.values() for version in peer.holdings}
+        indexed = {(peer_id, *key) for key, holders in self._holders.items() for peer_id in holders}
+        held = {
+            (peer.peer_id, version, holding.complete)
+            for peer in self._peers.values()
+            for version, holding in peer.holdings.items()
+        }
         assert indexed == held, "the index of holders is wrong"
         assert all(self._holders.values()), "a version without holders is kept"
         assert set(self._keepers) == {peer.peer_id for peer in self._peers.values() if peer.role in KEEPER_ROLES}

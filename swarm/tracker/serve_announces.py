@@ -105,22 +105,15 @@ def _handouts(state: TrackerState, asker: Present, remote: str, now: float) -> t
         return ()
     seeds = state.presence.seeds(now)
     limit = max(1, min(HANDOUT_MAX_NEIGHBOURS, ANSWER_MAX_NEIGHBOURS // len(asker.holdings)))
-    return tuple(
-        Handout(
-            dataset,
-            version,
-            neighbours_for(
-                asker,
-                complete=holding.complete,
-                remote=remote,
-                holders=state.presence.holders((dataset, version), now),
-                seeds=seeds,
-                limit=limit,
-                rng=state.rng,
-            ),
-        )
-        for (dataset, version), holding in asker.holdings.items()
-    )
+    handouts: list[Handout] = []
+    for (dataset, version), holding in asker.holdings.items():
+        key = (dataset, version)
+        holders = state.presence.holders(key, now, complete=False, rng=state.rng)
+        if not holding.complete:
+            holders += state.presence.holders(key, now, complete=True, rng=state.rng)
+        neighbours = neighbours_for(asker, key, remote=remote, holders=holders, seeds=seeds, limit=limit, rng=state.rng)
+        handouts.append(Handout(dataset, version, neighbours))
+    return tuple(handouts)
 
 
 def _heads(state: TrackerState, asked: Announce, member: Member) -> tuple[Head, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -22,6 +24,7 @@ class PresenceMachine(RuleBasedStateMachine):
         super().__init__()
         self.presence = Presence(INTERVAL_S, MAX_PEERS)
         self.now = 0.0
+        self.rng = random.Random(1)
         self.model: dict[str, Present] = {}
 
     @rule(
@@ -53,9 +56,15 @@ class PresenceMachine(RuleBasedStateMachine):
     @invariant()
     def agrees(self) -> None:
         for version in VERSIONS:
-            found = {(peer.peer_id, holding) for peer, holding in self.presence.holders(version, self.now)}
+            found = {
+                (peer.peer_id, complete)
+                for complete in (True, False)
+                for peer in self.presence.holders(version, self.now, complete=complete, rng=self.rng)
+            }
             assert found == {
-                (peer_id, peer.holdings[version]) for peer_id, peer in self.model.items() if version in peer.holdings
+                (peer_id, peer.holdings[version].complete)
+                for peer_id, peer in self.model.items()
+                if version in peer.holdings
             }
         seeds = {peer.peer_id for peer in self.presence.seeds(self.now)}
         assert seeds == {peer_id for peer_id, peer in self.model.items() if peer.role == "seed"}

@@ -14,41 +14,32 @@ from swarm.tracker.presence import Present
 REMOTE = "192.0.2.200"
 
 
-def peer(number: int, *, role: Role = "peer", site: str = "", host: str = "192.0.2.1") -> Present:
+VERSION = ("library/roads", signature_of(b"1"))
+
+
+def peer(
+    number: int, *, role: Role = "peer", site: str = "", host: str = "192.0.2.1", complete: bool | None = False
+) -> Present:
+    """A peer; ``complete`` None did not announce the version."""
     key = PeerKey(signature_of(number.to_bytes(4, "big")))
     addresses = (Address(host, 1),) if host else ()
-    return Present(key.public, key.peer_id, addresses, role, site, {}, 0.0)
-
-
-def holding(*, complete: bool) -> Holding:
-    return Holding("library/roads", signature_of(b"1"), complete, False)
+    holdings = {} if complete is None else {VERSION: Holding(*VERSION, complete, False)}
+    return Present(key.public, key.peer_id, addresses, role, site, holdings, 0.0)
 
 
 def ask(
-    asker: Present,
-    holders: list[tuple[Present, Holding]],
-    seeds: list[Present],
-    *,
-    complete: bool = False,
-    limit: int = 30,
-    seed: int = 0,
+    asker: Present, holders: list[Present], seeds: list[Present], *, limit: int = 30, seed: int = 0
 ) -> tuple[Neighbour, ...]:
     return neighbours_for(
-        asker,
-        complete=complete,
-        remote=REMOTE,
-        holders=holders,
-        seeds=seeds,
-        limit=limit,
-        rng=random.Random(seed),
+        asker, VERSION, remote=REMOTE, holders=holders, seeds=seeds, limit=limit, rng=random.Random(seed)
     )
 
 
 def test_up_to_four_seeds_come_first() -> None:
-    seeds = [peer(100 + number, role="seed") for number in range(6)]
-    holders = [(peer(number), holding(complete=False)) for number in range(3)]
-    announced = [(seed, holding(complete=False)) for seed in seeds]
-    found = ask(peer(50), holders + announced, seeds)
+    silent = [peer(100 + number, role="seed", complete=None) for number in range(3)]
+    announced = [peer(110 + number, role="seed") for number in range(3)]
+    holders = [peer(number) for number in range(3)]
+    found = ask(peer(50), holders + announced, silent + announced)
     assert [neighbour.role for neighbour in found] == ["seed"] * 4 + ["peer"] * 3
     assert all(neighbour.complete and neighbour.origin for neighbour in found[:4])
     assert len({neighbour.public for neighbour in found}) == 7
@@ -56,18 +47,19 @@ def test_up_to_four_seeds_come_first() -> None:
 
 def test_the_asker_is_never_its_own_neighbour() -> None:
     asker = peer(1, role="seed")
-    found = ask(asker, [(asker, holding(complete=False)), (peer(2), holding(complete=False))], [asker])
+    assert [neighbour.public for neighbour in ask(asker, [asker, peer(2)], [asker])] == [peer(2).public]
+    asker = peer(1, complete=True)
+    found = ask(asker, [asker, peer(2)], [asker])
     assert [neighbour.public for neighbour in found] == [peer(2).public]
 
 
 def test_who_has_it_all_is_given_fetchers_only() -> None:
-    holders = [(peer(1), holding(complete=True)), (peer(2), holding(complete=False))]
-    found = ask(peer(3), holders, [peer(4, role="seed")], complete=True)
+    found = ask(peer(3, complete=True), [peer(1, complete=True), peer(2)], [peer(4, role="seed")])
     assert [neighbour.public for neighbour in found] == [peer(2).public]
 
 
 def test_never_more_than_the_limit() -> None:
-    holders = [(peer(number), holding(complete=False)) for number in range(100)]
+    holders = [peer(number) for number in range(100)]
     seeds = [peer(200 + number, role="seed") for number in range(10)]
     assert len(ask(peer(150), holders, seeds)) == 30
     assert len(ask(peer(150), holders, seeds, limit=1000)) == 30
@@ -76,7 +68,7 @@ def test_never_more_than_the_limit() -> None:
 
 
 def test_the_choice_is_random_and_repeatable() -> None:
-    holders = [(peer(number), holding(complete=False)) for number in range(100)]
+    holders = [peer(number) for number in range(100)]
     assert ask(peer(150), holders, [], seed=1) == ask(peer(150), holders, [], seed=1)
     assert ask(peer(150), holders, [], seed=1) != ask(peer(150), holders, [], seed=2)
     seen = {n.public for seed in range(40) for n in ask(peer(150), holders, [], seed=seed)}
@@ -84,8 +76,8 @@ def test_the_choice_is_random_and_repeatable() -> None:
 
 
 def test_the_own_site_is_preferred_and_nobody_is_kept_out() -> None:
-    near = [(peer(number, site="lab"), holding(complete=False)) for number in range(50)]
-    far = [(peer(100 + number, site="far"), holding(complete=False)) for number in range(200)]
+    near = [peer(number, site="lab") for number in range(50)]
+    far = [peer(100 + number, site="far") for number in range(200)]
     found = ask(peer(99, site="lab"), near + far, [])
     sites = [neighbour.site for neighbour in found]
     assert sites.count("lab") >= 15
@@ -96,9 +88,9 @@ def test_the_own_site_is_preferred_and_nobody_is_kept_out() -> None:
 
 def test_who_cannot_be_dialled_from_there_is_left_out() -> None:
     holders = [
-        (peer(1, host=""), holding(complete=True)),
-        (peer(2, host="127.0.0.1"), holding(complete=True)),
-        (peer(3), holding(complete=True)),
+        peer(1, host=""),
+        peer(2, host="127.0.0.1"),
+        peer(3),
     ]
     assert [n.public for n in ask(peer(9), holders, [peer(4, role="seed", host="127.0.0.1")])] == [peer(3).public]
 

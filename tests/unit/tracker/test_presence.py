@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from swarm.identity import PeerKey
 from swarm.messages import Holding
 from swarm.records import Address, Role
 from swarm.signature import signature_of
-from swarm.tracker.presence import Presence, Present, addresses_for, is_loopback, site_seen, usable_addresses
+from swarm.tracker.presence import (
+    SAMPLE_MAX,
+    Presence,
+    Present,
+    addresses_for,
+    is_loopback,
+    site_seen,
+    usable_addresses,
+)
 
 VERSION = ("library/roads", signature_of(b"1"))
 OTHER = ("library/lakes", signature_of(b"2"))
 
 
-def peer(number: int, heard: float, *versions: tuple[str, bytes], role: Role = "peer") -> Present:
+def peer(
+    number: int, heard: float, *versions: tuple[str, bytes], role: Role = "peer", complete: bool = True
+) -> Present:
     key = PeerKey(signature_of(number.to_bytes(4, "big")))
-    holdings = {version: Holding(*version, complete=True, origin=False) for version in versions}
+    holdings = {version: Holding(*version, complete=complete, origin=False) for version in versions}
     return Present(key.public, key.peer_id, (Address("192.0.2.1", 1),), role, "", holdings, heard)
 
 
-def holders(presence: Presence, version: tuple[str, bytes], now: float) -> set[str]:
-    return {found.peer_id for found, _ in presence.holders(version, now)}
+def holders(presence: Presence, version: tuple[str, bytes], now: float, *, complete: bool = True) -> set[str]:
+    return {found.peer_id for found in presence.holders(version, now, complete=complete, rng=random.Random(1))}
 
 
 def test_an_announce_replaces_the_last_one() -> None:
@@ -44,6 +56,28 @@ def test_silence_of_three_intervals_is_the_end() -> None:
     assert len(presence) == 1
     assert holders(presence, VERSION, 140.0) == set()
     presence.check_invariants()
+
+
+def test_who_has_it_all_and_who_fetches_are_kept_apart() -> None:
+    presence = Presence(30)
+    presence.announce(peer(1, 0.0, VERSION))
+    presence.announce(peer(2, 0.0, VERSION, complete=False))
+    assert holders(presence, VERSION, 0.0) == {peer(1, 0).peer_id}
+    assert holders(presence, VERSION, 0.0, complete=False) == {peer(2, 0).peer_id}
+    presence.announce(peer(2, 1.0, VERSION))
+    assert len(holders(presence, VERSION, 1.0)) == 2
+    assert holders(presence, VERSION, 1.0, complete=False) == set()
+    presence.check_invariants()
+
+
+def test_of_very_many_a_random_choice_is_given() -> None:
+    presence = Presence(30)
+    for number in range(SAMPLE_MAX + 50):
+        presence.announce(peer(number, 0.0, VERSION))
+    one = presence.holders(VERSION, 0.0, complete=True, rng=random.Random(1))
+    two = presence.holders(VERSION, 0.0, complete=True, rng=random.Random(2))
+    assert len(one) == len(two) == SAMPLE_MAX
+    assert {found.peer_id for found in one} != {found.peer_id for found in two}
 
 
 def test_seeds_are_kept_apart() -> None:
