@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from swarm import records
-from swarm.identity import PeerKey, server_name_of
+from swarm.identity import PeerKey, peer_id_of, server_name_of
 from swarm.limits import CERTIFICATE_LIFETIME_S, CLOCK_SKEW_S, GRANT_LIFETIME_S
 from swarm.records import Credential, Grant, Role, Rule
 
@@ -55,7 +55,7 @@ class Authority:
         )
 
     def _certify(self, public: bytes, wall_now: float) -> bytes:
-        name = x509.DNSName(server_name_of(records.peer_id_of(public)))
+        name = x509.DNSName(server_name_of(peer_id_of(public)))
         root = x509.load_pem_x509_certificate(self.certificate)
         builder = (
             x509.CertificateBuilder()

@@ -71,7 +71,8 @@ class Transport:
     async def _drain(self) -> None:
         while True:
             try:
-                datagram, peer = await self._stream.recv()
+                received: tuple[bytes, tuple[str, int]] = await self._stream.recv()
+                datagram, address = received
             except asyncio_dgram.TransportClosed:
                 return
             except OSError:
@@ -79,7 +80,7 @@ class Transport:
             if len(self._inbox) >= RECEIVED_MAX:
                 self.dropped += 1
                 continue
-            self._inbox.append((datagram, (peer[0], peer[1])))
+            self._inbox.append((datagram, (address[0], address[1])))
             self._in_ready.set()
 
     async def _handle(self) -> None:

@@ -43,10 +43,10 @@ async def start_listener(app: web.Application, host: str, port: int, context: ss
     runner = web.AppRunner(app, access_log=None, keepalive_timeout=KEEPALIVE_S, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
     loop = asyncio.get_running_loop()
-    handshake = {"ssl_handshake_timeout": HEADER_DEADLINE_S} if context is not None else {}
+    handshake_s = HEADER_DEADLINE_S if context is not None else None
     try:
         server = await loop.create_server(
-            lambda: _with_deadline(runner), host, port, ssl=context, backlog=512, **handshake
+            lambda: _with_deadline(runner), host, port, ssl=context, backlog=512, ssl_handshake_timeout=handshake_s
         )
     except OSError as error:
         await runner.cleanup()

@@ -15,7 +15,7 @@ from pathlib import Path
 from swarm.identity import peer_id_from_server_name
 
 # A TLS connection holds a read buffer of this size; the default (256 KiB) costs 300 KiB a connection and is no faster (measured).
-asyncio.sslproto.SSLProtocol.max_size = 64 * 1024  # type: ignore[attr-defined]
+asyncio.sslproto.SSLProtocol.max_size = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def tracker_server_context(files: TlsFiles, web: TlsFiles) -> ssl.SSLContext:
         if name is None or peer_id_from_server_name(name) is None:
             connection.context = people
 
-    context.sni_callback = choose  # type: ignore[assignment]
+    context.sni_callback = choose
     return context
 
 

@@ -172,8 +172,8 @@ class Announcer:
         node = self._node
         wall_now = time.time()
         try:
-            for sealed, kind in ((node.papers.credential, Credential), (node.papers.grant, Grant)):
-                open_sealed(sealed, kind, authority=node.access.authority, wall_now=wall_now)
+            open_sealed(node.papers.credential, Credential, authority=node.access.authority, wall_now=wall_now)
+            open_sealed(node.papers.grant, Grant, authority=node.access.authority, wall_now=wall_now)
         except AetherError:
             answer = await node.tracker.renew()
             node.home.renew(Papers(answer.certificate, node.papers.root, answer.credential, answer.grant))

@@ -87,7 +87,7 @@ class TokenArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     role: Role = "peer"
     uses: int = 1
     ttl_s: int = 3600
-    datasets: Annotated[list[str], msgspec.Meta(min_length=1, max_length=PATTERNS_MAX)] = ["*"]
+    datasets: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=PATTERNS_MAX)] = ("*",)
     site: str = ""
 
 

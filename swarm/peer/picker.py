@@ -8,7 +8,7 @@ a million blocks. Pure: no I/O, no clock, the randomness is given. It does not k
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Final
 
 # Blocks looked at for one choice: beyond the number asked for, so that rare ones among them come first.
@@ -35,7 +35,7 @@ class Picker:
     def __contains__(self, index: int) -> bool:
         return index in self._missing
 
-    def __iter__(self) -> Iterable[int]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[int]:
         return iter(self._missing)
 
     def want(self, indices: Iterable[int]) -> None:
