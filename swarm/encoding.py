@@ -65,7 +65,7 @@ def _decompress(payload: memoryview, size: int | None) -> bytes:
         raise RemoteProtocolError(f"a zstd block states {stated} bytes where {size or BLOCK_MAX_BYTES} are due")
     decompressor: zstandard.ZstdDecompressor | None = getattr(_local, "decompressor", None)
     if decompressor is None:
-        decompressor = _local.decompressor = zstandard.ZstdDecompressor(max_window_size=BLOCK_MAX_BYTES)
+        decompressor = _local.decompressor = zstandard.ZstdDecompressor()
     try:
         plain = decompressor.decompress(payload, allow_extra_data=False)
     except zstandard.ZstdError as error:

@@ -50,7 +50,7 @@ def test_it_is_signed_by_this_authority_only() -> None:
 
 
 def test_it_lives_as_long_as_the_table_says() -> None:
-    wall = datetime.datetime.fromtimestamp(int(NOW), datetime.timezone.utc)
+    wall = datetime.datetime.fromtimestamp(int(NOW), datetime.UTC)
     assert CERTIFICATE.not_valid_before_utc < wall
     assert (CERTIFICATE.not_valid_after_utc - wall).total_seconds() == CERTIFICATE_LIFETIME_S
 

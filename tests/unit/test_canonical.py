@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-import msgpack
+import msgpack  # type: ignore[import-untyped, unused-ignore]
 import msgspec
 import pytest
 

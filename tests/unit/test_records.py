@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from swarm import canonical, records
+from swarm import canonical
 from swarm.errors import RemoteProtocolError
 from swarm.identity import PeerKey
-from swarm.limits import CLOCK_SKEW_S, GRANT_MAX_RULES
+from swarm.limits import CLOCK_SKEW_S, GRANT_MAX_RULES, RECORD_MAX_BYTES
 from swarm.records import Action, Address, Credential, Grant, Rule, Signed, open_sealed, seal
 
 CA = PeerKey(b"c" * 32)
@@ -103,4 +103,4 @@ def test_addresses_in_text() -> None:
 
 def test_a_record_has_its_limit() -> None:
     with pytest.raises(RemoteProtocolError, match="the limit is"):
-        open_sealed(bytes(2 * records.RECORD_MAX_BYTES + 1), Grant, authority=CA.public, wall_now=NOW)
+        open_sealed(bytes(2 * RECORD_MAX_BYTES + 1), Grant, authority=CA.public, wall_now=NOW)
