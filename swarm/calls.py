@@ -146,7 +146,10 @@ async def _answer_of(response: aiohttp.ClientResponse, limit_bytes: int) -> byte
 def reason_of(error: BaseException) -> str:
     """Why a connection failed, in a few words."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return f"it cannot prove its identity ({error.certificate_error})"
+        problem = error.certificate_error
+        told = getattr(problem, "verify_message", "") or str(problem)
+        clock = "; check this machine's clock" if "not yet valid" in told or "expired" in told else ""
+        return f"it cannot prove its identity: {told}{clock}"
     if isinstance(error, TimeoutError):
         return "it does not answer in time"
     if isinstance(error, aiohttp.ServerDisconnectedError):
