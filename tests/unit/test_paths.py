@@ -68,7 +68,7 @@ def test_bounds_are_inclusive() -> None:
         ("e\u0301", "normal form C"),
         ("a/\u212b", "normal form C"),
         ("\ud800", "not UTF-8"),
-        ("\udcff", "not UTF-8"),
+        ("a/b\udcff", "not UTF-8"),
         ("x" * 256, "part of more than"),
         ("\u00e9" * 128, "part of more than"),
         ("/".join(["a"] * (PATH_PARTS_MAX + 1)), "more than"),

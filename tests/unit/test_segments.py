@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from swarm import canonical
 from swarm.limits import SEGMENT_MAX_BYTES, SEGMENT_MIN_BYTES
 from swarm.segments import (
     BLOCK_ENTRY_MIN_BYTES,
     FILE_ENTRY_MIN_BYTES,
-    AnyEntry,
     BlockEntry,
     BlockSegment,
     FileEntry,
@@ -19,6 +19,8 @@ from swarm.segments import (
 )
 from swarm.signature import signature_of
 from tests.datasets import directory_entry, file_entry, link_entry
+
+T = TypeVar("T")
 
 FILES = [file_entry(f"data/{number:06}.bin", b"%d" % number) for number in range(8000)]
 BLOCKS = [BlockEntry(signature_of(b"%d" % number), 300_000 + number) for number in range(20_000)]
@@ -73,13 +75,14 @@ def test_an_insertion_and_a_removal_move_no_more_than_their_neighbourhood() -> N
     assert most_moved(block_segments, BLOCKS, BlockEntry(signature_of(b"new"), 100_000)) <= 2
 
 
-def most_moved(cut: Callable[[list[AnyEntry]], list[bytes]], table: list[AnyEntry], new: AnyEntry) -> int:
+def most_moved(cut: Callable[[list[T]], list[bytes]], table: list[T], new: T) -> int:
     """The most segments that one insertion or one removal of three entries makes anew."""
     before = set(cut(table))
     moved = 0
     for at in (10, len(table) // 2, len(table) - 10):
-        for changed in ([*table[:at], new, *table[at:]], [*table[:at], *table[at + 3 :]]):
-            moved = max(moved, len(set(cut(changed)) - before))
+        more: list[T] = [*table[:at], new, *table[at:]]
+        fewer: list[T] = [*table[:at], *table[at + 3 :]]
+        moved = max(moved, len(set(cut(more)) - before), len(set(cut(fewer)) - before))
     return moved
 
 
