@@ -208,7 +208,8 @@ class Announce(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fiel
     """A heartbeat. A wildcard host in ``addresses`` stands for the address that the tracker sees the peer at.
 
     ``heads``: datasets whose head serial it wants to know. ``certificate_issued`` and ``grant_issued``: wall seconds
-    of what it holds, so that the tracker knows when to renew. ``leaving`` forgets the peer at once.
+    of what it holds, so that the tracker knows when to renew. ``leaving`` forgets the peer at once. ``keeps``: it is a
+    seed and takes uploads.
     """
 
     format: Literal[1]
@@ -219,6 +220,7 @@ class Announce(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fiel
     certificate_issued: WallTime
     grant_issued: WallTime
     leaving: bool
+    keeps: bool
     wall_time: WallTime
 
 

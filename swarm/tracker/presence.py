@@ -20,14 +20,17 @@ from swarm.records import Address, Role
 Version = tuple[str, bytes]
 # Of how many holders of one version a choice is made at most: a swarm of thousands must not make an announce slow.
 SAMPLE_MAX: Final = 256
-# A tracker that announces itself runs an exchange, so it is a tracker and seed in one (``aetherfs up``).
+# Who may say that it is a seed: with `aetherfs up` tracker and seed are one member, of role tracker.
 KEEPER_ROLES: Final = ("seed", "tracker")
 _WILDCARDS: Final = ("0.0.0.0", "::", "")
 
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """A peer as it announced itself, at ``heard`` (monotonic seconds). ``holdings`` by (dataset, version)."""
+    """A peer as it announced itself, at ``heard`` (monotonic seconds). ``holdings`` by (dataset, version).
+
+    ``keeps``: it is a seed, alone or in one process with a tracker, and keeps every block.
+    """
 
     public: bytes
     peer_id: str
@@ -36,6 +39,7 @@ class Present:
     site: str
     holdings: dict[Version, Holding]
     heard: float
+    keeps: bool
 
 
 class Presence:
@@ -59,7 +63,7 @@ class Presence:
         self._peers[peer.peer_id] = peer
         for version, holding in peer.holdings.items():
             self._holders.setdefault((version, holding.complete), {})[peer.peer_id] = None
-        if peer.role in KEEPER_ROLES:
+        if peer.keeps:
             self._keepers[peer.peer_id] = None
 
     def forget(self, peer_id: str) -> None:
@@ -85,7 +89,7 @@ class Presence:
     def holders(
         self, version: Version, now: float, *, complete: bool, rng: random.Random, at_most: int = SAMPLE_MAX
     ) -> list[Present]:
-        """The peers that announced a version, with all of it or still fetching: a random choice if they are very many."""
+        """The peers that announced a version, with all of it or still fetching: a random choice of very many."""
         self.expire(now)
         found = list(self._holders.get((version, complete), ()))
         chosen = found if len(found) <= at_most else rng.sample(found, at_most)
@@ -117,7 +121,7 @@ class Presence:
         }
         assert indexed == held, "the index of holders is wrong"
         assert all(self._holders.values()), "a version without holders is kept"
-        assert set(self._keepers) == {peer.peer_id for peer in self._peers.values() if peer.role in KEEPER_ROLES}
+        assert set(self._keepers) == {peer.peer_id for peer in self._peers.values() if peer.keeps}
 
 
 def usable_addresses(announced: Iterable[Address], remote: str) -> tuple[Address, ...]:

@@ -24,7 +24,7 @@ from swarm.messages import OUR_VERSIONS, Announce, AnnounceAnswer, Handout, Head
 from swarm.names import check_dataset
 from swarm.tracker.handout import neighbours_for, seeds_for
 from swarm.tracker.members import Member
-from swarm.tracker.presence import Present, site_seen, usable_addresses
+from swarm.tracker.presence import KEEPER_ROLES, Present, site_seen, usable_addresses
 from swarm.tracker.serve_members import trackers_for
 from swarm.tracker.state import TrackerState, remote_of
 
@@ -97,6 +97,7 @@ def _present(asked: Announce, member: Member, remote: str, now: float) -> Presen
         site=member.site or site_seen(remote),
         holdings=holdings,
         heard=now,
+        keeps=asked.keeps and member.role in KEEPER_ROLES,
     )
 
 

@@ -35,7 +35,7 @@ def test_fetchers_learn_of_seeds_holders_and_fetchers(tmp_path: Path) -> None:
                 await rig.member(),
                 await rig.member(),
             )
-            await seed.client.announce(announce_of(addresses=[HERE]))
+            await seed.client.announce(announce_of(addresses=[HERE], keeps=True))
             await holder.client.announce(announce_of(holding(complete=True, origin=True), addresses=[HERE]))
             await one.client.announce(announce_of(holding(complete=False), addresses=[HERE]))
             answer = await two.client.announce(
@@ -57,6 +57,20 @@ def test_fetchers_learn_of_seeds_holders_and_fetchers(tmp_path: Path) -> None:
             back = await holder.client.announce(announce_of(holding(complete=True), addresses=[HERE]))
             assert {n.public for n in back.handouts[0].neighbours} == {one.key.public}
             rig.tracker.state.presence.check_invariants()
+
+    asyncio.run(main())
+
+
+def test_only_seeds_and_trackers_can_say_that_they_keep_everything(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with running_tracker(tmp_path) as rig:
+            asker = await rig.member()
+            for member, is_seed in ((await rig.member("seed"), True), (rig.admin, True), (await rig.member(), False)):
+                await member.client.announce(announce_of(addresses=[HERE], keeps=True))
+                told = (await asker.client.announce(announce_of())).seeds
+                assert (member.key.public in {seed.public for seed in told}) == is_seed
+                await member.client.announce(announce_of(addresses=[HERE], keeps=False))
+                assert (await asker.client.announce(announce_of())).seeds == ()
 
     asyncio.run(main())
 

@@ -134,11 +134,15 @@ async def publish(member: Enrolled, seed: Enrolled, dataset: str, tag: str, vers
 
 
 def announce_of(
-    *holdings: Holding, addresses: Sequence[Address] = (), heads: Sequence[str] = (), leaving: bool = False
+    *holdings: Holding,
+    addresses: Sequence[Address] = (),
+    heads: Sequence[str] = (),
+    leaving: bool = False,
+    keeps: bool = False,
 ) -> Announce:
     """An announce whose papers are fresh."""
     now = int(time.time()) + 1
-    return Announce(1, OUR_VERSIONS, tuple(addresses), holdings, tuple(heads), now, now, leaving, now)
+    return Announce(1, OUR_VERSIONS, tuple(addresses), holdings, tuple(heads), now, now, leaving, keeps, now)
 
 
 def contact_at(contact: Contact, port: int) -> Contact:

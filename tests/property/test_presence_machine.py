@@ -35,7 +35,9 @@ class PresenceMachine(RuleBasedStateMachine):
     )
     def announce(self, key: PeerKey, versions: set[tuple[str, bytes]], complete: bool, role: Role) -> None:
         holdings = {version: Holding(*version, complete=complete, origin=False) for version in versions}
-        peer = Present(key.public, key.peer_id, (Address("192.0.2.1", 1),), role, "", holdings, self.now)
+        peer = Present(
+            key.public, key.peer_id, (Address("192.0.2.1", 1),), role, "", holdings, self.now, role == "seed"
+        )
         self.presence.announce(peer)
         self.model.pop(key.peer_id, None)
         self.silence(0.0)

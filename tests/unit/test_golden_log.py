@@ -54,6 +54,7 @@ ANNOUNCE = Announce(
     certificate_issued=WALL - 10,
     grant_issued=WALL - 20,
     leaving=False,
+    keeps=False,
     wall_time=WALL,
 )
 

@@ -24,7 +24,7 @@ def peer(
     key = PeerKey(signature_of(number.to_bytes(4, "big")))
     addresses = (Address(host, 1),) if host else ()
     holdings = {} if complete is None else {VERSION: Holding(*VERSION, complete, False)}
-    return Present(key.public, key.peer_id, addresses, role, site, holdings, 0.0)
+    return Present(key.public, key.peer_id, addresses, role, site, holdings, 0.0, role == "seed")
 
 
 def ask(

@@ -29,7 +29,7 @@ def peer(
 ) -> Present:
     key = PeerKey(signature_of(number.to_bytes(4, "big")))
     holdings = {version: Holding(*version, complete=complete, origin=False) for version in versions}
-    return Present(key.public, key.peer_id, (Address("192.0.2.1", 1),), role, "", holdings, heard)
+    return Present(key.public, key.peer_id, (Address("192.0.2.1", 1),), role, "", holdings, heard, role == "seed")
 
 
 def holders(presence: Presence, version: tuple[str, bytes], now: float, *, complete: bool = True) -> set[str]:
@@ -83,8 +83,8 @@ def test_of_very_many_a_random_choice_is_given() -> None:
 def test_seeds_are_kept_apart() -> None:
     presence = Presence(30)
     presence.announce(peer(1, 0.0, role="seed"))
-    presence.announce(peer(2, 0.0, role="tracker"))
-    presence.announce(peer(3, 0.0))
+    presence.announce(peer(2, 0.0, role="seed"))
+    presence.announce(peer(3, 0.0, role="tracker"))
     assert {seed.peer_id for seed in presence.seeds(0.0)} == {peer(1, 0).peer_id, peer(2, 0).peer_id}
     presence.announce(peer(1, 1.0, role="peer"))
     presence.forget(peer(2, 0).peer_id)
