@@ -135,6 +135,26 @@ def parse_entry(data: bytes) -> tuple[SignedEntry, Entry]:
 def verify_publisher(data: bytes, *, authority: bytes) -> Entry:
     """The entry, if its publisher sealed it under a grant that covered this at its wall time. For the tracker."""
     signed, entry = parse_entry(data)
+    _check_publisher(signed, entry, authority)
+    return entry
+
+
+def verify_endorsed(data: bytes, *, authority: bytes) -> Entry:
+    """The entry, if the tracker's seal is on it. For a tracker that replays what trackers wrote: a third of the work."""
+    signed, entry = parse_entry(data)
+    _check_tracker(signed, entry, authority)
+    return entry
+
+
+def verify_entry(data: bytes, *, authority: bytes) -> Entry:
+    """The entry, if publisher and tracker sealed it, or RemoteProtocolError. ``authority`` is the CA's public key."""
+    signed, entry = parse_entry(data)
+    _check_publisher(signed, entry, authority)
+    _check_tracker(signed, entry, authority)
+    return entry
+
+
+def _check_publisher(signed: SignedEntry, entry: Entry, authority: bytes) -> None:
     first = signed.endorsements[0]
     if first.role != "publisher" or first.public != entry.publisher:
         raise RemoteProtocolError("a log entry is not endorsed by its publisher")
@@ -144,20 +164,15 @@ def verify_publisher(data: bytes, *, authority: bytes) -> Entry:
         raise RemoteProtocolError("a log entry carries somebody else's grant")
     if not grant.allows("publish", entry.dataset):
         raise RemoteProtocolError(f"a log entry of {entry.dataset} carries a grant that does not cover it")
-    return entry
 
 
-def verify_entry(data: bytes, *, authority: bytes) -> Entry:
-    """The entry, if publisher and tracker sealed it, or RemoteProtocolError. ``authority`` is the CA's public key."""
-    entry = verify_publisher(data, authority=authority)
-    signed, _ = parse_entry(data)
+def _check_tracker(signed: SignedEntry, entry: Entry, authority: bytes) -> None:
     if len(signed.endorsements) != 2 or signed.endorsements[1].role != "tracker":
         raise RemoteProtocolError(f"a log entry of {entry.dataset} is not endorsed by a tracker of this swarm")
     publisher, tracker = signed.endorsements
     check_signed(authority, TRACKER_CONTEXT, _endorsed(signed, publisher), tracker.seal)
     if tracker.public != authority:
         raise RemoteProtocolError(f"a log entry of {entry.dataset} names another swarm's authority")
-    return entry
 
 
 def conflict_text(winner: Entry, tags: Iterable[str]) -> str:

@@ -120,6 +120,7 @@ class Announcer:
             ).issued,
             grant_issued=open_sealed(node.papers.grant, Grant, authority=authority, wall_now=wall_now).issued,
             leaving=leaving,
+            keeps=node.extension is not None,
             wall_time=int(wall_now),
         )
 

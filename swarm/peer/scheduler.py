@@ -11,6 +11,7 @@ not begun to send; nothing starves, since every waiting has an end after which t
 from __future__ import annotations
 
 import random
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -31,7 +32,9 @@ SILENCE_FACTOR: Final = 4.0
 HEDGE_FACTOR: Final = 2.0
 HEDGE_AFTER_S: Final = 0.5
 # How long a redirect or a neighbour's full queue may hold a block back from the origin.
-PATIENCE_S: Final = 1.5
+PATIENCE_S: Final = 3.0
+# This many times longer when a neighbour has it and is busy with other blocks of ours.
+HAVE_PATIENCE: Final = 2.0
 TICK_S: Final = 0.1
 
 
@@ -239,16 +242,24 @@ class Scheduler:
     def _choose(self, neighbour: Neighbour, now: float) -> tuple[list[int], bool]:
         if not neighbour.origin:
             return self._fill(neighbour, self.picker.pick(RUN_MAX_BLOCKS, neighbour.fresh, neighbour.has)), False
-        overdue = [i for i, until in self._held_back.items() if until <= now and i in self.picker and neighbour.has(i)]
+        overdue = [i for i, until in self._held_back.items() if self._is_overdue(i, until, now) and neighbour.has(i)]
         if overdue:
             return self._fill(neighbour, overdue[:RUN_MAX_BLOCKS]), True
         return self._fill(neighbour, self.picker.pick(RUN_MAX_BLOCKS, (), self._only_at(neighbour, now))), False
 
     def _only_at(self, origin: Neighbour, now: float) -> Callable[[int], bool]:
-        """What to ask an origin for: blocks that nobody else has. One that another has is given time, then counts as overdue."""
+        """What to ask an origin for: blocks that nobody else has, and that fall to this one among several origins.
+
+        A block that another neighbour has is given time, then counts as overdue. Every peer of the swarm makes the same
+        choice among origins, by rendezvous hashing, so that each leaves one of them once.
+        """
+        others = [n for n in self.neighbours.values() if n.origin and n is not origin]
 
         def test(index: int) -> bool:
             if not origin.has(index) or index in self._held_back:
+                return False
+            weight = _weight(origin.peer, index)
+            if any(other.has(index) and _weight(other.peer, index) > weight for other in others):
                 return False
             if self.picker.copies[index]:
                 self._held_back[index] = now + self._patience(origin)
@@ -256,6 +267,12 @@ class Scheduler:
             return True
 
         return test
+
+    def _is_overdue(self, index: int, until: float, now: float) -> bool:
+        """Whether waiting for others has to end: soon when none has the block, later when one has but is busy."""
+        if until > now or index not in self.picker:
+            return False
+        return not self.picker.copies[index] or until + HAVE_PATIENCE * PATIENCE_S <= now
 
     def _fill(self, neighbour: Neighbour, indices: list[int]) -> list[int]:
         """As many of the indices as make up one run."""
@@ -401,3 +418,8 @@ class Scheduler:
         assert self.stored == sum(1 for state in self.state if state == STORED)
         for run in self._runs.values():
             assert run.id in self.neighbours[run.peer].runs
+
+
+def _weight(peer: str, index: int) -> int:
+    """Rendezvous hashing: of several origins, the one with the highest weight is asked for a block."""
+    return zlib.crc32(index.to_bytes(4, "big"), zlib.crc32(peer.encode()))
