@@ -12,7 +12,7 @@ from typing import Final
 
 import zstandard
 
-from swarm.errors import RemoteProtocolError
+from swarm.errors import LocalProtocolError, RemoteProtocolError
 from swarm.limits import BLOCK_MAX_BYTES, ENCODED_MAX_BYTES, ENCODING_MIN_SAVING
 from swarm.signature import signature_of
 
@@ -24,7 +24,9 @@ _local = threading.local()  # zstd contexts may not be shared by threads
 
 
 def encode_block(plain: bytes | bytearray | memoryview) -> bytes:
-    """Encode up to BLOCK_MAX_BYTES of plain bytes."""
+    """Encode up to BLOCK_MAX_BYTES of plain bytes. LocalProtocolError for more."""
+    if len(plain) > BLOCK_MAX_BYTES:
+        raise LocalProtocolError(f"a block of {len(plain)} bytes was about to be made, the limit is {BLOCK_MAX_BYTES}")
     compressor: zstandard.ZstdCompressor | None = getattr(_local, "compressor", None)
     if compressor is None:
         compressor = _local.compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL, write_content_size=True)

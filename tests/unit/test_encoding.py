@@ -8,7 +8,7 @@ import pytest
 import zstandard
 
 from swarm.encoding import RAW, ZSTD, decode_block, encode_block, encode_raw, open_block
-from swarm.errors import RemoteProtocolError
+from swarm.errors import LocalProtocolError, RemoteProtocolError
 from swarm.limits import BLOCK_MAX_BYTES, ENCODED_MAX_BYTES
 from swarm.signature import signature_of
 from tests.datasets import seeded
@@ -97,6 +97,8 @@ def test_a_frame_may_not_state_less_than_it_holds() -> None:
 def test_the_limit_of_an_encoded_block() -> None:
     assert ENCODED_MAX_BYTES == BLOCK_MAX_BYTES + 1
     assert len(encode_block(seeded("full", BLOCK_MAX_BYTES))) == ENCODED_MAX_BYTES
+    with pytest.raises(LocalProtocolError, match="1048577 bytes"):
+        encode_block(bytes(BLOCK_MAX_BYTES + 1))
 
 
 @pytest.mark.parametrize("encode", [encode_block, encode_raw])

@@ -1,0 +1,55 @@
+"""What was made once is made again, byte for byte, and what was written once is read for ever."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from swarm.encoding import ZSTD, open_block
+from swarm.manifest import assemble
+from swarm.records import Credential, Grant, open_sealed
+from swarm.signature import signature_of
+from tests.golden.vectors import AUTHORITY, FILES, OTHERS, dataset, vectors
+
+GOLDEN = json.loads(Path(__file__).with_name("vectors.json").read_text())
+MADE = vectors()
+
+# "one golden line\n" 64 times, packed by zstd 1.5 at level 3.
+PACKED = "0128b52ffd600003bd0000806f6e6520676f6c64656e206c696e650a0100da4f3597"
+
+
+@pytest.mark.parametrize("name", sorted(GOLDEN))
+def test_the_same_bytes_are_made(name: str) -> None:
+    assert MADE[name] == GOLDEN[name]
+
+
+def test_no_vector_is_forgotten() -> None:
+    assert sorted(MADE) == sorted(GOLDEN)
+
+
+def test_the_golden_manifest_is_read() -> None:
+    segments = {signature_of(data): data for data in map(bytes.fromhex, GOLDEN["segments"])}
+    manifest = assemble(bytes.fromhex(GOLDEN["root"]), segments)
+    assert manifest.version.hex() == GOLDEN["version"]
+    assert manifest.content.hex() == GOLDEN["content"]
+    assert manifest.files == dataset().files
+    assert {entry.path for entry in manifest.files} == {*FILES, *(entry.path for entry in OTHERS)}
+
+
+def test_golden_records_are_read() -> None:
+    wall_now = 1_800_000_001
+    credential = open_sealed(
+        bytes.fromhex(GOLDEN["credential"]), Credential, authority=AUTHORITY.public, wall_now=wall_now
+    )
+    assert (credential.peer_id, credential.role, credential.site) == (GOLDEN["peer id"], "seed", "site-1")
+    grant = open_sealed(bytes.fromhex(GOLDEN["grant"]), Grant, authority=AUTHORITY.public, wall_now=wall_now)
+    assert grant.allows("publish", "osm/roads")
+
+
+def test_a_packed_block_is_read() -> None:
+    plain = b"one golden line\n" * 64
+    packed = bytes.fromhex(PACKED)
+    assert packed[0] == ZSTD
+    assert bytes(open_block(packed, signature_of(plain), len(plain))) == plain

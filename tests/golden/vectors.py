@@ -1,0 +1,77 @@
+"""Fixed inputs and the bytes that they make: what must never change without a new format version.
+
+``python -m tests.golden.vectors`` prints the vectors as JSON; ``vectors.json`` is what they were when the format was made.
+Compressed payloads are not among what we make: two versions of zstd may pack differently. How they are read is.
+"""
+
+from __future__ import annotations
+
+import json
+
+from swarm import canonical, records
+from swarm.cut import cut
+from swarm.encoding import encode_block
+from swarm.identity import PeerKey
+from swarm.manifest import Manifest
+from swarm.names import parse
+from swarm.records import Address, Credential, Grant, Rule
+from swarm.segments import BlockEntry
+from swarm.signature import keyed, signature_of
+from tests.datasets import directory_entry, file_entry, link_entry, manifest_of, seeded
+
+KEY = PeerKey(bytes(range(32)))
+AUTHORITY = PeerKey(bytes(range(32, 64)))
+
+FILES = {
+    "README.md": b"# golden\n",
+    "data/empty": b"",
+    "data/large.bin": seeded("golden large", 3_000_000),
+    "data/small.csv": b"a,b\n1,2\n" * 900,
+    "data/\u00e9t\u00e9 \U0001f30d.txt": b"summer\n",
+}
+OTHERS = (directory_entry("empty dir", mode=0o750), link_entry("latest", "data/large.bin"))
+
+
+def dataset() -> Manifest:
+    return manifest_of(FILES, OTHERS)[0]
+
+
+def large_dataset() -> Manifest:
+    """Enough entries for several segments of both tables."""
+    files = {f"part-{number:05}": b"%d" % number for number in range(3000)}
+    return manifest_of(files | {"zeros": bytes(7 << 20), "noise": seeded("golden noise", 20 << 20)})[0]
+
+
+def vectors() -> dict[str, object]:
+    """Every golden value, as text and numbers."""
+    manifest, large = dataset(), large_dataset()
+    credential = Credential(1, KEY.public, "seed", "site-1", 1_800_000_000, 1_802_592_000)
+    grant = Grant(1, KEY.public, (Rule("read", "osm/*"), Rule("publish", "osm/roads")), 1_800_000_000, 1_800_604_800)
+    return {
+        "signature": signature_of(b"golden").hex(),
+        "keyed id": keyed(b"k" * 32, b"golden", 20).hex(),
+        "peer id": KEY.peer_id,
+        "public key": KEY.public.hex(),
+        "signed": KEY.sign("grant", b"golden").hex(),
+        "reference": str(parse(f"osm/roads:v1@{signature_of(b'golden').hex()}/a b")),
+        "address": canonical.encode(Address("2001:db8::1", 7071)).hex(),
+        "credential": records.seal(AUTHORITY, credential).hex(),
+        "grant": records.seal(AUTHORITY, grant).hex(),
+        "cut of noise": list(cut(seeded("golden cut", 4 << 20))),
+        "cut of zeros": list(cut(bytes((2 << 20) + 5))),
+        "raw block": encode_block(b"golden").hex(),
+        "file entry": canonical.encode(file_entry("a/b", b"golden", mode=0o755, mtime_ns=-1)).hex(),
+        "directory entry": canonical.encode(directory_entry("empty")).hex(),
+        "link entry": canonical.encode(link_entry("a/l", "../b")).hex(),
+        "block entry": canonical.encode(BlockEntry(signature_of(b"golden"), 6)).hex(),
+        "root": manifest.root_bytes.hex(),
+        "segments": [manifest.segments[ref.signature].hex() for ref in manifest.root.segment_refs],
+        "version": manifest.version.hex(),
+        "content": manifest.content.hex(),
+        "large version": large.version.hex(),
+        "large segments": [ref.signature.hex() for ref in large.root.segment_refs],
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(vectors(), indent=1))
