@@ -140,7 +140,7 @@ def verify_publisher(data: bytes, *, authority: bytes) -> Entry:
 
 
 def verify_endorsed(data: bytes, *, authority: bytes) -> Entry:
-    """The entry, if the tracker's seal is on it. For a tracker that replays what trackers wrote: a third of the work."""
+    """The entry, if the tracker's seal is on it. For trackers that replay what trackers wrote: a third of the work."""
     signed, entry = parse_entry(data)
     _check_tracker(signed, entry, authority)
     return entry

@@ -44,6 +44,16 @@ def test_one_seal_is_not_enough() -> None:
         log.verify_entry(alone, authority=CA_KEY.public)
 
 
+def test_for_a_replay_the_trackers_seal_is_enough_and_needed() -> None:
+    assert log.verify_endorsed(signed(FIRST), authority=CA_KEY.public) == FIRST
+    half = log.seal_entry(PUBLISHER, FIRST, GRANT)
+    parsed, _ = log.parse_entry(signed(FIRST))
+    other_body = SignedEntry(canonical.encode(changed(FIRST, message="x")), parsed.grant, parsed.endorsements)
+    for bad in (half, log.endorse(OTHER, half), canonical.encode(other_body)):
+        with pytest.raises(RemoteProtocolError):
+            log.verify_endorsed(bad, authority=CA_KEY.public)
+
+
 def test_seals_of_others_are_worth_nothing() -> None:
     with pytest.raises(RemoteProtocolError, match="not signed by"):
         log.verify_entry(log.endorse(OTHER, log.seal_entry(PUBLISHER, FIRST, GRANT)), authority=CA_KEY.public)
