@@ -26,7 +26,8 @@ from swarm.peer.ledger import Ledger
 from swarm.peer.wire import TagRequest
 
 TRACKER_HEAD_START_S: Final = 1.0
-TRACKER_DEADLINE_S: Final = 8.0
+SWARM_DEADLINE_S: Final = 10.0
+ASK_AGAIN_S: Final = 0.3
 ASKED_MAX: Final = 8
 CONNECT_MAX: Final = 24
 
@@ -77,17 +78,28 @@ class Finder:
             done, _ = await asyncio.wait([asking], timeout=TRACKER_HEAD_START_S)
             if done and not isinstance(asking.exception(), UnreachableError):
                 return self._resolved(reference, asking.result(), is_stale=False)
-            entries = [e for e in [self._known(reference)] if e is not None] + await self._ask_swarm(reference)
-            if entries:
-                return self._resolved(reference, max(entries, key=self._serial), is_stale=True)
-            entry = await asyncio.wait_for(asking, TRACKER_DEADLINE_S)
-            return self._resolved(reference, entry, is_stale=False)
-        except asyncio.TimeoutError:
-            raise UnreachableError(
-                f"no tracker answers and no peer that can be reached knows {reference}; see `aetherfs status`, try again later"
-            ) from None
+            entry = await self._without_tracker(reference, asking)
+            is_stale = asking.cancelled() or not asking.done() or asking.exception() is not None
+            return self._resolved(reference, entry, is_stale=is_stale)
         finally:
             asking.cancel()
+
+    async def _without_tracker(self, reference: Reference, asking: asyncio.Task[bytes]) -> bytes:
+        """The highest entry that this home or the swarm knows, or the tracker's after all. The DHT may still be joining."""
+        deadline = time.monotonic() + SWARM_DEADLINE_S
+        known = [entry for entry in [self._known(reference)] if entry is not None]
+        while True:
+            entries = known + await self._ask_swarm(reference)
+            if entries:
+                return max(entries, key=self._serial)
+            if asking.done() and not isinstance(asking.exception(), UnreachableError):
+                return asking.result()
+            if time.monotonic() > deadline:
+                raise UnreachableError(
+                    f"no tracker answers, and no peer that can be reached knows {reference}: "
+                    "see `aetherfs status`, and repeat when one of them is up"
+                )
+            await asyncio.sleep(ASK_AGAIN_S)
 
     async def _ask_tracker(self, reference: Reference) -> bytes:
         return (await self._tracker.lookup(reference)).data

@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from swarm.cli import spawn
 from swarm.cli.agent import kind_of_exit_code
@@ -45,7 +45,7 @@ class Cluster:
         self.members: dict[str, Member] = {}
         self._processes: list[subprocess.Popen[bytes]] = []
 
-    def __enter__(self) -> Cluster:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -142,7 +142,7 @@ class Cluster:
             stdout=subprocess.PIPE,
             stderr=stderr,
             start_new_session=True,
-            preexec_fn=_end_with_parent,
+            preexec_fn=_end_with_parent,  # noqa: PLW1509  This program has one thread.
         )
         self._processes.append(process)
         return process

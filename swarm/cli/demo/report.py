@@ -32,7 +32,7 @@ class Round:
 
     title: str
     published: Mapping[str, Any]
-    pulls: dict[str, Pull]
+    pulls: Mapping[str, Pull]
 
     @property
     def origin_copies(self) -> float:

@@ -6,7 +6,7 @@ import os
 import shutil
 import stat
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -48,7 +48,7 @@ def copy(source: Path, target: Path) -> tuple[int, int]:
     return len(files), sum(path.stat().st_size for path in files)
 
 
-def _left_out(source: Path) -> object:
+def _left_out(source: Path) -> Callable[[str, list[str]], set[str]]:
     """copytree's question: which of these names are not copied."""
     root = os.path.realpath(source)
 
