@@ -1,0 +1,38 @@
+# Every target sets up what it needs: Python 3.11 or newer, make and a C compiler are enough.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready-$(shell cat .ci/requirements-dev.lock pyproject.toml | cksum | cut -d' ' -f1)
+
+.PHONY: help setup check test demo bench clean
+.DEFAULT_GOAL := help
+
+help: ## this text
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: $(STAMP) ## a virtual environment in .venv with pinned and hashed packages
+
+$(STAMP): .ci/requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "AetherFS needs Python 3.11 or newer: set PYTHON=/path/to/one, as in make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+	  { echo "this Python cannot make virtual environments: install its venv module (Debian: python3-venv)"; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .ci/requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
+	@rm -f $(VENV)/.ready-*
+	@touch $@
+
+check: setup ## formatting, lint, types, layers and house rules
+	@$(BIN)/python -m tests.house
+
+test: check ## everything that check does, then all tests
+	@$(BIN)/python -m pytest -n 2
+
+demo: setup ## a swarm of processes on this machine, shown at work
+	@$(BIN)/aetherfs demo
+
+bench: setup ## one loopback pull beside curl over nginx TLS
+	@$(BIN)/python -m bench pair
+
+clean: ## remove what setup and the tests made
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,93 @@
+"""The rules that a linter does not know. Each takes a file's path and text and yields a line per offence."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Iterator
+from typing import Final
+
+FILE_LINES_MAX: Final = 450
+FUNCTION_LINES_MAX: Final = 60
+SYNONYMS: Final = re.compile(r"(?i)\b\w*(chunk|shard|torrent|artifact)\w*|\bpieces?\b")
+# Foreign names, and the products that we are measured against.
+FOREIGN: Final = re.compile(r"(?i)libtorrent|bittorrent|pytorch|opentracker|\bchunked\b|content_defined_chunking|\bin pieces\b")
+VAGUE_MODULES: Final = ("utils", "helpers", "manager", "base", "common", "misc")
+# Put together, so that this file does not offend itself.
+HOSTS: Final = re.compile("(?i)" + "|".join(("pypi" + r"\.org", "pythonhosted" + r"\.org", "npmjs" + r"\.org")))
+MACHINE_PATHS: Final = re.compile(r"(?<![\w.])/(?:work|root|home/[a-z]+)/\w")
+
+Rule = Callable[[str, str], Iterator[str]]
+
+
+def glossary(path: str, text: str) -> Iterator[str]:
+    """One word per idea: block, run, pack, version; never their synonyms."""
+    if not path.endswith(".py") or path.startswith(("tests/", "bench/")):
+        return
+    for number, line in enumerate(text.splitlines(), 1):
+        found = SYNONYMS.search(FOREIGN.sub("", line))
+        if found:
+            yield f"{path}:{number}: {found.group()!r} is a synonym: see the glossary in ARCHITECTURE.md"
+
+
+def module_names(path: str, text: str) -> Iterator[str]:
+    """A module is named for what it holds."""
+    if path.endswith(".py") and path.rsplit("/", 1)[-1][:-3] in VAGUE_MODULES:
+        yield f"{path}: the name says nothing: name the module for what it holds"
+
+
+def sizes(path: str, text: str) -> Iterator[str]:
+    """Files and functions that a reader can hold in the head."""
+    if not path.endswith(".py"):
+        return
+    lines = text.count("\n")
+    if lines > FILE_LINES_MAX:
+        yield f"{path}: {lines} lines, at most {FILE_LINES_MAX}: perhaps two things in one"
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            length = (node.end_lineno or node.lineno) - node.lineno + 1
+            if length > FUNCTION_LINES_MAX:
+                yield f"{path}:{node.lineno}: {node.name} has {length} lines, at most {FUNCTION_LINES_MAX}"
+
+
+def docstrings(path: str, text: str) -> Iterator[str]:
+    """A module opens with what it is."""
+    if path.endswith(".py") and text.strip() and ast.get_docstring(ast.parse(text)) is None:
+        yield f"{path}: the module does not say what it is"
+
+
+def swallowing(path: str, text: str) -> Iterator[str]:
+    """No exception vanishes unnamed."""
+    if not path.endswith(".py"):
+        return
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ExceptHandler):
+            named = ast.unparse(node.type) if node.type is not None else ""
+            only_passes = all(isinstance(step, ast.Pass) for step in node.body)
+            if not named or (named in ("Exception", "BaseException") and only_passes):
+                yield f"{path}:{node.lineno}: an except that swallows whatever comes"
+
+
+def printing(path: str, text: str) -> Iterator[str]:
+    """Only the program and the benches talk to a terminal."""
+    if not path.startswith(("swarm/", "seed/")) or path.startswith("swarm/cli/"):
+        return
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
+            yield f"{path}:{node.lineno}: print in a library"
+
+
+def origins(path: str, text: str) -> Iterator[str]:
+    """No registry's host and no path of one machine."""
+    for number, line in enumerate(text.splitlines(), 1):
+        for found in (HOSTS.search(line), MACHINE_PATHS.search(line)):
+            if found:
+                yield f"{path}:{number}: {found.group()!r} belongs to one machine or registry"
+
+
+RULES: Final[tuple[Rule, ...]] = (glossary, module_names, sizes, docstrings, swallowing, printing, origins)
+
+
+def offences(path: str, text: str) -> list[str]:
+    """All offences of a file."""
+    return [line for rule in RULES for line in rule(path, text)]

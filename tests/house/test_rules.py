@@ -1,0 +1,35 @@
+"""Each rule fires on a bad sample and is silent on a good one."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.house.rules import offences
+
+GOOD = '"""What it is."""\n\nanswer = 42\n'
+BAD = [
+    ("swarm/x.py", '"""Doc."""\nchunk_size = 1\n', "synonym"),
+    ("swarm/x.py", '"""The shards of it."""\n', "synonym"),
+    ("swarm/utils.py", GOOD, "says nothing"),
+    ("swarm/x.py", '"""Doc."""\n' + "a = 1\n" * 500, "two things"),
+    ("swarm/x.py", '"""Doc."""\ndef f() -> None:\n' + "    a = 1\n" * 70, "has 71 lines"),
+    ("swarm/x.py", "a = 1\n", "does not say"),
+    ("swarm/x.py", '"""Doc."""\ntry:\n    a = 1\nexcept:\n    pass\n', "swallows"),
+    ("swarm/x.py", '"""Doc."""\ntry:\n    a = 1\nexcept Exception:\n    pass\n', "swallows"),
+    ("seed/x.py", '"""Doc."""\nprint(1)\n', "print"),
+    ("README.md", "see /wo" + "rk/main/x\n", "belongs to one machine"),
+    (".ci/x.lock", "--index-url https://py" + "pi.org/simple\n", "belongs to one machine"),
+]
+
+
+@pytest.mark.parametrize(("path", "text", "says"), BAD)
+def test_a_rule_fires(path: str, text: str, says: str) -> None:
+    assert any(says in line for line in offences(path, text))
+
+
+def test_a_good_file_passes() -> None:
+    assert offences("swarm/x.py", GOOD) == []
+
+
+def test_foreign_words_are_allowed() -> None:
+    assert offences("swarm/x.py", '"""Faster than libtorrent and BitTorrent."""\n') == []
