@@ -2,9 +2,9 @@
 
     flag  >  AETHERFS_<NAME>  >  --config FILE  >  $AETHERFS_HOME/config.toml  >  default
 
-Every value keeps its origin, so that ``aetherfs config show --origin`` can tell it. The files are flat TOML tables with the
-names below. A name that is not known, or a value of the wrong kind, is refused with the place where it stands. Secrets
-are no settings: they come from files, the environment or stdin.
+Every value keeps its origin, so that ``aetherfs config show --origin`` can tell it. The files are flat TOML tables
+with the names below. A name that is not known, or a value of the wrong kind, is refused with the place where it
+stands. Secrets are no settings: they come from files, the environment or stdin.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Talks to the process that runs on a home, over loopback HTTP with the home's token.
 
-A verb answers with lines of JSON: progress, then one result or error. ``GoneError`` and ``BrokenOffError`` mean that the process
-ended meanwhile: the caller then does it itself. This side needs nothing but the standard library, so that ``status`` is quick.
+A verb answers with lines of JSON: progress, then one result or error. ``GoneError`` and ``BrokenOffError`` mean that
+the process ended meanwhile: the caller then does it itself. This side needs nothing but the standard library, so that
+``status`` is quick.
 """
 
 from __future__ import annotations

@@ -44,8 +44,8 @@ def _published(result: Mapping[str, Any]) -> Iterable[str]:
     tags = ", ".join(result["tags"])
     yield f"published {short(result['version'])} as {tags} (serial {result['serial']})"
     yield (
-        f"{result['files']} files, {size(result['bytes'])} in {result['blocks']} blocks; {result['new_blocks']} of them new, "
-        f"{size(result['uploaded'])} uploaded in {duration(result['seconds'])}"
+        f"{result['files']} files, {size(result['bytes'])} in {result['blocks']} blocks; {result['new_blocks']} of "
+        f"them new, {size(result['uploaded'])} uploaded in {duration(result['seconds'])}"
     )
 
 
@@ -69,8 +69,9 @@ def _pulled(result: Mapping[str, Any], directory: str) -> Iterable[str]:
     sources = result["from"]
     yield f"{result['ref']} {short(result['version'])} (serial {result['serial']}) is in {directory}"
     yield (
-        f"{result['files']} files, {size(result['bytes'])} in {duration(result['seconds'])}: {size(sources['peers'])} from "
-        f"peers, {size(sources['origin'])} from the origin, {size(sources['reused'])} reused"
+        f"{result['files']} files, {size(result['bytes'])} in {duration(result['seconds'])}: "
+        f"{size(sources['peers'])} from peers, {size(sources['origin'])} from the origin, "
+        f"{size(sources['reused'])} reused"
     )
 
 

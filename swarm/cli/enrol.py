@@ -1,7 +1,7 @@
 """Commands of membership: join, and token create. Also how a role's ``--join-file`` makes its home a member.
 
-A token comes as text, as a file, on stdin or in AETHERFS_TOKEN. It is parsed before anything is dialled, so a garbled one is a
-slip (exit 2), while a refusal by the tracker is a refusal (exit 4).
+A token comes as text, as a file, on stdin or in AETHERFS_TOKEN. It is parsed before anything is dialled, so a garbled
+one is a slip (exit 2), while a refusal by the tracker is a refusal (exit 4).
 """
 
 from __future__ import annotations
@@ -143,7 +143,8 @@ def _is_member(home: Home, token: Token) -> bool:
         return False
     if fingerprint_of(home.papers().root) != token.fingerprint:
         raise ConflictError(
-            f"{home.path} is a member of another swarm than the token's: set AETHERFS_HOME to another folder for this one"
+            f"{home.path} is a member of another swarm than the token's: set AETHERFS_HOME to another folder for this "
+            "one"
         )
     return True
 
@@ -166,7 +167,7 @@ def ensure_enrolled(program: Program) -> None:
         return
     if not program.settings.join_file:
         raise NotAllowedError(
-            f"{home.path} is not enrolled in a swarm: give --join-file FILE, run `aetherfs join TOKEN`, or `aetherfs up` for a "
-            "swarm of its own"
+            f"{home.path} is not enrolled in a swarm: give --join-file FILE, run `aetherfs join TOKEN`, or "
+            "`aetherfs up` for a swarm of its own"
         )
     enrol(home, read_token_file(str(Path(program.settings.join_file))))

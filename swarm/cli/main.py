@@ -1,7 +1,7 @@
 """The console entry: finds the command, runs it, and turns whatever happened into an exit code and at most one line.
 
-    0 ok   1 failure   2 usage   3 not found   4 not allowed   5 conflict   6 integrity   7 unreachable   8 timed out or partial
-    9 disk or quota   130 interrupted
+    0 ok   1 failure   2 usage   3 not found   4 not allowed   5 conflict   6 integrity   7 unreachable   8 timed out
+    or partial 9 disk or quota   130 interrupted
 
 Commands are imported by name when they are run; the list of all of them stands here, so that ``--help`` imports none.
 """
@@ -16,7 +16,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import click
 
@@ -64,6 +64,10 @@ COMMANDS: Final = {
 }
 
 
+class OutputClosed(Exception):
+    """Whoever read our standard output does not any more."""
+
+
 class Commands(click.Group):
     """The commands, imported when they are asked for."""
 
@@ -76,6 +80,13 @@ class Commands(click.Group):
             return None
         command = getattr(importlib.import_module(f"swarm.cli.{listed.module}"), cmd_name)
         return command if isinstance(command, click.Command) else None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. A reader of stdout that has gone away must not look like a failure to click."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise OutputClosed from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for section in dict.fromkeys(listed.section for listed in COMMANDS.values()):
@@ -113,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         result = program_commands.main(given, prog_name="aetherfs", standalone_mode=False, obj=program)
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
-    except BrokenPipeError:
+    except (OutputClosed, BrokenPipeError):
         return _end_as_pipe_broken()
     except (KeyboardInterrupt, click.Abort):
         return _told(
@@ -131,7 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         known = _known(error)
         return _told(program, given, known, known.exit_code)
-    except Exception as error:  # noqa: BLE001  The last resort: a defect is told in one line, with its traceback on request.
+    except Exception as error:
         line = (
             f"a defect in the program ({type(error).__name__}: {error}): repeat with --debug and report what it prints"
         )
@@ -174,7 +185,7 @@ def _known(error: OSError) -> AetherError:
 
 
 def _end_as_pipe_broken() -> int:
-    """The reader of our output went away, as ``head`` does: end as any Unix program does then, by SIGPIPE, in silence."""
+    """The reader of our output went away, as ``head`` does: end as any Unix program does, by SIGPIPE, in silence."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     os.kill(os.getpid(), signal.SIGPIPE)

@@ -43,7 +43,7 @@ class Output:
             print(printable(text), file=self.stderr, flush=True)
 
     def error(self, error: BaseException, exit_code: int) -> None:
-        """The one line that says what failed; with ``--json`` also as the object on stdout, unless a result stands there."""
+        """The one line that says what failed; with ``--json`` also an object on stdout, if none stands there."""
         detail = " ".join(str(error).split()) or type(error).__name__
         print(printable(f"aetherfs: {detail}"), file=self.stderr, flush=True)
         if self.json and not self._has_result:

@@ -1,7 +1,7 @@
 """A verb done by whoever can: the agent that runs on this home, or a short-lived peer of our own.
 
-A second command on a home joins the first, since that one's agent answers while it runs. Between two such processes there is
-a moment when the lock is taken and nobody answers: it is waited for, not failed on.
+A second command on a home joins the first, since that one's agent answers while it runs. Between two such processes
+there is a moment when the lock is taken and nobody answers: it is waited for, not failed on.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ class LockedError(ConflictError):
 
 def perform(program: Program, verb: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The result of a verb. Progress is shown meanwhile."""
-    from swarm.peer import operations
-
     with showing(program.output, verb) as progress:
 
         def ask(client: AgentClient) -> dict[str, Any]:
             return client.call(verb, arguments, progress)
 
         async def do(node: PeerNode) -> dict[str, Any]:
+            from swarm.peer import operations
+
             return await operations.run(node, verb, dict(arguments), progress)
 
         return _by_either(program, verb, ask, do)
@@ -51,9 +51,10 @@ def perform(program: Program, verb: str, arguments: Mapping[str, Any]) -> dict[s
 
 def perform_cat(program: Program, arguments: Mapping[str, Any], sink: BinaryIO) -> None:
     """Write the bytes of one file to ``sink``."""
-    from swarm.peer import operations
 
     async def do(node: PeerNode) -> None:
+        from swarm.peer import operations
+
         async for data in operations.cat(node, str(arguments["ref"])):
             await asyncio.to_thread(sink.write, data)
 
@@ -61,7 +62,7 @@ def perform_cat(program: Program, arguments: Mapping[str, Any], sink: BinaryIO) 
 
 
 def run_interruptible(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end; SIGINT and SIGTERM cancel it, its cleaning up included, and come out as KeyboardInterrupt."""
+    """Run a coroutine to its end. SIGINT and SIGTERM cancel it, and are a KeyboardInterrupt once it has cleaned up."""
 
     async def guarded() -> T:
         task = asyncio.current_task()
@@ -90,7 +91,8 @@ def _by_either(
                 return ask(AgentClient(info))
             if verb in NEEDS_AGENT:
                 raise UnreachableError(
-                    f"no process runs on {home.path}: start one with `aetherfs up -d` or `aetherfs peer`, or set AETHERFS_HOME"
+                    f"no process runs on {home.path}: start one with `aetherfs up -d` or `aetherfs peer`, or set "
+                    "AETHERFS_HOME"
                 )
             home.check_enrolled()
             return run_interruptible(_alone(program, do))
@@ -104,7 +106,7 @@ def _by_either(
 
 
 def _ends(home: Home, info: AgentInfo | None) -> bool:
-    """Whether the agent that broke off its answer ends. One that goes on has a defect, and asking again would not help."""
+    """Whether the agent that broke off its answer ends. One that goes on has a defect: asking again would not help."""
     deadline = time.monotonic() + HANDOVER_S
     while home.agent() == info:
         if time.monotonic() > deadline or (info is not None and AgentClient(info).is_alive()):

@@ -1,7 +1,7 @@
 """What goes on, shown on stderr: a bar on a terminal, now and then a line otherwise, nothing with ``--quiet``.
 
-Reports are dictionaries with "event": "progress" and any of phase, done_bytes, total_bytes, from, rate_bytes_per_s, eta_s and
-waiting_for. They come from another process, so what is missing or odd is left out rather than trusted.
+Reports are dictionaries with "event": "progress" and any of phase, done_bytes, total_bytes, from, rate_bytes_per_s,
+eta_s and waiting_for. They come from another process, so what is missing or odd is left out rather than trusted.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """References as a user types them, checked before anything is started: a slip is told at once, with exit code 2.
 
-A host in a reference names the swarm. A home that is not a member of that swarm says so, instead of answering from its own.
+A host in a reference names the swarm. A home that is not a member of that swarm says so, instead of answering from
+its own.
 """
 
 from __future__ import annotations

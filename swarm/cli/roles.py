@@ -1,7 +1,7 @@
 """Which parts make up a process: a peer always, a tracker and a seed as asked, all on one home under one identity.
 
-A tracker over a store that holds no swarm yet makes one, and so a home becomes a member without a token. Every other home needs
-one. Parts end in the reverse order of their start, whatever happened.
+A tracker over a store that holds no swarm yet makes one, and so a home becomes a member without a token. Every other
+home needs one. Parts end in the reverse order of their start, whatever happened.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def prepare(program: Program, role: Role) -> None:
     ensure_enrolled(program)
     if role.tracker and not home.swarm().store_key:
         raise NotAllowedError(
-            f"{home.path} is enrolled without role tracker: use a home of its own, with a token made by `--role tracker`"
+            f"{home.path} is enrolled without role tracker: use a home of its own, and a token of `--role tracker`"
         )
 
 

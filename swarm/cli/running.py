@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import time
 from collections.abc import Callable
@@ -85,10 +86,8 @@ def down(program: Program) -> None:
     if info is None:
         program.output.result({"stopped": False}, [f"no process runs on {home.path}"])
         return
-    try:
+    with contextlib.suppress(GoneError):  # It is ending already then; the wait below tells.
         AgentClient(info).shutdown()
-    except GoneError:
-        pass  # It was ending already; the wait below tells.
     deadline = time.monotonic() + DOWN_DEADLINE_S
     while _is_alive(info.pid) and home.agent() is not None:
         if time.monotonic() > deadline:

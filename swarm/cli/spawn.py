@@ -1,4 +1,4 @@
-"""Starting this same program as another process: the same interpreter, the same code, whatever the current folder holds."""
+"""Starting this program as another process: the same interpreter, the same code, whatever the current folder holds."""
 
 from __future__ import annotations
 

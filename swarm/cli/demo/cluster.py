@@ -1,7 +1,7 @@
 """The demo's processes: each with a home of its own, all of them ended whatever happens.
 
-Each process is this program in a session of its own, so that Ctrl-C reaches the demo alone, which then ends them in order; and
-the kernel ends them should the demo itself be killed.
+Each process is this program in a session of its own, so that Ctrl-C reaches the demo alone, which then ends them in
+order; and the kernel ends them should the demo itself be killed.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ class Cluster:
             stdout=subprocess.PIPE,
             stderr=stderr,
             start_new_session=True,
-            preexec_fn=_end_with_parent,  # noqa: PLW1509  This program has one thread.
+            preexec_fn=_end_with_parent,
         )
         self._processes.append(process)
         return process

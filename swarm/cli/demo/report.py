@@ -1,4 +1,4 @@
-"""What the demo has seen: figures of every pull, the table for people, and the checks that decide whether it went well."""
+"""What the demo has seen: figures of every pull, the table for people, and the checks that decide how it went."""
 
 from __future__ import annotations
 

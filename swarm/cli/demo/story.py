@@ -95,9 +95,9 @@ class Story:
         names = (f"{DATASET}:{tag}", f"{DATASET}:latest")
         published = self._cluster.run("producer", "publish", str(self._source), *names, "--message", message)
         self._teller.line(
-            f"published {names[0]}: {published['files']} files, {size(published['bytes'])} in {published['blocks']} blocks; "
-            f"{published['new_blocks']} new, {size(published['uploaded'])} uploaded to the seed in "
-            f"{duration(published['seconds'])}"
+            f"published {names[0]}: {published['files']} files, {size(published['bytes'])} in "
+            f"{published['blocks']} blocks; {published['new_blocks']} new, "
+            f"{size(published['uploaded'])} uploaded to the seed in {duration(published['seconds'])}"
         )
         return published
 

@@ -17,6 +17,7 @@ LEFT_OUT: Final = frozenset({"site-packages", "dist-packages", "__pycache__"})
 COPIES_NEEDED: Final = 8
 CHANGED_FILES: Final = 4
 COMPARE_BYTES: Final = 1 << 20
+TEXT_LOOK_BYTES: Final = 4096
 
 
 def standard_library() -> Path:
@@ -38,8 +39,8 @@ def copy(source: Path, target: Path) -> tuple[int, int]:
     free = shutil.disk_usage(target).free
     if free < COPIES_NEEDED * amount:
         raise FullError(
-            f"the demo of {source} needs {COPIES_NEEDED * amount} bytes in {target.parent}, {free} are free: set TMPDIR to "
-            "another disk, or give a smaller directory"
+            f"the demo of {source} needs {COPIES_NEEDED * amount} bytes in {target.parent}, {free} are free: set "
+            "TMPDIR to another disk, or give a smaller directory"
         )
     shutil.copytree(
         source, target, symlinks=False, ignore=_left_out(source), ignore_dangling_symlinks=True, dirs_exist_ok=True
@@ -79,8 +80,8 @@ def _files(root: Path) -> Iterator[Path]:
 
 
 def change(root: Path) -> list[str]:
-    """Alter a few files spread over the tree and add one; the changed paths, relative."""
-    files = [path for path in _files(root) if path.stat().st_size >= 1024] or list(_files(root))
+    """Add a line in the middle of a few text files spread over the tree, and a file; the changed paths, relative."""
+    files = [path for path in _files(root) if _is_text(path)]
     step = max(1, len(files) // CHANGED_FILES)
     changed = files[step // 2 :: step][:CHANGED_FILES]
     for path in changed:
@@ -93,6 +94,12 @@ def change(root: Path) -> list[str]:
     added = root / "NEW_IN_THE_SECOND_VERSION"
     added.write_text("a file that the first version did not have\n", encoding="utf-8")
     return sorted(path.relative_to(root).as_posix() for path in [*changed, added])
+
+
+def _is_text(path: Path) -> bool:
+    with path.open("rb") as file:
+        head = file.read(TEXT_LOOK_BYTES)
+    return b"\n" in head and b"\0" not in head
 
 
 def differences(source: Path, copied: Path) -> list[str]:
