@@ -1,7 +1,8 @@
 """Reading blocks back from packs: an extent at a time, once for all who ask, into the seed's memory.
 
-An extent is an aligned stretch of EXTENT_BYTES of a pack. The first asker's read serves all others that come meanwhile (single
-flight) and those that come soon after (a bounded cache of extents), so a rollout costs about one read per extent.
+An extent is an aligned stretch of EXTENT_BYTES of a pack. The first asker's read serves all others that come meanwhile
+(single flight) and those that come soon after (a bounded cache of extents), so a rollout costs about one read per
+extent.
 """
 
 from __future__ import annotations
@@ -48,7 +49,9 @@ class PackStore:
         self._memory_used = 0
 
     async def refresh(self) -> None:
-        """Read the index objects that are not known yet, also other seeds'. One that is damaged is passed over, and logged."""
+        """Read the index objects that are not known yet, also other seeds'. One that is damaged is passed over, and
+        logged.
+        """
         after = ""
         while keys := await asyncio.to_thread(self.objects.list, INDEXES, after=after):
             after = keys[-1]

@@ -62,7 +62,9 @@ class SeedExtension:
         return bytes(open_block(encoded, signature))
 
     async def announce_all(self, node: PeerNode) -> None:
-        """Hold every tagged version in the object store, so that it is announced even when no tracker is there to ask."""
+        """Hold every tagged version in the object store, so that it is announced even when no tracker is there to
+        ask.
+        """
         try:
             page = await node.tracker.datasets()
         except AetherError:

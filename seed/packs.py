@@ -1,8 +1,8 @@
 """How blocks lie in the object store: packs of about 32 MiB and one index object per publish.
 
-A pack is encoded blocks end to end, nothing else; it is written once. An index says which blocks lie where in which packs and which
-version of which dataset they were written for. It is written last: until then the packs are garbage, and after it the version
-is whole. Pure: no I/O.
+A pack is encoded blocks end to end, nothing else; it is written once. An index says which blocks lie where in which
+packs and which version of which dataset they were written for. It is written last: until then the packs are garbage,
+and after it the version is whole. Pure: no I/O.
 """
 
 from __future__ import annotations
@@ -62,7 +62,9 @@ class PackBuilder:
         return self.size_bytes >= PACK_TARGET_BYTES
 
     def finish(self, pack: int) -> tuple[bytes, list[Location]]:
-        """The pack's bytes and where each block lies, as pack number ``pack`` of its index. The builder is empty again."""
+        """The pack's bytes and where each block lies, as pack number ``pack`` of its index. The builder is empty
+        again.
+        """
         locations: list[Location] = []
         offset = 0
         for signature, part in zip(self._signatures, self._parts, strict=True):

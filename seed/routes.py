@@ -1,11 +1,11 @@
 """The Block API of a seed, on its exchange listener: uploads for publishers, single blocks for whoever may read.
 
-Every request carries the caller's certificate and grant. What the caller may not know of is answered like what does not exist.
+Every request carries the caller's certificate and grant. What the caller may not know of is answered like what does not
+exist.
 """
 
 from __future__ import annotations
 
-import base64
 import re
 import time
 from typing import Annotated, Final, TypeVar
@@ -71,7 +71,13 @@ class BlockRoutes:
         return [
             Route("POST", "/api/v1/uploads", self._begin, "member", "Begin an upload", UploadRequest, UploadAnswer),
             Route(
-                "POST", "/api/v1/blocks:missing", self._missing, "member", "Which to bring", MissingRequest, MissingAnswer
+                "POST",
+                "/api/v1/blocks:missing",
+                self._missing,
+                "member",
+                "Which to bring",
+                MissingRequest,
+                MissingAnswer,
             ),
             Route("PUT", block, self._put, "member", "Bring a block", BLOCK_TYPE, None, ("dataset", "session")),
             Route(
@@ -97,7 +103,9 @@ class BlockRoutes:
         caller = self._caller(request)
         dataset = check_dataset(_decoded(await request.read(), UploadRequest).dataset)
         if not caller.may_publish(dataset):
-            raise NotAllowedError(f"this home may not publish to {dataset}: join with a token whose --datasets covers it")
+            raise NotAllowedError(
+                f"this home may not publish to {dataset}: join with a token whose --datasets covers it"
+            )
         return _json(UploadAnswer(await self._uploads.begin(dataset, public_of(caller.peer_id))))
 
     def _session(self, caller: Caller, session_id: str) -> Session:

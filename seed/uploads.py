@@ -1,8 +1,8 @@
 """Upload sessions: a publisher brings what the seed lacks, and gets a receipt when every block is kept.
 
-Knowing a signature proves nothing: a block counts as present only if the publisher uploaded it itself, or may read a dataset
-that it belongs to; anything else is "missing" and has to be brought. What was uploaded survives an interrupted publish, on the
-seed's disk, for the same publisher and dataset. Bounded in sessions and bytes.
+Knowing a signature proves nothing: a block counts as present only if the publisher uploaded it itself, or may read a
+dataset that it belongs to; anything else is "missing" and has to be brought. What was uploaded survives an interrupted
+publish, on the seed's disk, for the same publisher and dataset. Bounded in sessions and bytes.
 """
 
 from __future__ import annotations
@@ -165,7 +165,9 @@ class Uploads:
                 locations += await self._write_pack(builder, packs)
         if builder.size_bytes:
             locations += await self._write_pack(builder, packs)
-        index = Index(1, session.dataset, manifest.version, tuple(packs), tuple(locations), tuple(dict.fromkeys(needed)))
+        index = Index(
+            1, session.dataset, manifest.version, tuple(packs), tuple(locations), tuple(dict.fromkeys(needed))
+        )
         await self._packs.write(INDEXES + secrets.token_hex(16), index)
 
     async def _write_pack(self, builder: PackBuilder, packs: list[str]) -> list[Location]:

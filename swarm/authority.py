@@ -1,8 +1,8 @@
 """The swarm's certificate authority: one Ed25519 key that makes members.
 
 It issues X.509 certificates whose one name follows from the member's key, and seals the credential and the grant that
-tell the member's role and rights. Certificates are Ed25519 under a self-signed root; nothing is issued for a name that the
-key does not prove. This module computes; where the CA's key lies is the tracker's business.
+tell the member's role and rights. Certificates are Ed25519 under a self-signed root; nothing is issued for a name that
+the key does not prove. This module computes; where the CA's key lies is the tracker's business.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ class Membership:
 
 
 class Authority:
-    """The CA. ``certificate`` is its root in PEM, ``public`` its 32-byte key, ``fingerprint`` SHA-256 of the root in DER."""
+    """The CA. ``certificate`` is its root in PEM, ``public`` its 32-byte key, ``fingerprint`` SHA-256 of the root
+    in DER.
+    """
 
     def __init__(self, key: PeerKey, certificate: bytes) -> None:
         self.key = key
@@ -68,7 +70,8 @@ class Authority:
             .add_extension(x509.SubjectAlternativeName([name]), critical=True)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(
-                x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
+                x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]),
+                critical=False,
             )
         )
         return _pem(builder.sign(_private(self.key), None))
@@ -120,4 +123,4 @@ def _pem(certificate: x509.Certificate) -> bytes:
 
 
 def _utc(wall: float) -> datetime.datetime:
-    return datetime.datetime.fromtimestamp(int(wall), datetime.timezone.utc)
+    return datetime.datetime.fromtimestamp(int(wall), datetime.UTC)

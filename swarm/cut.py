@@ -1,7 +1,7 @@
 """Where blocks end: FastCDC over the content (parameter 256 KiB, minimum 64 KiB, maximum 1 MiB).
 
-A cut depends only on the bytes from the block's start to just behind its end, so an edit moves cuts near it and nowhere else,
-and a known block can be recognised without reading it when what it was cut from is unchanged.
+A cut depends only on the bytes from the block's start to just behind its end, so an edit moves cuts near it and nowhere
+else, and a known block can be recognised without reading it when what it was cut from is unchanged.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import pyfastcdc
 
 from swarm.limits import BLOCK_MAX_BYTES, BLOCK_MIN_BYTES, BLOCK_TARGET_BYTES
 
-# A cut is found one byte behind it, and the cutter takes bytes in pairs: so many bytes after a block decide with it (m).
+# A cut is found one byte behind it, and the cutter takes bytes in pairs: so many bytes after a block decide with it
+# (m).
 LOOKAHEAD_BYTES: Final = 2
 
 _cutter = pyfastcdc.FastCDC(avg_size=BLOCK_TARGET_BYTES, min_size=BLOCK_MIN_BYTES, max_size=BLOCK_MAX_BYTES)

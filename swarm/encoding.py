@@ -1,8 +1,8 @@
 """Encoded blocks: how plain bytes travel and lie in stores.
 
-One codec byte and a payload: ``raw``, or ``zstd`` when that saves 5% or more. The signature is over the plain bytes, so two
-holders may encode one block differently. A frame that does not state its size, or states another than is expected, is
-refused before a byte of it is decoded (the decoder's own limit is ignored when the frame states its size).
+One codec byte and a payload: ``raw``, or ``zstd`` when that saves 5% or more. The signature is over the plain bytes, so
+two holders may encode one block differently. A frame that does not state its size, or states another than is expected,
+is refused before a byte of it is decoded (the decoder's own limit is ignored when the frame states its size).
 """
 
 from __future__ import annotations

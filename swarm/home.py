@@ -4,7 +4,8 @@
     agent.json lock                                           the process that runs on this home
     blocks/ trees scans/ serials/ dht                         what it holds and remembers
 
-Every file is replaced by rename, so a reader sees the old or the new one. One process holds the lock; others talk to it.
+Every file is replaced by rename, so a reader sees the old or the new one. One process holds the lock; others talk to
+it.
 """
 
 from __future__ import annotations
@@ -81,7 +82,9 @@ class Home:
         try:
             private = serialization.load_pem_private_key(path.read_bytes(), None)
         except (ValueError, TypeError) as error:
-            raise AetherError(f"{path} does not hold a key: {error}; restore it, or remove the home and join again") from error
+            raise AetherError(
+                f"{path} does not hold a key: {error}; restore it, or remove the home and join again"
+            ) from error
         if not isinstance(private, Ed25519PrivateKey):
             raise AetherError(f"{path} does not hold an Ed25519 key; restore it, or remove the home and join again")
         return PeerKey(private.private_bytes_raw())
@@ -107,9 +110,13 @@ class Home:
         return canonical.decode((self.path / "swarm").read_bytes(), SwarmState, limit_bytes=MIB)
 
     def enrol(self, papers: Papers, state: SwarmState) -> None:
-        """Become a member. ConflictError if this home belongs to another swarm. The state is written last: it is the commit."""
+        """Become a member. ConflictError if this home belongs to another swarm. The state is written last: it is
+        the commit.
+        """
         if self.is_enrolled() and self.papers().root != papers.root:
-            raise ConflictError(f"{self.path} belongs to another swarm already: choose another AETHERFS_HOME for this one")
+            raise ConflictError(
+                f"{self.path} belongs to another swarm already: choose another AETHERFS_HOME for this one"
+            )
         self.renew(papers)
         self.remember(state)
 
@@ -150,12 +157,16 @@ class Home:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise AetherError(f"cannot use {self.path} as AETHERFS_HOME: {error.strerror}; choose another folder") from error
+            raise AetherError(
+                f"cannot use {self.path} as AETHERFS_HOME: {error.strerror}; choose another folder"
+            ) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(descriptor)
-            raise ConflictError(f"another process runs on {self.path}: wait for it, or stop it with `aetherfs down`") from error
+            raise ConflictError(
+                f"another process runs on {self.path}: wait for it, or stop it with `aetherfs down`"
+            ) from error
         self._lock = descriptor
 
     def publish_agent(self, info: AgentInfo) -> None:
@@ -219,6 +230,6 @@ class Home:
         except OSError as error:
             with contextlib.suppress(OSError, UnboundLocalError):
                 temporary.unlink()
-            raise AetherError(f"cannot write {path}: {error.strerror}; free or repair that disk, then repeat") from error
-
-
+            raise AetherError(
+                f"cannot write {path}: {error.strerror}; free or repair that disk, then repeat"
+            ) from error

@@ -2,7 +2,8 @@
 
 The peer id is the base32 (lower case, no padding) of the 32-byte public key, so an id can be turned back into the key
 that proves it. The TLS name of a peer is derived from it: OpenSSL itself then checks that the far end is that peer.
-Every signature of ours is made over a context and the bytes, so a signature for one purpose is worth nothing for another.
+Every signature of ours is made over a context and the bytes, so a signature for one purpose is worth nothing for
+another.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A version's manifest: assembled from its root and segments, checked whole, never changed.
 
-What a stranger made is refused here, before anything acts on it: every count, sum, order, path and link is checked, and the
-root's claims bound what is fetched and decoded. ``RemoteProtocolError`` is the one refusal. Placing blocks in files is
-arithmetic over sums; nothing here does I/O.
+What a stranger made is refused here, before anything acts on it: every count, sum, order, path and link is checked, and
+the root's claims bound what is fetched and decoded. ``RemoteProtocolError`` is the one refusal. Placing blocks in files
+is arithmetic over sums; nothing here does I/O.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ class Place:
 class Manifest:
     """A whole manifest. Construct with ``assemble`` or ``build``.
 
-    ``files`` are in path order, ``blocks`` in stream order with repeats, ``unique`` in the order of first use; ``index_of`` gives
-    a signature's index in ``unique``; ``segments`` are plain bytes by signature.
+    ``files`` are in path order, ``blocks`` in stream order with repeats, ``unique`` in the order of first use;
+    ``index_of`` gives a signature's index in ``unique``; ``segments`` are plain bytes by signature.
     """
 
     def __init__(
@@ -233,7 +233,9 @@ def _check_refs(root: Root) -> None:
 
 
 def assemble(root_bytes: bytes, segments: Mapping[bytes, bytes]) -> Manifest:
-    """The manifest of a root and the plain bytes of its segments, by signature. RemoteProtocolError for anything amiss."""
+    """The manifest of a root and the plain bytes of its segments, by signature. RemoteProtocolError for anything
+    amiss.
+    """
     root = parse_root(root_bytes)
     files: list[FileEntry] = []
     for file_ref in root.file_segments:
@@ -252,7 +254,9 @@ def assemble(root_bytes: bytes, segments: Mapping[bytes, bytes]) -> Manifest:
 
 
 def _blocks(root: Root, segments: Mapping[bytes, bytes]) -> list[BlockEntry]:
-    """The block table. A segment may be there many times (one block, repeated for long), but is decoded and held once."""
+    """The block table. A segment may be there many times (one block, repeated for long), but is decoded and held
+    once.
+    """
     decoded: dict[bytes, tuple[BlockEntry, ...]] = {}
     blocks: list[BlockEntry] = []
     for ref in root.block_segments:
@@ -267,7 +271,9 @@ def _blocks(root: Root, segments: Mapping[bytes, bytes]) -> list[BlockEntry]:
 
 
 def content_signature(files: Sequence[FileEntry]) -> bytes:
-    """The signature of what the files are, without their times: path, kind, executable bit, content or target of each."""
+    """The signature of what the files are, without their times: path, kind, executable bit, content or target of
+    each.
+    """
     hasher = blake3()
     for entry in files:
         executable = entry.kind == FILE and bool(entry.mode & 0o111)

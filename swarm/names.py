@@ -3,8 +3,8 @@
     [host[:port]/][scope/]name[:tag][@signature][/path]       a path needs an explicit :tag or @signature before it
 
 The first part is a host only if it holds a ``.`` or ``:`` or is ``localhost``, as Docker does. Scope defaults to
-``library``, tag to ``latest``; ``@scope/name`` is accepted for ``scope/name``; a signature wins over the tag and both are
-echoed. In URLs the scope is always written: ``aetherfs://scope/name:tag/path``.
+``library``, tag to ``latest``; ``@scope/name`` is accepted for ``scope/name``; a signature wins over the tag and both
+are echoed. In URLs the scope is always written: ``aetherfs://scope/name:tag/path``.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def check_name(text: str, what: str = "name") -> str:
     """A scope or a name, unchanged, or UsageError."""
     if not _NAME.fullmatch(text):
         raise UsageError(
-            f"{text[:80]!r} is not a {what}: 1 to {NAME_CHARS} of a-z, 0-9, '.', '_', '-', starting with a letter or digit"
+            f"{text[:80]!r} is not a {what}: 1 to {NAME_CHARS} of a-z, 0-9, '.', '_', '-', first a letter or digit"
         )
     return text
 
@@ -129,7 +129,7 @@ def check_tag(text: str) -> str:
     """A tag, unchanged, or UsageError."""
     if not _TAG.fullmatch(text):
         raise UsageError(
-            f"{text[:80]!r} is not a tag: 1 to {TAG_CHARS} of letters, digits, '.', '_', '-', not starting with '.' or '-'"
+            f"{text[:80]!r} is not a tag: 1 to {TAG_CHARS} of letters, digits, '.', '_', '-', not '.' or '-' first"
         )
     return text
 
@@ -158,7 +158,9 @@ def check_pattern(text: str) -> str:
 
 
 def matches(pattern: str, dataset: str) -> bool:
-    """Whether ``scope/name`` falls under a pattern. Parts are compared one by one: ``a*`` never reaches over the slash."""
+    """Whether ``scope/name`` falls under a pattern. Parts are compared one by one: ``a*`` never reaches over the
+    slash.
+    """
     if pattern == "*":
         return True
     parts = zip(pattern.split("/"), dataset.split("/"), strict=False)

@@ -1,8 +1,9 @@
 """Which paths a manifest may hold: relative, NFC, inside the tree. Both sides check with these functions.
 
-Refused at parse, so that no reader ever meets a path that it must not write: absolute, ``..``, ``.``, empty parts, NUL, not NFC,
-not UTF-8, too long or too deep, and symbolic links that leave the tree, by themselves or by way of other links. Everything
-else is a name: newlines, quotes, spaces, backslashes and leading dashes are as good as letters. No I/O.
+Refused at parse, so that no reader ever meets a path that it must not write: absolute, ``..``, ``.``, empty parts, NUL,
+not NFC, not UTF-8, too long or too deep, and symbolic links that leave the tree, by themselves or by way of other
+links. Everything else is a name: newlines, quotes, spaces, backslashes and leading dashes are as good as letters. No
+I/O.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ def check_path(path: str) -> str:
 
 
 def check_link(path: str, target: str) -> str:
-    """The target of a link at ``path``, unchanged, if it is relative and its text stays inside the tree, or RemoteProtocolError.
+    """The target of a link at ``path``, unchanged, if it is relative and its text stays inside the tree, or
+    RemoteProtocolError.
 
     Whether it leaves by way of another link is ``check_links``'s to say.
     """

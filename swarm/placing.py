@@ -1,7 +1,7 @@
 """Putting a staged tree in its target's place: whole by one rename, or file by file among what is there.
 
-Every step leaves a tree in which each file is whole, the old or the new, so a pull that is killed here is repeated like any other.
-Modes and times are set before a file is moved. OSErrors are the caller's to map.
+Every step leaves a tree in which each file is whole, the old or the new, so a pull that is killed here is repeated like
+any other. Modes and times are set before a file is moved. OSErrors are the caller's to map.
 """
 
 from __future__ import annotations

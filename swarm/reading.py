@@ -1,7 +1,7 @@
 """Reading the files of a scan: into reused buffers, hashed and cut on the way, each checked to be what was listed.
 
-A file's BLAKE3 and SHA-256 and the signatures of its blocks come from the same bytes in one pass. ``Changed`` tells that a file
-was touched between listing and end of reading.
+A file's BLAKE3 and SHA-256 and the signatures of its blocks come from the same bytes in one pass. ``Changed`` tells
+that a file was touched between listing and end of reading.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Files below one directory, reached without ever leaving it.
 
-Every part of a path but the last has to be a real directory: no symbolic link is followed on the way, so neither a dataset nor
-whoever else writes in the directory can point us elsewhere. Foreign failures become ours with ``failure``. Blocking; safe to use
-from several threads.
+Every part of a path but the last has to be a real directory: no symbolic link is followed on the way, so neither a
+dataset nor whoever else writes in the directory can point us elsewhere. Foreign failures become ours with ``failure``.
+Blocking; safe to use from several threads.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def is_absent(error: OSError) -> bool:
 class Tree:
     """Files below ``root``, by dataset path. Keeps a bounded number of them open.
 
-    ``writable`` is for a tree of our own, whose files may be made and written. ``follow_links`` is for a producer's own directory,
-    published with its links followed: the only tree that may be left.
+    ``writable`` is for a tree of our own, whose files may be made and written. ``follow_links`` is for a producer's own
+    directory, published with its links followed: the only tree that may be left.
     """
 
     def __init__(self, root: Path, *, writable: bool = False, follow_links: bool = False) -> None:
@@ -106,7 +106,9 @@ class Tree:
 
     @contextlib.contextmanager
     def parent(self, path: str, *, create: bool = False) -> Iterator[tuple[int, str]]:
-        """A descriptor of the directory that a path is in, and its last part. OSError if a part is no real directory."""
+        """A descriptor of the directory that a path is in, and its last part. OSError if a part is no real
+        directory.
+        """
         *directories, name = path.split("/")
         at = os.open(self.root, _DIRECTORY)
         try:

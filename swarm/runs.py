@@ -1,7 +1,8 @@
-"""Cutting a run of small files: together, as one stream, with blocks of an earlier cut taken over where they still hold.
+"""Cutting a run of small files: together, as one stream, with blocks of an earlier cut taken over where they still
+hold.
 
-A block is decided by its own bytes and the few behind it. One that is known from an earlier scan is taken over, unread, when
-the files that it was cut from have the same content and lie in the same way from its start on. No I/O of its own.
+A block is decided by its own bytes and the few behind it. One that is known from an earlier scan is taken over, unread,
+when the files that it was cut from have the same content and lie in the same way from its start on. No I/O of its own.
 """
 
 from __future__ import annotations

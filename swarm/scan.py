@@ -1,9 +1,9 @@
 """Reading a directory into a manifest: hash every file, cut it into blocks, read nothing twice that did not change.
 
-Blocking, meant for a thread. A file of LARGE_FILE_BYTES or more is cut alone; a run of smaller ones is cut together and ends
-where a large file begins. What changes while it is read is noticed, and the scan starts over with what it has learnt; after a
-few rounds it gives up. In the end everything is looked at once more: the manifest is of one moment. Memory is bounded by a few
-windows, not by the bytes.
+Blocking, meant for a thread. A file of LARGE_FILE_BYTES or more is cut alone; a run of smaller ones is cut together and
+ends where a large file begins. What changes while it is read is noticed, and the scan starts over with what it has
+learnt; after a few rounds it gives up. In the end everything is looked at once more: the manifest is of one moment.
+Memory is bounded by a few windows, not by the bytes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from swarm.paths import shown
 from swarm.reading import Reading
 from swarm.runs import cut_run
 from swarm.scan_cache import FileState, Known, RunBlock, ScanCache
-from swarm.segments import FILE, BlockEntry, FileEntry
+from swarm.segments import FILE, SYMLINK, BlockEntry, FileEntry
 from swarm.walk import Changed, Found, Links, walk
 
 ROUNDS: Final = 6
@@ -35,7 +35,9 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """A directory's manifest, where the tree begins on disk, how many bytes had to be read, whether links were followed."""
+    """A directory's manifest, where the tree begins on disk, how many bytes had to be read, whether links were
+    followed.
+    """
 
     manifest: Manifest
     root: Path
@@ -53,8 +55,8 @@ def scan(
 ) -> Scan:
     """Scan a directory, or one file. ``cache`` is read and brought up to date, also when the scan fails or is stopped.
 
-    ``progress`` gets (bytes done, bytes in all). Raises NotFoundError, UsageError and AetherError as ``walk`` does, AetherError
-    for what does not stop changing, IncompleteError when ``should_stop`` said so.
+    ``progress`` gets (bytes done, bytes in all). Raises NotFoundError, UsageError and AetherError as ``walk`` does,
+    AetherError for what does not stop changing, IncompleteError when ``should_stop`` said so.
     """
     known = cache if cache is not None else ScanCache()
     changed: Path | None = None
@@ -74,7 +76,7 @@ def scan(
             read_bytes += work.read_bytes
         return Scan(manifest, root if root.is_dir() else root.parent, read_bytes, links == "follow")
     raise AetherError(
-        f"cannot publish {shown(str(root))}: {shown(str(changed))} keeps changing while it is read; publish when it is at rest"
+        f"cannot publish {shown(str(root))}: {shown(str(changed))} keeps changing while it is read; wait until it is at rest"
     )
 
 
@@ -116,7 +118,8 @@ class _Round:
 
     def _run(self, files: Sequence[Found], blocks: list[BlockEntry]) -> None:
         for block in cut_run(files, self._cache.runs, self):
-            self._runs[block.spans[0].path, block.spans[0].offset] = block
+            start = (block.spans[0].path, block.spans[0].offset)
+            self._runs[start] = self._cache.runs[start] = block
             blocks.append(block.block)
             self._advance(block.block.size)
 
@@ -177,12 +180,11 @@ class _Round:
 
 
 def _check_unchanged(found: Sequence[Found]) -> None:
-    """Changed, if a file is not as it was listed."""
+    """Changed, if something is not as it was listed."""
     for item in found:
-        if item.kind == FILE:
-            try:
-                status = os.stat(item.location)
-            except OSError as error:
-                raise Changed(item.location) from error
-            if FileState.of(status) != FileState.of(item.stat):
-                raise Changed(item.location)
+        try:
+            status = os.lstat(item.location) if item.kind == SYMLINK else os.stat(item.location)
+        except OSError as error:
+            raise Changed(item.location) from error
+        if FileState.of(status) != FileState.of(item.stat):
+            raise Changed(item.location)

@@ -1,8 +1,9 @@
 """What a scan remembers of a directory, so that unchanged files are not read again.
 
-By git's rule a file counts as unchanged when size, mtime, ctime and inode are as they were, unless it was touched so shortly
-before it was read that a later change could carry the same times. Blocks of runs are tied to the content of the files they
-were cut from, so they hold whenever that content comes again. Kept as checked, canonical msgpack; a damaged cache is an absent one.
+By git's rule a file counts as unchanged when size, mtime, ctime and inode are as they were, unless it was touched so
+shortly before it was read that a later change could carry the same times. Blocks of runs are tied to the content of the
+files they were cut from, so they hold whenever that content comes again. Kept as checked, canonical msgpack; a damaged
+cache is an absent one.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ class FileState(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fie
 
 
 class Known(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """A file as it was read: its state, when that began (wall nanoseconds), its hashes, and its blocks if it was cut alone."""
+    """A file as it was read: its state, when that began (wall nanoseconds), its hashes, and its blocks if it was
+    cut alone.
+    """
 
     state: FileState
     read_ns: int

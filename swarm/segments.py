@@ -1,9 +1,9 @@
 """The tables of a manifest and how they are cut into segments.
 
 A manifest is a small root and two tables: the files in path order, the blocks in stream order. Each table is cut into
-segments after an entry chosen by its content, and a segment is kept and fetched as an ordinary block. No segment holds an offset
-from the dataset's start: the root's references carry counts and bytes, so positions are sums, and a new version changes
-only the segments whose entries changed.
+segments after an entry chosen by its content, and a segment is kept and fetched as an ordinary block. No segment holds
+an offset from the dataset's start: the root's references carry counts and bytes, so positions are sums, and a new
+version changes only the segments whose entries changed.
 """
 
 from __future__ import annotations

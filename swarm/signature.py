@@ -1,4 +1,6 @@
-"""Signatures: BLAKE3-256 of plain bytes, 32 bytes in structures, 64 lower-case hex digits in text. One hash, no agility."""
+"""Signatures: BLAKE3-256 of plain bytes, 32 bytes in structures, 64 lower-case hex digits in text. One hash, no
+agility.
+"""
 
 from __future__ import annotations
 

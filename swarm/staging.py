@@ -1,13 +1,14 @@
 """The tree that a pull builds: beside its target, resumable, and put in place whole.
 
-Blocks go straight to their places in the staged files and can be served from there. After a crash ``recover`` finds what is
-verified by hashing it, so there is no journal that could lie. A target that does not exist yet, or is empty, is made by one
-rename; in one that exists, files that already have the version's content stay, changed ones are replaced one by one by rename,
-and what the user put there is never overwritten unless told to (``swarm.survey``).
+Blocks go straight to their places in the staged files and can be served from there. After a crash ``recover`` finds
+what is verified by hashing it, so there is no journal that could lie. A target that does not exist yet, or is empty, is
+made by one rename; in one that exists, files that already have the version's content stay, changed ones are replaced
+one by one by rename, and what the user put there is never overwritten unless told to (``swarm.survey``).
 
-The order of calls is ``adopt``, ``recover``, ``write`` until nothing is missing, ``finish``; ``close`` ends an unfinished one and
-keeps what came. Blocking; ``write``, ``get`` and ``has`` are thread-safe. Files are safe from a killed process, and as
-safe from a power cut as the filesystem's delayed writing makes them: after one, ``verify`` tells.
+The order of calls is ``adopt``, ``recover``, ``write`` until nothing is missing, ``finish``; ``close`` ends an
+unfinished one and keeps what came. Blocking; ``write``, ``get`` and ``has`` are thread-safe. Files are safe from a
+killed process, and as safe from a power cut as the filesystem's delayed writing makes them: after one, ``verify``
+tells.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ _NAME_BYTES: Final = 200
 def staging_path(target: Path, version: bytes) -> Path:
     """Where the version is staged: on the target's filesystem, hidden, the same at every try.
 
-    Beside the target; inside it when nothing can be renamed from there: a mount point, or a parent that is not ours to write. Also
-    for the directory that this process works in: a shell would go on in the one that was replaced.
+    Beside the target; inside it when nothing can be renamed from there: a mount point, or a parent that is not ours to
+    write. Also for the directory that this process works in: a shell would go on in the one that was replaced.
     """
     target = Path(os.path.realpath(target))
     suffix = f"aetherfs-{version.hex()[:12]}"
@@ -76,8 +77,8 @@ def _mount_of(directory: Path) -> str:
 class Staging:
     """A version being built for ``target``. Indices are those of ``manifest.files`` and ``manifest.unique``.
 
-    ``include`` says which paths are wanted; the others are ``left_out``, as if the version did not have them. ``kept`` are files
-    that the target holds already. ConflictError when another pull is building the same.
+    ``include`` says which paths are wanted; the others are ``left_out``, as if the version did not have them. ``kept``
+    are files that the target holds already. ConflictError when another pull is building the same.
     """
 
     def __init__(self, target: Path, manifest: Manifest, include: Callable[[str], bool] = lambda path: True) -> None:
@@ -104,7 +105,9 @@ class Staging:
             raise failure(f"cannot build {shown(str(self.target))}", error) from error
         try:
             if os.fstat(descriptor).st_uid != os.geteuid():
-                raise ConflictError(f"{shown(str(self.directory))} belongs to somebody else: remove it, or pull elsewhere")
+                raise ConflictError(
+                    f"{shown(str(self.directory))} belongs to somebody else: remove it, or pull elsewhere"
+                )
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if not os.path.samestat(os.fstat(descriptor), os.stat(self.directory)):
                 raise FileNotFoundError
@@ -135,7 +138,9 @@ class Staging:
         )
 
     def recover(self) -> set[int]:
-        """The blocks that need not be fetched: not needed, staged by an earlier try and verified, or elsewhere in the tree."""
+        """The blocks that need not be fetched: not needed, staged by an earlier try and verified, or elsewhere in
+        the tree.
+        """
         held: set[int] = set()
         try:
             is_empty = not self.kept and not any(self.directory.iterdir())
@@ -220,10 +225,11 @@ class Staging:
             self._lock = None
 
     def finish(self) -> Finished:
-        """Make the target hold the version, and remove what other tries left. Afterwards blocks are read from the target.
+        """Make the target hold the version, and remove what other tries left. Afterwards blocks are read from the
+        target.
 
-        IncompleteError when blocks are missing, ConflictError when the target was changed meanwhile: both before anything is
-        changed. FullError and AetherError leave what is staged for the next try.
+        IncompleteError when blocks are missing, ConflictError when the target was changed meanwhile: both before
+        anything is changed. FullError and AetherError leave what is staged for the next try.
         """
         if self._survey is None:
             raise LocalProtocolError("a tree is finished before its target was looked at")

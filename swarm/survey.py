@@ -1,7 +1,8 @@
 """What a pull finds in its target, and what it may do there. Nothing is changed here.
 
-A file counts as already there only when its bytes have the version's hash. What an earlier pull put there, and nobody altered, may
-be replaced or removed; everything else is the user's, and in the way it is a ConflictError before anything is changed.
+A file counts as already there only when its bytes have the version's hash. What an earlier pull put there, and nobody
+altered, may be replaced or removed; everything else is the user's, and in the way it is a ConflictError before anything
+is changed.
 """
 
 from __future__ import annotations
@@ -39,10 +40,10 @@ class Survey:
                 raise ConflictError(f"{shown(str(tree.root / path))} was changed while the version came: pull again")
 
 
-def survey(
-    tree: Tree, wanted: Mapping[int, FileEntry], previous: Mapping[str, FileEntry], *, force: bool
-) -> Survey:
-    """Look at the target for these entries. ``previous`` is what we put there before; ``force`` overwrites altered files."""
+def survey(tree: Tree, wanted: Mapping[int, FileEntry], previous: Mapping[str, FileEntry], *, force: bool) -> Survey:
+    """Look at the target for these entries. ``previous`` is what we put there before; ``force`` overwrites altered
+    files.
+    """
     surveyor = _Surveyor(tree, previous, force)
     for index, entry in wanted.items():
         surveyor.look(index, entry)

@@ -1,7 +1,8 @@
 """What the two tables of a manifest may hold, entry by entry and all together. RemoteProtocolError is the one refusal.
 
-The file table: hostile paths and links, order, clashes. The block table: one size per signature, cut as the format says, so that
-a stranger can claim no more blocks than the bytes give. Memory is linear in the tables; nothing here does I/O.
+The file table: hostile paths and links, order, clashes. The block table: one size per signature, cut as the format
+says, so that a stranger can claim no more blocks than the bytes give. Memory is linear in the tables; nothing here does
+I/O.
 """
 
 from __future__ import annotations
@@ -74,7 +75,8 @@ def _check_clashes(files: Sequence[FileEntry]) -> None:
 
 
 def check_blocks(files: Sequence[FileEntry], blocks: Sequence[BlockEntry]) -> None:
-    """Refuse a block table that is not a cut of these files: large files alone, small ones in runs, only a last block short.
+    """Refuse a block table that is not a cut of these files: large files alone, small ones in runs, only a last block
+    short.
 
     The caller has checked that both tables have the same bytes in all.
     """

@@ -1,7 +1,7 @@
 """A directory that holds a version's files, as a source of blocks, and how it differs from the version.
 
-Each block is verified when it is read, so a file that was altered is noticed before it is served. Blocking; safe to use from
-several threads.
+Each block is verified when it is read, so a file that was altered is noticed before it is served. Blocking; safe to use
+from several threads.
 """
 
 from __future__ import annotations
@@ -104,7 +104,9 @@ def occurrences(manifest: Manifest, index: int) -> Iterator[list[Place]]:
 
 
 def verify_tree(root: Path, manifest: Manifest) -> list[str]:
-    """Every difference between a directory and a version, a line each: what, and where. NotFoundError without a directory."""
+    """Every difference between a directory and a version, a line each: what, and where. NotFoundError without a
+    directory.
+    """
     if not root.is_dir():
         raise NotFoundError(f"there is no directory {shown(str(root))}: check the path")
     tree = Tree(root)

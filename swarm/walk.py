@@ -1,7 +1,7 @@
 """Walking a directory that is to be published: what lies there, in path order, or one clear refusal.
 
-A link that stays inside is published as a link. One that leaves, by itself or by way of others, is refused, skipped or followed,
-as the caller says. Nothing is read but directories and links.
+A link that stays inside is published as a link. One that leaves, by itself or by way of others, is refused, skipped or
+followed, as the caller says. Nothing is read but directories and links.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ LINK_MODE: Final = 0o777
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One thing to publish: its path in the dataset, where it lies, its kind (see segments), stat, and a link's target."""
+    """One thing to publish: its path in the dataset, where it lies, its kind (see segments), stat, and a link's
+    target.
+    """
 
     path: str
     location: Path
@@ -77,7 +79,9 @@ def walk(root: Path, links: Links, should_stop: Callable[[], bool] = lambda: Fal
 
 @dataclass(frozen=True, slots=True)
 class _Where:
-    """Where in the walk: what paths begin with here, the part of it down to the last link followed, directories above."""
+    """Where in the walk: what paths begin with here, the part of it down to the last link followed, directories
+    above.
+    """
 
     prefix: str
     followed: str

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import shutil
 import stat
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from blake3 import blake3
@@ -119,3 +122,31 @@ def pull(
     finally:
         staging.close()
     return fetched
+
+
+@contextlib.contextmanager
+def unprivileged() -> Iterator[None]:
+    """Run as a user to whom modes mean something: root becomes nobody for a while."""
+    if os.geteuid():
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@contextlib.contextmanager
+def public_directory() -> Iterator[Path]:
+    """A temporary directory that an unprivileged user can reach and write, whatever pytest's own is."""
+    path = Path(tempfile.mkdtemp(prefix="aetherfs-test-"))
+    path.chmod(0o777)
+    try:
+        yield path
+    finally:
+        for directory, names, _files in os.walk(path):
+            for name in names:
+                if not os.path.islink(os.path.join(directory, name)):
+                    os.chmod(os.path.join(directory, name), 0o700)
+        shutil.rmtree(path)

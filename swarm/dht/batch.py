@@ -1,8 +1,8 @@
 """Provider batches: one signature over a provider, its addresses and up to 40 keys.
 
-The keys go into the signature through a hash tree, so that a node can pass on one key's record with a short path instead of all
-40 keys, and whoever gets it checks the provider's own signature. A record therefore cannot be invented, altered or moved to
-another key by the nodes that keep it. Pure.
+The keys go into the signature through a hash tree, so that a node can pass on one key's record with a short path
+instead of all 40 keys, and whoever gets it checks the provider's own signature. A record therefore cannot be invented,
+altered or moved to another key by the nodes that keep it. Pure.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ TreeHash = Annotated[bytes, msgspec.Meta(min_length=TREE_HASH_BYTES, max_length=
 
 
 class Batch(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """Until ``expires`` (wall seconds), ``public`` provides the keys under ``tree``. A higher sequence replaces a lower one."""
+    """Until ``expires`` (wall seconds), ``public`` provides the keys under ``tree``. A higher sequence replaces a
+    lower one.
+    """
 
     format: Literal[1]
     public: Key

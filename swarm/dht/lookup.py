@@ -1,7 +1,8 @@
 """One iterative lookup: which nodes to ask next, and when to stop.
 
-Pure. Nodes are asked in order of distance to the target, several at a time. One that is slow does not hold up the others: when its
-time is up it counts as failed, and a further one takes its place. The lookup ends when the ``width`` closest that live have answered.
+Pure. Nodes are asked in order of distance to the target, several at a time. One that is slow does not hold up the
+others: when its time is up it counts as failed, and a further one takes its place. The lookup ends when the ``width``
+closest that live have answered.
 """
 
 from __future__ import annotations

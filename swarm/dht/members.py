@@ -1,7 +1,7 @@
 """Whom a node believes to be a member, how quick each is, and what was already seen.
 
-Pure. A credential is checked once and remembered; a packet is taken once, within a window of time; round trips are estimated
-per node as in RFC 6298. All of it is bounded.
+Pure. A credential is checked once and remembered; a packet is taken once, within a window of time; round trips are
+estimated per node as in RFC 6298. All of it is bounded.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """A DHT node: requests and answers over the transport, the routing table, lookups, announces.
 
-Every packet is opened, checked for freshness and membership, and only then acted on; a node enters the routing table when a
-packet of its own came from its address. What other nodes say of third ones are candidates to be asked, nothing more.
+Every packet is opened, checked for freshness and membership, and only then acted on; a node enters the routing table
+when a packet of its own came from its address. What other nodes say of third ones are candidates to be asked, nothing
+more.
 """
 
 from __future__ import annotations
@@ -148,7 +149,9 @@ class DhtNode:
         rng: random.Random,
         wall: Callable[[], float] = time.time,
     ) -> DhtNode:
-        """Bind host:port and begin. ``addresses`` are what this node's own records say; ``credential`` is its sealed one."""
+        """Bind host:port and begin. ``addresses`` are what this node's own records say; ``credential`` is its
+        sealed one.
+        """
         node = cls(
             key=key,
             credential=credential,
@@ -227,7 +230,9 @@ class DhtNode:
         return providers[:limit]
 
     async def announce(self, keys: Iterable[bytes]) -> int:
-        """Say at once that this node's peer provides these keys. The number of nodes that keep a record of the first."""
+        """Say at once that this node's peer provides these keys. The number of nodes that keep a record of the
+        first.
+        """
         kept = 0
         for position, key in enumerate(dict.fromkeys(keys)):
             self._keep_own([key])
@@ -344,7 +349,9 @@ class DhtNode:
     # ---- requests -----------------------------------------------------------------------------------------------
 
     async def _ask(self, peer: Peer, to: bytes, message: Message, tries: int = TRIES) -> Message | None:
-        """The answer to a request, None if there is none in time. ``to`` is the node's id, empty when it is not known."""
+        """The answer to a request, None if there is none in time. ``to`` is the node's id, empty when it is not
+        known.
+        """
         round_trip = self._round_trips.get(to) or RoundTrip()
         for _ in range(tries):
             loop = asyncio.get_running_loop()
@@ -457,7 +464,9 @@ class DhtNode:
             for node in self._table.find_neighbors(Node(asked.key), CONTACTS_MAX)
             if node.id in self._contacts and node.id != sender
         ]
-        near.sort(key=lambda c: int.from_bytes(node_id(self._secret, c.public), "big") ^ int.from_bytes(asked.key, "big"))
+        near.sort(
+            key=lambda c: int.from_bytes(node_id(self._secret, c.public), "big") ^ int.from_bytes(asked.key, "big")
+        )
         records = self.records.find(asked.key, self._wall(), self._rng)[:RECORDS_PER_ANSWER] if asked.records else []
         room = limit - 170 - (0 if sender in self._knows_us else len(self._credential))
         kept: list[Record] = []

@@ -1,8 +1,8 @@
 """The provider records that a node keeps for others: many per key, expiring, capped.
 
-Pure: wall time is an argument. Records come in as batches signed by the provider itself; a newer sequence of a provider replaces
-what it said of a key before, an older one is ignored. Caps: providers per key, keys per provider, keys in all. When a cap is
-reached the record that expires first goes.
+Pure: wall time is an argument. Records come in as batches signed by the provider itself; a newer sequence of a provider
+replaces what it said of a key before, an older one is ignored. Caps: providers per key, keys per provider, keys in all.
+When a cap is reached the record that expires first goes.
 """
 
 from __future__ import annotations

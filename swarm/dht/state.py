@@ -1,4 +1,6 @@
-"""The nodes that were known last time, kept as canonical msgpack: places to start from, to be asked before they count."""
+"""The nodes that were known last time, kept as canonical msgpack: places to start from, to be asked before they
+count.
+"""
 
 from __future__ import annotations
 

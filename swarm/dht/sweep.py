@@ -1,7 +1,8 @@
 """Planning a sweep: which keys go to which nodes, in as few packets as can be.
 
-Keys are taken in order. One lookup finds all nodes of the region around a key: the subtree that holds its closest nodes. Every
-further key in that subtree has its closest nodes there too and needs no lookup. Per node, keys are then gathered into batches. Pure.
+Keys are taken in order. One lookup finds all nodes of the region around a key: the subtree that holds its closest
+nodes. Every further key in that subtree has its closest nodes there too and needs no lookup. Per node, keys are then
+gathered into batches. Pure.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ BITS: Final = 160
 
 
 def region_bits(key: int, nodes: Sequence[int]) -> int:
-    """The length of the prefix of ``key`` that REPLICAS of the nodes share: the region. 0 when there are fewer nodes."""
+    """The length of the prefix of ``key`` that REPLICAS of the nodes share: the region. 0 when there are fewer
+    nodes.
+    """
     distances = sorted(key ^ node for node in nodes)
     if len(distances) <= REPLICAS:
         return 0

@@ -1,7 +1,8 @@
 """The UDP side: datagrams in, bounded and drained; datagrams out, paced.
 
-asyncio-dgram's receive queue has no bound and its ``send`` does not yield, so received datagrams are moved into a bounded queue at once
-(what does not fit is dropped and counted) and sends go through a task that gives way to others between them.
+asyncio-dgram's receive queue has no bound and its ``send`` does not yield, so received datagrams are moved into a
+bounded queue at once (what does not fit is dropped and counted) and sends go through a task that gives way to others
+between them.
 """
 
 from __future__ import annotations

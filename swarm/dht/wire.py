@@ -2,9 +2,9 @@
 
     one byte of format and key epoch | nonce (24) | SecretBox of: canonical [body, seal]
 
-The body tells for whom the packet is (a prefix of the recipient's id), when it was made, and by whom; the sender's credential
-goes along until the recipient has shown that it knows it. Requests that may have long answers are padded, so that no answer to an
-address that is not proven is more than three times as long. Sealing and opening are pure.
+The body tells for whom the packet is (a prefix of the recipient's id), when it was made, and by whom; the sender's
+credential goes along until the recipient has shown that it knows it. Requests that may have long answers are padded, so
+that no answer to an address that is not proven is more than three times as long. Sealing and opening are pure.
 """
 
 from __future__ import annotations
@@ -85,7 +85,8 @@ REQUESTS: Final = (Ping, FindNode, Store)
 
 
 class Body(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """``to`` is a prefix of the recipient's id, empty on first contact. ``wall_ms`` when it was made. An answer has its request's
+    """``to`` is a prefix of the recipient's id, empty on first contact. ``wall_ms`` when it was made. An answer has its
+    request's
     id. ``is_node`` says whether the sender takes requests. ``credential`` is empty when the recipient knows it."""
 
     format: Literal[1]

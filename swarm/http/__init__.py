@@ -1,1 +1,3 @@
-"""HTTP as this swarm speaks it: TLS with both sides verified, names that are keys, declared routes, problem documents."""
+"""HTTP as this swarm speaks it: TLS with both sides verified, names that are keys, declared routes, problem
+documents.
+"""

@@ -24,7 +24,8 @@ _PLACEHOLDER: Final = re.compile(r"\{([a-z_]+)(:[^}]*)?\}")
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One declaration. ``public`` is open to all, ``member`` needs a certificate of the swarm, ``control`` the guard's word.
+    """One declaration. ``public`` is open to all, ``member`` needs a certificate of the swarm, ``control`` the guard's
+    word.
 
     ``request`` and ``response`` are msgspec types (JSON) or a media type as text; ``query`` names query parameters.
     """

@@ -1,4 +1,6 @@
-"""Listeners: an aiohttp application on a TLS (or loopback) port, with the deadlines that aiohttp does not set itself."""
+"""Listeners: an aiohttp application on a TLS (or loopback) port, with the deadlines that aiohttp does not set
+itself.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,7 @@ async def start_listener(app: web.Application, host: str, port: int, context: ss
     except OSError as error:
         await runner.cleanup()
         raise AetherError(
-            f"cannot listen on {host}:{port}: {error.strerror or error}; choose another --port-base, or 0 for free ports"
+            f"cannot listen on {host}:{port}: {error.strerror or error}; take another --port-base, or 0 for free ports"
         ) from error
     return Listener(runner, server)
 

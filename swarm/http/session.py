@@ -21,9 +21,11 @@ def peer_session(
     total: int = 0,
     stall_timeout_s: float | None = 30.0,
 ) -> aiohttp.ClientSession:
-    """A session whose pool is keyed by identity: at most ``per_peer`` connections to one peer, ``total`` in all (0: no bound).
+    """A session whose pool is keyed by identity: at most ``per_peer`` connections to one peer, ``total`` in all (0: no
+    bound).
 
-    There is no total timeout, since a run may rightly be slow; ``stall_timeout_s`` bounds the silence between two reads.
+    There is no total timeout, since a run may rightly be slow; ``stall_timeout_s`` bounds the silence between two
+    reads.
     """
     connector = aiohttp.TCPConnector(
         ssl=context, resolver=resolver, use_dns_cache=False, limit=total, limit_per_host=per_peer, keepalive_timeout=60

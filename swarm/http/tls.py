@@ -1,8 +1,9 @@
 """TLS 1.3 contexts under the swarm's own CA.
 
-A peer is called at ``https://<peer id>.peer.aetherfs/``: OpenSSL compares that name with the certificate before a request
-byte is sent, so the far end is exactly that peer or the call fails. There is no plain-text mode and no way to switch
-verification off, except for the one look at a CA certificate whose fingerprint a join token pins (``unverified_context``).
+A peer is called at ``https://<peer id>.peer.aetherfs/``: OpenSSL compares that name with the certificate before a
+request byte is sent, so the far end is exactly that peer or the call fails. There is no plain-text mode and no way to
+switch verification off, except for the one look at a CA certificate whose fingerprint a join token pins
+(``unverified_context``).
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from pathlib import Path
 
 from swarm.identity import peer_id_from_server_name
 
-# A TLS connection holds a read buffer of this size; the default (256 KiB) costs 300 KiB a connection and is no faster (measured).
+# A TLS connection holds a read buffer of this size; the default (256 KiB) costs 300 KiB a connection and is no faster
+# (measured).
 asyncio.sslproto.SSLProtocol.max_size = 64 * 1024
 
 
@@ -68,7 +70,9 @@ def anonymous_context(root_pem: str) -> ssl.SSLContext:
 
 
 def unverified_context() -> ssl.SSLContext:
-    """For fetching a root certificate that is then compared with a pinned fingerprint; nothing secret may be sent on it."""
+    """For fetching a root certificate that is then compared with a pinned fingerprint; nothing secret may be sent
+    on it.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False

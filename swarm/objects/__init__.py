@@ -1,7 +1,8 @@
 """Object stores: the only durable state of a swarm, behind one small interface.
 
-Keys are paths of ``[A-Za-z0-9._@-]`` parts joined by ``/``; one key may be a prefix of another. ``put_if_absent`` is the one primitive of
-agreement: of any number of writers, in any number of processes, one gets True. What is acknowledged survives a crash.
+Keys are paths of ``[A-Za-z0-9._@-]`` parts joined by ``/``; one key may be a prefix of another. ``put_if_absent`` is
+the one primitive of agreement: of any number of writers, in any number of processes, one gets True. What is
+acknowledged survives a crash.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """An object store in a folder: the default, for one machine or a shared filesystem.
 
-An object is a file whose name ends in ``~``, which no key may hold, so that ``a`` and ``a/b`` can both exist. It is written beside,
-synced, and linked or renamed to its name, and the directory is synced: what is acknowledged is whole and survives a power cut.
-``link`` fails when the name is taken, on every POSIX filesystem: that is put-if-absent, across processes.
+An object is a file whose name ends in ``~``, which no key may hold, so that ``a`` and ``a/b`` can both exist. It is
+written beside, synced, and linked or renamed to its name, and the directory is synced: what is acknowledged is whole
+and survives a power cut. ``link`` fails when the name is taken, on every POSIX filesystem: that is put-if-absent,
+across processes.
 """
 
 from __future__ import annotations

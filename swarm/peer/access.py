@@ -1,8 +1,8 @@
 """Who may ask for what: grants checked offline, versions bound to datasets by signed log entries.
 
-A caller is a verified certificate's peer id and the grant that it sends along. A version belongs to a dataset only by an
-entry that publisher and tracker signed; any asker can show one. No right and no such thing give the same answer, so every
-question here has the answers yes and no, without a reason. Memory is bounded; nothing here does I/O.
+A caller is a verified certificate's peer id and the grant that it sends along. A version belongs to a dataset only by
+an entry that publisher and tracker signed; any asker can show one. No right and no such thing give the same answer, so
+every question here has the answers yes and no, without a reason. Memory is bounded; nothing here does I/O.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The agent: the local API of a running peer, on loopback.
 
-Every verb of ``operations`` is ``POST /api/v1/agent/{verb}`` with JSON arguments; the answer is a line of JSON per progress report and a
-last one with the result or the error. Control needs the home's token; a Host other than loopback and any Origin are refused, so
-that a page in a browser cannot drive it.
+Every verb of ``operations`` is ``POST /api/v1/agent/{verb}`` with JSON arguments; the answer is a line of JSON per
+progress report and a last one with the result or the error. Control needs the home's token; a Host other than loopback
+and any Origin are refused, so that a page in a browser cannot drive it.
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ class Agent:
 
     def routes(self) -> list[Route]:
         return [
-            Route("POST", "/api/v1/agent/cat", self._cat, "public", "A file's bytes", response="application/octet-stream"),
+            Route(
+                "POST", "/api/v1/agent/cat", self._cat, "public", "A file's bytes", response="application/octet-stream"
+            ),
             Route("POST", "/api/v1/agent/shutdown", self._shutdown, "public", "End this peer"),
             Route("POST", "/api/v1/agent/{verb}", self._verb, "public", "Carry out a verb", response=NDJSON),
             Route("GET", "/livez", self._live, "public", "Whether the process runs"),

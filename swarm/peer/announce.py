@@ -1,6 +1,7 @@
 """Heartbeats: to the tracker, what this peer holds and where; to the DHT, the same as records; and papers kept fresh.
 
-A tracker that does not answer costs nothing but its help: the beat goes on, and other trackers are looked for in the DHT.
+A tracker that does not answer costs nothing but its help: the beat goes on, and other trackers are looked for in the
+DHT.
 """
 
 from __future__ import annotations
@@ -179,5 +180,3 @@ class Announcer:
             answer = await node.tracker.renew()
             node.home.renew(Papers(answer.certificate, node.papers.root, answer.credential, answer.grant))
             node.reload_papers()
-
-

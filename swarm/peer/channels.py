@@ -1,8 +1,9 @@
 """Channels: one WebSocket per pair of peers, for everything that is not block bytes.
 
-Either side may dial; of two dialled at once, the one from the lower peer id stays. The first message each way is a Hello,
-checked against the certificate of the connection. A channel that is too slow for its messages, or sends what the protocol
-does not allow, is closed, and the peer blamed for the latter. What the messages mean is the exchange's business.
+Either side may dial; of two dialled at once, the one from the lower peer id stays. The first message each way is a
+Hello, checked against the certificate of the connection. A channel that is too slow for its messages, or sends what the
+protocol does not allow, is closed, and the peer blamed for the latter. What the messages mean is the exchange's
+business.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """A download: the shell around a scheduler.
 
-It turns what channels and runs report into events, performs the instructions that come back, verifies each block in a thread
-before it is stored, and drops a peer that sent a wrong one. It ends when every block is stored, or raises what stopped it.
+It turns what channels and runs report into events, performs the instructions that come back, verifies each block in a
+thread before it is stored, and drops a peer that sent a wrong one. It ends when every block is stored, or raises what
+stopped it.
 """
 
 from __future__ import annotations
@@ -95,7 +96,9 @@ class Download:
         self._last_progress = time.monotonic()
 
     async def run(self) -> None:
-        """Fetch everything that is missing. IncompleteError when nothing moves for long, FullError when the disk is full."""
+        """Fetch everything that is missing. IncompleteError when nothing moves for long, FullError when the disk is
+        full.
+        """
         try:
             self._perform(self.scheduler.tick(time.monotonic()))
             if not self._ended.done():
@@ -252,6 +255,6 @@ class Download:
                 self._fail(
                     IncompleteError(
                         f"{self.dataset} is incomplete: {done} of {total} blocks are here and nothing came for "
-                        f"{self._stall_s:.0f} s; it waits for {self.scheduler.waiting_for()}; repeat the command to go on"
+                        f"{self._stall_s:.0f} s; it waits for {self.scheduler.waiting_for()}; repeat to go on"
                     )
                 )

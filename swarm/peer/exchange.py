@@ -1,7 +1,7 @@
 """The exchange: what channel messages mean, and who follows which version.
 
-It joins the parts that know nothing of each other: access, holdings, channels, the run server and the downloads that follow
-a version. News of a version goes only to peers whose grant covers its dataset.
+It joins the parts that know nothing of each other: access, holdings, channels, the run server and the downloads that
+follow a version. News of a version goes only to peers whose grant covers its dataset.
 """
 
 from __future__ import annotations
@@ -195,5 +195,3 @@ class Exchange:
 
 def _describe(holding: Holding) -> HoldingMessage:
     return HoldingMessage(holding.version, holding.is_complete, holding.origin, holding.bits())
-
-

@@ -1,8 +1,8 @@
 """Fetching runs: the taking side of the exchange.
 
 One request, a stream of frames, each handed on as it is complete. What does not fit the protocol (a frame longer than a
-block may be, more frames than were asked for, an end in the middle) raises RemoteProtocolError: the caller blames the peer.
-A connection that breaks or stays silent raises UnreachableError. Blocks are not decoded or verified here.
+block may be, more frames than were asked for, an end in the middle) raises RemoteProtocolError: the caller blames the
+peer. A connection that breaks or stays silent raises UnreachableError. Blocks are not decoded or verified here.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Finding: which version a reference means, and who has it. Tracker first, swarm without it.
 
-The tracker answers in one call. It is given a moment; then the DHT is asked beside it, so that a dead tracker costs a second and
-not a timeout. What the DHT names is a hint: holders are asked themselves, and what they say is proved by signed entries.
+The tracker answers in one call. It is given a moment; then the DHT is asked beside it, so that a dead tracker costs a
+second and not a timeout. What the DHT names is a hint: holders are asked themselves, and what they say is proved by
+signed entries.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ log = logging.getLogger("aetherfs.find")
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """What a reference means: the version, and the signed entry that shows it. ``is_stale``: no tracker confirmed it now."""
+    """What a reference means: the version, and the signed entry that shows it. ``is_stale``: no tracker confirmed
+    it now.
+    """
 
     dataset: str
     tag: str | None
@@ -70,8 +73,8 @@ class Finder:
     async def resolve(self, reference: Reference) -> Resolved:
         """The version that a reference means now.
 
-        NotFoundError when the tracker knows no such thing (or may not tell), UnreachableError when nobody can be asked and
-        nothing is known from before, IntegrityError when all that is offered is older than what was seen before.
+        NotFoundError when the tracker knows no such thing (or may not tell), UnreachableError when nobody can be asked
+        and nothing is known from before, IntegrityError when all that is offered is older than what was seen before.
         """
         asking = asyncio.create_task(self._ask_tracker(reference))
         try:
@@ -85,7 +88,9 @@ class Finder:
             asking.cancel()
 
     async def _without_tracker(self, reference: Reference, asking: asyncio.Task[bytes]) -> bytes:
-        """The highest entry that this home or the swarm knows, or the tracker's after all. The DHT may still be joining."""
+        """The highest entry that this home or the swarm knows, or the tracker's after all. The DHT may still be
+        joining.
+        """
         deadline = time.monotonic() + SWARM_DEADLINE_S
         known = [entry for entry in [self._known(reference)] if entry is not None]
         while True:
@@ -149,7 +154,7 @@ class Finder:
         seen = self._ledger.serial_of_tag(reference.dataset, reference.tag) if reference.tag is not None else 0
         if reference.signature is None and entry.serial < seen:
             raise IntegrityError(
-                f"{reference} was offered at serial {entry.serial}, after {seen} had been seen: somebody replays old records"
+                f"{reference} was offered at serial {entry.serial}, after {seen} had been seen: old records are replayed"
             )
         self._ledger.record(entry, raw)
         version = reference.signature or _version_of(entry, reference)
@@ -187,6 +192,8 @@ def _version_of(entry: Entry, reference: Reference) -> bytes:
     for move in entry.moves:
         if move.tag == reference.tag:
             if move.version is None:
-                raise NotFoundError(f"{reference} was removed; see `aetherfs history {reference.dataset}:{reference.tag}`")
+                raise NotFoundError(
+                    f"{reference} was removed; see `aetherfs history {reference.dataset}:{reference.tag}`"
+                )
             return move.version
     raise RemoteProtocolError(f"the entry that was offered does not move {reference}")

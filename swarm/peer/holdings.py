@@ -1,14 +1,14 @@
 """What this peer holds, version by version, and where the bytes of each lie.
 
 A ``Holding`` is one version of one dataset with its manifest: the blocks held so far, and a source to read them from.
-Blocks are served only within a holding, so a signature alone gets nobody anything. A loader (a seed's) may find holdings that
-are not in memory. Watchers are told what is new, so that neighbours can be.
+Blocks are served only within a holding, so a signature alone gets nobody anything. A loader (a seed's) may find
+holdings that are not in memory. Watchers are told what is new, so that neighbours can be.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Final, Protocol
 
 from swarm.encoding import encode_block
@@ -36,10 +36,19 @@ class StoreSource:
 
 
 class Holding:
-    """``held`` are indices of unique blocks; None means all of them. ``origin``: this peer is where the version comes from."""
+    """``held`` are indices of unique blocks; None means all of them. ``origin``: this peer is where the version
+    comes from.
+    """
 
     def __init__(
-        self, dataset: str, manifest: Manifest, entry: bytes, source: Source, held: set[int] | None, *, origin: bool = False
+        self,
+        dataset: str,
+        manifest: Manifest,
+        entry: bytes,
+        source: Source,
+        held: set[int] | None,
+        *,
+        origin: bool = False,
     ) -> None:
         self.dataset = dataset
         self.manifest = manifest
@@ -92,7 +101,7 @@ class Holdings:
         self._watchers: list[Watcher] = []
         self._loader = loader
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
+    def __iter__(self) -> Iterator[Holding]:
         return iter(list(self._holdings.values()))
 
     def watch(self, watcher: Watcher) -> None:

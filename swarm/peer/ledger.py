@@ -1,8 +1,8 @@
 """What this peer knows of tags: for each, the signed entry with the highest serial that it has ever seen.
 
-A peer never goes below a serial it has seen. The ledger survives restarts, so a swarm without its tracker still knows its
-tags, and a replayed old entry is worth nothing. Only entries that ``Access.learn`` has checked come in here. Bounded: datasets
-seen longest ago are forgotten first.
+A peer never goes below a serial it has seen. The ledger survives restarts, so a swarm without its tracker still knows
+its tags, and a replayed old entry is worth nothing. Only entries that ``Access.learn`` has checked come in here.
+Bounded: datasets seen longest ago are forgotten first.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Fetching a manifest: the root by the version's signature, then the segments that are not here yet.
 
-Segments are ordinary blocks and are kept in the node's block store, so that the next version fetches only those that changed, and
-a pull that was killed does not fetch them again. Any neighbour that holds the version is asked; a bad answer drops it.
+Segments are ordinary blocks and are kept in the node's block store, so that the next version fetches only those that
+changed, and a pull that was killed does not fetch them again. Any neighbour that holds the version is asked; a bad
+answer drops it.
 """
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ class ManifestFetch:
         self._holders.pop(peer_id, None)
 
     async def run(self, timeout_s: float) -> Manifest:
-        """The manifest. IncompleteError when no neighbour gives it in time, RemoteProtocolError when it is a hostile one."""
+        """The manifest. IncompleteError when no neighbour gives it in time, RemoteProtocolError when it is a
+        hostile one.
+        """
         deadline = time.monotonic() + timeout_s
         self._parts.exchange.follow(self)
         try:

@@ -1,7 +1,7 @@
 """A peer, composed: identity, stores, exchange, DHT, tracker client, agent, and what keeps them going.
 
-One ``PeerNode`` per home. Everything that lasts is in the home; everything else starts here and ends at ``close``. A seed adds its
-routes and its loader of versions through ``Extension`` and is otherwise the same.
+One ``PeerNode`` per home. Everything that lasts is in the home; everything else starts here and ends at ``close``. A
+seed adds its routes and its loader of versions through ``Extension`` and is otherwise the same.
 """
 
 from __future__ import annotations
@@ -193,7 +193,9 @@ class PeerNode:
                 log.warning("%s is not served: %s", record.directory, error)
                 continue
             store = TreeStore(Path(record.directory), manifest, follow_links=record.origin)
-            self.hold(Holding(record.dataset, manifest, record.entry, StoreSource(store), None, origin=record.origin), store)
+            self.hold(
+                Holding(record.dataset, manifest, record.entry, StoreSource(store), None, origin=record.origin), store
+            )
 
     # ---- what it is ---------------------------------------------------------------------------------------------
 

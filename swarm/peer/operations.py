@@ -1,7 +1,7 @@
 """What a peer can be told to do: one table of verbs, the same for the agent's API and for commands without an agent.
 
-A verb takes arguments (a msgspec struct, JSON outside) and returns INTERFACE's JSON object. Progress objects are handed to a callable
-meanwhile. Every failure is an exception of ``swarm.errors``.
+A verb takes arguments (a msgspec struct, JSON outside) and returns INTERFACE's JSON object. Progress objects are handed
+to a callable meanwhile. Every failure is an exception of ``swarm.errors``.
 """
 
 from __future__ import annotations
@@ -265,7 +265,11 @@ async def _token(node: PeerNode, arguments: TokenArguments, progress: Progress) 
     if node.home.credential(time.time()).role != "tracker":
         raise NotAllowedError("only a tracker's home makes tokens: run this with the AETHERFS_HOME of a tracker")
     request = TokenRequest(
-        arguments.role, arguments.uses, arguments.ttl_s, tuple(map(names.check_pattern, arguments.datasets)), arguments.site
+        arguments.role,
+        arguments.uses,
+        arguments.ttl_s,
+        tuple(map(names.check_pattern, arguments.datasets)),
+        arguments.site,
     )
     answer = await node.tracker.token_create(request)
     return {"token": answer.token, "expires": answer.expires}

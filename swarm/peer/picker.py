@@ -1,8 +1,9 @@
 """Which missing block to ask a neighbour for: rarest first, ties at random.
 
-Missing blocks are kept in a random order of this peer's own, so that peers that start together ask for different blocks.
-Of the first blocks in that order which the neighbour has, the rarest are taken; the sample bounds the work for datasets of
-a million blocks. Pure: no I/O, no clock, the randomness is given. It does not know what is in flight or why.
+Missing blocks are kept in a random order of this peer's own, so that peers that start together ask for different
+blocks. Of the first blocks in that order which the neighbour has, the rarest are taken; the sample bounds the work for
+datasets of a million blocks. Pure: no I/O, no clock, the randomness is given. It does not know what is in flight or
+why.
 """
 
 from __future__ import annotations
@@ -57,7 +58,9 @@ class Picker:
         self._built = max(self._built, len(self._missing))
 
     def pick(self, number: int, fresh: Iterable[int], has: Callable[[int], bool]) -> list[int]:
-        """Up to ``number`` missing blocks for which ``has`` holds, best first. ``fresh`` are looked at before the sample."""
+        """Up to ``number`` missing blocks for which ``has`` holds, best first. ``fresh`` are looked at before the
+        sample.
+        """
         found: dict[int, None] = {}
         for index in self._wanted:
             if has(index):

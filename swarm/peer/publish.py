@@ -31,7 +31,9 @@ ROUNDS: Final = 3
 async def publish(
     node: PeerNode, path: Path, names: list[Reference], message: str, links: Links, progress: Progress
 ) -> dict[str, Any]:
-    """Publish ``path`` under every name, which are tags of one dataset. The result is INTERFACE's for ``publish --json``."""
+    """Publish ``path`` under every name, which are tags of one dataset. The result is INTERFACE's for ``publish
+    --json``.
+    """
     started = time.monotonic()
     dataset = _dataset_of(names)
     if not node.home.grant(time.time()).allows("publish", dataset):

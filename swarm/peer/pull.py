@@ -1,7 +1,8 @@
 """Pulling a version into a directory: resolve, manifest, reuse, fetch, put in place.
 
-What the directory, an earlier try or another version on this machine already holds is not fetched. Blocks are served to others
-while they come. Killed at any moment, the next pull finds every verified block again; the directory is whole before and after.
+What the directory, an earlier try or another version on this machine already holds is not fetched. Blocks are served to
+others while they come. Killed at any moment, the next pull finds every verified block again; the directory is whole
+before and after.
 """
 
 from __future__ import annotations
@@ -64,7 +65,9 @@ async def find_neighbours(node: PeerNode, dataset: str, version: bytes) -> None:
 async def pull(
     node: PeerNode, reference: Reference, directory: Path, include: list[str], *, force: bool, progress: Progress
 ) -> dict[str, Any]:
-    """Make ``directory`` hold the version that ``reference`` means. The result is INTERFACE's object for ``pull --json``."""
+    """Make ``directory`` hold the version that ``reference`` means. The result is INTERFACE's object for ``pull
+    --json``.
+    """
     if reference.path is not None:
         raise UsageError(f"pull takes a whole version: use `aetherfs cat {reference}`, or pull with --include")
     started = time.monotonic()

@@ -1,6 +1,7 @@
 """Reading one file of a version on demand, through the tiers: memory, disk, trees, neighbours, seed.
 
-A window of blocks at a time, in order: what is not here is fetched into the block store, then given out. Nothing buffers the file.
+A window of blocks at a time, in order: what is not here is fetched into the block store, then given out. Nothing
+buffers the file.
 """
 
 from __future__ import annotations

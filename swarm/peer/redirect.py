@@ -1,7 +1,8 @@
 """Sparing the origin: an origin that has given a block away sends the next askers to those who have it.
 
-Pure. One ``Redirector`` per version at an origin. A block is given once for each asker that insists (its redirect failed),
-else the asker is told whom to ask. Receivers that left are forgotten, so a block whose receivers are gone is given again.
+Pure. One ``Redirector`` per version at an origin. A block is given once for each asker that insists (its redirect
+failed), else the asker is told whom to ask. Receivers that left are forgotten, so a block whose receivers are gone is
+given again.
 """
 
 from __future__ import annotations

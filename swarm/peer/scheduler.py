@@ -1,11 +1,13 @@
 """The scheduler of one version: events in, instructions out.
 
-A pure state machine, in the daemon and in simulations the same: no I/O, no clock, injected randomness. The shell performs the
-instructions and feeds what happens back as events. A block is in exactly one state: missing, requested, received, stored.
+A pure state machine, in the daemon and in simulations the same: no I/O, no clock, injected randomness. The shell
+performs the instructions and feeds what happens back as events. A block is in exactly one state: missing, requested,
+received, stored.
 
-What it strives for: rarest first; about a second of work ahead at every neighbour; an origin asked only for what no other
-neighbour has or is about to have; a slow or silent neighbour overtaken by another that is idle, taking back what it has
-not begun to send; nothing starves, since every waiting has an end after which the origin is asked with insistence.
+What it strives for: rarest first; about a second of work ahead at every neighbour; an origin asked only for what no
+other neighbour has or is about to have; a slow or silent neighbour overtaken by another that is idle, taking back what
+it has not begun to send; nothing starves, since every waiting has an end after which the origin is asked with
+insistence.
 """
 
 from __future__ import annotations
@@ -121,7 +123,9 @@ class Scheduler:
         return self._schedule(now)
 
     def block_received(self, run_id: int, index: int, now: float) -> bool:
-        """A block's bytes arrived, to be verified and stored. False: they are here already and are to be thrown away."""
+        """A block's bytes arrived, to be verified and stored. False: they are here already and are to be thrown
+        away.
+        """
         run = self._runs.get(run_id)
         if run is not None:
             run.outstanding.pop(index, None)
@@ -403,7 +407,9 @@ class Scheduler:
         if not self.neighbours:
             return "a neighbour that holds this version"
         if self._runs:
-            return f"{len(self._requesters)} blocks asked of {len({run.peer for run in self._runs.values()})} neighbours"
+            return (
+                f"{len(self._requesters)} blocks asked of {len({run.peer for run in self._runs.values()})} neighbours"
+            )
         reachable = sum(1 for i in self.picker if any(n.has(i) for n in self.neighbours.values()))
         if not reachable:
             return f"{len(self.picker)} blocks that no neighbour holds"

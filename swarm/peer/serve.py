@@ -1,8 +1,9 @@
 """Serving runs: the giving side of the exchange.
 
-Every request is checked by itself: the caller's certificate, its grant for the dataset, the version's place in the dataset,
-the block's place in the version. What fails one of these looks like a block that is not here. Blocks are read one ahead
-of the socket and written in pieces that the transport likes. A run can be cancelled in part, over the channel.
+Every request is checked by itself: the caller's certificate, its grant for the dataset, the version's place in the
+dataset, the block's place in the version. What fails one of these looks like a block that is not here. Blocks are read
+one ahead of the socket and written in pieces that the transport likes. A run can be cancelled in part, over the
+channel.
 """
 
 from __future__ import annotations
@@ -49,7 +50,9 @@ def grant_of(request: web.Request) -> bytes:
 
 
 class RunServer:
-    """The handler of run requests. ``wants_redirects`` is asked whether a peer still takes part, before others are sent to it."""
+    """The handler of run requests. ``wants_redirects`` is asked whether a peer still takes part, before others are
+    sent to it.
+    """
 
     def __init__(self, access: Access, holdings: Holdings, traffic: Traffic) -> None:
         self._access = access
@@ -167,5 +170,3 @@ class RunServer:
             await response.write(view[start : start + WRITE_BYTES])
         self._traffic.sent[peer] += len(encoded)
         self._traffic.wire_sent_bytes += len(encoded)
-
-

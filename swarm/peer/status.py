@@ -6,6 +6,7 @@ import time
 from dataclasses import asdict
 from typing import Any
 
+from swarm.peer.holdings import Holding
 from swarm.peer.node import PeerNode
 
 
@@ -39,7 +40,7 @@ def status_of(node: PeerNode) -> dict[str, Any]:
     }
 
 
-def _holding(holding: Any) -> dict[str, Any]:
+def _holding(holding: Holding) -> dict[str, Any]:
     total = len(holding.manifest.unique)
     held = total if holding.held is None else len(holding.held)
     return {

@@ -1,7 +1,7 @@
 """The directories that this home has pulled or published, and the manifests to serve them by.
 
-A directory is registered when it holds a version whole. After a restart it is a source of blocks again: what the user has
-altered meanwhile is noticed at the read. Manifests lie as one file each in the home; one that is damaged is absent.
+A directory is registered when it holds a version whole. After a restart it is a source of blocks again: what the user
+has altered meanwhile is noticed at the read. Manifests lie as one file each in the home; one that is damaged is absent.
 """
 
 from __future__ import annotations

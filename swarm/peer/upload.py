@@ -1,7 +1,8 @@
 """Uploading a version to a seed: ask what is missing, send only that, get the seed's receipt.
 
-The seed is called by its key like any peer. An upload that was interrupted and is repeated finds what it had sent. Blocks
-come out of the directory that is published and are verified on the way, so a file that changed meanwhile is noticed.
+The seed is called by its key like any peer. An upload that was interrupted and is repeated finds what it had sent.
+Blocks come out of the directory that is published and are verified on the way, so a file that changed meanwhile is
+noticed.
 """
 
 from __future__ import annotations

@@ -45,7 +45,8 @@ FRAME: Final = struct.Struct(">BI")
 
 
 class RunRequest(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """Blocks of a version, by signature. ``entry`` shows that the version belongs to the dataset, if the peer may not know.
+    """Blocks of a version, by signature. ``entry`` shows that the version belongs to the dataset, if the peer may not
+    know.
 
     ``insist``: the asker was sent elsewhere and did not get the block there.
     """

@@ -1,7 +1,7 @@
 """Stores of encoded blocks.
 
-A Store has four methods; caching, bounding and failing over are Stores that hold Stores. ``None`` means "not here, try the next";
-a damaged block is removed and counts as not here. Blocking and thread-safe.
+A Store has four methods; caching, bounding and failing over are Stores that hold Stores. ``None`` means "not here, try
+the next"; a damaged block is removed and counts as not here. Blocking and thread-safe.
 """
 
 from __future__ import annotations

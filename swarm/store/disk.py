@@ -1,7 +1,8 @@
 """Blocks on disk, bounded in bytes: one file per block, written beside and renamed.
 
-A crash at any moment leaves whole blocks and perhaps a temporary file, which the next opening removes. Nothing is synced, since
-every block is verified when it is read: one that rotted, or that a power cut left empty, is removed and counts as not here.
+A crash at any moment leaves whole blocks and perhaps a temporary file, which the next opening removes. Nothing is
+synced, since every block is verified when it is read: one that rotted, or that a power cut left empty, is removed and
+counts as not here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Several stores as one: asked in order, fastest first. What a lower tier gives is kept in the tiers above that take it."""
+"""Several stores as one: asked in order, fastest first. What a lower tier gives is kept in the tiers above that
+take it.
+"""
 
 from __future__ import annotations
 

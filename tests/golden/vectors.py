@@ -1,7 +1,7 @@
 """Fixed inputs and the bytes that they make: what must never change without a new format version.
 
-``python -m tests.golden.vectors`` prints the vectors as JSON; ``vectors.json`` is what they were when the format was made.
-Compressed payloads are not among what we make: two versions of zstd may pack differently. How they are read is.
+``python -m tests.golden.vectors`` prints the vectors as JSON; ``vectors.json`` is what they were when the format was
+made. Compressed payloads are not among what we make: two versions of zstd may pack differently. How they are read is.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""``python -m tests.house``: format, lint, types, layers and house rules over every file of the project. Exit 1 on any offence."""
+"""``python -m tests.house``: format, lint, types, layers and house rules over every file of the project. Exit 1 on
+any offence.
+"""
 
 from __future__ import annotations
 

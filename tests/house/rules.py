@@ -11,7 +11,9 @@ FILE_LINES_MAX: Final = 450
 FUNCTION_LINES_MAX: Final = 60
 SYNONYMS: Final = re.compile(r"(?i)\b\w*(chunk|shard|torrent|artifact)\w*|\bpieces?\b")
 # Foreign names, and the products that we are measured against.
-FOREIGN: Final = re.compile(r"(?i)libtorrent|bittorrent|pytorch|opentracker|\bchunked\b|content_defined_chunking|\bin pieces\b")
+FOREIGN: Final = re.compile(
+    r"(?i)libtorrent|bittorrent|pytorch|opentracker|\bchunked\b|content_defined_chunking|\bin pieces\b"
+)
 VAGUE_MODULES: Final = ("utils", "helpers", "manager", "base", "common", "misc")
 # Put together, so that this file does not offend itself.
 HOSTS: Final = re.compile("(?i)" + "|".join(("pypi" + r"\.org", "pythonhosted" + r"\.org", "npmjs" + r"\.org")))

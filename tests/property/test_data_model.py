@@ -19,7 +19,7 @@ from swarm.manifest import Manifest, assemble, build, parse_root
 from swarm.records import Credential, Grant, Signed
 from swarm.segments import BlockEntry, BlockSegment, FileEntry, FileSegment
 from swarm.signature import signature_of
-from tests.datasets import directory_entry, file_entry, link_entry, manifest_of, seeded
+from tests.datasets import directory_entry, link_entry, manifest_of, seeded
 
 FEW = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 MANY = settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])

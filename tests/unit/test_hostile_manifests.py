@@ -1,5 +1,6 @@
-"""The list of hostile manifests. Each is forged whole, its sums, counts and signatures made to fit, so that it is refused for
-the one thing that is wrong with it and for nothing else. The control, forged in the same way with nothing wrong, passes.
+"""The list of hostile manifests. Each is forged whole, its sums, counts and signatures made to fit, so that it is
+refused for the one thing that is wrong with it and for nothing else. The control, forged in the same way with nothing
+wrong, passes.
 """
 
 from __future__ import annotations

@@ -1,0 +1,339 @@
+"""Scans: the manifest that the format says, nothing read twice that did not change, nothing torn."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from swarm.errors import AetherError, IncompleteError, NotFoundError, UsageError
+from swarm.limits import BLOCK_MAX_BYTES, LARGE_FILE_BYTES
+from swarm.manifest import Manifest
+from swarm.scan import scan
+from swarm.scan_cache import COARSE_TICK_NS, ScanCache
+from swarm.segments import EMPTY_DIRECTORY, SYMLINK
+from tests.datasets import MTIME_NS, manifest_of, public_directory, seeded, unprivileged, write_files
+
+SMALL = {f"run/{number:03}": seeded(f"small {number}", 1000 + 137 * number) for number in range(200)}
+FILES = SMALL | {
+    "large/a": seeded("a", 3_000_000),
+    "large/b": seeded("b", LARGE_FILE_BYTES),
+    "large/c": seeded("c", LARGE_FILE_BYTES - 1),
+    "large/d": bytes(2 * BLOCK_MAX_BYTES),
+    "run/empty": b"",
+    "z": b"last",
+}
+TOTAL = sum(map(len, FILES.values()))
+
+
+def settle(root: Path) -> None:
+    """Wait until nothing in the directory is so young that it would be read again on principle."""
+    youngest = max((path.lstat().st_ctime_ns for path in root.rglob("*")), default=0)
+    while time.time_ns() < youngest + 50_000_000:
+        time.sleep(0.005)
+
+
+def same(manifest: Manifest, files: dict[str, bytes]) -> bool:
+    """Whether a manifest is the one of these contents, made from memory in another way."""
+    expected, _ = manifest_of(files)
+    return (manifest.blocks, manifest.content) == (expected.blocks, expected.content)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    root = tmp_path / "tree"
+    write_files(root, FILES)
+    settle(root)
+    return root
+
+
+def test_the_manifest_is_the_one_of_the_contents(tree: Path) -> None:
+    found = scan(tree)
+    expected, _ = manifest_of(FILES)
+    modes = {path: (tree / path).stat().st_mode & 0o777 for path in FILES}
+    assert found.manifest.blocks == expected.blocks
+    assert {e.path: (e.blake3, e.sha256, e.size, e.mtime_ns) for e in found.manifest.files} == {
+        e.path: (e.blake3, e.sha256, e.size, MTIME_NS) for e in expected.files
+    }
+    assert {entry.path: entry.mode for entry in found.manifest.files} == modes
+    assert (found.root, found.read_bytes, found.follow_links) == (tree, TOTAL, False)
+
+
+def test_modes_times_links_and_empty_directories(tmp_path: Path) -> None:
+    write_files(tmp_path, {"x": b"#!", "old": b"", "new": b""})
+    os.chmod(tmp_path / "x", 0o4751)
+    os.utime(tmp_path / "old", ns=(0, -1_500_000_001))
+    os.utime(tmp_path / "new", ns=(0, 7_000_000_000_000_000_001))
+    (tmp_path / "d").mkdir(mode=0o700)
+    (tmp_path / "l").symlink_to("x")
+    entries = {entry.path: entry for entry in scan(tmp_path).manifest.files}
+    assert entries["x"].mode == 0o751
+    assert entries["old"].mtime_ns == (tmp_path / "old").stat().st_mtime_ns
+    assert entries["new"].mtime_ns == (tmp_path / "new").stat().st_mtime_ns
+    assert (entries["d"].kind, entries["d"].mode) == (EMPTY_DIRECTORY, 0o700)
+    assert (entries["l"].kind, entries["l"].target, entries["l"].mode) == (SYMLINK, "x", 0o777)
+    assert entries["l"].mtime_ns == (tmp_path / "l").lstat().st_mtime_ns
+
+
+def test_a_single_file_and_an_empty_directory(tmp_path: Path) -> None:
+    write_files(tmp_path, {"d/one": b"1"})
+    found = scan(tmp_path / "d" / "one")
+    assert ([entry.path for entry in found.manifest.files], found.root) == (["one"], tmp_path / "d")
+    (tmp_path / "nothing").mkdir()
+    assert scan(tmp_path / "nothing").manifest.files == ()
+
+
+def test_progress_ends_at_the_total(tree: Path) -> None:
+    for cache in (None, ScanCache()):
+        seen: list[tuple[int, int]] = []
+        scan(tree, cache=cache, progress=lambda done, total, seen=seen: seen.append((done, total)))  # type: ignore[misc]
+        assert seen[-1] == (TOTAL, TOTAL)
+        assert seen == sorted(seen)
+
+
+# ---- nothing is read twice ----------------------------------------------------------------------------------------
+
+
+def test_an_unchanged_directory_is_not_read(tree: Path, tmp_path: Path) -> None:
+    cache = ScanCache()
+    first = scan(tree, cache=cache)
+    cache.save(tmp_path / "cache")
+    again = scan(tree, cache=ScanCache.load(tmp_path / "cache"))
+    assert (first.read_bytes, again.read_bytes) == (TOTAL, 0)
+    assert again.manifest.root_bytes == first.manifest.root_bytes
+
+
+def test_a_changed_small_file_costs_its_neighbourhood(tree: Path) -> None:
+    cache = ScanCache()
+    scan(tree, cache=cache)
+    files = FILES | {"run/050": b"changed" * 300}
+    write_files(tree, {"run/050": files["run/050"]})
+    settle(tree)
+    again = scan(tree, cache=cache)
+    assert same(again.manifest, files)
+    assert 0 < again.read_bytes < 2 * BLOCK_MAX_BYTES < TOTAL / 2
+    assert scan(tree, cache=cache).read_bytes == 0
+
+
+def test_a_changed_large_file_is_read_alone(tree: Path) -> None:
+    cache = ScanCache()
+    scan(tree, cache=cache)
+    write_files(tree, {"large/b": b"b" * LARGE_FILE_BYTES})
+    settle(tree)
+    again = scan(tree, cache=cache)
+    assert again.read_bytes == LARGE_FILE_BYTES
+    assert same(again.manifest, FILES | {"large/b": b"b" * LARGE_FILE_BYTES})
+
+
+def test_touching_costs_one_reading_and_moves_no_block(tree: Path) -> None:
+    cache = ScanCache()
+    before = scan(tree, cache=cache).manifest
+    os.utime(tree / "run" / "050")
+    settle(tree)
+    again = scan(tree, cache=cache)
+    assert again.read_bytes == len(FILES["run/050"])
+    assert (again.manifest.blocks, again.manifest.content) == (before.blocks, before.content)
+    assert again.manifest.version != before.version
+
+
+def test_files_that_come_and_go(tree: Path) -> None:
+    cache = ScanCache()
+    scan(tree, cache=cache)
+    files = dict(FILES)
+    for path in ("run/000", "run/100", "run/199", "z", "large/d"):
+        del files[path]
+        (tree / path).unlink()
+    files |= {"run/100a": b"new" * 9, "a first": b"new", "zz last": b"new"}
+    write_files(tree, {path: files[path] for path in ("run/100a", "a first", "zz last")})
+    settle(tree)
+    again = scan(tree, cache=cache)
+    assert same(again.manifest, files)
+    assert again.read_bytes < TOTAL / 2
+    assert set(cache.files) == set(files)
+
+
+def test_a_run_that_is_cut_short_or_goes_on(tree: Path) -> None:
+    """The last block of a run was made by the run's end: it may not be taken over where the run goes on."""
+    cache = ScanCache()
+    scan(tree, cache=cache)
+    for files in (FILES | {"run/zz": b"more"}, FILES, FILES | {"run/100": bytes(LARGE_FILE_BYTES)}, FILES):
+        shutil.rmtree(tree)
+        write_files(tree, files)
+        assert same(scan(tree, cache=cache).manifest, files)
+
+
+def test_a_change_that_keeps_size_and_mtime_is_seen(tree: Path) -> None:
+    cache = ScanCache()
+    scan(tree, cache=cache)
+    changed = FILES["run/050"][:-1] + b"!"
+    write_files(tree, {"run/050": changed})
+    assert (tree / "run/050").stat().st_mtime_ns == MTIME_NS
+    assert same(scan(tree, cache=cache).manifest, FILES | {"run/050": changed})
+
+
+def test_what_is_just_written_is_read_again(tmp_path: Path) -> None:
+    """A change within the same tick of the clock would leave the same times."""
+    write_files(tmp_path, {"a": b"12345"})
+    coarse = tmp_path.joinpath("a").stat().st_ctime_ns % 10**9 == 0
+    cache = ScanCache()
+    scan(tmp_path, cache=cache)
+    known = cache.files["a"]
+    young = known.read_ns <= known.state.ctime_ns + (COARSE_TICK_NS if coarse else 20_000_000)
+    assert scan(tmp_path, cache=cache).read_bytes == (5 if young else 0)
+
+
+# ---- what changes meanwhile -------------------------------------------------------------------------------------
+
+
+class Meddler:
+    """Does something to the directory while it is read: at each of the first calls of progress."""
+
+    def __init__(self, *deeds: object) -> None:
+        self.deeds = list(deeds)
+
+    def __call__(self, done: int, total: int) -> None:
+        if self.deeds:
+            deed = self.deeds.pop(0)
+            assert callable(deed)
+            deed()
+
+
+@pytest.mark.parametrize("path", ["large/a", "large/c", "run/000", "run/199", "z"])
+def test_a_file_that_changes_is_noticed_and_read_again(tree: Path, path: str) -> None:
+    changed = FILES[path][:-1] + b"!"
+    meddler = Meddler(lambda: write_files(tree, {path: changed}))
+    found = scan(tree, cache=ScanCache(), progress=meddler)
+    assert same(found.manifest, FILES | {path: changed})
+    assert not meddler.deeds
+
+
+def test_a_file_that_grows_shrinks_vanishes_or_turns_into_something_else(tree: Path) -> None:
+    def replace_by_directory() -> None:
+        (tree / "z").unlink()
+        (tree / "z").mkdir()
+
+    def replace_by_pipe() -> None:
+        shutil.rmtree(tree / "z")
+        os.mkfifo(tree / "z")
+
+    meddler = Meddler(
+        lambda: write_files(tree, {"large/d": bytes(3 * BLOCK_MAX_BYTES)}),
+        lambda: write_files(tree, {"large/d": b""}),
+        (tree / "large" / "c").unlink,
+        replace_by_directory,
+        lambda: write_files(tree, {"z/x": FILES["z"]}),
+    )
+    files = {path: content for path, content in FILES.items() if path not in ("large/c", "z")}
+    files |= {"large/d": b"", "z/x": FILES["z"]}
+    manifest = scan(tree, cache=ScanCache(), progress=meddler).manifest
+    assert same(manifest, files)
+    with pytest.raises(UsageError, match="it is a socket, pipe or device"):
+        scan(tree, progress=Meddler(replace_by_pipe))
+
+
+def test_a_change_after_the_reading_is_noticed_too(tree: Path) -> None:
+    """The manifest is of one moment: the first file changes when the last one is read."""
+    calls = 0
+
+    def meddle(done: int, total: int) -> None:
+        nonlocal calls
+        if done == total and not calls:
+            calls = 1
+            write_files(tree, {"large/a": b"a" * 100_000})
+
+    found = scan(tree, progress=meddle)
+    assert calls == 1
+    assert same(found.manifest, FILES | {"large/a": b"a" * 100_000})
+
+
+def test_what_never_rests_is_given_up(tmp_path: Path) -> None:
+    write_files(tmp_path, {"log": b"line\n"})
+
+    def append(done: int, total: int) -> None:
+        with open(tmp_path / "log", "ab") as log:
+            log.write(b"line\n")
+
+    with pytest.raises(AetherError, match=r"log' keeps changing while it is read; publish when it is at rest"):
+        scan(tmp_path, progress=append)
+
+
+def test_a_block_is_not_taken_over_from_before_an_interruption(tree: Path) -> None:
+    """A scan that was stopped has read the new content of a file, while the blocks are of the old: they must not
+    mix.
+    """
+    cache = ScanCache()
+    scan(tree, cache=cache)
+    files = FILES | {"run/000": b"new" * 100}
+    write_files(tree, {"run/000": files["run/000"]})
+    settle(tree)
+    calls = 0
+
+    def stop() -> bool:
+        nonlocal calls
+        calls += "run/000" in cache.files and cache.files["run/000"].state.size == 300
+        return calls > 0
+
+    with pytest.raises(IncompleteError, match="was stopped"):
+        scan(tree, cache=cache, should_stop=stop)
+    assert cache.files["run/000"].state.size == 300
+    assert same(scan(tree, cache=cache).manifest, files)
+
+
+def test_a_stopped_scan_has_not_read_in_vain(tree: Path) -> None:
+    cache = ScanCache()
+    done_bytes = 0
+
+    def progress(done: int, total: int) -> None:
+        nonlocal done_bytes
+        done_bytes = done
+
+    with pytest.raises(IncompleteError):
+        scan(tree, cache=cache, progress=progress, should_stop=lambda: done_bytes > TOTAL / 2)
+    assert scan(tree, cache=cache).read_bytes < 0.6 * TOTAL
+
+
+# ---- refusals and bounds ------------------------------------------------------------------------------------------
+
+
+def test_what_cannot_be_published(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="check the path"):
+        scan(tmp_path / "missing")
+    write_files(tmp_path, {"Readme": b"", "README": b""})
+    with pytest.raises(UsageError, match=r"cannot publish .*'README' and 'Readme' differ only in case"):
+        scan(tmp_path)
+
+
+def test_an_unreadable_file_is_named() -> None:
+    with public_directory() as root:
+        write_files(root, {"open": b"", "closed": b"secret", "large": bytes(LARGE_FILE_BYTES)})
+        for name in ("closed", "large"):
+            (root / name).chmod(0o000)
+            with unprivileged(), pytest.raises(AetherError, match=rf"cannot read .*{name}': Permission denied"):
+                scan(root)
+            (root / name).chmod(0o644)
+
+
+def test_links_as_asked(tmp_path: Path) -> None:
+    write_files(tmp_path, {"outside": b"o", "root/in": b"i"})
+    (tmp_path / "root" / "l").symlink_to("../outside")
+    with pytest.raises(UsageError, match="--links follow"):
+        scan(tmp_path / "root")
+    assert same(scan(tmp_path / "root", links="skip").manifest, {"in": b"i"})
+    followed = scan(tmp_path / "root", links="follow")
+    assert same(followed.manifest, {"in": b"i", "l": b"o"})
+    assert followed.follow_links
+
+
+def test_memory_is_bounded(tmp_path: Path) -> None:
+    write_files(tmp_path, {"large": bytes(64 << 20)} | {f"run/{n:04}": bytes(60_000) for n in range(500)})
+    tracemalloc.start()
+    try:
+        scan(tmp_path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 16 << 20
