@@ -292,8 +292,8 @@ def test_a_stopped_scan_has_not_read_in_vain(tree: Path) -> None:
         done_bytes = done
 
     with pytest.raises(IncompleteError):
-        scan(tree, cache=cache, progress=progress, should_stop=lambda: done_bytes > TOTAL / 2)
-    assert scan(tree, cache=cache).read_bytes < 0.6 * TOTAL
+        scan(tree, cache=cache, progress=progress, should_stop=lambda: done_bytes > 0.8 * TOTAL)
+    assert scan(tree, cache=cache).read_bytes < 0.4 * TOTAL
 
 
 # ---- refusals and bounds ------------------------------------------------------------------------------------------
