@@ -76,7 +76,7 @@ def scan(
             read_bytes += work.read_bytes
         return Scan(manifest, root if root.is_dir() else root.parent, read_bytes, links == "follow")
     raise AetherError(
-        f"cannot publish {shown(str(root))}: {shown(str(changed))} keeps changing while it is read; wait until it is at rest"
+        f"cannot publish {shown(str(root))}: {shown(str(changed))} keeps changing while it is read; wait for it to rest"
     )
 
 

@@ -257,7 +257,7 @@ def test_what_never_rests_is_given_up(tmp_path: Path) -> None:
         with open(tmp_path / "log", "ab") as log:
             log.write(b"line\n")
 
-    with pytest.raises(AetherError, match=r"log' keeps changing while it is read; publish when it is at rest"):
+    with pytest.raises(AetherError, match=r"log' keeps changing while it is read; wait for it"):
         scan(tmp_path, progress=append)
 
 
