@@ -49,7 +49,10 @@ def show(program: Program, origin: bool) -> None:
 @options
 @pass_program
 def completion(program: Program, shell: str) -> None:
-    """Print the completion script of a shell: eval "$(aetherfs completion bash)"."""
+    """Print the completion script of a shell.
+
+    For bash: eval "$(aetherfs completion bash)"
+    """
     from click.shell_completion import get_completion_class
 
     kind = get_completion_class(shell)

@@ -68,6 +68,10 @@ class OutputClosed(Exception):
     """Whoever read our standard output does not any more."""
 
 
+class Interrupted(Exception):
+    """Ctrl-C, or SIGTERM."""
+
+
 class Commands(click.Group):
     """The commands, imported when they are asked for."""
 
@@ -82,11 +86,13 @@ class Commands(click.Group):
         return command if isinstance(command, click.Command) else None
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command. A reader of stdout that has gone away must not look like a failure to click."""
+        """Run the command. How a closed pipe and Ctrl-C end it is ours to say, not click's."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError as error:
             raise OutputClosed from error
+        except KeyboardInterrupt as error:
+            raise Interrupted from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for section in dict.fromkeys(listed.section for listed in COMMANDS.values()):
@@ -118,7 +124,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         # A name that the terminal's encoding lacks is shown escaped rather than ending the command.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    signal.signal(signal.SIGTERM, _interrupt)
+    previous = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return _run(given)
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _run(given: Sequence[str]) -> int:
     program = Program()
     try:
         result = program_commands.main(given, prog_name="aetherfs", standalone_mode=False, obj=program)
@@ -126,7 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return result if isinstance(result, int) else 0
     except (OutputClosed, BrokenPipeError):
         return _end_as_pipe_broken()
-    except (KeyboardInterrupt, click.Abort):
+    except (Interrupted, KeyboardInterrupt, click.Abort):
         return _told(
             program,
             given,

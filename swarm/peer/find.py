@@ -154,7 +154,7 @@ class Finder:
         seen = self._ledger.serial_of_tag(reference.dataset, reference.tag) if reference.tag is not None else 0
         if reference.signature is None and entry.serial < seen:
             raise IntegrityError(
-                f"{reference} was offered at serial {entry.serial}, after {seen} had been seen: old records are replayed"
+                f"{reference} was offered at serial {entry.serial}, after {seen} was seen: old records are replayed"
             )
         self._ledger.record(entry, raw)
         version = reference.signature or _version_of(entry, reference)
