@@ -14,6 +14,7 @@ import pytest
 from swarm import errors
 from swarm.cli import main as program
 from swarm.cli.main import COMMANDS, Commands, main
+from swarm.cli.program import options
 
 HEAVY = ("aiohttp", "cryptography", "boto3", "rich", "nacl", "kademlia", "msgspec", "zstandard", "blake3", "asyncio")
 
@@ -150,7 +151,7 @@ def test_whatever_happens_is_one_line_and_its_exit_code(
 
 def _failing(error: BaseException) -> click.Command:
     @click.command()
-    @program.options
+    @options
     def fail() -> None:
         raise error
 
