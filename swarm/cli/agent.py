@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from swarm import errors
+from swarm.cli.output import write_all
 from swarm.errors import AetherError, IncompleteError, UnreachableError
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class AgentClient:
         try:
             with self._post("cat", arguments) as response:
                 while data := response.read1(READ_BYTES):
-                    written += sink.write(data)
+                    written += write_all(sink, data)
         except BrokenOffError as error:
             if not written:
                 raise

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json as json_format
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 from swarm.errors import AetherError
 
@@ -49,6 +49,14 @@ class Output:
         if self.json and not self._has_result:
             title = error.title if isinstance(error, AetherError) else "failure"
             self.emit({"error": detail, "title": title, "exit_code": exit_code})
+
+
+def write_all(sink: BinaryIO, data: bytes) -> int:
+    """Write all of it; the count. An unbuffered standard output may take only a part at a time, before it tells why."""
+    left = memoryview(data)
+    while left:
+        left = left[sink.write(left) :]
+    return len(data)
 
 
 def printable(text: str) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeVar
 
 from swarm.cli.agent import AgentClient, BrokenOffError, GoneError
+from swarm.cli.output import write_all
 from swarm.cli.program import Program
 from swarm.cli.progress import showing
 from swarm.errors import ConflictError, UnreachableError
@@ -56,7 +57,7 @@ def perform_cat(program: Program, arguments: Mapping[str, Any], sink: BinaryIO) 
         from swarm.peer import operations
 
         async for data in operations.cat(node, str(arguments["ref"])):
-            await asyncio.to_thread(sink.write, data)
+            await asyncio.to_thread(write_all, sink, data)
 
     _by_either(program, "cat", lambda client: client.cat(arguments, sink), do)
 

@@ -1,0 +1,1 @@
+"""The installed program, as a user types it: separate processes, separate homes, nothing but its commands."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+from typing import Any
 
 import pytest
 
-from swarm.cli.output import Output, columns, duration, printable, size
+from swarm.cli.output import Output, columns, duration, printable, size, write_all
 from swarm.errors import IntegrityError
 
 
@@ -88,3 +89,13 @@ def test_quiet_leaves_results_and_errors() -> None:
     output.error(ValueError("bad"), 1)
     assert out.getvalue() == "data\n"
     assert err.getvalue() == "aetherfs: bad\n"
+
+
+def test_a_stream_that_takes_a_part_at_a_time_gets_all() -> None:
+    class Grudging(io.BytesIO):
+        def write(self, data: Any) -> int:
+            return super().write(bytes(data[:7]))
+
+    sink = Grudging()
+    assert write_all(sink, b"x" * 100) == 100
+    assert sink.getvalue() == b"x" * 100
