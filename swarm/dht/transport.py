@@ -13,7 +13,7 @@ import logging
 import socket
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 import asyncio_dgram
 
@@ -72,8 +72,7 @@ class Transport:
     async def _drain(self) -> None:
         while True:
             try:
-                received: tuple[bytes, tuple[str, int]] = await self._stream.recv()
-                datagram, address = received
+                datagram, address = cast("tuple[bytes, Peer]", await self._stream.recv())
             except asyncio_dgram.TransportClosed:
                 return
             except OSError:

@@ -16,6 +16,7 @@ import random
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final
 
 from swarm.limits import RUN_MAX_BLOCKS, RUN_MAX_BYTES
@@ -30,9 +31,12 @@ STORED: Final = 3
 # A run without progress for this long is given up; for a neighbour of known rate, this many times the expected time.
 SILENCE_S: Final = 4.0
 SILENCE_FACTOR: Final = 4.0
-# An idle neighbour takes blocks over from a run that will need this many times longer for them than it would itself.
+# An idle neighbour takes blocks over from a run that will need this many times longer for them than it would itself, and
+# this much longer: what is in the sockets' buffers by then cannot be taken back, and comes twice.
 HEDGE_FACTOR: Final = 2.0
-HEDGE_AFTER_S: Final = 0.5
+HEDGE_AFTER_S: Final = 1.5
+# Of all bytes, at most this share is asked for a second time while the first may still come.
+HEDGE_BUDGET: Final = 0.02
 # How long a redirect or a neighbour's full queue may hold a block back from the origin.
 PATIENCE_S: Final = 3.0
 # This many times longer when a neighbour has it and is busy with other blocks of ours.
@@ -86,6 +90,8 @@ class Scheduler:
         self.neighbours: dict[str, Neighbour] = {}
         self.stored = len(sizes) - len(missing)
         self.fetched_twice_bytes = 0
+        self._hedged_bytes = 0
+        self._total_bytes = sum(sizes)
         self._runs: dict[int, Run] = {}
         self._requesters: dict[int, list[int]] = {}
         self._held_back: dict[int, float] = {}
@@ -313,15 +319,11 @@ class Scheduler:
                 slowest, worst = run, left_s
         if slowest is None:
             return []
-        indices = [
-            i
-            for i in reversed(slowest.outstanding)
-            if neighbour.has(i) and self.state[i] == REQUESTED and len(self._requesters.get(i, ())) < 2
-        ]
-        indices = self._fill(neighbour, indices[: max(1, len(indices) // 2)])
+        indices = self._stealable(slowest, neighbour, now)
         ours_s = sum(self.sizes[i] for i in indices) / neighbour.rate_bytes_per_s
         if not indices or worst < HEDGE_FACTOR * ours_s + HEDGE_AFTER_S:
             return []
+        self._hedged_bytes += sum(self.sizes[i] for i in indices)
         # What is not begun is taken back, so that it is not sent twice; the one block under way is raced for.
         begun = next(iter(slowest.outstanding))
         taken = tuple(i for i in indices if i != begun)
@@ -332,6 +334,20 @@ class Scheduler:
             del slowest.outstanding[index]
             self._requesters[index].remove(slowest.id)
         return [*instructions, self._start(neighbour, indices, neighbour.origin, now)]
+
+    def _stealable(self, run: Run, neighbour: Neighbour, now: float) -> list[int]:
+        """The tail half of a slow run, as far as the budget for bytes that may come twice goes; a silent run has none."""
+        indices = [
+            i
+            for i in reversed(run.outstanding)
+            if neighbour.has(i) and self.state[i] == REQUESTED and len(self._requesters.get(i, ())) < 2
+        ]
+        indices = self._fill(neighbour, indices[: max(1, len(indices) // 2)])
+        if now - run.last_progress >= HEDGE_AFTER_S:
+            return indices
+        left = HEDGE_BUDGET * self._total_bytes - self._hedged_bytes
+        within = [total for total in accumulate(self.sizes[i] for i in indices) if total <= left]
+        return indices[: len(within)]
 
     def _give_up(self, run: Run, now: float) -> list[Instruction]:
         outstanding = tuple(run.outstanding)

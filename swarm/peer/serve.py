@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import logging
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -36,6 +37,8 @@ from swarm.peer.wire import ASK, BLOCK, BUSY, FRAME, GRANT_HEADER, NOT_HERE, Run
 
 MEDIA_TYPE: Final = "application/vnd.aetherfs.run"
 REQUEST_MAX_BYTES: Final = RUN_REQUEST_MAX_BYTES + 64 * 1024
+
+log = logging.getLogger("aetherfs.serve")
 
 
 def grant_of(request: web.Request) -> bytes:
@@ -87,13 +90,16 @@ class RunServer:
         response = web.StreamResponse(headers={"Content-Type": MEDIA_TYPE})
         await response.prepare(request)
         holding = await self._holding(caller, run)
-        if holding is None:
-            await response.write(FRAME.pack(NOT_HERE, 0) * len(run.signatures))
-        elif not self._has_room(peer):
-            await response.write(FRAME.pack(BUSY, 0) * len(run.signatures))
-        else:
-            await self._serve(response, peer, run, holding)
-        await response.write_eof()
+        try:
+            if holding is None:
+                await response.write(FRAME.pack(NOT_HERE, 0) * len(run.signatures))
+            elif not self._has_room(peer):
+                await response.write(FRAME.pack(BUSY, 0) * len(run.signatures))
+            else:
+                await self._serve(response, peer, run, holding)
+            await response.write_eof()
+        except ConnectionError:
+            log.debug("%s left in the middle of a run", peer[:8])
         return response
 
     async def _holding(self, caller: Caller, run: RunRequest) -> Holding | None:

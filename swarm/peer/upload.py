@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
@@ -75,7 +76,7 @@ class SeedClient:
                 method,
                 f"https://{server_name_of(self._seed)}{path}",
                 params=query,
-                data=body,
+                data=io.BytesIO(body),  # large bytes are written in one go, which aiohttp warns of
                 headers={**self._headers, "Content-Type": content_type},
                 timeout=aiohttp.ClientTimeout(total=CALL_TIMEOUT_S),
             ) as response:

@@ -1,0 +1,117 @@
+"""A swarm of real parts in one process: tracker, seed and peers, each on a home of its own, over TLS on 127.0.0.1."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from seed.node import start_seed
+from swarm.cli.enrol import remember
+from swarm.home import Home
+from swarm.identity import PeerKey
+from swarm.joining import join
+from swarm.messages import TokenRequest
+from swarm.objects.folder import FolderObjectStore
+from swarm.peer import operations
+from swarm.peer.agent import start_peer
+from swarm.peer.node import NodeSettings, PeerNode
+from swarm.records import Role
+from swarm.token import parse_token
+from swarm.tracker.server import Tracker
+
+
+class Swarm:
+    """``async with Swarm(tmp_path) as swarm``; everything ends with it, also on failure."""
+
+    def __init__(self, folder: Path, *, stall_s: float = 20.0) -> None:
+        self.folder = folder
+        self.stall_s = stall_s
+        self.tracker: Tracker
+        self.seed: PeerNode
+        self._stack = AsyncExitStack()
+        self._closed: set[int] = set()
+
+    async def __aenter__(self) -> Swarm:
+        try:
+            await self._start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def _start(self) -> None:
+        objects = FolderObjectStore(self.folder / "objects")
+        self.tracker = await Tracker.start(objects, os.urandom(32), PeerKey(os.urandom(32)), "127.0.0.1", 0)
+        self._stack.push_async_callback(self.stop, self.tracker)
+        home = await self.enrol("seed", role="seed")
+        self.seed = await start_seed(self.settings(home), FolderObjectStore(self.folder / "objects"))
+        self._stack.push_async_callback(self.stop, self.seed)
+        await self.seed.announcer.beat()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    async def stop(self, part: Tracker | PeerNode) -> None:
+        """End a part, once."""
+        if id(part) not in self._closed:
+            self._closed.add(id(part))
+            await part.close()
+
+    def settings(self, home: Home) -> NodeSettings:
+        return NodeSettings(home=home, stall_s=self.stall_s)
+
+    async def enrol(self, name: str, *, role: Role = "peer", datasets: Sequence[str] = ("*",)) -> Home:
+        """A home that is a member."""
+        home = Home(self.folder / name)
+        text = await self.token(role=role, datasets=datasets)
+        answer = await join(parse_token(text), home.key())
+        remember(home, answer)
+        return home
+
+    async def token(self, *, role: Role = "peer", datasets: Sequence[str] = ("*",)) -> str:
+        request = TokenRequest(role=role, datasets=tuple(datasets))
+        state = self.tracker.state
+        addresses = tuple(str(address) for address in self.tracker.contact.addresses)
+        text, _ = await state.work(state.tokens.create, request, addresses, time.time())
+        return text
+
+    async def peer(self, name: str, *, datasets: Sequence[str] = ("*",)) -> PeerNode:
+        """A running peer on a new home."""
+        node = await start_peer(self.settings(await self.enrol(name, datasets=datasets)))
+        self._stack.push_async_callback(self.stop, node)
+        return node
+
+    async def publish(self, node: PeerNode, path: Path, *names: str) -> dict[str, Any]:
+        return await run(node, "publish", path=str(path), names=list(names))
+
+    async def pull(self, node: PeerNode, ref: str, directory: Path) -> dict[str, Any]:
+        return await run(node, "pull", ref=ref, directory=str(directory))
+
+
+async def run(node: PeerNode, verb: str, **arguments: Any) -> dict[str, Any]:
+    """One verb of a node."""
+    return await operations.run(node, verb, arguments, lambda report: None)
+
+
+def make_tree(root: Path, seed: int, *, files: int = 12, large_bytes: int = 3_000_000) -> Path:
+    """A directory with one large file and some small ones, the same for the same seed."""
+    rng = random.Random(seed)
+    for number in range(files):
+        path = root / f"d{number % 3}" / f"f{number}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(rng.randbytes(rng.randint(0, 40_000)))
+    (root / "large.bin").write_bytes(rng.randbytes(large_bytes))
+    return root
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    """Every file of a directory."""
+    return {str(p.relative_to(root)): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()}

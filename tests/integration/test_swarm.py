@@ -1,0 +1,191 @@
+"""A swarm of real parts: cold pulls, new versions, life without tracker and seed, grants."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from swarm.errors import AetherError, NotAllowedError, NotFoundError
+from swarm.peer.wire import BLOCK, RunRequest
+from swarm.tree import verify_tree
+from tests.integration.swarm_rig import Swarm, contents, make_tree, run
+
+
+def test_four_peers_pull_at_once_and_the_origin_is_spared(tmp_path: Path) -> None:
+    async def main() -> None:
+        source = make_tree(tmp_path / "source", 1, large_bytes=24_000_000)
+        async with Swarm(tmp_path) as swarm:
+            producer = await swarm.peer("producer")
+            published = await swarm.publish(producer, source, "maps/roads:v1")
+            peers = [await swarm.peer(f"peer-{number}") for number in range(4)]
+            targets = [tmp_path / f"out-{number}" for number in range(4)]
+            results = await asyncio.gather(
+                *(swarm.pull(peer, "maps/roads:v1", target) for peer, target in zip(peers, targets, strict=True))
+            )
+            for target in targets:
+                assert contents(target) == contents(source)
+            total = published["bytes"]
+            assert sum(result["from"]["origin"] for result in results) <= 1.5 * total
+            assert sum(result["wasted"] for result in results) <= 0.05 * 4 * total
+            for result in results:
+                assert sum(result["from"].values()) == total
+
+    asyncio.run(main())
+
+
+def test_a_second_version_moves_only_what_changed(tmp_path: Path) -> None:
+    async def main() -> None:
+        source = make_tree(tmp_path / "source", 2, large_bytes=40_000_000)
+        async with Swarm(tmp_path) as swarm:
+            producer, peer = await swarm.peer("producer"), await swarm.peer("peer")
+            await swarm.publish(producer, source, "maps/roads:latest")
+            await swarm.pull(peer, "maps/roads:latest", tmp_path / "out")
+            with open(source / "large.bin", "r+b") as file:
+                file.seek(17_000_000)
+                file.write(b"x" * 400_000)
+            published = await swarm.publish(producer, source, "maps/roads:latest")
+            result = await swarm.pull(peer, "maps/roads:latest", tmp_path / "out")
+            assert contents(tmp_path / "out") == contents(source)
+            assert result["wire"] <= 0.03 * published["bytes"]
+            assert 400_000 <= result["from"]["peers"] + result["from"]["origin"] <= 0.03 * published["bytes"]
+
+    asyncio.run(main())
+
+
+def test_an_empty_peer_needs_neither_tracker_nor_seed_nor_producer(tmp_path: Path) -> None:
+    async def main() -> None:
+        source = make_tree(tmp_path / "source", 3)
+        async with Swarm(tmp_path) as swarm:
+            producer = await swarm.peer("producer")
+            await swarm.publish(producer, source, "maps/roads:latest")
+            holders = [await swarm.peer(f"holder-{number}") for number in range(2)]
+            for number, holder in enumerate(holders):
+                await swarm.pull(holder, "maps/roads:latest", tmp_path / f"held-{number}")
+                await holder.announcer.announce_records()
+            late = await swarm.enrol("late")
+            for part in (producer, swarm.seed, swarm.tracker):
+                await swarm.stop(part)
+            from swarm.peer.agent import start_peer
+
+            node = await start_peer(swarm.settings(late))
+            try:
+                result = await swarm.pull(node, "maps/roads:latest", tmp_path / "out")
+            finally:
+                await node.close()
+            assert contents(tmp_path / "out") == contents(source)
+            assert result["stale"] is True
+            assert result["from"]["origin"] == 0
+
+    asyncio.run(main())
+
+
+def test_a_member_without_a_grant_learns_nothing(tmp_path: Path) -> None:
+    async def main() -> None:
+        source = make_tree(tmp_path / "source", 4)
+        async with Swarm(tmp_path) as swarm:
+            producer = await swarm.peer("producer")
+            await swarm.publish(producer, source, "maps/roads:latest")
+            stranger = await swarm.peer("stranger", datasets=["mine/*"])
+            with pytest.raises(NotFoundError):
+                await swarm.pull(stranger, "maps/roads:latest", tmp_path / "stolen")
+            assert not (tmp_path / "stolen").exists()
+
+            holding = next(iter(producer.holdings))
+            block = holding.manifest.unique[0].signature
+            await stranger.channels.connect(swarm.seed.key.peer_id)
+            for dataset, version, signature in (
+                ("maps/roads", holding.version, block),  # knows everything, lacks the grant
+                ("mine/x", holding.version, block),  # claims the version for its own dataset
+                ("mine/x", b"v" * 32, b"s" * 32),  # nothing of it exists
+            ):
+                request = RunRequest(1, 1, dataset, version, holding.entry, False, (signature,))
+                answers = [answer async for answer in stranger.fetcher.run(swarm.seed.key.peer_id, request)]
+                assert answers == [(1, bytearray())], "a refusal tells one case from another"
+
+    asyncio.run(main())
+
+
+def test_a_signature_listed_in_a_manifest_of_ones_own_gets_nothing(tmp_path: Path) -> None:
+    """The publisher must bring every block that it may not read: its manifest alone makes nothing readable."""
+
+    async def main() -> None:
+        source = make_tree(tmp_path / "source", 5)
+        async with Swarm(tmp_path) as swarm:
+            producer = await swarm.peer("producer")
+            await swarm.publish(producer, source, "maps/roads:latest")
+            manifest = next(iter(producer.holdings)).manifest
+            stranger = await swarm.peer("stranger", datasets=["mine/*"])
+            from swarm.peer.upload import SeedClient
+
+            await stranger.announcer.beat()
+            client = SeedClient(stranger.session, swarm.seed.key.peer_id, stranger.papers.grant)
+            session = await client.begin("mine/copy")
+            wanted = [block.signature for block in manifest.unique]
+            assert await client.missing("mine/copy", session, wanted) == wanted
+            with pytest.raises(NotFoundError):
+                await client.commit(session, manifest.root_bytes)
+            with pytest.raises(NotAllowedError):
+                await client.begin("maps/roads")
+
+    asyncio.run(main())
+
+
+def test_tags_move_back_and_forth_and_are_removed(tmp_path: Path) -> None:
+    async def main() -> None:
+        source = make_tree(tmp_path / "source", 6)
+        async with Swarm(tmp_path) as swarm:
+            producer, peer = await swarm.peer("producer"), await swarm.peer("peer")
+            first = await swarm.publish(producer, source, "maps/roads:v1", "maps/roads:latest")
+            (source / "new").write_bytes(b"new")
+            second = await swarm.publish(producer, source, "maps/roads:v2", "maps/roads:latest")
+            assert (first["serial"], second["serial"]) == (1, 2)
+            rolled = await run(peer, "rollback", name="maps/roads:latest")
+            assert rolled["tags"] == {"latest": first["version"]}
+            await swarm.pull(peer, "maps/roads:latest", tmp_path / "out")
+            assert not (tmp_path / "out" / "new").exists()
+            await run(peer, "tag", ref="maps/roads:v2", name="maps/roads:stable")
+            history = await run(peer, "history", ref="maps/roads:latest")
+            assert [entry["kind"] for entry in history["entries"]] == ["publish", "publish", "rollback"]
+            await run(peer, "rm", name="maps/roads:latest")
+            with pytest.raises(NotFoundError):
+                await run(peer, "inspect", ref="maps/roads:latest")
+            assert (await run(peer, "inspect", ref="maps/roads:stable"))["version"] == second["version"]
+
+    asyncio.run(main())
+
+
+def test_a_file_altered_in_a_pulled_directory_is_not_served(tmp_path: Path) -> None:
+    async def main() -> None:
+        source = make_tree(tmp_path / "source", 7)
+        async with Swarm(tmp_path) as swarm:
+            producer, peer = await swarm.peer("producer"), await swarm.peer("peer")
+            await swarm.publish(producer, source, "maps/roads:latest")
+            await swarm.pull(peer, "maps/roads:latest", tmp_path / "out")
+            altered = tmp_path / "out" / "large.bin"
+            altered.write_bytes(b"\0" + altered.read_bytes()[1:])
+            asker = await swarm.peer("asker")
+            holding = next(iter(peer.holdings))
+            manifest = holding.manifest
+            first = next(manifest.blocks_of(manifest.find("large.bin") or 0))[0]
+            asker.resolver.learn(peer.key.peer_id, peer.addresses())
+            wanted = (manifest.unique[first].signature, manifest.unique[first + 1].signature)
+            request = RunRequest(1, 1, "maps/roads", holding.version, holding.entry, False, wanted)
+            statuses = [status async for status, _ in asker.fetcher.run(peer.key.peer_id, request)]
+            assert statuses == [1, BLOCK]
+            assert verify_tree(tmp_path / "out", manifest)
+
+    asyncio.run(main())
+
+
+def test_one_home_one_process(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with Swarm(tmp_path) as swarm:
+            peer = await swarm.peer("peer")
+            from swarm.peer.agent import start_peer
+
+            with pytest.raises(AetherError, match="another process"):
+                await start_peer(swarm.settings(peer.home))
+
+    asyncio.run(main())
