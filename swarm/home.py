@@ -11,6 +11,7 @@ it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from swarm import authority, canonical
-from swarm.errors import AetherError, ConflictError, NotAllowedError
+from swarm.errors import AetherError, ConflictError, FullError, NotAllowedError
 from swarm.http.tls import TlsFiles
 from swarm.identity import PeerKey
 from swarm.limits import MIB
@@ -230,6 +231,5 @@ class Home:
         except OSError as error:
             with contextlib.suppress(OSError, UnboundLocalError):
                 temporary.unlink()
-            raise AetherError(
-                f"cannot write {path}: {error.strerror}; free or repair that disk, then repeat"
-            ) from error
+            kind = FullError if error.errno in (errno.ENOSPC, errno.EDQUOT) else AetherError
+            raise kind(f"cannot write {path}: {error.strerror}; free or repair that disk, then repeat") from error
