@@ -31,8 +31,8 @@ STORED: Final = 3
 # A run without progress for this long is given up; for a neighbour of known rate, this many times the expected time.
 SILENCE_S: Final = 4.0
 SILENCE_FACTOR: Final = 4.0
-# An idle neighbour takes blocks over from a run that will need this many times longer for them than it would itself, and
-# this much longer: what is in the sockets' buffers by then cannot be taken back, and comes twice.
+# An idle neighbour takes blocks over from a run that will need this many times longer for them than it would itself,
+# and this much longer: what is in the sockets' buffers by then cannot be taken back, and comes twice.
 HEDGE_FACTOR: Final = 2.0
 HEDGE_AFTER_S: Final = 1.5
 # Of all bytes, at most this share is asked for a second time while the first may still come.
@@ -336,7 +336,7 @@ class Scheduler:
         return [*instructions, self._start(neighbour, indices, neighbour.origin, now)]
 
     def _stealable(self, run: Run, neighbour: Neighbour, now: float) -> list[int]:
-        """The tail half of a slow run, as far as the budget for bytes that may come twice goes; a silent run has none."""
+        """The tail half of a slow run, as far as the budget for what may come twice goes; a silent run has none."""
         indices = [
             i
             for i in reversed(run.outstanding)

@@ -1,4 +1,4 @@
-"""A small swarm in virtual time around the real scheduler and redirector: links with rates, slow, silent and leaving peers.
+"""A small swarm in virtual time around the real scheduler and redirector: links with rates; slow, silent, leaving peers.
 
 One block at a time goes over a peer's upload link; a run's blocks go in order. Every scheduler's invariants are checked after
 every event.

@@ -1,0 +1,109 @@
+"""Peers that lie on the exchange: blamed, dropped, and nothing of theirs is stored."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from swarm.errors import RemoteProtocolError
+from swarm.limits import ENCODED_MAX_BYTES
+from swarm.peer.fetch import Frames
+from swarm.peer.wire import ASK, BLOCK, FRAME
+from tests.integration.swarm_rig import Swarm, contents, make_tree
+
+Answer = Callable[[web.StreamResponse, str, "bytes | None"], Awaitable[None]]
+
+
+async def wrong(response: web.StreamResponse, peer: str, encoded: bytes | None) -> None:
+    """Other bytes of the right length."""
+    await response.write(FRAME.pack(BLOCK, len(encoded or b"")) + b"\0" * len(encoded or b""))
+
+
+async def short(response: web.StreamResponse, peer: str, encoded: bytes | None) -> None:
+    """The first half."""
+    half = (encoded or b"")[: len(encoded or b"") // 2]
+    await response.write(FRAME.pack(BLOCK, len(half)) + half)
+
+
+async def oversized(response: web.StreamResponse, peer: str, encoded: bytes | None) -> None:
+    """A frame that says it is longer than any block."""
+    await response.write(FRAME.pack(BLOCK, ENCODED_MAX_BYTES + 1) + bytes(ENCODED_MAX_BYTES + 1))
+
+
+async def endless(response: web.StreamResponse, peer: str, encoded: bytes | None) -> None:
+    """Blocks for ever, whatever was asked. It ends with the connection."""
+    while True:
+        await response.write(FRAME.pack(BLOCK, 65_537) + b"\0" * 65_537)
+
+
+async def bomb(response: web.StreamResponse, peer: str, encoded: bytes | None) -> None:
+    """A zstd frame that states half a gigabyte."""
+    import zstandard
+
+    frame = b"\x01" + zstandard.ZstdCompressor().compress(bytes(1 << 29))
+    await response.write(FRAME.pack(BLOCK, len(frame)) + frame)
+
+
+@pytest.mark.parametrize("lie", [wrong, short, oversized, endless, bomb])
+def test_a_liar_is_dropped_and_the_pull_completes(lie: Answer, tmp_path: Path) -> None:
+    async def main() -> None:
+        source = make_tree(tmp_path / "source", 1)
+        async with Swarm(tmp_path) as swarm:
+            producer, liar, victim = [await swarm.peer(name) for name in ("producer", "liar", "victim")]
+            await swarm.publish(producer, source, "maps/roads:latest")
+            await swarm.pull(liar, "maps/roads:latest", tmp_path / "liars")
+            liar.runs._write = lie  # type: ignore[method-assign]
+            victim.resolver.learn(liar.key.peer_id, liar.addresses())
+            await victim.channels.connect(liar.key.peer_id)
+            await swarm.pull(victim, "maps/roads:latest", tmp_path / "out")
+            assert contents(tmp_path / "out") == contents(source)
+            assert victim.channels.is_banned(liar.key.peer_id)
+            assert liar.key.peer_id not in victim.channels.open
+            assert liar.key.peer_id not in victim.traffic.received
+
+    asyncio.run(main())
+
+
+def test_a_manifest_that_is_not_the_version_is_refused(tmp_path: Path) -> None:
+    async def main() -> None:
+        source = make_tree(tmp_path / "source", 2)
+        async with Swarm(tmp_path) as swarm:
+            producer, victim = await swarm.peer("producer"), await swarm.peer("victim")
+            await swarm.publish(producer, source, "maps/roads:latest")
+            producer.runs._write = wrong  # type: ignore[method-assign]
+            victim.resolver.learn(producer.key.peer_id, producer.addresses())
+            await victim.channels.connect(producer.key.peer_id)
+            await swarm.pull(victim, "maps/roads:latest", tmp_path / "out")
+            assert contents(tmp_path / "out") == contents(source)
+            assert producer.key.peer_id not in victim.traffic.received
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("expected", "data"),
+    [
+        (1, FRAME.pack(4, 0)),  # a status that nobody knows
+        (1, FRAME.pack(BLOCK, ENCODED_MAX_BYTES + 1)),
+        (1, FRAME.pack(ASK, 65)),
+        (1, FRAME.pack(1, 1)),  # a refusal with a payload
+        (0, b"\0"),  # more than was asked for
+    ],
+)
+def test_frames_that_no_honest_peer_sends(expected: int, data: bytes) -> None:
+    with pytest.raises(RemoteProtocolError):
+        Frames(expected).receive(data)
+
+
+def test_frames_come_out_whole_however_they_are_cut() -> None:
+    stream = FRAME.pack(BLOCK, 3) + b"abc" + FRAME.pack(1, 0) + FRAME.pack(ASK, 2) + b"xy"
+    whole = [(BLOCK, bytearray(b"abc")), (1, bytearray()), (ASK, bytearray(b"xy"))]
+    for size in range(1, len(stream) + 1):
+        frames = Frames(3)
+        found = [frame for at in range(0, len(stream), size) for frame in frames.receive(stream[at : at + size])]
+        assert found == whole
+        assert frames.is_done
