@@ -26,15 +26,7 @@ OPEN_FILES_MAX: Final = 64
 READ_BYTES: Final = 1 << 20
 # What the system says where no regular file is, be it nothing, a directory, a link or a pipe.
 _ABSENT: Final = frozenset(
-    {
-        errno.ENOENT,
-        errno.ENOTDIR,
-        errno.ELOOP,
-        errno.EISDIR,
-        errno.ENXIO,
-        errno.ESPIPE,
-        errno.ENAMETOOLONG,
-    }
+    {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.ESPIPE, errno.ENAMETOOLONG}
 )
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -42,12 +34,8 @@ _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 def failure(doing: str, error: OSError) -> AetherError:
     """Our error for a failure of the filesystem."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return FullError(
-            f"{doing}: {error.strerror}; free some space, then repeat: what is there is kept"
-        )
-    return AetherError(
-        f"{doing}: {error.strerror}; repair that, then repeat: what is there is kept"
-    )
+        return FullError(f"{doing}: {error.strerror}; free some space, then repeat: what is there is kept")
+    return AetherError(f"{doing}: {error.strerror}; repair that, then repeat: what is there is kept")
 
 
 def is_absent(error: OSError) -> bool:
@@ -62,9 +50,7 @@ class Tree:
     directory, published with its links followed: the only tree that may be left.
     """
 
-    def __init__(
-        self, root: Path, *, writable: bool = False, follow_links: bool = False
-    ) -> None:
+    def __init__(self, root: Path, *, writable: bool = False, follow_links: bool = False) -> None:
         self.root = root
         self._writable = writable
         self._follow_links = follow_links
@@ -106,11 +92,7 @@ class Tree:
                 os.close(descriptor)
 
     def _open_file(self, path: str, create: bool) -> int:
-        flags = (
-            (os.O_RDWR if self._writable else os.O_RDONLY)
-            | os.O_CLOEXEC
-            | os.O_NONBLOCK
-        )
+        flags = (os.O_RDWR if self._writable else os.O_RDONLY) | os.O_CLOEXEC | os.O_NONBLOCK
         if self._follow_links:
             return os.open(self.root / path, flags)
         with self.parent(path, create=create) as (directory, name):
@@ -151,9 +133,7 @@ class Tree:
         except OSError as error:
             if is_absent(error):
                 return None
-            raise failure(
-                f"cannot look at {shown(str(self.root / path))}", error
-            ) from error
+            raise failure(f"cannot look at {shown(str(self.root / path))}", error) from error
 
     def link(self, path: str) -> str | None:
         """Where a symbolic link leads, None if there is none."""
@@ -163,9 +143,7 @@ class Tree:
         except OSError as error:
             if is_absent(error) or error.errno == errno.EINVAL:
                 return None
-            raise failure(
-                f"cannot look at {shown(str(self.root / path))}", error
-            ) from error
+            raise failure(f"cannot look at {shown(str(self.root / path))}", error) from error
 
     def hash_of(self, path: str) -> bytes | None:
         """BLAKE3 of a regular file's content, None if there is none; our error for one that cannot be read."""
@@ -182,9 +160,7 @@ class Tree:
         except OSError as error:
             if is_absent(error):
                 return None
-            raise failure(
-                f"cannot read {shown(str(self.root / path))}", error
-            ) from error
+            raise failure(f"cannot read {shown(str(self.root / path))}", error) from error
         return hasher.digest()
 
     def close(self) -> None:

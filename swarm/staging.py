@@ -52,9 +52,7 @@ def staging_path(target: Path, version: bytes) -> Path:
 
 def _can_be_replaced(target: Path) -> bool:
     is_effective = os.access in os.supports_effective_ids
-    if target == target.parent or not os.access(
-        target.parent, os.W_OK | os.X_OK, effective_ids=is_effective
-    ):
+    if target == target.parent or not os.access(target.parent, os.W_OK | os.X_OK, effective_ids=is_effective):
         return False
     if _mount_of(target) != _mount_of(target.parent):
         return False
@@ -74,10 +72,7 @@ def _mount_of(directory: Path) -> str:
             os.close(descriptor)
     except OSError:
         lines = []
-    return next(
-        (line for line in lines if line.startswith("mnt_id:")),
-        str(directory.stat().st_dev),
-    )
+    return next((line for line in lines if line.startswith("mnt_id:")), str(directory.stat().st_dev))
 
 
 class Staging:
@@ -87,42 +82,26 @@ class Staging:
     are files that the target holds already. ConflictError when another pull is building the same.
     """
 
-    def __init__(
-        self,
-        target: Path,
-        manifest: Manifest,
-        include: Callable[[str], bool] = lambda path: True,
-    ) -> None:
+    def __init__(self, target: Path, manifest: Manifest, include: Callable[[str], bool] = lambda path: True) -> None:
         self.target = Path(os.path.realpath(target))
         self.manifest = manifest
-        self.left_out = {
-            index
-            for index, entry in enumerate(manifest.files)
-            if not include(entry.path)
-        }
+        self.left_out = {index for index, entry in enumerate(manifest.files) if not include(entry.path)}
         self.directory = staging_path(self.target, manifest.version)
         self.kept: set[int] = set()
         self._held: set[int] = set()
         self._survey: Survey | None = None
         self._target_tree = Tree(self.target)
         if self.target.exists() and not self.target.is_dir():
-            raise ConflictError(
-                f"{shown(str(target))} is not a directory: pull into a directory, or a new one"
-            )
+            raise ConflictError(f"{shown(str(target))} is not a directory: pull into a directory, or a new one")
         self._lock: int | None = self._make_and_lock()
         self._tree = Tree(self.directory, writable=True)
 
     def _make_and_lock(self) -> int:
         try:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(
-                self.directory,
-                os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC,
-            )
+            descriptor = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except FileExistsError as error:
-            raise ConflictError(
-                f"{shown(str(self.directory))} is in the way of a pull: remove it"
-            ) from error
+            raise ConflictError(f"{shown(str(self.directory))} is in the way of a pull: remove it") from error
         except OSError as error:
             raise failure(f"cannot build {shown(str(self.target))}", error) from error
         try:
@@ -133,14 +112,9 @@ class Staging:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if not os.path.samestat(os.fstat(descriptor), os.stat(self.directory)):
                 raise FileNotFoundError
-        except (
-            BlockingIOError,
-            FileNotFoundError,
-        ) as error:  # held, or taken away when its holder was done
+        except (BlockingIOError, FileNotFoundError) as error:  # held, or taken away when its holder was done
             os.close(descriptor)
-            raise ConflictError(
-                f"another pull is building {shown(str(self.target))}: wait for it"
-            ) from error
+            raise ConflictError(f"another pull is building {shown(str(self.target))}: wait for it") from error
         except BaseException:
             os.close(descriptor)
             raise
@@ -153,11 +127,7 @@ class Staging:
 
         ConflictError, before anything is changed, for what is the user's and in the way; ``force`` overwrites files.
         """
-        wanted = {
-            index: entry
-            for index, entry in enumerate(self.manifest.files)
-            if index not in self.left_out
-        }
+        wanted = {index: entry for index, entry in enumerate(self.manifest.files) if index not in self.left_out}
         self._survey = survey(self._target_tree, wanted, previous, force=force)
         self.kept = self._survey.kept
 
@@ -176,9 +146,7 @@ class Staging:
         try:
             is_empty = not self.kept and not any(self.directory.iterdir())
             for index in range(len(self.manifest.unique)):
-                if not self.needs(index) or (
-                    not is_empty and (self._is_staged(index) or self._copy(index))
-                ):
+                if not self.needs(index) or (not is_empty and (self._is_staged(index) or self._copy(index))):
                     held.add(index)
         except OSError as error:
             raise failure(f"cannot read {shown(str(self.directory))}", error) from error
@@ -194,10 +162,7 @@ class Staging:
                     continue
                 return False  # a part of a block cannot be verified
             encoded = read_places(places, block.size, self._file)
-            if (
-                encoded is None
-                or signature_of(memoryview(encoded)[1:]) != block.signature
-            ):
+            if encoded is None or signature_of(memoryview(encoded)[1:]) != block.signature:
                 return False
         return True
 
@@ -224,9 +189,7 @@ class Staging:
                         count = os.pwrite(descriptor, part, offset)
                         part, offset = part[count:], offset + count
             except OSError as error:
-                raise failure(
-                    f"cannot write {shown(str(self.directory / path))}", error
-                ) from error
+                raise failure(f"cannot write {shown(str(self.directory / path))}", error) from error
         self._held.add(index)
 
     def get(self, signature: bytes) -> bytes | None:
@@ -270,19 +233,11 @@ class Staging:
         anything is changed. FullError and AetherError leave what is staged for the next try.
         """
         if self._survey is None:
-            raise LocalProtocolError(
-                "a tree is finished before its target was looked at"
-            )
+            raise LocalProtocolError("a tree is finished before its target was looked at")
         missing = len(self.manifest.unique) - len(self._held)
         if missing:
-            raise IncompleteError(
-                f"{shown(str(self.target))} lacks {missing} blocks: pull again to go on"
-            )
-        wanted = {
-            index: entry
-            for index, entry in enumerate(self.manifest.files)
-            if index not in self.left_out
-        }
+            raise IncompleteError(f"{shown(str(self.target))} lacks {missing} blocks: pull again to go on")
+        wanted = {index: entry for index, entry in enumerate(self.manifest.files) if index not in self.left_out}
         self._tree.close()
         self._target_tree.close()
         try:
@@ -290,14 +245,10 @@ class Staging:
                 finished = place_fresh(self.directory, self.target, wanted)
             else:
                 self._survey.check_still(self._target_tree)
-                finished = place_in(
-                    self.directory, self._target_tree, wanted, self._survey
-                )
+                finished = place_in(self.directory, self._target_tree, wanted, self._survey)
                 remove_tree(self.directory)
         except OSError as error:
-            raise failure(
-                f"cannot put {shown(str(self.target))} in place", error
-            ) from error
+            raise failure(f"cannot put {shown(str(self.target))} in place", error) from error
         self.kept = set(wanted)
         self.close()
         _remove_others(self.directory)
@@ -317,18 +268,14 @@ class Staging:
 def _remove_others(own: Path) -> None:
     """Remove what tries of other versions left for the same target, but for those that a pull is building now."""
     prefix = own.name.rpartition("-")[0]
-    with contextlib.suppress(
-        OSError
-    ):  # tidying up, and what cannot be removed is not ours to judge
+    with contextlib.suppress(OSError):  # tidying up, and what cannot be removed is not ours to judge
         for name in os.listdir(own.parent):
             if is_staging(name) and name.rpartition("-")[0] == prefix:
                 _remove_unless_locked(own.parent / name)
 
 
 def _remove_unless_locked(directory: Path) -> None:
-    descriptor = os.open(
-        directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    )
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         with contextlib.suppress(BlockingIOError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

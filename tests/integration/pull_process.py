@@ -1,4 +1,6 @@
-"""A process that pulls one directory into another, to be killed: SOURCE TARGET [PREVIOUS, a directory holding the version before].
+"""A process that pulls one directory into another, to be killed: SOURCE TARGET [PREVIOUS].
+
+PREVIOUS is a directory that holds the version which the target held before.
 
 It prints ``recovered N`` when it begins to write and ``finished`` when the target is in place.
 """
@@ -18,11 +20,7 @@ from swarm.tree import TreeStore
 def main(source: Path, target: Path, previous: Path | None) -> None:
     cache = ScanCache.load(source.with_suffix(".cache"))
     found = scan(source, cache=cache)
-    before = (
-        {}
-        if previous is None
-        else {entry.path: entry for entry in scan(previous).manifest.files}
-    )
+    before = {} if previous is None else {entry.path: entry for entry in scan(previous).manifest.files}
     store = TreeStore(found.root, found.manifest)
     staging = Staging(target, found.manifest)
     staging.adopt(before, force=False)
@@ -39,8 +37,4 @@ def main(source: Path, target: Path, previous: Path | None) -> None:
 
 
 if __name__ == "__main__":
-    main(
-        Path(sys.argv[1]),
-        Path(sys.argv[2]),
-        Path(sys.argv[3]) if len(sys.argv) > 3 else None,
-    )
+    main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]) if len(sys.argv) > 3 else None)

@@ -17,38 +17,22 @@ from tests.datasets import contents_of, seeded, state_of, write_files
 OLD = {f"d{n % 9}/{n:04}": seeded(f"old {n}", 10_000 + 40 * n) for n in range(1200)} | {
     "big": seeded("big", 20_000_000)
 }
-NEW = {
-    path: content if n % 3 else seeded(path, len(content))
-    for n, (path, content) in enumerate(OLD.items())
-}
-NEW |= {
-    "d1/new": b"new",
-    "big": seeded("big", 12_000_000) + seeded("bigger", 9_000_000),
-}
+NEW = {path: content if n % 3 else seeded(path, len(content)) for n, (path, content) in enumerate(OLD.items())}
+NEW |= {"d1/new": b"new", "big": seeded("big", 12_000_000) + seeded("bigger", 9_000_000)}
 del NEW["d2/0002"]
 KILLS = 12
 
 
-def run(
-    source: Path, target: Path, previous: Path | None, kill_after_s: float | None
-) -> tuple[int, bool]:
+def run(source: Path, target: Path, previous: Path | None, kill_after_s: float | None) -> tuple[int, bool]:
     """Pull in a process of its own, killed so long after it began to write: (blocks recovered, whether it finished)."""
-    arguments = [str(source), str(target)] + (
-        [] if previous is None else [str(previous)]
-    )
+    arguments = [str(source), str(target)] + ([] if previous is None else [str(previous)])
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.integration.pull_process", *arguments],
-        stdout=subprocess.PIPE,
-        text=True,
+        [sys.executable, "-m", "tests.integration.pull_process", *arguments], stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         first = process.stdout.readline()
         assert first.startswith("recovered "), first
-        timer = (
-            threading.Timer(kill_after_s, process.kill)
-            if kill_after_s is not None
-            else None
-        )
+        timer = threading.Timer(kill_after_s, process.kill) if kill_after_s is not None else None
         if timer is not None:
             timer.start()
         rest = process.stdout.read()
@@ -85,11 +69,7 @@ def test_a_new_target(tmp_path: Path) -> None:
         _, finished = run(source, target, None, None)
         assert finished
     assert state_of(target) == state_of(source)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "source",
-        "source.cache",
-        "target",
-    ]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["source", "source.cache", "target"]
 
 
 def test_a_target_that_holds_the_version_before(tmp_path: Path) -> None:

@@ -1,4 +1,7 @@
-"""Directories that change at random: a scan with a cache says what a fresh one says, and a pull over any state ends the same."""
+"""Directories that change at random.
+
+A scan with a cache says what a fresh one says, and a pull over any state ends the same.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from swarm.errors import IncompleteError
 from swarm.limits import LARGE_FILE_BYTES
 from swarm.manifest import Manifest
 from swarm.scan import scan
@@ -20,9 +24,7 @@ from swarm.tree import TreeStore, verify_tree
 from tests.datasets import seeded, state_of
 
 names = st.sampled_from(["a", "b", "c", "d/a", "d/b", "d/e/f", "g", "g/h", "z"])
-sizes = st.sampled_from(
-    [0, 1, 5_000, 40_000, LARGE_FILE_BYTES - 1, LARGE_FILE_BYTES, 300_000, 1_200_000]
-)
+sizes = st.sampled_from([0, 1, 5_000, 40_000, LARGE_FILE_BYTES - 1, LARGE_FILE_BYTES, 300_000, 1_200_000])
 
 
 class Directory(RuleBasedStateMachine):
@@ -51,12 +53,7 @@ class Directory(RuleBasedStateMachine):
         location.parent.mkdir(parents=True, exist_ok=True)
         return location
 
-    @rule(
-        path=names,
-        size=sizes,
-        text=st.integers(0, 3),
-        mode=st.sampled_from([0o644, 0o755, 0o400]),
-    )
+    @rule(path=names, size=sizes, text=st.integers(0, 3), mode=st.sampled_from([0o644, 0o755, 0o400]))
     def write(self, path: str, size: int, text: int, mode: int) -> None:
         location = self.clear(path)
         location.write_bytes(seeded(f"content {text}", size))
@@ -94,13 +91,9 @@ class Directory(RuleBasedStateMachine):
     def interrupted_scan(self, stop_after: int) -> None:
         calls = iter(range(stop_after))
         try:
-            scan(
-                self.source,
-                cache=self.cache,
-                should_stop=lambda: next(calls, None) is None,
-            )
-        except Exception as error:
-            assert "stopped" in str(error), error
+            scan(self.source, cache=self.cache, should_stop=lambda: next(calls, None) is None)
+        except IncompleteError:
+            return
 
     @rule()
     def remember_through_a_file(self) -> None:
@@ -123,11 +116,7 @@ class Directory(RuleBasedStateMachine):
 
     def _pull(self, manifest: Manifest, limit: int | None) -> None:
         """Fetch what is missing, at most so many blocks, and finish if that is all."""
-        before = (
-            {entry.path: entry for entry in self.previous.files}
-            if self.previous
-            else {}
-        )
+        before = {entry.path: entry for entry in self.previous.files} if self.previous else {}
         store = TreeStore(self.source, manifest)
         staging = Staging(self.target, manifest)
         try:
@@ -146,10 +135,7 @@ class Directory(RuleBasedStateMachine):
     @invariant()
     def a_cache_changes_nothing(self) -> None:
         if self.source.exists():
-            assert (
-                scan(self.source, cache=self.cache).manifest.root_bytes
-                == scan(self.source).manifest.root_bytes
-            )
+            assert scan(self.source, cache=self.cache).manifest.root_bytes == scan(self.source).manifest.root_bytes
 
     def teardown(self) -> None:
         shutil.rmtree(self.base)

@@ -12,31 +12,19 @@ from tests.datasets import contents_of, cut_stream, pull, seeded, write_files
 
 def moved_bytes(before: Manifest, after: Manifest) -> int:
     """Bytes of blocks, segments and root that a holder of one version lacks for another."""
-    blocks = sum(
-        block.size for block in after.unique if block.signature not in before.index_of
-    )
-    segments = sum(
-        len(data)
-        for signature, data in after.segments.items()
-        if signature not in before.segments
-    )
+    blocks = sum(block.size for block in after.unique if block.signature not in before.index_of)
+    segments = sum(len(data) for signature, data in after.segments.items() if signature not in before.segments)
     return blocks + segments + len(after.root_bytes)
 
 
 def blocks_by_signature(files: dict[str, bytes]) -> dict[bytes, bytes]:
-    return {
-        entry.signature: plain
-        for entry, plain in cut_stream([files[path] for path in sorted(files)])
-    }
+    return {entry.signature: plain for entry, plain in cut_stream([files[path] for path in sorted(files)])}
 
 
 def test_a_changed_span_of_one_percent_moves_three_at_most(tmp_path: Path) -> None:
     """20 MB in files of all sizes: a span of 1% is overwritten at five places."""
     sizes = [200, 3_000, 20_000, 70_000, 150_000]
-    files = {
-        f"d{n % 7}/{n:04}": seeded(f"file {n}", sizes[n % len(sizes)] + n)
-        for n in range(415)
-    }
+    files = {f"d{n % 7}/{n:04}": seeded(f"file {n}", sizes[n % len(sizes)] + n) for n in range(415)}
     total = sum(map(len, files.values()))
     assert 19e6 < total < 22e6
     source = tmp_path / "source"
@@ -44,11 +32,7 @@ def test_a_changed_span_of_one_percent_moves_three_at_most(tmp_path: Path) -> No
     cache = ScanCache()
     before = scan(source, cache=cache).manifest
     for turn in range(5):
-        changed = overwritten(
-            files,
-            int(total * (0.1 + 0.17 * turn)),
-            seeded(f"span {turn}", total // 100),
-        )
+        changed = overwritten(files, int(total * (0.1 + 0.17 * turn)), seeded(f"span {turn}", total // 100))
         write_files(source, changed)
         after = scan(source, cache=cache).manifest
         assert moved_bytes(before, after) <= 0.03 * total
@@ -95,36 +79,24 @@ def test_scattered_edits_move_the_blocks_that_they_touch(tmp_path: Path) -> None
         touched.add(before.unique[index].signature)
     write_files(tmp_path / "s", edited)
     after = scan(tmp_path / "s").manifest
-    of_touched = sum(
-        block.size for block in before.unique if block.signature in touched
-    )
+    of_touched = sum(block.size for block in before.unique if block.signature in touched)
     assert moved_bytes(before, after) <= of_touched + 0.02 * after.total_bytes
 
 
-def test_only_changed_blocks_are_fetched_and_the_tree_is_the_same(
-    tmp_path: Path,
-) -> None:
+def test_only_changed_blocks_are_fetched_and_the_tree_is_the_same(tmp_path: Path) -> None:
     files = {f"d{n % 3}/{n:03}": seeded(f"file {n}", 500 * n) for n in range(300)}
     write_files(tmp_path / "s", files)
     before = scan(tmp_path / "s").manifest
     blocks = blocks_by_signature(files)
     pull(tmp_path / "t", before, blocks)
-    edited = files | {
-        "d1/100": b"edited",
-        "d2/290": files["d2/290"] + b"appended",
-        "d9/new": b"new" * 1000,
-    }
+    edited = files | {"d1/100": b"edited", "d2/290": files["d2/290"] + b"appended", "d9/new": b"new" * 1000}
     del edited["d0/150"]
     write_files(tmp_path / "s", edited)
     (tmp_path / "s" / "d0" / "150").unlink()
     after = scan(tmp_path / "s").manifest
     blocks |= blocks_by_signature(edited)
     fetched = pull(tmp_path / "t", after, blocks, before)
-    new = {
-        after.index_of[signature]
-        for signature in after.index_of
-        if signature not in before.index_of
-    }
+    new = {after.index_of[signature] for signature in after.index_of if signature not in before.index_of}
     assert contents_of(tmp_path / "t") == edited
     assert new <= set(fetched)
     # Blocks that lie partly in changed files come from the old tree in a real pull; here they are fetched.

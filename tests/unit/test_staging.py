@@ -14,13 +14,7 @@ from pathlib import Path
 import pytest
 
 from swarm.encoding import open_block
-from swarm.errors import (
-    AetherError,
-    ConflictError,
-    FullError,
-    IncompleteError,
-    LocalProtocolError,
-)
+from swarm.errors import AetherError, ConflictError, FullError, IncompleteError, LocalProtocolError
 from swarm.limits import BLOCK_MAX_BYTES
 from swarm.manifest import Manifest
 from swarm.scan import scan
@@ -49,9 +43,7 @@ FILES = {
     "b/empty": b"",
     "z": b"last",
 }
-MANIFEST, BLOCKS = manifest_of(
-    FILES, [directory_entry("e/f", mode=0o700), link_entry("l", "a/large")]
-)
+MANIFEST, BLOCKS = manifest_of(FILES, [directory_entry("e/f", mode=0o700), link_entry("l", "a/large")])
 UNIQUE = range(len(MANIFEST.unique))
 
 
@@ -69,36 +61,25 @@ def staging_of(target: Path, manifest: Manifest = MANIFEST) -> Iterator[Staging]
         staging.close()
 
 
+def write_all(staging: Staging, written: list[int]) -> None:
+    """Write every block, and note those that were."""
+    for index in UNIQUE:
+        staging.write(index, plain(index))
+        written.append(index)
+
+
 # ---- a fresh target -----------------------------------------------------------------------------------------------
 
 
 def test_everything_survives(tmp_path: Path) -> None:
-    """Modes, times to the nanosecond, links, empty files and directories, and every odd name: out of one directory into another."""
+    """Modes, times to the nanosecond, links, empty files and directories, and every odd name."""
     source = tmp_path / "source"
-    write_files(
-        source,
-        {name: name.encode() for name in ODD_NAMES}
-        | {f"d/{name}/x": b"" for name in ODD_NAMES[:5]},
-    )
-    write_files(
-        source,
-        {
-            "large": FILES["a/large"],
-            "run": b"#!",
-            "secret": b"",
-            "old": b"",
-            "new": b"",
-        },
-    )
+    write_files(source, {name: name.encode() for name in ODD_NAMES} | {f"d/{name}/x": b"" for name in ODD_NAMES[:5]})
+    write_files(source, {"large": FILES["a/large"], "run": b"#!", "secret": b"", "old": b"", "new": b""})
     (source / "empty \u00e9" / "inner").mkdir(parents=True)
     (source / "l").symlink_to("empty \u00e9/../large")
     (source / "dangling\n").symlink_to("no where")
-    for name, mode in (
-        ("run", 0o755),
-        ("secret", 0o400),
-        ("old", 0o666),
-        ("empty \u00e9/inner", 0o555),
-    ):
+    for name, mode in (("run", 0o755), ("secret", 0o400), ("old", 0o666), ("empty \u00e9/inner", 0o555)):
         os.chmod(source / name, mode)
     for name, mtime_ns in (
         ("old", -1_000_000_001),
@@ -113,9 +94,7 @@ def test_everything_survives(tmp_path: Path) -> None:
     for block in found.manifest.unique:
         encoded = store.get(block.signature)
         assert encoded is not None
-        blocks[block.signature] = bytes(
-            open_block(encoded, block.signature, block.size)
-        )
+        blocks[block.signature] = bytes(open_block(encoded, block.signature, block.size))
     store.close()
     pull(tmp_path / "target", found.manifest, blocks)
     assert state_of(tmp_path / "target") == state_of(source)
@@ -131,11 +110,7 @@ def test_a_reader_sees_nothing_until_all_is_there(tmp_path: Path) -> None:
             assert not target.exists()
             staging.write(index, plain(index))
         finished = staging.finish()
-    assert (finished.kept, finished.placed, finished.removed) == (
-        0,
-        len(MANIFEST.files),
-        0,
-    )
+    assert (finished.kept, finished.placed, finished.removed) == (0, len(MANIFEST.files), 0)
     assert contents_of(target) == FILES
     assert os.listdir(tmp_path / "new") == ["target"]
 
@@ -148,9 +123,7 @@ def test_an_empty_target_keeps_its_mode(tmp_path: Path) -> None:
     assert contents_of(tmp_path / "t") == FILES
 
 
-def test_a_new_target_has_the_mode_that_the_user_gives_directories(
-    tmp_path: Path,
-) -> None:
+def test_a_new_target_has_the_mode_that_the_user_gives_directories(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
         pull(tmp_path / "t", MANIFEST, BLOCKS)
@@ -255,9 +228,7 @@ def test_half_written_and_damaged_blocks_are_not_believed(tmp_path: Path) -> Non
     }
     with staging_of(tmp_path / "t") as staging:
         # The torn block is whole in the copy of the file, and comes back from there.
-        torn = next(
-            iter(MANIFEST.blocks_of(MANIFEST.find("a/large") or 0, 1_000_000, 1))
-        )[0]
+        torn = next(iter(MANIFEST.blocks_of(MANIFEST.find("a/large") or 0, 1_000_000, 1)))[0]
         assert staging.recover() == set(UNIQUE) - damaged | {torn}
         for index in damaged - {torn}:
             staging.write(index, plain(index))
@@ -268,9 +239,7 @@ def test_half_written_and_damaged_blocks_are_not_believed(tmp_path: Path) -> Non
 def test_a_try_that_was_killed_after_setting_modes(tmp_path: Path) -> None:
     """Read-only files and closed directories of an earlier end do not stop a later one."""
     with public_directory() as root:
-        manifest, blocks = manifest_of(
-            {"d/ro": b"x" * 500, "d/none": b"y"}, [directory_entry("e", mode=0o000)]
-        )
+        manifest, blocks = manifest_of({"d/ro": b"x" * 500, "d/none": b"y"}, [directory_entry("e", mode=0o000)])
         with unprivileged():
             with staging_of(root / "t", manifest) as staging:
                 (staging.directory / "d").mkdir()
@@ -294,12 +263,10 @@ def test_the_same_version_again_fetches_nothing(tmp_path: Path) -> None:
 def test_a_renamed_file_is_not_fetched_when_a_copy_stays(tmp_path: Path) -> None:
     """What the tree holds under another name is copied, not fetched."""
     pull(tmp_path / "t", MANIFEST, BLOCKS)
-    renamed = {
-        path: content for path, content in FILES.items() if path != "a/large copy"
-    } | {"c/moved": FILES["a/large"]}
-    manifest, blocks = manifest_of(
-        renamed, [directory_entry("e/f", mode=0o700), link_entry("l", "a/large")]
-    )
+    renamed = {path: content for path, content in FILES.items() if path != "a/large copy"} | {
+        "c/moved": FILES["a/large"]
+    }
+    manifest, blocks = manifest_of(renamed, [directory_entry("e/f", mode=0o700), link_entry("l", "a/large")])
     fetched = pull(tmp_path / "t", manifest, blocks, MANIFEST)
     large = {index for index, _, _ in manifest.blocks_of(manifest.find("c/moved") or 0)}
     assert large.isdisjoint(fetched)
@@ -319,9 +286,7 @@ def test_only_what_is_included(tmp_path: Path) -> None:
         staging.write(index, plain(index))
     staging.finish()
     assert set(state_of(tmp_path / "t")) == wanted
-    assert contents_of(tmp_path / "t") == {
-        path: FILES[path] for path in wanted - {"e/f"}
-    }
+    assert contents_of(tmp_path / "t") == {path: FILES[path] for path in wanted - {"e/f"}}
 
 
 def test_a_try_with_a_wider_choice_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -367,9 +332,7 @@ def test_a_target_that_changes_meanwhile(tmp_path: Path, change: str) -> None:
         staging.write(index, second_blocks[block.signature])
     (target / change).write_bytes(b"the user's")
     before = state_of(target)
-    with pytest.raises(
-        ConflictError, match=f"{change}' was changed while the version came: pull again"
-    ):
+    with pytest.raises(ConflictError, match=f"{change}' was changed while the version came: pull again"):
         staging.finish()
     staging.close()
     assert state_of(target) == before
@@ -397,12 +360,7 @@ def test_what_other_versions_left_goes_with_the_next_that_comes(tmp_path: Path) 
         pull(tmp_path / "t", MANIFEST, BLOCKS)
         assert under_way.directory.is_dir()
         assert sorted(os.listdir(tmp_path)) == sorted(
-            [
-                ".other.aetherfs-0123456789ab",
-                ".t.aetherfs-notes",
-                "t",
-                under_way.directory.name,
-            ]
+            [".other.aetherfs-0123456789ab", ".t.aetherfs-notes", "t", under_way.directory.name]
         )
 
 
@@ -411,9 +369,7 @@ def test_what_other_versions_left_goes_with_the_next_that_comes(tmp_path: Path) 
 
 def test_a_target_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "t").write_bytes(b"mine")
-    with pytest.raises(
-        ConflictError, match="is not a directory: pull into a directory"
-    ):
+    with pytest.raises(ConflictError, match="is not a directory: pull into a directory"):
         Staging(tmp_path / "t", MANIFEST)
     assert os.listdir(tmp_path) == ["t"]
 
@@ -456,9 +412,7 @@ def test_a_parent_that_is_not_ours_to_write() -> None:
         with unprivileged():
             pull(root / "parent" / "t", MANIFEST, BLOCKS)
             assert contents_of(root / "parent" / "t") == FILES
-            with pytest.raises(
-                AetherError, match=r"cannot build .*Permission denied; repair that"
-            ):
+            with pytest.raises(AetherError, match=r"cannot build .*Permission denied; repair that"):
                 Staging(root / "parent" / "new", MANIFEST)
 
 
@@ -477,9 +431,7 @@ def test_something_else_in_the_place_of_the_staging(tmp_path: Path) -> None:
 
 def test_a_link_slipped_into_the_staging_leads_nobody_outside(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
-    write_files(
-        tmp_path / "elsewhere", {"large": b"not to be overwritten", "z": b"nor this"}
-    )
+    write_files(tmp_path / "elsewhere", {"large": b"not to be overwritten", "z": b"nor this"})
     before = state_of(tmp_path / "elsewhere")
     with staging_of(tmp_path / "t") as staging:
         (staging.directory / "a").symlink_to(tmp_path / "elsewhere")
@@ -498,17 +450,12 @@ def test_a_link_slipped_into_the_staging_leads_nobody_outside(tmp_path: Path) ->
 def test_what_came_before_a_limit_was_met_is_kept(tmp_path: Path) -> None:
     """A limit on the size of files is the full disk that every user can have."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    written: list[int] = []
     with staging_of(tmp_path / "t") as staging:
-        written = []
         resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, hard))
         try:
-            with pytest.raises(
-                FullError,
-                match=r"cannot write .*free some space, then repeat: what is there is kept",
-            ):
-                for index in UNIQUE:
-                    staging.write(index, plain(index))
-                    written.append(index)
+            with pytest.raises(FullError, match=r"cannot write .*free some space, then repeat: what is there is kept"):
+                write_all(staging, written)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert 0 < len(written) < len(UNIQUE)
@@ -523,16 +470,10 @@ def test_a_full_disk_that_is_a_mount_point(tmp_path: Path) -> None:
     """A volume as target: nothing can be renamed into it from beside it, and it is full before the version is there."""
     target = tmp_path / "volume"
     target.mkdir()
-    subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(target)], check=True
-    )
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(target)], check=True)
     try:
-        with (
-            staging_of(target) as staging,
-            pytest.raises(FullError, match="No space left on device"),
-        ):
-            for index in UNIQUE:
-                staging.write(index, plain(index))
+        with staging_of(target) as staging, pytest.raises(FullError, match="No space left on device"):
+            write_all(staging, [])
         assert os.listdir(tmp_path) == ["volume"]
         assert set(os.listdir(target)) == {staging_path(target, MANIFEST.version).name}
         subprocess.run(["mount", "-o", "remount,size=30m", str(target)], check=True)
@@ -549,10 +490,7 @@ def test_a_bound_directory_of_the_same_filesystem(tmp_path: Path) -> None:
     """One filesystem, two mounts: nothing can be renamed from one to the other, although the device is the same."""
     (tmp_path / "data").mkdir()
     (tmp_path / "volume").mkdir()
-    subprocess.run(
-        ["mount", "--bind", str(tmp_path / "data"), str(tmp_path / "volume")],
-        check=True,
-    )
+    subprocess.run(["mount", "--bind", str(tmp_path / "data"), str(tmp_path / "volume")], check=True)
     try:
         pull(tmp_path / "volume", MANIFEST, BLOCKS)
     finally:

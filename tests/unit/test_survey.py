@@ -1,4 +1,7 @@
-"""What a pull may do to its target: what is ours goes, what is the user's stays, and nothing is changed before that is clear."""
+"""What a pull may do to its target.
+
+What is ours goes, what is the user's stays, and nothing is changed before that is clear.
+"""
 
 from __future__ import annotations
 
@@ -11,31 +14,14 @@ import pytest
 from swarm.errors import ConflictError
 from swarm.manifest import Manifest
 from swarm.segments import FileEntry
-from tests.datasets import (
-    contents_of,
-    directory_entry,
-    link_entry,
-    manifest_of,
-    pull,
-    state_of,
-    write_files,
-)
+from tests.datasets import contents_of, directory_entry, link_entry, manifest_of, pull, state_of, write_files
 
 Version = tuple[dict[str, bytes], list[FileEntry]]
 
-OLD: Version = (
-    {"a": b"old a", "d/b": b"old b", "d/c": b"old c", "s/t/u": b"old u"},
-    [link_entry("l", "a")],
-)
+OLD: Version = ({"a": b"old a", "d/b": b"old b", "d/c": b"old c", "s/t/u": b"old u"}, [link_entry("l", "a")])
 
 
-def materialise(
-    target: Path,
-    version: Version,
-    previous: Manifest | None = None,
-    *,
-    force: bool = False,
-) -> Manifest:
+def materialise(target: Path, version: Version, previous: Manifest | None = None, *, force: bool = False) -> Manifest:
     manifest, blocks = manifest_of(*version)
     pull(target, manifest, blocks, previous, force=force)
     return manifest
@@ -60,9 +46,7 @@ KINDS: list[Version] = [
 
 @pytest.mark.parametrize("new", KINDS)
 @pytest.mark.parametrize("old", KINDS)
-def test_any_version_follows_any_other(
-    tmp_path: Path, old: Version, new: Version
-) -> None:
+def test_any_version_follows_any_other(tmp_path: Path, old: Version, new: Version) -> None:
     """Whatever stood at a path, the version after it stands there as if it were the first."""
     previous = materialise(tmp_path / "t", old)
     (tmp_path / "t" / "users own").write_bytes(b"mine")
@@ -79,12 +63,8 @@ def test_what_is_the_same_is_not_touched(tmp_path: Path) -> None:
     before = {path: (target / path).lstat() for path in [*OLD[0], "l"]}
     materialise(target, (OLD[0] | {"a": b"new a"}, OLD[1]), previous)
     after = {path: (target / path).lstat() for path in before}
-    assert {path for path in before if before[path].st_ino != after[path].st_ino} == {
-        "a"
-    }
-    assert {
-        path for path in before if before[path].st_ctime_ns != after[path].st_ctime_ns
-    } == {"a"}
+    assert {path for path in before if before[path].st_ino != after[path].st_ino} == {"a"}
+    assert {path for path in before if before[path].st_ctime_ns != after[path].st_ctime_ns} == {"a"}
 
 
 def test_users_files_stay(tmp_path: Path) -> None:
@@ -93,12 +73,7 @@ def test_users_files_stay(tmp_path: Path) -> None:
     write_files(target, {"mine": b"1", "d/mine": b"2", "s/t/mine": b"3"})
     (target / "empty").mkdir()
     materialise(target, ({"a": b"new"}, []), previous)
-    assert contents_of(target) == {
-        "a": b"new",
-        "mine": b"1",
-        "d/mine": b"2",
-        "s/t/mine": b"3",
-    }
+    assert contents_of(target) == {"a": b"new", "mine": b"1", "d/mine": b"2", "s/t/mine": b"3"}
     assert (target / "empty").is_dir()
 
 
@@ -138,41 +113,18 @@ def pipe(target: Path) -> None:
     os.mkfifo(target / "new")
 
 
-NEW: Version = (
-    {"a": b"new a", "d/b": b"new b", "new": b"new"},
-    [link_entry("l", "new")],
-)
+NEW: Version = ({"a": b"new a", "d/b": b"new b", "new": b"new"}, [link_entry("l", "new")])
 
 FILES_IN_THE_WAY: list[tuple[str, Callable[[Path], object], Version]] = [
     ("an altered file that the version changes", alter("a"), NEW),
     ("an altered file that the version removes", alter("d/c"), NEW),
-    (
-        "a file of the user where one comes",
-        lambda t: (t / "new").write_bytes(b"mine"),
-        NEW,
-    ),
-    (
-        "a file of the same size as the one that comes",
-        lambda t: (t / "new").write_bytes(b"min"),
-        NEW,
-    ),
-    (
-        "a link of the user where a file comes",
-        lambda t: (t / "new").symlink_to("a"),
-        NEW,
-    ),
+    ("a file of the user where one comes", lambda t: (t / "new").write_bytes(b"mine"), NEW),
+    ("a file of the same size as the one that comes", lambda t: (t / "new").write_bytes(b"min"), NEW),
+    ("a link of the user where a file comes", lambda t: (t / "new").symlink_to("a"), NEW),
     ("a pipe where a file comes", pipe, NEW),
     ("an altered link", relink, NEW),
-    (
-        "a file of the user where a directory has to be",
-        lambda t: (t / "p").write_bytes(b"m"),
-        ({"p/q": b""}, []),
-    ),
-    (
-        "a link of the user where a directory has to be",
-        lambda t: (t / "p").symlink_to("d"),
-        ({"p/q": b""}, []),
-    ),
+    ("a file of the user where a directory has to be", lambda t: (t / "p").write_bytes(b"m"), ({"p/q": b""}, [])),
+    ("a link of the user where a directory has to be", lambda t: (t / "p").symlink_to("d"), ({"p/q": b""}, [])),
     (
         "a file of the user where an empty directory comes",
         lambda t: (t / "e").write_bytes(b""),
@@ -183,27 +135,11 @@ FILES_IN_THE_WAY: list[tuple[str, Callable[[Path], object], Version]] = [
 DIRECTORIES_IN_THE_WAY: list[tuple[str, Callable[[Path], object], Version]] = [
     ("a directory of the user", lambda t: write_files(t, {"new/mine": b"mine"}), NEW),
     ("an empty directory of the user", lambda t: (t / "new").mkdir(), NEW),
-    (
-        "a file of the user in a directory of ours",
-        lambda t: write_files(t, {"d/mine": b""}),
-        ({"d": b"file"}, []),
-    ),
-    (
-        "a link of the user in a directory of ours",
-        lambda t: (t / "d" / "m").symlink_to("/"),
-        ({"d": b"file"}, []),
-    ),
-    (
-        "an empty directory in one of ours",
-        lambda t: (t / "s" / "t" / "v").mkdir(),
-        ({"s": b"file"}, []),
-    ),
+    ("a file of the user in a directory of ours", lambda t: write_files(t, {"d/mine": b""}), ({"d": b"file"}, [])),
+    ("a link of the user in a directory of ours", lambda t: (t / "d" / "m").symlink_to("/"), ({"d": b"file"}, [])),
+    ("an empty directory in one of ours", lambda t: (t / "s" / "t" / "v").mkdir(), ({"s": b"file"}, [])),
     ("an altered file in a directory of ours", alter("d/b"), ({"d": b"file"}, [])),
-    (
-        "an altered file in a directory of ours, for a link",
-        alter("d/b"),
-        ({}, [link_entry("d", "x")]),
-    ),
+    ("an altered file in a directory of ours, for a link", alter("d/b"), ({}, [link_entry("d", "x")])),
 ]
 
 
@@ -219,9 +155,7 @@ def test_nothing_is_changed_when_something_is_in_the_way(
     previous = materialise(target, OLD)
     put(target)
     before = state_of_all(target)
-    with pytest.raises(
-        ConflictError, match=r"'.*': move it|: move it, or pull"
-    ) as caught:
+    with pytest.raises(ConflictError, match=r"'.*': move it|: move it, or pull") as caught:
         materialise(target, version, previous)
     assert "\n" not in str(caught.value)
     assert state_of_all(target) == before
@@ -229,13 +163,9 @@ def test_nothing_is_changed_when_something_is_in_the_way(
 
 
 @pytest.mark.parametrize(
-    ("put", "version"),
-    [case[1:] for case in FILES_IN_THE_WAY],
-    ids=[case[0] for case in FILES_IN_THE_WAY],
+    ("put", "version"), [case[1:] for case in FILES_IN_THE_WAY], ids=[case[0] for case in FILES_IN_THE_WAY]
 )
-def test_force_overwrites_files(
-    tmp_path: Path, put: Callable[[Path], object], version: Version
-) -> None:
+def test_force_overwrites_files(tmp_path: Path, put: Callable[[Path], object], version: Version) -> None:
     target = tmp_path / "t"
     previous = materialise(target, OLD)
     put(target)
@@ -249,9 +179,7 @@ def test_force_overwrites_files(
     [case[1:] for case in DIRECTORIES_IN_THE_WAY[:5]],
     ids=[case[0] for case in DIRECTORIES_IN_THE_WAY[:5]],
 )
-def test_not_even_force_removes_directories(
-    tmp_path: Path, put: Callable[[Path], object], version: Version
-) -> None:
+def test_not_even_force_removes_directories(tmp_path: Path, put: Callable[[Path], object], version: Version) -> None:
     target = tmp_path / "t"
     previous = materialise(target, OLD)
     put(target)
@@ -281,6 +209,4 @@ def test_a_link_in_the_target_leads_nobody_outside(tmp_path: Path) -> None:
 def state_of_all(target: Path) -> tuple[list[str], dict[str, int]]:
     """Everything below a directory, pipes included, with inode and change time."""
     states = {str(path.relative_to(target)): path.lstat() for path in target.rglob("*")}
-    return sorted(states), {
-        path: state.st_ino ^ state.st_ctime_ns for path, state in states.items()
-    }
+    return sorted(states), {path: state.st_ino ^ state.st_ctime_ns for path, state in states.items()}

@@ -17,13 +17,7 @@ from swarm.rooted import OPEN_FILES_MAX, Tree, failure
 from swarm.scan import scan
 from swarm.signature import signature_of
 from swarm.tree import TreeStore, verify_tree
-from tests.datasets import (
-    manifest_of,
-    public_directory,
-    seeded,
-    unprivileged,
-    write_files,
-)
+from tests.datasets import manifest_of, public_directory, seeded, unprivileged, write_files
 
 FILES = {
     "a/large": seeded("large", 1_500_000),
@@ -55,10 +49,7 @@ def test_every_block_is_there_raw_and_verified(tree: Path) -> None:
         encoded = store.get(block.signature)
         assert encoded is not None
         assert (type(encoded), encoded[0]) == (bytes, RAW)
-        assert (
-            bytes(open_block(encoded, block.signature, block.size))
-            == blocks[block.signature]
-        )
+        assert bytes(open_block(encoded, block.signature, block.size)) == blocks[block.signature]
     assert store.get(signature_of(b"other")) is None
     assert not store.has(signature_of(b"other"))
     store.close()
@@ -99,9 +90,7 @@ def replace_by_directory(path: Path) -> None:
         replace_by_directory,
     ],
 )
-def test_what_was_altered_is_not_given(
-    tree: Path, damage: Callable[[Path], None]
-) -> None:
+def test_what_was_altered_is_not_given(tree: Path, damage: Callable[[Path], None]) -> None:
     manifest, _ = manifest_of(FILES)
     store = TreeStore(tree, manifest)
     damage(tree / "run/one")
@@ -148,10 +137,7 @@ def test_a_producer_reads_through_the_links_that_it_followed(tmp_path: Path) -> 
 
 
 def test_open_files_are_few_and_all_closed(tmp_path: Path) -> None:
-    files = {
-        f"{number:03}": seeded(str(number), 70_000)
-        for number in range(3 * OPEN_FILES_MAX)
-    }
+    files = {f"{number:03}": seeded(str(number), 70_000) for number in range(3 * OPEN_FILES_MAX)}
     write_files(tmp_path, files)
     manifest, _ = manifest_of(files)
     before = open_descriptors()
@@ -165,10 +151,7 @@ def test_open_files_are_few_and_all_closed(tmp_path: Path) -> None:
 
 def test_many_readers_at_once(tmp_path: Path) -> None:
     """More files than may be open, read by threads while they are closed under each other's hands."""
-    files = {
-        f"{number:03}": seeded(str(number), 70_000)
-        for number in range(2 * OPEN_FILES_MAX)
-    }
+    files = {f"{number:03}": seeded(str(number), 70_000) for number in range(2 * OPEN_FILES_MAX)}
     write_files(tmp_path, files)
     manifest, _ = manifest_of(files)
     store = TreeStore(tmp_path, manifest)
@@ -176,7 +159,7 @@ def test_many_readers_at_once(tmp_path: Path) -> None:
     failures: list[bytes] = []
 
     def read(step: int) -> None:
-        for index in range(0, 5 * len(manifest.unique)):
+        for index in range(5 * len(manifest.unique)):
             block = manifest.unique[index * step % len(manifest.unique)]
             if store.get(block.signature) is None:
                 failures.append(block.signature)
@@ -231,14 +214,9 @@ def test_looking_at_paths(tree: Path) -> None:
 def test_failures_are_told_in_a_line() -> None:
     full = failure("cannot write x", OSError(28, "No space left on device"))
     assert isinstance(full, FullError)
-    assert (
-        str(full)
-        == "cannot write x: No space left on device; free some space, then repeat: what is there is kept"
-    )
+    assert str(full) == "cannot write x: No space left on device; free some space, then repeat: what is there is kept"
     for number in (27, 122):
-        assert isinstance(
-            failure("cannot write x", OSError(number, "too much")), FullError
-        )
+        assert isinstance(failure("cannot write x", OSError(number, "too much")), FullError)
     other = failure("cannot write x", OSError(13, "Permission denied"))
     assert type(other) is AetherError
     assert "Permission denied; " in str(other)
@@ -283,25 +261,15 @@ def alter_keeping_times(root: Path) -> None:
 def keep_link_time(root: Path) -> None:
     status = (root / "link").lstat()
     replace_link(root)
-    os.utime(
-        root / "link",
-        ns=(status.st_mtime_ns, status.st_mtime_ns),
-        follow_symlinks=False,
-    )
+    os.utime(root / "link", ns=(status.st_mtime_ns, status.st_mtime_ns), follow_symlinks=False)
 
 
 @pytest.mark.parametrize(
     ("change", "differences"),
     [
         (alter_keeping_times, ["content: run/one"]),
-        (
-            lambda root: os.truncate(root / "run/one", 99),
-            ["content: run/one", "mtime: run/one"],
-        ),
-        (
-            lambda root: os.chmod(root / "run/one", 0o600),
-            ["mode: run/one is 600, not 644"],
-        ),
+        (lambda root: os.truncate(root / "run/one", 99), ["content: run/one", "mtime: run/one"]),
+        (lambda root: os.chmod(root / "run/one", 0o600), ["mode: run/one is 600, not 644"]),
         (lambda root: os.utime(root / "run/one", ns=(0, 5)), ["mtime: run/one"]),
         (lambda root: (root / "run/one").unlink(), ["missing: run/one"]),
         (lambda root: (root / "line\nbreak").unlink(), ["missing: 'line\\nbreak'"]),
@@ -309,29 +277,18 @@ def keep_link_time(root: Path) -> None:
         (lambda root: (root / "new\n").write_bytes(b""), ["extra: 'new\\n'"]),
         (lambda root: (root / "run" / "l").symlink_to("/"), ["extra: run/l"]),
         (lambda root: (root / "run" / "d").symlink_to("../a"), ["extra: run/d"]),
-        (
-            lambda root: (root / "d" / "e").mkdir(parents=True),
-            ["extra: d/e is an empty directory"],
-        ),
+        (lambda root: (root / "d" / "e").mkdir(parents=True), ["extra: d/e is an empty directory"]),
         (keep_link_time, ["content: link leads elsewhere"]),
         (link_to_file, ["kind: link is not a link"]),
         (directory_to_file, ["kind: empty is not a directory"]),
-        (
-            lambda root: replace_by_pipe(root / "run/one"),
-            ["kind: run/one is not a file"],
-        ),
-        (
-            lambda root: replace_by_link(root / "run"),
-            ["extra: run", "missing: run/one", "missing: run/two"],
-        ),
+        (lambda root: replace_by_pipe(root / "run/one"), ["kind: run/one is not a file"]),
+        (lambda root: replace_by_link(root / "run"), ["extra: run", "missing: run/one", "missing: run/two"]),
         (lambda root: os.chmod(root / "empty", 0o700), ["mode: empty is 700, not 755"]),
         (lambda root: (root / ".aetherfs-0123456789ab").mkdir(), []),
     ],
 )
 def test_each_difference_is_told(
-    scanned: tuple[Path, Manifest],
-    change: Callable[[Path], None],
-    differences: list[str],
+    scanned: tuple[Path, Manifest], change: Callable[[Path], None], differences: list[str]
 ) -> None:
     root, manifest = scanned
     os.chmod(root / "run/one", 0o644)
@@ -352,10 +309,7 @@ def test_an_unreadable_file_is_told() -> None:
         manifest = scan(root).manifest
         os.chmod(root / "a", 0o000)
         with unprivileged():
-            assert verify_tree(root, manifest) == [
-                "mode: a is 0, not 644",
-                "unreadable: a",
-            ]
+            assert verify_tree(root, manifest) == ["mode: a is 0, not 644", "unreadable: a"]
         os.chmod(root / "d", 0o000)
         with unprivileged(), pytest.raises(AetherError, match="Permission denied"):
             verify_tree(root, manifest)
