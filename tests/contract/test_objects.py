@@ -1,0 +1,165 @@
+"""The one suite of every object store, and what the folder promises across processes and crashes."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from swarm.errors import FullError, LocalProtocolError, NotFoundError, UsageError
+from swarm.objects import ObjectStore
+from swarm.objects.folder import FolderObjectStore
+from swarm.objects.memory import MemoryObjectStore
+from swarm.objects.open import open_store
+
+MAKERS: dict[str, Callable[[Path], ObjectStore]] = {
+    "memory": lambda path: MemoryObjectStore(),
+    "folder": lambda path: FolderObjectStore(path / "objects"),
+}
+
+
+@pytest.fixture(params=list(MAKERS))
+def objects(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
+    return MAKERS[request.param](tmp_path)
+
+
+def test_put_get_replace_delete(objects: ObjectStore) -> None:
+    with pytest.raises(NotFoundError):
+        objects.get("a/b")
+    objects.put("a/b", b"one")
+    objects.put("a/b", b"two")
+    assert objects.get("a/b") == b"two"
+    objects.delete("a/b")
+    objects.delete("a/b")
+    with pytest.raises(NotFoundError):
+        objects.get("a/b")
+
+
+def test_a_key_may_be_the_beginning_of_another(objects: ObjectStore) -> None:
+    objects.put("a/b", b"1")
+    objects.put("a", b"2")
+    objects.put("a/b/c", b"3")
+    assert [objects.get(key) for key in ("a", "a/b", "a/b/c")] == [b"2", b"1", b"3"]
+    assert objects.list("") == ["a", "a/b", "a/b/c"]
+
+
+def test_ranges(objects: ObjectStore) -> None:
+    objects.put("pack", bytes(range(100)))
+    assert objects.get_range("pack", 10, 5) == bytes(range(10, 15))
+    assert objects.get_range("pack", 95, 50) == bytes(range(95, 100))
+    assert objects.get_range("pack", 200, 5) == b""
+    with pytest.raises(NotFoundError):
+        objects.get_range("other", 0, 1)
+
+
+def test_list_is_sorted_and_paged(objects: ObjectStore) -> None:
+    keys = [f"log/{number:04}" for number in range(25)]
+    for key in reversed(keys):
+        objects.put(key, b"")
+    objects.put("logs", b"")
+    assert objects.list("log/") == keys
+    assert objects.list("log/", limit=10) == keys[:10]
+    assert objects.list("log/", after=keys[9], limit=10) == keys[10:20]
+    assert objects.list("log/", after=keys[-1]) == []
+    assert objects.list("none/") == []
+
+
+def test_put_if_absent_has_one_winner_among_threads(objects: ObjectStore) -> None:
+    for number in range(20):
+        key = f"race/{number}"
+        with ThreadPoolExecutor(8) as pool:
+            won = list(pool.map(lambda writer, key=key: objects.put_if_absent(key, str(writer).encode()), range(8)))
+        assert won.count(True) == 1
+        assert objects.get(key) == str(won.index(True)).encode()
+
+
+@pytest.mark.parametrize("key", ["", "/a", "a/", "a//b", "a/../b", ".", "a/.hidden", "a b", "a~", "x" * 600, "a\n"])
+def test_keys_that_nobody_may_use(objects: ObjectStore, key: str) -> None:
+    with pytest.raises(LocalProtocolError):
+        objects.put(key, b"")
+
+
+RACER = (
+    "import sys, pathlib\n"
+    "from swarm.objects.folder import FolderObjectStore\n"
+    "store = FolderObjectStore(pathlib.Path(sys.argv[1]))\n"
+    "print('ready', flush=True)\n"
+    "sys.stdin.readline()\n"
+    "serial = 1\n"
+    "won = 0\n"
+    "while won < 15:\n"
+    "    if store.put_if_absent(f'log/{serial:020}', sys.argv[2].encode()):\n"
+    "        won += 1\n"
+    "    serial += 1\n"
+)
+
+
+def test_processes_that_race_make_a_dense_log_with_one_winner_each(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", RACER, str(tmp_path)]
+    racers = [
+        subprocess.Popen([*command, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE) for name in ("a", "b", "c")
+    ]
+    try:
+        for racer in racers:
+            assert racer.stdout is not None
+            assert racer.stdout.readline() == b"ready\n"
+        for racer in racers:
+            racer.communicate(b"go\n", timeout=60)
+            assert racer.returncode == 0
+    finally:
+        for racer in racers:
+            racer.kill()
+            racer.wait()
+    store = FolderObjectStore(tmp_path)
+    keys = store.list("log/")
+    assert keys == [f"log/{serial:020}" for serial in range(1, 46)]
+    winners = [store.get(key) for key in keys]
+    assert {name: winners.count(name) for name in set(winners)} == {b"a": 15, b"b": 15, b"c": 15}
+
+
+def test_a_killed_writer_leaves_whole_objects_only(tmp_path: Path) -> None:
+    script = (
+        "import sys, pathlib\n"
+        "from swarm.objects.folder import FolderObjectStore\n"
+        "store = FolderObjectStore(pathlib.Path(sys.argv[1]))\n"
+        "for number in range(1 << 30):\n"
+        "    store.put(f'packs/{number}', bytes([number % 256]) * 200_000)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script, str(tmp_path)]) as process:
+        while len(list(tmp_path.rglob("*~"))) < 20:
+            pass
+        process.send_signal(signal.SIGKILL)
+    store = FolderObjectStore(tmp_path)
+    keys = store.list("packs/")
+    assert len(keys) >= 20
+    for key in keys:
+        number = int(key.split("/")[1])
+        assert store.get(key) == bytes([number % 256]) * 200_000
+
+
+def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = FolderObjectStore(tmp_path)
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(FullError, match="No space left"):
+        store.put_if_absent("a", b"x")
+    monkeypatch.undo()
+    assert store.list("") == []
+    assert store.put_if_absent("a", b"x")
+
+
+def test_addresses_of_stores(tmp_path: Path) -> None:
+    store = open_store(f"file://{tmp_path}/with%20space")
+    store.put("a", b"1")
+    assert (tmp_path / "with space" / "a~").exists()
+    for url in ("", "http://x", "file://host/x", "s3://bucket", "relative/path"):
+        with pytest.raises(UsageError):
+            open_store(url)

@@ -1,0 +1,190 @@
+"""Packs and backfill: what is written comes back, with few reads; uploads: possession, resume, receipts."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+from pathlib import Path
+
+import pytest
+
+from seed.backfill import EXTENT_BYTES, INDEXES, PACKS, PackStore
+from seed.packs import Index, PackBuilder, decode_index, encode_index
+from seed.uploads import Uploads
+from swarm.encoding import encode_block, encode_raw
+from swarm.errors import IntegrityError, NotFoundError, RemoteProtocolError
+from swarm.identity import PeerKey
+from swarm.manifest import BlockEntry, FileEntry, Manifest, build
+from swarm.objects.memory import MemoryObjectStore
+from swarm.receipt import open_receipt
+from swarm.signature import signature_of
+
+SEED = PeerKey(b"s" * 32)
+ALICE, MALLORY = PeerKey(b"a" * 32), PeerKey(b"m" * 32)
+
+
+class Counting(MemoryObjectStore):
+    """Counts ranged reads and their bytes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads = 0
+        self.read_bytes = 0
+        self._counting = threading.Lock()
+
+    def get_range(self, key: str, start: int, length: int) -> bytes:
+        data = super().get_range(key, start, length)
+        with self._counting:
+            self.reads += 1
+            self.read_bytes += len(data)
+        return data
+
+
+def blocks_of(seed: int, count: int, size: int = 300_000) -> list[bytes]:
+    rng = random.Random(seed)
+    return [rng.randbytes(size) for _ in range(count)]
+
+
+def manifest_of(blocks: list[bytes]) -> Manifest:
+    content = b"".join(blocks)
+    entry = FileEntry("f", 0, len(content), 0o644, 0, signature_of(content), bytes(32), "")
+    return build([entry], [BlockEntry(signature_of(block), len(block)) for block in blocks])
+
+
+async def upload(
+    uploads: Uploads, publisher: PeerKey, dataset: str, blocks: list[bytes]
+) -> tuple[bytes, Manifest, int]:
+    """Publish blocks as one file: the receipt, the manifest, and how many blocks had to be brought."""
+    manifest = manifest_of(blocks)
+    data = {signature_of(block): block for block in blocks} | {manifest.version: manifest.root_bytes}
+    data |= dict(manifest.segments)
+    session = uploads.session(await uploads.begin(dataset, publisher.public), publisher.public)
+
+    def may_read(name: str) -> bool:
+        return name.split("/")[0] == dataset.split("/")[0]
+
+    missing = uploads.missing(session, data, may_read)
+    for signature in missing:
+        await uploads.put(session, signature, encode_block(data[signature]))
+    return await uploads.commit(session, manifest.root_bytes, may_read), manifest, len(missing)
+
+
+def test_an_upload_is_packed_and_read_back_with_one_read_per_extent(tmp_path: Path) -> None:
+    async def main() -> None:
+        objects = Counting()
+        store = PackStore(objects)
+        blocks = blocks_of(1, 60)
+        receipt, manifest, brought = await upload(Uploads(store, SEED, tmp_path), ALICE, "maps/roads", blocks)
+        assert brought == 60 + 1 + len(manifest.segments)
+        stated, sealer = open_receipt(receipt)
+        assert sealer == SEED.public
+        assert (stated.version, stated.publisher, stated.blocks) == (manifest.version, ALICE.public, 60)
+        assert len(objects.list(PACKS)) == 1
+        assert len(objects.list(INDEXES)) == 1
+        assert objects.list("uploads/") == []
+
+        fresh = PackStore(objects)
+        await fresh.refresh()
+        objects.reads = objects.read_bytes = 0
+        wanted = [signature_of(block) for block in blocks] * 4
+        random.Random(2).shuffle(wanted)
+        found = await asyncio.gather(*(fresh.get(signature) for signature in wanted))
+        assert found == [encode_raw(next(b for b in blocks if signature_of(b) == s)) for s in wanted]
+        size = len(objects.get(PACKS + objects.list(PACKS)[0][len(PACKS) :]))
+        assert objects.reads == -(-size // EXTENT_BYTES)
+        assert objects.read_bytes == size
+
+    asyncio.run(main())
+
+
+def test_an_interrupted_upload_brings_only_what_is_missing(tmp_path: Path) -> None:
+    async def main() -> None:
+        store = PackStore(MemoryObjectStore())
+        blocks = blocks_of(1, 10, 70_000)
+        first = Uploads(store, SEED, tmp_path)
+        session = first.session(await first.begin("maps/roads", ALICE.public), ALICE.public)
+        for block in blocks[:7]:
+            await first.put(session, signature_of(block), encode_block(block))
+        # The seed is killed and started again: another object over the same folder.
+        _, manifest, brought = await upload(Uploads(store, SEED, tmp_path), ALICE, "maps/roads", blocks)
+        assert brought == 3 + 1 + len(manifest.segments)
+
+    asyncio.run(main())
+
+
+def test_blocks_of_an_earlier_version_are_not_brought_again(tmp_path: Path) -> None:
+    async def main() -> None:
+        objects = MemoryObjectStore()
+        uploads = Uploads(PackStore(objects), SEED, tmp_path)
+        blocks = blocks_of(1, 10, 70_000)
+        await upload(uploads, ALICE, "maps/roads", blocks)
+        packed = sum(len(objects.get(key)) for key in objects.list(PACKS))
+        _, manifest, brought = await upload(uploads, ALICE, "maps/roads", [*blocks, b"new" * 400])
+        assert brought == 1 + 1 + len(manifest.segments)
+        assert sum(len(objects.get(key)) for key in objects.list(PACKS)) < packed + 3000
+
+    asyncio.run(main())
+
+
+def test_who_may_not_read_a_block_has_to_bring_it(tmp_path: Path) -> None:
+    async def main() -> None:
+        uploads = Uploads(PackStore(MemoryObjectStore()), SEED, tmp_path)
+        blocks = blocks_of(1, 5, 70_000)
+        _, manifest, _ = await upload(uploads, ALICE, "maps/roads", blocks)
+        session = uploads.session(await uploads.begin("mine/x", MALLORY.public), MALLORY.public)
+        wanted = [signature_of(block) for block in blocks]
+
+        def mine(dataset: str) -> bool:
+            return dataset.startswith("mine/")
+
+        assert uploads.missing(session, wanted, mine) == wanted
+        with pytest.raises(NotFoundError, match="missing"):
+            await uploads.commit(session, manifest.root_bytes, mine)
+        with pytest.raises(NotFoundError):
+            uploads.session(session.id, ALICE.public)
+
+    asyncio.run(main())
+
+
+def test_a_block_that_is_not_what_it_says_is_refused(tmp_path: Path) -> None:
+    async def main() -> None:
+        uploads = Uploads(PackStore(MemoryObjectStore()), SEED, tmp_path)
+        session = uploads.session(await uploads.begin("maps/roads", ALICE.public), ALICE.public)
+        signature = signature_of(b"right")
+        for encoded in (encode_raw(b"wrong"), b"", b"\x07right", b"\x01not zstd"):
+            with pytest.raises(IntegrityError):
+                await uploads.put(session, signature, encoded)
+        assert uploads.missing(session, [signature], lambda dataset: True) == [signature]
+
+    asyncio.run(main())
+
+
+def test_a_manifest_that_lies_about_a_size_is_not_kept(tmp_path: Path) -> None:
+    async def main() -> None:
+        uploads = Uploads(PackStore(MemoryObjectStore()), SEED, tmp_path)
+        plain = b"x" * 70_000
+        entry = FileEntry("f", 0, 60_000, 0o644, 0, bytes(32), bytes(32), "")
+        lying = build([entry], [BlockEntry(signature_of(plain), 60_000)])
+        session = uploads.session(await uploads.begin("maps/roads", ALICE.public), ALICE.public)
+        await uploads.put(session, signature_of(plain), encode_block(plain))
+        for signature, data in lying.segments.items():
+            await uploads.put(session, signature, encode_block(data))
+        with pytest.raises(RemoteProtocolError):
+            await uploads.commit(session, lying.root_bytes, lambda dataset: True)
+
+    asyncio.run(main())
+
+
+def test_packs_lay_blocks_end_to_end_and_the_index_reads_back() -> None:
+    builder = PackBuilder()
+    for number in range(3):
+        builder.add(bytes([number]) * 32, bytes([number]) * (number + 1))
+    data, locations = builder.finish(5)
+    assert data == b"\0\1\1\2\2\2"
+    assert [(at.pack, at.offset, at.length) for at in locations] == [(5, 0, 1), (5, 1, 2), (5, 3, 3)]
+    assert (builder.size_bytes, builder.is_full) == (0, False)
+    index = Index(1, "maps/roads", bytes(32), ("p",), tuple(locations), (bytes(32),))
+    assert decode_index(encode_index(index)) == index
+    with pytest.raises(RemoteProtocolError):
+        decode_index(encode_index(index)[:-1])
