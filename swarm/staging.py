@@ -14,65 +14,20 @@ tells.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
 
+from swarm.beside import make_and_lock, remove_others, staging_path
 from swarm.errors import ConflictError, IncompleteError, LocalProtocolError
 from swarm.manifest import Manifest
-from swarm.paths import is_staging, shown
+from swarm.paths import shown
 from swarm.placing import Finished, place_fresh, place_in, remove_tree
 from swarm.rooted import Tree, failure
 from swarm.segments import FileEntry
 from swarm.signature import signature_of
 from swarm.survey import Survey, survey
 from swarm.tree import occurrences, read_block, read_places
-
-# Longer names leave no room for what we put around them.
-_NAME_BYTES: Final = 200
-
-
-def staging_path(target: Path, version: bytes) -> Path:
-    """Where the version is staged: on the target's filesystem, hidden, the same at every try.
-
-    Beside the target; inside it when nothing can be renamed from there: a mount point, or a parent that is not ours to
-    write. Also for the directory that this process works in: a shell would go on in the one that was replaced.
-    """
-    target = Path(os.path.realpath(target))
-    suffix = f"aetherfs-{version.hex()[:12]}"
-    if target.is_dir() and not _can_be_replaced(target):
-        return target / f".{suffix}"
-    name = target.name
-    if len(os.fsencode(name)) > _NAME_BYTES:
-        name = signature_of(os.fsencode(name)).hex()[:32]
-    return target.parent / f".{name}.{suffix}"
-
-
-def _can_be_replaced(target: Path) -> bool:
-    is_effective = os.access in os.supports_effective_ids
-    if target == target.parent or not os.access(target.parent, os.W_OK | os.X_OK, effective_ids=is_effective):
-        return False
-    if _mount_of(target) != _mount_of(target.parent):
-        return False
-    try:
-        return not os.path.samefile(target, os.curdir)
-    except OSError:
-        return True  # what we worked in is gone
-
-
-def _mount_of(directory: Path) -> str:
-    """Something that differs between mounts, bind mounts of one filesystem included where the system tells (Linux)."""
-    try:
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            lines = Path(f"/proc/self/fdinfo/{descriptor}").read_text().splitlines()
-        finally:
-            os.close(descriptor)
-    except OSError:
-        lines = []
-    return next((line for line in lines if line.startswith("mnt_id:")), str(directory.stat().st_dev))
 
 
 class Staging:
@@ -93,32 +48,8 @@ class Staging:
         self._target_tree = Tree(self.target)
         if self.target.exists() and not self.target.is_dir():
             raise ConflictError(f"{shown(str(target))} is not a directory: pull into a directory, or a new one")
-        self._lock: int | None = self._make_and_lock()
+        self._lock: int | None = make_and_lock(self.directory, self.target)
         self._tree = Tree(self.directory, writable=True)
-
-    def _make_and_lock(self) -> int:
-        try:
-            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except FileExistsError as error:
-            raise ConflictError(f"{shown(str(self.directory))} is in the way of a pull: remove it") from error
-        except OSError as error:
-            raise failure(f"cannot build {shown(str(self.target))}", error) from error
-        try:
-            if os.fstat(descriptor).st_uid != os.geteuid():
-                raise ConflictError(
-                    f"{shown(str(self.directory))} belongs to somebody else: remove it, or pull elsewhere"
-                )
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if not os.path.samestat(os.fstat(descriptor), os.stat(self.directory)):
-                raise FileNotFoundError
-        except (BlockingIOError, FileNotFoundError) as error:  # held, or taken away when its holder was done
-            os.close(descriptor)
-            raise ConflictError(f"another pull is building {shown(str(self.target))}: wait for it") from error
-        except BaseException:
-            os.close(descriptor)
-            raise
-        return descriptor
 
     # ---- before and during the download -------------------------------------------------------------------------
 
@@ -251,7 +182,7 @@ class Staging:
             raise failure(f"cannot put {shown(str(self.target))} in place", error) from error
         self.kept = set(wanted)
         self.close()
-        _remove_others(self.directory)
+        remove_others(self.directory)
         return finished
 
     def _is_fresh(self) -> bool:
@@ -263,22 +194,3 @@ class Staging:
                 return next(entries, None) is None
         except FileNotFoundError:
             return True
-
-
-def _remove_others(own: Path) -> None:
-    """Remove what tries of other versions left for the same target, but for those that a pull is building now."""
-    prefix = own.name.rpartition("-")[0]
-    with contextlib.suppress(OSError):  # tidying up, and what cannot be removed is not ours to judge
-        for name in os.listdir(own.parent):
-            if is_staging(name) and name.rpartition("-")[0] == prefix:
-                _remove_unless_locked(own.parent / name)
-
-
-def _remove_unless_locked(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        with contextlib.suppress(BlockingIOError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            remove_tree(directory)
-    finally:
-        os.close(descriptor)
