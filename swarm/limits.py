@@ -103,3 +103,27 @@ BOOTSTRAP_MAX: Final = 20
 WATCHERS_MAX: Final = 1024
 TRACKERS_MAX: Final = 16
 RECEIPT_LIFETIME_S: Final = 86_400
+
+# DHT: packets and what is in them (wire). A batch's addresses are cut to fit; most peers have one or two.
+DHT_PACKET_MAX_BYTES: Final = 1200
+DHT_CREDENTIAL_MAX_BYTES: Final = 450
+DHT_KEYS_PER_BATCH_MAX: Final = 40
+DHT_BATCH_MAX_BYTES: Final = 500
+DHT_BATCH_ADDRESSES_MAX_BYTES: Final = 300
+DHT_CONTACTS_PER_ANSWER_MAX: Final = 16
+DHT_RECORDS_PER_ANSWER_MAX: Final = 8
+# Packets older or younger than this by the receiver's clock are dropped; younger ones are taken once.
+DHT_PACKET_AGE_MAX_S: Final = 120
+DHT_PACKETS_SEEN_MAX: Final = 131_072
+# DHT: what a node keeps of others.
+DHT_RECORD_LIFETIME_S: Final = 4 * 3600
+DHT_PROVIDERS_PER_KEY_MAX: Final = 32
+DHT_RECORDS_MAX_BYTES: Final = 32 * MIB
+DHT_RECORDS_PER_PROVIDER_MAX_BYTES: Final = 16 * MIB
+DHT_MEMBERS_MAX: Final = 16_384
+DHT_SILENT_MAX: Final = 4096
+DHT_SAVED_NODES_MAX: Final = 200
+DHT_ANNOUNCED_MAX: Final = 65_536
+# DHT: datagrams that wait, in and out.
+DHT_RECEIVED_MAX: Final = 4096
+DHT_SENDING_MAX: Final = 8192

@@ -1,75 +1,115 @@
 """One iterative lookup: which nodes to ask next, and when to stop.
 
-Pure. Nodes are asked in order of distance to the target, several at a time. One that is slow does not hold up the
-others: when its time is up it counts as failed, and a further one takes its place. The lookup ends when the ``width``
-closest that live have answered.
+Nodes are asked in order of distance to the target, several at a time; those that were silent lately come last. One that
+is slow does not hold up the others: a further one is asked in its place, and its answer still counts if it comes. The
+lookup ends when the ``width`` closest that respond have answered, or when nobody is left to ask. Pure.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import Final
 
 from swarm.dht.wire import Contact
 
 AT_ONCE: Final = 5
-SHORTLIST_MAX: Final = 256
+# Slow nodes are waited for only as long as fewer than this have answered.
+ENOUGH_ANSWERS: Final = 3
+SHORTLIST_MAX: Final = 128
+# Whatever hostile nodes name, a lookup asks no more than this.
+ASKED_MAX: Final = 64
+
+
+class State(Enum):
+    """Of a node in a lookup: it is in exactly one."""
+
+    KNOWN = auto()
+    WAITING = auto()
+    SLOW = auto()
+    ANSWERED = auto()
+    FAILED = auto()
+
+
+@dataclass(slots=True)
+class _Entry:
+    distance: int
+    id: bytes
+    contact: Contact
+    is_last: bool
+    state: State = State.KNOWN
 
 
 @dataclass(slots=True)
 class Lookup:
-    """``target`` as an integer; contacts are kept by their id."""
+    """``target`` is a key; nodes are known by their ids."""
 
-    target: int
+    target: bytes
     width: int
-    _known: dict[bytes, tuple[int, Contact]] = field(default_factory=dict)
-    _asked: set[bytes] = field(default_factory=set)
-    _waiting: set[bytes] = field(default_factory=set)
-    _answered: set[bytes] = field(default_factory=set)
-    _failed: set[bytes] = field(default_factory=set)
+    _entries: dict[bytes, _Entry] = field(default_factory=dict)
+    _asked: int = 0
 
-    def learn(self, id: bytes, contact: Contact) -> None:
-        """A node that somebody named."""
-        if id not in self._known and len(self._known) < SHORTLIST_MAX:
-            self._known[id] = (int.from_bytes(id, "big") ^ self.target, contact)
+    def learn(self, id: bytes, contact: Contact, *, is_silent: bool = False) -> None:
+        """A node that somebody named. When the list is full the farthest of those not asked gives way."""
+        if id in self._entries:
+            return
+        distance = int.from_bytes(id, "big") ^ int.from_bytes(self.target, "big")
+        if len(self._entries) >= SHORTLIST_MAX:
+            unasked = [entry for entry in self._entries.values() if entry.state is State.KNOWN]
+            farthest = max(unasked, key=lambda entry: entry.distance, default=None)
+            if farthest is None or farthest.distance < distance:
+                return
+            del self._entries[farthest.id]
+        self._entries[id] = _Entry(distance, id, contact, is_silent)
 
     def next(self) -> list[tuple[bytes, Contact]]:
-        """Nodes to ask now."""
+        """Nodes to ask now; they count as waiting from here on."""
         chosen: list[tuple[bytes, Contact]] = []
-        for id, contact in self._candidates():
-            if len(self._waiting) >= AT_ONCE:
+        waiting = sum(1 for entry in self._entries.values() if entry.state is State.WAITING)
+        for entry in self._to_ask():
+            if waiting >= AT_ONCE or self._asked >= ASKED_MAX:
                 break
-            if id not in self._asked:
-                self._asked.add(id)
-                self._waiting.add(id)
-                chosen.append((id, contact))
+            entry.state = State.WAITING
+            self._asked += 1
+            waiting += 1
+            chosen.append((entry.id, entry.contact))
         return chosen
 
     def answered(self, id: bytes) -> None:
-        self._waiting.discard(id)
-        self._answered.add(id)
+        self._entries[id].state = State.ANSWERED
 
     def failed(self, id: bytes) -> None:
         """It did not answer in its time."""
-        self._waiting.discard(id)
-        self._failed.add(id)
+        self._entries[id].state = State.FAILED
 
     def slow(self, id: bytes) -> None:
-        """It takes longer than it should: ask another beside it. Its answer still counts."""
-        self._waiting.discard(id)
+        """It takes longer than it should: ask another beside it."""
+        if self._entries[id].state is State.WAITING:
+            self._entries[id].state = State.SLOW
 
     @property
     def is_done(self) -> bool:
-        return not self._waiting and all(id in self._asked for id, _ in self._candidates())
+        states = [entry.state for entry in self._entries.values()]
+        if State.WAITING in states:
+            return False
+        if self._asked < ASKED_MAX and any(self._to_ask()):
+            return False
+        return State.SLOW not in states or states.count(State.ANSWERED) >= ENOUGH_ANSWERS
 
     def closest(self) -> list[tuple[bytes, Contact]]:
         """The closest nodes that answered."""
-        return [(id, contact) for id, contact in self._in_order() if id in self._answered][: self.width]
+        answered = [entry for entry in self._in_order() if entry.state is State.ANSWERED]
+        return [(entry.id, entry.contact) for entry in answered[: self.width]]
 
-    def _candidates(self) -> list[tuple[bytes, Contact]]:
-        """The closest that have not failed: when each of them was asked, nobody closer is left."""
-        return [(id, contact) for id, contact in self._in_order() if id not in self._failed][: self.width]
+    def _to_ask(self) -> Iterator[_Entry]:
+        """Those not asked among the closest ``width`` that may respond; silent ones only if others do not suffice."""
+        may_respond = [entry for entry in self._in_order() if entry.state not in (State.SLOW, State.FAILED)]
+        preferred = [entry for entry in may_respond if not entry.is_last or entry.state is State.ANSWERED]
+        taken = preferred[: self.width]
+        if not any(entry.state is not State.ANSWERED for entry in taken) and len(taken) < self.width:
+            taken = [*taken, *[entry for entry in may_respond if entry.is_last][: self.width - len(taken)]]
+        return (entry for entry in taken if entry.state is State.KNOWN)
 
-    def _in_order(self) -> list[tuple[bytes, Contact]]:
-        ordered = sorted(self._known.items(), key=lambda item: item[1][0])
-        return [(id, contact) for id, (_, contact) in ordered]
+    def _in_order(self) -> list[_Entry]:
+        return sorted(self._entries.values(), key=lambda entry: entry.distance)

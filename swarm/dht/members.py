@@ -1,79 +1,35 @@
-"""Whom a node believes to be a member, how quick each is, and what was already seen.
+"""Whom a node believes to be a member, how quick each is, and who is silent.
 
-Pure. A credential is checked once and remembered; a packet is taken once, within a window of time; round trips are
-estimated per node as in RFC 6298. All of it is bounded.
+A credential is checked once and remembered until it expires; round trips are estimated per node as in RFC 6298, for
+nodes not met yet from all nodes together. A node that did not answer is left alone for a while, longer each time. Pure;
+all of it is bounded, the least recently used goes first.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from swarm.errors import RemoteProtocolError
+from swarm.limits import DHT_MEMBERS_MAX, DHT_SILENT_MAX
 from swarm.records import Credential, open_sealed
 
-MEMBERS_MAX: Final = 16_384
-SEEN_MAX: Final = 65_536
-WINDOW_S: Final = 30.0
 FIRST_TIMEOUT_S: Final = 0.4
 MIN_TIMEOUT_S: Final = 0.15
 MAX_TIMEOUT_S: Final = 2.0
-
-
-class Members:
-    """Credentials that were shown. ``authority`` is the CA's public key."""
-
-    def __init__(self, authority: bytes) -> None:
-        self._authority = authority
-        self._known: OrderedDict[bytes, int] = OrderedDict()
-
-    def is_member(self, public: bytes, credential: bytes, wall_now: float) -> bool:
-        """Whether a key belongs to the swarm, by what it shows or has shown."""
-        expires = self._known.get(public)
-        if expires is not None and expires > wall_now:
-            self._known.move_to_end(public)
-            return True
-        if not credential:
-            return False
-        try:
-            opened = open_sealed(credential, Credential, authority=self._authority, wall_now=wall_now)
-        except RemoteProtocolError:
-            return False
-        if opened.public != public:
-            return False
-        self._known[public] = opened.expires
-        if len(self._known) > MEMBERS_MAX:
-            self._known.popitem(last=False)
-        return True
-
-
-class Seen:
-    """Packets of the last WINDOW_S: each is taken once. When the memory is full the oldest is forgotten."""
-
-    def __init__(self) -> None:
-        self._ids: OrderedDict[bytes, None] = OrderedDict()
-
-    def is_fresh(self, id: bytes, wall_ms: int, wall_now: float) -> bool:
-        """Whether a packet is neither old, nor from the future, nor seen before. ``id`` is its seal."""
-        if abs(wall_now - wall_ms / 1000) > WINDOW_S or id in self._ids:
-            return False
-        self._ids[id] = None
-        if len(self._ids) > SEEN_MAX:
-            self._ids.popitem(last=False)
-        return True
+SILENT_FIRST_S: Final = 20.0
+SILENT_MAX_S: Final = 600.0
 
 
 @dataclass(slots=True)
 class RoundTrip:
-    """How long a node takes to answer (RFC 6298, section 2), and how often in a row it did not."""
+    """How long answers take (RFC 6298, section 2)."""
 
     smoothed_s: float = 0.0
     variance_s: float = 0.0
-    failures: int = 0
 
     def measure(self, sample_s: float) -> None:
-        self.failures = 0
         if self.smoothed_s == 0.0:
             self.smoothed_s, self.variance_s = sample_s, sample_s / 2
             return
@@ -82,6 +38,89 @@ class RoundTrip:
 
     @property
     def timeout_s(self) -> float:
-        """How long to wait for it; doubled for each failure in a row."""
-        base = FIRST_TIMEOUT_S if self.smoothed_s == 0.0 else self.smoothed_s + 4 * self.variance_s
-        return min(MAX_TIMEOUT_S, max(MIN_TIMEOUT_S, base) * (1 << min(self.failures, 3)))
+        """How long an answer may take before it is late."""
+        if self.smoothed_s == 0.0:
+            return FIRST_TIMEOUT_S
+        return min(MAX_TIMEOUT_S, max(MIN_TIMEOUT_S, self.smoothed_s + 4 * self.variance_s))
+
+
+@dataclass(slots=True)
+class Member:
+    """A key whose credential was seen. ``knows_us``: it answered us, so our credential need not go along again."""
+
+    until: int
+    credential: bytes = b""
+    knows_us: bool = False
+    heard_at: float = 0.0
+    round_trip: RoundTrip = field(default_factory=RoundTrip)
+
+
+class Members:
+    """By node id. ``authority`` is the CA's public key."""
+
+    def __init__(self, authority: bytes) -> None:
+        self._authority = authority
+        self._known: OrderedDict[bytes, Member] = OrderedDict()
+        self._silent: OrderedDict[bytes, tuple[float, int]] = OrderedDict()
+        self._all = RoundTrip()
+
+    def admit(self, id: bytes, public: bytes, credential: bytes, wall_now: float) -> Member | None:
+        """The member, if the key belongs to the swarm by what it shows or has shown. ``id`` is the key's."""
+        member = self._known.get(id)
+        if credential and (member is None or credential != member.credential):
+            until = self._expiry(public, credential, wall_now)
+            if until and member is None:
+                member = self._known[id] = Member(until, credential)
+                if len(self._known) > DHT_MEMBERS_MAX:
+                    self._known.popitem(last=False)
+            elif until and member is not None:
+                member.until, member.credential = until, credential
+        if member is None or member.until <= wall_now:
+            return None
+        self._known.move_to_end(id)
+        return member
+
+    def _expiry(self, public: bytes, credential: bytes, wall_now: float) -> int:
+        try:
+            opened = open_sealed(credential, Credential, authority=self._authority, wall_now=wall_now)
+        except RemoteProtocolError:
+            return 0
+        return opened.expires if opened.public == public else 0
+
+    def get(self, id: bytes) -> Member | None:
+        return self._known.get(id)
+
+    def know_us_no_more(self) -> None:
+        """Our credential is a new one: show it to everybody again."""
+        for member in self._known.values():
+            member.knows_us = False
+
+    def timeout_s(self, id: bytes) -> float:
+        """How long to wait for a node; for one not measured yet, what all take together, at most FIRST_TIMEOUT_S."""
+        member = self._known.get(id)
+        if member is not None and member.round_trip.smoothed_s:
+            return member.round_trip.timeout_s
+        return min(FIRST_TIMEOUT_S, self._all.timeout_s)
+
+    def answered(self, id: bytes, member: Member, sample_s: float, now: float) -> None:
+        """A node answered after ``sample_s``."""
+        member.round_trip.measure(sample_s)
+        self._all.measure(sample_s)
+        member.heard_at = now
+        member.knows_us = True
+        self._silent.pop(id, None)
+
+    def silent(self, id: bytes, now: float) -> int:
+        """A node did not answer at all: how many times in a row that is."""
+        times = self._silent.pop(id, (0.0, 0))[1] + 1
+        self._silent[id] = (now + min(SILENT_MAX_S, SILENT_FIRST_S * (1 << min(times - 1, 6))), times)
+        if len(self._silent) > DHT_SILENT_MAX:
+            self._silent.popitem(last=False)
+        return times
+
+    def is_silent(self, id: bytes, now: float) -> bool:
+        """Whether a node did not answer lately, so that others are to be asked first."""
+        return self._silent.get(id, (0.0, 0))[0] > now
+
+    def __len__(self) -> int:
+        return len(self._known)

@@ -1,66 +1,43 @@
-"""A DHT node: requests and answers over the transport, the routing table, lookups, announces.
+"""A DHT node: the parts put together, joining, and the upkeep of what is known.
 
-Every packet is opened, checked for freshness and membership, and only then acted on; a node enters the routing table
-when a packet of its own came from its address. What other nodes say of third ones are candidates to be asked, nothing
-more.
+A node enters the routing table when it answered a request of ours from its address: whoever speaks to us first is asked
+back. What other nodes say of third ones are candidates to be asked, nothing more. A client-only node asks and announces
+but is in nobody's table.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
-import os
 import random
-import socket
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from kademlia.node import Node
-from kademlia.routing import RoutingTable
-from nacl.secret import SecretBox
-
-from swarm.dht.batch import Record, check_record, sign_batch
-from swarm.dht.keys import node_id, packet_key
-from swarm.dht.lookup import Lookup
-from swarm.dht.members import Members, RoundTrip, Seen
-from swarm.dht.records import LIFETIME_MAX_S, RecordStore
+from swarm.dht import serve
+from swarm.dht.announce import Announcer
+from swarm.dht.records import RecordStore
+from swarm.dht.requests import Heard, Request, Requests
+from swarm.dht.resolve import resolve
+from swarm.dht.search import Findings, Search
 from swarm.dht.state import load_contacts, save_contacts
-from swarm.dht.sweep import REGION_WIDTH, REPLICAS, assign, batches, in_region, region_bits
+from swarm.dht.table import K, Table
 from swarm.dht.transport import Peer, Transport
-from swarm.dht.wire import (
-    CONTACTS_MAX,
-    PACKET_MAX_BYTES,
-    PADDED_BYTES,
-    REQUESTS,
-    TO_BYTES,
-    Body,
-    Contact,
-    FindNode,
-    Found,
-    Message,
-    Ping,
-    Pong,
-    Store,
-    WhoAreYou,
-    keys_per_packet,
-    open_packet,
-    seal_packet,
-)
-from swarm.errors import RemoteProtocolError
+from swarm.dht.wire import Contact, Message, Ping
 from swarm.identity import PeerKey, peer_id_of
 from swarm.records import Address
 
-K: Final = 8
-TRIES: Final = 2
-FAILURES_MAX: Final = 2
-SWEEP_INTERVAL_S: Final = 1800.0
 MAINTENANCE_S: Final = 60.0
-STORES_AT_ONCE: Final = 8
-RECORDS_PER_ANSWER: Final = 3
+# While nobody is known.
+LONELY_S: Final = 3.0
+PINGS_AT_ONCE: Final = 32
+# Nodes in the table that were not heard of for this long are asked whether they are there, a few at a time.
+UNHEARD_S: Final = 120.0
+UNHEARD_PINGS: Final = 8
+# Strangers that spoke to us and are being asked back; more are left for the next time that they speak.
+VERIFIED_AT_ONCE: Final = 64
 
 log = logging.getLogger("aetherfs.dht")
 
@@ -75,22 +52,13 @@ class Provider:
 
 @dataclass(frozen=True, slots=True)
 class DhtStatus:
-    """Nodes in the routing table, records kept for others, packets since the start."""
+    """Nodes in the routing table, records kept, packets since the start; dropped are also those that were refused."""
 
     nodes: int
     records: int
     packets_sent: int
     packets_received: int
     dropped: int
-
-
-@dataclass(slots=True)
-class _Pending:
-    answer: asyncio.Future[Message]
-    peer: Peer
-    id: bytes
-    sent_at: float
-    message: Message
 
 
 class DhtNode:
@@ -109,29 +77,41 @@ class DhtNode:
         rng: random.Random,
         wall: Callable[[], float],
     ) -> None:
-        self.id = node_id(secret, key.public)
         self.key = key
         self.records = RecordStore()
-        self._credential = credential
-        self._secret = secret
-        self._box = SecretBox(packet_key(secret))
+        self.requests = Requests(
+            key=key,
+            credential=credential,
+            authority=authority,
+            secret=secret,
+            client_only=client_only,
+            wall=wall,
+            serve=self._serve,
+            heard=self._heard,
+            is_proven=self._is_proven,
+        )
+        self.id = self.requests.id
+        self.table = Table(self.id)
+        self._search = Search(self.requests, self.table, secret)
+        self._announcer = Announcer(
+            key=key,
+            addresses=addresses,
+            client_only=client_only,
+            requests=self.requests,
+            table=self.table,
+            records=self.records,
+            search=self._search,
+            wall=wall,
+        )
         self._addresses = addresses
         self._state_path = state_path
-        self._client_only = client_only
         self._rng = rng
         self._wall = wall
-        self._members = Members(authority)
-        self._seen = Seen()
-        self._table = RoutingTable(self, K, Node(self.id))
-        self._contacts: dict[bytes, Contact] = {}
-        self._round_trips: dict[bytes, RoundTrip] = {}
-        self._knows_us: set[bytes] = set()
-        self._pending: dict[bytes, _Pending] = {}
-        self._sequence = 0
-        self._sweep: tuple[bytes, ...] = ()
-        self._sweep_changed = asyncio.Event()
+        self._seeds: tuple[str, ...] = ()
+        self._verifying: set[bytes] = set()
+        self._refused_records = 0
         self._tasks: set[asyncio.Task[Any]] = set()
-        self.refused = 0
+        self._transport: Transport
 
     @classmethod
     async def start(
@@ -149,9 +129,7 @@ class DhtNode:
         rng: random.Random,
         wall: Callable[[], float] = time.time,
     ) -> DhtNode:
-        """Bind host:port and begin. ``addresses`` are what this node's own records say; ``credential`` is its
-        sealed one.
-        """
+        """Bind host:port and begin. ``addresses`` are what its records say; ``credential`` is its sealed one."""
         node = cls(
             key=key,
             credential=credential,
@@ -163,12 +141,14 @@ class DhtNode:
             rng=rng,
             wall=wall,
         )
-        node._transport = await Transport.bind(host, port, node._received)
+        node._transport = await Transport.bind(host, port, node.requests.received)
+        node.requests.start(node._transport)
         node._start(node._maintain())
-        node._start(node._keep_swept())
+        node._start(node._announcer.sweep_forever())
         return node
 
-    _transport: Transport
+    def __repr__(self) -> str:
+        return f"<DhtNode {self.id.hex()[:8]} of {self.key.peer_id[:8]}, {len(self.table)} nodes known>"
 
     @property
     def port(self) -> int:
@@ -177,365 +157,180 @@ class DhtNode:
     def status(self) -> DhtStatus:
         transport = self._transport
         return DhtStatus(
-            nodes=len(self._contacts),
+            nodes=len(self.table),
             records=self.records.count,
             packets_sent=transport.sent,
             packets_received=transport.taken,
-            dropped=transport.dropped + self.refused,
+            dropped=transport.dropped + self.requests.refused + self._refused_records,
         )
 
     def renew(self, credential: bytes) -> None:
         """Show a fresh credential from now on."""
-        self._credential = credential
-        self._knows_us.clear()
+        self.requests.renew(credential)
 
     async def close(self) -> None:
         """Save what is known, end everything."""
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for pending in self._pending.values():
-            pending.answer.cancel()
+        self.requests.close()
         await self._transport.close()
-        if self._state_path is not None:
-            await asyncio.to_thread(save_contacts, self._state_path, list(self._contacts.values()))
+        await self._save()
 
-    # ---- finding and announcing ---------------------------------------------------------------------------------
+    # ---- finding and announcing -------------------------------------------------------------------------------------
+
+    async def find_providers(self, key: bytes, *, limit: int = 16, timeout_s: float = 3.0) -> list[Provider]:
+        """Providers of a key whose own signed records are in force, up to ``limit``, but not this node's own peer."""
+        findings = Findings(key, limit + 1, self._wall)
+        findings.take(self.records.find(key, self._wall(), self._rng, limit))
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._search.closest(key, findings=findings)
+        except asyncio.TimeoutError:
+            log.debug("a lookup ran out of time with %d providers", len(findings))
+        self._refused_records += findings.refused
+        others = [batch for public, batch in findings.batches.items() if public != self.key.public]
+        return [Provider(peer_id_of(batch.public), batch.addresses) for batch in others[:limit]]
+
+    async def announce(self, keys: Iterable[bytes]) -> int:
+        """Say at once that this node's peer provides these keys, and again before that runs out.
+
+        Returns how many other nodes took at least one. This node itself keeps its records too.
+        """
+        return await self._announcer.announce(keys)
+
+    def withdraw(self, keys: Iterable[bytes]) -> None:
+        """Do not announce these keys again; what nodes keep of them runs out."""
+        self._announcer.withdraw(keys)
+
+    def set_sweep(self, keys: Sequence[bytes]) -> None:
+        """Keep the whole set announced from now on, in the background, within the packet budget."""
+        self._announcer.set_sweep(keys)
+
+    async def sweep_now(self) -> int:
+        """Announce the whole sweep set at once: how many records other nodes keep for it now."""
+        return await self._announcer.sweep_all()
+
+    # ---- joining ----------------------------------------------------------------------------------------------------
 
     async def bootstrap(self, seeds: Sequence[str]) -> int:
         """Get to know the network from ``host:port`` texts and what was saved. The number of nodes known."""
-        resolved = await asyncio.gather(*map(_resolve, seeds))
+        self._seeds = tuple(seeds)
+        return await self._join()
+
+    async def _join(self) -> int:
+        resolved = await asyncio.gather(*map(resolve, self._seeds))
         peers = dict.fromkeys(peer for found in resolved for peer in found)
         if self._state_path is not None:
             saved = await asyncio.to_thread(load_contacts, self._state_path)
             peers |= dict.fromkeys((contact.host, contact.port) for contact in saved)
-        own = {(address.host, address.port) for address in self._addresses()}
-        await asyncio.gather(*(self._ask(peer, b"", Ping()) for peer in peers if peer not in own))
-        await self._lookup(self.id)
-        return len(self._contacts)
+        own = {(address.host, address.port) for address in self._addresses()} | {("127.0.0.1", self.port)}
+        room = asyncio.Semaphore(PINGS_AT_ONCE)
 
-    async def find_providers(self, key: bytes, *, limit: int = 16, timeout_s: float = 3.0) -> list[Provider]:
-        """Providers of a key whose own signed records are in force, up to ``limit``."""
-        found: dict[bytes, Record] = {}
-        self._collect(key, self.records.find(key, self._wall(), self._rng), found)
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._lookup(key, found, limit)
-        except asyncio.TimeoutError:
-            log.debug("a lookup ran out of time with %d providers", len(found))
-        providers = []
-        for public, record in found.items():
-            if public != self.key.public:
-                providers.append(Provider(peer_id_of(public), check_record(record, key).addresses))
-        return providers[:limit]
-
-    async def announce(self, keys: Iterable[bytes]) -> int:
-        """Say at once that this node's peer provides these keys. The number of nodes that keep a record of the
-        first.
-        """
-        kept = 0
-        for position, key in enumerate(dict.fromkeys(keys)):
-            self._keep_own([key])
-            nodes = await self._lookup(key)
-            answers = await asyncio.gather(*(self._store(id, contact, [key]) for id, contact in nodes[:REPLICAS]))
-            if position == 0:
-                kept = sum(answers)
-        return kept
-
-    def set_sweep(self, keys: Sequence[bytes]) -> None:
-        """Keep the whole set announced from now on, in the background."""
-        swept = tuple(sorted(set(keys)))
-        if swept != self._sweep:
-            self._sweep = swept
-            self._sweep_changed.set()
-
-    async def sweep_now(self) -> int:
-        """Announce the set once, region by region: how many records nodes keep for it now."""
-        kept = 0
-        keys = list(self._sweep)
-        while keys:
-            around = int.from_bytes(keys[0], "big")
-            nodes = dict(await self._lookup(keys[0], width=REGION_WIDTH))
-            numbers = [int.from_bytes(id, "big") for id in (*nodes, self.id)]
-            bits = region_bits(around, numbers)
-            region = [key for key in keys if in_region(int.from_bytes(key, "big"), around, bits)]
-            keys = keys[len(region) :]
-            kept += await self._store_region(region, nodes)
-        return kept
-
-    async def _store_region(self, region: list[bytes], nodes: dict[bytes, Contact]) -> int:
-        size = keys_per_packet(self._addresses())
-        takers = list(nodes) if self._client_only else [*nodes, self.id]
-        room = asyncio.Semaphore(STORES_AT_ONCE)
-
-        async def store(id: bytes, batch: list[bytes]) -> int:
+        async def ping(peer: Peer) -> bool:
             async with room:
-                return await self._store(id, nodes[id], batch)
+                return await self.requests.ask(peer, b"", Ping()) is not None
 
-        work = []
-        for id, keys in assign(region, takers).items():
-            for batch in batches(keys, size):
-                if id == self.id:
-                    self._keep_own(batch)
-                else:
-                    work.append(store(id, batch))
-        return sum(await asyncio.gather(*work))
+        pings = [self._start(ping(peer)) for peer in peers if peer not in own]
+        # The first that answers is enough to begin with; the others answer, or do not, meanwhile.
+        for first in asyncio.as_completed(pings):
+            if await first:
+                break
+        await self._search.closest(self.id)
+        for low, high in self.table.stale_ranges(float("inf")):
+            await self._search.closest(_key_in(low, high, self._rng))
+        return len(self.table)
 
-    def _signed(self, keys: list[bytes]) -> Store:
-        self._sequence = max(self._sequence + 1, int(self._wall() * 1000))
-        expires = int(self._wall()) + LIFETIME_MAX_S
-        batch = sign_batch(self.key, self._addresses(), keys, expires=expires, sequence=self._sequence)
-        return Store(batch, tuple(keys))
+    # ---- what comes in ----------------------------------------------------------------------------------------------
 
-    def _keep_own(self, keys: list[bytes]) -> None:
-        for batch in batches(keys, keys_per_packet(self._addresses())):
-            signed = self._signed(batch)
-            self.records.store(signed.batch, signed.keys, self.key.public, self._wall())
+    def _serve(self, request: Request) -> Message:
+        return serve.answer(request, self.table, self.records, self._wall(), self._rng)
 
-    async def _store(self, id: bytes, contact: Contact, keys: list[bytes]) -> int:
-        if id not in self._knows_us:
-            await self._ask((contact.host, contact.port), id, Ping())
-        answer = await self._ask((contact.host, contact.port), id, self._signed(keys))
-        return answer.kept if isinstance(answer, Pong) else 0
+    def _is_proven(self, id: bytes, peer: Peer) -> bool:
+        contact = self.table.get(id)
+        return contact is not None and (contact.host, contact.port) == peer
 
-    async def _lookup(
-        self, key: bytes, found: dict[bytes, Record] | None = None, limit: int = 0, width: int = K
-    ) -> list[tuple[bytes, Contact]]:
-        """The closest nodes that answer; records of the key are gathered into ``found`` until there are ``limit``."""
-        lookup = Lookup(int.from_bytes(key, "big"), width)
-        for node in self._table.find_neighbors(Node(key), max(width, K)):
-            if node.id in self._contacts:
-                lookup.learn(node.id, self._contacts[node.id])
-        waiting: set[asyncio.Task[None]] = set()
-        try:
-            while True:
-                for id, contact in lookup.next():
-                    waiting.add(asyncio.create_task(self._step(lookup, key, id, contact, found)))
-                if lookup.is_done or not waiting or (found is not None and len(found) >= limit):
-                    return lookup.closest()
-                _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in waiting:
-                task.cancel()
+    def _heard(self, heard: Heard) -> None:
+        if not heard.is_node:
+            self.table.remove(heard.id)
+        elif heard.is_answer:
+            self._met(heard)
+        elif not self._is_proven(heard.id, heard.peer) and heard.spare_bytes >= self.requests.ping_bytes:
+            self._verify(heard)
 
-    async def _step(
-        self, lookup: Lookup, key: bytes, id: bytes, contact: Contact, found: dict[bytes, Record] | None
-    ) -> None:
-        """Ask one node of a lookup."""
-        message = FindNode(key, found is not None, bytes(PADDED_BYTES - 200))
-        answer = await self._ask((contact.host, contact.port), id, message, tries=1)
-        if not isinstance(answer, Found):
-            lookup.failed(id)
+    def _met(self, heard: Heard) -> None:
+        """A member answered from its address: it belongs into the table."""
+        contact = Contact(heard.public, heard.peer[0], heard.peer[1])
+        unheard = self.table.add(heard.id, contact)
+        if unheard is not None:
+            self._check(unheard)
+
+    def _verify(self, heard: Heard) -> None:
+        """A member spoke from an address where it has not answered yet: ask it back, once."""
+        if heard.id in self._verifying or len(self._verifying) >= VERIFIED_AT_ONCE:
             return
-        lookup.answered(id)
-        for named in answer.contacts:
-            named_id = node_id(self._secret, named.public)
-            if named_id != self.id:
-                lookup.learn(named_id, self._contacts.get(named_id, named))
-        if found is not None:
-            self._collect(key, answer.records, found)
+        self._verifying.add(heard.id)
+        task = self._start(self.requests.ask(heard.peer, heard.id, Ping(), tries=1))
+        task.add_done_callback(lambda _: self._verifying.discard(heard.id))
 
-    def _collect(self, key: bytes, records: Iterable[Record], found: dict[bytes, Record]) -> None:
-        """Take records whose providers signed them over this key, and which are in force."""
-        for record in records:
-            try:
-                batch = check_record(record, key)
-            except RemoteProtocolError:
-                self.refused += 1
-                continue
-            if self._wall() < batch.expires <= self._wall() + 2 * LIFETIME_MAX_S:
-                found[batch.public] = record
-
-    # ---- requests -----------------------------------------------------------------------------------------------
-
-    async def _ask(self, peer: Peer, to: bytes, message: Message, tries: int = TRIES) -> Message | None:
-        """The answer to a request, None if there is none in time. ``to`` is the node's id, empty when it is not
-        known.
-        """
-        round_trip = self._round_trips.get(to) or RoundTrip()
-        for _ in range(tries):
-            loop = asyncio.get_running_loop()
-            id = os.urandom(8)
-            pending = _Pending(loop.create_future(), peer, to, loop.time(), message)
-            self._pending[id] = pending
-            try:
-                self._send(peer, to, id, message, is_answer=False)
-                async with asyncio.timeout(round_trip.timeout_s):
-                    return await pending.answer
-            except asyncio.TimeoutError:
-                round_trip.failures += 1
-            finally:
-                self._pending.pop(id, None)
-        if to:
-            self._failed(to, round_trip)
-        return None
-
-    def _failed(self, id: bytes, round_trip: RoundTrip) -> None:
-        """A node did not answer; after some times in a row it is out of the table."""
-        self._round_trips[id] = round_trip
-        if round_trip.failures >= FAILURES_MAX:
-            self._contacts.pop(id, None)
-            self._round_trips.pop(id, None)
-            self._knows_us.discard(id)
-            self._table.remove_contact(Node(id))
-
-    def _send(self, peer: Peer, to: bytes, id: bytes, message: Message, *, is_answer: bool) -> None:
-        body = Body(
-            format=1,
-            to=to[:TO_BYTES],
-            wall_ms=int(self._wall() * 1000),
-            id=id,
-            is_answer=is_answer,
-            is_node=not self._client_only,
-            public=self.key.public,
-            credential=b"" if to in self._knows_us else self._credential,
-            message=message,
-        )
-        self._transport.send(seal_packet(self._box, self.key, body), peer)
-
-    # ---- packets that come in -----------------------------------------------------------------------------------
-
-    def _received(self, datagram: bytes, peer: Peer) -> None:
-        """Open and act on a datagram. Whatever is wrong with it, it is dropped and counted."""
-        try:
-            body = open_packet(self._box, datagram)
-        except RemoteProtocolError:
-            self.refused += 1
+    def _check(self, id: bytes) -> None:
+        """Ask a node of the table whether it is there."""
+        contact = self.table.get(id)
+        member = self.requests.members.get(id)
+        now = asyncio.get_running_loop().time()
+        if contact is None or id in self._verifying or (member is not None and member.heard_at > now - UNHEARD_S):
             return
-        sender = node_id(self._secret, body.public)
-        wall_now = self._wall()
-        is_ours = body.to == self.id[:TO_BYTES] or not body.to
-        freshness = body.id + body.public + (b"a" if body.is_answer else b"r")
-        if not is_ours or sender == self.id or not self._seen.is_fresh(freshness, body.wall_ms, wall_now):
-            self.refused += 1
-            return
-        if not self._members.is_member(body.public, body.credential, wall_now):
-            if not body.is_answer and not body.credential:
-                self._send(peer, sender, body.id, WhoAreYou(), is_answer=True)
-            else:
-                self.refused += 1
-            return
-        if body.is_answer:
-            self._answered(body, sender, peer)
-        elif isinstance(body.message, REQUESTS):
-            self._serve(body, sender, peer, len(datagram))
+        self._verifying.add(id)
 
-    def _answered(self, body: Body, sender: bytes, peer: Peer) -> None:
-        pending = self._pending.get(body.id)
-        if pending is None or pending.peer != peer or (pending.id and pending.id != sender):
-            self.refused += 1
-            return
-        if isinstance(body.message, WhoAreYou):
-            self._knows_us.discard(sender)
-            fresh = os.urandom(8)
-            self._pending[fresh] = self._pending.pop(body.id)
-            self._start_once(pending, fresh)
-            self._send(peer, sender, fresh, pending.message, is_answer=False)
-            return
-        self._knows_us.add(sender)
-        self._met(body, sender, peer)
-        self._round_trips.setdefault(sender, RoundTrip()).measure(asyncio.get_running_loop().time() - pending.sent_at)
-        if not pending.answer.done():
-            pending.answer.set_result(body.message)
+        async def ping() -> None:
+            if await self.requests.ask((contact.host, contact.port), id, Ping()) is None:
+                self._search.fell_silent(id)
 
-    def _start_once(self, pending: _Pending, fresh: bytes) -> None:
-        """A request sent again under another id is forgotten with its answer."""
-        pending.answer.add_done_callback(lambda _: self._pending.pop(fresh, None))
+        self._start(ping()).add_done_callback(lambda _: self._verifying.discard(id))
 
-    def _serve(self, body: Body, sender: bytes, peer: Peer, request_bytes: int) -> None:
-        self._met(body, sender, peer)
-        match body.message:
-            case Ping():
-                self._send(peer, sender, body.id, Pong(0), is_answer=True)
-            case FindNode():
-                self._send_found(body.message, body.id, sender, peer, min(PACKET_MAX_BYTES, 3 * request_bytes))
-            case Store():
-                try:
-                    kept = self.records.store(body.message.batch, body.message.keys, body.public, self._wall())
-                except RemoteProtocolError:
-                    self.refused += 1
-                    return
-                self._send(peer, sender, body.id, Pong(kept), is_answer=True)
+    # ---- upkeep -----------------------------------------------------------------------------------------------------
 
-    def _send_found(self, asked: FindNode, id: bytes, sender: bytes, peer: Peer, limit: int) -> None:
-        """Answer with as much as fits: records first, then the closest contacts."""
-        near = [
-            self._contacts[node.id]
-            for node in self._table.find_neighbors(Node(asked.key), CONTACTS_MAX)
-            if node.id in self._contacts and node.id != sender
-        ]
-        near.sort(
-            key=lambda c: int.from_bytes(node_id(self._secret, c.public), "big") ^ int.from_bytes(asked.key, "big")
-        )
-        records = self.records.find(asked.key, self._wall(), self._rng)[:RECORDS_PER_ANSWER] if asked.records else []
-        room = limit - 170 - (0 if sender in self._knows_us else len(self._credential))
-        kept: list[Record] = []
-        for record in records:
-            size = len(record.batch.body) + 80 + 18 * len(record.path)
-            if size <= room:
-                kept.append(record)
-                room -= size
-        contacts = near[: max(0, min(K, room // 60))]
-        self._send(peer, sender, id, Found(tuple(contacts), tuple(kept)), is_answer=True)
-
-    def _met(self, body: Body, sender: bytes, peer: Peer) -> None:
-        """A member spoke from this address: it belongs into the table, if it takes requests."""
-        if not body.is_node:
-            return
-        known = self._contacts.get(sender)
-        if known is not None and (known.host, known.port) != peer and not body.is_answer:
-            return  # a request alone does not move a node that is known elsewhere
-        self._contacts[sender] = Contact(body.public, peer[0], peer[1])
-        if known is None:
-            self._table.add_contact(Node(sender, peer[0], peer[1]))
-
-    async def call_ping(self, node: Node) -> None:
-        """The routing table's hook: its bucket is full; the one seen longest ago goes if it does not answer."""
-        contact = self._contacts.get(node.id)
-        if contact is None:
-            self._table.remove_contact(node)
-        else:
-            await self._ask((contact.host, contact.port), node.id, Ping())
-
-    # ---- time ---------------------------------------------------------------------------------------------------
-
-    def _start(self, work: Any) -> None:
+    def _start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a part of the DHT node ended: %s", error, exc_info=error)
 
     async def _maintain(self) -> None:
         while True:
-            await asyncio.sleep(MAINTENANCE_S)
-            self.records.expire(self._wall())
-            await self._lookup(self._rng.randbytes(20))
-            if self._state_path is not None:
-                await asyncio.to_thread(save_contacts, self._state_path, list(self._contacts.values()))
+            wait_s = MAINTENANCE_S if len(self.table) else LONELY_S
+            await asyncio.sleep(wait_s * self._rng.uniform(0.8, 1.2))
+            await self.maintain()
 
-    async def _keep_swept(self) -> None:
-        """Sweep when the set changes, and again before records expire."""
-        while True:
-            try:
-                async with asyncio.timeout(SWEEP_INTERVAL_S):
-                    await self._sweep_changed.wait()
-            except asyncio.TimeoutError:
-                log.debug("sweeping again")
-            self._sweep_changed.clear()
-            await self.sweep_now()
+    async def maintain(self) -> None:
+        """One round: forget what has run out, ask after the unheard, look into stale buckets, join again if lonely."""
+        now = asyncio.get_running_loop().time()
+        self.records.expire(self._wall())
+        unheard = sorted(self.table.contacts(), key=lambda entry: self._heard_at(entry[0]))[:UNHEARD_PINGS]
+        for id, _ in unheard:
+            self._check(id)
+        for low, high in self.table.stale_ranges(now)[:2]:
+            await self._search.closest(_key_in(low, high, self._rng))
+        if len(self.table) < K and self._seeds:
+            await self._join()
+        await self._announcer.announce_again_if_due(now)
+        await self._save()
+
+    def _heard_at(self, id: bytes) -> float:
+        member = self.requests.members.get(id)
+        return 0.0 if member is None else member.heard_at
+
+    async def _save(self) -> None:
+        if self._state_path is not None:
+            contacts = [contact for _, contact in self.table.closest(self.id, len(self.table))]
+            await asyncio.to_thread(save_contacts, self._state_path, contacts)
 
 
-async def _resolve(text: str) -> list[Peer]:
-    """The numeric addresses of ``host:port``; none for a name that does not resolve."""
-    host, _, port = text.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not port.isdigit():
-        return []
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        try:
-            infos = await asyncio.get_running_loop().getaddrinfo(host, int(port), type=socket.SOCK_DGRAM)
-        except OSError:
-            return []
-        return [(str(info[4][0]), int(port)) for info in infos]
-    return [(host, int(port))]
+def _key_in(low: int, high: int, rng: random.Random) -> bytes:
+    """A random key in a range of the key space."""
+    return rng.randint(low, min(high, (1 << 160) - 1)).to_bytes(20, "big")

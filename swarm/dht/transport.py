@@ -2,7 +2,7 @@
 
 asyncio-dgram's receive queue has no bound and its ``send`` does not yield, so received datagrams are moved into a
 bounded queue at once (what does not fit is dropped and counted) and sends go through a task that gives way to others
-between them.
+between them. Knows nothing of what is in a datagram.
 """
 
 from __future__ import annotations
@@ -18,23 +18,26 @@ from typing import Final, cast
 import asyncio_dgram
 
 from swarm.errors import AetherError
+from swarm.limits import DHT_RECEIVED_MAX, DHT_SENDING_MAX
 
 RECEIVE_BUFFER_BYTES: Final = 2 * 1024 * 1024
-RECEIVED_MAX: Final = 4096
-SEND_MAX: Final = 8192
 # Sends between two yields to the loop; a burst beyond this overflows a receiver's buffer.
 SEND_BURST: Final = 16
+# asyncio-dgram raises the error of an earlier send instead of sending: how often a datagram is offered again.
+SEND_TRIES: Final = 3
+MAPPED: Final = "::ffff:"
 
 log = logging.getLogger("aetherfs.dht")
 Peer = tuple[str, int]
 
 
 class Transport:
-    """One bound UDP socket. ``received`` is called for every datagram."""
+    """One bound UDP socket. ``received`` is called for every datagram and must not raise."""
 
     def __init__(self, stream: asyncio_dgram.DatagramServer, received: Callable[[bytes, Peer], None]) -> None:
         self._stream = stream
         self._received = received
+        self._is_v6 = stream.socket.family == socket.AF_INET6
         self._inbox: deque[tuple[bytes, Peer]] = deque()
         self._outbox: deque[tuple[bytes, Peer]] = deque()
         self._in_ready = asyncio.Event()
@@ -42,6 +45,8 @@ class Transport:
         self.sent = 0
         self.taken = 0
         self.dropped = 0
+        # All bytes ever handed to ``send``.
+        self.queued_bytes = 0
         self._tasks = [asyncio.create_task(work) for work in (self._drain(), self._handle(), self._send())]
 
     @classmethod
@@ -61,11 +66,16 @@ class Transport:
     def port(self) -> int:
         return int(self._stream.sockname[1])
 
+    @property
+    def host(self) -> str:
+        return str(self._stream.sockname[0])
+
     def send(self, datagram: bytes, peer: Peer) -> None:
         """Queue a datagram; dropped when the queue is full, as a network would."""
-        if len(self._outbox) >= SEND_MAX:
+        if len(self._outbox) >= DHT_SENDING_MAX:
             self.dropped += 1
             return
+        self.queued_bytes += len(datagram)
         self._outbox.append((datagram, peer))
         self._out_ready.set()
 
@@ -76,11 +86,11 @@ class Transport:
             except asyncio_dgram.TransportClosed:
                 return
             except OSError:
-                continue  # an ICMP error of an earlier send
-            if len(self._inbox) >= RECEIVED_MAX:
+                continue  # the error of an earlier send
+            if len(self._inbox) >= DHT_RECEIVED_MAX:
                 self.dropped += 1
                 continue
-            self._inbox.append((datagram, (address[0], address[1])))
+            self._inbox.append((datagram, (address[0].removeprefix(MAPPED), address[1])))
             self._in_ready.set()
 
     async def _handle(self) -> None:
@@ -99,15 +109,29 @@ class Transport:
             self._out_ready.clear()
             burst = 0
             while self._outbox:
-                datagram, peer = self._outbox.popleft()
-                with contextlib.suppress(OSError, asyncio_dgram.TransportClosed):
-                    await self._stream.send(datagram, peer)
-                    self.sent += 1
+                datagram, (host, port) = self._outbox.popleft()
+                await self._send_one(datagram, (MAPPED + host if self._is_v6 and ":" not in host else host, port))
                 burst += 1
                 if burst % SEND_BURST == 0:
                     await asyncio.sleep(0)
 
+    async def _send_one(self, datagram: bytes, peer: Peer) -> None:
+        for _ in range(SEND_TRIES):
+            try:
+                await self._stream.send(datagram, peer)
+            except asyncio_dgram.TransportClosed:
+                return
+            except (OSError, ValueError, OverflowError) as error:
+                log.debug("a datagram to %s: %s", peer, error)
+                continue
+            self.sent += 1
+            return
+        self.dropped += 1
+
     async def close(self) -> None:
+        """Send what is queued, then end."""
+        if self._outbox:
+            await asyncio.sleep(0)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
