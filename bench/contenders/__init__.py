@@ -1,0 +1,56 @@
+"""Contenders: one small adapter each, all alike to the scenarios, which hold the clock.
+
+An adapter starts what must stand before the clock starts, and names the one command that brings the payload over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from bench.payload import Payload
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """The measured command; ``received`` is where the payload is afterwards. ``environment`` None: the bench's own."""
+
+    command: Sequence[str]
+    received: Path
+    environment: Mapping[str, str] | None = None
+
+
+class Origin(Protocol):
+    """Something that offers the payload."""
+
+    def pids(self) -> list[int]:
+        """The processes that serve."""
+
+    def consumer(self, folder: Path) -> AbstractContextManager[Consumer]:
+        """A consumer that has nothing yet and has joined; ended with the context."""
+
+
+class Consumer(Protocol):
+    """Something that can bring the payload over."""
+
+    def pids(self) -> list[int]:
+        """The processes that stand by for it, besides the command."""
+
+    def pull(self, directory: Path) -> Pull:
+        """How to bring the payload into a directory that is not there yet, or is empty."""
+
+
+class Contender(Protocol):
+    """One system that is measured."""
+
+    name: str
+    protection: str
+
+    def missing(self) -> str | None:
+        """Why it cannot run here; None when it can. May install Debian packages as root."""
+
+    def origin(self, payload: Payload, folder: Path) -> AbstractContextManager[Origin]:
+        """Offer the payload from processes whose files lie in that folder."""

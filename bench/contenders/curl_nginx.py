@@ -1,0 +1,149 @@
+"""curl from nginx over TLS 1.3: one connection, a self-signed P-256 certificate; no settings for speed."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from bench.contenders import Pull
+from bench.debian import missing_program, program_path
+from bench.payload import Payload
+from bench.processes import BenchError, Standing
+
+HOST: Final = "127.0.0.1"
+READY_DEADLINE_S: Final = 20.0
+POLL_S: Final = 0.02
+CONFIGURATION: Final = """\
+daemon off;
+worker_processes auto;
+pid "{folder}/nginx.pid";
+error_log "{folder}/error.log";
+{user}
+events {{ worker_connections 64; }}
+http {{
+    access_log off;
+    default_type application/octet-stream;
+    client_body_temp_path "{folder}/body";
+    proxy_temp_path "{folder}/proxy";
+    fastcgi_temp_path "{folder}/fastcgi";
+    uwsgi_temp_path "{folder}/uwsgi";
+    scgi_temp_path "{folder}/scgi";
+    server {{
+        listen {host}:{port} ssl;
+        ssl_certificate "{folder}/certificate.pem";
+        ssl_certificate_key "{folder}/key.pem";
+        ssl_protocols TLSv1.3;
+        root "{root}";
+    }}
+}}
+"""
+
+
+class CurlNginx:
+    """The plainest fast way there is: the bound that we look at."""
+
+    name = "curl"
+    protection = "TLS 1.3"
+
+    def missing(self) -> str | None:
+        return missing_program("nginx", "nginx-light") or missing_program("curl", "curl")
+
+    @contextmanager
+    def origin(self, payload: Payload, folder: Path) -> Iterator[NginxOrigin]:
+        folder.mkdir()
+        write_certificate(folder / "certificate.pem", folder / "key.pem")
+        port = free_port()
+        configuration = folder / "nginx.conf"
+        user = "user root;" if os.geteuid() == 0 else ""
+        configuration.write_text(
+            CONFIGURATION.format(folder=folder, user=user, host=HOST, port=port, root=payload.directory)
+        )
+        command = [program_path("nginx"), "-p", str(folder), "-e", str(folder / "error.log"), "-c", str(configuration)]
+        with Standing(command, folder / "error.log") as nginx:
+            wait_until_listening(nginx, port)
+            yield NginxOrigin(nginx, folder / "certificate.pem", f"https://{HOST}:{port}/{payload.file.name}")
+
+
+@dataclass(frozen=True, slots=True)
+class NginxOrigin:
+    """A running nginx. It is the consumer as well, since curl needs nothing that stands."""
+
+    nginx: Standing
+    certificate: Path
+    url: str
+
+    def pids(self) -> list[int]:
+        return self.nginx.pids()
+
+    @contextmanager
+    def consumer(self, folder: Path) -> Iterator[CurlConsumer]:
+        yield CurlConsumer(self.certificate, self.url)
+
+
+@dataclass(frozen=True, slots=True)
+class CurlConsumer:
+    """curl, started anew for each pull."""
+
+    certificate: Path
+    url: str
+
+    def pids(self) -> list[int]:
+        return []
+
+    def pull(self, directory: Path) -> Pull:
+        received = directory / "payload.bin"
+        command = [program_path("curl"), "--silent", "--show-error", "--fail", "--noproxy", "*", "--tlsv1.3"]
+        command += ["--cacert", str(self.certificate), "--create-dirs", "--output", str(received), self.url]
+        return Pull(command, received)
+
+
+def write_certificate(certificate_path: Path, key_path: Path) -> None:
+    """A self-signed certificate of the loopback address, for a day."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "bench")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(HOST))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    certificate_path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    key_path.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+
+
+def free_port() -> int:
+    """A port that was free a moment ago: nginx cannot choose one itself."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until_listening(nginx: Standing, port: int) -> None:
+    """Return when nginx takes connections. Raises BenchError with its complaint when it does not."""
+    deadline = time.monotonic() + READY_DEADLINE_S
+    while time.monotonic() < deadline and nginx.process.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex((HOST, port)) == 0:
+                return
+        time.sleep(POLL_S)
+    raise BenchError(f"nginx does not listen: {nginx.log.read_text(errors='replace').strip()[-300:]}")

@@ -1,0 +1,87 @@
+"""AetherFS as a user runs it: ``aetherfs up`` publishes and serves; an enrolled peer with a fresh home pulls.
+
+The measured command is ``aetherfs pull REF DIR --json``, which asks the standing peer; its start-up counts, as curl's
+does.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bench.contenders import Pull
+from bench.payload import Payload
+from bench.processes import Standing, run_plain
+
+PROGRAM: Final = Path(sys.executable).with_name("aetherfs")
+REFERENCE: Final = "bench/payload:v1"
+READY_DEADLINE_S: Final = 60.0
+ROLE_OPTIONS: Final = ("--port-base", "0", "--json", "--quiet")
+
+
+class Ours:
+    """Tracker, seed and producer in one process; the consumer in another."""
+
+    name = "ours"
+    protection = "TLS 1.3, both sides"
+
+    def missing(self) -> str | None:
+        return None if PROGRAM.exists() else "the program is not installed beside this Python: run `make setup`"
+
+    @contextmanager
+    def origin(self, payload: Payload, folder: Path) -> Iterator[OurOrigin]:
+        folder.mkdir()
+        environment = home_environment(folder / "home")
+        with Standing([str(PROGRAM), "up", *ROLE_OPTIONS], folder / "log", environment) as node:
+            node.wait_line(READY_DEADLINE_S)
+            run_plain([str(PROGRAM), "publish", str(payload.directory), REFERENCE, "--quiet"], environment)
+            yield OurOrigin(node, environment, payload)
+
+
+@dataclass(frozen=True, slots=True)
+class OurOrigin:
+    """A swarm of one node, with the payload published."""
+
+    node: Standing
+    environment: Mapping[str, str]
+    payload: Payload
+
+    def pids(self) -> list[int]:
+        return self.node.pids()
+
+    @contextmanager
+    def consumer(self, folder: Path) -> Iterator[OurConsumer]:
+        folder.mkdir()
+        environment = home_environment(folder / "home")
+        token = run_plain([str(PROGRAM), "token", "create", "--quiet"], self.environment)
+        run_plain([str(PROGRAM), "join", "-", "--quiet"], environment, stdin=token)
+        with Standing([str(PROGRAM), "peer", *ROLE_OPTIONS], folder / "log", environment) as peer:
+            peer.wait_line(READY_DEADLINE_S)
+            yield OurConsumer(peer, environment, self.payload.file.name)
+
+
+@dataclass(frozen=True, slots=True)
+class OurConsumer:
+    """A peer that holds nothing yet."""
+
+    peer: Standing
+    environment: Mapping[str, str]
+    file_name: str
+
+    def pids(self) -> list[int]:
+        return self.peer.pids()
+
+    def pull(self, directory: Path) -> Pull:
+        command = [str(PROGRAM), "pull", REFERENCE, str(directory), "--json", "--quiet"]
+        return Pull(command, directory / self.file_name, self.environment)
+
+
+def home_environment(home: Path) -> Mapping[str, str]:
+    """The environment of a process with that home; no setting of the caller's reaches it."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AETHERFS_")}
+    return {**kept, "AETHERFS_HOME": str(home)}

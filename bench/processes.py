@@ -1,0 +1,159 @@
+"""Processes of a measurement: started in sessions of their own, measured from /proc, ended by their ids.
+
+CPU time is user and system of a process, its threads and the children it has waited for. The peak of memory is the
+kernel's own high-water mark (VmHWM); ``forget_peaks`` starts it anew, so that what a process did before the clock does
+not count. Linux only.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+END_DEADLINE_S: Final = 15.0
+POLL_S: Final = 0.02
+TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
+# Fields of /proc/PID/stat after the command's name: utime, stime, cutime, cstime.
+_TIMES: Final = slice(11, 15)
+
+
+class BenchError(Exception):
+    """A contender could not be measured; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a command cost until its end."""
+
+    seconds: float
+    cpu_s: float
+    peak_rss_bytes: int
+    exit_code: int
+    stderr: str
+
+
+class Standing:
+    """A process that stays for as long as the context."""
+
+    def __init__(self, command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> None:
+        self.log = log
+        with log.open("ab") as stderr:
+            self.process = subprocess.Popen(
+                command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                start_new_session=True,
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.process.terminate()
+        try:
+            self.process.wait(END_DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+
+    def wait_line(self, timeout_s: float) -> str:
+        """The first line it prints, which says that it is ready. Raises BenchError when none comes."""
+        stdout = self.process.stdout
+        if stdout is None or not select.select([stdout], [], [], timeout_s)[0] or not (line := stdout.readline()):
+            raise BenchError(f"{self.process.args!r} was not ready: {_last_line(self.log.read_text(errors='replace'))}")
+        return line.decode()
+
+    def pids(self) -> list[int]:
+        """The process and its children, as they are now."""
+        return family(self.process.pid)
+
+
+def family(pid: int) -> list[int]:
+    """A process and all that descend from it."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except FileNotFoundError:
+        return []
+    return [pid, *(member for child in children for member in family(int(child)))]
+
+
+def cpu_seconds(pids: Iterable[int]) -> float:
+    """CPU time that these processes have spent so far."""
+    return sum(sum(int(field) for field in _stat(pid)[_TIMES]) for pid in pids) / TICKS_PER_S
+
+
+def peak_rss_bytes(pid: int) -> int:
+    """The most memory that the process has had; 0 when it is gone."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), 0)
+
+
+def forget_peaks(pids: Iterable[int]) -> None:
+    """Let the high-water marks begin at what is in use now."""
+    for pid in pids:
+        Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def run_measured(
+    command: Sequence[str], errors: Path, environment: Mapping[str, str] | None, timeout_s: float
+) -> Spent:
+    """Run a command to its end, or kill it at the deadline. What it prints is thrown away, its complaints are kept."""
+    with errors.open("w+b") as stderr:
+        began = time.perf_counter()
+        process = subprocess.Popen(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+            start_new_session=True,
+        )
+        peak_bytes = 0
+        ended = os.pidfd_open(process.pid)
+        try:
+            while not select.select([ended], [], [], POLL_S)[0]:
+                peak_bytes = max(peak_bytes, peak_rss_bytes(process.pid))
+                if time.perf_counter() - began > timeout_s:
+                    signal.pidfd_send_signal(ended, signal.SIGKILL)
+            seconds = time.perf_counter() - began
+        finally:
+            signal.pidfd_send_signal(ended, signal.SIGKILL)
+            os.close(ended)
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        stderr.seek(0)
+        said = _last_line(stderr.read().decode(errors="replace"))
+    return Spent(seconds, usage.ru_utime + usage.ru_stime, peak_bytes, process.returncode, said)
+
+
+def run_plain(command: Sequence[str], environment: Mapping[str, str] | None = None, stdin: str = "") -> str:
+    """Run a command that is not measured; its output. Raises BenchError when it fails."""
+    done = subprocess.run(command, env=environment, input=stdin, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BenchError(f"{' '.join(command)} ended with {done.returncode}: {_last_line(done.stderr)}")
+    return done.stdout
+
+
+def _stat(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or ["it said nothing"])[-1]
