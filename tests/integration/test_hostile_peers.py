@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -15,7 +16,7 @@ from swarm.peer.fetch import Frames
 from swarm.peer.wire import ASK, BLOCK, FRAME
 from tests.integration.swarm_rig import Swarm, contents, make_tree
 
-Answer = Callable[[web.StreamResponse, str, "bytes | None"], Awaitable[None]]
+Answer = Callable[[web.StreamResponse, str, "bytes | None"], Coroutine[Any, Any, None]]
 
 
 async def wrong(response: web.StreamResponse, peer: str, encoded: bytes | None) -> None:
