@@ -57,7 +57,7 @@ def test_a_liar_is_dropped_and_the_pull_completes(lie: Answer, tmp_path: Path) -
             producer, liar, victim = [await swarm.peer(name) for name in ("producer", "liar", "victim")]
             await swarm.publish(producer, source, "maps/roads:latest")
             await swarm.pull(liar, "maps/roads:latest", tmp_path / "liars")
-            liar.runs._write = lie  # type: ignore[method-assign]
+            liar.runs._write = lie  # type: ignore[method-assign, assignment]
             victim.resolver.learn(liar.key.peer_id, liar.addresses())
             await victim.channels.connect(liar.key.peer_id)
             await swarm.pull(victim, "maps/roads:latest", tmp_path / "out")
@@ -75,7 +75,7 @@ def test_a_manifest_that_is_not_the_version_is_refused(tmp_path: Path) -> None:
         async with Swarm(tmp_path) as swarm:
             producer, victim = await swarm.peer("producer"), await swarm.peer("victim")
             await swarm.publish(producer, source, "maps/roads:latest")
-            producer.runs._write = wrong  # type: ignore[method-assign]
+            producer.runs._write = wrong  # type: ignore[method-assign, assignment]
             victim.resolver.learn(producer.key.peer_id, producer.addresses())
             await victim.channels.connect(producer.key.peer_id)
             await swarm.pull(victim, "maps/roads:latest", tmp_path / "out")

@@ -1,7 +1,7 @@
-"""A small swarm in virtual time around the real scheduler and redirector: links with rates; slow, silent, leaving peers.
+"""A small swarm in virtual time around the real scheduler and redirector.
 
-One block at a time goes over a peer's upload link; a run's blocks go in order. Every scheduler's invariants are checked after
-every event.
+Links with rates; slow, silent and leaving peers. One block at a time goes over a peer's upload link, a run's blocks in
+order. Every scheduler's invariants are checked at every tick.
 """
 
 from __future__ import annotations
