@@ -3,8 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready-$(shell cat .ci/requirements-dev.lock pyproject.toml | cksum | cut -d' ' -f1)
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+PIP_COMPILE := pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-annotate --no-header \
+  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
-.PHONY: help setup check test demo bench clean
+.PHONY: help setup check test demo bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## this text
@@ -14,11 +17,12 @@ setup: $(STAMP) ## a virtual environment in .venv with pinned and hashed package
 
 $(STAMP): .ci/requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "AetherFS needs Python 3.11 or newer: set PYTHON=/path/to/one, as in make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
-	  { echo "this Python cannot make virtual environments: install its venv module (Debian: python3-venv)"; exit 1; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .ci/requirements-dev.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
+	  { echo "AetherFS needs Python 3.11 or newer: name one, as in make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { rm -rf $(VENV); $(PYTHON) -m venv $(VENV); } || \
+	  { rm -rf $(VENV); echo "this Python makes no virtual environments: install its venv module (Debian: python3-venv)"; exit 1; }
+	@echo "setting up $(VENV)"
+	@$(PIP) install --require-hashes -r .ci/requirements-dev.lock
+	@$(PIP) install --no-deps --no-build-isolation --no-index -e .
 	@rm -f $(VENV)/.ready-*
 	@touch $@
 
@@ -34,5 +38,11 @@ demo: setup ## a swarm of processes on this machine, shown at work
 bench: setup ## one loopback pull beside curl over nginx TLS
 	@$(BIN)/python -m bench pair
 
+lock: ## the lock files anew, from pyproject.toml (with pip-compile of pip-tools)
+	$(PIP_COMPILE) --output-file .ci/requirements.lock pyproject.toml
+	$(PIP_COMPILE) --extra dev --output-file .ci/requirements-dev.lock pyproject.toml
+	echo setuptools | $(PIP_COMPILE) --output-file .ci/requirements-build.lock -
+
 clean: ## remove what setup and the tests made
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find swarm seed tests bench -name __pycache__ -prune -exec rm -rf {} +

@@ -8,11 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+from bench.__main__ import bench
+from swarm.cli.main import COMMANDS
+from tests.house.project import commands_told, make_targets, top_level
 from tests.house.rules import offences
 
 ROOT = Path(__file__).parent.parent.parent
 BIN = Path(sys.executable).parent
 PACKAGES = ("swarm", "seed", "tests", "bench")
+PAGES = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docker/README.md", "bench/README.md")
 CHECKS = (
     ("format", (str(BIN / "ruff"), "format", "--check", "--quiet", *PACKAGES)),
     ("lint", (str(BIN / "ruff"), "check", "--quiet", *PACKAGES)),
@@ -35,13 +39,24 @@ def project_files() -> list[str]:
 
 def house() -> list[str]:
     """The offences against the house rules."""
-    found: list[str] = []
-    for name in project_files():
+    names = project_files()
+    existing = existing_commands()
+    found = list(top_level(names))
+    for page in PAGES:
+        found += commands_told(page, (ROOT / page).read_text(), existing)
+    for name in names:
         try:
             found += offences(name, (ROOT / name).read_text())
         except UnicodeDecodeError:
             continue  # a picture or another binary
     return found
+
+
+def existing_commands() -> set[tuple[str, str]]:
+    """What a reader can type."""
+    found = make_targets((ROOT / "Makefile").read_text())
+    found |= {("aetherfs", name) for name in COMMANDS}
+    return found | {("python -m bench", name) for name in bench.commands}
 
 
 def main() -> int:

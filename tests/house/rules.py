@@ -12,19 +12,36 @@ FUNCTION_LINES_MAX: Final = 60
 SYNONYMS: Final = re.compile(r"(?i)\b\w*(chunk|shard|torrent|artifact)\w*|\bpieces?\b")
 # Foreign names, and the products that we are measured against.
 FOREIGN: Final = re.compile(
-    r"(?i)libtorrent|bittorrent|pytorch|opentracker|\bchunked\b|content_defined_chunking|\bin pieces\b"
+    r"(?i)libtorrent|bittorrent|\bchunked\b|content_defined_chunking|\bin pieces\b|iter_chunk(s|ed)\b"
 )
 VAGUE_MODULES: Final = ("utils", "helpers", "manager", "base", "common", "misc")
 # Put together, so that this file does not offend itself.
 HOSTS: Final = re.compile("(?i)" + "|".join(("pypi" + r"\.org", "pythonhosted" + r"\.org", "npmjs" + r"\.org")))
-MACHINE_PATHS: Final = re.compile(r"(?<![\w.])/(?:work|root|home/[a-z]+)/\w")
+MACHINE_PATHS: Final = re.compile(r"(?<![\w.])/(?:work|root|home/(?!aetherfs)[a-z]+|Users/\w+)/\w")
+# A lock line is a package at one version, a hash of one of its files, or a comment.
+LOCKED: Final = re.compile(r"[a-z0-9][a-z0-9-]*==[^\s/:]+ \\|    --hash=sha256:[0-9a-f]{64}( \\)?|\s*(#[^/]*)?")
+# What decides: no global randomness, no clock and no file, whatever module it comes from.
+PURE: Final = (
+    "seed/packs.py",
+    "swarm/dht/batch.py",
+    "swarm/dht/lookup.py",
+    "swarm/dht/members.py",
+    "swarm/dht/records.py",
+    "swarm/dht/sweep.py",
+    "swarm/peer/neighbour.py",
+    "swarm/peer/picker.py",
+    "swarm/peer/redirect.py",
+    "swarm/peer/scheduler.py",
+    "swarm/tracker/handout.py",
+    "swarm/tracker/presence.py",
+)
 
 Rule = Callable[[str, str], Iterator[str]]
 
 
 def glossary(path: str, text: str) -> Iterator[str]:
     """One word per idea: block, run, pack, version; never their synonyms."""
-    if not path.endswith(".py") or path.startswith(("tests/", "bench/")):
+    if not path.endswith((".py", ".md")) or path.startswith("tests/house/"):
         return
     for number, line in enumerate(text.splitlines(), 1):
         found = SYNONYMS.search(FOREIGN.sub("", line))
@@ -87,7 +104,39 @@ def origins(path: str, text: str) -> Iterator[str]:
                 yield f"{path}:{number}: {found.group()!r} belongs to one machine or registry"
 
 
-RULES: Final[tuple[Rule, ...]] = (glossary, module_names, sizes, docstrings, swallowing, printing, origins)
+def purity(path: str, text: str) -> Iterator[str]:
+    """A core's randomness, time and files are arguments. (import-linter holds the imports.)"""
+    if path not in PURE:
+        return
+    for node in ast.walk(ast.parse(text)):
+        if not isinstance(node, ast.Call):
+            continue
+        called = ast.unparse(node.func)
+        is_global = re.fullmatch(r"random\.[a-z]\w*", called) is not None
+        if is_global or called in ("open", "print", "input") or called.endswith((".now", ".today", ".utcnow")):
+            yield f"{path}:{node.lineno}: {called} in a pure core: take what it gives as an argument"
+
+
+def locks(path: str, text: str) -> Iterator[str]:
+    """A lock holds versions and hashes, and no address of any kind."""
+    if not path.endswith(".lock"):
+        return
+    for number, line in enumerate(text.splitlines(), 1):
+        if not LOCKED.fullmatch(line):
+            yield f"{path}:{number}: {line.strip()!r} is no pinned version and no hash"
+
+
+RULES: Final[tuple[Rule, ...]] = (
+    glossary,
+    module_names,
+    sizes,
+    docstrings,
+    swallowing,
+    printing,
+    origins,
+    purity,
+    locks,
+)
 
 
 def offences(path: str, text: str) -> list[str]:
