@@ -124,6 +124,20 @@ def counts(change: Callable[[int], int]) -> Forgery:
     return Forgery(change_refs=change_refs)
 
 
+def swapped(table: int) -> Forgery:
+    """Two segments of a table (0 files, 1 blocks), the bytes of each claimed for the other."""
+
+    def change_refs(*refs: list[Any]) -> None:
+        first, second = refs[table]
+        first[3], second[3] = second[3], first[3]
+
+    return Forgery(
+        files=[[file("a", SMALL)], [file("b", LARGE)]],
+        blocks=[[block("s", SMALL)], [block("l", LARGE)]],
+        change_refs=change_refs,
+    )
+
+
 def many_segments() -> Forgery:
     def change(file_refs: list[Any], block_refs: list[Any]) -> None:
         block_refs *= limits.MANIFEST_MAX_SEGMENTS + 1
@@ -242,6 +256,8 @@ HOSTILE: list[tuple[str, Forgery, str]] = [
     ("short content signature", root_field(8, b"c" * 31), "malformed"),
     ("counts that segments cannot hold", counts(lambda count: count * 1000), "cannot hold"),
     ("counts that segments do not hold", counts(lambda count: count - 1), "where the root says"),
+    ("bytes of one file segment claimed for another", swapped(0), "where the root says"),
+    ("bytes of one block segment claimed for another", swapped(1), "where the root says"),
     ("too many segments", many_segments(), "malformed|the limit is"),
     ("too many bytes of segments", heavy_segments(), "a manifest has more than"),
     ("segment of nothing", Forgery(change_refs=lambda f, b: b.append([signature_of(b"x"), 50, 0, 0])), "malformed"),

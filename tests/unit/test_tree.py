@@ -64,7 +64,7 @@ def block_of(manifest: Manifest, path: str) -> bytes:
 
 def replace_by_link(path: Path) -> None:
     """Put a link to the same content, outside, in the path's place."""
-    outside = path.parent.parent.parent / "outside"
+    outside = next(above for above in path.parents if above.name == "tree").parent / "outside"
     shutil.move(path, outside)
     path.symlink_to(outside)
 
