@@ -16,7 +16,7 @@ from swarm.dht.batch import SignedBatch, fitting, sign_batch
 from swarm.dht.records import RecordStore
 from swarm.dht.requests import Requests
 from swarm.dht.search import Search
-from swarm.dht.sweep import CROWD, REGION_WIDTH, Pace, Sweep, assign, batches, region_bits
+from swarm.dht.sweep import CROWD, NEVER, REGION_WIDTH, Pace, Sweep, assign, batches, region_bits
 from swarm.dht.table import Table
 from swarm.dht.wire import Contact, Ping, Store, Stored, joined, keys_per_packet
 from swarm.identity import PeerKey
@@ -31,6 +31,9 @@ SWEEP_BURST_PACKETS: Final = 200.0
 ANNOUNCE_AGAIN_S: Final = 3600.0
 GROWN: Final = 1.5
 IDLE_S: Final = 30.0
+LONELY_S: Final = 3.0
+# A set that was swept into a smaller network is swept again, but not sooner than this.
+SWEEP_AGAIN_S: Final = 300.0
 
 log = logging.getLogger("aetherfs.dht")
 
@@ -63,6 +66,8 @@ class Announcer:
         self._announced_at = 0.0
         self._announced_to = 0
         self._sweep = Sweep()
+        self._swept_at = 0.0
+        self._swept_to = 0
         self._sweep_changed = asyncio.Event()
         self._one_sweep = asyncio.Lock()
         self._pace = Pace(SWEEP_PACKETS_PER_S, SWEEP_BURST_PACKETS)
@@ -103,6 +108,10 @@ class Announcer:
         grown = len(self._table) > GROWN * self._announced_to
         if self._announced and (grown or now - self._announced_at > ANNOUNCE_AGAIN_S):
             await self.announce(list(self._announced))
+        if len(self._table) > GROWN * self._swept_to and now - self._swept_at > SWEEP_AGAIN_S:
+            self._swept_at, self._swept_to = now, len(self._table)
+            self._sweep.everything_is_due()
+            self._sweep_changed.set()
 
     # ---- the sweep --------------------------------------------------------------------------------------------------
 
@@ -119,7 +128,7 @@ class Announcer:
             now = asyncio.get_running_loop().time()
             wait_s = IDLE_S if self._sweep.next_due() <= now else min(IDLE_S * 10, self._sweep.next_due() - now)
             try:
-                async with asyncio.timeout(min(wait_s, IDLE_S) if not len(self._table) else wait_s):
+                async with asyncio.timeout(wait_s if len(self._table) else LONELY_S):
                     await self._sweep_changed.wait()
             except asyncio.TimeoutError:
                 log.debug("looking what is due")
@@ -136,6 +145,8 @@ class Announcer:
         kept = 0
         async with self._one_sweep:
             now = asyncio.get_running_loop().time()
+            if self._sweep.next_due() == NEVER:
+                self._swept_at, self._swept_to = now, len(self._table)
             self._sweep.begin()
             while (around := self._sweep.next_key(now)) is not None:
                 await _wait(pace, REGION_WIDTH)

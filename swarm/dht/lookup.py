@@ -1,8 +1,9 @@
 """One iterative lookup: which nodes to ask next, and when to stop.
 
-Nodes are asked in order of distance to the target, several at a time; those that were silent lately come last. One that
-is slow does not hold up the others: a further one is asked in its place, and its answer still counts if it comes. The
-lookup ends when the ``width`` closest that respond have answered, or when nobody is left to ask. Pure.
+Nodes are asked in order of distance to the target, several at a time; those that were silent lately only if the lookup
+would end without a result. One that is slow does not hold up the others: a further one is asked in its place, and its
+answer still counts if it comes. The lookup ends when the ``width`` closest that respond have answered, or when nobody
+is left to ask. Pure.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class _Entry:
     distance: int
     id: bytes
     contact: Contact
-    is_last: bool
+    is_silent: bool
     state: State = State.KNOWN
 
 
@@ -49,6 +50,7 @@ class Lookup:
     width: int
     _entries: dict[bytes, _Entry] = field(default_factory=dict)
     _asked: int = 0
+    _insists: bool = False
 
     def learn(self, id: bytes, contact: Contact, *, is_silent: bool = False) -> None:
         """A node that somebody named. When the list is full the farthest of those not asked gives way."""
@@ -97,19 +99,24 @@ class Lookup:
             return False
         return State.SLOW not in states or states.count(State.ANSWERED) >= ENOUGH_ANSWERS
 
+    def insist(self) -> bool:
+        """Nothing was found: ask the silent ones too. Whether there are any."""
+        self._insists = True
+        return not self.is_done
+
     def closest(self) -> list[tuple[bytes, Contact]]:
         """The closest nodes that answered."""
         answered = [entry for entry in self._in_order() if entry.state is State.ANSWERED]
         return [(entry.id, entry.contact) for entry in answered[: self.width]]
 
     def _to_ask(self) -> Iterator[_Entry]:
-        """Those not asked among the closest ``width`` that may respond; silent ones only if others do not suffice."""
-        may_respond = [entry for entry in self._in_order() if entry.state not in (State.SLOW, State.FAILED)]
-        preferred = [entry for entry in may_respond if not entry.is_last or entry.state is State.ANSWERED]
-        taken = preferred[: self.width]
-        if not any(entry.state is not State.ANSWERED for entry in taken) and len(taken) < self.width:
-            taken = [*taken, *[entry for entry in may_respond if entry.is_last][: self.width - len(taken)]]
-        return (entry for entry in taken if entry.state is State.KNOWN)
+        """Those not asked among the closest ``width`` that may respond."""
+        may_respond = [
+            entry
+            for entry in self._in_order()
+            if entry.state not in (State.SLOW, State.FAILED) and (self._insists or not entry.is_silent)
+        ]
+        return (entry for entry in may_respond[: self.width] if entry.state is State.KNOWN)
 
     def _in_order(self) -> list[_Entry]:
         return sorted(self._entries.values(), key=lambda entry: entry.distance)

@@ -58,7 +58,8 @@ class Member:
 class Members:
     """By node id. ``authority`` is the CA's public key."""
 
-    def __init__(self, authority: bytes) -> None:
+    def __init__(self, authority: bytes, limit: int = DHT_MEMBERS_MAX) -> None:
+        self._limit = limit
         self._authority = authority
         self._known: OrderedDict[bytes, Member] = OrderedDict()
         self._silent: OrderedDict[bytes, tuple[float, int]] = OrderedDict()
@@ -71,7 +72,7 @@ class Members:
             until = self._expiry(public, credential, wall_now)
             if until and member is None:
                 member = self._known[id] = Member(until, credential)
-                if len(self._known) > DHT_MEMBERS_MAX:
+                if len(self._known) > self._limit:
                     self._known.popitem(last=False)
             elif until and member is not None:
                 member.until, member.credential = until, credential
@@ -95,12 +96,16 @@ class Members:
         for member in self._known.values():
             member.knows_us = False
 
-    def timeout_s(self, id: bytes) -> float:
-        """How long to wait for a node; for one not measured yet, what all take together, at most FIRST_TIMEOUT_S."""
+    def timeouts_s(self, id: bytes, tries: int) -> tuple[float, ...]:
+        """How long to wait for a node after each try; the first is when it is late, doubled each time.
+
+        For a node not measured yet it is what all take together; but it may be far away, so its later tries are long.
+        """
         member = self._known.get(id)
-        if member is not None and member.round_trip.smoothed_s:
-            return member.round_trip.timeout_s
-        return min(FIRST_TIMEOUT_S, self._all.timeout_s)
+        is_measured = member is not None and member.round_trip.smoothed_s > 0
+        first = member.round_trip.timeout_s if member and is_measured else min(FIRST_TIMEOUT_S, self._all.timeout_s)
+        later = first if is_measured else max(first, FIRST_TIMEOUT_S)
+        return (first, *(later * 2**repeat for repeat in range(1, tries)))
 
     def answered(self, id: bytes, member: Member, sample_s: float, now: float) -> None:
         """A node answered after ``sample_s``."""

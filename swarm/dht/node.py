@@ -33,6 +33,7 @@ MAINTENANCE_S: Final = 60.0
 # While nobody is known.
 LONELY_S: Final = 3.0
 PINGS_AT_ONCE: Final = 32
+JOIN_TRIES: Final = 3
 # Nodes in the table that were not heard of for this long are asked whether they are there, a few at a time.
 UNHEARD_S: Final = 120.0
 UNHEARD_PINGS: Final = 8
@@ -229,7 +230,7 @@ class DhtNode:
 
         async def ping(peer: Peer) -> bool:
             async with room:
-                return await self.requests.ask(peer, b"", Ping()) is not None
+                return await self.requests.ask(peer, b"", Ping(), tries=JOIN_TRIES) is not None
 
         pings = [self._start(ping(peer)) for peer in peers if peer not in own]
         # The first that answers is enough to begin with; the others answer, or do not, meanwhile.

@@ -147,15 +147,14 @@ class Requests:
     ) -> Message | None:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Message] = loop.create_future()
-        timeout_s = self.members.timeout_s(to)
         ids: list[bytes] = []
         try:
-            for repeat in range(tries):
+            for timeout_s in self.members.timeouts_s(to, tries):
                 id = secrets.token_bytes(ID_BYTES)
                 ids.append(id)
                 self._waiting[id] = _Waiting(answer, peer, to, type(message), loop.time())
                 self._send(peer, to, id, message, is_answer=False, with_credential=not self._knows_us(to))
-                await asyncio.wait([answer], timeout=timeout_s * (1 << repeat))
+                await asyncio.wait([answer], timeout=timeout_s)
                 if answer.done() and not answer.cancelled():
                     return answer.result()
                 if slow is not None:

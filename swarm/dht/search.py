@@ -76,7 +76,7 @@ class Search:
         """The closest nodes that answer. Ends early when ``findings`` has as many providers as it wants."""
         lookup = Lookup(key, width)
         self._table.looked_for(key)
-        for id, contact in self._table.closest(key, max(width, K)):
+        for id, contact in self._table.closest(key, max(width, K), doubtful=True):
             self._learn(lookup, id, contact)
         steps: set[asyncio.Task[None]] = set()
         late = asyncio.Event()
@@ -84,8 +84,13 @@ class Search:
             while True:
                 for id, contact in lookup.next():
                     steps.add(asyncio.create_task(self._step(lookup, id, contact, findings, late)))
-                if lookup.is_done or not steps or (findings is not None and len(findings) >= findings.limit):
+                if findings is not None and len(findings) >= findings.limit:
                     return lookup.closest()
+                if lookup.is_done or not steps:
+                    is_enough = lookup.closest() if findings is None else len(findings)
+                    if is_enough or not lookup.insist():
+                        return lookup.closest()
+                    continue
                 steps = await _first(steps, late)
         finally:
             for step in steps:
@@ -101,9 +106,7 @@ class Search:
             lookup.slow(id)
             late.set()
 
-        member = self._requests.members.get(id)
-        padding = bytes(PADDING_BYTES if member is not None and member.knows_us else 0)
-        message = FindNode(lookup.target, findings is not None, padding)
+        message = FindNode(lookup.target, findings is not None, bytes(PADDING_BYTES))
         answer = await self._requests.ask((contact.host, contact.port), id, message, slow=slow)
         if not isinstance(answer, Found):
             lookup.failed(id)
@@ -122,9 +125,9 @@ class Search:
         lookup.learn(id, contact, is_silent=self._requests.members.is_silent(id, now))
 
     def fell_silent(self, id: bytes) -> None:
-        """A node did not answer, nor when asked again: it leaves the table. If it comes back, others will name it."""
+        """A node did not answer, nor when asked again. If it comes back, others will name it."""
         self._requests.members.silent(id, asyncio.get_running_loop().time())
-        self._table.remove(id)
+        self._table.doubt(id)
 
 
 async def _first(steps: set[asyncio.Task[None]], late: asyncio.Event) -> set[asyncio.Task[None]]:

@@ -60,7 +60,7 @@ class Sweep:
 
     def everything_is_due(self) -> None:
         """Announce all keys again, whenever they were announced last."""
-        self._due = array("d", [NEVER]) * len(self._keys)
+        self._due = array("d", [min(due, 0.0) for due in self._due])
 
     def next_key(self, now: float) -> bytes | None:
         """The next key to be announced, None when none is due (any more)."""

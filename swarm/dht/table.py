@@ -32,13 +32,24 @@ class Table:
         """Put a node in, or renew it. When its bucket is full, the id in it that was not heard of for longest."""
         node = Node(id, contact.host, contact.port)
         node.contact = contact
+        node.is_doubtful = False
         while True:
             bucket = self._bucket_of(node)
+            # Stock, one that rises from the reserve stays there too, and could come back with an old address.
+            bucket.replacement_nodes.pop(id, None)
             if bucket.add_node(node):
                 return None
             if not bucket.has_in_range(self._own) and bucket.depth() % 5 == 0:
                 return bytes(bucket.head().id)
             self._routing.split_bucket(self._routing.buckets.index(bucket))
+
+    def doubt(self, id: bytes) -> None:
+        """A node did not answer: it is named to nobody until it does, and the second time in a row it goes."""
+        node = self._bucket_of(Node(id)).nodes.get(id)
+        if node is not None and node.is_doubtful:
+            self.remove(id)
+        elif node is not None:
+            node.is_doubtful = True
 
     def remove(self, id: bytes) -> None:
         """Take a node out; one in reserve takes its place."""
@@ -48,10 +59,11 @@ class Table:
         node = self._bucket_of(Node(id)).nodes.get(id)
         return None if node is None else node.contact
 
-    def closest(self, key: bytes, count: int) -> list[tuple[bytes, Contact]]:
-        """The ``count`` nodes whose ids are closest to a key, closest first."""
+    def closest(self, key: bytes, count: int, *, doubtful: bool = False) -> list[tuple[bytes, Contact]]:
+        """The ``count`` nodes whose ids are closest to a key, closest first. With ``doubtful``, also those."""
         target = int.from_bytes(key, "big")
-        nodes = heapq.nsmallest(count, self._nodes(), key=lambda node: node.long_id ^ target)
+        known = (node for node in self._nodes() if doubtful or not node.is_doubtful)
+        nodes = heapq.nsmallest(count, known, key=lambda node: node.long_id ^ target)
         return [(node.id, node.contact) for node in nodes]
 
     def contacts(self) -> list[tuple[bytes, Contact]]:
@@ -66,7 +78,8 @@ class Table:
         self._bucket_of(Node(key)).touch_last_updated()
 
     def __len__(self) -> int:
-        return sum(len(bucket) for bucket in self._routing.buckets)
+        """Nodes that are not in doubt."""
+        return sum(1 for node in self._nodes() if not node.is_doubtful)
 
     def _nodes(self) -> Iterator[Any]:
         return (node for bucket in self._routing.buckets for node in bucket.nodes.values())

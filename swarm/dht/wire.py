@@ -34,7 +34,7 @@ SEALED_OVERHEAD: Final = 1 + SecretBox.NONCE_SIZE + SecretBox.MACBYTES
 CONTEXT: Final = "dht-packet"
 TO_BYTES: Final = 4
 ID_BYTES: Final = 8
-# A request without a credential is made this much longer, so that a third of the longest answer is reached.
+# A request is made this much longer, so that it is at least a third of the longest answer.
 PADDING_BYTES: Final = 200
 # Rounded up: an answer without what it lists and without a credential; a Store without its keys and addresses.
 ANSWER_FIXED_BYTES: Final = 200
