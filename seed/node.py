@@ -17,6 +17,7 @@ from swarm.objects import ObjectStore
 from swarm.peer.agent import start_peer
 from swarm.peer.holdings import Holding
 from swarm.peer.node import NodeSettings, PeerNode
+from swarm.peer.wire import SEED
 
 
 class SeedExtension:
@@ -45,7 +46,11 @@ class SeedExtension:
             manifest = await self._manifest(version)
         except (IncompleteError, RemoteProtocolError):
             return None
-        return Holding(dataset, manifest, entry, self.packs, None, origin=True)
+        return Holding(dataset, manifest, entry, self.packs, None, origin=SEED)
+
+    async def read(self, signature: bytes) -> bytes | None:
+        """A block out of the packs."""
+        return await self.packs.read(signature)
 
     async def _manifest(self, version: bytes) -> Manifest:
         root_bytes = await self._plain(version)

@@ -16,6 +16,7 @@ from swarm.errors import AetherError
 from swarm.home import Papers, SwarmState
 from swarm.limits import ANNOUNCE_INTERVAL_S, ANNOUNCE_MAX_VERSIONS, BOOTSTRAP_MAX
 from swarm.messages import Announce, AnnounceAnswer, Contact, Neighbour
+from swarm.peer.wire import NOT_ORIGIN
 from swarm.records import Credential, Grant, open_sealed
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class Announcer:
 
     def _message(self, *, leaving: bool) -> Announce:
         node = self._node
-        held = {(h.dataset, h.version): (h.is_complete, h.origin) for h in node.holdings}
+        held = {(h.dataset, h.version): (h.is_complete, h.origin != NOT_ORIGIN) for h in node.holdings}
         for wanted in self._wanted:
             held.setdefault(wanted, (False, False))
         versions = [messages.Holding(d, v, complete, origin) for (d, v), (complete, origin) in held.items()]

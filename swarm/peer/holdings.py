@@ -8,12 +8,12 @@ holdings that are not in memory. Watchers are told what is new, so that neighbou
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Final, Protocol
 
 from swarm.encoding import encode_block
 from swarm.manifest import Manifest
-from swarm.peer.wire import bitmap_of
+from swarm.peer.wire import NOT_ORIGIN, Origin, bitmap_of
 from swarm.store import Store
 
 LOADED_MAX: Final = 256
@@ -35,6 +35,20 @@ class StoreSource:
         return await asyncio.to_thread(self.store.get, signature)
 
 
+class FirstOf:
+    """Sources, asked in order: a directory may be altered or removed while others still have its blocks."""
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        self._sources = tuple(sources)
+
+    async def read(self, signature: bytes) -> bytes | None:
+        for source in self._sources:
+            encoded = await source.read(signature)
+            if encoded is not None:
+                return encoded
+        return None
+
+
 class Holding:
     """``held`` are indices of unique blocks; None means all of them. ``origin``: this peer is where the version
     comes from.
@@ -48,7 +62,7 @@ class Holding:
         source: Source,
         held: set[int] | None,
         *,
-        origin: bool = False,
+        origin: Origin = NOT_ORIGIN,
     ) -> None:
         self.dataset = dataset
         self.manifest = manifest

@@ -37,7 +37,7 @@ class ManifestFetch:
         self.wire_bytes = 0
         self._parts = parts
         self._store = store
-        self._holders: dict[str, bool] = {}
+        self._holders: dict[str, int] = {}
         self._changed = asyncio.Event()
 
     def peer_holds(self, channel: Channel, message: HoldingMessage) -> None:

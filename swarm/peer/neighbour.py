@@ -9,6 +9,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
+from swarm.peer.wire import Origin
+
 # A run is sized so that a neighbour has about this much time's worth of work ahead of it, over all its runs.
 AHEAD_S: Final = 1.0
 RUNS_AHEAD: Final = 2
@@ -38,7 +40,7 @@ class Neighbour:
     """One neighbour. ``have`` is None when it holds everything; ``origin`` is one whose uploads are to be spared."""
 
     peer: str
-    origin: bool
+    origin: Origin
     have: bytearray | None
     rate_bytes_per_s: float = 0.0
     runs: dict[int, Run] = field(default_factory=dict)

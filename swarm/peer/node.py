@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
+from weakref import WeakValueDictionary
 
 from swarm.client import TrackerClient
 from swarm.dht.keys import block_key, tag_key, version_key
@@ -35,13 +36,13 @@ from swarm.peer.download import Parts
 from swarm.peer.exchange import Exchange
 from swarm.peer.fetch import Fetcher
 from swarm.peer.find import Finder
-from swarm.peer.holdings import Holding, Holdings, StoreSource
+from swarm.peer.holdings import FirstOf, Holding, Holdings, Source, StoreSource
 from swarm.peer.ledger import Ledger
 from swarm.peer.serve import REQUEST_MAX_BYTES, RunServer
 from swarm.peer.tasks import Tasks
 from swarm.peer.traffic import Traffic
-from swarm.peer.trees import Trees
-from swarm.peer.wire import Hello
+from swarm.peer.trees import TreeRecord, Trees
+from swarm.peer.wire import NOT_ORIGIN, PRODUCER, SEED, Hello, Origin
 from swarm.records import Address
 from swarm.store import Store
 from swarm.store.disk import DiskStore
@@ -65,6 +66,10 @@ class Extension(Protocol):
 
     async def load(self, dataset: str, version: bytes) -> Holding | None:
         """A version that the extension can serve."""
+        ...
+
+    async def read(self, signature: bytes) -> bytes | None:
+        """A block of a version that it keeps, encoded."""
         ...
 
     async def close(self) -> None: ...
@@ -103,6 +108,8 @@ class PeerNode:
         self.blocks = DiskStore(self.home.blocks, settings.disk_bytes)
         self.store = Tiers([MemoryStore(settings.memory_bytes), self.blocks], writable=2)
         self.waiting: dict[str, Callable[[], str]] = {}
+        # One pull of a version at a time: the next finds every block here.
+        self.pulling: WeakValueDictionary[tuple[str, bytes], asyncio.Lock] = WeakValueDictionary()
         self.stop_requested = asyncio.Event()
         self.tracker_address: str | None = None
         self.agent_address: str | None = None
@@ -194,8 +201,17 @@ class PeerNode:
                 continue
             store = TreeStore(Path(record.directory), manifest, follow_links=record.origin)
             self.hold(
-                Holding(record.dataset, manifest, record.entry, StoreSource(store), None, origin=record.origin), store
+                Holding(
+                    record.dataset, manifest, record.entry, StoreSource(store), None, origin=self._origin_of(record)
+                ),
+                store,
             )
+
+    def _origin_of(self, record: TreeRecord) -> Origin:
+        """What this peer is for a directory's version."""
+        if not record.origin:
+            return NOT_ORIGIN
+        return PRODUCER if self.extension is None else SEED
 
     # ---- what it is ---------------------------------------------------------------------------------------------
 
@@ -211,9 +227,20 @@ class PeerNode:
         return Hello(PROTOCOL_LOWEST, PROTOCOL_HIGHEST, self.papers.credential, self.papers.grant, self.addresses())
 
     def hold(self, holding: Holding, store: Store | None = None) -> None:
-        """Serve a version from now on; ``store`` is also a source of blocks for other versions."""
+        """Serve a version from now on; ``store`` is also a source of blocks for other versions.
+
+        What its own source has lost is read from the other stores and from the extension. An origin stays one.
+        """
         if store is not None:
             self.store.add(store)
+        behind: list[Source] = [StoreSource(self.store)]
+        if self.extension is not None:
+            behind.append(self.extension)
+        holding.source = FirstOf([holding.source, *behind])
+        known = self.holdings.get(holding.dataset, holding.version)
+        if known is not None and known.is_complete and not holding.is_complete:
+            return
+        holding.origin = holding.origin or (known.origin if known is not None else NOT_ORIGIN)
         self.holdings.add(holding)
 
     def version_keys(self) -> list[bytes]:

@@ -19,6 +19,7 @@ from swarm.peer.node import PeerNode
 from swarm.peer.pull import Progress
 from swarm.peer.trees import TreeRecord
 from swarm.peer.upload import ChangedWhileUploaded, SeedClient, upload
+from swarm.peer.wire import PRODUCER, SEED
 from swarm.scan import Scan, scan
 from swarm.scan_cache import ScanCache
 from swarm.signature import signature_of
@@ -71,7 +72,10 @@ async def publish(
     node.ledger.record(entry, raw)
     record = TreeRecord(str(scanned.root), dataset, manifest.version, raw, True, ())
     await asyncio.to_thread(node.trees.add, record, manifest)
-    node.hold(Holding(dataset, manifest, raw, StoreSource(tree), None, origin=True), tree)
+    node.hold(
+        Holding(dataset, manifest, raw, StoreSource(tree), None, origin=PRODUCER if node.extension is None else SEED),
+        tree,
+    )
     node.exchange.announce(raw)
     node.announcer.wake()
     await node.announcer.announce_records()

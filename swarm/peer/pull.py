@@ -78,7 +78,13 @@ async def pull(
     manifest, manifest_wire = await manifest_of(node, resolved)
     await asyncio.to_thread(node.trees.keep, manifest)
     work = _Pull(node, resolved, manifest, target, include, force)
-    await work.run(progress)
+    alone = node.pulling.setdefault((resolved.dataset, manifest.version), asyncio.Lock())
+    if alone.locked():
+        progress(
+            {"event": "progress", "phase": "find", "waiting_for": "another pull of this version, to reuse its blocks"}
+        )
+    async with alone:
+        await work.run(progress)
     seconds = time.monotonic() - started
     sources = work.sources()
     return {
@@ -132,13 +138,17 @@ class _Pull:
             StoreSource(staging),
             {index for index in done if self._is_servable(staging, index)},
         )
-        node.holdings.add(holding)
+        known = node.holdings.get(holding.dataset, holding.version)
+        is_served_already = known is not None and known.is_complete
+        if not is_served_already:
+            node.holdings.add(holding)
         try:
             await self._fetch(holding, staging, done, progress)
             progress({"event": "progress", "phase": "finish", "waiting_for": "the disk"})
             await asyncio.to_thread(staging.finish)
         except BaseException:
-            node.holdings.remove(holding)
+            if not is_served_already:
+                node.holdings.remove(holding)
             staging.close()
             raise
         await self._serve_from_target()

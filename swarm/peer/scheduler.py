@@ -12,6 +12,7 @@ insistence.
 
 from __future__ import annotations
 
+import math
 import random
 import zlib
 from collections.abc import Callable, Iterable, Sequence
@@ -22,6 +23,7 @@ from typing import Final
 from swarm.limits import RUN_MAX_BLOCKS, RUN_MAX_BYTES
 from swarm.peer.neighbour import AHEAD_S, Neighbour, Run
 from swarm.peer.picker import Picker
+from swarm.peer.wire import PRODUCER, SEED, Origin
 
 MISSING: Final = 0
 REQUESTED: Final = 1
@@ -41,6 +43,8 @@ HEDGE_BUDGET: Final = 0.02
 PATIENCE_S: Final = 3.0
 # This many times longer when a neighbour has it and is busy with other blocks of ours.
 HAVE_PATIENCE: Final = 2.0
+# A producer is left alone for this long after the start: a seed may be about to be met.
+SEED_HEAD_START_S: Final = 1.0
 TICK_S: Final = 0.1
 
 
@@ -98,12 +102,14 @@ class Scheduler:
         self._next_run = 1
         self._rng = rng
         self._is_finished = False
+        self._started = math.inf
 
     # ---- events -------------------------------------------------------------------------------------------------
 
-    def peer_joined(self, peer: str, *, origin: bool, bitmap: bytes | None, now: float) -> list[Instruction]:
+    def peer_joined(self, peer: str, *, origin: Origin, bitmap: bytes | None, now: float) -> list[Instruction]:
         """A neighbour for this version. ``bitmap`` has a bit per unique block, lowest bit first; None means all."""
         self._forget(peer)
+        self._started = min(self._started, now)
         have = None if bitmap is None else self._unpack(bitmap)
         if have is not None and len(have) and all(have):
             have = None
@@ -260,13 +266,16 @@ class Scheduler:
     def _only_at(self, origin: Neighbour, now: float) -> Callable[[int], bool]:
         """What to ask an origin for: blocks that nobody else has, and that fall to this one among several origins.
 
-        A block that another neighbour has is given time, then counts as overdue. Every peer of the swarm makes the same
+        A producer is asked only for what no seed has; at first it is given time to get to know one. A block that
+        another neighbour has is given time, then counts as overdue. Every peer of the swarm makes the same
         choice among origins, by rendezvous hashing, so that each leaves one of them once.
         """
-        others = [n for n in self.neighbours.values() if n.origin and n is not origin]
+        others = [n for n in self.neighbours.values() if n.origin == origin.origin and n is not origin]
+        seeds = [n for n in self.neighbours.values() if n.origin == SEED] if origin.origin == PRODUCER else []
+        is_early = origin.origin == PRODUCER and now < self._started + SEED_HEAD_START_S
 
         def test(index: int) -> bool:
-            if not origin.has(index) or index in self._held_back:
+            if is_early or not origin.has(index) or index in self._held_back or any(n.has(index) for n in seeds):
                 return False
             weight = _weight(origin.peer, index)
             if any(other.has(index) and _weight(other.peer, index) > weight for other in others):
@@ -333,7 +342,7 @@ class Scheduler:
         for index in taken:
             del slowest.outstanding[index]
             self._requesters[index].remove(slowest.id)
-        return [*instructions, self._start(neighbour, indices, neighbour.origin, now)]
+        return [*instructions, self._start(neighbour, indices, neighbour.origin > 0, now)]
 
     def _stealable(self, run: Run, neighbour: Neighbour, now: float) -> list[int]:
         """The tail half of a slow run, as far as the budget for what may come twice goes; a silent run has none."""

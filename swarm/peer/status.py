@@ -8,6 +8,7 @@ from typing import Any
 
 from swarm.peer.holdings import Holding
 from swarm.peer.node import PeerNode
+from swarm.peer.wire import NOT_ORIGIN
 
 
 def status_of(node: PeerNode) -> dict[str, Any]:
@@ -49,6 +50,6 @@ def _holding(holding: Holding) -> dict[str, Any]:
         "blocks": total,
         "held": held,
         "complete": holding.is_complete,
-        "origin": holding.origin,
+        "origin": holding.origin != NOT_ORIGIN,
         "bytes": holding.manifest.total_bytes,
     }

@@ -6,6 +6,7 @@ has altered meanwhile is noticed at the read. Manifests lie as one file each in 
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Final, Literal
 
@@ -49,6 +50,7 @@ class Trees:
 
     def __init__(self, home: Home) -> None:
         self._home = home
+        self._lock = threading.Lock()
         data = home.read_state(STATE)
         state = canonical.try_decode(data, _State, limit_bytes=MANIFEST_MAX_BYTES) if data else None
         self.records: dict[str, TreeRecord] = {r.directory: r for r in state.trees} if state is not None else {}
@@ -59,11 +61,13 @@ class Trees:
     def add(self, record: TreeRecord, manifest: Manifest) -> None:
         """Register a directory, in place of what was registered for it."""
         self.keep(manifest)
-        self.records.pop(record.directory, None)
-        self.records[record.directory] = record
-        while len(self.records) > TREES_MAX:
-            del self.records[next(iter(self.records))]
-        self._home.write_state(STATE, canonical.encode(_State(1, tuple(self.records.values()))))
+        with self._lock:  # Several pulls may end at once, each in a thread of its own.
+            records = {directory: known for directory, known in self.records.items() if directory != record.directory}
+            records[record.directory] = record
+            while len(records) > TREES_MAX:
+                del records[next(iter(records))]
+            self.records = records
+            self._home.write_state(STATE, canonical.encode(_State(1, tuple(records.values()))))
 
     def keep(self, manifest: Manifest) -> None:
         """Keep a manifest for the next time."""

@@ -36,6 +36,12 @@ RUN_PATH: Final = "/x/1/runs"
 CHANNEL_PATH: Final = "/x/1/channel"
 TAG_PATH: Final = "/x/1/tags"
 
+# Whether a holder is an origin of a version; the lower is asked first, the producer only when no seed is there.
+Origin = Literal[0, 1, 2]
+NOT_ORIGIN: Final = 0
+SEED: Final = 1
+PRODUCER: Final = 2
+
 # Status bytes of a frame.
 BLOCK: Final = 0
 NOT_HERE: Final = 1
@@ -103,12 +109,12 @@ class Indifferent(msgspec.Struct, array_like=True, frozen=True, tag="indifferent
 class Holding(msgspec.Struct, array_like=True, frozen=True, tag="holding"):
     """What the sender holds: a bit per unique block, lowest first; empty ``bits`` with ``complete`` means all.
 
-    ``origin``: its uploads of this version are to be spared.
+    ``origin``: whether its uploads of this version are to be spared.
     """
 
     version: Key
     complete: bool
-    origin: bool
+    origin: Origin
     bits: Annotated[bytes, msgspec.Meta(max_length=MANIFEST_MAX_BLOCKS // 8)]
 
 

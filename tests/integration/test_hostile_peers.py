@@ -75,7 +75,7 @@ def test_a_manifest_that_is_not_the_version_is_refused(tmp_path: Path) -> None:
         async with Swarm(tmp_path) as swarm:
             producer, victim = await swarm.peer("producer"), await swarm.peer("victim")
             await swarm.publish(producer, source, "maps/roads:latest")
-            producer.runs._write = wrong  # type: ignore[method-assign, assignment]
+            producer.runs._write = wrong  # type: ignore[method-assign]
             victim.resolver.learn(producer.key.peer_id, producer.addresses())
             await victim.channels.connect(producer.key.peer_id)
             await swarm.pull(victim, "maps/roads:latest", tmp_path / "out")

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from swarm.peer.redirect import Redirector
 from swarm.peer.scheduler import CancelRun, Connect, Finished, Instruction, Scheduler, StartRun
-from swarm.peer.wire import bitmap_of
+from swarm.peer.wire import NOT_ORIGIN, SEED, bitmap_of
 
 LATENCY_S = 0.005
 TICK_S = 0.1
@@ -76,10 +76,10 @@ class Simulation:
 
     def _join(self, peer: Peer) -> None:
         assert peer.scheduler is not None
-        self._perform(peer, peer.scheduler.peer_joined("origin", origin=True, bitmap=None, now=self.now))
+        self._perform(peer, peer.scheduler.peer_joined("origin", origin=SEED, bitmap=None, now=self.now))
         for other in self._others(peer):
             bits = bitmap_of(other.held, len(self.sizes))
-            self._perform(peer, peer.scheduler.peer_joined(other.name, origin=False, bitmap=bits, now=self.now))
+            self._perform(peer, peer.scheduler.peer_joined(other.name, origin=NOT_ORIGIN, bitmap=bits, now=self.now))
         self._tick(peer)
 
     def _tick(self, peer: Peer) -> None:

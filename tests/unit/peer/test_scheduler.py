@@ -7,6 +7,7 @@ import random
 import pytest
 
 from swarm.peer.scheduler import CancelRun, Finished, Scheduler, StartRun
+from swarm.peer.wire import NOT_ORIGIN, SEED
 from tests.unit.peer.simulation import Simulation
 
 MBIT = 125_000.0
@@ -62,7 +63,7 @@ def test_the_same_seed_replays_exactly() -> None:
 
 def test_a_redirect_that_leads_nowhere_ends_at_the_origin_with_insistence() -> None:
     scheduler = Scheduler([1000], (), random.Random(0))
-    (start,) = scheduler.peer_joined("origin", origin=True, bitmap=None, now=0.0)
+    (start,) = scheduler.peer_joined("origin", origin=SEED, bitmap=None, now=0.0)
     assert isinstance(start, StartRun)
     assert not start.insist
     scheduler.block_refused(start.run, 0, 0.1, ask="other")
@@ -78,20 +79,20 @@ def test_a_redirect_that_leads_nowhere_ends_at_the_origin_with_insistence() -> N
 
 def test_a_bad_block_is_missing_again_and_another_neighbour_is_asked() -> None:
     scheduler = Scheduler([1000, 1000], (), random.Random(0))
-    (start,) = scheduler.peer_joined("liar", origin=False, bitmap=b"\x03", now=0.0)
+    (start,) = scheduler.peer_joined("liar", origin=NOT_ORIGIN, bitmap=b"\x03", now=0.0)
     assert isinstance(start, StartRun)
     assert scheduler.block_received(start.run, start.indices[0], 0.1)
     scheduler.block_bad(start.indices[0])
     scheduler.peer_left("liar", 0.1)
     scheduler.check_invariants()
-    (again,) = scheduler.peer_joined("honest", origin=False, bitmap=b"\x03", now=0.2)
+    (again,) = scheduler.peer_joined("honest", origin=NOT_ORIGIN, bitmap=b"\x03", now=0.2)
     assert isinstance(again, StartRun)
     assert set(again.indices) == {0, 1}
 
 
 def test_a_block_that_came_from_one_is_cancelled_at_the_other() -> None:
     scheduler = Scheduler([400_000] * 8, (), random.Random(0))
-    (slow, *_) = scheduler.peer_joined("slow", origin=False, bitmap=b"\xff", now=0.0)
+    (slow, *_) = scheduler.peer_joined("slow", origin=NOT_ORIGIN, bitmap=b"\xff", now=0.0)
     assert isinstance(slow, StartRun)
     for index in slow.indices[:1]:
         scheduler.block_received(slow.run, index, 0.5)
