@@ -221,7 +221,7 @@ class Home:
         path = self.path / name
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            temporary = path.with_name(f".{path.name}.{os.getpid()}")
+            temporary = path.with_name(f".{path.name}.{os.urandom(6).hex()}")
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600 if secret else 0o644)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)

@@ -26,7 +26,7 @@ _CAP_DAC_READ_SEARCH: Final = 2
 _LIBC: Final = ctypes.CDLL(None)
 
 
-def program() -> list[str]:
+def spawn_line() -> list[str]:
     """The installed program beside the running Python, or its module when it is not installed."""
     installed = Path(sys.executable).with_name("aetherfs")
     return [str(installed)] if installed.exists() else [sys.executable, "-m", "swarm.cli.main"]
@@ -91,8 +91,8 @@ class Bench:
     ) -> subprocess.Popen[bytes]:
         """Start a command; ``close`` ends it if the test does not."""
         process = subprocess.Popen(
-            [*program(), *arguments],
-            env=self._environment(home),
+            [*spawn_line(), *arguments],
+            env=self.environment(home),
             cwd=cwd or self.folder,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -141,7 +141,7 @@ class Bench:
         homes = self.folder / "homes"
         for agent in homes.glob("*/agent.json"):
             subprocess.run(
-                [*program(), "down"], env=self._environment(agent.parent.name), capture_output=True, check=False
+                [*spawn_line(), "down"], env=self.environment(agent.parent.name), capture_output=True, check=False
             )
         left = self.left_over()
         for pid in left:
@@ -155,7 +155,7 @@ class Bench:
             time.sleep(POLL_S)
         return found
 
-    def _environment(self, home: str) -> Mapping[str, str]:
+    def environment(self, home: str) -> Mapping[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("AETHERFS_")}
         temporary = self.folder / "temporary"
         temporary.mkdir(exist_ok=True)

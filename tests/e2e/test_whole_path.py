@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -163,6 +164,22 @@ def test_two_commands_at_once_share_a_home(swarm: Bench) -> None:
         assert process.returncode == 0, stderr
     trees = [_described(swarm.folder / f"together-{n}") for n in range(3)]
     assert trees[0] == trees[1] == trees[2] == _described(swarm.folder / "roads")
+
+
+def test_a_directory_that_is_gone_takes_no_version_with_it(swarm: Bench) -> None:
+    """The seed keeps every block: neither the published directory nor one that was pulled there is needed any more."""
+    data = swarm.folder / "passing"
+    data.mkdir()
+    (data / "file").write_bytes(os.urandom(300_000))
+    wanted = _described(data)
+    swarm.ok("hub", "publish", str(data), "passing:v1")
+    for place in ("passing-1", "passing-2"):
+        swarm.ok("hub", "pull", "passing:v1", str(swarm.folder / place))
+        shutil.rmtree(swarm.folder / place)
+    shutil.rmtree(data)
+    swarm.enrol("after")
+    swarm.ok("after", "pull", "passing:v1", str(swarm.folder / "after-out"))
+    assert _described(swarm.folder / "after-out") == wanted
 
 
 def test_only_the_files_asked_for(swarm: Bench) -> None:
