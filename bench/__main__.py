@@ -19,7 +19,7 @@ from bench.contenders.ours import Ours
 from bench.pair import PairSettings, run_pair
 from bench.report import print_table
 
-CONTENDERS: Final[tuple[type[Contender], ...]] = (Ours, CurlNginx)
+CONTENDERS: Final[tuple[Contender, ...]] = (Ours(), CurlNginx())
 UNITS: Final = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 
@@ -43,12 +43,12 @@ class Names(click.ParamType[list[Contender]]):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> list[Contender]:
         if isinstance(value, list):
             return value
-        known = {kind.name: kind for kind in CONTENDERS}
+        known = {contender.name: contender for contender in CONTENDERS}
         wanted = [name for name in str(value).split(",") if name]
         for name in wanted:
             if name not in known:
                 self.fail(f"{name!r} is no contender: choose from {', '.join(known)}", param, ctx)
-        return [known[name]() for name in dict.fromkeys(wanted)]
+        return [known[name] for name in dict.fromkeys(wanted)]
 
 
 @click.group()

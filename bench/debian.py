@@ -11,11 +11,11 @@ from typing import Final
 _QUIET: Final = {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
 
 
-def missing_program(program: str, package: str) -> str | None:
-    """Why a program is not there, after trying to install it as root; None when it is."""
+def missing_program(program: str, package: str, *, is_root: bool) -> str | None:
+    """Why a program is not there, after trying to install it if ``is_root``; None when it is."""
     if shutil.which(program, path=_search_path()):
         return None
-    if os.geteuid() != 0:
+    if not is_root:
         return f"{program} is not installed, and installing it needs root (Debian: apt-get install {package})"
     if shutil.which("apt-get") is None:
         return f"{program} is not installed, and there is no apt-get to install {package} with"

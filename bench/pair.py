@@ -80,7 +80,7 @@ def _round(name: str, origin: Origin, payload: Payload, folder: Path, tell: Tell
             before_s = cpu_seconds(standing)
             spent = run_measured(pull.command, errors, pull.environment, PULL_DEADLINE_S)
             cpu_s = spent.cpu_s + cpu_seconds(standing) - before_s
-            peak_bytes = max(spent.peak_rss_bytes, *(peak_rss_bytes(pid) for pid in standing))
+            peak_bytes = max([spent.peak_rss_bytes, *map(peak_rss_bytes, standing)])
             ok = spent.exit_code == 0 and holds(pull.received, payload)
     except BenchError as error:
         tell(f"{name}: failed: {error}")

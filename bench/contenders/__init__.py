@@ -46,8 +46,13 @@ class Consumer(Protocol):
 class Contender(Protocol):
     """One system that is measured."""
 
-    name: str
-    protection: str
+    @property
+    def name(self) -> str:
+        """What it is called, on the command line too."""
+
+    @property
+    def protection(self) -> str:
+        """How its bytes are encrypted on the way."""
 
     def missing(self) -> str | None:
         """Why it cannot run here; None when it can. May install Debian packages as root."""

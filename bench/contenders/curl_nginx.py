@@ -58,7 +58,9 @@ class CurlNginx:
     protection = "TLS 1.3"
 
     def missing(self) -> str | None:
-        return missing_program("nginx", "nginx-light") or missing_program("curl", "curl")
+        is_root = os.geteuid() == 0
+        nginx = missing_program("nginx", "nginx-light", is_root=is_root)
+        return nginx or missing_program("curl", "curl", is_root=is_root)
 
     @contextmanager
     def origin(self, payload: Payload, folder: Path) -> Iterator[NginxOrigin]:

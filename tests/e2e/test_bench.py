@@ -1,0 +1,52 @@
+"""``python -m bench pair`` as a user types it, on a small payload: both contenders, and nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.house.__main__ import ROOT
+
+
+def run_bench(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    command = [sys.executable, "-m", "bench", *arguments, "--folder", str(folder)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert list(folder.iterdir()) == []
+    return done
+
+
+def check_report(path: Path, contender: str) -> None:
+    report = json.loads(path.read_text())
+    assert report["missing"] == []
+    (entry,) = report["rounds"]
+    assert set(entry) == {"contender", "mb_per_s", "seconds", "cpu_s_per_gb", "peak_rss_bytes", "ok"}
+    assert entry["contender"] == contender
+    assert entry["ok"]
+    assert report["settings"]["size_bytes"] == 4 * 1024**2
+
+
+def test_ours_is_measured(tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    done = run_bench(tmp_path, "pair", "--size", "4MiB", "--contenders", "ours", "--rounds", "1", "--json", str(out))
+    assert done.returncode == 0, done.stderr
+    check_report(out, "ours")
+
+
+@pytest.mark.root
+def test_curl_is_measured_and_its_packages_are_installed(tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    done = run_bench(tmp_path, "pair", "--size", "4MiB", "--contenders", "curl", "--rounds", "1", "--json", str(out))
+    assert done.returncode == 0, done.stderr
+    check_report(out, "curl")
+
+
+def test_an_unknown_contender_is_a_usage_error(tmp_path: Path) -> None:
+    done = run_bench(tmp_path, "pair", "--contenders", "carrier-pigeon")
+    assert done.returncode == 2
+    assert "carrier-pigeon" in done.stderr

@@ -1,0 +1,83 @@
+"""What processes cost is read from the kernel, and they end with the measurement."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.debian import missing_program
+from bench.payload import holds, make_payload
+from bench.processes import BenchError, Standing, cpu_seconds, forget_peaks, peak_rss_bytes, run_measured, run_plain
+
+BURN = "import time\nwhile time.process_time() < 0.3: pass"
+READY = "import sys, time; print('ready', flush=True); time.sleep(600)"
+GROWN = "import sys, time; x = b'x' * (64 << 20); del x; print('ready', flush=True); time.sleep(600)"
+
+
+def test_the_cpu_time_of_a_command_is_its_own(tmp_path: Path) -> None:
+    spent = run_measured([sys.executable, "-c", BURN], tmp_path / "errors", None, timeout_s=60)
+    assert spent.exit_code == 0
+    assert spent.cpu_s >= 0.3
+    assert spent.seconds >= 0.3
+
+
+def test_a_command_past_its_deadline_is_killed(tmp_path: Path) -> None:
+    spent = run_measured([sys.executable, "-c", READY], tmp_path / "errors", None, timeout_s=0.2)
+    assert spent.exit_code == -9
+
+
+def test_a_standing_process_is_ended_with_its_context(tmp_path: Path) -> None:
+    with Standing([sys.executable, "-c", READY], tmp_path / "log") as standing:
+        assert standing.wait_line(60) == "ready\n"
+        assert standing.pids() == [standing.process.pid]
+        assert cpu_seconds(standing.pids()) > 0
+    assert standing.process.returncode == -15
+
+
+def test_a_process_that_is_not_ready_says_why(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "import sys; sys.exit('the port is taken')"]
+    with Standing(command, tmp_path / "log") as standing, pytest.raises(BenchError, match="the port is taken"):
+        standing.wait_line(60)
+
+
+def test_children_are_counted_with_their_parent(tmp_path: Path) -> None:
+    script = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {READY!r}])"
+    with Standing([sys.executable, "-c", script], tmp_path / "log") as standing:
+        standing.wait_line(60)
+        child = standing.pids()[1]
+        os.kill(child, 9)
+
+
+def test_a_peak_before_the_clock_is_forgotten(tmp_path: Path) -> None:
+    with Standing([sys.executable, "-c", GROWN], tmp_path / "log") as standing:
+        standing.wait_line(60)
+        pid = standing.process.pid
+        assert peak_rss_bytes(pid) > 64 << 20
+        forget_peaks([pid])
+        assert peak_rss_bytes(pid) < 64 << 20
+
+
+def test_a_plain_command_that_fails_raises_with_its_last_line() -> None:
+    with pytest.raises(BenchError, match="no such thing"):
+        run_plain([sys.executable, "-c", "import sys; sys.exit('no such thing')"])
+
+
+def test_a_program_that_is_not_there_is_named_with_its_package() -> None:
+    why = missing_program("no-such-program", "some-package", is_root=False)
+    assert why is not None
+    assert "needs root" in why
+    assert "some-package" in why
+    assert missing_program("sh", "dash", is_root=False) is None
+
+
+def test_the_payload_follows_from_its_seed(tmp_path: Path) -> None:
+    first = make_payload(tmp_path / "a", 100_000, seed=1)
+    again = make_payload(tmp_path / "b", 100_000, seed=1)
+    other = make_payload(tmp_path / "c", 100_000, seed=2)
+    assert first.sha256 == again.sha256 != other.sha256
+    assert holds(again.file, first)
+    assert not holds(other.file, first)
+    assert not holds(tmp_path / "nothing", first)
