@@ -146,6 +146,8 @@ class Requests:
         self, peer: Peer, to: bytes, message: Message, tries: int, slow: Callable[[], None] | None
     ) -> Message | None:
         loop = asyncio.get_running_loop()
+        # A full Store leaves no room for a credential: whoever does not know us says so, and is shown it by a Ping.
+        has_room = not isinstance(message, Store)
         answer: asyncio.Future[Message] = loop.create_future()
         ids: list[bytes] = []
         try:
@@ -153,7 +155,7 @@ class Requests:
                 id = secrets.token_bytes(ID_BYTES)
                 ids.append(id)
                 self._waiting[id] = _Waiting(answer, peer, to, type(message), loop.time())
-                self._send(peer, to, id, message, is_answer=False, with_credential=not self._knows_us(to))
+                self._send(peer, to, id, message, is_answer=False, with_credential=has_room and not self._knows_us(to))
                 await asyncio.wait([answer], timeout=timeout_s)
                 if answer.done() and not answer.cancelled():
                     return answer.result()
