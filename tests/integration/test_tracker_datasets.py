@@ -26,7 +26,7 @@ from swarm.errors import (
 from swarm.http.tls import peer_client_context, unverified_context
 from swarm.identity import PeerKey
 from swarm.log import Entry, Move, Totals
-from swarm.messages import Contact
+from swarm.messages import AppendRequest, Contact
 from swarm.names import Reference
 from swarm.objects.folder import FolderObjectStore
 from swarm.records import Address
@@ -286,6 +286,9 @@ def test_an_entry_is_committed_only_for_its_publisher_under_its_grant(tmp_path: 
             elsewhere = entry_after(None, producer, "other/roads", "publish", Move("latest", V1))
             with pytest.raises(NotAllowedError, match="no grant of yours"):
                 await producer.client.append(log.seal_entry(producer.key, elsewhere, producer.papers.grant), receipt)
+            body = msgspec.json.encode(AppendRequest(sealed, receipt))
+            with pytest.raises(UsageError, match="is of team/roads"):
+                await producer.client._call("POST", "/api/v1/datasets/team/lakes/log", body=body)
             await producer.client.append(sealed, receipt)
 
     asyncio.run(main())

@@ -22,11 +22,21 @@ from swarm.http.serve import Listener, make_app, start_listener
 from swarm.http.tls import anonymous_context, unverified_context
 from swarm.identity import PeerKey, peer_id_of
 from swarm.joining import discover, join
-from swarm.messages import Contact, JoinRequest, SwarmInfo, TokenRequest, join_proof
+from swarm.messages import (
+    Contact,
+    JoinRequest,
+    RenewRequest,
+    SwarmInfo,
+    TokenRequest,
+    join_proof,
+    renew_proof,
+)
 from swarm.records import Credential, Grant
 from swarm.signature import signature_of
 from swarm.token import Token, format_token, parse_token
+from swarm.tracker import sealed
 from swarm.tracker.certificates import listener_context
+from swarm.tracker.members import MEMBERS
 from tests.integration.tracker_rig import Rig, announce_of, running_tracker
 
 
@@ -382,6 +392,40 @@ def test_renewal_needs_the_key(tmp_path: Path) -> None:
                     await stranger.datasets()
             finally:
                 await stranger.close()
+
+    asyncio.run(main())
+
+
+def test_nobody_renews_for_another(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with running_tracker(tmp_path) as rig:
+            member, thief, now = await rig.member(), new_key(), int(time.time())
+            proof = renew_proof(thief, rig.tracker.state.keys.authority.fingerprint, now)
+            body = msgspec.json.encode(RenewRequest((1, 1), member.key.public, now, proof))
+            with pytest.raises(NotAllowedError, match="not signed by the key"):
+                await member.client._call("POST", "/api/v1/renew", body=body)
+
+    asyncio.run(main())
+
+
+def test_a_membership_counts_only_in_its_own_place(tmp_path: Path) -> None:
+    """Who can write to the store cannot give one member's rights to another key."""
+
+    async def main() -> None:
+        async with running_tracker(tmp_path) as rig:
+            member = await rig.member()
+            state = rig.tracker.state
+            state.members._cached.clear()
+            rig.objects.put(MEMBERS + member.key.peer_id, rig.objects.get(MEMBERS + rig.key.peer_id))
+            with pytest.raises(NotAllowedError, match="not a member"):
+                await member.client.datasets()
+            state.members._cached.clear()
+            own = state.members.member(rig.key.peer_id)
+            assert own is not None
+            forged = msgspec.structs.replace(own, public=member.key.public)
+            rig.objects.put(MEMBERS + member.key.peer_id, sealed.seal(member.key, forged))
+            with pytest.raises(IntegrityError, match="damaged"):
+                await member.client.datasets()
 
     asyncio.run(main())
 

@@ -66,6 +66,15 @@ def test_seals_of_others_are_worth_nothing() -> None:
         log.verify_entry(signed(stranger, key=OTHER), authority=CA_KEY.public)
 
 
+def test_a_tracker_cannot_speak_for_a_publisher() -> None:
+    parsed, _ = log.parse_entry(log.seal_entry(PUBLISHER, FIRST, GRANT))
+    body = parsed.body
+    for seal in (bytes(64), CA_KEY.sign(log.PUBLISHER_CONTEXT, body), PUBLISHER.sign("grant", body)):
+        claimed = SignedEntry(body, GRANT, (Endorsement(PUBLISHER.public, "publisher", seal),))
+        with pytest.raises(RemoteProtocolError, match="not signed by"):
+            log.verify_entry(log.endorse(CA_KEY, canonical.encode(claimed)), authority=CA_KEY.public)
+
+
 def test_a_seal_is_bound_to_its_part() -> None:
     """The tracker's seal covers body, grant and the publisher's seal: none can be exchanged."""
     parsed, _ = log.parse_entry(signed(FIRST))

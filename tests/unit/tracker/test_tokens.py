@@ -62,9 +62,14 @@ def test_a_record_that_no_tracker_wrote_is_refused() -> None:
     objects.put(place, sealed.seal(OTHER, record))
     with pytest.raises(IntegrityError, match="damaged"):
         tokens.spend(token.id, token.secret, key(1), WALL)
-    objects.put(place, objects.get(f"{PREFIX}{record.id.hex()}/token"))
+
+
+def test_a_record_counts_only_in_its_own_place() -> None:
+    objects, tokens, token = made()
+    moved = bytes(16)
+    objects.put(f"{PREFIX}{moved.hex()}/token", objects.get(f"{PREFIX}{token.id.hex()}/token"))
     with pytest.raises(NotAllowedError, match="not valid here"):
-        tokens.spend(token.id, token.secret, key(1), WALL)
+        tokens.spend(moved, token.secret, key(1), WALL)
 
 
 def test_bad_terms_are_usage_errors() -> None:
