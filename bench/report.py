@@ -76,10 +76,10 @@ def filesystem(path: Path) -> str:
 
 def print_table(report: Report, protections: dict[str, str], console: Console) -> None:
     """The median of each contender's good rounds, and the spread."""
-    table = Table("contender", "MB/s", "lowest to highest", "CPU-s/GB", "largest process", "encrypted", "rounds ok")
+    table = Table("contender", "MB/s", "range", "CPU-s/GB", "peak RSS", "encrypted", "ok")
     for name, rounds in _by_contender(report.rounds).items():
         good = [entry for entry in rounds if entry.ok]
-        share = f"{len(good)} of {len(rounds)}"
+        share = f"{len(good)}/{len(rounds)}"
         if not good:
             table.add_row(name, "-", "-", "-", "-", protections[name], share)
             continue

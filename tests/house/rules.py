@@ -82,9 +82,12 @@ def swallowing(path: str, text: str) -> Iterator[str]:
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.ExceptHandler):
             named = ast.unparse(node.type) if node.type is not None else ""
-            only_passes = all(isinstance(step, ast.Pass) for step in node.body)
-            if not named or (named in ("Exception", "BaseException") and only_passes):
+            does_nothing = all(isinstance(step, ast.Pass | ast.Continue) for step in node.body)
+            if not named or (named in ("Exception", "BaseException") and does_nothing):
                 yield f"{path}:{node.lineno}: an except that swallows whatever comes"
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("suppress", "contextlib.suppress"):
+            if any(ast.unparse(kind) in ("Exception", "BaseException") for kind in node.args):
+                yield f"{path}:{node.lineno}: a suppress that swallows whatever comes"
 
 
 def printing(path: str, text: str) -> Iterator[str]:

@@ -16,6 +16,12 @@ BAD = [
     ("swarm/x.py", "a = 1\n", "does not say"),
     ("swarm/x.py", '"""Doc."""\ntry:\n    a = 1\nexcept:\n    pass\n', "swallows"),
     ("swarm/x.py", '"""Doc."""\ntry:\n    a = 1\nexcept Exception:\n    pass\n', "swallows"),
+    (
+        "swarm/x.py",
+        '"""Doc."""\nfor a in b:\n    try:\n        a()\n    except Exception:\n        continue\n',
+        "swallows",
+    ),
+    ("swarm/x.py", '"""Doc."""\nimport contextlib\n\nwith contextlib.suppress(Exception):\n    a = 1\n', "swallows"),
     ("seed/x.py", '"""Doc."""\nprint(1)\n', "print"),
     ("README.md", "see /wo" + "rk/main/x\n", "belongs to one machine"),
     ("README.md", "It splits a file into shards.\n", "synonym"),
