@@ -86,7 +86,8 @@ def swallowing(path: str, text: str) -> Iterator[str]:
             if not named or (named in ("Exception", "BaseException") and does_nothing):
                 yield f"{path}:{node.lineno}: an except that swallows whatever comes"
         elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("suppress", "contextlib.suppress"):
-            if any(ast.unparse(kind) in ("Exception", "BaseException") for kind in node.args):
+            kinds = {ast.unparse(kind) for kind in node.args}
+            if kinds & {"Exception", "BaseException"}:
                 yield f"{path}:{node.lineno}: a suppress that swallows whatever comes"
 
 
