@@ -18,7 +18,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from swarm import names
+from swarm import log, names
 from swarm.errors import AetherError, FullError, NotAllowedError, RemoteProtocolError, UnreachableError
 from swarm.events import LINE_MAX_BYTES, format_event
 from swarm.http.serve import make_app, start_listener
@@ -127,6 +127,13 @@ def test_a_log_is_believed_only_in_order_and_whole(tmp_path: Path) -> None:
                     liar.says(LogAnswer(ROADS, 3, tuple(entries)))
                     with pytest.raises(RemoteProtocolError):
                         await victim.client.log(ROADS)
+                authority = rig.tracker.state.keys.authority.key
+                _, second = log.parse_entry(roads[1])
+                fork = msgspec.structs.replace(second, previous=signature_of(b"another history"))
+                forked = log.endorse(authority, log.seal_entry(producer.key, fork, producer.papers.grant))
+                liar.says(LogAnswer(ROADS, 3, (roads[0], forked)))
+                with pytest.raises(RemoteProtocolError, match="does not follow"):
+                    await victim.client.log(ROADS)
                 liar.says(LogAnswer(ROADS, 3, tuple(roads)))
                 assert len(await victim.client.log(ROADS)) == 3
                 for head, entries in ((3, []), (3, [roads[0]]), (1, [roads[0], roads[1]])):
