@@ -75,7 +75,7 @@ class RecordStore:
         if not wall_now < batch.expires <= wall_now + DHT_RECORD_LIFETIME_S + CLOCK_SKEW_S:
             raise RemoteProtocolError("a provider batch has expired, or would live too long")
         kept = _Kept(signed, batch, keys)
-        if not self._make_room(provider, keys):
+        if not self._make_room(kept):
             return bytes(len(keys))
         counts = bytes(self._keep(key, kept, position) for position, key in enumerate(keys))
         if kept.live:
@@ -161,10 +161,11 @@ class RecordStore:
 
     # ---- room -------------------------------------------------------------------------------------------------------
 
-    def _make_room(self, provider: bytes, keys: tuple[bytes, ...]) -> bool:
+    def _make_room(self, new: _Kept) -> bool:
         """Whether a batch fits, after the largest provider gave way where that is fair."""
+        provider = new.provider
         while True:
-            cost = self._cost(provider, keys)
+            cost = self._cost(new)
             over_own = self._bytes.get(provider, 0) + cost > self._provider_max_bytes
             if not over_own and self.size_bytes + cost <= self._max_bytes:
                 return True
@@ -172,17 +173,18 @@ class RecordStore:
             if largest is None or largest not in self._batches:
                 return False
             victim = max(self._batches[largest], key=lambda kept: (kept.live, -kept.expires))
-            is_smaller = len(keys) < victim.live
+            is_smaller = len(new.keys) < victim.live
             has_less = self._bytes.get(provider, 0) + 2 * cost < self._bytes[largest]
             if not is_smaller and not has_less:
                 return False
             self._drop_batch(victim)
 
-    def _cost(self, provider: bytes, keys: tuple[bytes, ...]) -> int:
+    def _cost(self, new: _Kept) -> int:
         """What a batch adds: less for keys that the provider has here already, and for batches that it replaces."""
-        replaced = [kept for key in keys for kept, _ in self._keys.get(key, ()) if kept.provider == provider]
-        emptied = sum(1 for kept, times in Counter(replaced).items() if times == kept.live)
-        return BATCH_COST_BYTES * (1 - emptied) + RECORD_COST_BYTES * (len(keys) - len(replaced))
+        known = [kept for key in new.keys for kept, _ in self._keys.get(key, ()) if kept.provider == new.provider]
+        replaced = Counter(kept for kept in known if kept.sequence <= new.sequence)
+        emptied = sum(1 for kept, times in replaced.items() if times == kept.live)
+        return BATCH_COST_BYTES * (1 - emptied) + RECORD_COST_BYTES * (len(new.keys) - len(known))
 
     def _drop_batch(self, kept: _Kept) -> None:
         if not kept.live:

@@ -1,0 +1,385 @@
+"""DHT nodes on loopback: joining, finding over dead nodes, the packet budget of a sweep, upkeep."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from swarm.dht.announce import GROWN
+from swarm.dht.state import load_contacts
+from swarm.dht.sweep import REPLICAS
+from swarm.dht.wire import Store
+from swarm.errors import AetherError
+from swarm.limits import CERTIFICATE_LIFETIME_S, DHT_RECORD_LIFETIME_S
+from swarm.records import Address
+from tests.integration.dht_rig import Network, until
+
+KEY = b"k" * 20
+
+
+def test_providers_are_found_with_a_fifth_of_the_nodes_dead() -> None:
+    async def main() -> None:
+        async with Network(50) as network:
+            announcers = network.nodes[:10]
+            keys = [network.rng.randbytes(20) for _ in announcers]
+            for node, key in zip(announcers, keys, strict=True):
+                assert await node.announce([key]) >= REPLICAS - 1
+            await network.kill(*network.nodes[20:30])
+            for node, key in zip(announcers, keys, strict=True):
+                for asker in network.rng.sample(network.nodes[10:], 5):
+                    (provider,) = await asker.find_providers(key)
+                    assert provider.peer_id == node.key.peer_id
+                    assert provider.addresses == (Address("127.0.0.1", node.port),)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("count", [2, 3, 5, 9])
+def test_in_a_small_swarm_whoever_lives_is_found(count: int) -> None:
+    async def main() -> None:
+        async with Network(count + 2) as network:
+            announcer, asker = network.nodes[1], network.nodes[-1]
+            await announcer.announce([KEY])
+            await network.kill(network.nodes[0], network.nodes[-2])
+            (provider,) = await asker.find_providers(KEY)
+            assert provider.peer_id == announcer.key.peer_id
+
+    asyncio.run(main())
+
+
+def test_many_providers_of_one_key_are_all_found_and_a_limit_is_kept() -> None:
+    async def main() -> None:
+        async with Network(14) as network:
+            announcers = network.nodes[:8]
+            for node in announcers:
+                await node.announce([KEY])
+            asker = network.nodes[12]
+            found = await asker.find_providers(KEY)
+            assert {provider.peer_id for provider in found} == {node.key.peer_id for node in announcers}
+            assert len(await asker.find_providers(KEY, limit=3)) == 3
+            own = await network.nodes[0].find_providers(KEY)
+            assert network.nodes[0].key.peer_id not in {provider.peer_id for provider in own}
+            assert await asker.find_providers(b"n" * 20) == []
+
+    asyncio.run(main())
+
+
+def test_ten_thousand_keys_are_announced_within_eight_thousand_packets() -> None:
+    async def main() -> None:
+        async with Network(100) as network:
+            keys = [network.rng.randbytes(20) for _ in range(10_000)]
+            announcer = network.nodes[50]
+            before = network.packets()
+            announcer.set_sweep(keys)
+            await announcer.sweep_now()
+            assert network.packets() - before <= 8_000
+            for key in keys[::100]:
+                keepers = {node.id for node in network.keepers(key)}
+                assert len(keepers) == REPLICAS
+                closest = {node.id for node in network.closest(key, REPLICAS)}
+                assert len(keepers & closest) >= REPLICAS - 1
+            (provider,) = await network.nodes[3].find_providers(keys[5])
+            assert provider.peer_id == announcer.key.peer_id
+
+    asyncio.run(main())
+
+
+def test_a_sweep_goes_on_in_the_background_and_says_nothing_twice() -> None:
+    async def main() -> None:
+        async with Network(6) as network:
+            keys = [network.rng.randbytes(20) for _ in range(200)]
+            announcer, asker = network.nodes[1], network.nodes[2]
+            announcer.set_sweep(keys[:199])
+            await until(lambda: all(len(network.keepers(key)) == 6 for key in keys[:199]))
+            stores: list[bytes] = []
+            for node in network.nodes:
+                records = node.records
+                store = records.store
+
+                def counted(signed, keys, provider, wall_now, store=store):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+                    stores.extend(keys)
+                    return store(signed, keys, provider, wall_now)
+
+                records.store = counted  # type: ignore[method-assign]
+            announcer.set_sweep(keys)
+            await until(lambda: len(network.keepers(keys[199])) == 6)
+            assert set(stores) == {keys[199]}
+            assert [p.peer_id for p in await asker.find_providers(keys[0])] == [announcer.key.peer_id]
+
+    asyncio.run(main())
+
+
+def test_a_key_that_enough_others_provide_is_not_announced_again() -> None:
+    async def main() -> None:
+        async with Network(10) as network:
+            late = network.closest(KEY, 1)[0]
+            for node in network.nodes:
+                if node is not late:
+                    await node.announce([KEY])
+            assert late.records.providers(KEY, late.key.public) == 9
+            late.set_sweep([KEY, b"x" * 20])
+            await until(lambda: late in network.keepers(b"x" * 20) and late._announcer._sweep.next_due() > 0)
+            assert all(late.key.peer_id != provider.peer_id for provider in await network.nodes[0].find_providers(KEY))
+
+    asyncio.run(main())
+
+
+def test_a_node_joins_by_name_and_dead_seeds_cost_little() -> None:
+    async def main() -> None:
+        async with Network(3) as network:
+            node = await network.add(join=False)
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+                taken.bind(("127.0.0.1", 0))
+                seeds = [
+                    f"127.0.0.1:{taken.getsockname()[1]}",
+                    "no-such-host.invalid:7071",
+                    "not an address",
+                    "127.0.0.1:99999",
+                    ":",
+                    f"localhost:{network.nodes[0].port}",
+                ]
+                assert await node.bootstrap(seeds) == 3
+
+    asyncio.run(main())
+
+
+def test_alone_first_then_found_and_what_was_announced_reaches_the_others() -> None:
+    async def main() -> None:
+        async with Network(0) as network:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as reserved:
+                reserved.bind(("127.0.0.1", 0))
+                port = int(reserved.getsockname()[1])
+            early = await network.add(join=False)
+            assert await early.bootstrap([f"127.0.0.1:{port}"]) == 0
+            assert await early.announce([KEY]) == 0
+            late = await network.add(join=False)
+            await early.bootstrap([f"127.0.0.1:{late.port}"])
+            await early.maintain()
+            assert network.keepers(KEY) == [early, late]
+
+    asyncio.run(main())
+
+
+def test_announced_keys_are_said_again_when_the_network_has_grown_and_not_once_withdrawn() -> None:
+    async def main() -> None:
+        async with Network(2) as network:
+            announcer = network.nodes[1]
+            await announcer.announce([KEY, b"w" * 20])
+            announcer.withdraw([b"w" * 20])
+            while len(announcer.table) <= GROWN * 1:
+                await network.add()
+            await network.add()
+            await announcer.maintain()
+            assert len(network.keepers(KEY)) == len(network.nodes)
+            assert len(network.keepers(b"w" * 20)) == 2
+
+    asyncio.run(main())
+
+
+def test_state_survives_a_restart_and_finds_back_without_seeds(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with Network(4) as network:
+            path = tmp_path / "dht"
+            node = await network.add(state_path=path)
+            await network.kill(node)
+            assert len(load_contacts(path)) == 4
+            again = await network.add(key=node.key, state_path=path, join=False)
+            assert await again.bootstrap([]) == 4
+
+    asyncio.run(main())
+
+
+def test_a_node_that_starts_anew_on_another_port_is_asked_there() -> None:
+    """Both sides have forgotten different things: credentials are shown again, the old address is given up."""
+
+    async def main() -> None:
+        async with Network(3) as network:
+            one, two, three = network.nodes
+            await one.announce([KEY])
+            await network.kill(two)
+            again = await network.add(key=two.key)
+            assert again.table.get(one.id) is not None
+            await until(lambda: (contact := one.table.get(again.id)) is not None and contact.port == again.port)
+            await one.announce([KEY])
+            assert again in network.keepers(KEY)
+            assert [p.peer_id for p in await three.find_providers(KEY)] == [one.key.peer_id]
+
+    asyncio.run(main())
+
+
+def test_a_node_that_forgot_us_is_shown_our_credential_before_a_store() -> None:
+    async def main() -> None:
+        async with Network(2) as network:
+            one, two = network.nodes
+            await one.announce([KEY])
+            two.requests.members._known.clear()
+            assert await one.announce([b"s" * 20]) == 1
+            assert two in network.keepers(b"s" * 20)
+
+    asyncio.run(main())
+
+
+def test_a_client_asks_and_announces_but_is_in_nobodys_table() -> None:
+    async def main() -> None:
+        async with Network(4) as network:
+            client = await network.add(client_only=True)
+            await network.nodes[0].announce([KEY])
+            assert len(await client.find_providers(KEY)) == 1
+            assert await client.announce([b"c" * 20]) == 4
+            found = await network.nodes[2].find_providers(b"c" * 20)
+            assert [provider.peer_id for provider in found] == [client.key.peer_id]
+            assert all(node.table.get(client.id) is None for node in network.nodes)
+            assert all(node.status().nodes == 3 for node in network.nodes[:4])
+
+    asyncio.run(main())
+
+
+def test_dead_nodes_leave_the_table() -> None:
+    async def main() -> None:
+        async with Network(5) as network:
+            survivor, *_ = network.nodes
+            dead = network.nodes[2:]
+            await network.kill(*dead)
+            assert await survivor.find_providers(KEY) == []
+            assert survivor.status().nodes == 1
+            await survivor.find_providers(KEY)
+            assert all(survivor.table.get(node.id) is None for node in dead)
+
+    asyncio.run(main())
+
+
+def test_records_run_out() -> None:
+    async def main() -> None:
+        offset = 0.0
+
+        def wall() -> float:
+            return time.time() + offset
+
+        async with Network(0) as network:
+            nodes = [await network.add(wall=wall) for _ in range(3)]
+            await nodes[0].announce([KEY])
+            nodes[0].withdraw([KEY])
+            assert len(await nodes[1].find_providers(KEY)) == 1
+            offset = DHT_RECORD_LIFETIME_S + 10.0
+            assert await nodes[1].find_providers(KEY) == []
+            await nodes[1].maintain()
+            assert nodes[1].status().records == 0
+
+    asyncio.run(main())
+
+
+def test_an_expired_member_is_left_out_until_it_renews() -> None:
+    async def main() -> None:
+        offset = 0.0
+
+        def wall() -> float:
+            return time.time() + offset
+
+        async with Network(0) as network:
+            one, two = [await network.add(wall=wall) for _ in range(2)]
+            assert await two.announce([KEY]) == 1
+            offset = CERTIFICATE_LIFETIME_S + 10.0
+            assert await two.announce([KEY]) == 0
+            for node in (one, two):
+                node.renew(network.ca.admit(node.key.public, "peer", "", (), wall()).credential)
+            assert await two.bootstrap([f"127.0.0.1:{one.port}"]) == 1
+            assert await two.announce([KEY]) == 1
+
+    asyncio.run(main())
+
+
+def test_a_peer_without_an_address_announces_nothing() -> None:
+    async def main() -> None:
+        async with Network(2) as network:
+            node = network.nodes[1]
+            node._announcer._addresses = tuple
+            assert await node.announce([KEY]) == 0
+            assert network.keepers(KEY) == []
+
+    asyncio.run(main())
+
+
+def test_a_port_that_is_taken_is_one_clear_line() -> None:
+    async def main() -> None:
+        async with Network(1) as network:
+            with pytest.raises(AetherError, match=r"cannot listen on .*/udp"):
+                await type(network.nodes[0]).start(
+                    host="127.0.0.1",
+                    port=network.nodes[0].port,
+                    key=network.nodes[0].key,
+                    credential=b"",
+                    authority=network.ca.public,
+                    secret=network.secret,
+                    addresses=tuple,
+                    rng=network.rng,
+                )
+
+    asyncio.run(main())
+
+
+def test_over_v6() -> None:
+    if not socket.has_ipv6:
+        pytest.skip("no IPv6 here")
+
+    async def main() -> None:
+        async with Network(0) as network:
+            one = await network.add(host="::1")
+            two = await network.add(host="::1", join=False)
+            assert await two.bootstrap([f"[::1]:{one.port}"]) == 1
+            await one.announce([KEY])
+            (provider,) = await two.find_providers(KEY)
+            assert provider.addresses == (Address("::1", one.port),)
+
+    asyncio.run(main())
+
+
+def test_nothing_is_left_running_after_a_close() -> None:
+    async def main() -> None:
+        async with Network(5) as network:
+            network.nodes[0].set_sweep([network.rng.randbytes(20) for _ in range(1000)])
+            finding = asyncio.create_task(network.nodes[1].find_providers(KEY))
+            await asyncio.sleep(0)
+        await finding
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(main())
+
+
+def test_a_burst_beyond_the_queue_is_dropped_and_counted() -> None:
+    async def main() -> None:
+        async with Network(2) as network:
+            one, two = network.nodes
+            transport = one._transport
+            for _ in range(10_000):
+                transport.send(b"x", ("127.0.0.1", two.port))
+            assert transport.dropped > 0
+            assert len(transport._outbox) <= 8192
+            await until(lambda: not transport._outbox)
+            await one.announce([KEY])
+            assert two in network.keepers(KEY)
+
+    asyncio.run(main())
+
+
+def test_stores_are_full() -> None:
+    """What the packet budget rests on: forty keys in one packet."""
+
+    async def main() -> None:
+        async with Network(2) as network:
+            sizes: list[int] = []
+            ask = network.nodes[0].requests.ask
+
+            async def asking(peer, to, message, **options):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN003, ANN202
+                if isinstance(message, Store):
+                    sizes.append(len(message.keys) // 20)
+                return await ask(peer, to, message, **options)
+
+            network.nodes[0].requests.ask = asking  # type: ignore[method-assign]
+            await network.nodes[0].announce([network.rng.randbytes(20) for _ in range(80)])
+            assert sizes == [40, 40]
+
+    asyncio.run(main())
