@@ -108,13 +108,18 @@ class Scheduler:
 
     def peer_joined(self, peer: str, *, origin: Origin, bitmap: bytes | None, now: float) -> list[Instruction]:
         """A neighbour for this version. ``bitmap`` has a bit per unique block, lowest bit first; None means all."""
-        self._forget(peer)
         self._started = min(self._started, now)
         have = None if bitmap is None else self._unpack(bitmap)
         if have is not None and len(have) and all(have):
             have = None
-        self.neighbours[peer] = Neighbour(peer, origin, have)
-        self._count(self.neighbours[peer], 1)
+        neighbour = self.neighbours.get(peer)
+        if neighbour is None:
+            neighbour = self.neighbours[peer] = Neighbour(peer, origin, have)
+        else:
+            # It tells anew what it holds, as one does that has become complete: what it was asked for is on its way.
+            self._count(neighbour, -1)
+            neighbour.origin, neighbour.have = origin, have
+        self._count(neighbour, 1)
         return self._schedule(now)
 
     def peer_has(self, peer: str, indices: Iterable[int], now: float) -> list[Instruction]:

@@ -108,3 +108,18 @@ def test_nothing_to_fetch_is_finished_at_once() -> None:
     assert scheduler.tick(0.0) == [Finished()]
     assert scheduler.tick(1.0) == []
     assert scheduler.waiting_for() == "nothing: complete"
+
+
+def test_a_neighbour_that_tells_anew_what_it_holds_is_not_asked_anew() -> None:
+    scheduler = Scheduler([400_000] * 8, (), random.Random(0))
+    (start, *_) = scheduler.peer_joined("peer", origin=NOT_ORIGIN, bitmap=b"\x0f", now=0.0)
+    assert isinstance(start, StartRun)
+    more = scheduler.peer_joined("peer", origin=NOT_ORIGIN, bitmap=None, now=0.1)
+    scheduler.check_invariants()
+    asked = [index for run in (start, *more) if isinstance(run, StartRun) for index in run.indices]
+    assert len(asked) == len(set(asked)), "a block that is on its way was asked for a second time"
+    assert scheduler.picker.copies == [1] * 8
+    for index in start.indices:
+        assert scheduler.block_received(start.run, index, 0.2)
+        scheduler.block_stored(index, 0.2)
+    assert scheduler.fetched_twice_bytes == 0
