@@ -9,12 +9,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import aiohttp
+import msgspec
+
+from swarm import log
 from swarm.authority import private_pem
 from swarm.client import TrackerClient
 from swarm.http.tls import TlsFiles
 from swarm.identity import PeerKey
 from swarm.joining import join
-from swarm.log import Entry, Move, Totals
+from swarm.log import Entry, Kind, Move, Totals
 from swarm.messages import OUR_VERSIONS, Announce, Contact, Holding, JoinAnswer, TokenRequest
 from swarm.objects import ObjectStore
 from swarm.objects.memory import MemoryObjectStore
@@ -148,3 +152,42 @@ def announce_of(
 def contact_at(contact: Contact, port: int) -> Contact:
     """The same member at another port of this machine."""
     return Contact(contact.public, (Address("127.0.0.1", port),))
+
+
+class FixedResolver(aiohttp.abc.AbstractResolver):
+    """Every name is this machine, at one port."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+
+    async def resolve(self, host: str, port: int = 0, family: int = 0) -> list[aiohttp.abc.ResolveResult]:
+        return [aiohttp.abc.ResolveResult(hostname=host, host="127.0.0.1", port=self._port, family=2, proto=6, flags=4)]
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+def changed(entry: Entry, **changes: object) -> Entry:
+    """The same entry with other fields."""
+    return msgspec.structs.replace(entry, **changes)
+
+
+def entry_after(head: tuple[bytes, Entry] | None, member: Enrolled, dataset: str, kind: Kind, *moves: Move) -> Entry:
+    """The next entry on a head, as a publisher builds it."""
+    return Entry(
+        format=1,
+        dataset=dataset,
+        serial=head[1].serial + 1 if head else 1,
+        previous=log.entry_hash(head[0]) if head else b"",
+        wall_time=int(time.time()),
+        kind=kind,
+        moves=moves,
+        message="",
+        totals=TOTALS if kind == "publish" else None,
+        publisher=member.key.public,
+    )
+
+
+def new_key() -> PeerKey:
+    """A key that nobody has."""
+    return PeerKey(os.urandom(32))
