@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import time
@@ -11,6 +12,7 @@ import click
 
 from swarm.cli.demo import trees
 from swarm.cli.demo.cluster import Cluster
+from swarm.cli.demo.place import SHARED_MEMORY, available_memory, choose
 from swarm.cli.demo.report import Summary, print_table
 from swarm.cli.demo.story import Story, Teller, timed
 from swarm.cli.output import printable, size
@@ -36,7 +38,8 @@ def demo(program: Program, path: str | None) -> None:
 
     say = timed(line, started)
     teller = Teller(say, lambda pulled: None if program.quiet else print_table(pulled, stream))
-    folder = Path(tempfile.mkdtemp(prefix="aetherfs-demo-"))
+    place = choose(trees.measure(source), os.environ.get("TMPDIR"), SHARED_MEMORY, available_memory())
+    folder = Path(tempfile.mkdtemp(prefix="aetherfs-demo-", dir=place))
     try:
         with Cluster(folder) as cluster:
             data = folder / "data"

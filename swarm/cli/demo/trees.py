@@ -10,11 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from swarm.errors import FullError, NotFoundError, UsageError
+from swarm.errors import NotFoundError, UsageError
 
 LEFT_OUT: Final = frozenset({"site-packages", "dist-packages", "__pycache__"})
-# Source, object store, the producer's cache, five peers and what they stage.
-COPIES_NEEDED: Final = 8
 CHANGED_FILES: Final = 4
 COMPARE_BYTES: Final = 1 << 20
 TEXT_LOOK_BYTES: Final = 4096
@@ -25,26 +23,21 @@ def standard_library() -> Path:
     return Path(sysconfig.get_path("stdlib"))
 
 
-def copy(source: Path, target: Path) -> tuple[int, int]:
-    """Copy a directory; (files, bytes). A link that leads out of it is replaced by the file that it leads to.
-
-    Caches and installed packages are left out. NotFoundError, UsageError or FullError when it cannot be.
-    """
+def measure(source: Path) -> int:
+    """The bytes that a copy will have. NotFoundError or UsageError for what is no directory."""
     if not source.exists():
         raise NotFoundError(f"{source} is not there: give a directory to show the swarm with")
     if not source.is_dir():
         raise UsageError(f"{source} is not a directory: give one to show the swarm with")
-    amount = sum(path.stat().st_size for path in _files(source))
-    target.mkdir(parents=True)
-    free = shutil.disk_usage(target).free
-    if free < COPIES_NEEDED * amount:
-        raise FullError(
-            f"the demo of {source} needs {COPIES_NEEDED * amount} bytes in {target.parent}, {free} are free: set "
-            "TMPDIR to another disk, or give a smaller directory"
-        )
-    shutil.copytree(
-        source, target, symlinks=False, ignore=_left_out(source), ignore_dangling_symlinks=True, dirs_exist_ok=True
-    )
+    return sum(path.stat().st_size for path in _files(source))
+
+
+def copy(source: Path, target: Path) -> tuple[int, int]:
+    """Copy a directory; (files, bytes). A link that leads out of it is replaced by the file that it leads to.
+
+    Caches and installed packages are left out.
+    """
+    shutil.copytree(source, target, symlinks=False, ignore=_left_out(source), ignore_dangling_symlinks=True)
     files = list(_files(target))
     return len(files), sum(path.stat().st_size for path in files)
 

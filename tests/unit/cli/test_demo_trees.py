@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from swarm.cli.demo import trees
-from swarm.errors import NotFoundError, UsageError
+from swarm.cli.demo import place, trees
+from swarm.errors import FullError, NotFoundError, UsageError
 
 
 def _tree(root: Path) -> Path:
@@ -91,10 +91,23 @@ def test_a_copy_leaves_out_caches_and_follows_links_to_files(tmp_path: Path) -> 
 
 def test_what_is_no_directory_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError):
-        trees.copy(tmp_path / "none", tmp_path / "copy")
+        trees.measure(tmp_path / "none")
     (tmp_path / "file").touch()
     with pytest.raises(UsageError):
-        trees.copy(tmp_path / "file", tmp_path / "copy")
+        trees.measure(tmp_path / "file")
+
+
+def test_it_happens_in_memory_only_when_there_is_plenty(tmp_path: Path) -> None:
+    shared, other = tmp_path / "shared", tmp_path / "other"
+    shared.mkdir()
+    other.mkdir()
+    plenty = 1 << 40
+    assert place.choose(1000, None, shared, plenty) == shared
+    assert place.choose(1000, str(other), shared, plenty) == other
+    assert place.choose(1000, None, tmp_path / "none", plenty) != shared
+    assert place.choose(1000, None, shared, 4 * 8 * 1000 - 1) != shared
+    with pytest.raises(FullError, match="TMPDIR"):
+        place.choose(1 << 60, str(other), shared, plenty)
 
 
 def test_the_default_is_the_running_pythons_library() -> None:
