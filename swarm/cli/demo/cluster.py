@@ -15,7 +15,7 @@ import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, Final, Self
 
 from swarm.cli import spawn
@@ -44,14 +44,18 @@ class Cluster:
         self.folder = folder
         self.members: dict[str, Member] = {}
         self._processes: list[subprocess.Popen[bytes]] = []
+        self._interrupted = False
 
     def __enter__(self) -> Self:
+        self._previous = signal.signal(signal.SIGINT, self._interrupt)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+        if error is None:
+            self._check_interrupted()
 
     def home(self, name: str) -> Path:
         """The home of a member."""
@@ -81,6 +85,7 @@ class Cluster:
 
     def begin(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
         """Begin a command on a member's home; ``result`` waits for it."""
+        self._check_interrupted()
         return self._spawn(name, [*arguments, "--json", "--quiet"], subprocess.PIPE)
 
     def result(self, name: str, process: subprocess.Popen[bytes]) -> dict[str, Any]:
@@ -101,6 +106,15 @@ class Cluster:
         """A command's result."""
         return self.result(name, self.begin(name, *arguments))
 
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        """SIGINT: raised at once, and remembered, since what is raised inside a callback of the interpreter is lost."""
+        self._interrupted = True
+        raise KeyboardInterrupt
+
+    def _check_interrupted(self) -> None:
+        if self._interrupted:
+            raise KeyboardInterrupt
+
     def kill(self, *names: str) -> None:
         """kill -9, all at once: nothing says goodbye."""
         for name in names:
@@ -110,7 +124,7 @@ class Cluster:
 
     def close(self) -> None:
         """End every process that is still there; a second Ctrl-C does not stop this."""
-        previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
             running = [process for process in self._processes if process.poll() is None]
             for process in running:
@@ -127,7 +141,7 @@ class Cluster:
                     if stream is not None:
                         stream.close()
         finally:
-            signal.signal(signal.SIGINT, previous)
+            signal.signal(signal.SIGINT, self._previous)
 
     def left_over(self) -> list[int]:
         """Processes of ours that are still there."""
