@@ -16,7 +16,7 @@ from swarm.dht.batch import SignedBatch, fitting, sign_batch
 from swarm.dht.records import RecordStore
 from swarm.dht.requests import Requests
 from swarm.dht.search import Search
-from swarm.dht.sweep import CROWD, NEVER, REGION_WIDTH, Pace, Sweep, assign, batches, region_bits
+from swarm.dht.sweep import CROWD, REGION_WIDTH, Pace, Sweep, assign, batches, region_bits
 from swarm.dht.table import Table
 from swarm.dht.wire import Contact, Ping, Store, Stored, joined, keys_per_packet
 from swarm.identity import PeerKey
@@ -66,6 +66,9 @@ class Announcer:
         self._announced_at = 0.0
         self._announced_to = 0
         self._sweep = Sweep()
+        # Given, and not taken over yet: the planner belongs to whoever holds the lock.
+        self._wanted: tuple[bytes, ...] | None = None
+        self._everything = False
         self._swept_at = 0.0
         self._swept_to = 0
         self._sweep_changed = asyncio.Event()
@@ -109,22 +112,21 @@ class Announcer:
         if self._announced and (grown or now - self._announced_at > ANNOUNCE_AGAIN_S):
             await self.announce(list(self._announced))
         if len(self._table) > GROWN * self._swept_to and now - self._swept_at > SWEEP_AGAIN_S:
-            self._swept_at, self._swept_to = now, len(self._table)
-            self._sweep.everything_is_due()
+            self._everything = True
             self._sweep_changed.set()
 
     # ---- the sweep --------------------------------------------------------------------------------------------------
 
     def set_sweep(self, keys: Sequence[bytes]) -> None:
         """Keep this whole set announced from now on, in the background."""
-        if self._sweep.replace(keys):
-            self._sweep_changed.set()
+        self._wanted = tuple(keys)
+        self._sweep_changed.set()
 
     async def sweep_forever(self) -> None:
         """Announce what is due, as it becomes due, within the packet budget."""
         while True:
             if len(self._table):
-                await self.sweep(self._pace)
+                await self._sweep_due(self._pace)
             now = asyncio.get_running_loop().time()
             wait_s = IDLE_S if self._sweep.next_due() <= now else min(IDLE_S * 10, self._sweep.next_due() - now)
             try:
@@ -136,24 +138,37 @@ class Announcer:
 
     async def sweep_all(self) -> int:
         """Announce the whole set now, whatever was announced before: how many records nodes keep."""
-        async with self._one_sweep:
-            self._sweep.everything_is_due()
-        return await self.sweep(None)
+        self._everything = True
+        return await self._sweep_due(None)
 
-    async def sweep(self, pace: Pace | None) -> int:
+    async def _sweep_due(self, pace: Pace | None) -> int:
         """Announce what is due: how many records nodes keep of it. Without a pace, as fast as they answer."""
         kept = 0
         async with self._one_sweep:
             now = asyncio.get_running_loop().time()
-            if self._sweep.next_due() == NEVER:
-                self._swept_at, self._swept_to = now, len(self._table)
+            await self._adopt(now)
             self._sweep.begin()
             while (around := self._sweep.next_key(now)) is not None:
                 await _wait(pace, REGION_WIDTH)
                 nodes = dict(await self._search.closest(around, width=REGION_WIDTH))
                 region = self._sweep.take(region_bits(around, [*nodes, self._requests.id]), now)
                 kept += await self._sweep_region(region, nodes, pace)
+                if await self._adopt(now):
+                    self._sweep.begin()  # what is new is rare, and comes first
         return kept
+
+    async def _adopt(self, now: float) -> bool:
+        """Take over a set that was given meanwhile (a large one takes a while: in a thread). Whether there was one."""
+        if self._everything:
+            self._everything = False
+            self._swept_at, self._swept_to = now, len(self._table)
+            self._sweep.everything_is_due()
+        if self._wanted is None:
+            return False
+        wanted, self._wanted = self._wanted, None
+        if await asyncio.to_thread(self._sweep.replace, wanted):
+            self._swept_at, self._swept_to = now, len(self._table)
+        return True
 
     async def _sweep_region(self, region: list[bytes], nodes: dict[bytes, Contact], pace: Pace | None) -> int:
         now = asyncio.get_running_loop().time()

@@ -34,6 +34,7 @@ MAINTENANCE_S: Final = 60.0
 LONELY_S: Final = 3.0
 PINGS_AT_ONCE: Final = 32
 JOIN_TRIES: Final = 3
+BUCKETS_AT_JOIN: Final = 16
 # Nodes in the table that were not heard of for this long are asked whether they are there, a few at a time.
 UNHEARD_S: Final = 120.0
 UNHEARD_PINGS: Final = 8
@@ -238,8 +239,8 @@ class DhtNode:
             if await first:
                 break
         await self._search.closest(self.id)
-        for low, high in self.table.stale_ranges(float("inf")):
-            await self._search.closest(_key_in(low, high, self._rng))
+        far = [_key_in(low, high, self._rng) for low, high in self.table.stale_ranges(float("inf"))]
+        await asyncio.gather(*(self._search.closest(key) for key in far[:BUCKETS_AT_JOIN]))
         return len(self.table)
 
     # ---- what comes in ----------------------------------------------------------------------------------------------

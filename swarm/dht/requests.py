@@ -35,7 +35,7 @@ from swarm.dht.wire import (
     open_packet,
     seal_packet,
 )
-from swarm.errors import RemoteProtocolError
+from swarm.errors import LocalProtocolError, RemoteProtocolError
 from swarm.identity import PeerKey
 from swarm.limits import DHT_PACKET_MAX_BYTES
 
@@ -196,12 +196,11 @@ class Requests:
             wall_now = self._wall()
             self._check_address(body, sender, wall_now)
             waiting = self._waiting_for(body, sender, peer) if body.is_answer else None
-            seen_id = body.public + body.id
-            if waiting is None and not self._seen.is_new(seen_id, wall_now):
+            if waiting is None and not self._seen.is_new(body.public, body.id, wall_now):
                 raise RemoteProtocolError("a request was taken before")
             check_packet(packet, body)
             if waiting is None:
-                self._seen.remember(seen_id, wall_now)
+                self._seen.remember(body.public, body.id, wall_now)
             member = self.members.admit(sender, body.public, body.credential, wall_now)
             if waiting is not None:
                 self._answered(body, sender, peer, member, waiting)
@@ -212,6 +211,9 @@ class Requests:
         except RemoteProtocolError as error:
             self.refused += 1
             log.debug("a datagram from %s is dropped: %s", peer, error)
+        except LocalProtocolError:
+            self.refused += 1
+            log.exception("a datagram from %s cannot be answered", peer)
 
     def _check_address(self, body: Body, sender: bytes, wall_now: float) -> None:
         """To us, now, and not from ourselves. Only a Ping may be to whom it concerns."""
