@@ -21,7 +21,8 @@ from swarm.peer.channels import Channel, Channels
 from swarm.peer.exchange import Exchange
 from swarm.peer.fetch import Fetcher
 from swarm.peer.holdings import Holding, Holdings
-from swarm.peer.scheduler import TICK_S, CancelRun, Connect, Finished, Instruction, Scheduler, StartRun
+from swarm.peer.instructions import CancelRun, Connect, Finished, Instruction, StartRun
+from swarm.peer.scheduler import TICK_S, Scheduler
 from swarm.peer.tasks import Tasks
 from swarm.peer.traffic import Traffic
 from swarm.peer.wire import ASK, BLOCK, BUSY, Cancel, RunRequest

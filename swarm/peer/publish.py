@@ -68,17 +68,8 @@ async def publish(
         totals=totals,
         receipt=receipt,
     )
-    node.access.learn(raw)
     node.ledger.record(entry, raw)
-    record = TreeRecord(str(scanned.root), dataset, manifest.version, raw, True, ())
-    await asyncio.to_thread(node.trees.add, record, manifest)
-    node.hold(
-        Holding(dataset, manifest, raw, StoreSource(tree), None, origin=PRODUCER if node.extension is None else SEED),
-        tree,
-    )
-    node.exchange.announce(raw)
-    node.announcer.wake()
-    await node.announcer.announce_records()
+    await _serve(node, dataset, raw, tree)
     return {
         "version": manifest.version.hex(),
         "serial": entry.serial,
@@ -91,6 +82,19 @@ async def publish(
         "seconds": round(time.monotonic() - started, 3),
         "tags": tags,
     }
+
+
+async def _serve(node: PeerNode, dataset: str, entry: bytes, tree: TreeStore) -> None:
+    """From now on this peer is an origin of the version, and says so."""
+    manifest = tree.manifest
+    node.access.learn(entry)
+    record = TreeRecord(str(tree.tree.root), dataset, manifest.version, entry, True, ())
+    await asyncio.to_thread(node.trees.add, record, manifest)
+    origin = PRODUCER if node.extension is None else SEED
+    node.hold(Holding(dataset, manifest, entry, StoreSource(tree), None, origin=origin), tree)
+    node.exchange.announce(entry)
+    node.announcer.wake()
+    await node.announcer.announce_records()
 
 
 def _dataset_of(names: list[Reference]) -> str:

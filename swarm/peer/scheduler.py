@@ -16,11 +16,11 @@ import math
 import random
 import zlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final
 
 from swarm.limits import RUN_MAX_BLOCKS, RUN_MAX_BYTES
+from swarm.peer.instructions import CancelRun, Connect, Finished, Instruction, StartRun
 from swarm.peer.neighbour import AHEAD_S, Neighbour, Run
 from swarm.peer.picker import Picker
 from swarm.peer.wire import PRODUCER, SEED, Origin
@@ -46,39 +46,6 @@ HAVE_PATIENCE: Final = 2.0
 # A producer is left alone for this long after the start: a seed may be about to be met.
 SEED_HEAD_START_S: Final = 1.0
 TICK_S: Final = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class StartRun:
-    run: int
-    peer: str
-    indices: tuple[int, ...]
-    insist: bool
-
-
-@dataclass(frozen=True, slots=True)
-class CancelRun:
-    """Tell the peer not to send these blocks of the run (all of what is outstanding, when ``whole``)."""
-
-    run: int
-    peer: str
-    indices: tuple[int, ...]
-    whole: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Connect:
-    """Somebody said that this peer has what we need."""
-
-    peer: str
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """Every block is stored."""
-
-
-Instruction = StartRun | CancelRun | Connect | Finished
 
 
 class Scheduler:

@@ -12,8 +12,9 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from swarm.peer.instructions import CancelRun, Connect, Finished, Instruction, StartRun
 from swarm.peer.redirect import Redirector
-from swarm.peer.scheduler import CancelRun, Connect, Finished, Instruction, Scheduler, StartRun
+from swarm.peer.scheduler import Scheduler
 from swarm.peer.wire import NOT_ORIGIN, SEED, bitmap_of
 
 LATENCY_S = 0.005

@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from swarm.peer.scheduler import CancelRun, Finished, Scheduler, StartRun
+from swarm.peer.instructions import CancelRun, Finished, StartRun
+from swarm.peer.scheduler import Scheduler
 from swarm.peer.wire import NOT_ORIGIN, SEED
 from tests.unit.peer.simulation import Simulation
 

@@ -1,0 +1,38 @@
+"""What the scheduler tells its shell to do: each a small fact, performed by the daemon and by simulations alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class StartRun:
+    run: int
+    peer: str
+    indices: tuple[int, ...]
+    insist: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRun:
+    """Tell the peer not to send these blocks of the run (all of what is outstanding, when ``whole``)."""
+
+    run: int
+    peer: str
+    indices: tuple[int, ...]
+    whole: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """Somebody said that this peer has what we need."""
+
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Every block is stored."""
+
+
+Instruction = StartRun | CancelRun | Connect | Finished
