@@ -19,7 +19,7 @@ from swarm.peer.node import PeerNode
 from swarm.peer.pull import Progress
 from swarm.peer.trees import TreeRecord
 from swarm.peer.upload import ChangedWhileUploaded, SeedClient, upload
-from swarm.peer.wire import PRODUCER, SEED
+from swarm.peer.wire import PRODUCER, SEED, Origin
 from swarm.scan import Scan, scan
 from swarm.scan_cache import ScanCache
 from swarm.signature import signature_of
@@ -90,7 +90,7 @@ async def _serve(node: PeerNode, dataset: str, entry: bytes, tree: TreeStore) ->
     node.access.learn(entry)
     record = TreeRecord(str(tree.tree.root), dataset, manifest.version, entry, True, ())
     await asyncio.to_thread(node.trees.add, record, manifest)
-    origin = PRODUCER if node.extension is None else SEED
+    origin: Origin = PRODUCER if node.extension is None else SEED
     node.hold(Holding(dataset, manifest, entry, StoreSource(tree), None, origin=origin), tree)
     node.exchange.announce(entry)
     node.announcer.wake()
