@@ -52,13 +52,14 @@ class Network:
         join: bool = True,
         wall: Callable[[], float] = time.time,
         host: str = "127.0.0.1",
+        port: int = 0,
     ) -> DhtNode:
         """One more node, introduced to the first."""
         key = key or PeerKey(self.rng.randbytes(32))
         ports: list[int] = []
         node = await DhtNode.start(
             host=host,
-            port=0,
+            port=port,
             key=key,
             credential=(ca or self.ca).admit(key.public, "peer", "", (), wall()).credential,
             authority=self.ca.public,

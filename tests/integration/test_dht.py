@@ -211,6 +211,21 @@ def test_a_node_that_starts_anew_on_another_port_is_asked_there() -> None:
     asyncio.run(main())
 
 
+def test_a_node_that_starts_anew_on_its_port_is_shown_who_the_others_are() -> None:
+    async def main() -> None:
+        async with Network(2) as network:
+            one, two = network.nodes
+            await two.announce([KEY])
+            await one.announce([KEY])
+            port = two.port
+            await network.kill(two)
+            again = await network.add(key=two.key, port=port, join=False)
+            assert await again.bootstrap([f"127.0.0.1:{one.port}"]) == 1
+            assert again.requests.refused == 0, "the first answer shows a credential"
+
+    asyncio.run(main())
+
+
 def test_a_node_that_forgot_us_is_shown_our_credential_before_a_store() -> None:
     async def main() -> None:
         async with Network(2) as network:
