@@ -2,7 +2,7 @@
 hold.
 
 A block is decided by its own bytes and the few behind it. One that is known from an earlier scan is taken over, unread,
-when the files that it was cut from have the same content and lie in the same way from its start on. No I/O of its own.
+when the files from its start on have the same content as those that it was cut from. No I/O of its own.
 """
 
 from __future__ import annotations
@@ -52,13 +52,11 @@ def _holds(block: RunBlock, run: Sequence[Found], at: tuple[int, int], contents:
     for span in block.spans:
         if index == len(run):
             return False
-        item = run[index]
-        if (item.path, offset) != (span.path, span.offset) or span.length > item.size - offset:
-            return False
-        if contents.digest(item) != span.blake3:
+        # The same content has the same size: with equal hashes so far, this is where the stretch lay.
+        if contents.digest(run[index]) != span.blake3:
             return False
         offset += span.length
-        if offset == item.size:
+        if offset == run[index].size:
             index, offset = index + 1, 0
     return index == len(run) or not block.is_tail
 
@@ -66,13 +64,14 @@ def _holds(block: RunBlock, run: Sequence[Found], at: tuple[int, int], contents:
 def _cut_at(run: Sequence[Found], at: tuple[int, int], contents: Contents) -> RunBlock:
     """Read on from a place until a block is sure."""
     index, offset = at
+    first = run[index]
     window = bytearray()
     spans: list[Span] = []
     sure = tried = 0
     while not sure and index < len(run):
         item = run[index]
         part = contents.content(item)[offset:]
-        spans.append(Span(item.path, offset, len(part), contents.digest(item)))
+        spans.append(Span(len(part), contents.digest(item)))
         window += part
         index, offset = index + 1, 0
         if len(window) >= tried + BLOCK_MIN_BYTES:
@@ -81,7 +80,8 @@ def _cut_at(run: Sequence[Found], at: tuple[int, int], contents: Contents) -> Ru
             sure = length if length + LOOKAHEAD_BYTES <= len(window) else 0
     length = sure or first_cut(memoryview(window)[:BLOCK_MAX_BYTES])
     entry = BlockEntry(signature_of(memoryview(window)[:length]), length)
-    return RunBlock(entry, _trimmed(spans, length + LOOKAHEAD_BYTES), is_tail=length + LOOKAHEAD_BYTES > len(window))
+    decided = _trimmed(spans, length + LOOKAHEAD_BYTES)
+    return RunBlock(first.path, at[1], entry, decided, is_tail=length + LOOKAHEAD_BYTES > len(window))
 
 
 def _forward(run: Sequence[Found], at: tuple[int, int], length: int, contents: Contents) -> tuple[int, int]:
@@ -102,6 +102,6 @@ def _trimmed(spans: Sequence[Span], length: int) -> tuple[Span, ...]:
     for span in spans:
         if length <= 0:
             break
-        kept.append(Span(span.path, span.offset, min(span.length, length), span.blake3))
+        kept.append(Span(min(span.length, length), span.blake3))
         length -= span.length
     return tuple(kept)

@@ -118,8 +118,7 @@ class _Round:
 
     def _run(self, files: Sequence[Found], blocks: list[BlockEntry]) -> None:
         for block in cut_run(files, self._cache.runs, self):
-            start = (block.spans[0].path, block.spans[0].offset)
-            self._runs[start] = self._cache.runs[start] = block
+            self._runs[block.start] = self._cache.runs[block.start] = block
             blocks.append(block.block)
             self._advance(block.block.size)
 

@@ -54,23 +54,27 @@ class Known(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=
 
 
 class Span(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """A stretch of a small file, and the BLAKE3 of that whole file."""
+    """A stretch of a small file: its length, and the BLAKE3 of that whole file."""
 
-    path: str
-    offset: int
     length: int
     blake3: Hash
 
 
 class RunBlock(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """A block of a run of small files and the bytes that decided it: its own, and those just behind.
+    """A block of a run of small files: the file and offset where it begins, and the stretches that decided it.
 
-    ``is_tail``: the run ended there, which decided too.
+    These are its own bytes and those just behind. ``is_tail``: the run ended there, which decided too.
     """
 
+    path: str
+    offset: int
     block: BlockEntry
     spans: tuple[Span, ...]
     is_tail: bool
+
+    @property
+    def start(self) -> tuple[str, int]:
+        return self.path, self.offset
 
 
 class _State(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
@@ -98,7 +102,7 @@ class ScanCache:
             )
             if state is not None:
                 cache.files = dict(state.files)
-                cache.runs = {(run.spans[0].path, run.spans[0].offset): run for run in state.runs if run.spans}
+                cache.runs = {run.start: run for run in state.runs}
         return cache
 
     def save(self, path: Path) -> None:

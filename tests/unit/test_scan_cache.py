@@ -28,7 +28,7 @@ STATE = FileState(size=5, mtime_ns=OLD, ctime_ns=OLD, inode=7)
 def sample() -> ScanCache:
     cache = known(STATE)
     cache.files["b"] = Known(STATE, NOW, HASH, HASH, (BlockEntry(HASH, 5),))
-    cache.runs["a", 3] = RunBlock(BlockEntry(HASH, 9), (Span("a", 3, 5, HASH), Span("b", 0, 4, HASH)), is_tail=True)
+    cache.runs["a", 3] = RunBlock("a", 3, BlockEntry(HASH, 9), (Span(5, HASH), Span(4, HASH)), is_tail=True)
     return cache
 
 
