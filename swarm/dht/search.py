@@ -37,12 +37,14 @@ class Findings:
         self.batches: dict[bytes, Batch] = {}
         self._wall = wall
         self._seals: set[bytes] = set()
+        self._checked = 0
 
     def take(self, records: Iterable[Record]) -> None:
         """Take records whose providers signed them over this key, and which are in force."""
         for record in records:
-            if record.batch.seal in self._seals or len(self._seals) >= RECORDS_CHECKED_MAX:
+            if record.batch.seal in self._seals or self._checked >= RECORDS_CHECKED_MAX:
                 continue
+            self._checked += 1
             try:
                 batch = check_record(record, self.key)
             except RemoteProtocolError as error:
@@ -149,6 +151,8 @@ def may_be_dialled(host: str, named_by: str) -> bool:
         address = ipaddress.ip_address(host)
     except ValueError:
         return False
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return False  # hosts travel as what they are
     if address.is_multicast or address.is_unspecified or host == "255.255.255.255":
         return False
     return not address.is_loopback or ipaddress.ip_address(named_by).is_loopback
