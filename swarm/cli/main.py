@@ -143,7 +143,7 @@ def _run(given: Sequence[str]) -> int:
         return _told(
             program,
             given,
-            KeyboardInterrupt("interrupted; nothing half-done is left, repeat the command"),
+            KeyboardInterrupt("interrupted: nothing half-done is left; repeat the command to go on"),
             EXIT_INTERRUPTED,
         )
     except click.UsageError as error:

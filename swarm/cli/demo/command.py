@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import time
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import click
 
 from swarm.cli.demo import trees
 from swarm.cli.demo.cluster import Cluster
-from swarm.cli.demo.place import SHARED_MEMORY, available_memory, choose
+from swarm.cli.demo.place import SHARED_MEMORY, available_memory, choose, make
 from swarm.cli.demo.report import Summary, print_table
 from swarm.cli.demo.story import Story, Teller, timed
 from swarm.cli.output import printable, size
@@ -38,8 +37,7 @@ def demo(program: Program, path: str | None) -> None:
 
     say = timed(line, started)
     teller = Teller(say, lambda pulled: None if program.quiet else print_table(pulled, stream))
-    place = choose(trees.measure(source), os.environ.get("TMPDIR"), SHARED_MEMORY, available_memory())
-    folder = Path(tempfile.mkdtemp(prefix="aetherfs-demo-", dir=place))
+    folder = make(choose(trees.measure(source), os.environ.get("TMPDIR"), SHARED_MEMORY, available_memory()))
     try:
         with Cluster(folder) as cluster:
             data = folder / "data"

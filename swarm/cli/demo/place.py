@@ -18,6 +18,7 @@ from swarm.errors import FullError
 COPIES_NEEDED: Final = 8
 # Of memory, only a part is taken: the processes need some too.
 MEMORY_SHARE: Final = 0.25
+PREFIX: Final = "aetherfs-demo-"
 SHARED_MEMORY: Final = Path("/dev/shm")
 
 
@@ -34,6 +35,15 @@ def choose(amount: int, temporary: str | None, shared_memory: Path, memory_bytes
             "smaller directory"
         )
     return folder
+
+
+def make(parent: Path) -> Path:
+    """A new folder for one demo. Those of demos that were killed before they could clean up are removed."""
+    for old in parent.glob(f"{PREFIX}*"):
+        pid = old.name.removeprefix(PREFIX).partition("-")[0]
+        if pid.isdigit() and not Path("/proc", pid).exists():
+            shutil.rmtree(old, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=parent))
 
 
 def available_memory() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -108,6 +109,16 @@ def test_it_happens_in_memory_only_when_there_is_plenty(tmp_path: Path) -> None:
     assert place.choose(1000, None, shared, 4 * 8 * 1000 - 1) != shared
     with pytest.raises(FullError, match="TMPDIR"):
         place.choose(1 << 60, str(other), shared, plenty)
+
+
+def test_what_a_killed_demo_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    for name in (f"{place.PREFIX}{gone.pid}-x", f"{place.PREFIX}{os.getpid()}-x", f"{place.PREFIX}mine", "other"):
+        (tmp_path / name).mkdir()
+    made = place.make(tmp_path)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {f"{place.PREFIX}{os.getpid()}-x", f"{place.PREFIX}mine", "other", made.name}
 
 
 def test_the_default_is_the_running_pythons_library() -> None:
