@@ -16,7 +16,7 @@ from typing import Final
 from swarm.dht.wire import Contact
 
 AT_ONCE: Final = 5
-# Slow nodes are waited for only as long as fewer than this have answered.
+# Who only looks for records waits for slow nodes as long as fewer than this have answered.
 ENOUGH_ANSWERS: Final = 3
 SHORTLIST_MAX: Final = 128
 # Whatever hostile nodes name, a lookup asks no more than this.
@@ -44,10 +44,11 @@ class _Entry:
 
 @dataclass(slots=True)
 class Lookup:
-    """``target`` is a key; nodes are known by their ids."""
+    """``target`` is a key; nodes are known by their ids. With ``enough`` answers, slow nodes are not waited for."""
 
     target: bytes
     width: int
+    enough: int = ENOUGH_ANSWERS
     _entries: dict[bytes, _Entry] = field(default_factory=dict)
     _asked: int = 0
     _insists: bool = False
@@ -97,7 +98,7 @@ class Lookup:
             return False
         if self._asked < ASKED_MAX and any(self._to_ask()):
             return False
-        return State.SLOW not in states or states.count(State.ANSWERED) >= ENOUGH_ANSWERS
+        return State.SLOW not in states or states.count(State.ANSWERED) >= self.enough
 
     def insist(self) -> bool:
         """Nothing was found: ask the silent ones too. Whether there are any."""

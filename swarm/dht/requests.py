@@ -40,6 +40,8 @@ from swarm.identity import PeerKey
 from swarm.limits import DHT_PACKET_MAX_BYTES
 
 TRIES: Final = 2
+# Requests that wait for an answer at one time; more wait to be sent, so that a burst of ours is not taken for loss.
+IN_FLIGHT_MAX: Final = 64
 # What may go to an address that is not proven, per byte that came from it; a Ping to prove it is counted in.
 AMPLIFICATION_MAX: Final = 3
 
@@ -109,6 +111,7 @@ class Requests:
         self._is_proven = is_proven
         self._seen = Seen()
         self._waiting: dict[bytes, _Waiting] = {}
+        self._room = asyncio.Semaphore(IN_FLIGHT_MAX)
 
     def renew(self, credential: bytes) -> None:
         """Show this credential from now on."""
@@ -134,9 +137,16 @@ class Requests:
 
         ``slow`` is called when the answer is late, before the request is repeated.
         """
+        async with self._room:
+            return await self._ask_known(peer, to, message, tries, slow)
+
+    async def _ask_known(
+        self, peer: Peer, to: bytes, message: Message, tries: int, slow: Callable[[], None] | None
+    ) -> Message | None:
+        """Ask; if it has forgotten us, show our credential and ask again."""
         answer = await self._ask(peer, to, message, tries, slow)
         if isinstance(answer, WhoAreYou):
-            # It has forgotten us. A Store has no room for a credential: show that first.
+            # A Store has no room for a credential: show that first.
             if isinstance(message, Store) and not isinstance(await self._ask(peer, to, Ping(), 1, None), Pong):
                 return None
             answer = await self._ask(peer, to, message, 1, slow)

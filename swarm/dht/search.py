@@ -75,8 +75,12 @@ class Search:
     async def closest(
         self, key: bytes, *, width: int = K, findings: Findings | None = None
     ) -> list[tuple[bytes, Contact]]:
-        """The closest nodes that answer. Ends early when ``findings`` has as many providers as it wants."""
-        lookup = Lookup(key, width)
+        """The closest nodes that answer, also those that are late.
+
+        Who looks for ``findings`` is in a hurry: it ends when there are as many providers as it wants, and late nodes
+        are not waited for.
+        """
+        lookup = Lookup(key, width, width) if findings is None else Lookup(key, width)
         self._table.looked_for(key)
         for id, contact in self._table.closest(key, max(width, K), doubtful=True):
             self._learn(lookup, id, contact)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -348,6 +349,62 @@ def test_over_v6() -> None:
             await one.announce([KEY])
             (provider,) = await two.find_providers(KEY)
             assert provider.addresses == (Address("::1", one.port),)
+
+    asyncio.run(main())
+
+
+def test_a_node_on_every_address_speaks_v4_and_v6() -> None:
+    if not socket.has_ipv6:
+        pytest.skip("no IPv6 here")
+
+    async def main() -> None:
+        async with Network(0) as network:
+            both = await network.add(host="::")
+            old = await network.add(join=False)
+            new = await network.add(host="::1", join=False)
+            assert await old.bootstrap([f"127.0.0.1:{both.port}"]) >= 1
+            assert await new.bootstrap([f"[::1]:{both.port}"]) >= 1
+            await until(lambda: both.status().nodes == 2)
+            contact = both.table.get(old.id)
+            assert contact is not None
+            assert contact.host == "127.0.0.1"
+            await both.announce([KEY])
+            for node in (old, new):
+                assert [provider.peer_id for provider in await node.find_providers(KEY)] == [both.key.peer_id]
+
+    asyncio.run(main())
+
+
+def test_lost_packets_lose_nothing() -> None:
+    async def main() -> None:
+        async with Network(10) as network:
+            for node in network.nodes:
+                send = node._transport.send
+
+                def lossy(datagram: bytes, peer: tuple[str, int], send: Callable[..., None] = send) -> None:
+                    if network.rng.random() >= 0.1:
+                        send(datagram, peer)
+
+                node._transport.send = lossy  # type: ignore[method-assign]
+            keys = [network.rng.randbytes(20) for _ in network.nodes]
+            for node, key in zip(network.nodes, keys, strict=True):
+                assert await node.announce([key]) >= 5
+            askers = [*network.nodes[3:], *network.nodes[:3]]
+            for asker, announcer, key in zip(askers, network.nodes, keys, strict=True):
+                assert [p.peer_id for p in await asker.find_providers(key)] == [announcer.key.peer_id]
+
+    asyncio.run(main())
+
+
+def test_hundreds_of_lookups_and_announces_at_once() -> None:
+    async def main() -> None:
+        async with Network(12) as network:
+            keys = [network.rng.randbytes(20) for _ in range(200)]
+            announcer, asker = network.nodes[3], network.nodes[9]
+            taken = await asyncio.gather(*(announcer.announce([key]) for key in keys))
+            assert min(taken) >= REPLICAS - 1
+            found = await asyncio.gather(*(asker.find_providers(key, timeout_s=20.0) for key in keys))
+            assert all([provider.peer_id for provider in each] == [announcer.key.peer_id] for each in found)
 
     asyncio.run(main())
 
