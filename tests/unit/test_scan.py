@@ -300,7 +300,7 @@ def test_a_pipe_in_the_place_of_a_file_holds_nobody_up(tree: Path) -> None:
 
 def test_a_file_is_not_chased_to_an_end_that_moves(tmp_path: Path) -> None:
     """A log that is written faster than it is read: as much as was listed is read of it, then it has changed."""
-    listed = 2 * BLOCK_MAX_BYTES
+    listed = 6 * BLOCK_MAX_BYTES
     write_files(tmp_path, {"log": bytes(listed)})
     grown = 0
 
@@ -308,10 +308,10 @@ def test_a_file_is_not_chased_to_an_end_that_moves(tmp_path: Path) -> None:
         nonlocal grown
         if total == listed and grown < 40:
             grown += 1
-            os.truncate(tmp_path / "log", (1 + 4 * grown) * BLOCK_MAX_BYTES)
+            os.truncate(tmp_path / "log", (6 + 4 * grown) * BLOCK_MAX_BYTES)
 
-    assert scan(tmp_path, progress=grow).manifest.total_bytes == (1 + 4 * grown) * BLOCK_MAX_BYTES
-    assert grown == 2
+    assert scan(tmp_path, progress=grow).manifest.total_bytes == (6 + 4 * grown) * BLOCK_MAX_BYTES
+    assert grown == 6
 
 
 def test_what_never_rests_is_given_up(tmp_path: Path) -> None:
