@@ -44,6 +44,7 @@ def run_pair(contenders: Sequence[Contender], settings: PairSettings, folder: Pa
             "seed": settings.seed,
             "contenders": {contender.name: contender.protection for contender in contenders},
             "filesystem": filesystem(folder),
+            "load_before": round(os.getloadavg()[0], 2),
         }
     )
     tell(f"writing {settings.size_bytes} bytes")
