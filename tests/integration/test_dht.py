@@ -69,6 +69,19 @@ def test_many_providers_of_one_key_are_all_found_and_a_limit_is_kept() -> None:
     asyncio.run(main())
 
 
+def test_who_announces_keeps_its_own_records_too() -> None:
+    async def main() -> None:
+        async with Network(11) as network:
+            far = network.closest(KEY, 11)[-1]
+            assert await far.announce([KEY]) == REPLICAS
+            assert network.keepers(KEY).count(far) == 1
+            client = await network.add(client_only=True)
+            await client.announce([b"c" * 20])
+            assert client in network.keepers(b"c" * 20)
+
+    asyncio.run(main())
+
+
 def test_ten_thousand_keys_are_announced_within_eight_thousand_packets() -> None:
     async def main() -> None:
         async with Network(100) as network:
