@@ -155,8 +155,8 @@ def may_be_dialled(host: str, named_by: str) -> bool:
         address = ipaddress.ip_address(host)
     except ValueError:
         return False
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        return False  # hosts travel as what they are
+    if isinstance(address, ipaddress.IPv6Address) and (address.ipv4_mapped is not None or address.scope_id is not None):
+        return False  # hosts travel as what they are, and a scope means something only where it was seen
     if address.is_multicast or address.is_unspecified or host == "255.255.255.255":
         return False
     return not address.is_loopback or ipaddress.ip_address(named_by).is_loopback

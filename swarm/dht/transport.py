@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import logging
 import socket
 from collections import deque
@@ -29,6 +30,16 @@ MAPPED: Final = "::ffff:"
 
 log = logging.getLogger("aetherfs.dht")
 Peer = tuple[str, int]
+
+
+def is_numeric(peer: Peer) -> bool:
+    """Whether a peer is an address and a port. With others asyncio would look up a name, or end the transport."""
+    host, port = peer
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return host.isascii() and host.isprintable() and 0 < port <= 65535
 
 
 class Transport:
@@ -71,8 +82,8 @@ class Transport:
         return str(self._stream.sockname[0])
 
     def send(self, datagram: bytes, peer: Peer) -> None:
-        """Queue a datagram; dropped when the queue is full, as a network would."""
-        if len(self._outbox) >= DHT_SENDING_MAX:
+        """Queue a datagram; dropped when the queue is full, as a network would, or the address is none."""
+        if len(self._outbox) >= DHT_SENDING_MAX or not is_numeric(peer):
             self.dropped += 1
             return
         self.queued_bytes += len(datagram)
@@ -84,6 +95,7 @@ class Transport:
             try:
                 datagram, address = cast("tuple[bytes, Peer]", await self._stream.recv())
             except asyncio_dgram.TransportClosed:
+                log.error("the DHT's socket was closed by the system: this node is deaf until it starts again")
                 return
             except OSError:
                 continue  # the error of an earlier send

@@ -26,7 +26,7 @@ def test_what_comes_faster_than_it_is_taken_is_dropped_and_counted() -> None:
     async def main() -> None:
         got: list[bytes] = []
         async with bound(lambda datagram, peer: got.append(datagram)) as transport:
-            queue = transport._stream._recvq
+            queue = transport._stream._recvq  # type: ignore[attr-defined]
             for number in range(DHT_RECEIVED_MAX + 1000):
                 queue.put_nowait((b"%d" % number, ("127.0.0.1", 1)))
             await until(lambda: transport.taken + transport.dropped == DHT_RECEIVED_MAX + 1000)
@@ -36,7 +36,9 @@ def test_what_comes_faster_than_it_is_taken_is_dropped_and_counted() -> None:
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("peer", [("256.1.1.1", 1), ("127.0.0.1", 0), ("127.0.0.1", 70000), ("fe80::1", 9), ("x", 1)])
+@pytest.mark.parametrize(
+    "peer", [("256.1.1.1", 1), ("127.0.0.1", 0), ("127.0.0.1", 70000), ("fe80::1", 9), ("x", 1), ("fe80::1%a\0", 9)]
+)
 def test_a_datagram_that_cannot_be_sent_does_not_stop_the_next(peer: Peer) -> None:
     async def main() -> None:
         got: list[bytes] = []

@@ -69,6 +69,8 @@ def test_checking_is_bounded_and_the_same_is_not_checked_twice() -> None:
         ("255.255.255.255", "192.0.2.2", False),
         ("::ffff:127.0.0.1", "192.0.2.2", False),
         ("::ffff:224.0.0.1", "192.0.2.2", False),
+        ("fe80::1%eth0", "192.0.2.2", False),
+        ("fe80::1%a\0b", "192.0.2.2", False),
         ("example.org", "192.0.2.2", False),
         ("", "192.0.2.2", False),
     ],
