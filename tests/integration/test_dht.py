@@ -13,7 +13,6 @@ import pytest
 from swarm.dht.announce import GROWN
 from swarm.dht.state import load_contacts
 from swarm.dht.sweep import REPLICAS
-from swarm.dht.wire import Store
 from swarm.errors import AetherError
 from swarm.limits import CERTIFICATE_LIFETIME_S, DHT_RECORD_LIFETIME_S
 from swarm.records import Address
@@ -78,66 +77,6 @@ def test_who_announces_keeps_its_own_records_too() -> None:
             client = await network.add(client_only=True)
             await client.announce([b"c" * 20])
             assert client in network.keepers(b"c" * 20)
-
-    asyncio.run(main())
-
-
-def test_ten_thousand_keys_are_announced_within_eight_thousand_packets() -> None:
-    async def main() -> None:
-        async with Network(100) as network:
-            keys = [network.rng.randbytes(20) for _ in range(10_000)]
-            announcer = network.nodes[50]
-            before = network.packets()
-            announcer.set_sweep(keys)
-            await announcer.sweep_now()
-            assert network.packets() - before <= 8_000
-            for key in keys[::100]:
-                keepers = {node.id for node in network.keepers(key)}
-                assert len(keepers) == REPLICAS
-                closest = {node.id for node in network.closest(key, REPLICAS)}
-                assert len(keepers & closest) >= REPLICAS - 1
-            (provider,) = await network.nodes[3].find_providers(keys[5])
-            assert provider.peer_id == announcer.key.peer_id
-
-    asyncio.run(main())
-
-
-def test_a_sweep_goes_on_in_the_background_and_says_nothing_twice() -> None:
-    async def main() -> None:
-        async with Network(6) as network:
-            keys = [network.rng.randbytes(20) for _ in range(200)]
-            announcer, asker = network.nodes[1], network.nodes[2]
-            announcer.set_sweep(keys[:199])
-            await until(lambda: all(len(network.keepers(key)) == 6 for key in keys[:199]))
-            stores: list[bytes] = []
-            for node in network.nodes:
-                records = node.records
-                store = records.store
-
-                def counted(signed, keys, provider, wall_now, store=store):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-                    stores.extend(keys)
-                    return store(signed, keys, provider, wall_now)
-
-                records.store = counted  # type: ignore[method-assign]
-            announcer.set_sweep(keys)
-            await until(lambda: len(network.keepers(keys[199])) == 6)
-            assert set(stores) == {keys[199]}
-            assert [p.peer_id for p in await asker.find_providers(keys[0])] == [announcer.key.peer_id]
-
-    asyncio.run(main())
-
-
-def test_a_key_that_enough_others_provide_is_not_announced_again() -> None:
-    async def main() -> None:
-        async with Network(10) as network:
-            late = network.closest(KEY, 1)[0]
-            for node in network.nodes:
-                if node is not late:
-                    await node.announce([KEY])
-            assert late.records.providers(KEY, late.key.public) == 9
-            late.set_sweep([KEY, b"x" * 20])
-            await until(lambda: late in network.keepers(b"x" * 20) and late._announcer._sweep.next_due() > 0)
-            assert all(late.key.peer_id != provider.peer_id for provider in await network.nodes[0].find_providers(KEY))
 
     asyncio.run(main())
 
@@ -446,25 +385,5 @@ def test_a_burst_beyond_the_queue_is_dropped_and_counted() -> None:
             await until(lambda: not transport._outbox)
             await one.announce([KEY])
             assert two in network.keepers(KEY)
-
-    asyncio.run(main())
-
-
-def test_stores_are_full() -> None:
-    """What the packet budget rests on: forty keys in one packet."""
-
-    async def main() -> None:
-        async with Network(2) as network:
-            sizes: list[int] = []
-            ask = network.nodes[0].requests.ask
-
-            async def asking(peer, to, message, **options):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN003, ANN202
-                if isinstance(message, Store):
-                    sizes.append(len(message.keys) // 20)
-                return await ask(peer, to, message, **options)
-
-            network.nodes[0].requests.ask = asking  # type: ignore[method-assign]
-            await network.nodes[0].announce([network.rng.randbytes(20) for _ in range(80)])
-            assert sizes == [40, 40]
 
     asyncio.run(main())
