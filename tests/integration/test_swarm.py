@@ -94,6 +94,7 @@ def test_a_member_without_a_grant_learns_nothing(tmp_path: Path) -> None:
 
             holding = next(iter(producer.holdings))
             block = holding.manifest.unique[0].signature
+            await stranger.announcer.beat()  # it is told where the seed is
             await stranger.channels.connect(swarm.seed.key.peer_id)
             for dataset, version, signature in (
                 ("maps/roads", holding.version, block),  # knows everything, lacks the grant
