@@ -16,7 +16,7 @@ from swarm.dht.batch import SignedBatch, fitting, sign_batch
 from swarm.dht.records import RecordStore
 from swarm.dht.requests import Requests
 from swarm.dht.search import Search
-from swarm.dht.sweep import CROWD, REGION_WIDTH, Pace, Sweep, assign, batches, region_bits
+from swarm.dht.sweep import CROWD, REGION_WIDTH, Pace, Sweep, assign, batches, leading, region_bits
 from swarm.dht.table import Table
 from swarm.dht.wire import Contact, Ping, Store, Stored, joined, keys_per_packet
 from swarm.identity import PeerKey
@@ -62,8 +62,7 @@ class Announcer:
         self._search = search
         self._wall = wall
         self._sequence = 0
-        self._announced: dict[bytes, None] = {}
-        self._announced_at = 0.0
+        self._announced: dict[bytes, float] = {}
         self._announced_to = 0
         self._sweep = Sweep()
         # Given, and not taken over yet: the planner belongs to whoever holds the lock.
@@ -80,21 +79,19 @@ class Announcer:
     async def announce(self, keys: Iterable[bytes]) -> int:
         """Say at once that this peer provides these keys, and go on saying so: how many other nodes keep a record."""
         wanted = sorted(set(keys))
+        now = asyncio.get_running_loop().time()
         for key in wanted:
-            self._announced[key] = None
+            self._announced.pop(key, None)
+            self._announced[key] = now
         while len(self._announced) > DHT_ANNOUNCED_MAX:
             del self._announced[next(iter(self._announced))]
-        self._announced_at = asyncio.get_running_loop().time()
-        self._announced_to = len(self._table)
+        self._announced_to = self._announced_to or len(self._table)
         self._keep_own(wanted)
         takers: set[bytes] = set()
         while wanted:
             nodes = dict(await self._search.closest(wanted[0], width=REGION_WIDTH))
             bits = region_bits(wanted[0], [*nodes, self._requests.id])
-            plan = Sweep()
-            plan.replace(wanted)
-            plan.next_key(0.0)
-            region = plan.take(bits, 0.0)
+            region = leading(wanted, bits)
             wanted = wanted[len(region) :]
             for id, counts in await self._store_region(region, nodes, None):
                 if any(counts):
@@ -108,9 +105,12 @@ class Announcer:
 
     async def announce_again_if_due(self, now: float) -> None:
         """Before records run out, and when there are many nodes that were not there the last time."""
-        grown = len(self._table) > GROWN * self._announced_to
-        if self._announced and (grown or now - self._announced_at > ANNOUNCE_AGAIN_S):
-            await self.announce(list(self._announced))
+        has_grown = len(self._table) > GROWN * self._announced_to
+        if has_grown:
+            self._announced_to = len(self._table)
+        due = [key for key, at in self._announced.items() if has_grown or now - at > ANNOUNCE_AGAIN_S]
+        if due:
+            await self.announce(due)
         if len(self._table) > GROWN * self._swept_to and now - self._swept_at > SWEEP_AGAIN_S:
             self._everything = True
             self._sweep_changed.set()

@@ -131,6 +131,16 @@ def in_region(key: int, around: int, bits: int) -> bool:
     return bits == 0 or (key ^ around) >> (BITS - bits) == 0
 
 
+def leading(keys: Sequence[bytes], bits: int) -> list[bytes]:
+    """Of sorted keys, those at the start that share the first one's region, at most REGION_KEYS_MAX."""
+    first = int.from_bytes(keys[0], "big")
+    taken = list(keys[:REGION_KEYS_MAX])
+    for i, key in enumerate(taken):
+        if not in_region(int.from_bytes(key, "big"), first, bits):
+            return taken[:i]
+    return taken
+
+
 def assign(keys: Sequence[bytes], nodes: Sequence[bytes]) -> dict[bytes, list[bytes]]:
     """For each node, the keys that it is among the REPLICAS closest of."""
     numbers = {int.from_bytes(node, "big"): node for node in nodes}

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 
-from swarm.dht.announce import GROWN
+from swarm.dht.announce import ANNOUNCE_AGAIN_S, GROWN
 from swarm.dht.state import load_contacts
 from swarm.dht.sweep import REPLICAS
 from swarm.errors import AetherError
@@ -129,6 +129,31 @@ def test_announced_keys_are_said_again_when_the_network_has_grown_and_not_once_w
             await announcer.maintain()
             assert len(network.keepers(KEY)) == len(network.nodes)
             assert len(network.keepers(b"w" * 20)) == 2
+
+    asyncio.run(main())
+
+
+def test_each_announced_key_is_said_again_in_its_own_time() -> None:
+    async def main() -> None:
+        async with Network(3) as network:
+            announcer = network.nodes[1]
+            await announcer.announce([KEY])
+            await announcer.announce([b"s" * 20])
+            said: list[bytes] = []
+            announce = announcer._announcer.announce
+
+            async def saying(keys: Iterable[bytes]) -> int:
+                said.extend(keys)
+                return await announce(keys)
+
+            announcer._announcer.announce = saying  # type: ignore[method-assign]
+            first = announcer._announcer._announced[KEY]
+            await announcer._announcer.announce_again_if_due(first + ANNOUNCE_AGAIN_S)
+            assert said == []
+            second = announcer._announcer._announced[b"s" * 20]
+            await announcer._announcer.announce_again_if_due((first + second) / 2 + ANNOUNCE_AGAIN_S)
+            assert said == [KEY]
+            assert ANNOUNCE_AGAIN_S < DHT_RECORD_LIFETIME_S / 2
 
     asyncio.run(main())
 

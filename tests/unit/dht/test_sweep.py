@@ -19,6 +19,7 @@ from swarm.dht.sweep import (
     assign,
     batches,
     in_region,
+    leading,
     region_bits,
 )
 from swarm.limits import DHT_RECORD_LIFETIME_S
@@ -137,6 +138,15 @@ def test_a_set_that_is_replaced_while_it_is_swept_goes_on() -> None:
     sweep.take(155, 0.0)
     sweep.replace(keys(10, 50))
     assert sweep.next_key(0.0) == keys(1, 50)[0]
+
+
+def test_the_leading_region_of_sorted_keys() -> None:
+    listed = sorted(RNG.randbytes(20) for _ in range(500))
+    first = [key for key in listed if key[0] >> 5 == listed[0][0] >> 5]
+    assert leading(listed, 3) == first
+    assert leading(listed, 0) == listed
+    assert len(leading(keys(2 * REGION_KEYS_MAX), 0)) == REGION_KEYS_MAX
+    assert leading(listed[:1], 160) == listed[:1]
 
 
 def test_an_empty_set_is_never_due() -> None:
