@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from swarm.dht.sweep import REPLICAS
+from swarm.dht.sweep import REGION_KEYS_MAX, REPLICAS
 from swarm.dht.wire import Store
 from tests.integration.dht_rig import Network, until
 
@@ -52,6 +52,21 @@ def test_a_sweep_goes_on_in_the_background_and_says_nothing_twice() -> None:
             await until(lambda: len(network.keepers(keys[199])) == 6)
             assert set(stores) == {keys[199]}
             assert [p.peer_id for p in await asker.find_providers(keys[0])] == [announcer.key.peer_id]
+
+    asyncio.run(main())
+
+
+def test_a_set_that_is_given_while_another_is_swept_is_taken_over_soon() -> None:
+    async def main() -> None:
+        async with Network(3) as network:
+            announcer = network.nodes[1]
+            old = [network.rng.randbytes(20) for _ in range(3 * REGION_KEYS_MAX)]
+            new = [network.rng.randbytes(20) for _ in range(10)]
+            announcer.set_sweep(old)
+            await until(lambda: network.nodes[0].records.count > 0)
+            announcer.set_sweep(new)
+            await until(lambda: all(len(network.keepers(key)) == 3 for key in new))
+            assert network.nodes[0].records.count <= REGION_KEYS_MAX + len(new)
 
     asyncio.run(main())
 
