@@ -35,8 +35,6 @@ class Table:
         node.is_doubtful = False
         while True:
             bucket = self._bucket_of(node)
-            # Stock, one that rises from the reserve stays there too, and could come back with an old address.
-            bucket.replacement_nodes.pop(id, None)
             if bucket.add_node(node):
                 return None
             if not bucket.has_in_range(self._own) and bucket.depth() % 5 == 0:
