@@ -110,6 +110,7 @@ class Requests:
         self._heard = heard
         self._is_proven = is_proven
         self._seen = Seen()
+        self._has_warned = False
         self._waiting: dict[bytes, _Waiting] = {}
         self._room = asyncio.Semaphore(IN_FLIGHT_MAX)
 
@@ -232,6 +233,14 @@ class Requests:
         if sender == self.id:
             raise RemoteProtocolError("a packet of our own came back")
         if not is_timely(body.wall_ms, wall_now):
+            if not self._has_warned:
+                self._has_warned = True
+                off_s = body.wall_ms / 1000 - wall_now
+                log.warning(
+                    "the clock of %s is %.0f s off ours: with wrong clocks the DHT does not work",
+                    sender.hex()[:8],
+                    off_s,
+                )
             raise RemoteProtocolError("a packet is old, or from the future: check the clocks")
         if not body.is_answer and type(body.message) not in ANSWERS:
             raise RemoteProtocolError("an answer is sent as a request")
