@@ -7,6 +7,7 @@ given again.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Final
 
 # Receivers remembered per block: enough to spread askers, few enough to forget cheaply.
@@ -17,31 +18,31 @@ class Redirector:
     """Who was given which block."""
 
     def __init__(self) -> None:
-        self._receivers: dict[bytes, dict[str, int]] = {}
-        self._given: dict[str, set[bytes]] = {}
+        self._receivers: dict[Hashable, dict[str, int]] = {}
+        self._given: dict[str, set[Hashable]] = {}
 
-    def decide(self, asker: str, signature: bytes, insist: bool) -> str | None:
+    def decide(self, asker: str, block: Hashable, insist: bool) -> str | None:
         """The peer to send the asker to, or None: give the block."""
-        receivers = self._receivers.get(signature)
+        receivers = self._receivers.get(block)
         if not receivers or insist or asker in receivers:
             return None
         target = min(receivers, key=receivers.__getitem__)
         receivers[target] += 1
         return target
 
-    def given(self, receiver: str, signature: bytes) -> None:
+    def given(self, receiver: str, block: Hashable) -> None:
         """The block is on its way to the receiver."""
-        receivers = self._receivers.setdefault(signature, {})
+        receivers = self._receivers.setdefault(block, {})
         if len(receivers) < RECEIVERS_MAX:
             receivers.setdefault(receiver, 0)
-            self._given.setdefault(receiver, set()).add(signature)
+            self._given.setdefault(receiver, set()).add(block)
 
-    def not_given(self, receiver: str, signature: bytes) -> None:
+    def not_given(self, receiver: str, block: Hashable) -> None:
         """The transfer broke off."""
-        receivers = self._receivers.get(signature, {})
+        receivers = self._receivers.get(block, {})
         receivers.pop(receiver, None)
 
     def left(self, receiver: str) -> None:
         """The receiver is gone and cannot give anything on."""
-        for signature in self._given.pop(receiver, ()):
-            self.not_given(receiver, signature)
+        for block in self._given.pop(receiver, ()):
+            self.not_given(receiver, block)

@@ -1,0 +1,267 @@
+"""Whom a peer sends which block next: upload slots, fairness, and sparing the origin.
+
+Pure: no I/O, no clock. Every run that is asked of this peer stands here with the block it is at. Few blocks are sent at
+a time, so that each is whole soon and can be given on; among those that wait, a block given away least often goes
+first, then the asker that got least. Every eighth turn is the oldest's, so nobody starves. A transmission that takes
+far longer than this peer's uplink needs no longer counts against the slots: its receiver is slow, and others are not to
+wait for it.
+
+An origin gives a block once and sends others who ask to those who have it (``Redirector``), decided when the block's
+turn comes and not before.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Collection, Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from swarm.limits import RUNS_SERVED_MAX, RUNS_SERVED_PER_PEER_MAX
+from swarm.peer.redirect import Redirector
+from swarm.peer.wire import ASK, BLOCK, NOT_HERE
+
+SLOTS: Final = 2
+# Every so many turns, whoever has waited longest goes before all others.
+OLDEST_EVERY: Final = 8
+# A transmission counts against the slots for this many times what the uplink needs for it; this long, in seconds,
+# while the uplink's rate is not known.
+SLOT_PATIENCE: Final = 2.0
+SLOT_FIRST_S: Final = 0.3
+# The uplink's rate is measured over stretches of at least this long, and a slower one replaces a faster one by degrees.
+MEASURE_S: Final = 0.5
+DECAY: Final = 0.1
+
+RunKey = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """It is this run's turn: ``status`` says how the block is answered, with ``ask`` naming whom to ask instead."""
+
+    asker: str
+    run: int
+    block: Hashable
+    status: int
+    ask: str = ""
+
+
+@dataclass(slots=True)
+class _Version:
+    """What was given away of one version. ``redirector`` is there when this peer is an origin of it."""
+
+    redirector: Redirector | None
+    given: Counter[Hashable] = field(default_factory=Counter)
+    runs: int = 0
+
+
+@dataclass(slots=True)
+class _Asked:
+    """A run under way: ``left`` are the blocks not yet answered, the one it is at first."""
+
+    key: RunKey
+    version: bytes
+    left: list[Hashable]
+    insist: bool
+    since: float
+    cancelled: set[Hashable] = field(default_factory=set)
+
+
+class Uploads:
+    """The queue of one peer, over all versions and askers."""
+
+    def __init__(self, slots: int = SLOTS) -> None:
+        self.rate_bytes_per_s = 0.0
+        self._slots = slots
+        self._runs: dict[RunKey, _Asked] = {}
+        self._waiting: dict[RunKey, _Asked] = {}
+        self._instant: dict[RunKey, Turn] = {}
+        # Runs whose block is being sent, and until when each counts against the slots.
+        self._sending: dict[RunKey, float] = {}
+        self._versions: dict[bytes, _Version] = {}
+        self._per_asker: Counter[str] = Counter()
+        # Start-time fair queueing: what each asker was sent, on one scale that goes on while nobody asks.
+        self._got: dict[str, float] = {}
+        self._level = 0.0
+        self._turns = 0
+        self._window_began = math.inf
+        self._window_bytes = 0
+        self._mean_bytes = 0.0
+
+    # ---- events -------------------------------------------------------------------------------------------------
+
+    def has_room(self, asker: str) -> bool:
+        """Whether one more run of this asker is taken."""
+        return self._per_asker[asker] < RUNS_SERVED_PER_PEER_MAX and len(self._runs) < RUNS_SERVED_MAX
+
+    def asked(
+        self,
+        asker: str,
+        run: int,
+        version: bytes,
+        blocks: Sequence[Hashable],
+        now: float,
+        *,
+        insist: bool,
+        spared: bool,
+    ) -> None:
+        """A run begins. ``spared``: this peer is an origin of the version."""
+        known = self._versions.get(version)
+        if known is None:
+            known = self._versions[version] = _Version(Redirector() if spared else None)
+        elif spared and known.redirector is None:
+            known.redirector = Redirector()
+        asked = _Asked((asker, run), version, list(reversed(blocks)), insist, now)
+        self._runs[asked.key] = asked
+        self._per_asker[asker] += 1
+        known.runs += 1
+        self._at_next(asked, now)
+
+    def cancelled(self, asker: str, run: int, blocks: Collection[Hashable], now: float) -> None:
+        """These blocks of a run need not be sent; none named means all that is left."""
+        asked = self._runs.get((asker, run))
+        if asked is None:
+            return
+        asked.cancelled.update(blocks or asked.left)
+        if asked.key in self._waiting:
+            del self._waiting[asked.key]
+            self._at_next(asked, now)
+
+    def is_cancelled(self, asker: str, run: int, block: Hashable) -> bool:
+        """Whether a block, whose turn may have begun, is not wanted any more."""
+        asked = self._runs.get((asker, run))
+        return asked is None or block in asked.cancelled
+
+    def done(self, asker: str, run: int, now: float, *, sent_bytes: int) -> None:
+        """The turn of a run is over: the answer is with the network. A block that was not there has no bytes."""
+        asked = self._runs.get((asker, run))
+        if asked is None:
+            return
+        self._instant.pop(asked.key, None)
+        block = asked.left.pop()
+        redirector = self._versions[asked.version].redirector
+        if self._sending.pop(asked.key, None) is not None:
+            self._got[asker] = self._got.get(asker, self._level) + sent_bytes
+            self._measure(sent_bytes, now)
+            if not sent_bytes and redirector is not None:
+                redirector.not_given(asker, block)
+        if asked.left:
+            self._at_next(asked, now)
+        else:
+            self.ended(asker, run)
+
+    def ended(self, asker: str, run: int) -> None:
+        """A run is over, or broke off."""
+        asked = self._runs.pop((asker, run), None)
+        if asked is None:
+            return
+        self._waiting.pop(asked.key, None)
+        self._instant.pop(asked.key, None)
+        version = self._versions[asked.version]
+        version.runs -= 1
+        if self._sending.pop(asked.key, None) is not None and version.redirector is not None:
+            version.redirector.not_given(asker, asked.left[-1])
+        self._per_asker[asker] -= 1
+        if not self._per_asker[asker]:
+            del self._per_asker[asker]
+
+    def left(self, asker: str) -> None:
+        """An asker is gone: nobody is sent to it any more."""
+        for version in self._versions.values():
+            if version.redirector is not None:
+                version.redirector.left(asker)
+        self._got.pop(asker, None)
+
+    def forget(self, version: bytes) -> None:
+        """A version is no longer held here."""
+        known = self._versions.get(version)
+        if known is not None and not known.runs:
+            del self._versions[version]
+
+    # ---- what it decides ----------------------------------------------------------------------------------------
+
+    def next(self, now: float) -> Turn | None:
+        """Whose turn it is now, or None: nobody's until something happens or a slot is free (``next_release``)."""
+        if self._instant:
+            return self._instant.pop(next(iter(self._instant)))
+        if not self._waiting or self._counting(now) >= self._slots:
+            return None
+        self._turns += 1
+        if self._turns % OLDEST_EVERY:
+            asked = min(self._waiting.values(), key=self._rank)
+        else:
+            asked = min(self._waiting.values(), key=lambda waiting: waiting.since)
+        return self._send(asked, now)
+
+    def next_release(self, now: float) -> float | None:
+        """When a slot comes free by itself, if none is and somebody waits."""
+        if not self._waiting:
+            return None
+        until = [until for until in self._sending.values() if until > now]
+        return min(until) if len(until) >= self._slots else None
+
+    def _counting(self, now: float) -> int:
+        return sum(1 for until in self._sending.values() if until > now)
+
+    def _rank(self, asked: _Asked) -> tuple[int, float, float]:
+        given = self._versions[asked.version].given[asked.left[-1]]
+        return given, self._got.get(asked.key[0], 0.0), asked.since
+
+    def _send(self, asked: _Asked, now: float) -> Turn:
+        asker, run = asked.key
+        block = asked.left[-1]
+        version = self._versions[asked.version]
+        del self._waiting[asked.key]
+        version.given[block] += 1
+        self._sending[asked.key] = now + self._patience()
+        self._level = max(self._level, self._got.get(asker, self._level))
+        self._got[asker] = max(self._level, self._got.get(asker, 0.0))
+        if self._window_began == math.inf:
+            self._window_began = now
+        if version.redirector is not None:
+            version.redirector.given(asker, block)
+            self._redirect_others(asked.version, block)
+        return Turn(asker, run, block, BLOCK)
+
+    def _at_next(self, asked: _Asked, now: float) -> None:
+        """The run comes to its next block: answered at once if it need not be sent, else it waits for its turn."""
+        asker, run = asked.key
+        block = asked.left[-1]
+        asked.since = now
+        redirector = self._versions[asked.version].redirector
+        target = redirector.decide(asker, block, asked.insist) if redirector is not None else None
+        if block in asked.cancelled:
+            self._instant[asked.key] = Turn(asker, run, block, NOT_HERE)
+        elif target is not None:
+            self._instant[asked.key] = Turn(asker, run, block, ASK, target)
+        else:
+            self._waiting[asked.key] = asked
+
+    def _redirect_others(self, version: bytes, block: Hashable) -> None:
+        waiting = [a for a in self._waiting.values() if a.left[-1] == block and a.version == version and not a.insist]
+        redirector = self._versions[version].redirector
+        assert redirector is not None
+        for asked in waiting:
+            target = redirector.decide(asked.key[0], block, insist=False)
+            if target is not None:
+                del self._waiting[asked.key]
+                self._instant[asked.key] = Turn(*asked.key, block, ASK, target)
+
+    def _patience(self) -> float:
+        if not self.rate_bytes_per_s:
+            return SLOT_FIRST_S
+        return SLOT_PATIENCE * self._slots * self._mean_bytes / self.rate_bytes_per_s
+
+    def _measure(self, sent_bytes: int, now: float) -> None:
+        """Take what was sent into the uplink's rate, over stretches in which it was never idle."""
+        self._mean_bytes += (sent_bytes - self._mean_bytes) * (DECAY if self._mean_bytes else 1.0)
+        self._window_bytes += sent_bytes
+        elapsed = now - self._window_began
+        if elapsed >= MEASURE_S:
+            seen = self._window_bytes / elapsed
+            old = self.rate_bytes_per_s
+            self.rate_bytes_per_s = max(seen, old + DECAY * (seen - old))
+            self._window_began, self._window_bytes = now, 0
+        if not self._sending:
+            self._window_began, self._window_bytes = math.inf, 0
