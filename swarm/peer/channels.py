@@ -63,6 +63,7 @@ class Channel:
     outbox: asyncio.Queue[Message] = field(default_factory=lambda: asyncio.Queue(QUEUE_MAX))
     pending: dict[bytes, list[int]] = field(default_factory=dict)
     overflowed: bool = False
+    near: bool = False
 
     def send(self, message: Message) -> None:
         """Queue a message; a peer that does not read them loses the channel."""

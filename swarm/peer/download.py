@@ -62,6 +62,21 @@ class Parts:
     fetcher: Fetcher
     holdings: Holdings
     traffic: Traffic
+    own_id: str
+
+
+class _Following:
+    """Tells the scheduler how a run comes along."""
+
+    def __init__(self, scheduler: Scheduler, run: StartRun) -> None:
+        self._scheduler = scheduler
+        self._run = run
+
+    def accepted(self) -> None:
+        self._scheduler.run_accepted(self._run.run, time.monotonic())
+
+    def begun(self, position: int) -> None:
+        self._scheduler.block_begun(self._run.run, self._run.indices[position], time.monotonic())
 
 
 class Download:
@@ -85,7 +100,7 @@ class Download:
         self.entry = holding.entry
         self.holding = holding
         self.sources = Sources()
-        self.scheduler = Scheduler([block.size for block in holding.manifest.unique], done, rng)
+        self.scheduler = Scheduler([block.size for block in holding.manifest.unique], done, rng, parts.own_id)
         self._parts = parts
         self._sink = sink
         self._find = find
@@ -117,7 +132,11 @@ class Download:
     def peer_holds(self, channel: Channel, message: HoldingMessage) -> None:
         bitmap = None if message.complete else message.bits
         peer = channel.peer_id
-        self._perform(self.scheduler.peer_joined(peer, origin=message.origin, bitmap=bitmap, now=time.monotonic()))
+        self._perform(
+            self.scheduler.peer_joined(
+                peer, origin=message.origin, bitmap=bitmap, now=time.monotonic(), near=channel.near
+            )
+        )
 
     def peer_has(self, channel: Channel, indices: tuple[int, ...]) -> None:
         self._perform(self.scheduler.peer_has(channel.peer_id, indices, time.monotonic()))
@@ -171,7 +190,7 @@ class Download:
         busy = 0
         try:
             answers = iter(run.indices)
-            async for status, payload in self._parts.fetcher.run(run.peer, request):
+            async for status, payload in self._parts.fetcher.run(run.peer, request, _Following(self.scheduler, run)):
                 index = next(answers)
                 busy += status == BUSY
                 await self._answered(run, index, status, payload)

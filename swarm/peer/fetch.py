@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import Final, Protocol
 
 import aiohttp
 
@@ -26,11 +26,20 @@ ANSWER_MAX_BYTES: Final = 128 * 1024
 CALL_TIMEOUT_S: Final = 5.0
 
 
+class Following(Protocol):
+    """Who is told how a run comes along: that the giver took it, and that the bytes of its n-th block begin."""
+
+    def accepted(self) -> None: ...
+    def begun(self, position: int) -> None: ...
+
+
 class Frames:
     """Cuts a byte stream into (status, payload) frames. Sans I/O; a payload is complete when it is given out."""
 
-    def __init__(self, expected: int) -> None:
+    def __init__(self, expected: int, following: Following | None = None) -> None:
         self._expected = expected
+        self._following = following
+        self._position = -1
         self._head = bytearray()
         self._payload = bytearray()
         self._filled = 0
@@ -67,6 +76,9 @@ class Frames:
             self._head.clear()
             self._status, self._payload, self._filled = status, bytearray(length), 0
             self._expected -= 1
+            self._position += 1
+            if self._following is not None and status == BLOCK:
+                self._following.begun(self._position)
         return view[need:]
 
     @property
@@ -81,15 +93,19 @@ class Fetcher:
         self._session = session
         self.grant = b""
 
-    async def run(self, peer: str, request: RunRequest) -> AsyncIterator[tuple[int, bytearray]]:
+    async def run(
+        self, peer: str, request: RunRequest, following: Following | None = None
+    ) -> AsyncIterator[tuple[int, bytearray]]:
         """The answers to a run, in order: (status, payload)."""
-        frames = Frames(len(request.signatures))
+        frames = Frames(len(request.signatures), following)
         try:
             async with self._session.post(
                 f"https://{server_name_of(peer)}{RUN_PATH}", data=canonical.encode(request), headers=self._headers()
             ) as response:
                 if response.status != 200:
                     raise error_from(response.status, await _bounded(response), f"peer {peer[:8]}")
+                if following is not None:
+                    following.accepted()
                 async for data in response.content.iter_any():
                     for frame in frames.receive(data):
                         yield frame

@@ -1,70 +1,85 @@
 """What the scheduler knows of one neighbour: what it has, how fast it gives, what it was asked for, when it failed.
 
-Pure state, changed only by the scheduler. Times are monotonic seconds, sizes bytes.
+Pure state, changed only by the scheduler. Times are monotonic seconds, sizes bytes, sets of blocks integers with a bit
+per block.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
+from swarm.limits import RUN_MAX_BYTES
 from swarm.peer.wire import Origin
 
-# A run is sized so that a neighbour has about this much time's worth of work ahead of it, over all its runs.
+# A neighbour has about this much time's worth of work ahead of it, over all its runs, and at least one block.
 AHEAD_S: Final = 1.0
 RUNS_AHEAD: Final = 2
-FIRST_RUN_BYTES: Final = 1 << 20
+FIRST_RUN_BYTES: Final = 512 * 1024
+# What a block takes from asking to its first byte, while nothing is known of a neighbour.
+FIRST_LATENCY_S: Final = 0.5
 BACKOFF_FIRST_S: Final = 0.5
 BACKOFF_MAX_S: Final = 30.0
-# Weight of a new rate measurement against the ones before.
-RATE_WEIGHT: Final = 0.4
-FRESH_MAX: Final = 4096
+# Weight of a new measurement against the ones before.
+WEIGHT: Final = 0.4
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Run:
-    """Blocks asked for in one request. ``outstanding`` are those not yet answered, in order."""
+    """Blocks asked for in one request. ``outstanding`` are those not yet answered, in order.
+
+    ``accepted``: the neighbour has it in its queue. ``begun`` is the block whose first bytes have come, or -1.
+    """
 
     id: int
     peer: str
     outstanding: dict[int, None]
     started: float
     last_progress: float
-    insist: bool
     received_bytes: int = 0
+    accepted: bool = False
+    begun: int = -1
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Neighbour:
-    """One neighbour. ``have`` is None when it holds everything; ``origin`` is one whose uploads are to be spared."""
+    """One neighbour. ``origin`` is one whose uploads are to be spared, ``near`` one of our own site.
+
+    ``latency_s`` is what lies between asking for a block and its first bytes: the way, and the neighbour's queue.
+    """
 
     peer: str
     origin: Origin
-    have: bytearray | None
+    near: bool
+    have: int
     rate_bytes_per_s: float = 0.0
+    latency_s: float = FIRST_LATENCY_S
     runs: dict[int, Run] = field(default_factory=dict)
-    fresh: deque[int] = field(default_factory=lambda: deque(maxlen=FRESH_MAX))
+    in_flight_bytes: int = 0
     backoff_s: float = 0.0
     not_before: float = 0.0
-    received_bytes: int = 0
-
-    def has(self, index: int) -> bool:
-        return self.have is None or self.have[index] != 0
-
-    def in_flight(self) -> int:
-        """Blocks asked for and not answered."""
-        return sum(len(run.outstanding) for run in self.runs.values())
+    is_measured: bool = False
 
     def is_open(self, now: float) -> bool:
-        """Whether another run may start: not in backoff, and not enough runs under way."""
-        return now >= self.not_before and len(self.runs) < RUNS_AHEAD
+        """Whether another run may start: not in backoff, and not enough work under way."""
+        if now < self.not_before:
+            return False
+        if not self.runs:
+            return True
+        return len(self.runs) < RUNS_AHEAD and self.in_flight_bytes < self.rate_bytes_per_s * AHEAD_S
 
-    def run_bytes(self, limit: int) -> int:
+    def run_bytes(self) -> int:
         """How many bytes the next run should ask for."""
         if self.rate_bytes_per_s == 0.0:
             return FIRST_RUN_BYTES
-        return min(limit, int(self.rate_bytes_per_s * AHEAD_S / RUNS_AHEAD))
+        return min(RUN_MAX_BYTES, int(self.rate_bytes_per_s * AHEAD_S / RUNS_AHEAD))
+
+    def begins(self, run: Run, now: float) -> None:
+        """The first bytes of a run's first block came: its latency is known."""
+        if run.received_bytes == 0:
+            seen = now - run.started
+            self.latency_s = self.latency_s + WEIGHT * (seen - self.latency_s) if self.is_measured else seen
+            self.is_measured = True
 
     def measure(self, run: Run, now: float) -> None:
         """Take a finished run into the rate. Its runs share the link, so the rate counts all of them."""
@@ -73,7 +88,12 @@ class Neighbour:
             return
         seen = run.received_bytes / elapsed * max(1, len(self.runs))
         old = self.rate_bytes_per_s
-        self.rate_bytes_per_s = seen if old == 0.0 else old + RATE_WEIGHT * (seen - old)
+        self.rate_bytes_per_s = seen if old == 0.0 else old + WEIGHT * (seen - old)
+
+    def expected_s(self, size_bytes: int) -> float:
+        """How long a block would take from this neighbour if it were asked for now."""
+        sending_s = size_bytes / self.rate_bytes_per_s if self.rate_bytes_per_s else 0.0
+        return max(self.latency_s, sending_s)
 
     def fail(self, now: float) -> None:
         """It was silent, busy or broke off: leave it alone for a while, longer each time."""

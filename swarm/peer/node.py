@@ -217,7 +217,7 @@ class PeerNode:
 
     @property
     def parts(self) -> Parts:
-        return Parts(self.exchange, self.channels, self.fetcher, self.holdings, self.traffic)
+        return Parts(self.exchange, self.channels, self.fetcher, self.holdings, self.traffic, self.key.peer_id)
 
     def addresses(self) -> tuple[Address, ...]:
         """Where others reach this peer."""

@@ -196,14 +196,14 @@ class _Pull:
         sources = download.sources
         fetched = sources.peers + sources.origin
         scheduler = download.scheduler
-        done = sum(size for size, state in zip(scheduler.sizes, scheduler.state, strict=True) if state == 3)
-        left = sum(scheduler.sizes) - done
+        done, total = scheduler.stored_bytes, scheduler.total_bytes
+        left = total - done
         rate = fetched / elapsed_s if elapsed_s > 0 else 0.0
         return {
             "event": "progress",
             "phase": "fetch",
             "done_bytes": done,
-            "total_bytes": sum(scheduler.sizes),
+            "total_bytes": total,
             "from": {"peers": sources.peers, "origin": sources.origin, "reused": max(0, done - fetched)},
             "rate_bytes_per_s": round(rate),
             "eta_s": round(left / rate, 1) if rate > 0 else None,

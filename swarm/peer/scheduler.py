@@ -4,126 +4,172 @@ A pure state machine, in the daemon and in simulations the same: no I/O, no cloc
 performs the instructions and feeds what happens back as events. A block is in exactly one state: missing, requested,
 received, stored.
 
-What it strives for: rarest first; about a second of work ahead at every neighbour; an origin asked only for what no
-other neighbour has or is about to have; a slow or silent neighbour overtaken by another that is idle, taking back what
-it has not begun to send; nothing starves, since every waiting has an end after which the origin is asked with
-insistence.
+What it strives for: rarest first; work ahead at every neighbour for about a second and no more, so that decisions are
+late; an origin asked only for what no other neighbour has or is about to have, and what lies afar only once a site
+(``Site``); what a slow neighbour has not begun to send moved to one that is idle; nothing starves, since every waiting
+has an end after which the origin is asked with insistence.
 """
 
 from __future__ import annotations
 
 import math
 import random
-import zlib
-from collections.abc import Callable, Iterable, Sequence
-from itertools import accumulate
+from collections.abc import Iterable, Sequence
 from typing import Final
 
-from swarm.limits import RUN_MAX_BLOCKS, RUN_MAX_BYTES
 from swarm.peer.instructions import CancelRun, Connect, Finished, Instruction, StartRun
-from swarm.peer.neighbour import AHEAD_S, Neighbour, Run
-from swarm.peer.picker import Picker
-from swarm.peer.wire import PRODUCER, SEED, Origin
+from swarm.peer.neighbour import Neighbour, Run
+from swarm.peer.origins import Origins
+from swarm.peer.overtaking import Move, better_place
+from swarm.peer.picker import Picker, bits_of
+from swarm.peer.site import Site
+from swarm.peer.spared import Spared
+from swarm.peer.window import Window
+from swarm.peer.wire import Origin
 
 MISSING: Final = 0
 REQUESTED: Final = 1
 RECEIVED: Final = 2
 STORED: Final = 3
 
-# A run without progress for this long is given up; for a neighbour of known rate, this many times the expected time.
+# A run without progress for this long is given up; one that waits in the neighbour's queue, for longer.
 SILENCE_S: Final = 4.0
+QUEUED_SILENCE_S: Final = 20.0
+# And in any case for this many times what the neighbour usually takes.
 SILENCE_FACTOR: Final = 4.0
-# An idle neighbour takes blocks over from a run that will need this many times longer for them than it would itself,
-# and this much longer: what is in the sockets' buffers by then cannot be taken back, and comes twice.
-HEDGE_FACTOR: Final = 2.0
-HEDGE_AFTER_S: Final = 1.5
-# Of all bytes, at most this share is asked for a second time while the first may still come.
-HEDGE_BUDGET: Final = 0.02
-# How long a redirect or a neighbour's full queue may hold a block back from the origin.
+# Of all bytes, at most this share is asked for a second time while the first is already coming.
+RACE_BUDGET: Final = 0.02
+# How long a redirect, or others that have a block but are busy, may keep it from the origin: at least this, and this
+# share of the time that the download has taken so far.
 PATIENCE_S: Final = 3.0
-# This many times longer when a neighbour has it and is busy with other blocks of ours.
-HAVE_PATIENCE: Final = 2.0
-# A producer is left alone for this long after the start: a seed may be about to be met.
-SEED_HEAD_START_S: Final = 1.0
+PATIENCE_SHARE: Final = 0.1
+# Whom a redirect names is dialled only while there are fewer neighbours than this.
+NEIGHBOURS_FEW: Final = 8
 TICK_S: Final = 0.1
 
 
 class Scheduler:
-    """``sizes`` are the plain sizes of the version's unique blocks, ``held`` the indices already stored."""
+    """``sizes`` are the plain sizes of the version's unique blocks, ``held`` the indices already stored, ``own`` this
+    peer's id.
+    """
 
-    def __init__(self, sizes: Sequence[int], held: Iterable[int], rng: random.Random) -> None:
+    def __init__(self, sizes: Sequence[int], held: Iterable[int], rng: random.Random, own: str = "") -> None:
         self.sizes = sizes
         self.state = bytearray(len(sizes))
         for index in held:
             self.state[index] = STORED
-        missing = [index for index, state in enumerate(self.state) if state == MISSING]
-        self.picker = Picker(missing, len(sizes), rng)
-        self.neighbours: dict[str, Neighbour] = {}
-        self.stored = len(sizes) - len(missing)
+        self.stored = self.state.count(STORED)
+        self.stored_bytes = sum(size for size, state in zip(sizes, self.state, strict=True) if state == STORED)
+        self.total_bytes = sum(sizes)
         self.fetched_twice_bytes = 0
-        self._hedged_bytes = 0
-        self._total_bytes = sum(sizes)
+        self.neighbours: dict[str, Neighbour] = {}
+        self._everything = (1 << len(sizes)) - 1
+        missing = bits_of((i for i, state in enumerate(self.state) if state == MISSING), len(sizes))
+        self.picker = Picker(missing, sizes, rng)
+        self.site = Site(own, len(sizes))
+        self._rng = rng
         self._runs: dict[int, Run] = {}
         self._requesters: dict[int, list[int]] = {}
-        self._held_back: dict[int, float] = {}
-        self._next_run = 1
-        self._rng = rng
-        self._is_finished = False
+        # Runs of several downloads go to the same neighbours: their numbers differ.
+        self._next_run = rng.getrandbits(48)
         self._started = math.inf
+        self._is_finished = False
+        self._spared = Spared()
+        self._origins = Origins(len(sizes))
+        self._raced_bytes = 0
+        self._in_flight_bytes = 0
+        self._window = Window()
 
-    # ---- events -------------------------------------------------------------------------------------------------
+    # ---- neighbours ---------------------------------------------------------------------------------------------
 
-    def peer_joined(self, peer: str, *, origin: Origin, bitmap: bytes | None, now: float) -> list[Instruction]:
-        """A neighbour for this version. ``bitmap`` has a bit per unique block, lowest bit first; None means all."""
-        self._started = min(self._started, now)
-        have = None if bitmap is None else self._unpack(bitmap)
-        if have is not None and len(have) and all(have):
-            have = None
+    def peer_joined(
+        self, peer: str, *, origin: Origin, bitmap: bytes | None, now: float, near: bool = False
+    ) -> list[Instruction]:
+        """A neighbour for this version. ``bitmap`` has a bit per unique block, lowest bit first; None means all.
+
+        ``near``: it is in this peer's own site.
+        """
+        if self._started == math.inf:
+            self._started = now
+            self._window.start(now)
+        have = self._everything if bitmap is None else int.from_bytes(bitmap, "little") & self._everything
         neighbour = self.neighbours.get(peer)
         if neighbour is None:
-            neighbour = self.neighbours[peer] = Neighbour(peer, origin, have)
+            neighbour = self.neighbours[peer] = Neighbour(peer, origin, near, have)
         else:
             # It tells anew what it holds, as one does that has become complete: what it was asked for is on its way.
-            self._count(neighbour, -1)
-            neighbour.origin, neighbour.have = origin, have
-        self._count(neighbour, 1)
+            self._discount(neighbour)
+            neighbour.origin, neighbour.near, neighbour.have = origin, near, have
+        if not origin:
+            self.picker.count(have)
+            if near:
+                self.site.joined(peer, have, now)
+        self._origins.changed(self.neighbours.values())
         return self._schedule(now)
 
     def peer_has(self, peer: str, indices: Iterable[int], now: float) -> list[Instruction]:
         """A neighbour announces more blocks."""
         neighbour = self.neighbours.get(peer)
-        if neighbour is None or neighbour.have is None:
+        if neighbour is None:
             return []
-        for index in indices:
-            if index < len(self.sizes) and not neighbour.have[index]:
-                neighbour.have[index] = 1
-                neighbour.fresh.append(index)
-                self.picker.copies[index] += not neighbour.origin
-        return self._schedule(now)
+        news = bits_of(indices, len(self.sizes)) & ~neighbour.have
+        if not news:
+            return []
+        neighbour.have |= news
+        if not neighbour.origin:
+            self.picker.count(news)
+            if neighbour.near:
+                self.site.has(peer, news, now)
+        return self._ask(neighbour, now) if news & self.picker.missing else []
 
     def peer_left(self, peer: str, now: float) -> list[Instruction]:
         """A neighbour is gone, by its will or ours."""
-        self._forget(peer)
+        neighbour = self.neighbours.pop(peer, None)
+        if neighbour is None:
+            return []
+        self._discount(neighbour)
+        for run in list(neighbour.runs.values()):
+            del self._runs[run.id]
+            self._release_all(run)
+        self._origins.changed(self.neighbours.values())
         return self._schedule(now)
+
+    # ---- runs ---------------------------------------------------------------------------------------------------
+
+    def run_accepted(self, run_id: int, now: float) -> None:
+        """The neighbour has taken the run into its queue."""
+        run = self._runs.get(run_id)
+        if run is not None:
+            run.accepted = True
+            run.last_progress = now
+
+    def block_begun(self, run_id: int, index: int, now: float) -> None:
+        """The first bytes of a block came."""
+        run = self._runs.get(run_id)
+        if run is not None:
+            run.begun = index
+            run.last_progress = now
+            neighbour = self.neighbours.get(run.peer)
+            if neighbour is not None:
+                neighbour.begins(run, now)
 
     def block_received(self, run_id: int, index: int, now: float) -> bool:
         """A block's bytes arrived, to be verified and stored. False: they are here already and are to be thrown
         away.
         """
+        size = self.sizes[index]
         run = self._runs.get(run_id)
         if run is not None:
-            run.outstanding.pop(index, None)
-            run.last_progress = now
-            run.received_bytes += self.sizes[index]
+            self._answered(run, index, now)
+            run.received_bytes += size
             neighbour = self.neighbours.get(run.peer)
             if neighbour is not None:
-                neighbour.received_bytes += self.sizes[index]
                 neighbour.succeed()
+        self._window.arrived(size, now)
         if self.state[index] >= RECEIVED:
-            self.fetched_twice_bytes += self.sizes[index]
+            self.fetched_twice_bytes += size
             return False
-        if self.state[index] == MISSING:
-            self.picker.remove(index)
+        self.picker.missing &= ~(1 << index)
         self.state[index] = RECEIVED
         return True
 
@@ -133,19 +179,20 @@ class Scheduler:
         if self.state[index] != STORED:
             self.state[index] = STORED
             self.stored += 1
+            self.stored_bytes += self.sizes[index]
+            self._spared.forget(index)
         for run_id in self._requesters.pop(index, ()):
             run = self._runs.get(run_id)
             if run is not None and index in run.outstanding:
-                del run.outstanding[index]
+                self._drop(run, index)
                 instructions.append(CancelRun(run_id, run.peer, (index,), whole=False))
-        return instructions + self._schedule(now)
+        return instructions + self._finish()
 
     def block_bad(self, index: int) -> None:
         """What was received is not the block. Whoever sent it is to be dropped by ``peer_left``."""
         if self.state[index] == RECEIVED:
             self._requesters.pop(index, None)
-            self.state[index] = MISSING
-            self.picker.add(index)
+            self._is_missing(index)
 
     def block_refused(
         self, run_id: int, index: int, now: float, *, ask: str | None = None, busy: bool = False
@@ -154,13 +201,12 @@ class Scheduler:
         run = self._runs.get(run_id)
         if run is None or index not in run.outstanding:
             return []
-        del run.outstanding[index]
-        run.last_progress = now
+        self._answered(run, index, now)
         neighbour = self.neighbours.get(run.peer)
         instructions: list[Instruction] = []
         if ask is not None:
-            self._held_back[index] = now + self._patience(neighbour)
-            if ask not in self.neighbours:
+            self._spared.hold_back(index, now + self._patience(now))
+            if ask not in self.neighbours and len(self.neighbours) < NEIGHBOURS_FEW:
                 instructions.append(Connect(ask))
         elif neighbour is not None and not busy:
             self._lost(neighbour, index)
@@ -178,10 +224,11 @@ class Scheduler:
             neighbour.runs.pop(run_id, None)
             if failed:
                 neighbour.fail(now)
-        for index in list(run.outstanding):
-            self._release(run_id, index)
-        run.outstanding.clear()
-        return self._schedule(now)
+        is_broken = bool(run.outstanding)
+        self._release_all(run)
+        if neighbour is None or is_broken:
+            return self._schedule(now)
+        return self._ask(neighbour, now)
 
     def want(self, indices: Iterable[int], now: float) -> list[Instruction]:
         """A reader waits for these blocks, in this order."""
@@ -189,12 +236,15 @@ class Scheduler:
         return self._schedule(now)
 
     def tick(self, now: float) -> list[Instruction]:
-        """Time passed: give up silent runs, overtake slow ones, ask again."""
+        """Time passed: give up silent runs, ask again what waited too long, make use of who is idle."""
         instructions: list[Instruction] = []
         for run in list(self._runs.values()):
             if now - run.last_progress > self._silence(run):
                 instructions += self._give_up(run, now)
-        return instructions + self._schedule(now)
+        self.site.tick(now)
+        held = self.picker.held_by_any if self.site.is_alone else self.site.held
+        self._spared.look(self.picker.missing & held, self.picker.missing, now, self._patience(now))
+        return instructions + self._schedule(now, insist=True)
 
     # ---- what it decides ----------------------------------------------------------------------------------------
 
@@ -202,142 +252,128 @@ class Scheduler:
     def is_complete(self) -> bool:
         return self.stored == len(self.sizes)
 
-    def _schedule(self, now: float) -> list[Instruction]:
+    def _finish(self) -> list[Instruction]:
+        if not self.is_complete or self._is_finished:
+            return []
+        self._is_finished = True
+        return [Finished()]
+
+    def _schedule(self, now: float, *, insist: bool = False) -> list[Instruction]:
         if self.is_complete:
-            if self._is_finished:
-                return []
-            self._is_finished = True
-            return [Finished()]
-        instructions: list[Instruction] = []
+            return self._finish()
         order = list(self.neighbours.values())
         self._rng.shuffle(order)
         order.sort(key=lambda neighbour: neighbour.origin)
+        instructions: list[Instruction] = []
         for neighbour in order:
-            while neighbour.is_open(now):
-                started = self._next(neighbour, now)
-                if not started:
-                    break
-                instructions += started
+            instructions += self._ask(neighbour, now, insist=insist)
         return instructions
 
-    def _next(self, neighbour: Neighbour, now: float) -> list[Instruction]:
-        if len(self.picker):
-            indices, insist = self._choose(neighbour, now)
+    def _ask(self, neighbour: Neighbour, now: float, *, insist: bool = False) -> list[Instruction]:
+        """Start the runs that a neighbour has room for; with none to start, let it overtake another."""
+        instructions: list[Instruction] = []
+        while neighbour.is_open(now) and self._in_flight_bytes < self._window.bytes:
+            indices = self._choose(neighbour, now) if self.picker.missing else []
             if indices:
-                return [self._start(neighbour, indices, insist, now)]
-        return self._hedge(neighbour, now)
+                instructions.append(self._start(neighbour, indices, now, insist=False))
+                continue
+            if insist and neighbour.origin and (indices := self._choose_overdue(neighbour)):
+                instructions.append(self._start(neighbour, indices, now, insist=True))
+                continue
+            if not neighbour.runs:
+                instructions += self._overtake(neighbour, now)
+            break
+        return instructions
 
-    def _choose(self, neighbour: Neighbour, now: float) -> tuple[list[int], bool]:
-        if not neighbour.origin:
-            return self._fill(neighbour, self.picker.pick(RUN_MAX_BLOCKS, neighbour.fresh, neighbour.has)), False
-        overdue = [i for i, until in self._held_back.items() if self._is_overdue(i, until, now) and neighbour.has(i)]
-        if overdue:
-            return self._fill(neighbour, overdue[:RUN_MAX_BLOCKS]), True
-        return self._fill(neighbour, self.picker.pick(RUN_MAX_BLOCKS, (), self._only_at(neighbour, now))), False
+    def _choose(self, neighbour: Neighbour, now: float) -> list[int]:
+        candidates = self.picker.missing & neighbour.have
+        if (not neighbour.origin and neighbour.near) or not candidates:
+            return self.picker.pick(candidates, neighbour.run_bytes())
+        if neighbour.origin:
+            candidates &= self._only_at(neighbour, now)
+        if neighbour.near or self.site.is_alone:
+            return self.picker.pick(candidates, neighbour.run_bytes())
+        return self._choose_far(neighbour, candidates)
 
-    def _only_at(self, origin: Neighbour, now: float) -> Callable[[int], bool]:
-        """What to ask an origin for: blocks that nobody else has, and that fall to this one among several origins.
+    def _only_at(self, origin: Neighbour, now: float) -> int:
+        held = self.site.held if origin.near and not self.site.is_alone else self.picker.held_by_any
+        return self._origins.allowed(origin, held | self._spared.held_back | self._spared.overdue, now - self._started)
 
-        A producer is asked only for what no seed has; at first it is given time to get to know one. A block that
-        another neighbour has is given time, then counts as overdue. Every peer of the swarm makes the same
-        choice among origins, by rendezvous hashing, so that each leaves one of them once.
-        """
-        others = [n for n in self.neighbours.values() if n.origin == origin.origin and n is not origin]
-        seeds = [n for n in self.neighbours.values() if n.origin == SEED] if origin.origin == PRODUCER else []
-        is_early = origin.origin == PRODUCER and now < self._started + SEED_HEAD_START_S
+    def _choose_far(self, neighbour: Neighbour, candidates: int) -> list[int]:
+        """What to fetch into this site: this peer's share of what nobody near has, then another's that is behind."""
+        candidates &= ~self.site.held
+        for near in self.neighbours.values():
+            if near.near and near.origin:
+                candidates &= ~near.have
+        room = neighbour.run_bytes()
+        own = candidates & self.site.own_share
+        if own:
+            return self.picker.pick_upwards(own, room, self.site.offset)
+        if any(other.runs for other in self.neighbours.values() if not other.near):
+            return []
+        return self.picker.pick_downwards(self.site.left_by_others(candidates), room, self.site.offset)
 
-        def test(index: int) -> bool:
-            if is_early or not origin.has(index) or index in self._held_back or any(n.has(index) for n in seeds):
-                return False
-            weight = _weight(origin.peer, index)
-            if any(other.has(index) and _weight(other.peer, index) > weight for other in others):
-                return False
-            if self.picker.copies[index]:
-                self._held_back[index] = now + self._patience(origin)
-                return False
-            return True
+    def _choose_overdue(self, origin: Neighbour) -> list[int]:
+        return self.picker.pick(self.picker.missing & self._spared.overdue & origin.have, origin.run_bytes())
 
-        return test
-
-    def _is_overdue(self, index: int, until: float, now: float) -> bool:
-        """Whether waiting for others has to end: soon when none has the block, later when one has but is busy."""
-        if until > now or index not in self.picker:
-            return False
-        return not self.picker.copies[index] or until + HAVE_PATIENCE * PATIENCE_S <= now
-
-    def _fill(self, neighbour: Neighbour, indices: list[int]) -> list[int]:
-        """As many of the indices as make up one run."""
-        room = neighbour.run_bytes(RUN_MAX_BYTES)
-        total = 0
-        for number, index in enumerate(indices):
-            total += self.sizes[index]
-            if number and total > room:
-                return indices[:number]
-        return indices
-
-    def _start(self, neighbour: Neighbour, indices: list[int], insist: bool, now: float) -> StartRun:
-        run = Run(self._next_run, neighbour.peer, dict.fromkeys(indices), now, now, insist)
+    def _start(self, neighbour: Neighbour, indices: list[int], now: float, *, insist: bool) -> StartRun:
+        run = Run(self._next_run, neighbour.peer, dict.fromkeys(indices), now, now)
         self._next_run += 1
         self._runs[run.id] = neighbour.runs[run.id] = run
         for index in indices:
             self.state[index] = REQUESTED
-            self.picker.remove(index)
-            self._held_back.pop(index, None)
+            self.picker.missing &= ~(1 << index)
+            self._spared.forget(index)
             self._requesters.setdefault(index, []).append(run.id)
+            neighbour.in_flight_bytes += self.sizes[index]
+            self._in_flight_bytes += self.sizes[index]
         return StartRun(run.id, neighbour.peer, tuple(indices), insist)
 
-    def _hedge(self, neighbour: Neighbour, now: float) -> list[Instruction]:
-        """An idle neighbour takes over the tail of the run that will take longest, if that is clearly sooner."""
-        if neighbour.runs or neighbour.rate_bytes_per_s == 0.0:
+    def _overtake(self, neighbour: Neighbour, now: float) -> list[Instruction]:
+        """An idle neighbour takes over from another what that will bring much later."""
+        budget = RACE_BUDGET * self.total_bytes - self._raced_bytes
+        move = better_place(self.neighbours.values(), neighbour, self.sizes, now, budget)
+        if move is None:
             return []
-        slowest: Run | None = None
-        worst = 0.0
-        for run in self._runs.values():
-            if run.peer == neighbour.peer or now - run.started < HEDGE_AFTER_S or not run.outstanding:
-                continue
-            left_s = self._time_left(run, now)
-            if left_s > worst:
-                slowest, worst = run, left_s
-        if slowest is None:
+        indices = [index for index in move.indices if self.state[index] == REQUESTED]
+        if not indices or (move.is_race and len(self._requesters[indices[0]]) > 1):
             return []
-        indices = self._stealable(slowest, neighbour, now)
-        ours_s = sum(self.sizes[i] for i in indices) / neighbour.rate_bytes_per_s
-        if not indices or worst < HEDGE_FACTOR * ours_s + HEDGE_AFTER_S:
-            return []
-        self._hedged_bytes += sum(self.sizes[i] for i in indices)
-        # What is not begun is taken back, so that it is not sent twice; the one block under way is raced for.
-        begun = next(iter(slowest.outstanding))
-        taken = tuple(i for i in indices if i != begun)
         instructions: list[Instruction] = []
-        if taken:
-            instructions.append(CancelRun(slowest.id, slowest.peer, taken, whole=False))
-        for index in taken:
-            del slowest.outstanding[index]
-            self._requesters[index].remove(slowest.id)
-        return [*instructions, self._start(neighbour, indices, neighbour.origin > 0, now)]
+        if move.is_race:
+            self._raced_bytes += sum(self.sizes[index] for index in indices)
+        else:
+            instructions.append(self._take_back(move, indices))
+        return [*instructions, self._start(neighbour, indices, now, insist=neighbour.origin > 0)]
 
-    def _stealable(self, run: Run, neighbour: Neighbour, now: float) -> list[int]:
-        """The tail half of a slow run, as far as the budget for what may come twice goes; a silent run has none."""
-        indices = [
-            i
-            for i in reversed(run.outstanding)
-            if neighbour.has(i) and self.state[i] == REQUESTED and len(self._requesters.get(i, ())) < 2
-        ]
-        indices = self._fill(neighbour, indices[: max(1, len(indices) // 2)])
-        if now - run.last_progress >= HEDGE_AFTER_S:
-            return indices
-        left = HEDGE_BUDGET * self._total_bytes - self._hedged_bytes
-        within = [total for total in accumulate(self.sizes[i] for i in indices) if total <= left]
-        return indices[: len(within)]
+    def _take_back(self, move: Move, indices: list[int]) -> CancelRun:
+        for index in indices:
+            self._drop(move.run, index)
+            self._requesters[index].remove(move.run.id)
+        return CancelRun(move.run.id, move.run.peer, tuple(indices), whole=False)
 
     def _give_up(self, run: Run, now: float) -> list[Instruction]:
         outstanding = tuple(run.outstanding)
-        instructions: list[Instruction] = [CancelRun(run.id, run.peer, outstanding, whole=True)]
-        for index in outstanding:
-            self._held_back[index] = now
-        return instructions + self.run_ended(run.id, now, failed=True)
+        self._spared.give_up(bits_of(outstanding, len(self.sizes)))
+        return [
+            CancelRun(run.id, run.peer, outstanding, whole=True),
+            *self.run_ended(run.id, now, failed=True),
+        ]
 
     # ---- bookkeeping --------------------------------------------------------------------------------------------
+
+    def _answered(self, run: Run, index: int, now: float) -> None:
+        run.last_progress = now
+        run.accepted = True
+        if index in run.outstanding:
+            self._drop(run, index)
+
+    def _drop(self, run: Run, index: int) -> None:
+        """The run no longer has this block to bring."""
+        del run.outstanding[index]
+        self._in_flight_bytes -= self.sizes[index]
+        neighbour = self.neighbours.get(run.peer)
+        if neighbour is not None:
+            neighbour.in_flight_bytes -= self.sizes[index]
 
     def _release(self, run_id: int, index: int) -> None:
         """One request for the block is off; without another it is missing again."""
@@ -347,55 +383,39 @@ class Scheduler:
         if not requesters:
             self._requesters.pop(index, None)
             if self.state[index] == REQUESTED:
-                self.state[index] = MISSING
-                self.picker.add(index)
+                self._is_missing(index)
+
+    def _release_all(self, run: Run) -> None:
+        for index in list(run.outstanding):
+            self._drop(run, index)
+            self._release(run.id, index)
+
+    def _is_missing(self, index: int) -> None:
+        self.state[index] = MISSING
+        self.picker.missing |= 1 << index
 
     def _lost(self, neighbour: Neighbour, index: int) -> None:
         """A neighbour does not have a block that it was taken to have."""
-        if neighbour.have is None:
-            neighbour.have = bytearray(b"\1") * len(self.sizes)
-        if neighbour.have[index]:
-            neighbour.have[index] = 0
-            self.picker.copies[index] -= not neighbour.origin
+        block = 1 << index
+        if neighbour.have & block:
+            neighbour.have ^= block
+            if not neighbour.origin:
+                self.picker.uncount(block)
+                self.site.lost(neighbour.peer, block)
 
-    def _forget(self, peer: str) -> None:
-        neighbour = self.neighbours.pop(peer, None)
-        if neighbour is None:
-            return
-        self._count(neighbour, -1)
-        for run_id, run in list(neighbour.runs.items()):
-            self._runs.pop(run_id, None)
-            for index in run.outstanding:
-                self._release(run_id, index)
+    def _discount(self, neighbour: Neighbour) -> None:
+        if not neighbour.origin:
+            self.picker.uncount(neighbour.have)
+            self.site.left(neighbour.peer)
 
-    def _count(self, neighbour: Neighbour, step: int) -> None:
-        if neighbour.origin:
-            return
-        copies = self.picker.copies
-        for index in range(len(copies)):
-            copies[index] += step * neighbour.has(index)
-
-    def _unpack(self, bitmap: bytes) -> bytearray:
-        have = bytearray(len(self.sizes))
-        for index in range(min(len(have), 8 * len(bitmap))):
-            have[index] = bitmap[index >> 3] >> (index & 7) & 1
-        return have
+    def _patience(self, now: float) -> float:
+        return max(PATIENCE_S, PATIENCE_SHARE * (now - self._started))
 
     def _silence(self, run: Run) -> float:
-        neighbour = self.neighbours.get(run.peer)
-        rate = neighbour.rate_bytes_per_s if neighbour is not None else 0.0
-        block_s = RUN_MAX_BYTES / RUN_MAX_BLOCKS / rate if rate else 0.0
-        return max(SILENCE_S, SILENCE_FACTOR * block_s)
-
-    def _time_left(self, run: Run, now: float) -> float:
-        left = sum(self.sizes[i] for i in run.outstanding)
-        rate = run.received_bytes / max(now - run.started, 1e-6)
-        return left / rate if rate > 0.0 else now - run.started + AHEAD_S
-
-    def _patience(self, neighbour: Neighbour | None) -> float:
-        if neighbour is None or neighbour.rate_bytes_per_s == 0.0:
-            return PATIENCE_S
-        return PATIENCE_S + 2 * neighbour.run_bytes(RUN_MAX_BYTES) / neighbour.rate_bytes_per_s
+        neighbour = self.neighbours[run.peer]
+        usual = neighbour.expected_s(max(self.sizes[index] for index in run.outstanding)) if run.outstanding else 0.0
+        least = QUEUED_SILENCE_S if run.accepted and run.begun not in run.outstanding else SILENCE_S
+        return max(least, SILENCE_FACTOR * usual)
 
     def waiting_for(self) -> str:
         """In words, what keeps the download from going on."""
@@ -404,12 +424,13 @@ class Scheduler:
         if not self.neighbours:
             return "a neighbour that holds this version"
         if self._runs:
-            return (
-                f"{len(self._requesters)} blocks asked of {len({run.peer for run in self._runs.values()})} neighbours"
-            )
-        reachable = sum(1 for i in self.picker if any(n.has(i) for n in self.neighbours.values()))
-        if not reachable:
-            return f"{len(self.picker)} blocks that no neighbour holds"
+            peers = {run.peer for run in self._runs.values()}
+            return f"{len(self._requesters)} blocks asked of {len(peers)} neighbours"
+        reachable = 0
+        for neighbour in self.neighbours.values():
+            reachable |= neighbour.have
+        if not reachable & self.picker.missing:
+            return f"{self.picker.missing.bit_count()} blocks that no neighbour holds"
         return "neighbours that failed and are left alone for a moment"
 
     def check_invariants(self) -> None:
@@ -417,12 +438,13 @@ class Scheduler:
         for index, state in enumerate(self.state):
             requested = [r for r in self._requesters.get(index, ()) if index in self._runs[r].outstanding]
             assert (state == REQUESTED) == bool(requested) or state >= RECEIVED, (index, state, requested)
-            assert (state == MISSING) == (index in self.picker), (index, state)
-        assert self.stored == sum(1 for state in self.state if state == STORED)
+            assert (state == MISSING) == bool(self.picker.missing >> index & 1), (index, state)
+        assert self.stored == self.state.count(STORED)
+        in_flight = 0
         for run in self._runs.values():
             assert run.id in self.neighbours[run.peer].runs
-
-
-def _weight(peer: str, index: int) -> int:
-    """Rendezvous hashing: of several origins, the one with the highest weight is asked for a block."""
-    return zlib.crc32(index.to_bytes(4, "big"), zlib.crc32(peer.encode()))
+            in_flight += sum(self.sizes[index] for index in run.outstanding)
+        assert in_flight == self._in_flight_bytes
+        for index in range(len(self.sizes)):
+            held = sum(n.have >> index & 1 for n in self.neighbours.values() if not n.origin)
+            assert held == self.picker.copies(index), index

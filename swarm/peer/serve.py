@@ -3,7 +3,8 @@
 Every request is checked by itself: the caller's certificate, its grant for the dataset, the version's place in the
 dataset, the block's place in the version. What fails one of these looks like a block that is not here. Blocks are read
 one ahead of the socket and written in pieces that the transport likes. A run can be cancelled in part, over the
-channel.
+channel. Whose
+turn it is to be sent a block decides ``Uploads``.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ import asyncio
 import base64
 import binascii
 import logging
+import socket
 import time
-from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
@@ -22,20 +23,15 @@ from aiohttp import web
 from swarm import canonical
 from swarm.errors import NotAllowedError
 from swarm.http.serve import caller_of
-from swarm.limits import (
-    RECORD_MAX_BYTES,
-    RUN_REQUEST_MAX_BYTES,
-    RUNS_SERVED_MAX,
-    RUNS_SERVED_PER_PEER_MAX,
-    WRITE_BYTES,
-)
+from swarm.limits import RECORD_MAX_BYTES, RUN_REQUEST_MAX_BYTES, WRITE_BYTES
 from swarm.peer.access import Access, Caller
 from swarm.peer.holdings import Holding, Holdings
-from swarm.peer.redirect import Redirector
 from swarm.peer.traffic import Traffic
+from swarm.peer.uploads import Turn, Uploads
 from swarm.peer.wire import ASK, BLOCK, BUSY, FRAME, GRANT_HEADER, NOT_HERE, RunRequest
 
 MEDIA_TYPE: Final = "application/vnd.aetherfs.run"
+UNSENT_MAX_BYTES: Final = 128 * 1024
 REQUEST_MAX_BYTES: Final = RUN_REQUEST_MAX_BYTES + 64 * 1024
 
 log = logging.getLogger("aetherfs.serve")
@@ -61,24 +57,18 @@ class RunServer:
         self._access = access
         self._holdings = holdings
         self._traffic = traffic
-        self._redirectors: dict[bytes, Redirector] = {}
-        self._serving: Counter[str] = Counter()
-        self._cancelled: dict[tuple[str, int], set[bytes] | None] = {}
+        self._uploads = Uploads()
+        self._waiting: dict[tuple[str, int], asyncio.Future[Turn]] = {}
+        self._release: asyncio.TimerHandle | None = None
 
     def cancel(self, peer: str, run: int, signatures: Sequence[bytes]) -> None:
         """Do not send these blocks of a run; none named means all that is left."""
-        if (peer, run) not in self._cancelled:
-            return
-        known = self._cancelled[peer, run]
-        if not signatures or known is None:
-            self._cancelled[peer, run] = None
-        else:
-            known.update(signatures)
+        self._uploads.cancelled(peer, run, signatures, time.monotonic())
+        self._go_on()
 
     def peer_left(self, peer: str) -> None:
         """Send nobody to this peer any more."""
-        for redirector in self._redirectors.values():
-            redirector.left(peer)
+        self._uploads.left(peer)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """POST of a RunRequest."""
@@ -88,12 +78,13 @@ class RunServer:
         run = canonical.decode(await request.read(), RunRequest, limit_bytes=REQUEST_MAX_BYTES)
         caller = self._access.caller(peer, grant_of(request), time.time())
         response = web.StreamResponse(headers={"Content-Type": MEDIA_TYPE})
+        _keep_little_unsent(request)
         await response.prepare(request)
         holding = await self._holding(caller, run)
         try:
             if holding is None:
                 await response.write(FRAME.pack(NOT_HERE, 0) * len(run.signatures))
-            elif not self._has_room(peer):
+            elif not self._uploads.has_room(peer, run.run):
                 await response.write(FRAME.pack(BUSY, 0) * len(run.signatures))
             else:
                 await self._serve(response, peer, run, holding)
@@ -107,63 +98,72 @@ class RunServer:
             return None
         return await self._holdings.find(run.dataset, run.version)
 
-    def _has_room(self, peer: str) -> bool:
-        return self._serving[peer] < RUNS_SERVED_PER_PEER_MAX and self._serving.total() < RUNS_SERVED_MAX
-
     async def _serve(self, response: web.StreamResponse, peer: str, run: RunRequest, holding: Holding) -> None:
-        self._serving[peer] += 1
-        self._cancelled[peer, run.run] = set()
-        redirector = self._redirectors.setdefault(run.version, Redirector()) if holding.origin else None
-        try:
-            await self._answer(response, peer, run, holding, redirector)
-        finally:
-            del self._cancelled[peer, run.run]
-            self._serving[peer] -= 1
-            if not self._serving[peer]:
-                del self._serving[peer]
-
-    async def _answer(
-        self, response: web.StreamResponse, peer: str, run: RunRequest, holding: Holding, redirector: Redirector | None
-    ) -> None:
-        """Answer each block in order, the next one being read while one is written."""
-        decided = [self._redirected(redirector, peer, run, holding, signature) for signature in run.signatures]
+        """Answer each block in order, when its turn comes; the next one is read while one is written."""
+        is_data = run.signatures[0] in holding.manifest.index_of
+        self._uploads.asked(
+            peer,
+            run.run,
+            run.version,
+            run.signatures,
+            time.monotonic(),
+            insist=run.insist,
+            spared=bool(holding.origin) and is_data,
+        )
         ahead: asyncio.Task[bytes | None] | None = None
         try:
-            for position, signature in enumerate(run.signatures):
-                target = decided[position]
-                if target is not None:
-                    self._traffic.redirected += 1
-                    await response.write(FRAME.pack(ASK, len(target)) + target.encode())
-                    continue
-                if self._is_cancelled(peer, run.run, signature):
-                    await response.write(FRAME.pack(NOT_HERE, 0))
-                    continue
-                reading = ahead if ahead is not None else asyncio.create_task(holding.read(signature))
-                ahead = None
-                encoded = await reading
-                following = next((p for p in range(position + 1, len(decided)) if decided[p] is None), None)
-                if following is not None and not self._is_cancelled(peer, run.run, run.signatures[following]):
-                    ahead = asyncio.create_task(holding.read(run.signatures[following]))
-                await self._write(response, peer, encoded)
-                if redirector is not None and encoded is None:
-                    redirector.not_given(peer, signature)
+            for position in range(len(run.signatures)):
+                turn = await self._turn(peer, run.run)
+                sent_bytes = 0
+                if turn.status == BLOCK:
+                    reading = ahead if ahead is not None else self._read(holding, run.signatures[position])
+                    encoded = await reading
+                    ahead = self._read_ahead(peer, run, position + 1, holding)
+                    await self._write(response, peer, encoded)
+                    sent_bytes = len(encoded or b"")
+                else:
+                    self._traffic.redirected += turn.status == ASK
+                    await response.write(FRAME.pack(turn.status, len(turn.ask)) + turn.ask.encode())
+                    if ahead is not None:
+                        ahead.cancel()
+                        ahead = None
+                self._uploads.done(peer, run.run, time.monotonic(), sent_bytes=sent_bytes)
         finally:
             if ahead is not None:
                 ahead.cancel()
+            self._uploads.ended(peer, run.run)
+            self._go_on()
 
-    def _redirected(
-        self, redirector: Redirector | None, peer: str, run: RunRequest, holding: Holding, signature: bytes
-    ) -> str | None:
-        if redirector is None or signature not in holding.manifest.index_of:
+    async def _turn(self, peer: str, run: int) -> Turn:
+        """Wait until it is this run's turn."""
+        waiting: asyncio.Future[Turn] = asyncio.get_running_loop().create_future()
+        self._waiting[peer, run] = waiting
+        self._go_on()
+        try:
+            return await waiting
+        finally:
+            self._waiting.pop((peer, run), None)
+
+    def _go_on(self) -> None:
+        """Let those go on whose turn it is now, and look again when a slot comes free by itself."""
+        now = time.monotonic()
+        while (turn := self._uploads.next(now)) is not None:
+            self._waiting.pop((turn.asker, turn.run)).set_result(turn)
+        if self._release is not None:
+            self._release.cancel()
+        at = self._uploads.next_release(now)
+        loop = asyncio.get_running_loop()
+        self._release = None if at is None else loop.call_later(at - now, self._go_on)
+
+    def _read(self, holding: Holding, signature: bytes) -> asyncio.Task[bytes | None]:
+        return asyncio.create_task(holding.read(signature))
+
+    def _read_ahead(
+        self, peer: str, run: RunRequest, position: int, holding: Holding
+    ) -> asyncio.Task[bytes | None] | None:
+        if position == len(run.signatures) or self._uploads.is_cancelled(peer, run.run, run.signatures[position]):
             return None
-        target = redirector.decide(peer, signature, run.insist)
-        if target is None:
-            redirector.given(peer, signature)
-        return target
-
-    def _is_cancelled(self, peer: str, run: int, signature: bytes) -> bool:
-        cancelled = self._cancelled.get((peer, run), set())
-        return cancelled is None or signature in cancelled
+        return self._read(holding, run.signatures[position])
 
     async def _write(self, response: web.StreamResponse, peer: str, encoded: bytes | None) -> None:
         if encoded is None:
@@ -176,3 +176,14 @@ class RunServer:
             await response.write(view[start : start + WRITE_BYTES])
         self._traffic.sent[peer] += len(encoded)
         self._traffic.wire_sent_bytes += len(encoded)
+
+
+def _keep_little_unsent(request: web.Request) -> None:
+    """What is written to the socket is sent soon: or else a turn would end long before its block is with the asker."""
+    transport = request.transport
+    if transport is None:
+        return
+    transport.set_write_buffer_limits(high=UNSENT_MAX_BYTES)
+    connection = transport.get_extra_info("socket")
+    if connection is not None and hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_MAX_BYTES)

@@ -33,6 +33,9 @@ SLOT_FIRST_S: Final = 0.3
 MEASURE_S: Final = 0.5
 DECAY: Final = 0.1
 
+# What was given of so many versions is remembered.
+VERSIONS_MAX: Final = 256
+
 RunKey = tuple[str, int]
 
 
@@ -51,7 +54,7 @@ class Turn:
 class _Version:
     """What was given away of one version. ``redirector`` is there when this peer is an origin of it."""
 
-    redirector: Redirector | None
+    redirector: Redirector | None = None
     given: Counter[Hashable] = field(default_factory=Counter)
     runs: int = 0
 
@@ -91,9 +94,10 @@ class Uploads:
 
     # ---- events -------------------------------------------------------------------------------------------------
 
-    def has_room(self, asker: str) -> bool:
-        """Whether one more run of this asker is taken."""
-        return self._per_asker[asker] < RUNS_SERVED_PER_PEER_MAX and len(self._runs) < RUNS_SERVED_MAX
+    def has_room(self, asker: str, run: int) -> bool:
+        """Whether one more run of this asker is taken, of a number that none of its runs has."""
+        is_within = self._per_asker[asker] < RUNS_SERVED_PER_PEER_MAX and len(self._runs) < RUNS_SERVED_MAX
+        return is_within and (asker, run) not in self._runs
 
     def asked(
         self,
@@ -109,8 +113,8 @@ class Uploads:
         """A run begins. ``spared``: this peer is an origin of the version."""
         known = self._versions.get(version)
         if known is None:
-            known = self._versions[version] = _Version(Redirector() if spared else None)
-        elif spared and known.redirector is None:
+            known = self._versions[version] = self._new_version()
+        if spared and known.redirector is None:
             known.redirector = Redirector()
         asked = _Asked((asker, run), version, list(reversed(blocks)), insist, now)
         self._runs[asked.key] = asked
@@ -173,12 +177,6 @@ class Uploads:
                 version.redirector.left(asker)
         self._got.pop(asker, None)
 
-    def forget(self, version: bytes) -> None:
-        """A version is no longer held here."""
-        known = self._versions.get(version)
-        if known is not None and not known.runs:
-            del self._versions[version]
-
     # ---- what it decides ----------------------------------------------------------------------------------------
 
     def next(self, now: float) -> Turn | None:
@@ -200,6 +198,13 @@ class Uploads:
             return None
         until = [until for until in self._sending.values() if until > now]
         return min(until) if len(until) >= self._slots else None
+
+    def _new_version(self) -> _Version:
+        if len(self._versions) >= VERSIONS_MAX:
+            idle = next((version for version, known in self._versions.items() if not known.runs), None)
+            if idle is not None:
+                del self._versions[idle]
+        return _Version()
 
     def _counting(self, now: float) -> int:
         return sum(1 for until in self._sending.values() if until > now)

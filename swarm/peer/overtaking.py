@@ -1,0 +1,82 @@
+"""Whether an idle neighbour should take over blocks that another was asked for, and which.
+
+Pure. A block whose sending has not begun is taken back and asked for anew, which costs nothing; one that is under way
+and will take very long is raced for, within a budget, since its bytes come twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from swarm.peer.neighbour import Neighbour, Run
+
+# A block moves if it is expected this many times later where it is, and this much in seconds.
+FACTOR: Final = 2.0
+MARGIN_S: Final = 0.1
+# An origin, whose uploads are spared, takes over only what would be later by this.
+ORIGIN_MARGIN_S: Final = 3.0
+# What is under way is raced for only if nothing was heard of it for this long.
+RACE_AFTER_S: Final = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Blocks of a run to ask another neighbour for. ``is_race``: they stay asked for where they are as well."""
+
+    run: Run
+    indices: tuple[int, ...]
+    is_race: bool
+
+
+def better_place(
+    neighbours: Iterable[Neighbour], idle: Neighbour, sizes: Sequence[int], now: float, budget_bytes: float
+) -> Move | None:
+    """What ``idle`` should take over: the tail of the run expected to end last, if that is clearly later."""
+    best: Move | None = None
+    latest_s = 0.0
+    for other in neighbours:
+        for run in other.runs.values() if other is not idle else ():
+            move = _movable(run, idle, sizes, now, budget_bytes)
+            if move is not None and (left_s := expected_end_s(other, run, sizes, now)) > latest_s:
+                best, latest_s = move, left_s
+    if best is None:
+        return None
+    needed_s = FACTOR * idle.expected_s(sizes[best.indices[0]]) + (ORIGIN_MARGIN_S if idle.origin else MARGIN_S)
+    if latest_s <= needed_s:
+        return None
+    return Move(best.run, _fitting(best.indices, sizes, idle.run_bytes()), best.is_race)
+
+
+def expected_end_s(neighbour: Neighbour, run: Run, sizes: Sequence[int], now: float) -> float:
+    """How long until the last block of a run is here, by what its neighbour took so far.
+
+    A run that is late already is taken to need as long again.
+    """
+    left_bytes = sum(sizes[index] for index in run.outstanding)
+    sending_s = left_bytes / neighbour.rate_bytes_per_s if neighbour.rate_bytes_per_s else 0.0
+    waited_s = now - run.last_progress
+    if run.begun >= 0:
+        return max(sending_s - waited_s, waited_s)
+    return max(neighbour.latency_s + sending_s - waited_s, waited_s)
+
+
+def _movable(run: Run, idle: Neighbour, sizes: Sequence[int], now: float, budget_bytes: float) -> Move | None:
+    """The later half of what has not begun; or else what has begun, and is silent, as far as the budget goes."""
+    waiting = [index for index in reversed(run.outstanding) if index != run.begun and idle.have >> index & 1]
+    if waiting:
+        return Move(run, tuple(waiting[: (len(waiting) + 1) // 2]), is_race=False)
+    is_silent = now - run.last_progress >= RACE_AFTER_S
+    if is_silent and run.begun in run.outstanding and idle.have >> run.begun & 1 and sizes[run.begun] <= budget_bytes:
+        return Move(run, (run.begun,), is_race=True)
+    return None
+
+
+def _fitting(indices: Sequence[int], sizes: Sequence[int], room_bytes: int) -> tuple[int, ...]:
+    total = 0
+    for number, index in enumerate(indices):
+        total += sizes[index]
+        if number and total > room_bytes:
+            return tuple(indices[:number])
+    return tuple(indices)

@@ -1,0 +1,52 @@
+"""Which blocks origins are not asked for at the moment, and which have waited long enough.
+
+Pure. A block that an origin has just given away, or that a neighbour has, comes from there before long; when it does
+not, it is overdue and the origin is asked with insistence. So sparing the origin never starves anybody.
+"""
+
+from __future__ import annotations
+
+import math
+
+from swarm.peer.picker import bits_of
+
+
+class Spared:
+    """``held_back`` and ``overdue`` are sets of blocks (bit per block)."""
+
+    def __init__(self) -> None:
+        self.held_back = 0
+        self.overdue = 0
+        self._until: dict[int, float] = {}
+        self._waited = 0
+        self._looked = math.inf
+
+    def hold_back(self, index: int, until: float) -> None:
+        """An origin sent us elsewhere for this block."""
+        self._until[index] = until
+        self.held_back |= 1 << index
+
+    def forget(self, index: int) -> None:
+        """The block is asked for, or here."""
+        if self._until.pop(index, None) is not None:
+            self.held_back &= ~(1 << index)
+        self.overdue &= ~(1 << index)
+
+    def give_up(self, blocks: int) -> None:
+        """Whoever was asked for these fell silent."""
+        self.overdue |= blocks
+
+    def look(self, waiting: int, missing: int, now: float, patience_s: float) -> None:
+        """Time passed. ``waiting`` are missing blocks that a neighbour has, and was not asked for yet."""
+        over = [index for index, until in self._until.items() if until <= now]
+        for index in over:
+            del self._until[index]
+        bits = bits_of(over, max(over, default=0) + 1)
+        self.held_back &= ~bits
+        self.overdue |= bits & missing
+        if self._looked == math.inf:
+            self._looked = now
+        elif now - self._looked >= patience_s:
+            # What waited through one whole time of patience, and did at its beginning.
+            self.overdue |= waiting & self._waited
+            self._waited, self._looked = waiting, now

@@ -1,0 +1,45 @@
+"""How much may be asked for over all neighbours: what arrives in a moment, so that decisions are late.
+
+Pure. A peer behind a slow link that asks thirty neighbours for a block each has none of them for long; a fast one may
+have much under way.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+# Asked for in all: what arrives in this time, and at first and at least these bytes.
+WINDOW_S: Final = 2.0
+FIRST_BYTES: Final = 8 << 20
+LEAST_BYTES: Final = 3 << 19
+MEASURE_S: Final = 1.0
+
+
+class Window:
+    """The rate at which blocks arrive, measured by the second; a slower time replaces a faster one by degrees."""
+
+    def __init__(self) -> None:
+        self._rate_bytes_per_s = 0.0
+        self._since = math.inf
+        self._arrived_bytes = 0
+
+    def start(self, now: float) -> None:
+        """The first neighbour is there."""
+        self._since = min(self._since, now)
+
+    def arrived(self, size_bytes: int, now: float) -> None:
+        """A block came."""
+        self._arrived_bytes += size_bytes
+        elapsed = now - self._since
+        if elapsed >= MEASURE_S:
+            seen = self._arrived_bytes / elapsed
+            self._rate_bytes_per_s = max(seen, (self._rate_bytes_per_s + seen) / 2)
+            self._since, self._arrived_bytes = now, 0
+
+    @property
+    def bytes(self) -> float:
+        """How much may be under way."""
+        if not self._rate_bytes_per_s:
+            return FIRST_BYTES
+        return max(LEAST_BYTES, WINDOW_S * self._rate_bytes_per_s)
