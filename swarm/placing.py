@@ -10,7 +10,7 @@ import contextlib
 import os
 import shutil
 import stat
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,10 +30,14 @@ class Finished:
     removed: int
 
 
-def place_fresh(staged: Path, target: Path, wanted: Mapping[int, FileEntry]) -> Finished:
-    """Complete the staged tree and rename it to the target, which does not exist or is an empty directory."""
-    _remove_unexpected(staged, {entry.path for entry in wanted.values()})
-    for entry in wanted.values():
+def place_fresh(staged: Path, target: Path, wanted: Mapping[int, FileEntry], complete: Collection[int]) -> Finished:
+    """Complete the staged tree and rename it to the target, which does not exist or is an empty directory.
+
+    ``complete`` are the entries that need nothing more.
+    """
+    for index, entry in wanted.items():
+        if index in complete:
+            continue
         _complete(staged, entry)
         if entry.kind == EMPTY_DIRECTORY:
             (staged / entry.path).mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -45,11 +49,16 @@ def place_fresh(staged: Path, target: Path, wanted: Mapping[int, FileEntry]) -> 
     return Finished(kept=0, placed=len(wanted), removed=0)
 
 
-def place_in(staged: Path, target: Tree, wanted: Mapping[int, FileEntry], survey: Survey) -> Finished:
-    """Complete the staged files and move them, one by one, into a target that holds something."""
+def place_in(
+    staged: Path, target: Tree, wanted: Mapping[int, FileEntry], survey: Survey, complete: Collection[int]
+) -> Finished:
+    """Complete the staged files, those in ``complete`` are, and move them, one by one, into a target that holds
+    something.
+    """
     coming = {index: entry for index, entry in wanted.items() if index not in survey.kept}
-    for entry in coming.values():
-        _complete(staged, entry)
+    for index, entry in coming.items():
+        if index not in complete:
+            _complete(staged, entry)
     for path in survey.doomed:
         _remove(target, path)
     for index, entry in wanted.items():
@@ -62,8 +71,9 @@ def place_in(staged: Path, target: Tree, wanted: Mapping[int, FileEntry], survey
             # One that was there may just have gone, with the last thing of ours in it.
             with contextlib.suppress(FileExistsError):
                 os.mkdir(name, 0o700, dir_fd=directory)
-    for entry in wanted.values():
-        _restore(target, entry)
+    with target.way() as way:
+        for entry in wanted.values():
+            _restore(*way.to(entry.path), entry)
     return Finished(kept=len(survey.kept), placed=len(coming), removed=len(survey.doomed))
 
 
@@ -95,17 +105,16 @@ def _set_metadata(location: Path, entry: FileEntry) -> None:
     os.utime(location, ns=(entry.mtime_ns, entry.mtime_ns), follow_symlinks=False)
 
 
-def _restore(target: Tree, entry: FileEntry) -> None:
+def _restore(directory: int, name: str, entry: FileEntry) -> None:
     """Set mode and times where they differ, following no link."""
-    with target.parent(entry.path) as (directory, name):
-        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
-        if entry.kind != SYMLINK and status.st_mode & 0o777 != entry.mode:
-            expected = stat.S_ISREG if entry.kind == FILE else stat.S_ISDIR
-            if expected(status.st_mode):
-                os.chmod(name, entry.mode, dir_fd=directory)
-        if status.st_mtime_ns != entry.mtime_ns:
-            times = (entry.mtime_ns, entry.mtime_ns)
-            os.utime(name, ns=times, dir_fd=directory, follow_symlinks=False)
+    status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    if entry.kind != SYMLINK and status.st_mode & 0o777 != entry.mode:
+        expected = stat.S_ISREG if entry.kind == FILE else stat.S_ISDIR
+        if expected(status.st_mode):
+            os.chmod(name, entry.mode, dir_fd=directory)
+    if status.st_mtime_ns != entry.mtime_ns:
+        times = (entry.mtime_ns, entry.mtime_ns)
+        os.utime(name, ns=times, dir_fd=directory, follow_symlinks=False)
 
 
 def _remove(target: Tree, path: str) -> None:
@@ -128,7 +137,7 @@ def _remove(target: Tree, path: str) -> None:
         parent = parent.rpartition("/")[0]
 
 
-def _remove_unexpected(staged: Path, expected: set[str]) -> None:
+def remove_unexpected(staged: Path, expected: set[str]) -> None:
     """Remove what a try with another choice of files left in the staged tree."""
     for directory, _names, files in os.walk(staged, topdown=False):
         for name in files:
@@ -138,6 +147,17 @@ def _remove_unexpected(staged: Path, expected: set[str]) -> None:
         if directory != str(staged) and os.path.relpath(directory, staged) not in expected:
             with contextlib.suppress(OSError):
                 os.rmdir(directory)
+
+
+def modes_made(directory: Path) -> int:
+    """The bits that a file made in this directory, or below, may have from the start: those that no umask takes."""
+    probe = directory / ".aetherfs-000000000000"
+    descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o777)
+    try:
+        return os.fstat(descriptor).st_mode & 0o777
+    finally:
+        os.close(descriptor)
+        probe.unlink()
 
 
 def _mode_of(target: Path, staged: Path) -> int:

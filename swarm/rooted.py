@@ -15,7 +15,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from blake3 import blake3
 
@@ -41,6 +41,75 @@ def failure(doing: str, error: OSError) -> AetherError:
 def is_absent(error: OSError) -> bool:
     """Whether a failure says that there is no such file, rather than that it cannot be reached."""
     return error.errno in _ABSENT
+
+
+def write_at(descriptor: int, data: memoryview, offset: int) -> None:
+    """Write all of it. OSError as pwrite(2) gives it."""
+    while data:
+        count = os.pwrite(descriptor, data, offset)
+        data, offset = data[count:], offset + count
+
+
+class Way:
+    """Goes from path to path below ``root``; directories that two in a row share are opened once.
+
+    For one thread, and for a short while: a directory that is moved meanwhile is still reached, where it is then. With
+    ``follow_links`` every path is given as it is.
+    """
+
+    def __init__(self, root: Path, *, create: bool = False, follow_links: bool = False) -> None:
+        self._root = root
+        self._create = create
+        self._follow_links = follow_links
+        self._head: str | None = None
+        self._names: list[str] = []
+        self._open: list[int] = []
+
+    def to(self, path: str) -> tuple[int, str]:
+        """A descriptor of the directory that a path is in, valid until the next, and the path's last part.
+
+        OSError if a part of the way is no real directory.
+        """
+        head, _, name = ("", "", path) if self._follow_links else path.rpartition("/")
+        if head != self._head:
+            self._go(head)
+        return self._open[-1], name
+
+    def _go(self, head: str) -> None:
+        self._head = None
+        if not self._open:
+            self._open.append(os.open(self._root, _DIRECTORY))
+        names = head.split("/") if head else []
+        shared = 0
+        for before, now in zip(self._names, names, strict=False):
+            if before != now:
+                break
+            shared += 1
+        self._back_to(shared)
+        for name in names[shared:]:
+            if self._create:
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(name, 0o755, dir_fd=self._open[-1])
+            self._open.append(os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=self._open[-1]))
+            self._names.append(name)
+        self._head = head
+
+    def _back_to(self, depth: int) -> None:
+        while len(self._names) > depth:
+            self._names.pop()
+            os.close(self._open.pop())
+
+    def close(self) -> None:
+        self._head = None
+        self._back_to(0)
+        if self._open:
+            os.close(self._open.pop())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 class Tree:
@@ -95,41 +164,61 @@ class Tree:
         flags = (os.O_RDWR if self._writable else os.O_RDONLY) | os.O_CLOEXEC | os.O_NONBLOCK
         if self._follow_links:
             return os.open(self.root / path, flags)
+        flags |= os.O_NOFOLLOW | (os.O_CREAT if create else 0)
         with self.parent(path, create=create) as (directory, name):
-            flags |= os.O_NOFOLLOW | (os.O_CREAT if create else 0)
-            try:
-                return os.open(name, flags, 0o600, dir_fd=directory)
-            except PermissionError:
-                if not self._writable:
-                    raise
-                # Ours, from a try that was killed when it had set the modes already.
-                os.chmod(name, 0o600, dir_fd=directory)
-                return os.open(name, flags, 0o600, dir_fd=directory)
+            return self._open_in(directory, name, flags, 0o600)
+
+    def _open_in(self, directory: int, name: str, flags: int, mode: int) -> int:
+        try:
+            return os.open(name, flags, mode, dir_fd=directory)
+        except PermissionError:
+            if not self._writable:
+                raise
+            # Ours, from a try that was killed when it had set the modes already.
+            os.chmod(name, 0o600, dir_fd=directory)
+            return os.open(name, flags, mode, dir_fd=directory)
+
+    def open_made(self, way: Way, path: str, mode: int) -> int:
+        """A descriptor for writing a file, which is made if it lacks, with a mode that the umask narrows. The caller
+        closes it. OSError as open(2) gives it.
+        """
+        directory, name = way.to(path)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+        return self._open_in(directory, name, flags, mode)
+
+    def way(self, *, create: bool = False) -> Way:
+        """A way through this tree's directories, which ``create`` makes where they lack. Close it."""
+        return Way(self.root, create=create, follow_links=self._follow_links)
 
     @contextlib.contextmanager
     def parent(self, path: str, *, create: bool = False) -> Iterator[tuple[int, str]]:
         """A descriptor of the directory that a path is in, and its last part. OSError if a part is no real
         directory.
         """
-        *directories, name = path.split("/")
-        at = os.open(self.root, _DIRECTORY)
-        try:
-            for directory in directories:
-                if create:
-                    with contextlib.suppress(FileExistsError):
-                        os.mkdir(directory, 0o755, dir_fd=at)
-                below = os.open(directory, _DIRECTORY | os.O_NOFOLLOW, dir_fd=at)
-                os.close(at)
-                at = below
-            yield at, name
-        finally:
-            os.close(at)
+        with Way(self.root, create=create) as way:
+            yield way.to(path)
 
-    def status(self, path: str) -> os.stat_result | None:
-        """lstat of a path, None if it is not there or lies behind a link."""
+    def read_start(self, way: Way, path: str, part: memoryview) -> int:
+        """Read the start of a file, which is not kept open: how many bytes. OSError as open(2) and read(2) give it."""
+        descriptor = self._open_to_read(way, path)
         try:
-            with self.parent(path) as (directory, name):
-                return os.stat(name, dir_fd=directory, follow_symlinks=False)
+            return os.readv(descriptor, [part])
+        finally:
+            os.close(descriptor)
+
+    def _open_to_read(self, way: Way, path: str) -> int:
+        directory, name = way.to(path)
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+        return self._open_in(directory, name, flags if self._follow_links else flags | os.O_NOFOLLOW, 0)
+
+    def status(self, path: str, way: Way | None = None) -> os.stat_result | None:
+        """lstat of a path, None if it is not there or lies behind a link. ``way`` is for one path after the other."""
+        if way is None:
+            with Way(self.root) as own:
+                return self.status(path, own)
+        try:
+            directory, name = way.to(path)
+            return os.stat(name, dir_fd=directory, follow_symlinks=False)
         except OSError as error:
             if is_absent(error):
                 return None
@@ -145,25 +234,32 @@ class Tree:
                 return None
             raise failure(f"cannot look at {shown(str(self.root / path))}", error) from error
 
-    def hash_of(self, path: str) -> bytes | None:
+    def hash_of(self, path: str, way: Way | None = None) -> bytes | None:
         """BLAKE3 of a regular file's content, None if there is none; our error for one that cannot be read."""
-        hasher = blake3()
-        buffer = memoryview(bytearray(READ_BYTES))
+        if way is None:
+            with self.way() as own:
+                return self.hash_of(path, own)
         try:
-            with self.file(path) as descriptor:
-                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                    return None
-                offset = 0
-                while count := os.preadv(descriptor, [buffer], offset):
-                    hasher.update(buffer[:count])
-                    offset += count
+            descriptor = self._open_to_read(way, path)
+            try:
+                status = os.fstat(descriptor)
+                return _hash_of(descriptor, status.st_size) if stat.S_ISREG(status.st_mode) else None
+            finally:
+                os.close(descriptor)
         except OSError as error:
             if is_absent(error):
                 return None
             raise failure(f"cannot read {shown(str(self.root / path))}", error) from error
-        return hasher.digest()
 
     def close(self) -> None:
         """Close what nobody uses."""
         with self._lock:
             self._shrink(0)
+
+
+def _hash_of(descriptor: int, size: int) -> bytes:
+    hasher = blake3()
+    buffer = memoryview(bytearray(min(max(size, 1), READ_BYTES)))
+    while count := os.readv(descriptor, [buffer]):
+        hasher.update(buffer[:count])
+    return hasher.digest()

@@ -17,17 +17,21 @@ import contextlib
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Final
 
 from swarm.beside import make_and_lock, remove_others, staging_path
 from swarm.errors import ConflictError, IncompleteError, LocalProtocolError
 from swarm.manifest import Manifest
 from swarm.paths import shown
-from swarm.placing import Finished, place_fresh, place_in, remove_tree
-from swarm.rooted import Tree, failure
+from swarm.placing import Finished, modes_made, place_fresh, place_in, remove_tree, remove_unexpected
+from swarm.rooted import Tree, Way, failure, write_at
 from swarm.segments import FileEntry
 from swarm.signature import signature_of
 from swarm.survey import Survey, survey
 from swarm.tree import occurrences, read_block, read_places
+
+# What a file has to allow its owner, for its blocks to be served while the rest comes.
+OWNER_MODE: Final = 0o600
 
 
 class Staging:
@@ -44,6 +48,10 @@ class Staging:
         self.directory = staging_path(self.target, manifest.version)
         self.kept: set[int] = set()
         self._held: set[int] = set()
+        # Whether nothing was staged before; then what is written whole is complete, and needs no look at the end.
+        self._is_new = False
+        self._modes = 0
+        self._complete: set[int] = set()
         self._survey: Survey | None = None
         self._target_tree = Tree(self.target)
         if self.target.exists() and not self.target.is_dir():
@@ -64,10 +72,10 @@ class Staging:
 
     def needs(self, index: int) -> bool:
         """Whether a block has a place in a file that is neither kept nor left out."""
-        return any(
-            place.file_index not in self.kept and place.file_index not in self.left_out
-            for place in self.manifest.places(index)
-        )
+        return any(self._is_wanted(place.file_index) for place in self.manifest.places(index))
+
+    def _is_wanted(self, file_index: int) -> bool:
+        return file_index not in self.kept and file_index not in self.left_out
 
     def recover(self) -> set[int]:
         """The blocks that need not be fetched: not needed, staged by an earlier try and verified, or elsewhere in
@@ -75,7 +83,10 @@ class Staging:
         """
         held: set[int] = set()
         try:
-            is_empty = not self.kept and not any(self.directory.iterdir())
+            self._is_new = not any(self.directory.iterdir())
+            if self._is_new:
+                self._modes = modes_made(self.directory)
+            is_empty = self._is_new and not self.kept
             for index in range(len(self.manifest.unique)):
                 if not self.needs(index) or (not is_empty and (self._is_staged(index) or self._copy(index))):
                     held.add(index)
@@ -92,14 +103,14 @@ class Staging:
                 if self.left_out.issuperset(place.file_index for place in places):
                     continue
                 return False  # a part of a block cannot be verified
-            encoded = read_places(places, block.size, self._file)
+            encoded = read_places(self.manifest, places, block.size, self._tree_of)
             if encoded is None or signature_of(memoryview(encoded)[1:]) != block.signature:
                 return False
         return True
 
     def _copy(self, index: int) -> bool:
         """Put a block in all its places that one of its occurrences holds already."""
-        encoded = read_block(self.manifest, index, self._file)
+        encoded = read_block(self.manifest, index, self._tree_of)
         if encoded is None:
             return False
         self.write(index, memoryview(encoded)[1:])
@@ -108,20 +119,37 @@ class Staging:
     def write(self, index: int, plain: bytes | bytearray | memoryview) -> None:
         """Put a verified block in all its places. FullError when the disk is full."""
         view = memoryview(plain)
-        for place in self.manifest.places(index):
-            if place.file_index in self.kept or place.file_index in self.left_out:
-                continue
-            path = self.manifest.files[place.file_index].path
-            part = view[place.block_offset : place.block_offset + place.length]
-            offset = place.file_offset
-            try:
-                with self._tree.file(path, create=True) as descriptor:
-                    while part:
-                        count = os.pwrite(descriptor, part, offset)
-                        part, offset = part[count:], offset + count
-            except OSError as error:
-                raise failure(f"cannot write {shown(str(self.directory / path))}", error) from error
+        places = [place for place in self.manifest.places(index) if self._is_wanted(place.file_index)]
+        files = self.manifest.files
+        with self._tree.way(create=True) as way:
+            for place in places:
+                part = view[place.block_offset : place.block_offset + place.length]
+                entry = files[place.file_index]
+                try:
+                    if place.length == entry.size and len(places) > 1:
+                        self._write_whole(way, place.file_index, part)
+                        continue
+                    with self._tree.file(entry.path, create=True) as descriptor:
+                        write_at(descriptor, part, place.file_offset)
+                except OSError as error:
+                    raise failure(f"cannot write {shown(str(self.directory / entry.path))}", error) from error
         self._held.add(index)
+
+    def _write_whole(self, way: Way, file_index: int, part: memoryview) -> None:
+        """Write a small file in one go, with its mode and times if nothing has to be done to it at the end."""
+        entry = self.manifest.files[file_index]
+        is_final = self._is_new and entry.mode & OWNER_MODE == OWNER_MODE
+        mode = entry.mode if is_final else OWNER_MODE
+        descriptor = self._tree.open_made(way, entry.path, mode)
+        try:
+            write_at(descriptor, part, 0)
+            if is_final:
+                if mode & ~self._modes:
+                    os.fchmod(descriptor, mode)
+                os.utime(descriptor, ns=(entry.mtime_ns, entry.mtime_ns))
+                self._complete.add(file_index)
+        finally:
+            os.close(descriptor)
 
     def get(self, signature: bytes) -> bytes | None:
         """A Store's ``get``, for serving what is staged: raw encoded, verified, None for what is not here whole."""
@@ -129,7 +157,7 @@ class Staging:
         if index is None or index not in self._held:
             return None
         try:
-            return read_block(self.manifest, index, self._file)
+            return read_block(self.manifest, index, self._tree_of)
         except OSError:
             return None  # it may be there and cannot be read now
 
@@ -140,9 +168,8 @@ class Staging:
     def put(self, signature: bytes, encoded: bytes) -> None:
         """Blocks come in by ``write``."""
 
-    def _file(self, file_index: int) -> contextlib.AbstractContextManager[int]:
-        tree = self._target_tree if file_index in self.kept else self._tree
-        return tree.file(self.manifest.files[file_index].path)
+    def _tree_of(self, file_index: int) -> Tree:
+        return self._target_tree if file_index in self.kept else self._tree
 
     # ---- the end ------------------------------------------------------------------------------------------------
 
@@ -173,10 +200,12 @@ class Staging:
         self._target_tree.close()
         try:
             if self._is_fresh():
-                finished = place_fresh(self.directory, self.target, wanted)
+                if not self._is_new:
+                    remove_unexpected(self.directory, {entry.path for entry in wanted.values()})
+                finished = place_fresh(self.directory, self.target, wanted, self._complete)
             else:
                 self._survey.check_still(self._target_tree)
-                finished = place_in(self.directory, self._target_tree, wanted, self._survey)
+                finished = place_in(self.directory, self._target_tree, wanted, self._survey, self._complete)
                 remove_tree(self.directory)
         except OSError as error:
             raise failure(f"cannot put {shown(str(self.target))} in place", error) from error

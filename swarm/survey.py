@@ -11,10 +11,11 @@ import os
 import stat
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from swarm.errors import ConflictError
-from swarm.paths import shown
-from swarm.rooted import Tree
+from swarm.paths import is_staging, shown
+from swarm.rooted import Tree, Way
 from swarm.scan_cache import FileState
 from swarm.segments import EMPTY_DIRECTORY, FILE, FileEntry
 
@@ -35,26 +36,43 @@ class Survey:
 
     def check_still(self, tree: Tree) -> None:
         """ConflictError if something is not as it was when the survey was made."""
-        for path, before in self.seen.items():
-            if _sight(tree.status(path)) != before:
-                raise ConflictError(f"{shown(str(tree.root / path))} was changed while the version came: pull again")
+        with tree.way() as way:
+            for path, before in self.seen.items():
+                if _sight(tree.status(path, way)) != before:
+                    path = shown(str(tree.root / path))
+                    raise ConflictError(f"{path} was changed while the version came: pull again")
 
 
 def survey(tree: Tree, wanted: Mapping[int, FileEntry], previous: Mapping[str, FileEntry], *, force: bool) -> Survey:
     """Look at the target for these entries. ``previous`` is what we put there before; ``force`` overwrites altered
     files.
     """
-    surveyor = _Surveyor(tree, previous, force)
-    for index, entry in wanted.items():
-        surveyor.look(index, entry)
-    surveyor.look_for_stale({entry.path for entry in wanted.values()})
+    if is_bare(tree.root):
+        return Survey(seen=dict.fromkeys(entry.path for entry in wanted.values()))
+    with tree.way() as way:
+        surveyor = _Surveyor(tree, way, previous, force)
+        for index, entry in wanted.items():
+            surveyor.look(index, entry)
+        surveyor.look_for_stale({entry.path for entry in wanted.values()})
     surveyor.result.doomed = sorted(set(surveyor.result.doomed), reverse=True)
     return surveyor.result
 
 
+def is_bare(directory: Path) -> bool:
+    """Whether nothing is there, or a directory with nothing in it but what a pull builds."""
+    try:
+        with os.scandir(directory) as entries:
+            return all(is_staging(entry.name) for entry in entries)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False  # it is looked at path by path
+
+
 class _Surveyor:
-    def __init__(self, tree: Tree, previous: Mapping[str, FileEntry], force: bool) -> None:
+    def __init__(self, tree: Tree, way: Way, previous: Mapping[str, FileEntry], force: bool) -> None:
         self._tree = tree
+        self._way = way
         self._previous = previous
         self._force = force
         self._our_directories = {parent for path in previous for parent in _parents(path)}
@@ -64,7 +82,7 @@ class _Surveyor:
     def look(self, index: int, entry: FileEntry) -> None:
         """One entry of the version: kept, replaceable, or a conflict."""
         path = entry.path
-        status = self._tree.status(path)
+        status = self._tree.status(path, self._way)
         self.result.seen[path] = _sight(status)
         if status is None:
             self._check_parents(path)
@@ -81,7 +99,7 @@ class _Surveyor:
     def look_for_stale(self, wanted: Collection[str]) -> None:
         """What we put there before and the version no longer has."""
         for path in self._previous:
-            status = self._tree.status(path) if path not in wanted else None
+            status = self._tree.status(path, self._way) if path not in wanted else None
             if status is None or (stat.S_ISDIR(status.st_mode) and self._previous[path].kind != EMPTY_DIRECTORY):
                 continue
             if not stat.S_ISDIR(status.st_mode):
@@ -92,7 +110,7 @@ class _Surveyor:
     def _is_as(self, entry: FileEntry, status: os.stat_result) -> bool:
         if entry.kind == FILE:
             is_candidate = stat.S_ISREG(status.st_mode) and status.st_size == entry.size
-            return is_candidate and self._tree.hash_of(entry.path) == entry.blake3
+            return is_candidate and self._tree.hash_of(entry.path, self._way) == entry.blake3
         if entry.kind == EMPTY_DIRECTORY:
             return stat.S_ISDIR(status.st_mode)
         return stat.S_ISLNK(status.st_mode) and self._tree.link(entry.path) == entry.target
@@ -112,7 +130,7 @@ class _Surveyor:
             if parent in self._looked_at:
                 continue
             self._looked_at.add(parent)
-            status = self._tree.status(parent)
+            status = self._tree.status(parent, self._way)
             if status is None:
                 return
             if not stat.S_ISDIR(status.st_mode):
@@ -130,7 +148,7 @@ class _Surveyor:
             links = [name for name in names if os.path.islink(os.path.join(directory, name))]
             for name in [*files, *links]:
                 inside = f"{below}/{name}"
-                status = self._tree.status(inside)
+                status = self._tree.status(inside, self._way)
                 before = self._previous.get(inside)
                 is_ours = is_ours and status is not None and before is not None and self._is_as(before, status)
             if not is_ours:

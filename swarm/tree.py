@@ -16,11 +16,11 @@ from swarm.encoding import RAW
 from swarm.errors import AetherError, NotFoundError
 from swarm.manifest import Manifest, Place
 from swarm.paths import is_staging, shown
-from swarm.rooted import Tree, failure, is_absent
+from swarm.rooted import Tree, Way, failure, is_absent
 from swarm.segments import EMPTY_DIRECTORY, FILE, SYMLINK, FileEntry
 from swarm.signature import signature_of
 
-OpenFile = Callable[[int], contextlib.AbstractContextManager[int]]
+TreeOf = Callable[[int], Tree]
 
 
 class TreeStore:
@@ -44,15 +44,12 @@ class TreeStore:
         if index is None or signature in self._gone:
             return None
         try:
-            encoded = read_block(self.manifest, index, self._file)
+            encoded = read_block(self.manifest, index, lambda file_index: self.tree)
         except OSError:
             return None  # it may be there and cannot be read now: too many open files, say
         if encoded is None:
             self._gone.add(signature)
         return encoded
-
-    def _file(self, file_index: int) -> contextlib.AbstractContextManager[int]:
-        return self.tree.file(self.manifest.files[file_index].path)
 
     def put(self, signature: bytes, encoded: bytes) -> None:
         """Nothing is put into a tree by signature."""
@@ -61,34 +58,44 @@ class TreeStore:
         self.tree.close()
 
 
-def read_block(manifest: Manifest, index: int, open_file: OpenFile) -> bytes | None:
+def read_block(manifest: Manifest, index: int, tree_of: TreeOf) -> bytes | None:
     """A block, raw encoded and verified, from the first of its occurrences that still holds it, or None."""
     block = manifest.unique[index]
     for places in occurrences(manifest, index):
-        encoded = read_places(places, block.size, open_file)
+        encoded = read_places(manifest, places, block.size, tree_of)
         if encoded is not None and signature_of(memoryview(encoded)[1:]) == block.signature:
             return bytes(encoded)
     return None
 
 
-def read_places(places: Sequence[Place], size: int, open_file: OpenFile) -> bytearray | None:
+def read_places(manifest: Manifest, places: Sequence[Place], size: int, tree_of: TreeOf) -> bytearray | None:
     """A block, raw encoded, from the stretches that make it up; None if a file is short or gone. Not verified.
 
-    OSError when a file may be there and cannot be read.
+    ``tree_of`` tells where a file lies, by its index. OSError when a file may be there and cannot be read.
     """
     encoded = bytearray(1 + size)
     encoded[0] = RAW
     view = memoryview(encoded)[1:]
-    try:
-        for place in places:
-            with open_file(place.file_index) as descriptor:
+    with contextlib.ExitStack() as stack:
+        ways: dict[Tree, Way] = {}
+        try:
+            for place in places:
                 part = view[place.block_offset : place.block_offset + place.length]
-                if os.preadv(descriptor, [part], place.file_offset) != place.length:
+                tree, entry = tree_of(place.file_index), manifest.files[place.file_index]
+                if place.length < entry.size or place.length == size:
+                    with tree.file(entry.path) as descriptor:
+                        count = os.preadv(descriptor, [part], place.file_offset)
+                else:  # one small file of many in this block: no other block asks for it
+                    way = ways.get(tree)
+                    if way is None:
+                        way = ways[tree] = stack.enter_context(tree.way())
+                    count = tree.read_start(way, entry.path, part)
+                if count != place.length:
                     return None
-    except OSError as error:
-        if is_absent(error):
-            return None
-        raise
+        except OSError as error:
+            if is_absent(error):
+                return None
+            raise
     return encoded
 
 
