@@ -68,6 +68,12 @@ RUN_MAX_BYTES: Final = 8 * MIB
 RUN_REQUEST_MAX_BYTES: Final = 16 * KIB
 WRITE_BYTES: Final = 256 * KIB
 CHANNEL_MESSAGE_MAX_BYTES: Final = 2 * MIB
+# What the channels of this program speak: 1, and with neighbour exchange and heads 2 (wire).
+CHANNEL_HIGHEST: Final = 2
+NEIGHBOURS_TOLD_MAX: Final = 16
+HEADS_TOLD_MAX: Final = 256
+LOCATION_MAX_BYTES: Final = 2 * KIB
+LOCATION_LIFETIME_S: Final = 4 * 3600
 NEIGHBOURS_MAX: Final = 32
 RUNS_SERVED_PER_PEER_MAX: Final = 4
 RUNS_SERVED_MAX: Final = 256

@@ -14,7 +14,15 @@ import msgspec
 from swarm import canonical
 from swarm.errors import RemoteProtocolError
 from swarm.identity import PeerKey, check_signed, peer_id_of
-from swarm.limits import ADDRESSES_MAX, CLOCK_SKEW_S, GRANT_MAX_RULES, NAME_CHARS, RECORD_MAX_BYTES
+from swarm.limits import (
+    ADDRESSES_MAX,
+    CLOCK_SKEW_S,
+    GRANT_MAX_RULES,
+    LOCATION_LIFETIME_S,
+    LOCATION_MAX_BYTES,
+    NAME_CHARS,
+    RECORD_MAX_BYTES,
+)
 from swarm.names import matches
 
 Key = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
@@ -80,6 +88,22 @@ class Grant(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=
         return any(rule.action == action and matches(rule.pattern, dataset) for rule in self.rules)
 
 
+class Location(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """Where a member listens, by its own word, until ``expires`` (wall seconds)."""
+
+    format: Literal[1]
+    addresses: Annotated[tuple[Address, ...], msgspec.Meta(min_length=1, max_length=ADDRESSES_MAX)]
+    issued: int
+    expires: int
+
+
+class Located(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """A member's location as it is passed on: its sealed credential, and the location under its own seal."""
+
+    credential: Annotated[bytes, msgspec.Meta(max_length=LOCATION_MAX_BYTES)]
+    signed: Signed
+
+
 T = TypeVar("T", Credential, Grant)
 
 
@@ -103,6 +127,29 @@ def open_sealed(data: bytes, kind: type[T], *, authority: bytes, wall_now: float
     if record.expires <= wall_now:
         raise RemoteProtocolError(f"a {context} has expired: it is renewed as soon as a tracker answers")
     return record
+
+
+def seal_location(key: PeerKey, credential: bytes, location: Location) -> bytes:
+    """What a member gives its neighbours to pass on; ``open_location`` reads it."""
+    body = canonical.encode(location)
+    return canonical.encode(Located(credential, Signed(body=body, seal=key.sign("location", body))))
+
+
+def open_location(data: bytes, *, authority: bytes, wall_now: float) -> tuple[Credential, Location]:
+    """Who it is, and where, if the authority says that it is a member and itself that it is there.
+
+    RemoteProtocolError for anything else, also what has expired.
+    """
+    located = canonical.decode(data, Located, limit_bytes=LOCATION_MAX_BYTES)
+    credential = open_sealed(located.credential, Credential, authority=authority, wall_now=wall_now)
+    check_signed(credential.public, "location", located.signed.body, located.signed.seal)
+    location = canonical.decode(located.signed.body, Location, limit_bytes=LOCATION_MAX_BYTES)
+    if (
+        location.issued > wall_now + CLOCK_SKEW_S
+        or not wall_now < location.expires <= location.issued + LOCATION_LIFETIME_S
+    ):
+        raise RemoteProtocolError("a location is not in force")
+    return credential, location
 
 
 def _context(kind: type[Credential] | type[Grant]) -> str:

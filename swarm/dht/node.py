@@ -194,6 +194,10 @@ class DhtNode:
         others = [batch for public, batch in findings.batches.items() if public != self.key.public]
         return [Provider(peer_id_of(batch.public), batch.addresses) for batch in others[:limit]]
 
+    def contacts(self) -> list[Contact]:
+        """Nodes that answered from where they are said to be."""
+        return [contact for _, contact in self.table.contacts()]
+
     async def announce(self, keys: Iterable[bytes]) -> int:
         """Say at once that this node's peer provides these keys, and again before that runs out.
 

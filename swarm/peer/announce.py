@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 RETRY_S: Final = 5.0
 RECORDS_INTERVAL_S: Final = 600.0
 LEAVE_DEADLINE_S: Final = 1.0
+HEADS_COMPARED: Final = 32
 
 log = logging.getLogger("aetherfs.announce")
 
@@ -35,7 +36,7 @@ class Announcer:
     def __init__(self, node: PeerNode) -> None:
         self._node = node
         self._interval_s = float(ANNOUNCE_INTERVAL_S)
-        self._handed_out: dict[tuple[str, bytes], list[str]] = {}
+        self._handed_out: dict[tuple[str, bytes], tuple[Neighbour, ...]] = {}
         self._wanted: dict[tuple[str, bytes], int] = {}
         self._woken = asyncio.Event()
         self.seeds: dict[str, Neighbour] = {}
@@ -74,18 +75,22 @@ class Announcer:
         self._take(answer)
         return answer
 
-    async def neighbours(self, dataset: str, version: bytes) -> list[str]:
-        """Peers that the tracker hands out for a version that is being fetched, and seeds. Asks it now."""
+    async def neighbours(self, dataset: str, version: bytes) -> None:
+        """Let the mesh know of peers that the tracker hands out for a version that is being fetched. Asks it now; a
+        tracker that is silent has said before whom it knew.
+        """
+        self._node.meeting.want(version)
         self._wanted[dataset, version] = self._wanted.get((dataset, version), 0) + 1
         try:
             await self.beat()
         except AetherError as error:
             self.tracker_state = str(error)
+            for neighbour in self._handed_out.get((dataset, version), ()):
+                self._node.meeting.handed_out(neighbour, version)
         finally:
             self._wanted[dataset, version] -= 1
             if not self._wanted[dataset, version]:
                 del self._wanted[dataset, version]
-        return [*self._handed_out.get((dataset, version), []), *self.seeds]
 
     async def announce_records(self) -> None:
         """Versions and tags to the DHT at once, blocks by its sweep."""
@@ -116,7 +121,7 @@ class Announcer:
             protocol=messages.OUR_VERSIONS,
             addresses=node.addresses(),
             versions=tuple(versions[-ANNOUNCE_MAX_VERSIONS:]),
-            heads=(),
+            heads=tuple(self._some_datasets()),
             certificate_issued=open_sealed(
                 node.papers.credential, Credential, authority=authority, wall_now=wall_now
             ).issued,
@@ -126,21 +131,44 @@ class Announcer:
             wall_time=int(wall_now),
         )
 
+    def _some_datasets(self) -> list[str]:
+        """Of the datasets known here, some at random: each beat compares others with the tracker."""
+        known = list(self._node.ledger.heads())
+        return self._node.rng.sample(known, min(HEADS_COMPARED, len(known)))
+
     def _take(self, answer: AnnounceAnswer) -> None:
         node = self._node
         self._was_answered = True
         self._interval_s = float(answer.interval_s)
-        self.site = answer.site
+        self.site = node.sites.seen = answer.site
         self.tracker_state = "answers"
         self.seeds = {seed.peer_id: seed for seed in answer.seeds if seed.peer_id != node.key.peer_id}
+        for seed in answer.seeds:
+            node.meeting.handed_out(seed)
+        self._handed_out = {(h.dataset, h.version): h.neighbours for h in answer.handouts}
         for handout in answer.handouts:
-            self._handed_out[handout.dataset, handout.version] = [n.peer_id for n in handout.neighbours]
+            for neighbour in handout.neighbours:
+                node.meeting.handed_out(neighbour, handout.version)
         known = [*answer.seeds, *(n for handout in answer.handouts for n in handout.neighbours)]
-        for neighbour in known:
-            node.channels.learn(neighbour.peer_id, neighbour.addresses)
+        node.tasks.start(self._catch_up(answer))
         if answer.certificate or answer.grant:
             self._renewed(answer)
         self._remember(answer, known)
+
+    async def _catch_up(self, answer: AnnounceAnswer) -> None:
+        """Entries that gossip has not brought: the tracker's log is ahead."""
+        node = self._node
+        for head in answer.heads:
+            before = node.ledger.head(head.dataset)
+            if head.serial <= before:
+                continue
+            try:
+                for raw, entry in await node.tracker.log(head.dataset, after=before):
+                    node.access.learn(raw)
+                    if node.ledger.record(entry, raw):
+                        node.exchange.announce(raw)
+            except AetherError as error:
+                log.info("the log of %s was not read: %s", head.dataset, error)
 
     def _remember(self, answer: AnnounceAnswer, known: list[Neighbour]) -> None:
         """Keep trackers and some peers, to start from when no tracker is there."""

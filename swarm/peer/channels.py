@@ -26,15 +26,22 @@ from swarm.http.serve import caller_of
 from swarm.identity import public_of, server_name_of
 from swarm.limits import CHANNEL_MESSAGE_MAX_BYTES
 from swarm.peer.access import Access, Caller
-from swarm.peer.wire import CHANNEL_PATH, OUR_VERSIONS, Have, Hello, Message
+from swarm.peer.budget import Budget
+from swarm.peer.sites import Sites
+from swarm.peer.wire import CHANNEL_PATH, OUR_VERSIONS, SINCE_2, Have, Hello, Message
 from swarm.records import Address, Credential, Role, open_sealed
 
 HELLO_DEADLINE_S: Final = 10.0
 DIAL_DEADLINE_S: Final = 8.0
+PART_DEADLINE_S: Final = 2.0
+CLOSE_DEADLINE_S: Final = 0.3
 HEARTBEAT_S: Final = 10.0
 QUEUE_MAX: Final = 4096
 # News of stored blocks is gathered for this long, so that a fast download is not a message per block.
 HAVE_DELAY_S: Final = 0.02
+# Messages of neighbour exchange that are looked at, of one channel: each costs checks of seals.
+TOLD_RATE: Final = 0.5
+TOLD_BURST: Final = 8
 CHANNELS_MAX: Final = 256
 BAN_S: Final = 600.0
 
@@ -52,7 +59,10 @@ class Events(Protocol):
 
 @dataclass(eq=False, slots=True)
 class Channel:
-    """An open channel. ``interests`` are the versions that the far end wants news of, with their datasets."""
+    """An open channel. ``interests`` are the versions that the far end wants news of, with their datasets.
+
+    ``near``: the far end is in our own site, set or seen. ``location``: where it is, by its own seal, to be passed on.
+    """
 
     peer_id: str
     socket: WebSocket
@@ -64,13 +74,24 @@ class Channel:
     pending: dict[bytes, list[int]] = field(default_factory=dict)
     overflowed: bool = False
     near: bool = False
+    version: int = OUR_VERSIONS[1]
+    location: bytes = b""
+    told: Budget = field(default_factory=lambda: Budget(TOLD_RATE, TOLD_BURST))
 
     def send(self, message: Message) -> None:
-        """Queue a message; a peer that does not read them loses the channel."""
+        """Queue a message; a peer that does not read them loses the channel. What an older peer would not know is not
+        sent.
+        """
+        if self.version < 2 and isinstance(message, SINCE_2):
+            return
         try:
             self.outbox.put_nowait(message)
         except asyncio.QueueFull:
             self.overflowed = True
+
+    def may_tell(self, now: float) -> bool:
+        """Whether one more message of neighbour exchange is looked at."""
+        return self.told.take(now)
 
     def have(self, version: bytes, index: int) -> None:
         """Tell of one more block, together with others stored in the next moment."""
@@ -98,6 +119,7 @@ class Channels:
         session: aiohttp.ClientSession,
         resolver: PeerResolver,
         events: Events,
+        sites: Sites,
     ) -> None:
         self.open: dict[str, Channel] = {}
         self._own_id = own_id
@@ -106,6 +128,7 @@ class Channels:
         self._session = session
         self._resolver = resolver
         self._events = events
+        self._sites = sites
         self._dialling: dict[str, asyncio.Task[Channel]] = {}
         self._serving: set[asyncio.Task[Any]] = set()
         self._banned: dict[str, float] = {}
@@ -118,10 +141,10 @@ class Channels:
         if channel is not None:
             self._drop(channel)
 
-    def learn(self, peer_id: str, addresses: tuple[Address, ...]) -> None:
+    def learn(self, peer_id: str, addresses: tuple[Address, ...], *, said_at: float | None = None) -> None:
         """Where a peer is said to be, by a signed record. What an open channel has shown stands."""
         if peer_id not in self.open:
-            self._resolver.learn(peer_id, addresses)
+            self._resolver.learn(peer_id, addresses, said_at)
 
     def is_banned(self, peer_id: str) -> bool:
         return self._banned.get(peer_id, 0.0) > time.monotonic()
@@ -200,14 +223,19 @@ class Channels:
         hello = _decode(first.data)
         if not isinstance(hello, Hello):
             raise RemoteProtocolError(f"peer {peer_id[:8]} does not begin with hello")
-        canonical.agree_version((hello.lowest, hello.highest), OUR_VERSIONS)
+        version = canonical.agree_version((hello.lowest, hello.highest), OUR_VERSIONS)
         wall_now = time.time()
         credential = open_sealed(hello.credential, Credential, authority=self._access.authority, wall_now=wall_now)
         if credential.public != public_of(peer_id):
             raise RemoteProtocolError(f"peer {peer_id[:8]} shows another member's credential")
         if hello.addresses and not dialled:
             self._resolver.learn(peer_id, _reachable(hello.addresses, socket))
-        return Channel(peer_id, socket, dialled, self._access.caller(peer_id, hello.grant, wall_now), credential.role)
+        caller = self._access.caller(peer_id, hello.grant, wall_now)
+        channel = Channel(peer_id, socket, dialled, caller, credential.role, version=version)
+        channel.near = self._sites.is_near(
+            peer_id, credential.site, _host(socket, "peername"), _host(socket, "sockname")
+        )
+        return channel
 
     def _admit(self, channel: Channel) -> bool:
         """Make this the channel of its peer, or not: of two, the one that the lower id dialled stays."""
@@ -245,6 +273,14 @@ class Channels:
             while True:
                 message = await channel.outbox.get()
                 await channel.socket.send_bytes(canonical.encode(message))
+                channel.outbox.task_done()
+
+    async def part(self, channel: Channel) -> None:
+        """Close a channel in friendship: what was queued for it is sent first, if it takes that."""
+        with contextlib.suppress(asyncio.TimeoutError):
+            async with asyncio.timeout(PART_DEADLINE_S):
+                await channel.outbox.join()
+        self._drop(channel)
 
     def _drop(self, channel: Channel) -> None:
         if self.open.get(channel.peer_id) is channel:
@@ -258,6 +294,9 @@ class Channels:
         """Close every channel and wait until each is."""
         for task in list(self._dialling.values()):
             task.cancel()
+        with contextlib.suppress(asyncio.TimeoutError):
+            async with asyncio.timeout(CLOSE_DEADLINE_S):
+                await asyncio.gather(*(channel.outbox.join() for channel in self.open.values()))
         for channel in list(self.open.values()):
             self._drop(channel)
         pending = [*self._serving, *self._dialling.values()]
@@ -269,8 +308,13 @@ def _decode(data: bytes) -> Message:
     return message
 
 
+def _host(socket: WebSocket, end: str) -> str:
+    """The address of an end of the connection, or nothing."""
+    found = socket.get_extra_info(end)
+    return str(found[0]) if found else ""
+
+
 def _reachable(addresses: tuple[Address, ...], socket: WebSocket) -> tuple[Address, ...]:
     """A peer that listens on every interface states a wildcard: it is where the connection came from."""
-    peer = socket.get_extra_info("peername")
-    seen = str(peer[0]) if peer else ""
+    seen = _host(socket, "peername")
     return tuple(Address(seen, a.port) if a.host in ("0.0.0.0", "::") and seen else a for a in addresses)

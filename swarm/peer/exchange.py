@@ -1,12 +1,14 @@
 """The exchange: what channel messages mean, and who follows which version.
 
-It joins the parts that know nothing of each other: access, holdings, channels, the run server and the downloads that
-follow a version. News of a version goes only to peers whose grant covers its dataset.
+It joins the parts that know nothing of each other: access, holdings, channels, mesh, gossip, the run server and the
+downloads that follow a version. News of a version goes only to peers whose grant covers its dataset.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import random
 import time
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -17,10 +19,13 @@ from swarm import canonical
 from swarm.errors import NotAllowedError, RemoteProtocolError
 from swarm.http.routes import Route
 from swarm.http.serve import caller_of
+from swarm.log import Entry
 from swarm.peer.access import Access
 from swarm.peer.channels import Channel, Channels
+from swarm.peer.gossip import Decision, Gossip, Tell
 from swarm.peer.holdings import Holding, Holdings
 from swarm.peer.ledger import Ledger
+from swarm.peer.meeting import Meeting
 from swarm.peer.serve import MEDIA_TYPE, RunServer, grant_of
 from swarm.peer.tasks import Tasks
 from swarm.peer.wire import (
@@ -29,18 +34,23 @@ from swarm.peer.wire import (
     TAG_PATH,
     Cancel,
     Have,
+    Heads,
     Hello,
+    Here,
     Indifferent,
     Interest,
     Message,
+    Neighbours,
     News,
     TagAnswer,
     TagRequest,
+    WhoElse,
 )
 from swarm.peer.wire import Holding as HoldingMessage
 
 INTERESTS_MAX: Final = 1024
 TAG_REQUEST_MAX_BYTES: Final = 1024
+GOSSIP_S: Final = 1.0
 
 log = logging.getLogger("aetherfs.exchange")
 
@@ -58,11 +68,14 @@ class Follower(Protocol):
 
 
 class Exchange:
-    """The giving and taking of one peer. ``channels`` is set right after construction, since each needs the other."""
+    """The giving and taking of one peer. ``channels`` and ``meeting`` are set after construction: each needs this."""
 
     channels: Channels
+    meeting: Meeting
 
-    def __init__(self, access: Access, holdings: Holdings, runs: RunServer, ledger: Ledger, tasks: Tasks) -> None:
+    def __init__(
+        self, access: Access, holdings: Holdings, runs: RunServer, ledger: Ledger, tasks: Tasks, rng: random.Random
+    ) -> None:
         self.access = access
         self.holdings = holdings
         self.runs = runs
@@ -70,6 +83,7 @@ class Exchange:
         self.followers: dict[bytes, Follower] = {}
         self.on_news: Callable[[bytes], None] | None = None
         self._tasks = tasks
+        self._gossip = Gossip(ledger, rng)
         holdings.watch(self._held)
 
     def routes(self) -> list[Route]:
@@ -85,12 +99,14 @@ class Exchange:
     def follow(self, follower: Follower) -> None:
         """Learn who holds the version, over every channel, now and later."""
         self.followers[follower.version] = follower
+        self.meeting.want(follower.version, until=float("inf"))
         for channel in self.channels.open.values():
             self._ask(channel, follower)
 
     def unfollow(self, follower: Follower) -> None:
         if self.followers.get(follower.version) is follower:
             del self.followers[follower.version]
+            self.meeting.want_no_more(follower.version)
             for channel in self.channels.open.values():
                 channel.send(Indifferent(follower.version))
 
@@ -99,13 +115,6 @@ class Exchange:
         for channel in self.channels.open.values():
             self._ask(channel, follower)
 
-    def announce(self, entry: bytes) -> None:
-        """Tell every neighbour that may know of a new log entry."""
-        dataset = self.access.learn(entry).dataset
-        for channel in self.channels.open.values():
-            if channel.caller.may_read(dataset):
-                channel.send(News(entry))
-
     def _ask(self, channel: Channel, follower: Follower) -> None:
         if channel.caller.may_read(follower.dataset):
             channel.send(Interest(follower.dataset, follower.version, follower.entry))
@@ -113,10 +122,14 @@ class Exchange:
     # ---- channel events -----------------------------------------------------------------------------------------
 
     def opened(self, channel: Channel) -> None:
+        self.meeting.opened(channel)
+        self._spread(self._gossip.opened(channel.peer_id, channel.caller.may_read))
         for follower in self.followers.values():
             self._ask(channel, follower)
 
     def closed(self, channel: Channel) -> None:
+        self.meeting.closed(channel)
+        self._gossip.closed(channel.peer_id)
         self.runs.peer_left(channel.peer_id)
         for follower in list(self.followers.values()):
             follower.peer_left(channel.peer_id)
@@ -128,9 +141,11 @@ class Exchange:
                 self._tasks.start(self._interested(channel, message))
             case Indifferent():
                 channel.interests.pop(message.version, None)
+                self.meeting.mesh.needs_no_more(channel.peer_id, message.version)
             case HoldingMessage():
                 follower = self.followers.get(message.version)
                 if follower is not None:
+                    self.meeting.mesh.serves(channel.peer_id, message.version)
                     follower.peer_holds(channel, message)
             case Have():
                 follower = self.followers.get(message.version)
@@ -139,7 +154,12 @@ class Exchange:
             case Cancel():
                 self.runs.cancel(channel.peer_id, message.run, message.signatures)
             case News():
-                self._news(message.entry)
+                self._news(channel, message.entry)
+            case Heads():
+                now = time.monotonic()
+                self._spread(self._gossip.compared(channel.peer_id, message.heads, message.whole, now))
+            case Here() | WhoElse() | Neighbours():
+                self.meeting.received(channel, message)
             case Hello():
                 raise RemoteProtocolError("a second hello on one channel")
 
@@ -149,22 +169,14 @@ class Exchange:
         if not self.access.shows(message.dataset, message.version, message.entry):
             return
         channel.interests[message.version] = message.dataset
+        self.meeting.mesh.needs(channel.peer_id, message.version)
         holding = await self.holdings.find(message.dataset, message.version)
         if holding is not None:
             channel.send(_describe(holding))
 
-    def _news(self, entry: bytes) -> None:
-        try:
-            known = self.access.learn(entry)
-        except RemoteProtocolError:
-            log.info("news that prove nothing were thrown away")
-            return
-        if self.ledger.record(known, entry):
-            self.announce(entry)
-            if self.on_news is not None:
-                self.on_news(entry)
-
     def _held(self, holding: Holding, indices: tuple[int, ...] | None) -> None:
+        if indices is not None:
+            self.meeting.mesh.progressed(holding.version, time.monotonic())
         for channel in self.channels.open.values():
             if channel.interests.get(holding.version) != holding.dataset:
                 continue
@@ -173,6 +185,44 @@ class Exchange:
             else:
                 for index in indices:
                     channel.have(holding.version, index)
+
+    # ---- news ---------------------------------------------------------------------------------------------------
+
+    def announce(self, entry: bytes) -> None:
+        """Tell the swarm of a log entry that was made here, or found; once."""
+        known = self.access.learn(entry)
+        self._learnt(known, entry, "", 0)
+
+    async def gossip(self) -> None:
+        """Send what has waited, and compare with neighbours, until cancelled."""
+        while True:
+            await asyncio.sleep(GOSSIP_S)
+            self._spread(self._gossip.tick(time.monotonic()))
+
+    def _news(self, channel: Channel, entry: bytes) -> None:
+        if not self._gossip.may_come(channel.peer_id, time.monotonic()):
+            return
+        try:
+            known = self.access.learn(entry)
+        except RemoteProtocolError:
+            log.info("news that prove nothing were thrown away")
+            return
+        before = self.ledger.head(known.dataset)
+        if self.ledger.record(known, entry):
+            self._learnt(known, entry, channel.peer_id, before)
+            if self.on_news is not None:
+                self.on_news(entry)
+
+    def _learnt(self, known: Entry, entry: bytes, source: str, before: int) -> None:
+        now = time.monotonic()
+        self._spread(self._gossip.learnt(known.dataset, known.serial, entry, now, source=source, before=before))
+
+    def _spread(self, decisions: list[Decision]) -> None:
+        for decision in decisions:
+            channel = self.channels.open.get(decision.peer)
+            if channel is not None:
+                told = News(decision.entry) if isinstance(decision, Tell) else Heads(decision.heads, decision.whole)
+                channel.send(told)
 
     # ---- tags ---------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,13 +24,13 @@ from swarm.peer.access import Access
 from swarm.peer.channels import Channels
 from swarm.peer.fetch import Fetcher
 from swarm.peer.ledger import Ledger
+from swarm.peer.meeting import Meeting
 from swarm.peer.wire import TagRequest
 
 TRACKER_HEAD_START_S: Final = 1.0
 SWARM_DEADLINE_S: Final = 10.0
 ASK_AGAIN_S: Final = 0.3
 ASKED_MAX: Final = 8
-CONNECT_MAX: Final = 24
 
 log = logging.getLogger("aetherfs.find")
 
@@ -50,7 +50,7 @@ class Resolved:
 
 
 class Finder:
-    """Looks things up for one peer."""
+    """Looks things up for one peer. ``learnt`` is told of each signed entry that is new here."""
 
     def __init__(
         self,
@@ -61,6 +61,8 @@ class Finder:
         tracker: TrackerClient,
         dht: DhtNode,
         secret: bytes,
+        meeting: Meeting,
+        learnt: Callable[[bytes], None],
     ) -> None:
         self._access = access
         self._ledger = ledger
@@ -69,6 +71,8 @@ class Finder:
         self._tracker = tracker
         self._dht = dht
         self._secret = secret
+        self._meeting = meeting
+        self._learnt = learnt
 
     async def resolve(self, reference: Reference) -> Resolved:
         """The version that a reference means now.
@@ -123,7 +127,7 @@ class Finder:
         )
         peers = dict.fromkeys(self._channels.open)
         for provider in await self._dht.find_providers(key):
-            self._channels.learn(provider.peer_id, provider.addresses)
+            self._meeting.learn(provider.peer_id, provider.addresses)
             peers[provider.peer_id] = None
         request = TagRequest(
             1,
@@ -156,36 +160,23 @@ class Finder:
             raise IntegrityError(
                 f"{reference} was offered at serial {entry.serial}, after {seen} was seen: old records are replayed"
             )
-        self._ledger.record(entry, raw)
+        if self._ledger.record(entry, raw):
+            self._learnt(raw)
         version = reference.signature or _version_of(entry, reference)
         if not any(move.version == version for move in entry.moves):
             raise RemoteProtocolError(f"the entry that was offered does not show that {reference} exists")
         return Resolved(reference.dataset, reference.tag, version, raw, entry.serial, is_stale)
 
-    async def neighbours(self, dataset: str, version: bytes, handed_out: Iterable[str]) -> None:
-        """Connect to peers that hold or fetch a version: those that the tracker named, and those that the DHT knows."""
-        peers = dict.fromkeys(handed_out)
-        await self._connect(peers)
+    async def neighbours(self, dataset: str, version: bytes) -> None:
+        """Let the mesh know of peers that hold or fetch a version, by what the DHT knows."""
+        self._meeting.want(version)
         for provider in await self._dht.find_providers(version_key(self._secret, dataset, version)):
-            self._channels.learn(provider.peer_id, provider.addresses)
-            peers.setdefault(provider.peer_id)
-        await self._connect(peers)
+            self._meeting.learn(provider.peer_id, provider.addresses, version)
 
     async def trackers(self) -> list[str]:
         """``host:port`` of trackers that the DHT knows."""
         found = await self._dht.find_providers(trackers_key(self._secret))
         return [str(address) for provider in found for address in provider.addresses]
-
-    async def _connect(self, peers: Iterable[str]) -> None:
-        wanted = [p for p in peers if p not in self._channels.open and not self._channels.is_banned(p)][:CONNECT_MAX]
-        started = time.monotonic()
-        results = await asyncio.gather(*(self._channels.connect(peer) for peer in wanted), return_exceptions=True)
-        failed = sum(1 for result in results if isinstance(result, AetherError))
-        for result in results:
-            if isinstance(result, BaseException) and not isinstance(result, AetherError):
-                raise result
-        if wanted:
-            log.debug("dialled %d peers in %.2f s, %d in vain", len(wanted), time.monotonic() - started, failed)
 
 
 def _version_of(entry: Entry, reference: Reference) -> bytes:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from swarm.peer.budget import Budget
 from swarm.signature import signature_of
 
 PASSED_MAX: Final = 8192
@@ -67,27 +68,6 @@ class Known(Protocol):
     def above(self, dataset: str, serial: int) -> Iterable[bytes]:
         """The entries after a serial, in order."""
         ...
-
-
-@dataclass(slots=True)
-class Budget:
-    """A token bucket, full at first."""
-
-    rate: float
-    burst: float
-    left: float = field(init=False)
-    at: float = 0.0
-
-    def __post_init__(self) -> None:
-        self.left = self.burst
-
-    def take(self, now: float) -> bool:
-        self.left = min(self.burst, self.left + max(0.0, now - self.at) * self.rate)
-        self.at = now
-        if self.left < 1.0:
-            return False
-        self.left -= 1.0
-        return True
 
 
 @dataclass(slots=True)

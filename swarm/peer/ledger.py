@@ -65,6 +65,18 @@ class Ledger:
         spare = next((serial for serial in sorted(known) if serial not in needed), min(known))
         del known[spare]
 
+    def heads(self) -> dict[str, int]:
+        """The highest serial known of each dataset, those that changed last at the end."""
+        return {dataset: max(known) for dataset, known in self._datasets.items()}
+
+    def head(self, dataset: str) -> int:
+        """The highest serial known of a dataset, 0 for none."""
+        return max(self._datasets.get(dataset, {}), default=0)
+
+    def above(self, dataset: str, serial: int) -> list[bytes]:
+        """The signed entries after a serial, in order."""
+        return [raw for at, (_, raw) in sorted(self._datasets.get(dataset, {}).items()) if at > serial]
+
     def entry_of_tag(self, dataset: str, tag: str) -> bytes | None:
         """The highest entry that moved the tag."""
         for _, (entry, raw) in sorted(self._datasets.get(dataset, {}).items(), reverse=True):

@@ -67,7 +67,7 @@ class Dial:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """Tell this neighbour of ``names`` and close its channel."""
+    """Tell this neighbour of ``names`` and close its channel: it is no neighbour any more."""
 
     peer: str
     names: tuple[str, ...]
@@ -178,6 +178,7 @@ class Mesh:
 
     def opened(self, peer: str, now: float, *, near: bool, dialled: bool, keeper: bool = False) -> None:
         """The channel is open. ``near`` is proved or seen by now."""
+        self.pardoned(peer)
         known = self._take(peer) or Candidate()
         known.near, known.keeper, known.failures = near, keeper or known.keeper, 0
         self.open[peer] = Member(known, dialled, now)
@@ -285,7 +286,10 @@ class Mesh:
         ranked = sorted(self.open, key=lambda peer: (self._worth(self.open[peer], now), -self.open[peer].since))
         spare = [peer for peer in ranked if self._worth(self.open[peer], now) < (1, 0)]
         dropped = spare[:surplus] if len(spare) >= hard else ranked[:hard]
-        return [Drop(peer, self._names(peer, ANY)) for peer in dropped]
+        drops = [Drop(peer, self._names(peer, ANY)) for peer in dropped]
+        for peer in dropped:
+            self._back(peer, self.open.pop(peer).known, now + TURNED_AWAY_S * self._rng.uniform(0.5, 1.5))
+        return drops
 
     def _worth(self, member: Member, now: float) -> tuple[int, int]:
         """Bytes that it gave are proved, what it needs is only said; whom we chose no stranger pushes out."""
@@ -338,7 +342,9 @@ class Mesh:
         return Dial(peer)
 
     def _drawn(self, pool: list[str], want: Want, counts: tuple[int, int, int], target: int, now: float) -> list[str]:
-        """Whom to dial: up to half of the aim at once, the rest one a second, near and others in turn."""
+        """Whom to dial: up to half of the aim at once, the rest one a second; origins that were named for the version,
+        then near ones and others.
+        """
         near, far, count = counts
         places = target // 2 - count
         if places <= 0 and now - want.dialled_at >= SLOW_DIAL_S:
@@ -347,6 +353,9 @@ class Mesh:
         if places <= 0 or not pool:
             return []
         self._rng.shuffle(pool)
+        origins = [peer for peer in pool if self.candidates[peer].keeper][:places]
+        pool = [peer for peer in pool if not self.candidates[peer].keeper]
+        places -= len(origins)
         close = [peer for peer in pool if self.candidates[peer].near]
         others = [peer for peer in pool if not self.candidates[peer].near]
         if count >= target:
@@ -355,7 +364,7 @@ class Mesh:
         else:
             near_places = max(0, min((places + 1) // 2, target // 2 - near))
             drawn = (close[:near_places] + others)[:places]
-            drawn += close[near_places:][: places - len(drawn)]
+            drawn = origins + drawn + close[near_places:][: places - len(drawn)]
         if drawn:
             want.dialled_at = now
         return drawn

@@ -27,7 +27,8 @@ from swarm.http.routes import Route, mount
 from swarm.http.serve import make_app, start_listener
 from swarm.http.session import peer_session
 from swarm.http.tls import peer_client_context, peer_server_context
-from swarm.limits import MIB, PROTOCOL_HIGHEST, PROTOCOL_LOWEST
+from swarm.identity import peer_id_of
+from swarm.limits import LOCATION_LIFETIME_S, MIB
 from swarm.peer.access import Access
 from swarm.peer.addresses import addresses_of
 from swarm.peer.announce import Announcer
@@ -38,12 +39,15 @@ from swarm.peer.fetch import Fetcher
 from swarm.peer.find import Finder
 from swarm.peer.holdings import FirstOf, Holding, Holdings, Source, StoreSource
 from swarm.peer.ledger import Ledger
+from swarm.peer.meeting import Meeting
+from swarm.peer.mesh import Mesh
 from swarm.peer.serve import REQUEST_MAX_BYTES, RunServer
+from swarm.peer.sites import Sites, site_of
 from swarm.peer.tasks import Tasks
 from swarm.peer.traffic import Traffic
 from swarm.peer.trees import TreeRecord, Trees
-from swarm.peer.wire import NOT_ORIGIN, PRODUCER, SEED, Hello, Origin
-from swarm.records import Address
+from swarm.peer.wire import NOT_ORIGIN, OUR_VERSIONS, PRODUCER, SEED, Hello, Origin
+from swarm.records import Address, Location, seal_location
 from swarm.store import Store
 from swarm.store.disk import DiskStore
 from swarm.store.memory import MemoryStore
@@ -51,6 +55,7 @@ from swarm.store.tiers import Tiers
 from swarm.tree import TreeStore
 
 CONNECTIONS_PER_PEER: Final = 2
+LOOKED_AT: Final = 16
 DEFAULT_DISK_BYTES: Final = 10_000 * MIB
 DEFAULT_MEMORY_BYTES: Final = 64 * MIB
 
@@ -101,6 +106,7 @@ class PeerNode:
         self.rng = random.Random(secrets.randbits(128))
         self.tasks = Tasks()
         self.access = Access(self.home.root_public())
+        self.sites = Sites(site_of(self.papers.credential))
         self.traffic = Traffic()
         self.ledger = Ledger(self.home.read_state("ledger"), lambda data: self.home.write_state("ledger", data))
         self.holdings = Holdings(extension.load if extension is not None else None)
@@ -143,9 +149,22 @@ class PeerNode:
         self.fetcher = Fetcher(data)
         self.fetcher.grant = self.papers.grant
         self.runs = RunServer(self.access, self.holdings, self.traffic)
-        self.exchange = Exchange(self.access, self.holdings, self.runs, self.ledger, self.tasks)
-        self.channels = Channels(self.key.peer_id, self._hello, self.access, talk, self.resolver, self.exchange)
+        self.exchange = Exchange(self.access, self.holdings, self.runs, self.ledger, self.tasks, self.rng)
+        self.channels = Channels(
+            self.key.peer_id, self._hello, self.access, talk, self.resolver, self.exchange, self.sites
+        )
         self.exchange.channels = self.channels
+        self.meeting = self.exchange.meeting = Meeting(
+            Mesh(self.key.peer_id, self.rng, keeps=self.extension is not None),
+            self.channels,
+            self.access,
+            self.sites,
+            self.traffic,
+            self.tasks,
+            self.addresses,
+            self._location,
+            self._look_around,
+        )
         self._closers.append(self.channels.close)
         await self._listen()
         self.tracker = TrackerClient(
@@ -154,11 +173,23 @@ class PeerNode:
         self._closers.append(self.tracker.close)
         await self._start_dht()
         self.finder = Finder(
-            self.access, self.ledger, self.channels, self.fetcher, self.tracker, self.dht, self.swarm.secret
+            self.access,
+            self.ledger,
+            self.channels,
+            self.fetcher,
+            self.tracker,
+            self.dht,
+            self.swarm.secret,
+            self.meeting,
+            self.exchange.announce,
         )
         self.announcer = Announcer(self)
         await asyncio.to_thread(self._open_trees)
+        for contact in self.swarm.bootstrap:
+            self.meeting.learn(contact.peer_id, contact.addresses)
         self.tasks.start(self._join_dht())
+        self.tasks.start(self.meeting.run())
+        self.tasks.start(self.exchange.gossip())
         self.tasks.start(self.announcer.run())
 
     async def _listen(self) -> None:
@@ -224,7 +255,25 @@ class PeerNode:
         return addresses_of(self.settings.listen, self.listener.port)
 
     def _hello(self) -> Hello:
-        return Hello(PROTOCOL_LOWEST, PROTOCOL_HIGHEST, self.papers.credential, self.papers.grant, self.addresses())
+        lowest, highest = OUR_VERSIONS
+        return Hello(lowest, highest, self.papers.credential, self.papers.grant, self.addresses())
+
+    def _location(self) -> bytes:
+        """Where this peer is, for neighbours to pass on."""
+        issued = int(time.time())
+        location = Location(1, self.addresses(), issued, issued + LOCATION_LIFETIME_S)
+        return seal_location(self.key, self.papers.credential, location)
+
+    async def _look_around(self, version: bytes) -> None:
+        """For a mesh that is short of members: some whom the DHT knows, and the tracker's. A download looks for its
+        version itself.
+        """
+        if version:
+            return
+        contacts = self.dht.contacts()
+        for contact in self.rng.sample(contacts, min(LOOKED_AT, len(contacts))):
+            self.meeting.learn(peer_id_of(contact.public), (Address(contact.host, contact.port),))
+        self.announcer.wake()
 
     def hold(self, holding: Holding, store: Store | None = None) -> None:
         """Serve a version from now on; ``store`` is also a source of blocks for other versions.
@@ -265,6 +314,7 @@ class PeerNode:
     def reload_papers(self) -> None:
         """Use papers that were renewed."""
         self.papers = self.home.papers()
+        self.sites.own = site_of(self.papers.credential)
         self.fetcher.grant = self.papers.grant
         for context in (self._client_context, self._server_context):
             context.load_cert_chain(self.home.tls_files.certificate, self.home.tls_files.key)

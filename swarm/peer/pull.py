@@ -58,8 +58,9 @@ async def _look(node: PeerNode, dataset: str, version: bytes) -> None:
 
 
 async def find_neighbours(node: PeerNode, dataset: str, version: bytes) -> None:
-    """Connect to whoever holds or fetches the version."""
-    await node.finder.neighbours(dataset, version, await node.announcer.neighbours(dataset, version))
+    """Let the mesh connect to whoever holds or fetches the version."""
+    await node.announcer.neighbours(dataset, version)
+    await node.finder.neighbours(dataset, version)
 
 
 async def pull(

@@ -14,21 +14,26 @@ import msgspec
 
 from swarm.limits import (
     ADDRESSES_MAX,
+    CHANNEL_HIGHEST,
+    HEADS_TOLD_MAX,
+    LOCATION_MAX_BYTES,
     LOG_ENTRY_MAX_BYTES,
     MANIFEST_MAX_BLOCKS,
     NAME_CHARS,
-    PROTOCOL_HIGHEST,
+    NEIGHBOURS_TOLD_MAX,
     PROTOCOL_LOWEST,
     RECORD_MAX_BYTES,
     RUN_MAX_BLOCKS,
     TAG_CHARS,
 )
+from swarm.log import Serial
 from swarm.records import Address, Key
 
 DatasetName = Annotated[str, msgspec.Meta(min_length=3, max_length=2 * NAME_CHARS + 1)]
 EntryBytes = Annotated[bytes, msgspec.Meta(max_length=LOG_ENTRY_MAX_BYTES)]
 Sealed = Annotated[bytes, msgspec.Meta(max_length=2 * RECORD_MAX_BYTES)]
 Index = Annotated[int, msgspec.Meta(ge=0, lt=MANIFEST_MAX_BLOCKS)]
+LocationBytes = Annotated[bytes, msgspec.Meta(max_length=LOCATION_MAX_BYTES)]
 RunId = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 
 GRANT_HEADER: Final = "AetherFS-Grant"
@@ -132,14 +137,45 @@ class Cancel(msgspec.Struct, array_like=True, frozen=True, tag="cancel"):
     signatures: Annotated[tuple[Key, ...], msgspec.Meta(max_length=RUN_MAX_BLOCKS)]
 
 
+class Here(msgspec.Struct, array_like=True, frozen=True, tag="here"):
+    """Where the sender listens, under its own seal, to be passed on. From version 2 on."""
+
+    location: LocationBytes
+
+
+class WhoElse(msgspec.Struct, array_like=True, frozen=True, tag="who"):
+    """Name others to me: those who hold or fetch a version, or with an empty one anybody. From version 2 on."""
+
+    version: Annotated[bytes, msgspec.Meta(max_length=32)]
+
+
+class Neighbours(msgspec.Struct, array_like=True, frozen=True, tag="neighbours"):
+    """Neighbours of the sender, each as it has said of itself where it is. From version 2 on."""
+
+    version: Annotated[bytes, msgspec.Meta(max_length=32)]
+    locations: Annotated[tuple[LocationBytes, ...], msgspec.Meta(max_length=NEIGHBOURS_TOLD_MAX)]
+
+
+class Heads(msgspec.Struct, array_like=True, frozen=True, tag="heads"):
+    """The highest serials that the sender knows, by dataset; ``whole``: it knows no others. Send me what is above.
+
+    From version 2 on.
+    """
+
+    heads: Annotated[tuple[tuple[DatasetName, Serial], ...], msgspec.Meta(max_length=HEADS_TOLD_MAX)]
+    whole: bool
+
+
 class News(msgspec.Struct, array_like=True, frozen=True, tag="news"):
     """A signed log entry that the sender has just learnt."""
 
     entry: EntryBytes
 
 
-Message = Hello | Interest | Indifferent | Holding | Have | Cancel | News
-OUR_VERSIONS: Final = (PROTOCOL_LOWEST, PROTOCOL_HIGHEST)
+Message = Hello | Interest | Indifferent | Holding | Have | Cancel | News | Here | WhoElse | Neighbours | Heads
+# What a channel of version 1 does not carry.
+SINCE_2: Final = (Here, WhoElse, Neighbours, Heads)
+OUR_VERSIONS: Final = (PROTOCOL_LOWEST, CHANNEL_HIGHEST)
 
 
 def bitmap_of(indices: set[int] | frozenset[int], count: int) -> bytes:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from swarm import canonical
 from swarm.encoding import ZSTD, open_block
 from swarm.manifest import assemble
-from swarm.records import Credential, Grant, open_sealed
+from swarm.peer import wire
+from swarm.records import Credential, Grant, open_location, open_sealed
 from swarm.signature import signature_of
 from tests.golden.vectors import AUTHORITY, FILES, OTHERS, dataset, vectors
 
@@ -46,6 +48,22 @@ def test_golden_records_are_read() -> None:
     assert (credential.peer_id, credential.role, credential.site) == (GOLDEN["peer id"], "seed", "site-1")
     grant = open_sealed(bytes.fromhex(GOLDEN["grant"]), Grant, authority=AUTHORITY.public, wall_now=wall_now)
     assert grant.allows("publish", "osm/roads")
+
+
+def test_the_golden_location_and_messages_are_read() -> None:
+    data = bytes.fromhex(GOLDEN["location"])
+    credential, location = open_location(data, authority=AUTHORITY.public, wall_now=1_800_000_001)
+    assert (credential.peer_id, credential.site) == (GOLDEN["peer id"], "site-1")
+    assert [str(address) for address in location.addresses] == ["192.0.2.1:7071"]
+    messages: dict[str, wire.Message] = {
+        "here": wire.Here(data),
+        "who else": wire.WhoElse(bytes(range(32))),
+        "neighbours": wire.Neighbours(b"", (data,)),
+        "heads": wire.Heads((("osm/roads", 7),), True),
+    }
+    for name, message in messages.items():
+        read: object = canonical.decode(bytes.fromhex(GOLDEN[name]), type(message), limit_bytes=4096)
+        assert read == message
 
 
 def test_a_packed_block_is_read() -> None:

@@ -14,7 +14,8 @@ from swarm.encoding import encode_block
 from swarm.identity import PeerKey
 from swarm.manifest import Manifest
 from swarm.names import parse
-from swarm.records import Address, Credential, Grant, Rule
+from swarm.peer import wire
+from swarm.records import Address, Credential, Grant, Location, Rule
 from swarm.segments import BlockEntry
 from swarm.signature import keyed, signature_of
 from tests.datasets import directory_entry, file_entry, link_entry, manifest_of, seeded
@@ -47,6 +48,8 @@ def vectors() -> dict[str, object]:
     manifest, large = dataset(), large_dataset()
     credential = Credential(1, KEY.public, "seed", "site-1", 1_800_000_000, 1_802_592_000)
     grant = Grant(1, KEY.public, (Rule("read", "osm/*"), Rule("publish", "osm/roads")), 1_800_000_000, 1_800_604_800)
+    where = Location(1, (Address("192.0.2.1", 7071),), 1_800_000_000, 1_800_014_400)
+    location = records.seal_location(KEY, records.seal(AUTHORITY, credential), where)
     return {
         "signature": signature_of(b"golden").hex(),
         "keyed id": keyed(b"k" * 32, b"golden", 20).hex(),
@@ -57,6 +60,11 @@ def vectors() -> dict[str, object]:
         "address": canonical.encode(Address("2001:db8::1", 7071)).hex(),
         "credential": records.seal(AUTHORITY, credential).hex(),
         "grant": records.seal(AUTHORITY, grant).hex(),
+        "location": location.hex(),
+        "here": canonical.encode(wire.Here(location)).hex(),
+        "who else": canonical.encode(wire.WhoElse(bytes(range(32)))).hex(),
+        "neighbours": canonical.encode(wire.Neighbours(b"", (location,))).hex(),
+        "heads": canonical.encode(wire.Heads((("osm/roads", 7),), True)).hex(),
         "cut of noise": list(cut(seeded("golden cut", 4 << 20))),
         "cut of zeros": list(cut(bytes((2 << 20) + 5))),
         "raw block": encode_block(b"golden").hex(),

@@ -1,0 +1,128 @@
+"""Neighbours and news between real peers, with the tracker dead."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+
+from swarm.home import Home
+from swarm.log import Move
+from swarm.peer.agent import start_peer
+from swarm.peer.node import PeerNode
+from tests.integration.swarm_rig import Swarm, contents, make_tree
+
+DEADLINE_S = 60.0
+
+
+async def until(is_so: Callable[[], bool], what: str) -> None:
+    """Wait for something that must come about, however slow the machine."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not is_so():
+        assert time.monotonic() < deadline, what
+        await asyncio.sleep(0.05)
+
+
+def without_friends(home: Home) -> None:
+    """A home that remembers the tracker only."""
+    home.remember(msgspec.structs.replace(home.swarm(), bootstrap=()))
+
+
+async def standing(swarm: Swarm, count: int) -> list[PeerNode]:
+    """Peers that all know of each other, in one mesh."""
+    peers = [await swarm.peer(f"peer-{number}") for number in range(count)]
+    await until(lambda: all(len(peer.channels.open) >= count - 1 for peer in peers), "the mesh does not form")
+    return peers
+
+
+def know(peers: Sequence[PeerNode], dataset: str, serial: int) -> bool:
+    return all(peer.ledger.head(dataset) == serial for peer in peers)
+
+
+def test_who_knows_one_neighbour_gets_to_know_others_and_completes(tmp_path: Path) -> None:
+    async def main() -> None:
+        source = make_tree(tmp_path / "source", 1)
+        async with Swarm(tmp_path) as swarm:
+            producer, *holders = await standing(swarm, 4)
+            await swarm.publish(producer, source, "maps/roads:latest")
+            for number, holder in enumerate(holders[1:]):
+                await swarm.pull(holder, "maps/roads:latest", tmp_path / f"held-{number}")
+            late = await swarm.enrol("late")
+            without_friends(late)
+            for part in (producer, swarm.seed, swarm.tracker):
+                await swarm.stop(part)
+            node = await start_peer(swarm.settings(late))
+            try:
+                only = holders[0]
+                assert not list(only.holdings), "the one that it knows holds nothing itself"
+                node.meeting.learn(only.key.peer_id, only.addresses())
+                result = await swarm.pull(node, "maps/roads:latest", tmp_path / "out")
+                assert set(node.channels.open) == {holder.key.peer_id for holder in holders}
+            finally:
+                await node.close()
+            assert contents(tmp_path / "out") == contents(source)
+            assert result["stale"] is True
+
+    asyncio.run(main())
+
+
+def test_a_moved_tag_reaches_standing_peers_and_who_comes_back_without_a_tracker(tmp_path: Path) -> None:
+    async def main() -> None:
+        source = make_tree(tmp_path / "source", 2)
+        async with Swarm(tmp_path) as swarm:
+            producer, *peers = await standing(swarm, 4)
+            published = await swarm.publish(producer, source, "maps/roads:v1")
+            await until(lambda: know(peers, "maps/roads", 1), "the first version is not heard of")
+            away = peers.pop()
+            await swarm.stop(away)
+            move = [Move("latest", bytes.fromhex(published["version"]))]
+            raw, entry = await producer.tracker.commit("maps/roads", "tag", move, grant=producer.papers.grant)
+            await swarm.stop(swarm.tracker)
+            assert know(peers, "maps/roads", 1)
+            producer.ledger.record(entry, raw)
+            producer.exchange.announce(raw)
+            await until(lambda: know(peers, "maps/roads", 2), "standing peers do not hear of the tag")
+            back = await start_peer(replace(swarm.settings(away.home), port_base=0))
+            try:
+                await until(lambda: know([back], "maps/roads", 2), "who was away is not told")
+            finally:
+                await back.close()
+
+    asyncio.run(main())
+
+
+def test_news_of_what_one_may_not_read_do_not_reach_it(tmp_path: Path) -> None:
+    async def main() -> None:
+        source = make_tree(tmp_path / "source", 3)
+        async with Swarm(tmp_path) as swarm:
+            stranger = await swarm.peer("stranger", datasets=["mine/*"])
+            producer, *peers = await standing(swarm, 3)
+            await until(lambda: len(stranger.channels.open) >= 3, "the stranger is in no mesh")
+            await swarm.publish(producer, source, "maps/roads:v1")
+            await until(lambda: know([*peers, swarm.seed], "maps/roads", 1), "the version is not heard of")
+            await swarm.publish(producer, source, "mine/roads:v1")
+            await until(lambda: know([stranger], "mine/roads", 1), "the stranger hears nothing at all")
+            assert know([stranger], "maps/roads", 0)
+
+    asyncio.run(main())
+
+
+def test_an_entry_that_one_peer_finds_at_the_tracker_is_known_to_all(tmp_path: Path) -> None:
+    """Committed by a process that ended before it could tell anybody."""
+
+    async def main() -> None:
+        source = make_tree(tmp_path / "source", 4)
+        async with Swarm(tmp_path) as swarm:
+            producer, *peers = await standing(swarm, 3)
+            published = await swarm.publish(producer, source, "maps/roads:v1")
+            await until(lambda: know(peers, "maps/roads", 1), "the first version is not heard of")
+            move = [Move("latest", bytes.fromhex(published["version"]))]
+            await producer.tracker.commit("maps/roads", "tag", move, grant=producer.papers.grant)
+            await peers[0].announcer.beat()
+            await until(lambda: know([producer, *peers], "maps/roads", 2), "the log was not compared")
+
+    asyncio.run(main())
