@@ -282,7 +282,7 @@ class Mesh:
         surplus = len(self.open) - self.maximum
         if surplus <= 0:
             return []
-        hard = len(self.open) - self.maximum * 3 // 2
+        hard = len(self.open) - (self.maximum * 3 // 2 if self._keeps else self.maximum)
         ranked = sorted(self.open, key=lambda peer: (self._worth(self.open[peer], now), -self.open[peer].since))
         spare = [peer for peer in ranked if self._worth(self.open[peer], now) < (1, 0)]
         dropped = spare[:surplus] if len(spare) >= hard else ranked[:hard]

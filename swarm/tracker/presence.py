@@ -10,7 +10,7 @@ import ipaddress
 import random
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from swarm.limits import ADDRESSES_MAX, ANNOUNCE_EXPIRES_INTERVALS, PRESENCE_MAX_PEERS
@@ -29,6 +29,8 @@ _WILDCARDS: Final = ("0.0.0.0", "::", "")
 class Present:
     """A peer as it announced itself, at ``heard`` (monotonic seconds). ``holdings`` by (dataset, version).
 
+    ``since`` is when it came: ``Presence`` keeps it.
+
     ``keeps``: it is a seed, alone or in one process with a tracker, and keeps every block.
     """
 
@@ -40,6 +42,7 @@ class Present:
     holdings: dict[Version, Holding]
     heard: float
     keeps: bool
+    since: float = 0.0
 
 
 class Presence:
@@ -56,6 +59,8 @@ class Presence:
 
     def announce(self, peer: Present) -> None:
         """Replace what is known of a peer. Announces come in order of time."""
+        known = self._peers.get(peer.peer_id)
+        peer = replace(peer, since=known.since if known is not None else peer.heard)
         self.forget(peer.peer_id)
         self.expire(peer.heard)
         while len(self._peers) >= self._max_peers:
@@ -94,6 +99,10 @@ class Presence:
         found = list(self._holders.get((version, complete), ()))
         chosen = found if len(found) <= at_most else rng.sample(found, at_most)
         return [self._peers[peer_id] for peer_id in chosen]
+
+    def count(self, version: Version, *, complete: bool) -> int:
+        """How many announced a version, with all of it or still fetching."""
+        return len(self._holders.get((version, complete), ()))
 
     def seeds(self, now: float) -> list[Present]:
         """Who keeps every block."""

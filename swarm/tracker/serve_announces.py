@@ -110,9 +110,18 @@ def _handouts(state: TrackerState, asker: Present, remote: str, now: float) -> t
     for (dataset, version), holding in asker.holdings.items():
         key = (dataset, version)
         holders = state.presence.holders(key, now, complete=False, rng=state.rng)
-        if not holding.complete:
+        if not holding.complete or len(holders) < limit:
             holders += state.presence.holders(key, now, complete=True, rng=state.rng)
-        neighbours = neighbours_for(asker, key, remote=remote, holders=holders, seeds=seeds, limit=limit, rng=state.rng)
+        neighbours = neighbours_for(
+            asker,
+            key,
+            remote=remote,
+            holders=holders,
+            seeds=seeds,
+            limit=limit,
+            rng=state.rng,
+            fetchers=state.presence.count(key, complete=False),
+        )
         handouts.append(Handout(dataset, version, neighbours))
     return tuple(handouts)
 

@@ -35,7 +35,7 @@ def test_hundreds_that_join_one_after_another_are_one_swarm_of_bounded_degree(ve
     net.step(40)
     assert len(net.groups()) == 1
     degrees = net.degrees()
-    assert degrees[-1] <= bounds.maximum * 3 // 2
+    assert degrees[-1] <= bounds.maximum * 5 // 4, "some have come since it looked last, but not so many"
     assert degrees[len(degrees) // 20] >= bounds.target * 3 // 4
 
 
@@ -133,7 +133,7 @@ def test_strangers_that_only_say_that_they_need_us_push_out_nobody_who_is_useful
         mesh.needs(peer, VERSION)
     dropped = {decision.peer for decision in mesh.tick(50.0) if isinstance(decision, Drop)}
     assert dropped <= set(strangers)
-    assert len(mesh.open) - len(dropped) <= FETCHING.maximum * 3 // 2
+    assert len(mesh.open) == FETCHING.maximum
 
 
 def test_a_seed_answers_those_beyond_its_measure_with_neighbours() -> None:
@@ -143,7 +143,7 @@ def test_a_seed_answers_those_beyond_its_measure_with_neighbours() -> None:
     for peer in peers:
         mesh.needs(peer, VERSION)
     drops = [decision for decision in mesh.tick(10.0) if isinstance(decision, Drop)]
-    assert len(mesh.open) - len(drops) <= KEEPING.maximum * 3 // 2
+    assert len(mesh.open) == KEEPING.maximum * 3 // 2
     assert all(len(drop.names) >= 10 and drop.peer not in drop.names for drop in drops)
 
 

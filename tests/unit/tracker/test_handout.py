@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 from swarm.identity import PeerKey
 from swarm.messages import Holding, Neighbour
 from swarm.records import Address, Role
 from swarm.signature import signature_of
-from swarm.tracker.handout import neighbours_for, seeds_for
+from swarm.tracker.handout import FEW_FETCHERS, NEW_PLACES, ORIGIN_FETCHERS, STANDING_PLACES, neighbours_for, seeds_for
 from swarm.tracker.presence import Present
 
 REMOTE = "192.0.2.200"
@@ -18,20 +19,39 @@ VERSION = ("library/roads", signature_of(b"1"))
 
 
 def peer(
-    number: int, *, role: Role = "peer", site: str = "", host: str = "192.0.2.1", complete: bool | None = False
+    number: int,
+    *,
+    role: Role = "peer",
+    site: str = "",
+    host: str = "192.0.2.1",
+    complete: bool | None = False,
+    origin: bool = False,
 ) -> Present:
     """A peer; ``complete`` None did not announce the version."""
     key = PeerKey(signature_of(number.to_bytes(4, "big")))
     addresses = (Address(host, 1),) if host else ()
-    holdings = {} if complete is None else {VERSION: Holding(*VERSION, complete, False)}
+    holdings = {} if complete is None else {VERSION: Holding(*VERSION, complete, origin)}
     return Present(key.public, key.peer_id, addresses, role, site, holdings, 0.0, role == "seed")
 
 
 def ask(
-    asker: Present, holders: list[Present], seeds: list[Present], *, limit: int = 30, seed: int = 0
+    asker: Present,
+    holders: list[Present],
+    seeds: list[Present],
+    *,
+    limit: int = 30,
+    seed: int = 0,
+    fetchers: int = 0,
 ) -> tuple[Neighbour, ...]:
     return neighbours_for(
-        asker, VERSION, remote=REMOTE, holders=holders, seeds=seeds, limit=limit, rng=random.Random(seed)
+        asker,
+        VERSION,
+        remote=REMOTE,
+        holders=holders,
+        seeds=seeds,
+        limit=limit,
+        rng=random.Random(seed),
+        fetchers=fetchers,
     )
 
 
@@ -53,9 +73,38 @@ def test_the_asker_is_never_its_own_neighbour() -> None:
     assert [neighbour.public for neighbour in found] == [peer(2).public]
 
 
-def test_who_has_it_all_is_given_fetchers_only() -> None:
-    found = ask(peer(3, complete=True), [peer(1, complete=True), peer(2)], [peer(4, role="seed")])
-    assert [neighbour.public for neighbour in found] == [peer(2).public]
+def test_who_has_it_all_is_given_fetchers_and_a_few_others_but_no_seed() -> None:
+    holders = [*(peer(number, complete=True) for number in range(10, 20)), peer(2)]
+    found = ask(peer(3, complete=True), holders, [peer(4, role="seed")])
+    assert found[0].public == peer(2).public
+    assert [neighbour.complete for neighbour in found] == [False] + [True] * STANDING_PLACES
+
+
+def test_of_many_fetchers_each_origin_is_given_to_a_share_that_does_not_change() -> None:
+    seeds, producer = [peer(900, role="seed")], peer(901, complete=True, origin=True)
+    askers = [peer(number) for number in range(800)]
+    given = {
+        origin.public: {
+            asker.public
+            for asker in askers
+            if origin.public in {n.public for n in ask(asker, [producer, *askers[:50]], seeds, fetchers=800)}
+        }
+        for origin in (*seeds, producer)
+    }
+    assert all(ORIGIN_FETCHERS // 2 <= len(found) <= 2 * ORIGIN_FETCHERS for found in given.values())
+    assert given[seeds[0].public] != given[producer.public]
+    again = {a.public for a in askers if ask(a, [], seeds, fetchers=800, seed=9)}
+    assert again == given[seeds[0].public]
+    assert all(len(ask(asker, [producer], seeds, fetchers=FEW_FETCHERS)) == 2 for asker in askers[:20])
+
+
+def test_who_joined_lately_is_among_those_given() -> None:
+    old = [replace(peer(number), since=0.0) for number in range(200)]
+    new = [replace(peer(300 + number), since=990.0 + number) for number in range(6)]
+    found = {n.public for n in ask(replace(peer(500), heard=1000.0), old + new, [])}
+    assert {p.public for p in new[-NEW_PLACES:]} <= found
+    later = [{n.public for n in ask(replace(peer(500), heard=2000.0), old + new, [], seed=seed)} for seed in range(20)]
+    assert any(new[-1].public not in found for found in later), "it is new for ever"
 
 
 def test_never_more_than_the_limit() -> None:

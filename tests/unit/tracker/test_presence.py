@@ -47,6 +47,15 @@ def test_an_announce_replaces_the_last_one() -> None:
     presence.check_invariants()
 
 
+def test_since_when_a_peer_is_there_survives_its_announces() -> None:
+    presence = Presence(30)
+    presence.announce(peer(1, 5.0, VERSION))
+    presence.announce(peer(2, 6.0, VERSION, complete=False))
+    presence.announce(peer(1, 30.0, VERSION))
+    assert [found.since for found in presence.latest(30.0)] == [5.0, 6.0]
+    assert (presence.count(VERSION, complete=True), presence.count(VERSION, complete=False)) == (1, 1)
+
+
 def test_silence_of_three_intervals_is_the_end() -> None:
     presence = Presence(30)
     presence.announce(peer(1, 0.0, VERSION))
