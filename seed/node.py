@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from seed.backfill import PackStore
 from seed.routes import BlockRoutes
 from seed.uploads import Uploads
 from swarm.encoding import open_block
-from swarm.errors import AetherError, IncompleteError, RemoteProtocolError
+from swarm.errors import AetherError, IncompleteError, LocalProtocolError, RemoteProtocolError
 from swarm.http.routes import Route
 from swarm.limits import ROOT_MAX_BYTES
 from swarm.manifest import Manifest, assemble, parse_root
@@ -27,11 +28,20 @@ class SeedExtension:
         self._objects = objects
         self.packs = PackStore(objects)
         self._node: PeerNode | None = None
+        self._uploads: Uploads | None = None
 
     def routes(self, node: PeerNode) -> list[Route]:
         self._node = node
-        uploads = Uploads(self.packs, node.key, node.home.path / "uploads")
-        return BlockRoutes(uploads, node.access, node.holdings).routes()
+        self._uploads = Uploads(self.packs, node.key, node.home.path / "uploads")
+        return BlockRoutes(self._uploads, node.access, node.holdings).routes()
+
+    async def keep(
+        self, dataset: str, manifest: Manifest, encode: Callable[[bytes], bytes], progress: Callable[[int], None]
+    ) -> tuple[bytes, list[bytes], int]:
+        """Keep a version that this node publishes: see ``Uploads.keep_own``."""
+        if self._uploads is None:
+            raise LocalProtocolError("a seed keeps a version before it is a node's")
+        return await self._uploads.keep_own(dataset, manifest, encode, progress)
 
     async def load(self, dataset: str, version: bytes) -> Holding | None:
         """A version out of the packs, as an origin. None unless its entry is known or a tracker can show it."""
@@ -90,7 +100,12 @@ class SeedExtension:
 async def start_seed(settings: NodeSettings, objects: ObjectStore) -> PeerNode:
     """A seed over an object store, on an enrolled home."""
     extension = SeedExtension(objects)
+    try:
+        # Before anybody can ask for what lies in the packs; a store that fails leaves no node behind.
+        await extension.packs.refresh()
+    except BaseException:
+        await extension.close()
+        raise
     node = await start_peer(settings, extension)
-    await extension.packs.refresh()
     node.tasks.start(extension.announce_all(node))
     return node

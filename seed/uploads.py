@@ -11,12 +11,13 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable, Iterable
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from seed.backfill import INDEXES, PACKS, PackStore
-from seed.packs import Index, Location, PackBuilder
+from seed.backfill import PackStore
+from seed.keep import PackWriter, encoded_in_threads
 from swarm.encoding import encode_block, open_block
 from swarm.errors import FullError, IntegrityError, NotFoundError, RemoteProtocolError
 from swarm.identity import PeerKey
@@ -103,24 +104,55 @@ class Uploads:
         NotFoundError says how many blocks are missing, RemoteProtocolError what is wrong with the manifest.
         """
         manifest = await self._manifest(session, root_bytes, may_read)
-        needed = [manifest.version, *manifest.segments, *(block.signature for block in manifest.unique)]
+        needed = _blocks_of(manifest)
         missing = self.missing(session, needed, may_read)
         if missing:
             raise NotFoundError(f"{len(missing)} blocks of the version are missing: ask which, and upload them")
         if not self._packs.has_version(session.dataset, manifest.version):
             await self._keep(session, manifest, needed)
+        receipt = self._receipt(session.dataset, session.publisher, manifest)
+        await self._close(session)
+        return receipt
+
+    async def keep_own(
+        self, dataset: str, manifest: Manifest, encode: Callable[[bytes], bytes], progress: Callable[[int], None]
+    ) -> tuple[bytes, list[bytes], int]:
+        """Keep a version that this very node publishes: the receipt, the blocks that were new, their encoded bytes.
+
+        Its bytes are at hand, so nothing is uploaded: ``encode`` gives a block, in a thread. ``progress`` gets the
+        blocks done. Whatever ``encode`` raises ends it.
+        """
+        needed = _blocks_of(manifest)
+        lacking = [signature for signature in needed if not self._packs.has(signature)]
+        sent = done = 0
+        if not self._packs.has_version(dataset, manifest.version):
+            lease = LEASES + secrets.token_hex(16)
+            await asyncio.to_thread(self._packs.objects.put, lease, f"{dataset} {int(time.time())}".encode())
+            writer = PackWriter(self._packs)
+            try:
+                async with aclosing(encoded_in_threads(lacking, encode)) as made:
+                    async for signature, encoded in made:
+                        await writer.add(signature, encoded)
+                        sent, done = sent + len(encoded), done + 1
+                        progress(done)
+                await writer.finish(dataset, manifest.version, needed)
+            finally:
+                await writer.abandon()
+                await asyncio.to_thread(self._packs.objects.delete, lease)
+        return self._receipt(dataset, self._key.public, manifest), lacking, sent
+
+    def _receipt(self, dataset: str, publisher: bytes, manifest: Manifest) -> bytes:
         receipt = Receipt(
             format=1,
-            dataset=session.dataset,
+            dataset=dataset,
             version=manifest.version,
-            publisher=session.publisher,
+            publisher=publisher,
             files=manifest.file_count,
             bytes=manifest.total_bytes,
             blocks=len(manifest.unique),
-            root_size=len(root_bytes),
+            root_size=len(manifest.root_bytes),
             wall_time=int(time.time()),
         )
-        await self._close(session)
         return seal_receipt(self._key, receipt)
 
     async def _manifest(self, session: Session, root_bytes: bytes, may_read: MayRead) -> Manifest:
@@ -149,33 +181,20 @@ class Uploads:
     async def _keep(self, session: Session, manifest: Manifest, needed: list[bytes]) -> None:
         """Write what no pack holds yet into packs, then the index."""
         sizes = {block.signature: block.size for block in manifest.unique}
-        builder = PackBuilder()
-        packs: list[str] = []
-        locations: list[Location] = []
-        for signature in needed:
-            if self._packs.has(signature):
-                continue
-            encoded = await self._read(session, signature)
-            size = sizes.get(signature)
-            if size is not None:
-                # A block of another size than the manifest says would pass as uploaded, and fail at every reader.
-                await asyncio.to_thread(open_block, encoded, signature, size)
-            builder.add(signature, encoded)
-            if builder.is_full:
-                locations += await self._write_pack(builder, packs)
-        if builder.size_bytes:
-            locations += await self._write_pack(builder, packs)
-        index = Index(
-            1, session.dataset, manifest.version, tuple(packs), tuple(locations), tuple(dict.fromkeys(needed))
-        )
-        await self._packs.write(INDEXES + secrets.token_hex(16), index)
-
-    async def _write_pack(self, builder: PackBuilder, packs: list[str]) -> list[Location]:
-        data, locations = builder.finish(len(packs))
-        pack = secrets.token_hex(16)
-        await asyncio.to_thread(self._packs.objects.put, PACKS + pack, data)
-        packs.append(pack)
-        return locations
+        writer = PackWriter(self._packs)
+        try:
+            for signature in needed:
+                if self._packs.has(signature):
+                    continue
+                encoded = await self._read(session, signature)
+                size = sizes.get(signature)
+                if size is not None:
+                    # A block of another size than the manifest says would pass as uploaded, and fail at every reader.
+                    await asyncio.to_thread(open_block, encoded, signature, size)
+                await writer.add(signature, encoded)
+            await writer.finish(session.dataset, manifest.version, needed)
+        finally:
+            await writer.abandon()
 
     async def _close(self, session: Session) -> None:
         """The publish is kept: its staged uploads are no longer needed."""
@@ -190,6 +209,11 @@ class Uploads:
         for session in [s for s in self._sessions.values() if now - s.last_used > SESSION_IDLE_S]:
             del self._sessions[session.id]
             await asyncio.to_thread(self._packs.objects.delete, LEASES + session.id)
+
+
+def _blocks_of(manifest: Manifest) -> list[bytes]:
+    """All that a version consists of: its root, its segments, its blocks."""
+    return list(dict.fromkeys([manifest.version, *manifest.segments, *(block.signature for block in manifest.unique)]))
 
 
 def _clear(staged: DiskStore) -> None:

@@ -23,6 +23,8 @@ from swarm.signature import signature_of
 from swarm.walk import Changed, Found, unreadable
 
 BUFFER_BYTES: Final = 4 * BLOCK_MAX_BYTES
+# Without O_NONBLOCK, a pipe put in the file's place would hold us up.
+_FLAGS: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Reading:
@@ -35,13 +37,17 @@ class Reading:
     def small(self, item: Found) -> tuple[Known, bytes]:
         """A file of less than LARGE_FILE_BYTES, whole."""
         read_ns = time.time_ns()
-        with _opened(item) as descriptor:
-            # A file that turned into a directory or grew is no failure to read: it has changed.
-            content = os.read(descriptor, LARGE_FILE_BYTES)
-            self.read_bytes += len(content)
-            _check_unchanged(item, descriptor, len(content))
-        known = Known(FileState.of(item.stat), read_ns, signature_of(content), hashlib.sha256(content).digest(), ())
-        return known, content
+        try:
+            descriptor = os.open(item.location, _FLAGS)
+            try:
+                content = os.read(descriptor, LARGE_FILE_BYTES)
+                self.read_bytes += len(content)
+                _check_unchanged(item, descriptor, len(content))
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise _failed(item, error) from error
+        return Known(item.state, read_ns, signature_of(content), hashlib.sha256(content).digest(), ()), content
 
     def large(self, item: Found, advance: Callable[[int], None]) -> Known:
         """A file that is cut alone. ``advance`` is called with the length of each block."""
@@ -59,7 +65,7 @@ class Reading:
                     raise Changed(item.location)
                 advance(len(block))
             _check_unchanged(item, descriptor, length)
-        return Known(FileState.of(item.stat), read_ns, whole.digest(), strong.digest(), tuple(blocks))
+        return Known(item.state, read_ns, whole.digest(), strong.digest(), tuple(blocks))
 
     def _blocks(self, descriptor: int) -> Iterator[memoryview]:
         """A file block by block, each a view that is valid until the next."""
@@ -88,18 +94,22 @@ class Reading:
 def _opened(item: Found) -> Iterator[int]:
     """A descriptor of the file; failures of the filesystem inside the ``with`` become ours."""
     try:
-        # Without O_NONBLOCK, a pipe put in the file's place would hold us up.
-        descriptor = os.open(item.location, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(item.location, _FLAGS)
         try:
             yield descriptor
         finally:
             os.close(descriptor)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-        raise Changed(item.location) from error
     except OSError as error:
-        raise unreadable(item.location, error) from error
+        raise _failed(item, error) from error
+
+
+def _failed(item: Found, error: OSError) -> Exception:
+    """What a failure of the filesystem is to a scan: a file that went or turned into a directory has changed."""
+    if isinstance(error, (FileNotFoundError, NotADirectoryError, IsADirectoryError)):
+        return Changed(item.location)
+    return unreadable(item.location, error)
 
 
 def _check_unchanged(item: Found, descriptor: int, length: int) -> None:
-    if FileState.of(os.fstat(descriptor)) != FileState.of(item.stat) or length != item.size:
+    if FileState.of(os.fstat(descriptor)) != item.state or length != item.state.size:
         raise Changed(item.location)

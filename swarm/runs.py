@@ -30,6 +30,9 @@ class Contents(Protocol):
     def release(self, item: Found) -> None:
         """The content will not be asked for again."""
 
+    def made(self, entry: BlockEntry, plain: memoryview) -> None:
+        """A block was cut from contents; its bytes are valid during the call."""
+
 
 def cut_run(
     files: Sequence[Found], known: Mapping[tuple[str, int], RunBlock], contents: Contents
@@ -79,7 +82,9 @@ def _cut_at(run: Sequence[Found], at: tuple[int, int], contents: Contents) -> Ru
             length = first_cut(memoryview(window)[:BLOCK_MAX_BYTES])
             sure = length if length + LOOKAHEAD_BYTES <= len(window) else 0
     length = sure or first_cut(memoryview(window)[:BLOCK_MAX_BYTES])
-    entry = BlockEntry(signature_of(memoryview(window)[:length]), length)
+    plain = memoryview(window)[:length]
+    entry = BlockEntry(signature_of(plain), length)
+    contents.made(entry, plain)
     decided = _trimmed(spans, length + LOOKAHEAD_BYTES)
     return RunBlock(first.path, at[1], entry, decided, is_tail=length + LOOKAHEAD_BYTES > len(window))
 

@@ -31,6 +31,7 @@ ROUNDS: Final = 6
 PAUSE_S: Final = 0.05
 
 Progress = Callable[[int, int], None]
+Made = Callable[[BlockEntry, memoryview], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +52,22 @@ def scan(
     links: Links = "refuse",
     cache: ScanCache | None = None,
     progress: Progress = lambda done, total: None,
+    made: Made = lambda entry, plain: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Scan:
     """Scan a directory, or one file. ``cache`` is read and brought up to date, also when the scan fails or is stopped.
 
-    ``progress`` gets (bytes done, bytes in all). Raises NotFoundError, UsageError and AetherError as ``walk`` does,
-    AetherError for what does not stop changing, IncompleteError when ``should_stop`` said so.
+    ``progress`` gets (bytes done, bytes in all), ``made`` the blocks that are cut from several small files, which are
+    dear to read again; their bytes are valid during the call. Raises NotFoundError, UsageError and AetherError as
+    ``walk`` does, AetherError for what does not stop changing, IncompleteError when ``should_stop`` said so.
     """
     known = cache if cache is not None else ScanCache()
-    changed: Path | None = None
+    changed = ""
     read_bytes = 0
     for number in range(ROUNDS):
         if number:
             time.sleep(PAUSE_S * 2 ** (number - 1))
-        work = _Round(known, progress, should_stop)
+        work = _Round(known, progress, made, should_stop)
         try:
             manifest = work.manifest(walk(root, links, should_stop))
         except Changed as error:
@@ -76,16 +79,17 @@ def scan(
             read_bytes += work.read_bytes
         return Scan(manifest, root if root.is_dir() else root.parent, read_bytes, links == "follow")
     raise AetherError(
-        f"cannot publish {shown(str(root))}: {shown(str(changed))} keeps changing while it is read; wait for it to rest"
+        f"cannot publish {shown(str(root))}: {shown(changed)} keeps changing while it is read; wait for it to rest"
     )
 
 
 class _Round:
     """One round of a scan. Also the ``Contents`` of the runs."""
 
-    def __init__(self, cache: ScanCache, progress: Progress, should_stop: Callable[[], bool]) -> None:
+    def __init__(self, cache: ScanCache, progress: Progress, made: Made, should_stop: Callable[[], bool]) -> None:
         self._cache = cache
         self._progress = progress
+        self.made = made
         self._should_stop = should_stop
         self._reading = Reading()
         self._total = self._done = 0
@@ -123,7 +127,7 @@ class _Round:
             self._advance(block.block.size)
 
     def _large(self, item: Found, blocks: list[BlockEntry]) -> None:
-        known = self._cache.unchanged(item.path, FileState.of(item.stat))
+        known = self._cache.unchanged(item.path, item.state)
         if known is not None and known.blocks:
             self._advance(item.size)
         else:
@@ -153,8 +157,7 @@ class _Round:
 
     def _known(self, item: Found) -> Known:
         """What is known of a small file, from before or by reading it now."""
-        state = FileState.of(item.stat)
-        known = self._cache.unchanged(item.path, state)
+        known = self._cache.unchanged(item.path, item.state)
         if known is not None:
             return known
         if item.path not in self._small:
@@ -168,11 +171,11 @@ class _Round:
         return content
 
     def _entry(self, item: Found) -> FileEntry:
-        path, mode, mtime_ns = item.path, item.mode, item.stat.st_mtime_ns
+        path, mode, mtime_ns = item.path, item.mode, item.state.mtime_ns
         if item.kind != FILE:
             return FileEntry(path, item.kind, 0, mode, mtime_ns, b"", b"", item.target)
         known = self._cache.files.get(path)
-        if known is None or known.state != FileState.of(item.stat):
+        if known is None or known.state != item.state:
             known = self._known(item)  # an empty file, which no run asks for
             self.release(item)
         return FileEntry(path, FILE, item.size, mode, mtime_ns, known.blake3, known.sha256, "")
@@ -185,5 +188,5 @@ def _check_unchanged(found: Sequence[Found]) -> None:
             status = os.lstat(item.location) if item.kind == SYMLINK else os.stat(item.location)
         except OSError as error:
             raise Changed(item.location) from error
-        if FileState.of(status) != FileState.of(item.stat):
+        if FileState.of(status) != item.state:
             raise Changed(item.location)

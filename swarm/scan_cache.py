@@ -28,7 +28,7 @@ CACHE_MAX_BYTES: Final = 2048 * MIB
 Hash = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 
 
-class FileState(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+class FileState(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, gc=False):
     """What the filesystem says of a file's content."""
 
     size: int
@@ -53,7 +53,7 @@ class Known(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=
     blocks: tuple[BlockEntry, ...]
 
 
-class Span(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+class Span(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, gc=False):
     """A stretch of a small file: its length, and the BLAKE3 of that whole file."""
 
     length: int

@@ -50,7 +50,7 @@ BlockCount = Annotated[int, msgspec.Meta(ge=0, le=MANIFEST_MAX_BLOCKS)]
 EntryCount = Annotated[int, msgspec.Meta(ge=1, le=SEGMENT_MAX_BYTES)]
 
 
-class FileEntry(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+class FileEntry(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, gc=False):
     """One file, empty directory or symbolic link. Hashes are of a file's content; ``target`` is a link's."""
 
     path: Path
@@ -63,7 +63,7 @@ class FileEntry(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fie
     target: Annotated[str, msgspec.Meta(max_length=LINK_TARGET_BYTES)]
 
 
-class BlockEntry(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+class BlockEntry(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, gc=False):
     """One block of the stream, by signature and plain size."""
 
     signature: Signature

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
+import msgspec
+
 from swarm.errors import AetherError, IncompleteError, NotFoundError, RemoteProtocolError, UsageError
 from swarm.paths import check_link, check_path, is_staging, leaving_links, shown
+from swarm.scan_cache import FileState
 from swarm.segments import EMPTY_DIRECTORY, FILE, SYMLINK
 
 Links = Literal["refuse", "skip", "follow"]
@@ -23,32 +26,28 @@ Links = Literal["refuse", "skip", "follow"]
 LINK_MODE: Final = 0o777
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """One thing to publish: its path in the dataset, where it lies, its kind (see segments), stat, and a link's
-    target.
+class Found(msgspec.Struct, frozen=True, gc=False):
+    """One thing to publish: its path in the dataset, where it lies, its kind (see segments), what the filesystem says
+    of it, its mode, and a link's target.
     """
 
     path: str
-    location: Path
+    location: str
     kind: Literal[0, 1, 2]
-    stat: os.stat_result
+    state: FileState
+    mode: int
     target: str = ""
 
     @property
     def size(self) -> int:
-        return self.stat.st_size if self.kind == FILE else 0
-
-    @property
-    def mode(self) -> int:
-        return LINK_MODE if self.kind == SYMLINK else self.stat.st_mode & 0o777
+        return self.state.size if self.kind == FILE else 0
 
 
 class Changed(Exception):
     """Something is not what it was a moment ago: look again."""
 
-    def __init__(self, location: Path) -> None:
-        super().__init__(str(location))
+    def __init__(self, location: str) -> None:
+        super().__init__(location)
         self.location = location
 
 
@@ -63,13 +62,14 @@ def walk(root: Path, links: Links, should_stop: Callable[[], bool] = lambda: Fal
     except OSError as error:
         raise NotFoundError(f"cannot publish {shown(str(root))}: {error.strerror}; check the path") from error
     if stat.S_ISREG(status.st_mode):
-        return [Found(_checked(root.name, root), root, FILE, status)]
+        return [_found(_checked(root.name, str(root)), str(root), FILE, status)]
     if not stat.S_ISDIR(status.st_mode):
         raise UsageError(f"cannot publish {shown(str(root))}: it is neither a directory nor a file")
     leaving: set[str] = set()
     while True:
-        walker = _Walker(links, should_stop, leaving)
-        found = list(walker.below(root, _Where("", "", frozenset({(status.st_dev, status.st_ino)}))))
+        found: list[Found] = []
+        walker = _Walker(links, should_stop, found, leaving)
+        walker.below(str(root), _Where("", "", frozenset({(status.st_dev, status.st_ino)})))
         more = leaving_links({item.path: item.target for item in found if item.kind == SYMLINK})
         if not more:
             # Strings compare by code points, which is the order of their UTF-8 bytes.
@@ -90,29 +90,30 @@ class _Where:
 
 @dataclass(frozen=True, slots=True)
 class _Walker:
-    """``leaving`` are paths of links that are known to leave by way of others."""
+    """``found`` takes what is there. ``leaving`` are paths of links that are known to leave by way of others."""
 
     links: Links
     should_stop: Callable[[], bool]
+    found: list[Found]
     leaving: Collection[str] = field(default_factory=frozenset)
 
-    def below(self, directory: Path, where: _Where) -> Iterator[Found]:
+    def below(self, directory: str, where: _Where) -> None:
         try:
-            with os.scandir(directory) as entries:
-                names = [entry.name for entry in entries if not is_staging(entry.name)]
+            with os.scandir(directory) as listed:
+                entries = [entry for entry in listed if not is_staging(entry.name)]
         except FileNotFoundError as error:
             raise Changed(directory) from error
         except OSError as error:
             raise unreadable(directory, error) from error
-        for name in names:
+        for entry in entries:
             if self.should_stop():
                 raise IncompleteError("the scan was stopped: publish again to go on")
-            location = directory / name
-            yield from self._one(_checked(where.prefix + name, location), location, where)
+            self._one(_checked(where.prefix + entry.name, entry.path), entry, where)
 
-    def _one(self, path: str, location: Path, where: _Where) -> Iterator[Found]:
+    def _one(self, path: str, entry: os.DirEntry[str], where: _Where) -> None:
+        location = entry.path
         try:
-            status = location.lstat()
+            status = entry.stat(follow_symlinks=False)
             is_link = stat.S_ISLNK(status.st_mode)
             target = os.readlink(location) if is_link else ""
         except FileNotFoundError as error:
@@ -121,47 +122,52 @@ class _Walker:
             raise unreadable(location, error) from error
         if is_link:
             if path not in self.leaving and _stays(path.removeprefix(where.followed), target):
-                yield Found(path, location, SYMLINK, status, target)
+                self.found.append(_found(path, location, SYMLINK, status, target))
                 return
             if self.links == "skip":
                 return
             status = self._behind(location, target)
         if stat.S_ISREG(status.st_mode):
-            yield Found(path, location, FILE, status)
+            self.found.append(_found(path, location, FILE, status))
         elif stat.S_ISDIR(status.st_mode):
-            yield from self._directory(path, location, where, status, is_link=is_link)
+            self._directory(path, location, where, status, is_link=is_link)
         else:
             raise UsageError(
-                f"cannot publish {shown(str(location))}: it is a socket, pipe or device; remove it from the directory"
+                f"cannot publish {shown(location)}: it is a socket, pipe or device; remove it from the directory"
             )
 
-    def _behind(self, location: Path, target: str) -> os.stat_result:
+    def _behind(self, location: str, target: str) -> os.stat_result:
         """What lies behind a link that leaves, if it may be followed."""
         if self.links == "refuse":
             raise UsageError(
-                f"cannot publish {shown(str(location))}: the link leads to {shown(target)}, outside the directory; "
+                f"cannot publish {shown(location)}: the link leads to {shown(target)}, outside the directory; "
                 "remove it, or use --links skip or --links follow"
             )
         try:
-            return location.stat()
+            return os.stat(location)
         except OSError as error:
             raise UsageError(
-                f"cannot publish {shown(str(location))}: the link leads to {shown(target)}, which cannot be followed: "
+                f"cannot publish {shown(location)}: the link leads to {shown(target)}, which cannot be followed: "
                 f"{error.strerror}; remove it, or use --links skip"
             ) from error
 
-    def _directory(
-        self, path: str, location: Path, where: _Where, status: os.stat_result, *, is_link: bool
-    ) -> Iterator[Found]:
+    def _directory(self, path: str, location: str, where: _Where, status: os.stat_result, *, is_link: bool) -> None:
         inside = (status.st_dev, status.st_ino)
         if inside in where.above:
             raise UsageError(
-                f"cannot publish {shown(str(location))}: following its link goes round in a circle; use --links skip"
+                f"cannot publish {shown(location)}: following its link goes round in a circle; use --links skip"
             )
         prefix = path + "/"
         below = _Where(prefix, prefix if is_link else where.followed, where.above | {inside})
-        found = list(self.below(location, below))
-        yield from found or [Found(path, location, EMPTY_DIRECTORY, status)]
+        before = len(self.found)
+        self.below(location, below)
+        if len(self.found) == before:
+            self.found.append(_found(path, location, EMPTY_DIRECTORY, status))
+
+
+def _found(path: str, location: str, kind: Literal[0, 1, 2], status: os.stat_result, target: str = "") -> Found:
+    mode = LINK_MODE if kind == SYMLINK else status.st_mode & 0o777
+    return Found(path, location, kind, FileState.of(status), mode, target)
 
 
 def _stays(path: str, target: str) -> bool:
@@ -172,15 +178,15 @@ def _stays(path: str, target: str) -> bool:
     return True
 
 
-def _checked(path: str, location: Path) -> str:
+def _checked(path: str, location: str) -> str:
     try:
         return check_path(path)
     except RemoteProtocolError as error:
-        raise UsageError(f"cannot publish {shown(str(location))}: {error}") from error
+        raise UsageError(f"cannot publish {shown(location)}: {error}") from error
 
 
-def unreadable(location: Path, error: OSError) -> AetherError:
+def unreadable(location: str, error: OSError) -> AetherError:
     """Our error for something that is there and cannot be read."""
     return AetherError(
-        f"cannot read {shown(str(location))}: {error.strerror}; make it readable, or take it out of the directory"
+        f"cannot read {shown(location)}: {error.strerror}; make it readable, or take it out of the directory"
     )

@@ -29,6 +29,7 @@ from swarm.http.session import peer_session
 from swarm.http.tls import peer_client_context, peer_server_context
 from swarm.identity import peer_id_of
 from swarm.limits import LOCATION_LIFETIME_S, MIB
+from swarm.manifest import Manifest
 from swarm.peer.access import Access
 from swarm.peer.addresses import addresses_of
 from swarm.peer.announce import Announcer
@@ -77,6 +78,15 @@ class Extension(Protocol):
         """A block of a version that it keeps, encoded."""
         ...
 
+    async def keep(
+        self, dataset: str, manifest: Manifest, encode: Callable[[bytes], bytes], progress: Callable[[int], None]
+    ) -> tuple[bytes, list[bytes], int]:
+        """Keep a version that this node publishes: the receipt, the blocks that were new, their encoded bytes.
+
+        ``encode`` gives a block's bytes, in a thread; ``progress`` gets the number of blocks done.
+        """
+        ...
+
     async def close(self) -> None: ...
 
 
@@ -112,7 +122,8 @@ class PeerNode:
         self.holdings = Holdings(extension.load if extension is not None else None)
         self.trees = Trees(self.home)
         self.blocks = DiskStore(self.home.blocks, settings.disk_bytes)
-        self.store = Tiers([MemoryStore(settings.memory_bytes), self.blocks], writable=2)
+        self.memory = MemoryStore(settings.memory_bytes)
+        self.store = Tiers([self.memory, self.blocks], writable=2)
         self.waiting: dict[str, Callable[[], str]] = {}
         # One pull of a version at a time: the next finds every block here.
         self.pulling: WeakValueDictionary[tuple[str, bytes], asyncio.Lock] = WeakValueDictionary()

@@ -8,21 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from swarm.encoding import encode_raw
 from swarm.errors import AetherError, NotAllowedError, UnreachableError, UsageError
 from swarm.log import Move, Totals
+from swarm.manifest import Manifest
 from swarm.names import Reference
 from swarm.peer.holdings import Holding, StoreSource
-from swarm.peer.node import PeerNode
+from swarm.peer.node import Extension, PeerNode
 from swarm.peer.pull import Progress
 from swarm.peer.trees import TreeRecord
-from swarm.peer.upload import ChangedWhileUploaded, SeedClient, upload
+from swarm.peer.upload import ChangedWhileUploaded, SeedClient, encoded, made_blocks, upload
 from swarm.peer.wire import PRODUCER, SEED, Origin
 from swarm.scan import Scan, scan
 from swarm.scan_cache import ScanCache
 from swarm.signature import signature_of
+from swarm.store import Store
+from swarm.store.tiers import Tiers
 from swarm.tree import TreeStore
 from swarm.walk import Links
 
@@ -44,7 +49,7 @@ async def publish(
         scanned = await _scan(node, root, links, progress)
         tree = TreeStore(scanned.root, scanned.manifest, follow_links=scanned.follow_links)
         try:
-            receipt, new_blocks, sent = await _upload(node, dataset, scanned, tree, progress)
+            receipt, new_blocks, sent = await _upload(node, dataset, scanned.manifest, _source(node, tree), progress)
             break
         except ChangedWhileUploaded as error:
             changed = error
@@ -91,10 +96,15 @@ async def _serve(node: PeerNode, dataset: str, entry: bytes, tree: TreeStore) ->
     record = TreeRecord(str(tree.tree.root), dataset, manifest.version, entry, True, ())
     await asyncio.to_thread(node.trees.add, record, manifest)
     origin: Origin = PRODUCER if node.extension is None else SEED
-    node.hold(Holding(dataset, manifest, entry, StoreSource(tree), None, origin=origin), tree)
+    node.hold(Holding(dataset, manifest, entry, StoreSource(_source(node, tree)), None, origin=origin), tree)
     node.exchange.announce(entry)
     node.announcer.wake()
     await node.announcer.announce_records()
+
+
+def _source(node: PeerNode, tree: TreeStore) -> Store:
+    """The blocks of a directory that was scanned: those of small files may still be in memory."""
+    return Tiers([node.memory, tree], writable=0)
 
 
 def _dataset_of(names: list[Reference]) -> str:
@@ -119,7 +129,13 @@ async def _scan(node: PeerNode, root: Path, links: Links, progress: Progress) ->
 
     try:
         scanned = await asyncio.to_thread(
-            scan, root, links=links, cache=cache, progress=_rarely(tell), should_stop=lambda: stopped
+            scan,
+            root,
+            links=links,
+            cache=cache,
+            progress=_rarely(tell),
+            made=lambda block, plain: node.memory.put(block.signature, encode_raw(plain)),
+            should_stop=lambda: stopped,
         )
     finally:
         stopped = True
@@ -142,25 +158,37 @@ def _rarely(tell: Any) -> Any:
 
 
 async def _upload(
-    node: PeerNode, dataset: str, scanned: Scan, tree: TreeStore, progress: Progress
+    node: PeerNode, dataset: str, manifest: Manifest, blocks: Store, progress: Progress
 ) -> tuple[bytes, int, int]:
-    """Upload to the first seed that takes it."""
+    """Bring the version to a seed: this node itself, else the first that takes it."""
     await node.announcer.beat()
-    seeds = list(node.announcer.seeds)
-    if node.extension is not None:
-        seeds.insert(0, node.key.peer_id)
-        node.resolver.learn(node.key.peer_id, node.addresses())
-    failure: AetherError = UnreachableError(
-        "no seed is known to the tracker: start one (`aetherfs seed`, or `aetherfs up`), then publish again"
-    )
 
     def tell(done: int, total: int) -> None:
         progress({"event": "progress", "phase": "upload", "done_bytes": done, "total_bytes": total})
 
-    for seed in seeds:
+    if node.extension is not None:
+        return await _keep(node.extension, dataset, manifest, blocks, _rarely(tell))
+    failure: AetherError = UnreachableError(
+        "no seed is known to the tracker: start one (`aetherfs seed`, or `aetherfs up`), then publish again"
+    )
+    for seed in node.announcer.seeds:
         client = SeedClient(node.session, seed, node.papers.grant)
         try:
-            return await upload(client, dataset, scanned.manifest, tree, _rarely(tell))
+            return await upload(client, dataset, manifest, blocks, _rarely(tell))
         except UnreachableError as error:
             failure = error
     raise failure
+
+
+async def _keep(
+    seed: Extension, dataset: str, manifest: Manifest, blocks: Store, tell: Callable[[int, int], None]
+) -> tuple[bytes, int, int]:
+    made = made_blocks(manifest)
+    total = len(manifest.unique) + len(made)
+    receipt, new, sent = await seed.keep(
+        dataset,
+        manifest,
+        lambda signature: encoded(signature, made, blocks),
+        lambda done: tell(manifest.total_bytes * done // total, manifest.total_bytes),
+    )
+    return receipt, sum(1 for signature in new if signature not in made), sent

@@ -23,7 +23,7 @@ from swarm.identity import server_name_of
 from swarm.limits import MIB, MISSING_MAX_SIGNATURES
 from swarm.manifest import Manifest
 from swarm.peer.wire import GRANT_HEADER
-from swarm.tree import TreeStore
+from swarm.store import Store
 
 BLOCK_TYPE: Final = "application/vnd.aetherfs.block"
 AT_ONCE: Final = 8
@@ -99,14 +99,14 @@ class ChangedWhileUploaded(AetherError):
 
 
 async def upload(
-    client: SeedClient, dataset: str, manifest: Manifest, tree: TreeStore, progress: Callable[[int, int], None]
+    client: SeedClient, dataset: str, manifest: Manifest, blocks: Store, progress: Callable[[int, int], None]
 ) -> tuple[bytes, int, int]:
     """Bring a version to the seed: (receipt, blocks uploaded, encoded bytes sent).
 
     ``progress`` gets (plain bytes done, in all). Raises ChangedWhileUploaded when a file is not what it was.
     """
     session = await client.begin(dataset)
-    made = {manifest.version: manifest.root_bytes, **manifest.segments}
+    made = made_blocks(manifest)
     sizes = {block.signature: block.size for block in manifest.unique} | {s: len(data) for s, data in made.items()}
     missing = await client.missing(dataset, session, list(sizes))
     total = sum(sizes[signature] for signature in missing)
@@ -116,9 +116,9 @@ async def upload(
     async def worker() -> None:
         nonlocal sent, done
         for signature in queue:
-            encoded = await asyncio.to_thread(_encoded, signature, made, tree)
-            await client.put(dataset, session, signature, encoded)
-            sent += len(encoded)
+            data = await asyncio.to_thread(encoded, signature, made, blocks)
+            await client.put(dataset, session, signature, data)
+            sent += len(data)
             done += sizes[signature]
             progress(done, total)
 
@@ -127,14 +127,23 @@ async def upload(
     return receipt, sum(1 for signature in missing if signature not in made), sent
 
 
-def _encoded(signature: bytes, made: dict[bytes, bytes], tree: TreeStore) -> bytes:
+def made_blocks(manifest: Manifest) -> dict[bytes, bytes]:
+    """The blocks that a manifest itself is, plain."""
+    return {manifest.version: manifest.root_bytes, **manifest.segments}
+
+
+def encoded(signature: bytes, made: dict[bytes, bytes], blocks: Store) -> bytes:
+    """A block of the manifest or of the directory, which ``blocks`` gives raw. ChangedWhileUploaded when the directory
+    no longer has it.
+    """
     plain = made.get(signature)
-    if plain is None:
-        raw = tree.get(signature)
-        if raw is None:
-            raise ChangedWhileUploaded(f"{tree.tree.root} changes while it is published; publish when it is at rest")
-        plain = raw[1:]
-    return encode_block(plain)
+    if plain is not None:
+        return encode_block(plain)
+    raw = blocks.get(signature)
+    if raw is None:
+        raise ChangedWhileUploaded("the directory changes while it is published; publish when it is at rest")
+    packed = encode_block(memoryview(raw)[1:])
+    return packed if len(packed) < len(raw) else raw  # what does not shrink is not there twice
 
 
 async def _all(work: Iterable[Any]) -> None:

@@ -16,7 +16,8 @@ from swarm.limits import BLOCK_MAX_BYTES, LARGE_FILE_BYTES
 from swarm.manifest import Manifest
 from swarm.scan import scan
 from swarm.scan_cache import COARSE_TICK_NS, ScanCache
-from swarm.segments import EMPTY_DIRECTORY, SYMLINK
+from swarm.segments import EMPTY_DIRECTORY, SYMLINK, BlockEntry
+from swarm.signature import signature_of
 from tests.datasets import MTIME_NS, manifest_of, public_directory, seeded, unprivileged, write_files
 
 SMALL = {f"run/{number:03}": seeded(f"small {number}", 1000 + 137 * number) for number in range(200)}
@@ -401,3 +402,26 @@ def test_memory_is_bounded(tmp_path: Path) -> None:
     finally:
         tracemalloc.stop()
     assert peak < 16 << 20
+
+
+def test_blocks_of_small_files_are_given_when_they_are_cut(tree: Path) -> None:
+    """Each that was cut anew, with its bytes; none that the cache had, none of a file that is cut alone."""
+    given: dict[bytes, bytes] = {}
+
+    def made(entry: BlockEntry, plain: memoryview) -> None:
+        given[entry.signature] = bytes(plain)
+
+    cache = ScanCache()
+    manifest = scan(tree, cache=cache, made=made).manifest
+    assert all(signature_of(plain) == signature for signature, plain in given.items())
+    alone = {
+        manifest.unique[index].signature
+        for number, entry in enumerate(manifest.files)
+        if entry.size >= LARGE_FILE_BYTES
+        for index, _, _ in manifest.blocks_of(number)
+    }
+    assert set(given) == {block.signature for block in manifest.unique} - alone
+    assert given
+    given.clear()
+    scan(tree, cache=cache, made=made)
+    assert given == {}
