@@ -1,0 +1,201 @@
+"""Upload slots: how many at a time, whose turn, what an origin gives once, and that nobody starves."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from swarm.limits import RUNS_SERVED_MAX, RUNS_SERVED_PER_PEER_MAX
+from swarm.peer.uploads import SLOTS, Turn, Uploads
+from swarm.peer.wire import ASK, BLOCK, NOT_HERE
+
+VERSION = b"v" * 32
+
+
+def ask(uploads: Uploads, asker: str, run: int, *blocks: int, now: float = 0.0, spared: bool = False) -> None:
+    uploads.asked(asker, run, VERSION, blocks, now, insist=False, spared=spared)
+
+
+def turns(uploads: Uploads, now: float) -> list[Turn]:
+    found = []
+    while (turn := uploads.next(now)) is not None:
+        found.append(turn)
+    return found
+
+
+def test_only_as_many_blocks_as_there_are_slots_are_sent_at_a_time() -> None:
+    uploads = Uploads()
+    for number in range(5):
+        ask(uploads, f"asker-{number}", 1, number)
+    first = turns(uploads, 0.0)
+    assert [turn.status for turn in first] == [BLOCK] * SLOTS
+    uploads.done(first[0].asker, 1, 0.1, sent_bytes=1000)
+    assert len(turns(uploads, 0.1)) == 1
+
+
+def test_a_block_given_least_often_goes_first() -> None:
+    uploads = Uploads(slots=1)
+    ask(uploads, "one", 1, 7)
+    assert uploads.next(0.0) is not None
+    ask(uploads, "two", 1, 7)
+    ask(uploads, "three", 1, 8)
+    uploads.done("one", 1, 0.1, sent_bytes=1000)
+    turn = uploads.next(0.1)
+    assert turn is not None
+    assert turn.block == 8
+
+
+def test_of_blocks_given_equally_often_the_asker_that_got_least_is_served() -> None:
+    uploads = Uploads(slots=1)
+    ask(uploads, "greedy", 1, 1, 2, 3)
+    assert uploads.next(0.0) is not None
+    ask(uploads, "modest", 1, 4, now=0.05)
+    uploads.done("greedy", 1, 0.1, sent_bytes=1000)
+    turn = uploads.next(0.1)
+    assert turn is not None
+    assert turn.asker == "modest"
+
+
+def test_a_run_whose_blocks_others_rank_before_comes_to_its_turn() -> None:
+    uploads = Uploads(slots=1)
+    ask(uploads, "first", 0, 0)
+    assert uploads.next(0.0) is not None
+    uploads.done("first", 0, 0.0, sent_bytes=1000)
+    ask(uploads, "patient", 1, 0)
+    now = 0.0
+    for number in range(1, 40):
+        ask(uploads, f"other-{number}", number, number, now=now)
+        turn = uploads.next(now)
+        assert turn is not None
+        if turn.asker == "patient":
+            return
+        now += 0.05
+        uploads.done(turn.asker, turn.run, now, sent_bytes=1000)
+    pytest.fail("the run with the block that was given before starved")
+
+
+def test_an_origin_gives_a_block_once_and_sends_the_others_to_who_got_it() -> None:
+    uploads = Uploads(slots=1)
+    ask(uploads, "one", 1, 7, spared=True)
+    ask(uploads, "two", 1, 7, spared=True)
+    given, sent_on = turns(uploads, 0.0)
+    assert (given.asker, given.status) == ("one", BLOCK)
+    assert (sent_on.asker, sent_on.status, sent_on.ask) == ("two", ASK, "one")
+    uploads.done("two", 1, 0.0, sent_bytes=0)
+    uploads.asked("three", 1, VERSION, [7], 0.1, insist=True, spared=True)
+    uploads.done("one", 1, 0.2, sent_bytes=1000)
+    insisted = uploads.next(0.2)
+    assert insisted is not None
+    assert insisted.status == BLOCK
+
+
+def test_a_block_whose_receiver_left_or_that_was_not_there_is_given_again() -> None:
+    uploads = Uploads()
+    ask(uploads, "one", 1, 7, spared=True)
+    (given,) = turns(uploads, 0.0)
+    uploads.ended(given.asker, given.run)
+    ask(uploads, "two", 1, 7, spared=True)
+    (again,) = turns(uploads, 0.1)
+    assert again.status == BLOCK
+    uploads.done("two", 1, 0.2, sent_bytes=1000)
+    uploads.left("two")
+    ask(uploads, "three", 1, 7, spared=True)
+    assert [turn.status for turn in turns(uploads, 0.3)] == [BLOCK]
+
+
+def test_what_is_cancelled_is_answered_at_once_and_not_sent() -> None:
+    uploads = Uploads(slots=1)
+    ask(uploads, "one", 1, 1)
+    assert uploads.next(0.0) is not None
+    ask(uploads, "two", 5, 2, 3)
+    uploads.cancelled("two", 5, [2], 0.1)
+    (turn,) = turns(uploads, 0.1)
+    assert (turn.asker, turn.block, turn.status) == ("two", 2, NOT_HERE)
+    uploads.done("two", 5, 0.1, sent_bytes=0)
+    uploads.done("one", 1, 0.1, sent_bytes=1000)
+    following = uploads.next(0.1)
+    assert following is not None
+    assert (following.block, following.status) == (3, BLOCK)
+
+
+def test_a_slow_receiver_holds_its_slot_only_for_a_while() -> None:
+    uploads = Uploads(slots=1)
+    now = 0.0
+    for number in range(20):
+        ask(uploads, "fast", number, number)
+        (turn,) = turns(uploads, now)
+        now += 0.1
+        uploads.done("fast", turn.run, now, sent_bytes=100_000)
+    ask(uploads, "slow", 1, 100)
+    ask(uploads, "fast", 100, 101)
+    assert len(turns(uploads, now)) == 1
+    release = uploads.next_release(now)
+    assert release is not None
+    assert now < release < now + 1.0
+    assert len(turns(uploads, release - 0.001)) == 0
+    assert len(turns(uploads, release + 0.001)) == 1
+
+
+def test_more_runs_than_the_limits_allow_are_not_taken() -> None:
+    uploads = Uploads()
+    for run in range(RUNS_SERVED_PER_PEER_MAX):
+        assert uploads.has_room("one", run)
+        ask(uploads, "one", run, run)
+    assert not uploads.has_room("one", 99)
+    assert not Uploads.has_room(uploads, "one", 0)
+    number = 0
+    while uploads.has_room(f"asker-{number}", 1):
+        ask(uploads, f"asker-{number}", 1, 1)
+        number += 1
+    assert number == RUNS_SERVED_MAX - RUNS_SERVED_PER_PEER_MAX
+
+
+def test_a_run_under_the_number_of_another_is_not_taken() -> None:
+    uploads = Uploads()
+    ask(uploads, "one", 1, 1)
+    assert not uploads.has_room("one", 1)
+    assert uploads.has_room("one", 2)
+    assert uploads.has_room("two", 1)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_whatever_happens_every_run_is_answered_block_by_block(seed: int) -> None:
+    rng = random.Random(seed)
+    uploads = Uploads()
+    left: dict[tuple[str, int], list[int]] = {}
+    sending: list[Turn] = []
+    now = 0.0
+    for step in range(400):
+        now += rng.random() * 0.1
+        asker, run = f"asker-{rng.randrange(6)}", step
+        if step < 200 and uploads.has_room(asker, run):
+            blocks = rng.sample(range(30), rng.randrange(1, 5))
+            left[asker, run] = list(blocks)
+            uploads.asked(asker, run, VERSION, blocks, now, insist=rng.random() < 0.2, spared=seed % 2 == 0)
+        if left and rng.random() < 0.1:
+            key = rng.choice(list(left))
+            uploads.cancelled(*key, rng.sample(left[key], 1), now)
+        if left and rng.random() < 0.05:
+            key = rng.choice(list(left))
+            uploads.ended(*key)
+            del left[key]
+            sending = [turn for turn in sending if (turn.asker, turn.run) != key]
+        sending += turns(uploads, now)
+        rng.shuffle(sending)
+        while sending and rng.random() < 0.7:
+            turn = sending.pop()
+            key = turn.asker, turn.run
+            assert turn.block == left[key].pop(0), "the blocks of a run are not answered in order"
+            if not left[key]:
+                del left[key]
+            uploads.done(*key, now, sent_bytes=1000 if turn.status == BLOCK else 0)
+    while left:
+        now += 1.0
+        sending += turns(uploads, now)
+        assert sending, "runs wait and nobody has a turn"
+        turn = sending.pop()
+        assert turn.block == left[turn.asker, turn.run].pop(0)
+        if not left[turn.asker, turn.run]:
+            del left[turn.asker, turn.run]
+        uploads.done(turn.asker, turn.run, now, sent_bytes=1000)
