@@ -19,6 +19,7 @@ from swarm.errors import RemoteProtocolError, UnreachableError
 from swarm.http.problem import error_from
 from swarm.identity import server_name_of
 from swarm.limits import ENCODED_MAX_BYTES
+from swarm.peer.gather import Gathering
 from swarm.peer.wire import ASK, BLOCK, FRAME, GRANT_HEADER, RUN_PATH, TAG_PATH, RunRequest, TagAnswer, TagRequest
 
 ASK_MAX_BYTES: Final = 64
@@ -82,6 +83,11 @@ class Frames:
         return view[need:]
 
     @property
+    def left_bytes(self) -> int:
+        """What is lacking of the frame that has begun."""
+        return len(self._payload) - self._filled if self._status >= 0 else 0
+
+    @property
     def is_done(self) -> bool:
         return self._expected == 0 and self._status < 0
 
@@ -106,9 +112,16 @@ class Fetcher:
                     raise error_from(response.status, await _bounded(response), f"peer {peer[:8]}")
                 if following is not None:
                     following.accepted()
-                async for data in response.content.iter_any():
-                    for frame in frames.receive(data):
-                        yield frame
+                connection = response.connection
+                gathering = Gathering(connection.transport if connection is not None else None)
+                try:
+                    async for data in response.content.iter_any():
+                        received = frames.receive(data)
+                        gathering.expect(frames.left_bytes)
+                        for frame in received:
+                            yield frame
+                finally:
+                    gathering.close()
         except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
             raise UnreachableError(f"peer {peer[:8]} broke off: {error or type(error).__name__}") from error
         if not frames.is_done:
