@@ -65,20 +65,6 @@ class Parts:
     own_id: str
 
 
-class _Following:
-    """Tells the scheduler how a run comes along."""
-
-    def __init__(self, scheduler: Scheduler, run: StartRun) -> None:
-        self._scheduler = scheduler
-        self._run = run
-
-    def accepted(self) -> None:
-        self._scheduler.run_accepted(self._run.run, time.monotonic())
-
-    def begun(self, position: int) -> None:
-        self._scheduler.block_begun(self._run.run, self._run.indices[position], time.monotonic())
-
-
 class Download:
     """One version being fetched into a sink. ``done`` are the blocks that need not be fetched.
 
@@ -186,11 +172,15 @@ class Download:
             insist=run.insist,
             signatures=tuple(unique[index].signature for index in run.indices),
         )
+
+        def begun(position: int) -> None:
+            self.scheduler.block_begun(run.run, run.indices[position], time.monotonic())
+
         failed = True
         busy = 0
         try:
             answers = iter(run.indices)
-            async for status, payload in self._parts.fetcher.run(run.peer, request, _Following(self.scheduler, run)):
+            async for status, payload in self._parts.fetcher.run(run.peer, request, begun):
                 index = next(answers)
                 busy += status == BUSY
                 await self._answered(run, index, status, payload)

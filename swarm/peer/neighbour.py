@@ -28,7 +28,7 @@ WEIGHT: Final = 0.4
 class Run:
     """Blocks asked for in one request. ``outstanding`` are those not yet answered, in order.
 
-    ``accepted``: the neighbour has it in its queue. ``begun`` is the block whose first bytes have come, or -1.
+    ``begun`` is the block whose first bytes have come last, or -1.
     """
 
     id: int
@@ -37,7 +37,6 @@ class Run:
     started: float
     last_progress: float
     received_bytes: int = 0
-    accepted: bool = False
     begun: int = -1
 
 

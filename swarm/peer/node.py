@@ -209,7 +209,7 @@ class PeerNode:
         mount(app, [*self.exchange.routes(), *extra])
         base = self.settings.port_base
         self.listener = await start_listener(app, self.settings.listen, base + 1 if base else 0, self._server_context)
-        self._closers.append(self.listener.close)
+        self._closers += [self.listener.close, self._end_streams]
 
     async def _start_dht(self) -> None:
         self.dht = await DhtNode.start(
@@ -331,6 +331,10 @@ class PeerNode:
             context.load_cert_chain(self.home.tls_files.certificate, self.home.tls_files.key)
         self.tracker.reload(self.home.tls_files)
         self.dht.renew(self.papers.credential)
+
+    async def _end_streams(self) -> None:
+        self.fetcher.close()
+        self.runs.close()
 
     def at_close(self, closer: Callable[[], Awaitable[None]]) -> None:
         """Also end this, before what was started earlier."""

@@ -32,7 +32,7 @@ REQUESTED: Final = 1
 RECEIVED: Final = 2
 STORED: Final = 3
 
-# A run without progress for this long is given up; one that waits in the neighbour's queue, for longer.
+# A run whose block has begun and does not go on is given up after this; one that may stand in a queue there, later.
 SILENCE_S: Final = 4.0
 QUEUED_SILENCE_S: Final = 20.0
 # And in any case for this many times what the neighbour usually takes.
@@ -135,13 +135,6 @@ class Scheduler:
         return self._schedule(now)
 
     # ---- runs ---------------------------------------------------------------------------------------------------
-
-    def run_accepted(self, run_id: int, now: float) -> None:
-        """The neighbour has taken the run into its queue."""
-        run = self._runs.get(run_id)
-        if run is not None:
-            run.accepted = True
-            run.last_progress = now
 
     def block_begun(self, run_id: int, index: int, now: float) -> None:
         """The first bytes of a block came."""
@@ -363,7 +356,6 @@ class Scheduler:
 
     def _answered(self, run: Run, index: int, now: float) -> None:
         run.last_progress = now
-        run.accepted = True
         if index in run.outstanding:
             self._drop(run, index)
 
@@ -414,7 +406,7 @@ class Scheduler:
     def _silence(self, run: Run) -> float:
         neighbour = self.neighbours[run.peer]
         usual = neighbour.expected_s(max(self.sizes[index] for index in run.outstanding)) if run.outstanding else 0.0
-        least = QUEUED_SILENCE_S if run.accepted and run.begun not in run.outstanding else SILENCE_S
+        least = SILENCE_S if run.begun in run.outstanding else QUEUED_SILENCE_S
         return max(least, SILENCE_FACTOR * usual)
 
     def waiting_for(self) -> str:

@@ -15,23 +15,27 @@ import binascii
 import logging
 import socket
 import time
+from collections import Counter
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 
 from swarm import canonical
-from swarm.errors import NotAllowedError
+from swarm.errors import NotAllowedError, RemoteProtocolError
 from swarm.http.serve import caller_of
 from swarm.limits import RECORD_MAX_BYTES, RUN_REQUEST_MAX_BYTES, WRITE_BYTES
 from swarm.peer.access import Access, Caller
 from swarm.peer.holdings import Holding, Holdings
 from swarm.peer.traffic import Traffic
 from swarm.peer.uploads import Turn, Uploads
-from swarm.peer.wire import ASK, BLOCK, BUSY, FRAME, GRANT_HEADER, NOT_HERE, RunRequest
+from swarm.peer.wire import ASK, BLOCK, BUSY, FRAME, GRANT_HEADER, LENGTH, NOT_HERE, RunRequest
 
 MEDIA_TYPE: Final = "application/vnd.aetherfs.run"
 UNSENT_MAX_BYTES: Final = 128 * 1024
+STREAMS_PER_PEER_MAX: Final = 8
+# A stream that carries no run is ended after this long.
+STREAM_IDLE_S: Final = 60.0
 REQUEST_MAX_BYTES: Final = RUN_REQUEST_MAX_BYTES + 64 * 1024
 
 log = logging.getLogger("aetherfs.serve")
@@ -60,6 +64,8 @@ class RunServer:
         self._uploads = Uploads()
         self._waiting: dict[tuple[str, int], asyncio.Future[Turn]] = {}
         self._release: asyncio.TimerHandle | None = None
+        self._streams: Counter[str] = Counter()
+        self._resting: set[asyncio.Task[Any]] = set()
 
     def cancel(self, peer: str, run: int, signatures: Sequence[bytes]) -> None:
         """Do not send these blocks of a run; none named means all that is left."""
@@ -71,27 +77,69 @@ class RunServer:
         self._uploads.left(peer)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """POST of a RunRequest."""
+        """POST of RunRequests, one after another; each is answered before the next is read."""
         peer = caller_of(request)
         if peer is None:
             raise NotAllowedError("a run needs a certificate of the swarm")
-        run = canonical.decode(await request.read(), RunRequest, limit_bytes=REQUEST_MAX_BYTES)
-        caller = self._access.caller(peer, grant_of(request), time.time())
+        if self._streams[peer] >= STREAMS_PER_PEER_MAX:
+            raise NotAllowedError("this peer has as many streams of runs open as it may")
+        self._streams[peer] += 1
+        try:
+            return await self._stream(request, peer)
+        finally:
+            self._streams[peer] -= 1
+            if not self._streams[peer]:
+                del self._streams[peer]
+
+    async def _stream(self, request: web.Request, peer: str) -> web.StreamResponse:
+        run = await self._next_run(request)
         response = web.StreamResponse(headers={"Content-Type": MEDIA_TYPE})
         _keep_little_unsent(request)
         await response.prepare(request)
-        holding = await self._holding(caller, run)
+        grant = grant_of(request)
         try:
-            if holding is None:
-                await response.write(FRAME.pack(NOT_HERE, 0) * len(run.signatures))
-            elif not self._uploads.has_room(peer, run.run):
-                await response.write(FRAME.pack(BUSY, 0) * len(run.signatures))
-            else:
-                await self._serve(response, peer, run, holding)
+            while run is not None:
+                await self._answer(response, self._access.caller(peer, grant, time.time()), run)
+                run = await self._next_run(request)
             await response.write_eof()
         except ConnectionError:
             log.debug("%s left in the middle of a run", peer[:8])
         return response
+
+    async def _next_run(self, request: web.Request) -> RunRequest | None:
+        """The next request of a stream; None at its end. RemoteProtocolError for what is none."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._resting.add(task)
+        try:
+            async with asyncio.timeout(STREAM_IDLE_S):
+                length = LENGTH.unpack(await request.content.readexactly(LENGTH.size))[0]
+                if length > REQUEST_MAX_BYTES:
+                    raise RemoteProtocolError(f"a run's request claims {length} bytes: {REQUEST_MAX_BYTES} is the most")
+                data = await request.content.readexactly(length)
+        except asyncio.IncompleteReadError as error:
+            if error.partial:
+                raise RemoteProtocolError("a run's request ends in the middle") from error
+            return None
+        except asyncio.TimeoutError:
+            return None
+        finally:
+            self._resting.discard(task)
+        return canonical.decode(data, RunRequest, limit_bytes=REQUEST_MAX_BYTES)
+
+    async def _answer(self, response: web.StreamResponse, caller: Caller, run: RunRequest) -> None:
+        holding = await self._holding(caller, run)
+        if holding is None:
+            await response.write(FRAME.pack(NOT_HERE, 0) * len(run.signatures))
+        elif not self._uploads.has_room(caller.peer_id, run.run):
+            await response.write(FRAME.pack(BUSY, 0) * len(run.signatures))
+        else:
+            await self._serve(response, caller.peer_id, run, holding)
+
+    def close(self) -> None:
+        """End the streams that wait for another run."""
+        for task in self._resting:
+            task.cancel()
 
     async def _holding(self, caller: Caller, run: RunRequest) -> Holding | None:
         if not caller.may_read(run.dataset) or not self._access.shows(run.dataset, run.version, run.entry):

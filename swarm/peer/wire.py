@@ -1,7 +1,8 @@
 """The messages of the exchange, as canonical bytes.
 
-Runs: a request names blocks of one version of one dataset; the response answers each, in order, in frames of one status
-byte, four bytes of length (big endian) and that many bytes. Channel: one WebSocket per pair of peers carries tagged
+Runs: a request's body is a sequence of RunRequests, each after its length in four bytes (big endian), the next when the
+last is answered. Each names blocks of one version of one dataset; the response answers each, in order, in frames of one
+status byte, four bytes of length and that many bytes. Channel: one WebSocket per pair of peers carries tagged
 messages both ways; the first each way is a Hello with the versions understood. Every size is bounded here.
 """
 
@@ -53,6 +54,7 @@ NOT_HERE: Final = 1
 BUSY: Final = 2
 ASK: Final = 3
 FRAME: Final = struct.Struct(">BI")
+LENGTH: Final = struct.Struct(">I")
 
 
 class RunRequest(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
@@ -176,6 +178,11 @@ Message = Hello | Interest | Indifferent | Holding | Have | Cancel | News | Here
 # What a channel of version 1 does not carry.
 SINCE_2: Final = (Here, WhoElse, Neighbours, Heads)
 OUR_VERSIONS: Final = (PROTOCOL_LOWEST, CHANNEL_HIGHEST)
+
+
+def framed(data: bytes) -> bytes:
+    """A RunRequest as it stands in a request's body."""
+    return LENGTH.pack(len(data)) + data
 
 
 def bitmap_of(indices: set[int] | frozenset[int], count: int) -> bytes:
