@@ -28,7 +28,7 @@ from swarm.limits import CHANNEL_MESSAGE_MAX_BYTES
 from swarm.peer.access import Access, Caller
 from swarm.peer.budget import Budget
 from swarm.peer.sites import Sites
-from swarm.peer.wire import CHANNEL_PATH, OUR_VERSIONS, SINCE_2, Have, Hello, Message
+from swarm.peer.wire import CHANNEL_PATH, OUR_VERSIONS, SINCE_2, Hello, Message
 from swarm.records import Address, Credential, Role, open_sealed
 
 HELLO_DEADLINE_S: Final = 10.0
@@ -37,8 +37,6 @@ PART_DEADLINE_S: Final = 2.0
 CLOSE_DEADLINE_S: Final = 0.3
 HEARTBEAT_S: Final = 10.0
 QUEUE_MAX: Final = 4096
-# News of stored blocks is gathered for this long, so that a fast download is not a message per block.
-HAVE_DELAY_S: Final = 0.02
 # Messages of neighbour exchange that are looked at, of one channel: each costs checks of seals.
 TOLD_RATE: Final = 0.5
 TOLD_BURST: Final = 8
@@ -71,7 +69,6 @@ class Channel:
     role: Role
     interests: dict[bytes, str] = field(default_factory=dict)
     outbox: asyncio.Queue[Message] = field(default_factory=lambda: asyncio.Queue(QUEUE_MAX))
-    pending: dict[bytes, list[int]] = field(default_factory=dict)
     overflowed: bool = False
     near: bool = False
     version: int = OUR_VERSIONS[1]
@@ -92,17 +89,6 @@ class Channel:
     def may_tell(self, now: float) -> bool:
         """Whether one more message of neighbour exchange is looked at."""
         return self.told.take(now)
-
-    def have(self, version: bytes, index: int) -> None:
-        """Tell of one more block, together with others stored in the next moment."""
-        if not self.pending:
-            asyncio.get_running_loop().call_later(HAVE_DELAY_S, self.flush)
-        self.pending.setdefault(version, []).append(index)
-
-    def flush(self) -> None:
-        for version, indices in self.pending.items():
-            self.send(Have(version, tuple(indices)))
-        self.pending.clear()
 
     def __repr__(self) -> str:
         return f"<Channel {self.peer_id[:8]} {self.role}>"

@@ -22,8 +22,10 @@ from swarm.peer.exchange import Exchange
 from swarm.peer.fetch import Fetcher
 from swarm.peer.holdings import Holding, Holdings
 from swarm.peer.instructions import CancelRun, Connect, Finished, Instruction, StartRun
+from swarm.peer.picker import indices_of
 from swarm.peer.scheduler import TICK_S, Scheduler
 from swarm.peer.tasks import Tasks
+from swarm.peer.telling import Telling
 from swarm.peer.traffic import Traffic
 from swarm.peer.wire import ASK, BLOCK, BUSY, Cancel, RunRequest
 from swarm.peer.wire import Holding as HoldingMessage
@@ -91,6 +93,8 @@ class Download:
         self._sink = sink
         self._find = find
         self._stall_s = stall_s
+        self._telling = Telling()
+        self._tell_timer: asyncio.TimerHandle | None = None
         self._tasks = Tasks()
         self._runs: dict[int, asyncio.Task[None]] = {}
         self._in_hand = asyncio.Semaphore(IN_HAND_MAX)
@@ -109,6 +113,9 @@ class Download:
                 self._tasks.start(self._tick())
             await self._ended
         finally:
+            if self._tell_timer is not None:
+                self._tell_timer.cancel()
+                self._tell()
             self._parts.exchange.unfollow(self)
             await self._tasks.close()
             self.sources.wasted = self.scheduler.fetched_twice_bytes
@@ -230,7 +237,30 @@ class Download:
         else:
             self.sources.peers += size
         self._parts.holdings.stored(self.holding, index)
-        self._perform(self.scheduler.block_stored(index, time.monotonic()))
+        now = time.monotonic()
+        self._telling.stored(index, self.scheduler.picker.copies(index), now)
+        self._tell_at(self._telling.due - now)
+        self._perform(self.scheduler.block_stored(index, now))
+
+    def _tell_at(self, delay_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        if self._tell_timer is not None:
+            if self._tell_timer.when() <= loop.time() + delay_s:
+                return
+            self._tell_timer.cancel()
+        self._tell_timer = loop.call_later(delay_s, self._tell)
+
+    def _tell(self) -> None:
+        """Let neighbours know what is new here."""
+        self._tell_timer = None
+        blocks = self._telling.take()
+        neighbours = self.scheduler.neighbours
+
+        def news(peer: str) -> tuple[int, ...]:
+            neighbour = neighbours.get(peer)
+            return tuple(indices_of(blocks & ~neighbour.have if neighbour is not None else blocks))
+
+        self._parts.exchange.tell(self, news)
 
     def _verify_and_write(self, index: int, payload: bytearray) -> None:
         block = self.holding.manifest.unique[index]

@@ -177,14 +177,16 @@ class Exchange:
     def _held(self, holding: Holding, indices: tuple[int, ...] | None) -> None:
         if indices is not None:
             self.meeting.mesh.progressed(holding.version, time.monotonic())
+            return
         for channel in self.channels.open.values():
-            if channel.interests.get(holding.version) != holding.dataset:
-                continue
-            if indices is None:
+            if channel.interests.get(holding.version) == holding.dataset:
                 channel.send(_describe(holding))
-            else:
-                for index in indices:
-                    channel.have(holding.version, index)
+
+    def tell(self, follower: Follower, news: Callable[[str], tuple[int, ...]]) -> None:
+        """Tell who wants to know of a version which blocks are new here; ``news`` are those that a peer lacks."""
+        for channel in self.channels.open.values():
+            if channel.interests.get(follower.version) == follower.dataset and (indices := news(channel.peer_id)):
+                channel.send(Have(follower.version, indices))
 
     # ---- news ---------------------------------------------------------------------------------------------------
 
