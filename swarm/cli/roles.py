@@ -93,6 +93,7 @@ async def running(program: Program, role: Role) -> AsyncIterator[Running]:
         stack.push_async_callback(node.close)
         if tracker is not None:
             node.tracker_address = str(tracker.contact.addresses[0])
+            tracker.state.on_commit = node.exchange.announce
             tracker.set_bootstrap([Contact(node.key.public, node.addresses())])
         yield Running(node, tracker)
 

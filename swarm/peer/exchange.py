@@ -193,6 +193,7 @@ class Exchange:
     def announce(self, entry: bytes) -> None:
         """Tell the swarm of a log entry that was made here, or found; once."""
         known = self.access.learn(entry)
+        self.ledger.record(known, entry)
         self._learnt(known, entry, "", 0)
 
     async def gossip(self) -> None:

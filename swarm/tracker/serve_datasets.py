@@ -129,6 +129,8 @@ class _Serve:
         asked = await body_of(request, AppendRequest)
         data, entry = await self.state.work(self._commit, asked, dataset, member, time.time())
         self.state.bell.ring(dataset)
+        if self.state.on_commit is not None:
+            self.state.on_commit(data)
         return answer(AppendAnswer(entry.serial, data))
 
     def _commit(self, asked: AppendRequest, dataset: str, member: Member, wall_now: float) -> tuple[bytes, Entry]:

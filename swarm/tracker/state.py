@@ -54,6 +54,8 @@ class TrackerState:
     trackers: tuple[Contact, ...] = ()
     bootstrap: tuple[Contact, ...] = ()
     bell: Bell = field(default_factory=Bell)
+    # Told of each entry that is committed here: the peer in the same process passes it on.
+    on_commit: Callable[[bytes], None] | None = None
     watchers: int = 0
     is_closing: bool = False
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(STORE_THREADS, "tracker-store"))

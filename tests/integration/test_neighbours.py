@@ -111,6 +111,21 @@ def test_news_of_what_one_may_not_read_do_not_reach_it(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_a_tracker_passes_on_what_is_committed_to_it_through_the_peer_of_its_process(tmp_path: Path) -> None:
+    async def main() -> None:
+        source = make_tree(tmp_path / "source", 5)
+        async with Swarm(tmp_path) as swarm:
+            swarm.tracker.state.on_commit = swarm.seed.exchange.announce
+            swarm.tracker.state.interval_s = 3600
+            producer, *peers = await standing(swarm, 3)
+            published = await swarm.publish(producer, source, "maps/roads:v1")
+            move = [Move("latest", bytes.fromhex(published["version"]))]
+            await producer.tracker.commit("maps/roads", "tag", move, grant=producer.papers.grant)
+            await until(lambda: know([producer, swarm.seed, *peers], "maps/roads", 2), "the tracker tells nobody")
+
+    asyncio.run(main())
+
+
 def test_an_entry_that_one_peer_finds_at_the_tracker_is_known_to_all(tmp_path: Path) -> None:
     """Committed by a process that ended before it could tell anybody."""
 
