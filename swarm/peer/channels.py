@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -34,7 +34,7 @@ from swarm.records import Address, Credential, Role, open_sealed
 HELLO_DEADLINE_S: Final = 10.0
 DIAL_DEADLINE_S: Final = 8.0
 PART_DEADLINE_S: Final = 2.0
-CLOSE_DEADLINE_S: Final = 0.3
+CLOSE_DEADLINE_S: Final = 0.5
 HEARTBEAT_S: Final = 10.0
 QUEUE_MAX: Final = 4096
 # Messages of neighbour exchange that are looked at, of one channel: each costs checks of seals.
@@ -118,6 +118,7 @@ class Channels:
         self._dialling: dict[str, asyncio.Task[Channel]] = {}
         self._serving: set[asyncio.Task[Any]] = set()
         self._banned: dict[str, float] = {}
+        self._is_closing = False
 
     def ban(self, peer_id: str, reason: str) -> None:
         """Have nothing to do with a peer for a while: it sent what no honest peer sends."""
@@ -140,7 +141,7 @@ class Channels:
         existing = self.open.get(peer_id)
         if existing is not None:
             return existing
-        if peer_id == self._own_id or self.is_banned(peer_id):
+        if peer_id == self._own_id or self._is_closing or self.is_banned(peer_id):
             raise NotAllowedError(f"peer {peer_id[:8]} is not to be dialled")
         if len(self.open) >= CHANNELS_MAX:
             raise UnreachableError("this peer has as many channels open as it may")
@@ -181,7 +182,9 @@ class Channels:
     async def accept(self, request: web.Request) -> web.StreamResponse:
         """The route of incoming channels."""
         peer_id = caller_of(request)
-        if peer_id is None or peer_id == self._own_id or self.is_banned(peer_id) or len(self.open) >= CHANNELS_MAX:
+        if peer_id is None or peer_id == self._own_id or self.is_banned(peer_id):
+            raise NotAllowedError("no channel for this caller")
+        if self._is_closing or len(self.open) >= CHANNELS_MAX:
             raise NotAllowedError("no channel for this caller")
         socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=CHANNEL_MESSAGE_MAX_BYTES)
         await socket.prepare(request)
@@ -277,16 +280,24 @@ class Channels:
             task.add_done_callback(self._serving.discard)
 
     async def close(self) -> None:
-        """Close every channel and wait until each is."""
+        """Close every channel, when what was queued is sent, and wait until each is; not for ends that are silent."""
+        self._is_closing = True
         for task in list(self._dialling.values()):
             task.cancel()
-        with contextlib.suppress(asyncio.TimeoutError):
-            async with asyncio.timeout(CLOSE_DEADLINE_S):
-                await asyncio.gather(*(channel.outbox.join() for channel in self.open.values()))
+        flushing = [asyncio.create_task(channel.outbox.join()) for channel in self.open.values()]
+        await _within(CLOSE_DEADLINE_S, flushing)
         for channel in list(self.open.values()):
             self._drop(channel)
-        pending = [*self._serving, *self._dialling.values()]
-        await asyncio.gather(*pending, return_exceptions=True)
+        await _within(CLOSE_DEADLINE_S, [*self._serving, *self._dialling.values()])
+
+
+async def _within(seconds: float, tasks: Sequence[asyncio.Task[Any]]) -> None:
+    """Wait for tasks to end, and cancel those that do not in time."""
+    if tasks:
+        _, late = await asyncio.wait(tasks, timeout=seconds)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _decode(data: bytes) -> Message:

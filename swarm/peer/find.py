@@ -29,6 +29,7 @@ from swarm.peer.wire import TagRequest
 
 TRACKER_HEAD_START_S: Final = 1.0
 SWARM_DEADLINE_S: Final = 10.0
+ANSWERED_DEADLINE_S: Final = 3.0
 ASK_AGAIN_S: Final = 0.3
 ASKED_MAX: Final = 8
 
@@ -95,12 +96,15 @@ class Finder:
         """The highest entry that this home or the swarm knows, or the tracker's after all. The DHT may still be
         joining.
         """
-        deadline = time.monotonic() + SWARM_DEADLINE_S
+        started = time.monotonic()
         known = [entry for entry in [self._known(reference)] if entry is not None]
         while True:
-            entries = known + await self._ask_swarm(reference)
+            answers = await self._ask_swarm(reference)
+            entries = known + [entry for entry in answers if entry]
             if entries:
                 return max(entries, key=self._serial)
+            # Who answers has heard all news that it may read: it is not asked for as long as nobody at all.
+            deadline = started + (ANSWERED_DEADLINE_S if answers else SWARM_DEADLINE_S)
             if asking.done() and not isinstance(asking.exception(), UnreachableError):
                 return asking.result()
             if time.monotonic() > deadline:
@@ -119,7 +123,7 @@ class Finder:
         return self._ledger.entry_of_tag(reference.dataset, reference.tag or "")
 
     async def _ask_swarm(self, reference: Reference) -> list[bytes]:
-        """Signed entries from those whom the DHT names, and from neighbours."""
+        """What those whom the DHT names and neighbours answer: a signed entry, or nothing if they know none."""
         key = (
             version_key(self._secret, reference.dataset, reference.signature)
             if reference.signature is not None
@@ -136,16 +140,16 @@ class Finder:
             reference.signature or b"",
         )
         answers = await asyncio.gather(*(self._ask_peer(peer, request) for peer in list(peers)[-ASKED_MAX:]))
-        return [answer for answer in answers if answer]
+        return [answer for answer in answers if answer is not None]
 
-    async def _ask_peer(self, peer: str, request: TagRequest) -> bytes:
+    async def _ask_peer(self, peer: str, request: TagRequest) -> bytes | None:
         try:
             entry = await self._fetcher.tag(peer, request)
             if entry:
                 self._access.learn(entry)
         except AetherError as error:
             log.info("peer %s does not help with a tag: %s", peer[:8], error)
-            return b""
+            return None
         return entry
 
     def _serial(self, entry: bytes) -> int:

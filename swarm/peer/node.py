@@ -176,8 +176,8 @@ class PeerNode:
             self._location,
             self._look_around,
         )
-        self._closers.append(self.channels.close)
         await self._listen()
+        self._closers.append(self.channels.close)  # before the listener, which waits for whoever is connected
         self.tracker = TrackerClient(
             self.swarm.trackers, key=self.key, root=self.papers.root, files=self.home.tls_files
         )
