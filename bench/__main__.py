@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import sys
@@ -13,13 +14,20 @@ from typing import Final
 import click
 from rich.console import Console
 
-from bench.contenders import Contender
+from bench.contenders import Contender, SwarmContender
 from bench.contenders.curl_nginx import CurlNginx
 from bench.contenders.ours import Ours
+from bench.contenders.ours_swarm import OursSwarm
+from bench.network import missing_network
 from bench.pair import PairSettings, run_pair
 from bench.report import print_table
+from bench.scenarios import make_scenario, parse_rate
+from bench.swarm import SwarmSettings, run_swarm
+from bench.swarm_report import print_swarm
 
 CONTENDERS: Final[tuple[Contender, ...]] = (Ours(), CurlNginx())
+SWARM_CONTENDERS: Final[tuple[SwarmContender, ...]] = (OursSwarm(),)
+PEERS: Final = {"plain": 4, "slow": 16, "sites": 15}
 UNITS: Final = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 
@@ -33,6 +41,18 @@ class Size(click.ParamType[int]):
         if matched is None or matched[2].upper() not in UNITS or not int(matched[1]):
             self.fail(f"{value!r} is no size: write it as 512MiB", param, ctx)
         return int(matched[1]) * UNITS[matched[2].upper()]
+
+
+class Rate(click.ParamType[int]):
+    """Bits per second with a unit, as 50mbit."""
+
+    name = "rate"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            return parse_rate(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 class Names(click.ParamType[list[Contender]]):
@@ -76,6 +96,48 @@ def pair(size: int, contenders: list[Contender], rounds: int, seed: int, folder:
         sys.exit(1)
 
 
+@bench.command()
+@click.option("--scenario", type=click.Choice(["plain", "slow", "sites"]), default="plain", show_default=True)
+@click.option("--peers", type=click.IntRange(1, 64), help="Besides the origin. [default: 4; 16 in slow, 15 in sites]")
+@click.option("--rate", type=Rate(), default="50mbit", show_default=True, help="Of every link, both ways.")
+@click.option("--size", type=Size(), default="64MiB", show_default=True, help="Bytes to bring to every peer.")
+@click.option("--contenders", default="ours,libtorrent,aria2", show_default=True, help="Who takes part.")
+@click.option("--rounds", type=click.IntRange(1, 1000), default=1, show_default=True, help="How often.")
+@click.option("--seed", default=1, show_default=True, help="Of the payload's bytes.")
+@click.option("--folder", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Where files go.")
+@click.option("--json", "out", type=click.Path(path_type=Path, dir_okay=False), help="Write the report there.")
+def swarm(
+    scenario: str,
+    peers: int | None,
+    rate: int,
+    size: int,
+    contenders: str,
+    rounds: int,
+    seed: int,
+    folder: Path | None,
+    out: Path | None,
+) -> None:
+    """One origin to many peers, in network namespaces over shaped links. Needs root."""
+    if why := missing_network():
+        raise click.ClickException(why)
+    known = {contender.name: contender for contender in SWARM_CONTENDERS}
+    try:
+        chosen = [known[name] for name in dict.fromkeys(contenders.split(","))]
+        network = make_scenario(scenario, peers or PEERS[scenario], rate)
+    except KeyError as error:
+        raise click.UsageError(f"{error} is no contender: choose from {', '.join(known)}") from error
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    errors = Console(stderr=True, highlight=False)
+    with tempfile.TemporaryDirectory(prefix="aetherfs-bench-", dir=folder or memory_folder()) as scratch:
+        report = run_swarm(chosen, SwarmSettings(network, size, rounds, seed), Path(scratch), errors.print)
+    if out is not None:
+        out.write_text(report.as_json())
+    print_swarm(report, Console())
+    if not report.rounds or not all(entry.ok for entry in report.rounds):
+        sys.exit(1)
+
+
 @bench.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def dht(arguments: tuple[str, ...]) -> None:
@@ -83,6 +145,11 @@ def dht(arguments: tuple[str, ...]) -> None:
     from bench.dht import main
 
     sys.exit(main(list(arguments)))
+
+
+def memory_folder() -> Path | None:
+    """Where files of many peers go unless told: into memory, so that no disk decides."""
+    return Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else None
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Final
 from bench.contenders import Contender, Origin
 from bench.payload import Payload, holds, make_payload
 from bench.processes import BenchError, cpu_seconds, forget_peaks, peak_rss_bytes, run_measured
-from bench.report import Missing, Report, Round, filesystem
+from bench.report import Missing, Report, Round, Tell, filesystem
 
 PULL_DEADLINE_S: Final = 300.0
 
@@ -29,9 +29,6 @@ class PairSettings:
     size_bytes: int
     rounds: int
     seed: int
-
-
-Tell = Callable[[str], None]
 
 
 def run_pair(contenders: Sequence[Contender], settings: PairSettings, folder: Path, tell: Tell) -> Report:

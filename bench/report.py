@@ -7,13 +7,15 @@ import os
 import platform
 import ssl
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+
+Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)

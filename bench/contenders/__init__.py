@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from bench.network import Host
 from bench.payload import Payload
 
 
@@ -59,3 +60,48 @@ class Contender(Protocol):
 
     def origin(self, payload: Payload, folder: Path) -> AbstractContextManager[Origin]:
         """Offer the payload from processes whose files lie in that folder."""
+
+
+class Swarm(Protocol):
+    """An origin that offers the payload, and peers that have joined and know nothing of the payload yet."""
+
+    def pids(self) -> list[int]:
+        """Every process of the contender, the origin's first."""
+
+    def fetch(self, peer: int) -> Fetched:
+        """Release the payload to that peer (from 0); return when it has verified all. Called in its namespace."""
+
+    def received(self, peer: int) -> Path:
+        """Where the payload is at that peer afterwards."""
+
+    def kill(self, peer: int) -> None:
+        """Kill that peer's processes, as a machine that loses its power."""
+
+    def origin_sent_bytes(self) -> int | None:
+        """Payload that the origin has sent, where the contender counts it itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What a peer says of its own download; None where it does not say."""
+
+    from_origin_bytes: int | None = None
+    wasted_bytes: int | None = None
+
+
+class SwarmContender(Protocol):
+    """One system that can bring the payload to many."""
+
+    @property
+    def name(self) -> str:
+        """What it is called, on the command line too."""
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """How it is set up: its best settings, for the report."""
+
+    def missing(self) -> str | None:
+        """Why it cannot run here; None when it can."""
+
+    def swarm(self, payload: Payload, hosts: Sequence[Host], folder: Path) -> AbstractContextManager[Swarm]:
+        """Start one process on each host (the first is the origin) and return when all have joined."""

@@ -1,0 +1,117 @@
+"""AetherFS in many: ``aetherfs up`` at the origin, an enrolled ``aetherfs peer`` on each other host.
+
+The version is published before the clock. The release of the tag is the ``pull`` verb given to each standing peer over
+its own agent, as ``aetherfs pull`` gives it: starting sixteen Python programs at once would take 3 s of two cores.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from bench.contenders import Fetched
+from bench.contenders.ours import PROGRAM, READY_DEADLINE_S, REFERENCE, Ours, home_environment
+from bench.network import Host
+from bench.payload import Payload
+from bench.processes import BenchError, Standing, end_together, run_plain
+
+ROLE_OPTIONS: Final = ("--json", "--quiet")
+STARTS_AT_ONCE: Final = 3
+ANSWER_DEADLINE_S: Final = 600.0
+
+
+class OursSwarm:
+    """Tracker, seed and producer in one process at the origin; consumers are standing peers."""
+
+    name = "ours"
+    settings: Mapping[str, str] = {
+        "encryption": "TLS 1.3, mutual",
+        "origin": "aetherfs up --listen ADDRESS: tracker, seed and peer in one process, published before the clock",
+        "peers": "aetherfs peer --listen ADDRESS, enrolled with a token (--site in the scenario of sites)",
+        "release": "the pull verb on each standing peer's own agent, from one process for all",
+    }
+
+    def missing(self) -> str | None:
+        return Ours().missing()
+
+    @contextmanager
+    def swarm(self, payload: Payload, hosts: Sequence[Host], folder: Path) -> Iterator[OurSwarm]:
+        folder.mkdir()
+        with ExitStack() as stack:
+            origin, *others = hosts
+            up = stack.enter_context(_start(origin, folder, ["up"]))
+            up.wait_line(READY_DEADLINE_S)
+            environment = home_environment(folder / "home0")
+            run_plain(
+                origin.command(str(PROGRAM), "publish", str(payload.directory), REFERENCE, "--quiet"), environment
+            )
+            tokens = {site: _token(origin, environment, site, len(others)) for site in {host.site for host in others}}
+
+            def start(host: Host) -> Standing:
+                token = folder / f"token{host.number}"
+                token.write_text(tokens[host.site])
+                peer = stack.enter_context(_start(host, folder, ["peer", "--join-file", str(token)]))
+                peer.wait_line(READY_DEADLINE_S)
+                return peer
+
+            with ThreadPoolExecutor(STARTS_AT_ONCE) as pool:
+                standing = [up, *pool.map(start, others)]
+            stack.callback(end_together, standing)
+            yield OurSwarm(standing, folder, payload, {})
+
+
+@dataclass(frozen=True, slots=True)
+class OurSwarm:
+    """Everybody has joined, and knows the swarm."""
+
+    standing: Sequence[Standing]
+    folder: Path
+    payload: Payload
+    results: dict[int, dict[str, Any]]
+
+    def pids(self) -> list[int]:
+        return [process.process.pid for process in self.standing]
+
+    def fetch(self, peer: int) -> Fetched:
+        agent = json.loads((self.folder / f"home{peer + 1}" / "agent.json").read_text())
+        arguments = {"ref": REFERENCE, "directory": str(self.received(peer).parent), "include": [], "force": False}
+        connection = http.client.HTTPConnection("127.0.0.1", agent["port"], timeout=ANSWER_DEADLINE_S)
+        headers = {"Authorization": f"Bearer {agent['token']}", "Content-Type": "application/json"}
+        connection.request("POST", "/api/v1/agent/pull", body=json.dumps(arguments), headers=headers)
+        last = b""
+        with connection.getresponse() as answer:
+            while line := answer.readline():
+                last = line
+        told = json.loads(last or b"{}")
+        if told.get("event") != "done":
+            raise BenchError(f"peer {peer} could not pull: {told.get('detail', told)}")
+        self.results[peer] = told["result"]
+        return Fetched(int(told["result"]["from"]["origin"]), int(told["result"]["wasted"]))
+
+    def received(self, peer: int) -> Path:
+        return self.folder / f"out{peer + 1}" / self.payload.file.name
+
+    def kill(self, peer: int) -> None:
+        os.kill(self.standing[peer + 1].process.pid, signal.SIGKILL)
+
+    def origin_sent_bytes(self) -> int | None:
+        return sum(int(result["from"]["origin"]) for result in self.results.values())
+
+
+def _start(host: Host, folder: Path, role: list[str]) -> Standing:
+    command = host.command(str(PROGRAM), *role, "--listen", host.address, *ROLE_OPTIONS)
+    return Standing(command, folder / f"log{host.number}", home_environment(folder / f"home{host.number}"))
+
+
+def _token(origin: Host, environment: Mapping[str, str], site: str, uses: int) -> str:
+    options = ["--site", site] if site else []
+    command = origin.command(str(PROGRAM), "token", "create", "--uses", str(uses), "--quiet", *options)
+    return run_plain(command, environment)
