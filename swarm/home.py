@@ -29,6 +29,7 @@ from swarm.identity import PeerKey
 from swarm.limits import MIB
 from swarm.messages import Contact
 from swarm.records import Credential, Grant, open_sealed
+from swarm.standing import AGENT_FILE, LOCK_FILE, AgentInfo, agent_of
 
 
 class SwarmState(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
@@ -42,14 +43,6 @@ class SwarmState(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fi
     trackers: tuple[Contact, ...]
     bootstrap: tuple[Contact, ...]
     store_key: bytes
-
-
-class AgentInfo(msgspec.Struct, frozen=True):
-    """How to talk to the process that runs on a home: JSON in ``agent.json``, readable by its owner only."""
-
-    pid: int
-    port: int
-    token: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,17 +139,13 @@ class Home:
 
     def agent(self) -> AgentInfo | None:
         """The process that runs on this home, if one does."""
-        try:
-            info = msgspec.json.decode((self.path / "agent.json").read_bytes(), type=AgentInfo)
-        except (OSError, msgspec.MsgspecError):
-            return None
-        return info if self._is_locked() else None
+        return agent_of(self.path)
 
     def open(self) -> None:
         """Make the folder and take its lock. ConflictError when a process runs on it."""
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(self.path / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise AetherError(
                 f"cannot use {self.path} as AETHERFS_HOME: {error.strerror}; choose another folder"
@@ -171,27 +160,14 @@ class Home:
         self._lock = descriptor
 
     def publish_agent(self, info: AgentInfo) -> None:
-        self._write("agent.json", msgspec.json.encode(info), secret=True)
+        self._write(AGENT_FILE, msgspec.json.encode(info), secret=True)
 
     def close(self) -> None:
         """Give the lock back."""
         if self._lock is not None:
-            (self.path / "agent.json").unlink(missing_ok=True)
+            (self.path / AGENT_FILE).unlink(missing_ok=True)
             os.close(self._lock)
             self._lock = None
-
-    def _is_locked(self) -> bool:
-        try:
-            descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CLOEXEC)
-        except OSError:
-            return False
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return True
-        finally:
-            os.close(descriptor)
-        return False
 
     # ---- state --------------------------------------------------------------------------------------------------
 

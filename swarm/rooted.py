@@ -198,11 +198,11 @@ class Tree:
         with Way(self.root, create=create) as way:
             yield way.to(path)
 
-    def read_start(self, way: Way, path: str, part: memoryview) -> int:
-        """Read the start of a file, which is not kept open: how many bytes. OSError as open(2) and read(2) give it."""
+    def read_at(self, way: Way, path: str, part: memoryview, offset: int) -> int:
+        """Read from a file, which is not kept open: how many bytes. OSError as open(2) and preadv(2) give it."""
         descriptor = self._open_to_read(way, path)
         try:
-            return os.readv(descriptor, [part])
+            return os.preadv(descriptor, [part], offset)
         finally:
             os.close(descriptor)
 

@@ -21,7 +21,7 @@ from typing import Final
 
 from swarm.beside import make_and_lock, remove_others, staging_path
 from swarm.errors import ConflictError, IncompleteError, LocalProtocolError
-from swarm.manifest import Manifest
+from swarm.manifest import Manifest, Place
 from swarm.paths import shown
 from swarm.placing import Finished, modes_made, place_fresh, place_in, remove_tree, remove_unexpected
 from swarm.rooted import Tree, Way, failure, write_at
@@ -126,28 +126,30 @@ class Staging:
                 part = view[place.block_offset : place.block_offset + place.length]
                 entry = files[place.file_index]
                 try:
-                    if place.length == entry.size and len(places) > 1:
-                        self._write_whole(way, place.file_index, part)
-                        continue
-                    with self._tree.file(entry.path, create=True) as descriptor:
-                        write_at(descriptor, part, place.file_offset)
+                    if len(places) == 1:
+                        with self._tree.file(entry.path, create=True) as descriptor:
+                            write_at(descriptor, part, place.file_offset)
+                    else:
+                        self._write_small(way, place, part)
                 except OSError as error:
                     raise failure(f"cannot write {shown(str(self.directory / entry.path))}", error) from error
         self._held.add(index)
 
-    def _write_whole(self, way: Way, file_index: int, part: memoryview) -> None:
-        """Write a small file in one go, with its mode and times if nothing has to be done to it at the end."""
-        entry = self.manifest.files[file_index]
-        is_final = self._is_new and entry.mode & OWNER_MODE == OWNER_MODE
+    def _write_small(self, way: Way, place: Place, part: memoryview) -> None:
+        """Write one place of many of a block; a file that comes whole with its mode and times, if nothing has to be
+        done to it at the end.
+        """
+        entry = self.manifest.files[place.file_index]
+        is_final = self._is_new and place.length == entry.size and entry.mode & OWNER_MODE == OWNER_MODE
         mode = entry.mode if is_final else OWNER_MODE
         descriptor = self._tree.open_made(way, entry.path, mode)
         try:
-            write_at(descriptor, part, 0)
+            write_at(descriptor, part, place.file_offset)
             if is_final:
                 if mode & ~self._modes:
                     os.fchmod(descriptor, mode)
                 os.utime(descriptor, ns=(entry.mtime_ns, entry.mtime_ns))
-                self._complete.add(file_index)
+                self._complete.add(place.file_index)
         finally:
             os.close(descriptor)
 

@@ -82,14 +82,14 @@ def read_places(manifest: Manifest, places: Sequence[Place], size: int, tree_of:
             for place in places:
                 part = view[place.block_offset : place.block_offset + place.length]
                 tree, entry = tree_of(place.file_index), manifest.files[place.file_index]
-                if place.length < entry.size or place.length == size:
+                if len(places) == 1:
                     with tree.file(entry.path) as descriptor:
                         count = os.preadv(descriptor, [part], place.file_offset)
-                else:  # one small file of many in this block: no other block asks for it
+                else:  # one small file of many in this block: hardly another asks for it
                     way = ways.get(tree)
                     if way is None:
                         way = ways[tree] = stack.enter_context(tree.way())
-                    count = tree.read_start(way, entry.path, part)
+                    count = tree.read_at(way, entry.path, part, place.file_offset)
                 if count != place.length:
                     return None
         except OSError as error:

@@ -18,7 +18,7 @@ from swarm.cli.output import write_all
 from swarm.errors import AetherError, IncompleteError, UnreachableError
 
 if TYPE_CHECKING:
-    from swarm.home import AgentInfo
+    from swarm.standing import AgentInfo
 
 CONNECT_TIMEOUT_S: Final = 10.0
 LINE_MAX_BYTES: Final = 64 * 1024 * 1024

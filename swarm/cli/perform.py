@@ -6,7 +6,6 @@ there is a moment when the lock is taken and nobody answers: it is waited for, n
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import time
 from collections.abc import Callable, Coroutine, Mapping
@@ -19,8 +18,8 @@ from swarm.cli.progress import showing
 from swarm.errors import ConflictError, UnreachableError
 
 if TYPE_CHECKING:
-    from swarm.home import AgentInfo, Home
     from swarm.peer.node import PeerNode
+    from swarm.standing import AgentInfo
 
 HANDOVER_S: Final = 20.0
 RETRY_S: Final = 0.1
@@ -54,6 +53,8 @@ def perform_cat(program: Program, arguments: Mapping[str, Any], sink: BinaryIO) 
     """Write the bytes of one file to ``sink``."""
 
     async def do(node: PeerNode) -> None:
+        import asyncio
+
         from swarm.peer import operations
 
         async for data in operations.cat(node, str(arguments["ref"])):
@@ -64,6 +65,7 @@ def perform_cat(program: Program, arguments: Mapping[str, Any], sink: BinaryIO) 
 
 def run_interruptible(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end. SIGINT and SIGTERM cancel it, and are a KeyboardInterrupt once it has cleaned up."""
+    import asyncio
 
     async def guarded() -> T:
         task = asyncio.current_task()
@@ -83,22 +85,21 @@ def run_interruptible(work: Coroutine[Any, Any, T]) -> T:
 def _by_either(
     program: Program, verb: str, ask: Callable[[AgentClient], T], do: Callable[[PeerNode], Coroutine[Any, Any, T]]
 ) -> T:
-    home = program.home
     deadline = time.monotonic() + HANDOVER_S
     while True:
-        info = home.agent()
+        info = program.agent()
         try:
             if info is not None:
                 return ask(AgentClient(info))
             if verb in NEEDS_AGENT:
                 raise UnreachableError(
-                    f"no process runs on {home.path}: start one with `aetherfs up -d` or `aetherfs peer`, or set "
-                    "AETHERFS_HOME"
+                    f"no process runs on {program.settings.home}: start one with `aetherfs up -d` or `aetherfs peer`, "
+                    "or set AETHERFS_HOME"
                 )
-            home.check_enrolled()
+            program.home.check_enrolled()
             return run_interruptible(_alone(program, do))
         except BrokenOffError:
-            if not _ends(home, info):
+            if not _ends(program, info):
                 raise
         except (GoneError, LockedError):
             if time.monotonic() > deadline:
@@ -106,10 +107,10 @@ def _by_either(
         time.sleep(RETRY_S)
 
 
-def _ends(home: Home, info: AgentInfo | None) -> bool:
+def _ends(program: Program, info: AgentInfo | None) -> bool:
     """Whether the agent that broke off its answer ends. One that goes on has a defect: asking again would not help."""
     deadline = time.monotonic() + HANDOVER_S
-    while home.agent() == info:
+    while program.agent() == info:
         if time.monotonic() > deadline or (info is not None and AgentClient(info).is_alive()):
             return False
         time.sleep(RETRY_S)

@@ -15,6 +15,7 @@ import click
 
 from swarm.cli.output import Output
 from swarm.config import SETTINGS, Settings, load
+from swarm.standing import AgentInfo, agent_of
 
 if TYPE_CHECKING:
     from swarm.home import Home
@@ -46,6 +47,10 @@ class Program:
         from swarm.home import Home
 
         return Home(self.settings.home)
+
+    def agent(self) -> AgentInfo | None:
+        """The process that runs on the home, if one does."""
+        return agent_of(self.settings.home)
 
 
 pass_program = click.make_pass_decorator(Program)

@@ -17,11 +17,11 @@ import msgspec
 from aiohttp import web
 
 from swarm.errors import AetherError, NotAllowedError, UsageError
-from swarm.home import AgentInfo
 from swarm.http.routes import Route, mount
 from swarm.http.serve import make_app, start_listener
 from swarm.peer import operations
 from swarm.peer.node import Extension, NodeSettings, PeerNode
+from swarm.standing import AgentInfo
 
 NDJSON: Final = "application/x-ndjson"
 LOOPBACK_HOSTS: Final = ("127.0.0.1", "localhost", "[::1]")

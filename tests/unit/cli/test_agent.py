@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,7 +16,7 @@ import pytest
 
 from swarm.cli.agent import AgentClient, BrokenOffError, GoneError, kind_of_exit_code
 from swarm.errors import AetherError, IncompleteError, NotFoundError, UsageError
-from swarm.home import AgentInfo
+from swarm.standing import AgentInfo
 
 TOKEN = "the-token"
 
@@ -130,3 +132,10 @@ def test_a_closed_sink_is_the_readers_doing_not_the_agents() -> None:
 
     with _agent([b"ab"]) as (client, _), pytest.raises(BrokenPipeError):
         client.cat({"ref": "a:b/c"}, Closed())
+
+
+def test_what_asks_an_agent_loads_little() -> None:
+    """A command that a standing process carries out starts without what only that process needs."""
+    code = "import sys, swarm.cli.data, swarm.cli.perform; print(*{m.partition('.')[0] for m in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"asyncio", "cryptography", "aiohttp", "nacl", "blake3", "msgspec"} & set(done.stdout.split())
