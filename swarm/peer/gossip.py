@@ -123,7 +123,8 @@ class Gossip:
         for peer, listener in self._listeners.items():
             if peer != source:
                 decisions += self._tell(peer, listener, dataset, entry, now)
-        if source in self._listeners and 0 < before < serial - 1:
+        teller = self._listeners.get(source)
+        if teller is not None and teller.may_read(dataset) and 0 < before < serial - 1:
             decisions.append(Compare(source, ((dataset, before),), False))
         return decisions
 

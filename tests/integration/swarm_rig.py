@@ -68,24 +68,24 @@ class Swarm:
     def settings(self, home: Home) -> NodeSettings:
         return NodeSettings(home=home, stall_s=self.stall_s)
 
-    async def enrol(self, name: str, *, role: Role = "peer", datasets: Sequence[str] = ("*",)) -> Home:
+    async def enrol(self, name: str, *, role: Role = "peer", datasets: Sequence[str] = ("*",), site: str = "") -> Home:
         """A home that is a member."""
         home = Home(self.folder / name)
-        text = await self.token(role=role, datasets=datasets)
+        text = await self.token(role=role, datasets=datasets, site=site)
         answer = await join(parse_token(text), home.key())
         remember(home, answer)
         return home
 
-    async def token(self, *, role: Role = "peer", datasets: Sequence[str] = ("*",)) -> str:
-        request = TokenRequest(role=role, datasets=tuple(datasets))
+    async def token(self, *, role: Role = "peer", datasets: Sequence[str] = ("*",), site: str = "") -> str:
+        request = TokenRequest(role=role, datasets=tuple(datasets), site=site)
         state = self.tracker.state
         addresses = tuple(str(address) for address in self.tracker.contact.addresses)
         text, _ = await state.work(state.tokens.create, request, addresses, time.time())
         return text
 
-    async def peer(self, name: str, *, datasets: Sequence[str] = ("*",)) -> PeerNode:
+    async def peer(self, name: str, *, datasets: Sequence[str] = ("*",), site: str = "") -> PeerNode:
         """A running peer on a new home."""
-        node = await start_peer(self.settings(await self.enrol(name, datasets=datasets)))
+        node = await start_peer(self.settings(await self.enrol(name, datasets=datasets, site=site)))
         self._stack.push_async_callback(self.stop, node)
         return node
 

@@ -111,6 +111,23 @@ def test_news_of_what_one_may_not_read_do_not_reach_it(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_near_is_who_has_our_site_in_its_credential_or_is_seen_in_our_network(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with Swarm(tmp_path) as swarm:
+            sites = {"a": "lab", "b": "lab", "c": "plant", "d": "", "e": ""}
+            peers = {name: await swarm.peer(name, site=site) for name, site in sites.items()}
+            ids = {peer.key.peer_id for peer in peers.values()}
+            await until(
+                lambda: all(ids <= {*peer.channels.open, peer.key.peer_id} for peer in peers.values()), "no mesh forms"
+            )
+            for name, peer in peers.items():
+                for other, far in peers.items():
+                    if name != other:
+                        assert peer.channels.open[far.key.peer_id].near == (sites[name] == sites[other])
+
+    asyncio.run(main())
+
+
 def test_a_tracker_passes_on_what_is_committed_to_it_through_the_peer_of_its_process(tmp_path: Path) -> None:
     async def main() -> None:
         source = make_tree(tmp_path / "source", 5)
