@@ -120,6 +120,17 @@ def test_a_stranger_cannot_fill_the_candidates() -> None:
     assert len(mesh.candidates) <= CANDIDATES_MAX
 
 
+def test_what_many_neighbours_tell_pushes_out_nobody_whom_the_tracker_named() -> None:
+    mesh = Mesh("me", random.Random(0))
+    for number in range(100):
+        mesh.named(f"handed {number}", 0.0)
+    for teller in range(40):
+        for number in range(TOLD_BY_ONE_MAX):
+            mesh.named(f"told {teller} {number}", 0.0, teller=f"t{teller}")
+    assert len(mesh.candidates) == CANDIDATES_MAX
+    assert sum(peer.startswith("handed") for peer in mesh.candidates) == 100
+
+
 def test_strangers_that_only_say_that_they_need_us_push_out_nobody_who_is_useful() -> None:
     mesh = Mesh("me", random.Random(0))
     mesh.fetching(VERSION, 0.0)
