@@ -33,6 +33,7 @@ from swarm.peer.wire import Holding as HoldingMessage
 # Blocks of one download that are being verified and stored at a time.
 IN_HAND_MAX: Final = 8
 ASK_AGAIN_S: Final = 5.0
+LOOK_EVERY_S: Final = 30.0
 STALL_S: Final = 60.0
 
 log = logging.getLogger("aetherfs.download")
@@ -273,13 +274,16 @@ class Download:
     # ---- time ---------------------------------------------------------------------------------------------------
 
     async def _look(self) -> None:
-        """Look for neighbours: at once, and again as long as the download lacks some or does not move."""
+        """Look for neighbours: at once, again when nothing moves, and now and then while it does."""
         while True:
+            looked = time.monotonic()
             try:
                 await self._find()
             except UnreachableError as error:
                 log.info("no more neighbours for now: %s", error)
             await asyncio.sleep(ASK_AGAIN_S)
+            while time.monotonic() < min(self._last_progress + ASK_AGAIN_S, looked + LOOK_EVERY_S):
+                await asyncio.sleep(ASK_AGAIN_S)
 
     async def _tick(self) -> None:
         asked = time.monotonic()

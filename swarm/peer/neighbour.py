@@ -65,7 +65,7 @@ class Neighbour:
             return False
         if not self.runs:
             return True
-        return len(self.runs) < RUNS_AHEAD and self.in_flight_bytes < self.rate_bytes_per_s * AHEAD_S
+        return len(self.runs) < RUNS_AHEAD and 2 * self.in_flight_bytes <= self.rate_bytes_per_s * AHEAD_S
 
     def run_bytes(self) -> int:
         """How many bytes the next run should ask for."""

@@ -23,7 +23,6 @@ HELP_MIN_BLOCKS: Final = 4
 @dataclass(slots=True)
 class _Member:
     have: int
-    share: int
     since: float
     progressed: float
     gained: int = 0
@@ -33,31 +32,42 @@ class _Member:
 class Site:
     """This peer's site, as it knows it: the near neighbours that are no origins, and itself.
 
-    ``held`` is what the others have, ``own_share`` what this peer is to fetch, in order from ``offset``.
+    ``held`` is what the others have.
     """
 
     def __init__(self, own: str, count: int) -> None:
         self.held = 0
-        self.offset = 0
-        self.own_share = (1 << count) - 1
-        self._second = 0
         self._own = own
         self._count = count
         self._members: dict[str, _Member] = {}
+        # Known from the moment when somebody far is asked: a swarm of one site never needs them.
+        self._shares: dict[str, tuple[int, int]] = {}
 
     @property
     def is_alone(self) -> bool:
         return not self._members
 
+    @property
+    def own_share(self) -> int:
+        """What this peer is to fetch from afar."""
+        return self._shared()[self._own][0]
+
+    @property
+    def offset(self) -> int:
+        """The block at which every member of the site begins."""
+        return offset_of(self._shared(), self._count)
+
     def joined(self, peer: str, have: int, now: float) -> None:
         """A near neighbour, that is no origin, and what it has."""
-        self._members[peer] = _Member(have, 0, now, now)
-        self._share()
+        self._members[peer] = _Member(have, now, now)
+        self.held |= have
+        self._shares = {}
 
     def left(self, peer: str) -> None:
         """It is gone, or tells anew what it has."""
         if self._members.pop(peer, None) is not None:
-            self._share()
+            self._shares = {}
+            self._unite()
 
     def has(self, peer: str, blocks: int, now: float) -> None:
         """It has these too."""
@@ -66,12 +76,12 @@ class Site:
             return
         member.have |= blocks
         self.held |= blocks
-        if blocks & member.share or member.stalled:
+        if member.stalled or blocks & self._share_of(peer):
             member.progressed = now
             member.gained += 1
             if member.stalled:
                 member.stalled = False
-                self._share()
+                self._shares = {}
 
     def lost(self, peer: str, blocks: int) -> None:
         """It does not have these after all."""
@@ -82,31 +92,31 @@ class Site:
 
     def tick(self, now: float) -> None:
         """Time passed: leave out who gets nothing of its share."""
-        stalled = [member for member in self._members.values() if self._is_stalled(member, now)]
+        stalled = [member for peer, member in self._members.items() if self._is_stalled(peer, member, now)]
         for member in stalled:
             member.stalled = True
         if stalled:
-            self._share()
+            self._shares = {}
 
     def left_by_others(self, candidates: int) -> int:
         """Of these blocks, those that this peer may help another with."""
-        left = candidates & self._second
+        left = candidates & self._shared()[self._own][1]
         return left if left.bit_count() >= HELP_MIN_BLOCKS else 0
 
-    def _is_stalled(self, member: _Member, now: float) -> bool:
-        if member.stalled or not member.share & ~(member.have | self.held):
+    def _is_stalled(self, peer: str, member: _Member, now: float) -> bool:
+        if member.stalled or not self._share_of(peer) & ~self.held:
             return False
         usual_s = (member.progressed - member.since) / member.gained if member.gained else 0.0
         return now - member.progressed > max(STALLED_S, STALLED_FACTOR * usual_s)
 
-    def _share(self) -> None:
-        active = [peer for peer, member in self._members.items() if not member.stalled]
-        found = shares([self._own, *active], self._count)
-        for peer, member in self._members.items():
-            member.share = found[peer][0] if peer in found else 0
-        self.own_share, self._second = found[self._own]
-        self.offset = offset_of(found, self._count)
-        self._unite()
+    def _share_of(self, peer: str) -> int:
+        return self._shares[peer][0] if peer in self._shares else 0
+
+    def _shared(self) -> dict[str, tuple[int, int]]:
+        if not self._shares:
+            active = [peer for peer, member in self._members.items() if not member.stalled]
+            self._shares = shares([self._own, *active], self._count)
+        return self._shares
 
     def _unite(self) -> None:
         self.held = 0
