@@ -236,7 +236,7 @@ class Scheduler:
                 instructions += self._give_up(run, now)
         self.site.tick(now)
         held = self.picker.held_by_any if self.site.is_alone else self.site.held
-        self._spared.look(self.picker.missing & held, self.picker.missing, now, self._patience(now))
+        self._spared.look(self.picker.missing, held, now, self._patience(now))
         return instructions + self._schedule(now, insist=True)
 
     # ---- what it decides ----------------------------------------------------------------------------------------
@@ -270,10 +270,10 @@ class Scheduler:
             if indices:
                 instructions.append(self._start(neighbour, indices, now, insist=False))
                 continue
-            if insist and neighbour.origin and (indices := self._choose_overdue(neighbour)):
+            if insist and neighbour.origin and (indices := self._choose_overdue(neighbour, now)):
                 instructions.append(self._start(neighbour, indices, now, insist=True))
                 continue
-            if not neighbour.runs:
+            if not neighbour.runs and (not neighbour.origin or self._is_faster(neighbour, now)):
                 instructions += self._overtake(neighbour, now)
             break
         return instructions
@@ -306,8 +306,17 @@ class Scheduler:
             return []
         return self.picker.pick_downwards(self.site.left_by_others(candidates), room, self.site.offset)
 
-    def _choose_overdue(self, origin: Neighbour) -> list[int]:
-        return self.picker.pick(self.picker.missing & self._spared.overdue & origin.have, origin.run_bytes())
+    def _choose_overdue(self, origin: Neighbour, now: float) -> list[int]:
+        """What an origin is asked for with insistence, for it is to be had nowhere else, or there only slowly."""
+        held = self.picker.held_by_any
+        waiting = self._spared.overdue & ~held
+        if self._is_faster(origin, now):
+            waiting |= self._spared.overdue | self._spared.late
+        return self.picker.pick(self.picker.missing & waiting & origin.have, origin.run_bytes())
+
+    def _is_faster(self, origin: Neighbour, now: float) -> bool:
+        """Whether an origin may give more than all others together do."""
+        return not origin.rate_bytes_per_s or origin.rate_bytes_per_s > self._window.rate(now)
 
     def _start(self, neighbour: Neighbour, indices: list[int], now: float, *, insist: bool) -> StartRun:
         run = Run(self._next_run, neighbour.peer, dict.fromkeys(indices), now, now)

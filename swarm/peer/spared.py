@@ -1,7 +1,9 @@
 """Which blocks origins are not asked for at the moment, and which have waited long enough.
 
-Pure. A block that an origin has just given away, or that a neighbour has, comes from there before long; when it does
-not, it is overdue and the origin is asked with insistence. So sparing the origin never starves anybody.
+Pure. A block that an origin has just given away, or that a neighbour has, comes from there before long. When nobody
+whom we know has it by then, it is overdue and the origin is asked with insistence; when neighbours have it but bring
+nothing of it, it is late, and an origin that would be faster than all of them is asked. So sparing the origin never
+starves anybody, and is never slower than going to it.
 """
 
 from __future__ import annotations
@@ -12,11 +14,12 @@ from swarm.peer.picker import bits_of
 
 
 class Spared:
-    """``held_back`` and ``overdue`` are sets of blocks (bit per block)."""
+    """``held_back``, ``overdue`` and ``late`` are sets of blocks (bit per block)."""
 
     def __init__(self) -> None:
         self.held_back = 0
         self.overdue = 0
+        self.late = 0
         self._until: dict[int, float] = {}
         self._waited = 0
         self._looked = math.inf
@@ -31,22 +34,23 @@ class Spared:
         if self._until.pop(index, None) is not None:
             self.held_back &= ~(1 << index)
         self.overdue &= ~(1 << index)
+        self.late &= ~(1 << index)
 
     def give_up(self, blocks: int) -> None:
         """Whoever was asked for these fell silent."""
         self.overdue |= blocks
 
-    def look(self, waiting: int, missing: int, now: float, patience_s: float) -> None:
-        """Time passed. ``waiting`` are missing blocks that a neighbour has, and was not asked for yet."""
+    def look(self, missing: int, held: int, now: float, patience_s: float) -> None:
+        """Time passed. ``missing`` are the blocks that nobody was asked for, ``held`` those that a neighbour has."""
         over = [index for index, until in self._until.items() if until <= now]
         for index in over:
             del self._until[index]
         bits = bits_of(over, max(over, default=0) + 1)
         self.held_back &= ~bits
-        self.overdue |= bits & missing
+        self.overdue |= bits & missing & ~held
         if self._looked == math.inf:
             self._looked = now
         elif now - self._looked >= patience_s:
             # What waited through one whole time of patience, and did at its beginning.
-            self.overdue |= waiting & self._waited
-            self._waited, self._looked = waiting, now
+            self.late |= missing & held & self._waited
+            self._waited, self._looked = missing & held, now

@@ -37,6 +37,13 @@ class Window:
             self._rate_bytes_per_s = max(seen, (self._rate_bytes_per_s + seen) / 2)
             self._since, self._arrived_bytes = now, 0
 
+    def rate(self, now: float) -> float:
+        """Bytes a second, by what came lately."""
+        elapsed = now - self._since
+        if elapsed <= 2 * MEASURE_S:
+            return self._rate_bytes_per_s
+        return min(self._rate_bytes_per_s, self._arrived_bytes / elapsed)
+
     @property
     def bytes(self) -> float:
         """How much may be under way."""
