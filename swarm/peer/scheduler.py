@@ -23,7 +23,7 @@ from swarm.peer.origins import Origins
 from swarm.peer.overtaking import Move, better_place
 from swarm.peer.picker import Picker, bits_of
 from swarm.peer.site import Site
-from swarm.peer.spared import Spared
+from swarm.peer.spared import Spared, patience_s
 from swarm.peer.window import Window
 from swarm.peer.wire import Origin
 
@@ -39,10 +39,6 @@ QUEUED_SILENCE_S: Final = 20.0
 SILENCE_FACTOR: Final = 4.0
 # Of all bytes, at most this share is asked for a second time while the first is already coming.
 RACE_BUDGET: Final = 0.02
-# How long a redirect, or others that have a block but are busy, may keep it from the origin: at least this, and this
-# share of the time that the download has taken so far.
-PATIENCE_S: Final = 3.0
-PATIENCE_SHARE: Final = 0.1
 # Whom a redirect names is dialled only while there are fewer neighbours than this.
 NEIGHBOURS_FEW: Final = 8
 TICK_S: Final = 0.1
@@ -198,7 +194,7 @@ class Scheduler:
         neighbour = self.neighbours.get(run.peer)
         instructions: list[Instruction] = []
         if ask is not None:
-            self._spared.hold_back(index, now + self._patience(now))
+            self._spared.hold_back(index, now + patience_s(now - self._started))
             if ask not in self.neighbours and len(self.neighbours) < NEIGHBOURS_FEW:
                 instructions.append(Connect(ask))
         elif neighbour is not None and not busy:
@@ -236,7 +232,7 @@ class Scheduler:
                 instructions += self._give_up(run, now)
         self.site.tick(now)
         held = self.picker.held_by_any if self.site.is_alone else self.site.held
-        self._spared.look(self.picker.missing, held, now, self._patience(now))
+        self._spared.look(self.picker.missing, held, now, patience_s(now - self._started))
         return instructions + self._schedule(now, insist=True)
 
     # ---- what it decides ----------------------------------------------------------------------------------------
@@ -408,9 +404,6 @@ class Scheduler:
         if not neighbour.origin:
             self.picker.uncount(neighbour.have)
             self.site.left(neighbour.peer)
-
-    def _patience(self, now: float) -> float:
-        return max(PATIENCE_S, PATIENCE_SHARE * (now - self._started))
 
     def _silence(self, run: Run) -> float:
         neighbour = self.neighbours[run.peer]

@@ -9,8 +9,19 @@ starves anybody, and is never slower than going to it.
 from __future__ import annotations
 
 import math
+from typing import Final
 
 from swarm.peer.picker import bits_of
+
+# How long a redirect, or others that have a block but are busy, may keep it from the origin: at least this, and this
+# share of the time that the download has taken so far.
+PATIENCE_S: Final = 3.0
+PATIENCE_SHARE: Final = 0.1
+
+
+def patience_s(elapsed_s: float) -> float:
+    """How long a block waits for others, so long after the start."""
+    return max(PATIENCE_S, PATIENCE_SHARE * elapsed_s)
 
 
 class Spared:
