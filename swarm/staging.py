@@ -25,6 +25,7 @@ from swarm.manifest import Manifest, Place
 from swarm.paths import shown
 from swarm.placing import Finished, modes_made, place_fresh, place_in, remove_tree, remove_unexpected
 from swarm.rooted import Tree, Way, failure, write_at
+from swarm.scan_cache import ScanCache
 from swarm.segments import FileEntry
 from swarm.signature import signature_of
 from swarm.survey import Survey, survey
@@ -61,13 +62,14 @@ class Staging:
 
     # ---- before and during the download -------------------------------------------------------------------------
 
-    def adopt(self, previous: Mapping[str, FileEntry], *, force: bool) -> None:
-        """See what the target already holds. ``previous`` are the entries of the version that we put there, if any.
+    def adopt(self, previous: Mapping[str, FileEntry], *, force: bool, known: ScanCache | None = None) -> None:
+        """See what the target already holds. ``previous`` are the entries of the version that we put there, if any,
+        ``known`` the files that need not be hashed.
 
         ConflictError, before anything is changed, for what is the user's and in the way; ``force`` overwrites files.
         """
         wanted = {index: entry for index, entry in enumerate(self.manifest.files) if index not in self.left_out}
-        self._survey = survey(self._target_tree, wanted, previous, force=force)
+        self._survey = survey(self._target_tree, wanted, previous, force=force, known=known)
         self.kept = self._survey.kept
 
     def needs(self, index: int) -> bool:

@@ -1,6 +1,7 @@
 """What a pull finds in its target, and what it may do there. Nothing is changed here.
 
-A file counts as already there only when its bytes have the version's hash. What an earlier pull put there, and nobody
+A file counts as already there only when its bytes have the version's hash, or had it and were surely not touched
+since. What an earlier pull put there, and nobody
 altered, may be replaced or removed; everything else is the user's, and in the way it is a ConflictError before anything
 is changed.
 """
@@ -16,7 +17,7 @@ from pathlib import Path
 from swarm.errors import ConflictError
 from swarm.paths import is_staging, shown
 from swarm.rooted import Tree, Way
-from swarm.scan_cache import FileState
+from swarm.scan_cache import FileState, ScanCache
 from swarm.segments import EMPTY_DIRECTORY, FILE, FileEntry
 
 # What was seen at a path: a file's state, "directory", or None for nothing.
@@ -43,14 +44,21 @@ class Survey:
                     raise ConflictError(f"{path} was changed while the version came: pull again")
 
 
-def survey(tree: Tree, wanted: Mapping[int, FileEntry], previous: Mapping[str, FileEntry], *, force: bool) -> Survey:
+def survey(
+    tree: Tree,
+    wanted: Mapping[int, FileEntry],
+    previous: Mapping[str, FileEntry],
+    *,
+    force: bool,
+    known: ScanCache | None = None,
+) -> Survey:
     """Look at the target for these entries. ``previous`` is what we put there before; ``force`` overwrites altered
-    files.
+    files. ``known`` are files that need not be hashed (``swarm.fingerprint``).
     """
     if is_bare(tree.root):
         return Survey(seen=dict.fromkeys(entry.path for entry in wanted.values()))
     with tree.way() as way:
-        surveyor = _Surveyor(tree, way, previous, force)
+        surveyor = _Surveyor(tree, way, previous, force, known or ScanCache())
         for index, entry in wanted.items():
             surveyor.look(index, entry)
         surveyor.look_for_stale({entry.path for entry in wanted.values()})
@@ -70,11 +78,12 @@ def is_bare(directory: Path) -> bool:
 
 
 class _Surveyor:
-    def __init__(self, tree: Tree, way: Way, previous: Mapping[str, FileEntry], force: bool) -> None:
+    def __init__(self, tree: Tree, way: Way, previous: Mapping[str, FileEntry], force: bool, known: ScanCache) -> None:
         self._tree = tree
         self._way = way
         self._previous = previous
         self._force = force
+        self._known = known
         self._our_directories = {parent for path in previous for parent in _parents(path)}
         self._looked_at: set[str] = set()
         self.result = Survey()
@@ -110,10 +119,14 @@ class _Surveyor:
     def _is_as(self, entry: FileEntry, status: os.stat_result) -> bool:
         if entry.kind == FILE:
             is_candidate = stat.S_ISREG(status.st_mode) and status.st_size == entry.size
-            return is_candidate and self._tree.hash_of(entry.path, self._way) == entry.blake3
+            return is_candidate and self._hash_of(entry.path, status) == entry.blake3
         if entry.kind == EMPTY_DIRECTORY:
             return stat.S_ISDIR(status.st_mode)
         return stat.S_ISLNK(status.st_mode) and self._tree.link(entry.path) == entry.target
+
+    def _hash_of(self, path: str, status: os.stat_result) -> bytes | None:
+        known = self._known.unchanged(path, FileState.of(status))
+        return known.blake3 if known is not None else self._tree.hash_of(path, self._way)
 
     def _check_ours(self, path: str, status: os.stat_result) -> None:
         before = self._previous.get(path)

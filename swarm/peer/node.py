@@ -124,6 +124,8 @@ class PeerNode:
         self.blocks = DiskStore(self.home.blocks, settings.disk_bytes)
         self.memory = MemoryStore(settings.memory_bytes)
         self.store = Tiers([self.memory, self.blocks], writable=2)
+        # The directories that are served, each with its holding.
+        self._directories: dict[str, tuple[Holding, TreeStore]] = {}
         self.waiting: dict[str, Callable[[], str]] = {}
         # One pull of a version at a time: the next finds every block here.
         self.pulling: WeakValueDictionary[tuple[str, bytes], asyncio.Lock] = WeakValueDictionary()
@@ -289,7 +291,8 @@ class PeerNode:
     def hold(self, holding: Holding, store: Store | None = None) -> None:
         """Serve a version from now on; ``store`` is also a source of blocks for other versions.
 
-        What its own source has lost is read from the other stores and from the extension. An origin stays one.
+        What its own source has lost is read from the other stores and from the extension. An origin stays one. A
+        directory that held another version is let go as a source of that one.
         """
         if store is not None:
             self.store.add(store)
@@ -297,11 +300,29 @@ class PeerNode:
         if self.extension is not None:
             behind.append(self.extension)
         holding.source = FirstOf([holding.source, *behind])
+        if isinstance(store, TreeStore):
+            self._replace_tree(holding, store, FirstOf(behind))
         known = self.holdings.get(holding.dataset, holding.version)
         if known is not None and known.is_complete and not holding.is_complete:
             return
         holding.origin = holding.origin or (known.origin if known is not None else NOT_ORIGIN)
         self.holdings.add(holding)
+
+    def _replace_tree(self, holding: Holding, store: TreeStore, behind: Source) -> None:
+        """Let go of what this directory held before: its open files, and the blocks that nobody else here has."""
+        directory = str(store.tree.root)
+        before, self._directories[directory] = self._directories.get(directory), (holding, store)
+        if before is None:
+            return
+        old, old_store = before
+        self.store.remove(old_store)
+        old_store.close()
+        if self.holdings.get(old.dataset, old.version) is not old:
+            return
+        old.source = behind
+        if self.extension is None:
+            blocks = enumerate(old.manifest.unique)
+            old.held = {index for index, block in blocks if self.store.has(block.signature)}
 
     def version_keys(self) -> list[bytes]:
         """DHT keys to announce at once: versions held, and the tags that point to them."""

@@ -8,6 +8,7 @@ before and after.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fnmatch
 import time
 from collections.abc import Callable, Iterable
@@ -15,7 +16,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from swarm.encoding import open_block
-from swarm.errors import UsageError
+from swarm.errors import AetherError, UsageError
+from swarm.fingerprint import fingerprints
 from swarm.manifest import Manifest
 from swarm.names import Reference
 from swarm.peer.download import Download
@@ -24,7 +26,10 @@ from swarm.peer.holdings import Holding, StoreSource
 from swarm.peer.manifests import ManifestFetch
 from swarm.peer.node import PeerNode
 from swarm.peer.trees import TreeRecord
+from swarm.rooted import Tree
+from swarm.scan_cache import ScanCache
 from swarm.segments import FILE
+from swarm.signature import signature_of
 from swarm.staging import Staging
 from swarm.tree import TreeStore
 
@@ -125,13 +130,16 @@ class _Pull:
     async def run(self, progress: Progress) -> None:
         node = self._node
         previous = await asyncio.to_thread(node.trees.previous, self._target)
+        seen = await asyncio.to_thread(ScanCache.load, self._fingerprint_path())
+        looked_ns = time.time_ns()
         staging = await asyncio.to_thread(Staging, self._target, self._manifest, self._paths.__contains__)
         try:
-            await asyncio.to_thread(staging.adopt, previous, force=self._force)
+            await asyncio.to_thread(staging.adopt, previous, force=self._force, known=seen)
             done = await asyncio.to_thread(self._reuse, staging)
         except BaseException:
             staging.close()
             raise
+        kept = set(staging.kept)
         holding = Holding(
             self._resolved.dataset,
             self._manifest,
@@ -146,6 +154,7 @@ class _Pull:
         try:
             await self._fetch(holding, staging, done, progress)
             progress({"event": "progress", "phase": "finish", "waiting_for": "the disk"})
+            placed_ns = time.time_ns()
             await asyncio.to_thread(staging.finish)
         except BaseException:
             if not is_served_already:
@@ -153,6 +162,17 @@ class _Pull:
             staging.close()
             raise
         await self._serve_from_target()
+        node.tasks.start(asyncio.to_thread(self._remember, kept, looked_ns, placed_ns))
+
+    def _fingerprint_path(self) -> Path:
+        return self._node.home.scans / signature_of(f"pulled:{self._target}".encode()).hex()[:32]
+
+    def _remember(self, kept: set[int], looked_ns: int, placed_ns: int) -> None:
+        """Note what the files look like, so that the next pull need not hash them."""
+        tree = Tree(self._target)
+        wanted = {index: entry for index, entry in enumerate(self._manifest.files) if entry.path in self._paths}
+        with contextlib.suppress(AetherError):  # then they are hashed
+            fingerprints(tree, wanted, kept, looked_ns, placed_ns).save(self._fingerprint_path())
 
     def _reuse(self, staging: Staging) -> set[int]:
         """What is there already, and what other versions on this machine hold."""
