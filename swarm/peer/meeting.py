@@ -17,20 +17,21 @@ from swarm.errors import AetherError, RemoteProtocolError
 from swarm.identity import public_of
 from swarm.limits import LOCATION_LIFETIME_S
 from swarm.messages import Neighbour
-from swarm.peer.access import Access
+from swarm.peer.access import Access, Remembered
 from swarm.peer.channels import Channel, Channels
 from swarm.peer.mesh import ANY, Ask, Decision, Dial, Drop, Look, Mesh
 from swarm.peer.sites import Sites
 from swarm.peer.tasks import Tasks
 from swarm.peer.traffic import Traffic
 from swarm.peer.wire import Here, Neighbours, WhoElse
-from swarm.records import Address, open_location
+from swarm.records import Address, Credential, Location, open_location
 
 TICK_S: Final = 1.0
 # Facts that come together are acted upon together.
 GATHER_S: Final = 0.02
 # A version that nobody follows any more is aimed at for this long.
 WANTED_S: Final = 2.5
+OPENED_REMEMBERED: Final = 512
 
 log = logging.getLogger("aetherfs.mesh")
 
@@ -64,6 +65,7 @@ class Meeting:
         self._woken = asyncio.Event()
         self._wanted: dict[bytes, float] = {}
         self._received: dict[str, int] = {}
+        self._opened: Remembered[bytes, tuple[Credential, Location]] = Remembered(OPENED_REMEMBERED)
         self._told_at = time.monotonic()
 
     # ---- facts --------------------------------------------------------------------------------------------------
@@ -125,7 +127,7 @@ class Meeting:
         if not channel.may_tell(time.monotonic()):
             return
         try:
-            credential, _ = open_location(location, authority=self._access.authority, wall_now=time.time())
+            credential, _ = self._open(location)
         except RemoteProtocolError as error:
             log.info("where %s is cannot be passed on: %s", channel.peer_id[:8], error)
             return
@@ -144,7 +146,7 @@ class Meeting:
             return
         for data in message.locations:
             try:
-                credential, location = open_location(data, authority=self._access.authority, wall_now=time.time())
+                credential, location = self._open(data)
             except RemoteProtocolError as error:
                 log.debug("a location from %s is not taken: %s", channel.peer_id[:8], error)
                 continue
@@ -155,6 +157,15 @@ class Meeting:
                 now = time.monotonic()
                 self.mesh.named(peer, now, version=message.version, near=near, teller=channel.peer_id)
         self._woken.set()
+
+    def _open(self, data: bytes) -> tuple[Credential, Location]:
+        """Who is where, checked once: several neighbours tell the same."""
+        wall_now = time.time()
+        known = self._opened.get(data)
+        if known is None or known[1].expires <= wall_now or known[0].expires <= wall_now:
+            known = open_location(data, authority=self._access.authority, wall_now=wall_now)
+            self._opened.put(data, known)
+        return known
 
     def _named(self, peer: str, addresses: tuple[Address, ...], version: bytes, *, keeper: bool) -> None:
         if addresses and not self._channels.is_banned(peer):

@@ -57,6 +57,7 @@ from swarm.tree import TreeStore
 
 CONNECTIONS_PER_PEER: Final = 2
 LOOKED_AT: Final = 16
+LOCATION_RENEWAL_S: Final = 1800
 DEFAULT_DISK_BYTES: Final = 10_000 * MIB
 DEFAULT_MEMORY_BYTES: Final = 64 * MIB
 
@@ -132,6 +133,7 @@ class PeerNode:
         self.stop_requested = asyncio.Event()
         self.tracker_address: str | None = None
         self.agent_address: str | None = None
+        self._stated: tuple[tuple[bytes, Location], bytes] | None = None
         self._closers: list[Callable[[], Awaitable[None]]] = []
 
     @classmethod
@@ -273,9 +275,12 @@ class PeerNode:
 
     def _location(self) -> bytes:
         """Where this peer is, for neighbours to pass on."""
-        issued = int(time.time())
-        location = Location(1, self.addresses(), issued, issued + LOCATION_LIFETIME_S)
-        return seal_location(self.key, self.papers.credential, location)
+        # The same bytes for a while: whoever hears them from several checks them once.
+        issued = int(time.time()) // LOCATION_RENEWAL_S * LOCATION_RENEWAL_S
+        stated = (self.papers.credential, Location(1, self.addresses(), issued, issued + LOCATION_LIFETIME_S))
+        if self._stated is None or self._stated[0] != stated:
+            self._stated = (stated, seal_location(self.key, *stated))
+        return self._stated[1]
 
     async def _look_around(self, version: bytes) -> None:
         """For a mesh that is short of members: some whom the DHT knows, and the tracker's. A download looks for its
