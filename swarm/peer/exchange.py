@@ -16,7 +16,7 @@ from typing import Final, Protocol
 from aiohttp import web
 
 from swarm import canonical
-from swarm.errors import NotAllowedError, RemoteProtocolError
+from swarm.errors import AetherError, NotAllowedError, RemoteProtocolError
 from swarm.http.routes import Route
 from swarm.http.serve import caller_of
 from swarm.log import Entry
@@ -201,6 +201,10 @@ class Exchange:
         while True:
             await asyncio.sleep(GOSSIP_S)
             self._spread(self._gossip.tick(time.monotonic()))
+            try:
+                self.ledger.flush()
+            except AetherError as error:
+                log.warning("what was heard of tags is not saved: %s", error)
 
     def _news(self, channel: Channel, entry: bytes) -> None:
         if not self._gossip.may_come(channel.peer_id, time.monotonic()):
@@ -211,7 +215,7 @@ class Exchange:
             log.info("news that prove nothing were thrown away")
             return
         before = self.ledger.head(known.dataset)
-        if self.ledger.record(known, entry):
+        if self.ledger.record(known, entry, is_news=True):
             self._learnt(known, entry, channel.peer_id, before)
             if self.on_news is not None:
                 self.on_news(entry)

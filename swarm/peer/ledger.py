@@ -27,23 +27,34 @@ class _State(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Ledger:
-    """``save`` is called with the bytes to keep after each change."""
+    """``save`` is called with the bytes to keep: after each change that was acted upon here, and for mere news at the
+    next ``flush``. News that a crash loses are told again by the neighbours that told them.
+    """
 
     def __init__(self, data: bytes | None, save: Callable[[bytes], None]) -> None:
         self._save = save
+        self._is_saved = True
         # dataset -> serial -> signed entry, of entries that still say something
         self._datasets: dict[str, dict[int, tuple[Entry, bytes]]] = {}
         state = canonical.try_decode(data, _State, limit_bytes=LEDGER_MAX_BYTES) if data else None
         for raw in state.entries if state is not None else ():
             self._take(parse_entry(raw)[1], raw)
 
-    def record(self, entry: Entry, raw: bytes) -> bool:
+    def record(self, entry: Entry, raw: bytes, *, is_news: bool = False) -> bool:
         """Remember a checked entry. False if it was known."""
-        if not self._take(entry, raw):
-            return False
+        is_new = self._take(entry, raw)
+        self._is_saved = self._is_saved and not is_new
+        if not is_news:
+            self.flush()
+        return is_new
+
+    def flush(self) -> None:
+        """Save what is not saved yet."""
+        if self._is_saved:
+            return
         everything = (raw for known in self._datasets.values() for _, raw in known.values())
         self._save(canonical.encode(_State(1, tuple(everything))))
-        return True
+        self._is_saved = True
 
     def _take(self, entry: Entry, raw: bytes) -> bool:
         known = self._datasets.pop(entry.dataset, {})

@@ -362,6 +362,9 @@ class PeerNode:
         self.fetcher.close()
         self.runs.close()
 
+    async def _save(self) -> None:
+        self.ledger.flush()
+
     def at_close(self, closer: Callable[[], Awaitable[None]]) -> None:
         """Also end this, before what was started earlier."""
         self._closers.append(closer)
@@ -371,7 +374,7 @@ class PeerNode:
         if hasattr(self, "announcer"):
             await self.announcer.leave()
         await self.tasks.close()
-        for closer in reversed(self._closers):
+        for closer in [self._save, *reversed(self._closers)]:
             try:
                 await closer()
             except (AetherError, OSError) as error:
