@@ -16,6 +16,7 @@ from swarm.errors import AetherError
 from swarm.home import Papers, SwarmState
 from swarm.limits import ANNOUNCE_INTERVAL_S, ANNOUNCE_MAX_VERSIONS, BOOTSTRAP_MAX
 from swarm.messages import Announce, AnnounceAnswer, Contact, Neighbour
+from swarm.peer.mesh import FETCHING
 from swarm.peer.wire import NOT_ORIGIN
 from swarm.records import Credential, Grant, open_sealed
 
@@ -80,6 +81,8 @@ class Announcer:
         tracker that is silent has said before whom it knew.
         """
         self._node.meeting.want(version)
+        if self._node.meeting.mesh.gets_on(version, time.monotonic(), members=FETCHING.target // 2):
+            return
         self._wanted[dataset, version] = self._wanted.get((dataset, version), 0) + 1
         try:
             await self.beat()

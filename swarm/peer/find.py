@@ -31,6 +31,8 @@ TRACKER_HEAD_START_S: Final = 1.0
 SWARM_DEADLINE_S: Final = 10.0
 ANSWERED_DEADLINE_S: Final = 3.0
 ASK_AGAIN_S: Final = 0.3
+# A version that comes from this many is not looked up in the DHT.
+SERVED_BY: Final = 4
 ASKED_MAX: Final = 8
 
 log = logging.getLogger("aetherfs.find")
@@ -174,6 +176,8 @@ class Finder:
     async def neighbours(self, dataset: str, version: bytes) -> None:
         """Let the mesh know of peers that hold or fetch a version, by what the DHT knows."""
         self._meeting.want(version)
+        if self._meeting.mesh.gets_on(version, time.monotonic(), members=SERVED_BY):
+            return
         for provider in await self._dht.find_providers(version_key(self._secret, dataset, version)):
             self._meeting.learn(provider.peer_id, provider.addresses, version)
 

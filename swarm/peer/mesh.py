@@ -272,6 +272,11 @@ class Mesh:
         want = self._fetching.get(version)
         return want is not None and now - want.progress_at >= LACK_S
 
+    def gets_on(self, version: bytes, now: float, *, members: int) -> bool:
+        """Whether a version comes, and from at least so many that nobody need be asked for more."""
+        serving = sum(version in member.known.versions for member in self.open.values())
+        return version in self._fetching and serving >= members and not self.lacks(version, now)
+
     def _names(self, asker: str, version: bytes) -> tuple[str, ...]:
         others = [peer for peer in self.open if peer != asker and self.open[peer].known.teller != asker]
         if version != ANY:

@@ -183,6 +183,21 @@ def test_a_seed_is_dialled_when_the_version_does_not_get_on_and_not_before() -> 
     assert dials(mesh, 5.5) == ["seed"]
 
 
+def test_others_are_looked_for_until_enough_serve_the_version_and_when_it_stops_coming() -> None:
+    mesh = Mesh("me", random.Random(0))
+    mesh.fetching(VERSION, 0.0)
+    open_all(mesh, ["a", "b"], 0.0)
+    mesh.serves("a", VERSION)
+    assert not mesh.gets_on(VERSION, 1.0, members=2)
+    mesh.serves("b", VERSION)
+    assert mesh.gets_on(VERSION, 1.0, members=2)
+    assert not mesh.gets_on(VERSION, 4.0, members=2)
+    mesh.progressed(VERSION, 4.0)
+    assert mesh.gets_on(VERSION, 4.0, members=2)
+    mesh.fetched(VERSION)
+    assert not mesh.gets_on(VERSION, 4.0, members=0)
+
+
 def test_a_peer_that_is_alone_asks_whomever_it_can_and_not_all_the_time() -> None:
     mesh = Mesh("me", random.Random(0))
     looks = [now for now in range(200) for decision in mesh.tick(float(now)) if isinstance(decision, Look)]
