@@ -133,11 +133,11 @@ def test_a_tracker_passes_on_what_is_committed_to_it_through_the_peer_of_its_pro
         source = make_tree(tmp_path / "source", 5)
         async with Swarm(tmp_path) as swarm:
             swarm.tracker.state.on_commit = swarm.seed.exchange.announce
-            swarm.tracker.state.interval_s = 3600
             producer, *peers = await standing(swarm, 3)
             published = await swarm.publish(producer, source, "maps/roads:v1")
             move = [Move("latest", bytes.fromhex(published["version"]))]
             await producer.tracker.commit("maps/roads", "tag", move, grant=producer.papers.grant)
+            assert know([swarm.seed], "maps/roads", 2), "it is told before the publisher is answered"
             await until(lambda: know([producer, swarm.seed, *peers], "maps/roads", 2), "the tracker tells nobody")
 
     asyncio.run(main())
