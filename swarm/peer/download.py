@@ -23,15 +23,14 @@ from swarm.peer.fetch import Fetcher
 from swarm.peer.holdings import Holding, Holdings
 from swarm.peer.instructions import CancelRun, Connect, Finished, Instruction, StartRun
 from swarm.peer.picker import indices_of
-from swarm.peer.scheduler import TICK_S, Scheduler
+from swarm.peer.scheduler import STORED, TICK_S, Scheduler
+from swarm.peer.stream import Answer
 from swarm.peer.tasks import Tasks
 from swarm.peer.telling import Telling
 from swarm.peer.traffic import Traffic
 from swarm.peer.wire import ASK, BLOCK, BUSY, Cancel, RunRequest
 from swarm.peer.wire import Holding as HoldingMessage
 
-# Blocks of one download that are being verified and stored at a time.
-IN_HAND_MAX: Final = 8
 ASK_AGAIN_S: Final = 5.0
 LOOK_EVERY_S: Final = 30.0
 STALL_S: Final = 60.0
@@ -98,8 +97,8 @@ class Download:
         self._tell_timer: asyncio.TimerHandle | None = None
         self._tasks = Tasks()
         self._runs: dict[int, asyncio.Task[None]] = {}
-        self._in_hand = asyncio.Semaphore(IN_HAND_MAX)
-        self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self._ended: asyncio.Future[None] = self._loop.create_future()
         self._last_progress = time.monotonic()
 
     async def run(self) -> None:
@@ -181,17 +180,19 @@ class Download:
             signatures=tuple(unique[index].signature for index in run.indices),
         )
 
-        def begun(position: int) -> None:
-            self.scheduler.block_begun(run.run, run.indices[position], time.monotonic())
+        busy = 0
+
+        def keep(position: int, encoded: memoryview) -> None:
+            self._verify_and_write(run.indices[position], encoded)
+
+        def answered(answer: Answer) -> None:
+            nonlocal busy
+            busy += answer.status == BUSY
+            self._answered(run, run.indices[answer.position], answer)
 
         failed = True
-        busy = 0
         try:
-            answers = iter(run.indices)
-            async for status, payload in self._parts.fetcher.run(run.peer, request, begun):
-                index = next(answers)
-                busy += status == BUSY
-                await self._answered(run, index, status, payload)
+            await self._parts.fetcher.take(run.peer, request, keep, answered)
             failed = busy == len(run.indices)
         except RemoteProtocolError as error:
             self._parts.channels.ban(run.peer, str(error))
@@ -202,34 +203,24 @@ class Download:
             self._runs.pop(run.run, None)
         self._perform(self.scheduler.run_ended(run.run, time.monotonic(), failed=failed))
 
-    async def _answered(self, run: StartRun, index: int, status: int, payload: bytearray) -> None:
-        now = time.monotonic()
-        if status == BLOCK:
-            self._parts.traffic.wire_received_bytes += len(payload)
-            self.sources.wire_bytes += len(payload)
-            if self.scheduler.block_received(run.run, index, now):
-                self._last_progress = now
-                await self._in_hand.acquire()
-                self._tasks.start(self._keep(run.peer, index, payload))
+    def _answered(self, run: StartRun, index: int, answer: Answer) -> None:
+        if self._ended.done():
             return
-        ask = bytes(payload).decode("ascii", "replace") if status == ASK else None
-        self._perform(self.scheduler.block_refused(run.run, index, now, ask=ask, busy=status == BUSY))
+        if answer.is_begun:
+            self.scheduler.block_begun(run.run, index, answer.now)
+        elif answer.status != BLOCK:
+            ask = answer.ask if answer.status == ASK else None
+            busy = answer.status == BUSY
+            self._perform(self.scheduler.block_refused(run.run, index, answer.now, ask=ask, busy=busy))
+        else:
+            self._parts.traffic.wire_received_bytes += answer.encoded_bytes
+            self.sources.wire_bytes += answer.encoded_bytes
+            if self.scheduler.block_received(run.run, index, answer.now):
+                self._stored(run.peer, index, answer.now)
 
-    async def _keep(self, peer: str, index: int, payload: bytearray) -> None:
-        """Verify and store one block, off the loop."""
-        try:
-            await asyncio.to_thread(self._verify_and_write, index, payload)
-        except RemoteProtocolError as error:
-            self._parts.traffic.bad_blocks += 1
-            self.scheduler.block_bad(index)
-            self._parts.channels.ban(peer, str(error))
-            self.peer_left(peer)
-            return
-        except AetherError as error:
-            self._fail(error)
-            return
-        finally:
-            self._in_hand.release()
+    def _stored(self, peer: str, index: int, now: float) -> None:
+        """One more block is verified and in its place."""
+        self._last_progress = now
         size = self.holding.manifest.unique[index].size
         self._parts.traffic.received[peer] += size
         neighbour = self.scheduler.neighbours.get(peer)
@@ -238,7 +229,6 @@ class Download:
         else:
             self.sources.peers += size
         self._parts.holdings.stored(self.holding, index)
-        now = time.monotonic()
         self._telling.stored(index, self.scheduler.picker.copies(index), now)
         self._tell_at(self._telling.due - now)
         self._perform(self.scheduler.block_stored(index, now))
@@ -263,9 +253,22 @@ class Download:
 
         self._parts.exchange.tell(self, news)
 
-    def _verify_and_write(self, index: int, payload: bytearray) -> None:
+    def _verify_and_write(self, index: int, encoded: memoryview) -> None:
+        """In the thread of a run: what is not the block ends the run, and what the disk refuses the download."""
+        if self.scheduler.state[index] == STORED:
+            return
         block = self.holding.manifest.unique[index]
-        self._sink.write(index, open_block(payload, block.signature, block.size))
+        try:
+            self._sink.write(index, open_block(encoded, block.signature, block.size))
+        except RemoteProtocolError:
+            self._loop.call_soon_threadsafe(self._bad_block)
+            raise
+        except AetherError as error:
+            self._loop.call_soon_threadsafe(self._fail, error)
+            raise
+
+    def _bad_block(self) -> None:
+        self._parts.traffic.bad_blocks += 1
 
     def _fail(self, error: AetherError) -> None:
         if not self._ended.done():

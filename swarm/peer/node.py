@@ -55,7 +55,6 @@ from swarm.store.memory import MemoryStore
 from swarm.store.tiers import Tiers
 from swarm.tree import TreeStore
 
-CONNECTIONS_PER_PEER: Final = 2
 LOOKED_AT: Final = 16
 LOCATION_RENEWAL_S: Final = 1800
 DEFAULT_DISK_BYTES: Final = 10_000 * MIB
@@ -157,11 +156,10 @@ class PeerNode:
         self.resolver = PeerResolver()
         self._client_context = peer_client_context(self.home.tls_files)
         self._server_context = peer_server_context(self.home.tls_files)
-        data = peer_session(self._client_context, self.resolver, per_peer=CONNECTIONS_PER_PEER)
         talk = peer_session(self._client_context, self.resolver, per_peer=0, stall_timeout_s=None)
-        self._closers += [data.close, talk.close]
+        self._closers.append(talk.close)
         self.session = talk
-        self.fetcher = Fetcher(data)
+        self.fetcher = Fetcher(talk, self._client_context, self.resolver)
         self.fetcher.grant = self.papers.grant
         self.runs = RunServer(self.access, self.holdings, self.traffic)
         self.exchange = Exchange(self.access, self.holdings, self.runs, self.ledger, self.tasks, self.rng)

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from swarm.errors import RemoteProtocolError
 from swarm.limits import ENCODED_MAX_BYTES
-from swarm.peer.fetch import Frames
+from swarm.peer.stream import parse_head
 from swarm.peer.wire import ASK, BLOCK, FRAME
 from tests.integration.swarm_rig import Swarm, contents, make_tree
 
@@ -86,25 +86,14 @@ def test_a_manifest_that_is_not_the_version_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("expected", "data"),
+    "head",
     [
-        (1, FRAME.pack(4, 0)),  # a status that nobody knows
-        (1, FRAME.pack(BLOCK, ENCODED_MAX_BYTES + 1)),
-        (1, FRAME.pack(ASK, 65)),
-        (1, FRAME.pack(1, 1)),  # a refusal with a payload
-        (0, b"\0"),  # more than was asked for
+        FRAME.pack(4, 0),  # a status that nobody knows
+        FRAME.pack(BLOCK, ENCODED_MAX_BYTES + 1),
+        FRAME.pack(ASK, 65),
+        FRAME.pack(1, 1),  # a refusal with a payload
     ],
 )
-def test_frames_that_no_honest_peer_sends(expected: int, data: bytes) -> None:
+def test_frames_that_no_honest_peer_sends(head: bytes) -> None:
     with pytest.raises(RemoteProtocolError):
-        Frames(expected).receive(data)
-
-
-def test_frames_come_out_whole_however_they_are_cut() -> None:
-    stream = FRAME.pack(BLOCK, 3) + b"abc" + FRAME.pack(1, 0) + FRAME.pack(ASK, 2) + b"xy"
-    whole = [(BLOCK, bytearray(b"abc")), (1, bytearray()), (ASK, bytearray(b"xy"))]
-    for size in range(1, len(stream) + 1):
-        frames = Frames(3)
-        found = [frame for at in range(0, len(stream), size) for frame in frames.receive(stream[at : at + size])]
-        assert found == whole
-        assert frames.is_done
+        parse_head(head)

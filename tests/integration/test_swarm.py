@@ -103,7 +103,7 @@ def test_a_member_without_a_grant_learns_nothing(tmp_path: Path) -> None:
             ):
                 request = RunRequest(1, 1, dataset, version, holding.entry, False, (signature,))
                 answers = [answer async for answer in stranger.fetcher.run(swarm.seed.key.peer_id, request)]
-                assert answers == [(1, bytearray())], "a refusal tells one case from another"
+                assert answers == [(1, b"")], "a refusal tells one case from another"
 
     asyncio.run(main())
 
