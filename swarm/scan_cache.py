@@ -120,14 +120,13 @@ class ScanCache:
     def unchanged(self, path: str, state: FileState) -> Known | None:
         """What is known of a file, if it surely still holds."""
         known = self.files.get(path)
-        return known if known is not None and known.state == state and not _is_racy(known) else None
+        return known if known is not None and known.state == state and not is_racy(known.state, known.read_ns) else None
 
 
-def _is_racy(known: Known) -> bool:
+def is_racy(state: FileState, read_ns: int) -> bool:
     """Whether a change after the reading could have left the same times.
 
     ctime is the filesystem's own; an mtime may be set to anything, and tells something only near the reading.
     """
-    state, read_ns = known.state, known.read_ns
     tick_ns = TICK_NS if state.ctime_ns % 1_000_000_000 else COARSE_TICK_NS
     return state.ctime_ns + tick_ns >= read_ns or abs(state.mtime_ns - read_ns) <= tick_ns

@@ -1,7 +1,8 @@
 """A directory that holds a version's files, as a source of blocks, and how it differs from the version.
 
-Each block is verified when it is read, so a file that was altered is noticed before it is served. Blocking; safe to use
-from several threads.
+A block is verified when it is read, so a file that was altered is noticed before it is served; one that was verified is
+not hashed again while its file's size, times and inode stand (with git's rule for a file touched just then). Blocking;
+safe to use from several threads.
 """
 
 from __future__ import annotations
@@ -9,16 +10,22 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
 from swarm.encoding import RAW
 from swarm.errors import AetherError, NotFoundError
 from swarm.manifest import Manifest, Place
 from swarm.paths import is_staging, shown
 from swarm.rooted import Tree, Way, failure, is_absent
+from swarm.scan_cache import FileState, is_racy
 from swarm.segments import EMPTY_DIRECTORY, FILE, SYMLINK, FileEntry
 from swarm.signature import signature_of
+
+# Blocks of a directory that are remembered as verified.
+VERIFIED_MAX: Final = 65_536
 
 TreeOf = Callable[[int], Tree]
 
@@ -33,6 +40,7 @@ class TreeStore:
         self.manifest = manifest
         self.tree = Tree(root, follow_links=follow_links)
         self._gone: set[bytes] = set()
+        self._verified: dict[int, FileState] = {}
 
     def has(self, signature: bytes) -> bool:
         """Whether the block should be there; only ``get`` knows."""
@@ -44,11 +52,38 @@ class TreeStore:
         if index is None or signature in self._gone:
             return None
         try:
-            encoded = read_block(self.manifest, index, lambda file_index: self.tree)
+            encoded = self._read_alone(index) or read_block(self.manifest, index, lambda file_index: self.tree)
         except OSError:
             return None  # it may be there and cannot be read now: too many open files, say
         if encoded is None:
             self._gone.add(signature)
+        return encoded
+
+    def _read_alone(self, index: int) -> bytes | None:
+        """A block that lies in one file, from there; None if it is not there any more.
+
+        Not hashed again while the file is as it was when the block was verified. Its state is looked at after reading:
+        a write changes the times before it changes the bytes.
+        """
+        block, place = self.manifest.unique[index], next(self.manifest.places(index))
+        if place.length != block.size:
+            return None
+        try:
+            with self.tree.file(self.manifest.files[place.file_index].path) as descriptor:
+                now_ns, before = time.time_ns(), FileState.of(os.fstat(descriptor))
+                encoded = b"\0" + os.pread(descriptor, block.size, place.file_offset)
+                if self._verified.get(index) == before == FileState.of(os.fstat(descriptor)):
+                    return encoded
+        except OSError as error:
+            if is_absent(error):
+                return None
+            raise
+        if signature_of(memoryview(encoded)[1:]) != block.signature:
+            return None
+        if not is_racy(before, now_ns):
+            if len(self._verified) >= VERIFIED_MAX:
+                self._verified.clear()
+            self._verified[index] = before
         return encoded
 
     def put(self, signature: bytes, encoded: bytes) -> None:

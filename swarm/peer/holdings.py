@@ -34,6 +34,10 @@ class StoreSource:
     async def read(self, signature: bytes) -> bytes | None:
         return await asyncio.to_thread(self.store.get, signature)
 
+    async def read_several(self, signatures: Sequence[bytes]) -> list[bytes | None]:
+        """In one step of a thread."""
+        return await asyncio.to_thread(lambda: [self.store.get(signature) for signature in signatures])
+
 
 class FirstOf:
     """Sources, asked in order: a directory may be altered or removed while others still have its blocks."""
@@ -47,6 +51,10 @@ class FirstOf:
             if encoded is not None:
                 return encoded
         return None
+
+    @property
+    def first(self) -> Source:
+        return self._sources[0]
 
 
 class Holding:
@@ -92,10 +100,21 @@ class Holding:
         segment = self.manifest.segments.get(signature)
         if segment is not None:
             return encode_block(segment)
+        return await self.source.read(signature) if self._is_held(signature) else None
+
+    async def read_several(self, signatures: Sequence[bytes]) -> list[bytes | None]:
+        """The same for several, of which the first source reads its own in one step."""
+        first = self.source.first if isinstance(self.source, FirstOf) else self.source
+        found: dict[bytes, bytes | None] = {}
+        if isinstance(first, StoreSource):
+            held = [signature for signature in signatures if self._is_held(signature)]
+            found = dict(zip(held, await first.read_several(held), strict=True)) if held else {}
+        return [found.get(signature) or await self.read(signature) for signature in signatures]
+
+    def _is_held(self, signature: bytes) -> bool:
+        """Whether it is a data block that is held."""
         index = self.manifest.index_of.get(signature)
-        if index is None or (self.held is not None and index not in self.held):
-            return None
-        return await self.source.read(signature)
+        return index is not None and (self.held is None or index in self.held)
 
     def __repr__(self) -> str:
         held = len(self.manifest.unique) if self.held is None else len(self.held)

@@ -26,6 +26,7 @@ from swarm.errors import NotAllowedError, RemoteProtocolError
 from swarm.http.serve import caller_of
 from swarm.limits import RECORD_MAX_BYTES, RUN_REQUEST_MAX_BYTES, WRITE_BYTES
 from swarm.peer.access import Access, Caller
+from swarm.peer.ahead import ReadAhead
 from swarm.peer.holdings import Holding, Holdings
 from swarm.peer.traffic import Traffic
 from swarm.peer.uploads import Turn, Uploads
@@ -158,27 +159,21 @@ class RunServer:
             insist=run.insist,
             spared=bool(holding.origin) and is_data,
         )
-        ahead: asyncio.Task[bytes | None] | None = None
+        ahead = ReadAhead(holding, run.signatures, lambda block: not self._uploads.is_cancelled(peer, run.run, block))
         try:
             for position in range(len(run.signatures)):
                 turn = await self._turn(peer, run.run)
                 sent_bytes = 0
                 if turn.status == BLOCK:
-                    reading = ahead if ahead is not None else self._read(holding, run.signatures[position])
-                    encoded = await reading
-                    ahead = self._read_ahead(peer, run, position + 1, holding)
+                    encoded = await ahead.get(position)
                     await self._write(response, peer, encoded)
                     sent_bytes = len(encoded or b"")
                 else:
                     self._traffic.redirected += turn.status == ASK
                     await response.write(FRAME.pack(turn.status, len(turn.ask)) + turn.ask.encode())
-                    if ahead is not None:
-                        ahead.cancel()
-                        ahead = None
                 self._uploads.done(peer, run.run, time.monotonic(), sent_bytes=sent_bytes)
         finally:
-            if ahead is not None:
-                ahead.cancel()
+            ahead.close()
             self._uploads.ended(peer, run.run)
             self._go_on()
 
@@ -203,24 +198,15 @@ class RunServer:
         loop = asyncio.get_running_loop()
         self._release = None if at is None else loop.call_later(at - now, self._go_on)
 
-    def _read(self, holding: Holding, signature: bytes) -> asyncio.Task[bytes | None]:
-        return asyncio.create_task(holding.read(signature))
-
-    def _read_ahead(
-        self, peer: str, run: RunRequest, position: int, holding: Holding
-    ) -> asyncio.Task[bytes | None] | None:
-        if position == len(run.signatures) or self._uploads.is_cancelled(peer, run.run, run.signatures[position]):
-            return None
-        return self._read(holding, run.signatures[position])
-
     async def _write(self, response: web.StreamResponse, peer: str, encoded: bytes | None) -> None:
         if encoded is None:
             self._traffic.refused += 1
             await response.write(FRAME.pack(NOT_HERE, 0))
             return
-        await response.write(FRAME.pack(BLOCK, len(encoded)))
         view = memoryview(encoded)
-        for start in range(0, len(view), WRITE_BYTES):
+        # The head goes with the first bytes: alone it would be a record, a packet and a waking of its own.
+        await response.write(b"".join((FRAME.pack(BLOCK, len(encoded)), view[:WRITE_BYTES])))
+        for start in range(WRITE_BYTES, len(view), WRITE_BYTES):
             await response.write(view[start : start + WRITE_BYTES])
         self._traffic.sent[peer] += len(encoded)
         self._traffic.wire_sent_bytes += len(encoded)

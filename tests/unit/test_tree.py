@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -97,6 +98,43 @@ def test_what_was_altered_is_not_given(tree: Path, damage: Callable[[Path], None
     assert store.get(block_of(manifest, "run/one")) is None
     assert not store.has(block_of(manifest, "run/one"))
     assert store.get(block_of(manifest, "a/large")) is not None
+    store.close()
+
+
+def until_remembered(store: TreeStore, signature: bytes) -> None:
+    """Read a block until its file was left alone for so long that it need not be hashed again."""
+    deadline = time.monotonic() + 30
+    while not store._verified and time.monotonic() < deadline:
+        assert store.get(signature) is not None
+    assert store._verified
+
+
+def rewrite_keeping_times(path: Path) -> None:
+    """Other bytes of the same length, with the old mtime: only ctime tells."""
+    before = path.stat()
+    path.write_bytes(b"!" + path.read_bytes()[1:])
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@pytest.mark.parametrize("damage", [rewrite_keeping_times, lambda path: os.truncate(path, 99)])
+def test_what_was_altered_after_it_was_verified_is_not_given(tree: Path, damage: Callable[[Path], None]) -> None:
+    manifest, _ = manifest_of(FILES)
+    store = TreeStore(tree, manifest)
+    signature = block_of(manifest, "a/large")
+    (tree / "a/large copy").unlink()
+    until_remembered(store, signature)
+    damage(tree / "a/large")
+    assert store.get(signature) is None
+    store.close()
+
+
+def test_what_was_verified_is_not_hashed_again(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest, blocks = manifest_of(FILES)
+    store = TreeStore(tree, manifest)
+    signature = block_of(manifest, "a/large")
+    until_remembered(store, signature)
+    monkeypatch.setattr("swarm.tree.signature_of", lambda data: b"")
+    assert store.get(signature) == b"\0" + blocks[signature]
     store.close()
 
 
