@@ -28,7 +28,7 @@ WEIGHT: Final = 0.4
 class Run:
     """Blocks asked for in one request. ``outstanding`` are those not yet answered, in order.
 
-    ``begun`` is the block whose first bytes have come last, or -1.
+    ``begun`` is the block whose first bytes have come last, at ``begun_at``, or -1.
     """
 
     id: int
@@ -38,6 +38,7 @@ class Run:
     last_progress: float
     received_bytes: int = 0
     begun: int = -1
+    begun_at: float = 0.0
 
 
 @dataclass(slots=True, eq=False)

@@ -17,7 +17,7 @@ FACTOR: Final = 2.0
 MARGIN_S: Final = 0.1
 # An origin, whose uploads are spared, takes over only what would be later by this.
 ORIGIN_MARGIN_S: Final = 3.0
-# What is under way is raced for only if nothing was heard of it for this long.
+# What is under way is raced for only if it has been for this long.
 RACE_AFTER_S: Final = 1.5
 
 
@@ -56,19 +56,24 @@ def expected_end_s(neighbour: Neighbour, run: Run, sizes: Sequence[int], now: fl
     """
     left_bytes = sum(sizes[index] for index in run.outstanding)
     sending_s = left_bytes / neighbour.rate_bytes_per_s if neighbour.rate_bytes_per_s else 0.0
-    waited_s = now - run.last_progress
     if run.begun >= 0:
+        waited_s = now - run.begun_at
         return max(sending_s - waited_s, waited_s)
+    waited_s = now - run.started
     return max(neighbour.latency_s + sending_s - waited_s, waited_s)
 
 
 def _movable(run: Run, idle: Neighbour, sizes: Sequence[int], now: float, budget_bytes: float) -> Move | None:
-    """The later half of what has not begun; or else what has begun, and is silent, as far as the budget goes."""
+    """The later half of what has not begun; or else what began long ago, as far as the budget goes."""
     waiting = [index for index in reversed(run.outstanding) if index != run.begun and idle.have >> index & 1]
     if waiting:
         return Move(run, tuple(waiting[: (len(waiting) + 1) // 2]), is_race=False)
-    is_silent = now - run.last_progress >= RACE_AFTER_S
-    if is_silent and run.begun in run.outstanding and idle.have >> run.begun & 1 and sizes[run.begun] <= budget_bytes:
+    if (
+        now - run.begun_at >= RACE_AFTER_S
+        and run.begun in run.outstanding
+        and idle.have >> run.begun & 1
+        and sizes[run.begun] <= budget_bytes
+    ):
         return Move(run, (run.begun,), is_race=True)
     return None
 

@@ -133,11 +133,13 @@ class Scheduler:
     # ---- runs ---------------------------------------------------------------------------------------------------
 
     def block_begun(self, run_id: int, index: int, now: float) -> None:
-        """The first bytes of a block came."""
+        """The first bytes of a block came, or more of them."""
         run = self._runs.get(run_id)
-        if run is not None:
-            run.begun = index
-            run.last_progress = now
+        if run is None:
+            return
+        run.last_progress = now
+        if run.begun != index:
+            run.begun, run.begun_at = index, now
             neighbour = self.neighbours.get(run.peer)
             if neighbour is not None:
                 neighbour.begins(run, now)

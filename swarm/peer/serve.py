@@ -64,7 +64,6 @@ class RunServer:
         self._traffic = traffic
         self._uploads = Uploads()
         self._waiting: dict[tuple[str, int], asyncio.Future[Turn]] = {}
-        self._release: asyncio.TimerHandle | None = None
         self._streams: Counter[str] = Counter()
         self._resting: set[asyncio.Task[Any]] = set()
 
@@ -188,15 +187,10 @@ class RunServer:
             self._waiting.pop((peer, run), None)
 
     def _go_on(self) -> None:
-        """Let those go on whose turn it is now, and look again when a slot comes free by itself."""
+        """Let those go on whose turn it is now."""
         now = time.monotonic()
         while (turn := self._uploads.next(now)) is not None:
             self._waiting.pop((turn.asker, turn.run)).set_result(turn)
-        if self._release is not None:
-            self._release.cancel()
-        at = self._uploads.next_release(now)
-        loop = asyncio.get_running_loop()
-        self._release = None if at is None else loop.call_later(at - now, self._go_on)
 
     async def _write(self, response: web.StreamResponse, peer: str, encoded: bytes | None) -> None:
         if encoded is None:

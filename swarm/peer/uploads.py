@@ -1,10 +1,8 @@
-"""Whom a peer sends which block next: upload slots, fairness, and sparing the origin.
+"""Whom a peer sends which block next: fairness, and sparing the origin.
 
 Pure: no I/O, no clock. Every run that is asked of this peer stands here with the block it is at. Few blocks are sent at
-a time, so that each is whole soon and can be given on; among those that wait, a block given away least often goes
-first, then the asker that got least. Every eighth turn is the oldest's, so nobody starves. A transmission that takes
-far longer than this peer's uplink needs no longer counts against the slots: its receiver is slow, and others are not to
-wait for it.
+a time (``Slots``); among those that wait, a block given away least often goes first, then the asker that got least.
+Every eighth turn is the oldest's, so nobody starves.
 
 An origin gives a block once and sends others who ask to those who have it (``Redirector``), decided when the block's
 turn comes and not before.
@@ -12,7 +10,6 @@ turn comes and not before.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass, field
@@ -20,19 +17,11 @@ from typing import Final
 
 from swarm.limits import RUNS_SERVED_MAX, RUNS_SERVED_PER_PEER_MAX
 from swarm.peer.redirect import Redirector
+from swarm.peer.slots import Slots
 from swarm.peer.wire import ASK, BLOCK, NOT_HERE
 
-SLOTS: Final = 2
 # Every so many turns, whoever has waited longest goes before all others.
 OLDEST_EVERY: Final = 8
-# A transmission counts against the slots for this many times what the uplink needs for it; this long, in seconds,
-# while the uplink's rate is not known.
-SLOT_PATIENCE: Final = 2.0
-SLOT_FIRST_S: Final = 0.3
-# The uplink's rate is measured over stretches of at least this long, and a slower one replaces a faster one by degrees.
-MEASURE_S: Final = 0.5
-DECAY: Final = 0.1
-
 # What was given of so many versions is remembered.
 VERSIONS_MAX: Final = 256
 
@@ -74,23 +63,18 @@ class _Asked:
 class Uploads:
     """The queue of one peer, over all versions and askers."""
 
-    def __init__(self, slots: int = SLOTS) -> None:
-        self.rate_bytes_per_s = 0.0
-        self._slots = slots
+    def __init__(self, slots: Slots | None = None) -> None:
+        self.slots = slots or Slots()
         self._runs: dict[RunKey, _Asked] = {}
         self._waiting: dict[RunKey, _Asked] = {}
         self._instant: dict[RunKey, Turn] = {}
-        # Runs whose block is being sent, and until when each counts against the slots.
-        self._sending: dict[RunKey, float] = {}
+        self._sending: set[RunKey] = set()
         self._versions: dict[bytes, _Version] = {}
         self._per_asker: Counter[str] = Counter()
         # Start-time fair queueing: what each asker was sent, on one scale that goes on while nobody asks.
         self._got: dict[str, float] = {}
         self._level = 0.0
         self._turns = 0
-        self._window_began = math.inf
-        self._window_bytes = 0
-        self._mean_bytes = 0.0
 
     # ---- events -------------------------------------------------------------------------------------------------
 
@@ -145,9 +129,10 @@ class Uploads:
         self._instant.pop(asked.key, None)
         block = asked.left.pop()
         redirector = self._versions[asked.version].redirector
-        if self._sending.pop(asked.key, None) is not None:
+        if asked.key in self._sending:
+            self._sending.remove(asked.key)
             self._got[asker] = self._got.get(asker, self._level) + sent_bytes
-            self._measure(sent_bytes, now)
+            self.slots.sent(sent_bytes, now)
             if not sent_bytes and redirector is not None:
                 redirector.not_given(asker, block)
         if asked.left:
@@ -164,8 +149,10 @@ class Uploads:
         self._instant.pop(asked.key, None)
         version = self._versions[asked.version]
         version.runs -= 1
-        if self._sending.pop(asked.key, None) is not None and version.redirector is not None:
-            version.redirector.not_given(asker, asked.left[-1])
+        if asked.key in self._sending:
+            self._sending.remove(asked.key)
+            if version.redirector is not None:
+                version.redirector.not_given(asker, asked.left[-1])
         self._per_asker[asker] -= 1
         if not self._per_asker[asker]:
             del self._per_asker[asker]
@@ -180,24 +167,21 @@ class Uploads:
     # ---- what it decides ----------------------------------------------------------------------------------------
 
     def next(self, now: float) -> Turn | None:
-        """Whose turn it is now, or None: nobody's until something happens or a slot is free (``next_release``)."""
+        """Whose turn it is now, or None: nobody's until something happens."""
         if self._instant:
             return self._instant.pop(next(iter(self._instant)))
-        if not self._waiting or self._counting(now) >= self._slots:
+        if not self._waiting:
+            self.slots.idle()
+            return None
+        if len(self._sending) >= self.slots.number:
+            self.slots.busy(now)
             return None
         self._turns += 1
         if self._turns % OLDEST_EVERY:
             asked = min(self._waiting.values(), key=self._rank)
         else:
             asked = min(self._waiting.values(), key=lambda waiting: waiting.since)
-        return self._send(asked, now)
-
-    def next_release(self, now: float) -> float | None:
-        """When a slot comes free by itself, if none is and somebody waits."""
-        if not self._waiting:
-            return None
-        until = [until for until in self._sending.values() if until > now]
-        return min(until) if len(until) >= self._slots else None
+        return self._send(asked)
 
     def _new_version(self) -> _Version:
         if len(self._versions) >= VERSIONS_MAX:
@@ -206,24 +190,19 @@ class Uploads:
                 del self._versions[idle]
         return _Version()
 
-    def _counting(self, now: float) -> int:
-        return sum(1 for until in self._sending.values() if until > now)
-
     def _rank(self, asked: _Asked) -> tuple[int, float, float]:
         given = self._versions[asked.version].given[asked.left[-1]]
         return given, self._got.get(asked.key[0], 0.0), asked.since
 
-    def _send(self, asked: _Asked, now: float) -> Turn:
+    def _send(self, asked: _Asked) -> Turn:
         asker, run = asked.key
         block = asked.left[-1]
         version = self._versions[asked.version]
         del self._waiting[asked.key]
         version.given[block] += 1
-        self._sending[asked.key] = now + self._patience()
+        self._sending.add(asked.key)
         self._level = max(self._level, self._got.get(asker, self._level))
         self._got[asker] = max(self._level, self._got.get(asker, 0.0))
-        if self._window_began == math.inf:
-            self._window_began = now
         if version.redirector is not None:
             version.redirector.given(asker, block)
             self._redirect_others(asked.version, block)
@@ -252,21 +231,3 @@ class Uploads:
             if target is not None:
                 del self._waiting[asked.key]
                 self._instant[asked.key] = Turn(*asked.key, block, ASK, target)
-
-    def _patience(self) -> float:
-        if not self.rate_bytes_per_s:
-            return SLOT_FIRST_S
-        return SLOT_PATIENCE * self._slots * self._mean_bytes / self.rate_bytes_per_s
-
-    def _measure(self, sent_bytes: int, now: float) -> None:
-        """Take what was sent into the uplink's rate, over stretches in which it was never idle."""
-        self._mean_bytes += (sent_bytes - self._mean_bytes) * (DECAY if self._mean_bytes else 1.0)
-        self._window_bytes += sent_bytes
-        elapsed = now - self._window_began
-        if elapsed >= MEASURE_S:
-            seen = self._window_bytes / elapsed
-            old = self.rate_bytes_per_s
-            self.rate_bytes_per_s = max(seen, old + DECAY * (seen - old))
-            self._window_began, self._window_bytes = now, 0
-        if not self._sending:
-            self._window_began, self._window_bytes = math.inf, 0

@@ -7,10 +7,17 @@ import random
 import pytest
 
 from swarm.limits import RUNS_SERVED_MAX, RUNS_SERVED_PER_PEER_MAX
-from swarm.peer.uploads import SLOTS, Turn, Uploads
+from swarm.peer.slots import SLOTS, Slots
+from swarm.peer.uploads import Turn, Uploads
 from swarm.peer.wire import ASK, BLOCK, NOT_HERE
 
 VERSION = b"v" * 32
+
+
+def one_slot() -> Uploads:
+    slots = Slots()
+    slots.number = 1
+    return Uploads(slots)
 
 
 def ask(uploads: Uploads, asker: str, run: int, *blocks: int, now: float = 0.0, spared: bool = False) -> None:
@@ -35,7 +42,7 @@ def test_only_as_many_blocks_as_there_are_slots_are_sent_at_a_time() -> None:
 
 
 def test_a_block_given_least_often_goes_first() -> None:
-    uploads = Uploads(slots=1)
+    uploads = one_slot()
     ask(uploads, "one", 1, 7)
     assert uploads.next(0.0) is not None
     ask(uploads, "two", 1, 7)
@@ -47,7 +54,7 @@ def test_a_block_given_least_often_goes_first() -> None:
 
 
 def test_of_blocks_given_equally_often_the_asker_that_got_least_is_served() -> None:
-    uploads = Uploads(slots=1)
+    uploads = one_slot()
     ask(uploads, "greedy", 1, 1, 2, 3)
     assert uploads.next(0.0) is not None
     ask(uploads, "modest", 1, 4, now=0.05)
@@ -58,7 +65,7 @@ def test_of_blocks_given_equally_often_the_asker_that_got_least_is_served() -> N
 
 
 def test_a_run_whose_blocks_others_rank_before_comes_to_its_turn() -> None:
-    uploads = Uploads(slots=1)
+    uploads = one_slot()
     ask(uploads, "first", 0, 0)
     assert uploads.next(0.0) is not None
     uploads.done("first", 0, 0.0, sent_bytes=1000)
@@ -76,7 +83,7 @@ def test_a_run_whose_blocks_others_rank_before_comes_to_its_turn() -> None:
 
 
 def test_an_origin_gives_a_block_once_and_sends_the_others_to_who_got_it() -> None:
-    uploads = Uploads(slots=1)
+    uploads = one_slot()
     ask(uploads, "one", 1, 7, spared=True)
     ask(uploads, "two", 1, 7, spared=True)
     given, sent_on = turns(uploads, 0.0)
@@ -105,7 +112,7 @@ def test_a_block_whose_receiver_left_or_that_was_not_there_is_given_again() -> N
 
 
 def test_what_is_cancelled_is_answered_at_once_and_not_sent() -> None:
-    uploads = Uploads(slots=1)
+    uploads = one_slot()
     ask(uploads, "one", 1, 1)
     assert uploads.next(0.0) is not None
     ask(uploads, "two", 5, 2, 3)
@@ -117,24 +124,6 @@ def test_what_is_cancelled_is_answered_at_once_and_not_sent() -> None:
     following = uploads.next(0.1)
     assert following is not None
     assert (following.block, following.status) == (3, BLOCK)
-
-
-def test_a_slow_receiver_holds_its_slot_only_for_a_while() -> None:
-    uploads = Uploads(slots=1)
-    now = 0.0
-    for number in range(20):
-        ask(uploads, "fast", number, number)
-        (turn,) = turns(uploads, now)
-        now += 0.1
-        uploads.done("fast", turn.run, now, sent_bytes=100_000)
-    ask(uploads, "slow", 1, 100)
-    ask(uploads, "fast", 100, 101)
-    assert len(turns(uploads, now)) == 1
-    release = uploads.next_release(now)
-    assert release is not None
-    assert now < release < now + 1.0
-    assert len(turns(uploads, release - 0.001)) == 0
-    assert len(turns(uploads, release + 0.001)) == 1
 
 
 def test_more_runs_than_the_limits_allow_are_not_taken() -> None:
