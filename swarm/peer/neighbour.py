@@ -45,7 +45,8 @@ class Run:
 class Neighbour:
     """One neighbour. ``origin`` is one whose uploads are to be spared, ``near`` one of our own site.
 
-    ``latency_s`` is what lies between asking for a block and its first bytes: the way, and the neighbour's queue.
+    ``latency_s`` is what lies between asking for a block and its first bytes: the way, and the neighbour's queue;
+    ``sending_bytes_per_s`` how fast a block comes once it does, ``rate_bytes_per_s`` what it gives in all.
     """
 
     peer: str
@@ -53,12 +54,14 @@ class Neighbour:
     near: bool
     have: int
     rate_bytes_per_s: float = 0.0
+    sending_bytes_per_s: float = 0.0
     latency_s: float = FIRST_LATENCY_S
     runs: dict[int, Run] = field(default_factory=dict)
     in_flight_bytes: int = 0
     backoff_s: float = 0.0
     not_before: float = 0.0
     is_measured: bool = False
+    idle_since: float = 0.0
 
     def is_open(self, now: float) -> bool:
         """Whether another run may start: not in backoff, and not enough work under way."""
@@ -90,17 +93,32 @@ class Neighbour:
         old = self.rate_bytes_per_s
         self.rate_bytes_per_s = seen if old == 0.0 else old + WEIGHT * (seen - old)
 
-    def expected_s(self, size_bytes: int) -> float:
-        """How long a block would take from this neighbour if it were asked for now."""
-        sending_s = size_bytes / self.rate_bytes_per_s if self.rate_bytes_per_s else 0.0
-        return max(self.latency_s, sending_s)
+    def ends(self, run: Run, now: float) -> None:
+        """A run is over."""
+        self.runs.pop(run.id, None)
+        if not self.runs:
+            self.idle_since = now
+
+    def expected_s(self, size_bytes: int, now: float) -> float:
+        """How long a block would take from this neighbour if it were asked for now.
+
+        Its queue was as long as its latency tells when it was last asked; since then it may have become shorter.
+        """
+        queue_s = self.latency_s if self.runs else max(0.0, self.latency_s - (now - self.idle_since))
+        sending_s = size_bytes / self.sending_bytes_per_s if self.sending_bytes_per_s else 0.0
+        return queue_s + sending_s
 
     def fail(self, now: float) -> None:
         """It was silent, busy or broke off: leave it alone for a while, longer each time."""
         self.backoff_s = min(BACKOFF_MAX_S, max(BACKOFF_FIRST_S, self.backoff_s * 2))
         self.not_before = now + self.backoff_s
 
-    def succeed(self) -> None:
-        """It gave a good block: the score recovers."""
+    def gave(self, run: Run, size_bytes: int, now: float) -> None:
+        """It gave a block: the score recovers, and how fast it sends one is known."""
+        run.received_bytes += size_bytes
+        if run.begun_at < now:
+            seen = size_bytes / (now - run.begun_at)
+            old = self.sending_bytes_per_s
+            self.sending_bytes_per_s = seen if old == 0.0 else old + WEIGHT * (seen - old)
         self.backoff_s = 0.0
         self.not_before = 0.0

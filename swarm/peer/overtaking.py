@@ -13,7 +13,7 @@ from typing import Final
 from swarm.peer.neighbour import Neighbour, Run
 
 # A block moves if it is expected this many times later where it is, and this much in seconds.
-FACTOR: Final = 2.0
+FACTOR: Final = 1.5
 MARGIN_S: Final = 0.1
 # An origin, whose uploads are spared, takes over only what would be later by this.
 ORIGIN_MARGIN_S: Final = 3.0
@@ -43,7 +43,7 @@ def better_place(
                 best, latest_s = move, left_s
     if best is None:
         return None
-    needed_s = FACTOR * idle.expected_s(sizes[best.indices[0]]) + (ORIGIN_MARGIN_S if idle.origin else MARGIN_S)
+    needed_s = FACTOR * idle.expected_s(sizes[best.indices[0]], now) + (ORIGIN_MARGIN_S if idle.origin else MARGIN_S)
     if latest_s <= needed_s:
         return None
     return Move(best.run, _fitting(best.indices, sizes, idle.run_bytes()), best.is_race)
@@ -55,7 +55,7 @@ def expected_end_s(neighbour: Neighbour, run: Run, sizes: Sequence[int], now: fl
     A run that is late already is taken to need as long again.
     """
     left_bytes = sum(sizes[index] for index in run.outstanding)
-    sending_s = left_bytes / neighbour.rate_bytes_per_s if neighbour.rate_bytes_per_s else 0.0
+    sending_s = left_bytes / neighbour.sending_bytes_per_s if neighbour.sending_bytes_per_s else 0.0
     if run.begun >= 0:
         waited_s = now - run.begun_at
         return max(sending_s - waited_s, waited_s)

@@ -152,10 +152,9 @@ class Scheduler:
         run = self._runs.get(run_id)
         if run is not None:
             self._answered(run, index, now)
-            run.received_bytes += size
             neighbour = self.neighbours.get(run.peer)
             if neighbour is not None:
-                neighbour.succeed()
+                neighbour.gave(run, size, now)
         self._window.arrived(size, now)
         if self.state[index] >= RECEIVED:
             self.fetched_twice_bytes += size
@@ -212,7 +211,7 @@ class Scheduler:
         neighbour = self.neighbours.get(run.peer)
         if neighbour is not None:
             neighbour.measure(run, now)
-            neighbour.runs.pop(run_id, None)
+            neighbour.ends(run, now)
             if failed:
                 neighbour.fail(now)
         is_broken = bool(run.outstanding)
@@ -409,7 +408,7 @@ class Scheduler:
 
     def _silence(self, run: Run) -> float:
         neighbour = self.neighbours[run.peer]
-        usual = neighbour.expected_s(max(self.sizes[index] for index in run.outstanding)) if run.outstanding else 0.0
+        usual = neighbour.expected_s(max((self.sizes[index] for index in run.outstanding), default=0), run.started)
         least = SILENCE_S if run.begun in run.outstanding else QUEUED_SILENCE_S
         return max(least, SILENCE_FACTOR * usual)
 

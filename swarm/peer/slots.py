@@ -12,7 +12,8 @@ from typing import Final
 
 from swarm.limits import RUNS_SERVED_MAX
 
-SLOTS: Final = 2
+# What the sockets' buffers hold keeps the uplink busy between two blocks, so one may be enough.
+SLOTS: Final = 1
 # A number of slots is judged by what was sent in this time at least, and by this many blocks.
 PERIOD_S: Final = 1.0
 PERIOD_BLOCKS: Final = 12
