@@ -157,6 +157,10 @@ class Uploads:
         if not self._per_asker[asker]:
             del self._per_asker[asker]
 
+    def runs_of(self, asker: str) -> list[int]:
+        """The runs of an asker that are under way."""
+        return [run for name, run in self._runs if name == asker] if self._per_asker[asker] else []
+
     def left(self, asker: str) -> None:
         """An asker is gone: nobody is sent to it any more."""
         for version in self._versions.values():
@@ -231,3 +235,12 @@ class Uploads:
             if target is not None:
                 del self._waiting[asked.key]
                 self._instant[asked.key] = Turn(*asked.key, block, ASK, target)
+
+    def check_invariants(self) -> None:
+        """Every run is at one block: waiting for its turn, being answered, or being sent. For tests."""
+        assert set(self._waiting) <= set(self._runs)
+        assert set(self._instant) <= set(self._runs)
+        assert self._sending <= set(self._runs)
+        assert not set(self._waiting) & self._sending
+        assert all(asked.left for asked in self._runs.values())
+        assert sum(self._per_asker.values()) == len(self._runs) == sum(v.runs for v in self._versions.values())

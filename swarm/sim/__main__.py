@@ -1,0 +1,67 @@
+"""``python -m swarm.sim``: one run of a scenario, told in one line."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import sys
+
+from swarm.sim.links import MBIT
+from swarm.sim.run import Outcome, simulate
+from swarm.sim.scenarios import SCENARIOS, Settings
+
+
+def main() -> int:
+    """Run and print; 1 when an invariant was broken."""
+    arguments = _parser().parse_args()
+    scenario = SCENARIOS[arguments.scenario]
+    peers = arguments.peers or scenario.peers
+    failed = False
+    for seed in range(arguments.seed, arguments.seed + arguments.runs):
+        settings = Settings(
+            peers=peers,
+            blocks=arguments.blocks or scenario.blocks,
+            seed=seed,
+            neighbours=arguments.neighbours,
+            rate=arguments.rate * MBIT,
+            tick_s=arguments.tick or (0.1 if peers < 2000 else 0.5),
+        )
+        gc.disable()  # one run, then the end: what it makes is all still used
+        outcome = simulate(arguments.scenario, settings, checks_every=1 if peers <= 50 else 1000)
+        gc.enable()
+        gc.collect()
+        failed |= bool(outcome.violations)
+        print(json.dumps(outcome.as_dict()) if arguments.json else _told(outcome), flush=True)
+    return int(failed)
+
+
+def _told(outcome: Outcome) -> str:
+    lines = [
+        f"{outcome.scenario}: {outcome.peers} peers, {outcome.blocks} blocks, seed {outcome.seed}",
+        f"  p50 {outcome.p50_s:.2f} s, p95 {outcome.p95_s:.2f} s, p99 {outcome.p99_s:.2f} s, "
+        f"last {outcome.last_s:.2f} s",
+        f"  over own bound: p50 {outcome.p50_over_bound:.3f}, p95 {outcome.p95_over_bound:.3f}, "
+        f"p99 {outcome.p99_over_bound:.3f}, last {outcome.last_over_bound:.3f}",
+        f"  origin's copies {outcome.origin_copies:.3f}, wasted {outcome.wasted_share:.2%}, "
+        f"done {outcome.done_share:.2%}",
+    ]
+    return "\n".join([*lines, *(f"  BROKEN {violation}" for violation in outcome.violations[:10])])
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m swarm.sim", description=__doc__)
+    parser.add_argument("--scenario", choices=sorted(SCENARIOS), default="plain")
+    parser.add_argument("--peers", type=int, default=0, help="how many fetch (default: the scenario's)")
+    parser.add_argument("--blocks", type=int, default=0, help="blocks of the version (default: the scenario's)")
+    parser.add_argument("--seed", type=int, default=1, help="the same seed prints the same line")
+    parser.add_argument("--runs", type=int, default=1, help="this many seeds, from --seed on")
+    parser.add_argument("--neighbours", type=int, default=24, help="how many a peer asks the tracker for (24)")
+    parser.add_argument("--rate", type=float, default=50.0, help="Mbit/s of the origin, and of equal peers (50)")
+    parser.add_argument("--tick", type=float, default=0.0, help="seconds between looks at the time")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
