@@ -18,7 +18,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from swarm.errors import RemoteProtocolError, UnreachableError
@@ -32,6 +32,8 @@ HANDSHAKE_TIMEOUT_S: Final = 10.0
 STALL_TIMEOUT_S: Final = 30.0
 # A block that took longer comes over a link so slow that its packets are gathered: the thread is woken once for many.
 SLOW_BLOCK_S: Final = 0.01
+# That bytes of such a block come is told so often: it is slow and not silent.
+PROGRESS_S: Final = 0.5
 GATHERED_BYTES: Final = 64 * 1024
 # Of what is lacking, so much may lie in OpenSSL (a record of 16 KiB) and in the reader (8 KiB) already.
 READ_AHEAD_BYTES: Final = 28 * 1024
@@ -39,7 +41,7 @@ READ_AHEAD_BYTES: Final = 28 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """How a block of a run was answered, or (``is_begun``) that its first bytes came. ``encoded_bytes`` of a BLOCK."""
+    """How a block of a run was answered, or (``is_begun``) that its first bytes came, or more. ``encoded_bytes`` of a BLOCK."""
 
     position: int
     now: float
@@ -128,8 +130,9 @@ class RunStream:
         began = time.monotonic()
         is_slow = self._block_s >= SLOW_BLOCK_S
         if is_slow:
-            tell(Answer(position, began, status, is_begun=True))
-            self._fill_gathering(response, payload)
+            begun = Answer(position, began, status, is_begun=True)
+            tell(begun)
+            self._fill_gathering(response, payload, lambda now: tell(replace(begun, now=now)))
         else:
             self._fill(response, payload)
         self._block_s = time.monotonic() - began
@@ -143,9 +146,18 @@ class RunStream:
         if len(view) and response.readinto(view) != len(view):
             raise RemoteProtocolError(f"peer {self._peer[:8]} ended a run in the middle")
 
-    def _fill_gathering(self, response: http.client.HTTPResponse, view: memoryview) -> None:
-        """Fill the view without being woken for every packet: the socket is told how much to wait for."""
+    def _fill_gathering(
+        self, response: http.client.HTTPResponse, view: memoryview, goes_on: Callable[[float], None]
+    ) -> None:
+        """Fill the view without being woken for every packet: the socket is told how much to wait for.
+
+        ``goes_on`` is told, now and then, that bytes came.
+        """
+        told = time.monotonic()
         while len(view):
+            if (now := time.monotonic()) - told >= PROGRESS_S:
+                told = now
+                goes_on(now)
             least = max(1, min(GATHERED_BYTES, len(view) - READ_AHEAD_BYTES))
             self._wait_for(least)
             step = len(view) if least == 1 else max(least, len(view) - GATHERED_BYTES - READ_AHEAD_BYTES)
