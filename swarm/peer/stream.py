@@ -41,7 +41,10 @@ READ_AHEAD_BYTES: Final = 28 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """How a block of a run was answered, or (``is_begun``) that its first bytes came, or more. ``encoded_bytes`` of a BLOCK."""
+    """How a block of a run was answered, with ``encoded_bytes`` of a BLOCK.
+
+    Or (``is_begun``) that its first bytes came, or more.
+    """
 
     position: int
     now: float

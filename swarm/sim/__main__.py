@@ -32,7 +32,8 @@ def main() -> int:
         gc.enable()
         gc.collect()
         failed |= bool(outcome.violations)
-        print(json.dumps(outcome.as_dict()) if arguments.json else _told(outcome), flush=True)
+        sys.stdout.write((json.dumps(outcome.as_dict()) if arguments.json else _told(outcome)) + "\n")
+        sys.stdout.flush()
     return int(failed)
 
 

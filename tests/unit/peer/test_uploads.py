@@ -33,7 +33,7 @@ def turns(uploads: Uploads, now: float) -> list[Turn]:
 
 def test_only_as_many_blocks_as_there_are_slots_are_sent_at_a_time() -> None:
     uploads = Uploads()
-    for number in range(5):
+    for number in range(SLOTS + 3):
         ask(uploads, f"asker-{number}", 1, number)
     first = turns(uploads, 0.0)
     assert [turn.status for turn in first] == [BLOCK] * SLOTS
