@@ -13,8 +13,8 @@ from typing import Final
 from swarm.peer.neighbour import Neighbour, Run
 
 # A block moves if it is expected this many times later where it is, and this much in seconds.
-FACTOR: Final = 1.5
-MARGIN_S: Final = 0.1
+FACTOR: Final = 2.0
+MARGIN_S: Final = 0.7
 # An origin, whose uploads are spared, takes over only what would be later by this.
 ORIGIN_MARGIN_S: Final = 3.0
 # What is under way is raced for only if it has been for this long.

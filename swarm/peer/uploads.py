@@ -22,6 +22,10 @@ from swarm.peer.wire import ASK, BLOCK, NOT_HERE
 
 # Every so many turns, whoever has waited longest goes before all others.
 OLDEST_EVERY: Final = 8
+# A block that nobody was given yet goes to so many askers at a time, for the others have it sooner from these; and to so
+# many more for each who has it.
+SAME_MAX: Final = 2
+SAME_GROWTH: Final = 1
 # What was given of so many versions is remembered.
 VERSIONS_MAX: Final = 256
 
@@ -45,6 +49,7 @@ class _Version:
 
     redirector: Redirector | None = None
     given: Counter[Hashable] = field(default_factory=Counter)
+    sending: Counter[Hashable] = field(default_factory=Counter)
     runs: int = 0
 
 
@@ -130,7 +135,7 @@ class Uploads:
         block = asked.left.pop()
         redirector = self._versions[asked.version].redirector
         if asked.key in self._sending:
-            self._sending.remove(asked.key)
+            self._stops(asked, block)
             self._got[asker] = self._got.get(asker, self._level) + sent_bytes
             self.slots.sent(sent_bytes, now)
             if not sent_bytes and redirector is not None:
@@ -150,7 +155,7 @@ class Uploads:
         version = self._versions[asked.version]
         version.runs -= 1
         if asked.key in self._sending:
-            self._sending.remove(asked.key)
+            self._stops(asked, asked.left[-1])
             if version.redirector is not None:
                 version.redirector.not_given(asker, asked.left[-1])
         self._per_asker[asker] -= 1
@@ -180,12 +185,18 @@ class Uploads:
         if len(self._sending) >= self.slots.number:
             self.slots.busy(now)
             return None
+        ready = [asked for asked in self._waiting.values() if self._may_go(asked)]
+        if not ready:
+            return None
         self._turns += 1
         if self._turns % OLDEST_EVERY:
-            asked = min(self._waiting.values(), key=self._rank)
-        else:
-            asked = min(self._waiting.values(), key=lambda waiting: waiting.since)
-        return self._send(asked)
+            return self._send(min(ready, key=self._rank))
+        return self._send(min(ready, key=lambda waiting: waiting.since))
+
+    def _may_go(self, asked: _Asked) -> bool:
+        version, block = self._versions[asked.version], asked.left[-1]
+        sending = version.sending[block]
+        return sending < SAME_MAX + SAME_GROWTH * (version.given[block] - sending)
 
     def _new_version(self) -> _Version:
         if len(self._versions) >= VERSIONS_MAX:
@@ -204,6 +215,7 @@ class Uploads:
         version = self._versions[asked.version]
         del self._waiting[asked.key]
         version.given[block] += 1
+        version.sending[block] += 1
         self._sending.add(asked.key)
         self._level = max(self._level, self._got.get(asker, self._level))
         self._got[asker] = max(self._level, self._got.get(asker, 0.0))
@@ -211,6 +223,13 @@ class Uploads:
             version.redirector.given(asker, block)
             self._redirect_others(asked.version, block)
         return Turn(asker, run, block, BLOCK)
+
+    def _stops(self, asked: _Asked, block: Hashable) -> None:
+        self._sending.remove(asked.key)
+        sending = self._versions[asked.version].sending
+        sending[block] -= 1
+        if not sending[block]:
+            del sending[block]
 
     def _at_next(self, asked: _Asked, now: float) -> None:
         """The run comes to its next block: answered at once if it need not be sent, else it waits for its turn."""
