@@ -195,7 +195,7 @@ class Scheduler:
         neighbour = self.neighbours.get(run.peer)
         instructions: list[Instruction] = []
         if ask is not None:
-            self._spared.hold_back(index, now + patience_s(now - self._started))
+            self._spared.hold_back(index, now + patience_s(now - self._started, is_far=ask not in self.neighbours))
             if ask not in self.neighbours and len(self.neighbours) < NEIGHBOURS_FEW:
                 instructions.append(Connect(ask))
         elif neighbour is not None and not busy:
@@ -233,7 +233,7 @@ class Scheduler:
                 instructions += self._give_up(run, now)
         self.site.tick(now)
         held = self.picker.held_by_any if self.site.is_alone else self.site.held
-        self._spared.look(self.picker.missing, held, now, patience_s(now - self._started))
+        self._spared.look(self.picker.missing, held, now)
         return instructions + self._schedule(now, insist=True)
 
     # ---- what it decides ----------------------------------------------------------------------------------------
@@ -287,6 +287,8 @@ class Scheduler:
 
     def _only_at(self, origin: Neighbour, now: float) -> int:
         held = self.site.held if origin.near and not self.site.is_alone else self.picker.held_by_any
+        if self._spared.late and self._is_faster(origin, now):
+            held &= ~self._spared.late
         return self._origins.allowed(origin, held | self._spared.held_back | self._spared.overdue, now - self._started)
 
     def _choose_far(self, neighbour: Neighbour, candidates: int) -> list[int]:
@@ -308,7 +310,7 @@ class Scheduler:
         held = self.picker.held_by_any
         waiting = self._spared.overdue & ~held
         if self._is_faster(origin, now):
-            waiting |= self._spared.overdue | self._spared.late
+            waiting |= self._spared.overdue
         return self.picker.pick(self.picker.missing & waiting & origin.have, origin.run_bytes())
 
     def _is_faster(self, origin: Neighbour, now: float) -> bool:

@@ -14,7 +14,7 @@ from typing import Final
 
 from swarm.limits import RUNS_SERVED_MAX
 
-SLOTS: Final = 6
+SLOTS: Final = 10
 # A number of slots is judged by what was sent in this time at least, and by this many blocks.
 PERIOD_S: Final = 1.0
 PERIOD_BLOCKS: Final = 12

@@ -1,9 +1,9 @@
 """Which blocks origins are not asked for at the moment, and which have waited long enough.
 
 Pure. A block that an origin has just given away, or that a neighbour has, comes from there before long. When nobody
-whom we know has it by then, it is overdue and the origin is asked with insistence; when neighbours have it but bring
-nothing of it, it is late, and an origin that would be faster than all of them is asked. So sparing the origin never
-starves anybody, and is never slower than going to it.
+whom we know has it by then, it is overdue and the origin is asked with insistence. When neighbours have it but do not
+bring it, it is late, and an origin that would be faster than all of them is asked; it gives what it did not give yet,
+and sends us elsewhere for the rest. So sparing the origin never starves anybody, and is never slower than going to it.
 """
 
 from __future__ import annotations
@@ -17,11 +17,15 @@ from swarm.peer.picker import bits_of
 # share of the time that the download has taken so far.
 PATIENCE_S: Final = 3.0
 PATIENCE_SHARE: Final = 0.1
+# What neighbours have and were not asked for in this time, for they are busy with other blocks, is late.
+LATE_S: Final = 1.0
+# A block that somebody has who is no neighbour comes by way of others.
+FAR_FACTOR: Final = 3.0
 
 
-def patience_s(elapsed_s: float) -> float:
-    """How long a block waits for others, so long after the start."""
-    return max(PATIENCE_S, PATIENCE_SHARE * elapsed_s)
+def patience_s(elapsed_s: float, *, is_far: bool = False) -> float:
+    """How long a block waits for others, so long after the start. ``is_far``: who has it is no neighbour."""
+    return max(PATIENCE_S, PATIENCE_SHARE * elapsed_s) * (FAR_FACTOR if is_far else 1.0)
 
 
 class Spared:
@@ -51,17 +55,17 @@ class Spared:
         """Whoever was asked for these fell silent."""
         self.overdue |= blocks
 
-    def look(self, missing: int, held: int, now: float, patience_s: float) -> None:
+    def look(self, missing: int, held: int, now: float) -> None:
         """Time passed. ``missing`` are the blocks that nobody was asked for, ``held`` those that a neighbour has."""
         over = [index for index, until in self._until.items() if until <= now]
         for index in over:
             del self._until[index]
         bits = bits_of(over, max(over, default=0) + 1)
         self.held_back &= ~bits
-        self.overdue |= bits & missing & ~held
+        self.overdue |= bits & missing
         if self._looked == math.inf:
             self._looked = now
-        elif now - self._looked >= patience_s:
-            # What waited through one whole time of patience, and did at its beginning.
-            self.late |= missing & held & self._waited
+        elif now - self._looked >= LATE_S:
+            # What waits at both ends of the time.
+            self.late = missing & held & self._waited
             self._waited, self._looked = missing & held, now

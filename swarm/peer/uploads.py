@@ -22,9 +22,9 @@ from swarm.peer.wire import ASK, BLOCK, NOT_HERE
 
 # Every so many turns, whoever has waited longest goes before all others.
 OLDEST_EVERY: Final = 8
-# A block that nobody was given yet goes to so many askers at a time, for the others have it sooner from these; and to so
-# many more for each who has it.
-SAME_MAX: Final = 2
+# A block that nobody was given yet goes to so many askers at a time, for the others have it sooner from these; and to
+# so many more for each who has it.
+SAME_MAX: Final = 3
 SAME_GROWTH: Final = 1
 # What was given of so many versions is remembered.
 VERSIONS_MAX: Final = 256

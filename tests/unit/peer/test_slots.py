@@ -45,7 +45,7 @@ def test_slow_receivers_are_given_as_many_as_fill_the_uplink() -> None:
 
 def test_when_they_are_fast_again_the_number_goes_down() -> None:
     slots, share = slots_after(50 * MBIT, 2.5 * MBIT, 1800, fewer_from=600)
-    assert slots.number <= 6
+    assert slots.number <= SLOTS + 5
     assert share > 0.9
 
 
