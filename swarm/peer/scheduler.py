@@ -39,6 +39,7 @@ QUEUED_SILENCE_S: Final = 20.0
 SILENCE_FACTOR: Final = 4.0
 # Of all bytes, at most this share is asked for a second time while the first is already coming.
 RACE_BUDGET: Final = 0.02
+RACE_LEAST_BYTES: Final = 2 << 20
 # Whom a redirect names is dialled only while there are fewer neighbours than this.
 NEIGHBOURS_FEW: Final = 8
 TICK_S: Final = 0.1
@@ -287,8 +288,7 @@ class Scheduler:
 
     def _only_at(self, origin: Neighbour, now: float) -> int:
         held = self.site.held if origin.near and not self.site.is_alone else self.picker.held_by_any
-        if self._spared.late and self._is_faster(origin, now):
-            held &= ~self._spared.late
+        held &= ~self._spared.late
         return self._origins.allowed(origin, held | self._spared.held_back | self._spared.overdue, now - self._started)
 
     def _choose_far(self, neighbour: Neighbour, candidates: int) -> list[int]:
@@ -315,7 +315,8 @@ class Scheduler:
 
     def _is_faster(self, origin: Neighbour, now: float) -> bool:
         """Whether an origin may give more than all others together do."""
-        return not origin.rate_bytes_per_s or origin.rate_bytes_per_s > self._window.rate(now)
+        fastest = max(origin.rate_bytes_per_s, origin.sending_bytes_per_s)
+        return not fastest or fastest > self._window.rate(now)
 
     def _start(self, neighbour: Neighbour, indices: list[int], now: float, *, insist: bool) -> StartRun:
         run = Run(self._next_run, neighbour.peer, dict.fromkeys(indices), now, now)
@@ -332,7 +333,7 @@ class Scheduler:
 
     def _overtake(self, neighbour: Neighbour, now: float) -> list[Instruction]:
         """An idle neighbour takes over from another what that will bring much later."""
-        budget = RACE_BUDGET * self.total_bytes - self._raced_bytes
+        budget = max(RACE_LEAST_BYTES, RACE_BUDGET * self.total_bytes) - self._raced_bytes
         move = better_place(self.neighbours.values(), neighbour, self.sizes, now, budget)
         if move is None:
             return []

@@ -2,8 +2,8 @@
 
 Pure. A block that an origin has just given away, or that a neighbour has, comes from there before long. When nobody
 whom we know has it by then, it is overdue and the origin is asked with insistence. When neighbours have it but do not
-bring it, it is late, and an origin that would be faster than all of them is asked; it gives what it did not give yet,
-and sends us elsewhere for the rest. So sparing the origin never starves anybody, and is never slower than going to it.
+bring it, it is late, and an origin is asked: it gives what it did not give yet, and sends us elsewhere for the rest. So
+sparing the origin never starves anybody, and is hardly slower than going to it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from swarm.peer.picker import bits_of
 PATIENCE_S: Final = 3.0
 PATIENCE_SHARE: Final = 0.1
 # What neighbours have and were not asked for in this time, for they are busy with other blocks, is late.
-LATE_S: Final = 1.0
+LATE_S: Final = 0.5
 # A block that somebody has who is no neighbour comes by way of others.
 FAR_FACTOR: Final = 3.0
 
