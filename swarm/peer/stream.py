@@ -30,13 +30,11 @@ ASK_MAX_BYTES: Final = 64
 REFUSAL_MAX_BYTES: Final = 128 * 1024
 HANDSHAKE_TIMEOUT_S: Final = 10.0
 STALL_TIMEOUT_S: Final = 30.0
-# A block that took longer comes over a link so slow that its packets are gathered: the thread is woken once for many.
+# Of a block that may take longer than this it is told when it begins, and every so often that bytes of it come: it is
+# slow and not silent.
 SLOW_BLOCK_S: Final = 0.01
-# That bytes of such a block come is told so often: it is slow and not silent.
 PROGRESS_S: Final = 0.5
-GATHERED_BYTES: Final = 64 * 1024
-# Of what is lacking, so much may lie in OpenSSL (a record of 16 KiB) and in the reader (8 KiB) already.
-READ_AHEAD_BYTES: Final = 28 * 1024
+STEP_BYTES: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +76,6 @@ class RunStream:
         self._response: http.client.HTTPResponse | None = None
         self._is_aborted = False
         self._block_s = SLOW_BLOCK_S
-        self._least = 1
 
     def run(
         self, request: bytes, headers: Sequence[tuple[str, str]], count: int, buffer: bytearray, keep: Keep, tell: Tell
@@ -135,7 +132,7 @@ class RunStream:
         if is_slow:
             begun = Answer(position, began, status, is_begun=True)
             tell(begun)
-            self._fill_gathering(response, payload, lambda now: tell(replace(begun, now=now)))
+            self._fill_slowly(response, payload, lambda now: tell(replace(begun, now=now)))
         else:
             self._fill(response, payload)
         self._block_s = time.monotonic() - began
@@ -149,29 +146,17 @@ class RunStream:
         if len(view) and response.readinto(view) != len(view):
             raise RemoteProtocolError(f"peer {self._peer[:8]} ended a run in the middle")
 
-    def _fill_gathering(
+    def _fill_slowly(
         self, response: http.client.HTTPResponse, view: memoryview, goes_on: Callable[[float], None]
     ) -> None:
-        """Fill the view without being woken for every packet: the socket is told how much to wait for.
-
-        ``goes_on`` is told, now and then, that bytes came.
-        """
+        """Fill the view; ``goes_on`` is told, now and then, that bytes came."""
         told = time.monotonic()
         while len(view):
+            self._fill(response, view[:STEP_BYTES])
+            view = view[STEP_BYTES:]
             if (now := time.monotonic()) - told >= PROGRESS_S:
                 told = now
                 goes_on(now)
-            least = max(1, min(GATHERED_BYTES, len(view) - READ_AHEAD_BYTES))
-            self._wait_for(least)
-            step = len(view) if least == 1 else max(least, len(view) - GATHERED_BYTES - READ_AHEAD_BYTES)
-            self._fill(response, view[:step])
-            view = view[step:]
-        self._wait_for(1)
-
-    def _wait_for(self, least: int) -> None:
-        if least != self._least:
-            self._least = least
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, least)
 
     @property
     def is_usable(self) -> bool:
