@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 PIP_COMPILE := pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-annotate --no-header \
   --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
-.PHONY: help setup check test demo bench lock clean
+.PHONY: help setup check test demo sim soak bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## this text
@@ -34,6 +34,16 @@ test: check ## everything that check does, then all tests
 
 demo: setup ## a swarm of processes on this machine, shown at work
 	@$(BIN)/aetherfs demo
+
+SEEDS ?= 500
+sim: setup ## some thousands of simulated swarms over all scenarios; stops at the first that breaks
+	@for scenario in plain mixed slow sites partition churn only-holder-slow no-tracker freeriders; do \
+	  echo "$$scenario: $(SEEDS) seeds"; \
+	  $(BIN)/python -m swarm.sim --scenario $$scenario --peers 12 --blocks 32 --seed 1000 --runs $(SEEDS) --stop \
+	    > /dev/null || exit 1; \
+	done
+
+soak: sim ## the long rounds
 
 bench: setup ## one loopback pull beside curl over nginx TLS
 	@$(BIN)/python -m bench pair

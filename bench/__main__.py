@@ -15,18 +15,27 @@ import click
 from rich.console import Console
 
 from bench.contenders import Contender, SwarmContender
+from bench.contenders.aria2_swarm import Aria2Swarm
 from bench.contenders.curl_nginx import CurlNginx
+from bench.contenders.libtorrent_swarm import LibtorrentSwarm
 from bench.contenders.ours import Ours
 from bench.contenders.ours_swarm import OursSwarm
 from bench.network import missing_network
+from bench.packages import install_packages
 from bench.pair import PairSettings, run_pair
+from bench.processes import BenchError
 from bench.report import print_table
 from bench.scenarios import make_scenario, parse_rate
 from bench.swarm import SwarmSettings, run_swarm
 from bench.swarm_report import print_swarm
 
 CONTENDERS: Final[tuple[Contender, ...]] = (Ours(), CurlNginx())
-SWARM_CONTENDERS: Final[tuple[SwarmContender, ...]] = (OursSwarm(),)
+SWARM_CONTENDERS: Final[tuple[SwarmContender, ...]] = (
+    OursSwarm(),
+    LibtorrentSwarm(),
+    LibtorrentSwarm("libtorrent-superseed", superseeding=True),
+    Aria2Swarm(),
+)
 PEERS: Final = {"plain": 4, "slow": 16, "sites": 15}
 UNITS: Final = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
@@ -136,6 +145,16 @@ def swarm(
     print_swarm(report, Console())
     if not report.rounds or not all(entry.ok for entry in report.rounds):
         sys.exit(1)
+
+
+@bench.command()
+@click.argument("names", nargs=-1, required=True)
+def install(names: tuple[str, ...]) -> None:
+    """Install contenders' Python packages, in an environment of the bench's own."""
+    try:
+        install_packages(list(names))
+    except BenchError as error:
+        raise click.ClickException(str(error)) from error
 
 
 @bench.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)

@@ -11,11 +11,12 @@ from __future__ import annotations
 import ctypes
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from bench.debian import missing_program, program_path
 from bench.processes import BenchError, run_plain
@@ -26,6 +27,7 @@ WAN: Final = "10.78"
 CORE: Final = "core"
 BUCKET: Final = ("burst", "32kb", "latency", "20ms")
 FOLDER: Final = Path("/run/netns")
+Result = TypeVar("Result")
 _CLONE_NEWNET: Final = 0x40000000
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
@@ -51,6 +53,16 @@ class Host:
                 raise BenchError(f"cannot enter {self.namespace}: {os.strerror(ctypes.get_errno())}")
         finally:
             os.close(descriptor)
+
+    def inside(self, work: Callable[[], Result]) -> Result:
+        """What ``work`` returns when it runs inside this host."""
+
+        def enter_and_work() -> Result:
+            self.enter()
+            return work()
+
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(enter_and_work).result()
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,9 +181,12 @@ class Scheduler:
 
     def block_bad(self, index: int) -> None:
         """What was received is not the block. Whoever sent it is to be dropped by ``peer_left``."""
-        if self.state[index] == RECEIVED:
-            self._requesters.pop(index, None)
-            self._is_missing(index)
+        if self.state[index] != RECEIVED:
+            return
+        others = [r for r in self._requesters.pop(index, ()) if r in self._runs and index in self._runs[r].outstanding]
+        self._is_missing(index)
+        if others:
+            self._is_requested(index, others)
 
     def block_refused(
         self, run_id: int, index: int, now: float, *, ask: str | None = None, busy: bool = False
@@ -307,10 +310,9 @@ class Scheduler:
 
     def _choose_overdue(self, origin: Neighbour, now: float) -> list[int]:
         """What an origin is asked for with insistence, for it is to be had nowhere else, or there only slowly."""
-        held = self.picker.held_by_any
-        waiting = self._spared.overdue & ~held
-        if self._is_faster(origin, now):
-            waiting |= self._spared.overdue
+        waiting = self._spared.overdue
+        if not self._is_faster(origin, now):
+            waiting &= ~self.picker.held_by_any
         return self.picker.pick(self.picker.missing & waiting & origin.have, origin.run_bytes())
 
     def _is_faster(self, origin: Neighbour, now: float) -> bool:
@@ -323,10 +325,7 @@ class Scheduler:
         self._next_run += 1
         self._runs[run.id] = neighbour.runs[run.id] = run
         for index in indices:
-            self.state[index] = REQUESTED
-            self.picker.missing &= ~(1 << index)
-            self._spared.forget(index)
-            self._requesters.setdefault(index, []).append(run.id)
+            self._is_requested(index, [*self._requesters.get(index, ()), run.id])
             neighbour.in_flight_bytes += self.sizes[index]
             self._in_flight_bytes += self.sizes[index]
         return StartRun(run.id, neighbour.peer, tuple(indices), insist)
@@ -356,10 +355,7 @@ class Scheduler:
     def _give_up(self, run: Run, now: float) -> list[Instruction]:
         outstanding = tuple(run.outstanding)
         self._spared.give_up(bits_of(outstanding, len(self.sizes)))
-        return [
-            CancelRun(run.id, run.peer, outstanding, whole=True),
-            *self.run_ended(run.id, now, failed=True),
-        ]
+        return [CancelRun(run.id, run.peer, outstanding, whole=True), *self.run_ended(run.id, now, failed=True)]
 
     # ---- bookkeeping --------------------------------------------------------------------------------------------
 
@@ -390,6 +386,12 @@ class Scheduler:
         for index in list(run.outstanding):
             self._drop(run, index)
             self._release(run.id, index)
+
+    def _is_requested(self, index: int, runs: list[int]) -> None:
+        self.state[index] = REQUESTED
+        self.picker.missing &= ~(1 << index)
+        self._spared.forget(index)
+        self._requesters[index] = runs
 
     def _is_missing(self, index: int) -> None:
         self.state[index] = MISSING

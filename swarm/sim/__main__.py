@@ -32,6 +32,12 @@ def main() -> int:
         gc.enable()
         gc.collect()
         failed |= bool(outcome.violations)
+        if outcome.violations and arguments.stop:
+            sys.stderr.write(
+                f"broken: python -m swarm.sim --scenario {arguments.scenario} --peers {peers} "
+                f"--blocks {settings.blocks} --seed {seed}\n" + "\n".join(outcome.violations[:5]) + "\n"
+            )
+            return 1
         sys.stdout.write((json.dumps(outcome.as_dict()) if arguments.json else _told(outcome)) + "\n")
         sys.stdout.flush()
     return int(failed)
@@ -60,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--neighbours", type=int, default=24, help="how many a peer asks the tracker for (24)")
     parser.add_argument("--rate", type=float, default=50.0, help="Mbit/s of the origin, and of equal peers (50)")
     parser.add_argument("--tick", type=float, default=0.0, help="seconds between looks at the time")
+    parser.add_argument("--stop", action="store_true", help="at the first violation, with the command that replays it")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     return parser
 

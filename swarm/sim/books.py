@@ -35,6 +35,8 @@ class Books:
 
     def stored(self, giver: Peer, size: int) -> None:
         """A verified block is kept."""
+        if giver.kind == "liar":
+            raise BrokenError(f"peer {giver.number} sends garbage, and it was stored")
         self.kept += size
         if giver.origin:
             self.from_origins += size

@@ -12,6 +12,8 @@ from swarm.sim.swarm import Swarm
 
 # A run that is not over after this many times the slowest peer's bound has starved somebody.
 STARVED_FACTOR = 20.0
+# An invariant that does not hold, or a core that trips over its own state.
+CRASHES = (AssertionError, AttributeError, LookupError, TypeError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +56,8 @@ def simulate(scenario: str, settings: Settings, *, checks_every: int = 1) -> Out
         swarm.clock.run(STARVED_FACTOR * slowest, lambda: not swarm.fetching and not swarm.expected)
         swarm.books.check()
         _check_all(swarm, violations)
-    except AssertionError as error:
-        violations.append(f"at {swarm.now:.3f} s: {error}")
+    except CRASHES as error:
+        violations.append(f"at {swarm.now:.3f} s: {type(error).__name__}: {error}")
     return _outcome(scenario, settings, swarm, violations)
 
 

@@ -28,7 +28,12 @@ WALL = int(time.time())
 
 
 def location_of(
-    key: PeerKey, *, signer: PeerKey | None = None, authority: PeerKey = AUTHORITY, issued: int = WALL, life_s: int = 60
+    key: PeerKey,
+    *,
+    signer: PeerKey | None = None,
+    authority: PeerKey = AUTHORITY,
+    issued: int = WALL,
+    life_s: int = 900,
 ) -> bytes:
     credential = seal(authority, Credential(1, key.public, "peer", "", WALL - 10, WALL + 3600))
     where = Location(1, (Address("192.0.2.1", 7071),), issued, issued + life_s)

@@ -1,0 +1,83 @@
+"""A waiting libtorrent session, run by the interpreter that has the package. Arguments: ADDRESS PORT SETTINGS.
+
+Commands are lines of JSON on 127.0.0.1:PORT. {"add": file, "save": folder, "peers": [[address, port]],
+"flags": [names]} is answered when all is there and verified; {"sent": true} with the payload bytes uploaded so far.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import socketserver
+import sys
+import threading
+from typing import Any
+
+lt: Any = importlib.import_module("libtorrent")
+WAIT_MS = 600_000
+BASE = {
+    "enable_dht": False,
+    "enable_lsd": False,
+    "enable_upnp": False,
+    "enable_natpmp": False,
+    "alert_mask": 0,
+}
+
+
+class Session:
+    """One session and the one download in it."""
+
+    def __init__(self, address: str, settings: dict[str, Any]) -> None:
+        status = int(lt.alert.category_t.status_notification) | int(lt.alert.category_t.error_notification)
+        listen = {"listen_interfaces": f"{address}:6881", "alert_mask": status}
+        self.session = lt.session({**BASE, **listen, **settings})
+        self.handle: Any = None
+        self.finished = threading.Event()
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def add(self, command: dict[str, Any]) -> None:
+        parameters = lt.add_torrent_params()
+        parameters.ti = lt.torrent_info(command["add"])
+        parameters.save_path = command["save"]
+        parameters.peers = [tuple(peer) for peer in command.get("peers", [])]
+        parameters.flags &= ~lt.torrent_flags.auto_managed & ~lt.torrent_flags.paused
+        for flag in command.get("flags", []):
+            parameters.flags |= getattr(lt.torrent_flags, flag)
+        self.handle = self.session.add_torrent(parameters)
+        if command.get("wait", True):
+            self.finished.wait()
+
+    def sent_bytes(self) -> int:
+        return int(self.handle.status().total_payload_upload)
+
+    def _watch(self) -> None:
+        while True:
+            self.session.wait_for_alert(WAIT_MS)
+            for alert in self.session.pop_alerts():
+                if isinstance(alert, lt.torrent_finished_alert):
+                    self.finished.set()
+
+
+def main(address: str, port: int, settings: dict[str, Any]) -> None:
+    """Serve commands until the process is ended."""
+    session = Session(address, settings)
+
+    class Commands(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            for line in self.rfile:
+                command = json.loads(line)
+                answer: dict[str, Any] = {"done": True}
+                if "add" in command:
+                    session.add(command)
+                else:
+                    answer["sent"] = session.sent_bytes()
+                self.wfile.write(json.dumps(answer).encode() + b"\n")
+
+    socketserver.ThreadingTCPServer.allow_reuse_address = True
+    with socketserver.ThreadingTCPServer(("127.0.0.1", port), Commands) as server:
+        print("ready", flush=True)
+        server.serve_forever()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), json.loads(sys.argv[3]))

@@ -1,0 +1,1 @@
+"""The simulated swarm: many seeds, checkers, and that the checkers see what is broken."""

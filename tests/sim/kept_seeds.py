@@ -1,0 +1,17 @@
+"""Seeds that once failed: scenario, peers, blocks, seed. Each is run at every test from then on."""
+
+from __future__ import annotations
+
+from typing import Final
+
+KEPT: Final = (
+    # Blocks that were given to free riders were asked for at the origin again and again without insistence.
+    ("freeriders", 20, 64, 1),
+    ("freeriders", 20, 64, 2),
+    ("freeriders", 20, 64, 3),
+    # The only holder is slow, and the origin was left alone for too long.
+    ("only-holder-slow", 8, 64, 1),
+    # What a liar sent was also asked of another, whose run was then forgotten with it.
+    ("churn", 30, 32, 1),
+    ("churn", 30, 32, 14),
+)

@@ -1,0 +1,33 @@
+"""The same seed prints the same line, in another process and with other hashes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+COMMAND = [sys.executable, "-m", "swarm.sim", "--json", "--blocks", "24", "--seed", "7"]
+
+
+def line(scenario: str, peers: int, hash_seed: str, *more: str) -> str:
+    environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+    command = [*COMMAND, "--scenario", scenario, "--peers", str(peers), *more]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize(("scenario", "peers"), [("churn", 20), ("sites", 6), ("slow", 8)])
+def test_the_same_seed_prints_the_same_line(scenario: str, peers: int) -> None:
+    assert line(scenario, peers, "1") == line(scenario, peers, "2")
+
+
+def test_the_line_holds_what_is_promised_and_another_seed_prints_another() -> None:
+    first, second = (json.loads(text) for text in line("plain", 6, "0", "--runs", "2").splitlines())
+    promised = (
+        "peers blocks scenario seed p50_s p95_s p99_s last_s p99_over_bound origin_copies wasted_share violations"
+    )
+    assert set(promised.split()) <= set(first)
+    assert first["seed"] == 7
+    assert first["p50_s"] != second["p50_s"]
