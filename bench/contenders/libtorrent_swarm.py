@@ -28,7 +28,8 @@ READY_DEADLINE_S: Final = 30.0
 TUNED: Final[Mapping[str, Any]] = {
     "enable_outgoing_utp": False,
     "enable_incoming_utp": False,
-    "allow_multiple_connections_per_ip": False,
+    "unchoke_interval": 1,
+    "optimistic_unchoke_interval": 2,
 }
 
 

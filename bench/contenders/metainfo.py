@@ -17,6 +17,8 @@ from bench.payload import Payload
 from bench.processes import BenchError, Standing
 
 PIECE_BYTES: Final = 256 * 1024
+LENGTH_KEY: Final = b"piece length"
+HASHES_KEY: Final = b"pieces"
 TRACKER_PORT: Final = 6969
 READY_DEADLINE_S: Final = 20.0
 
@@ -40,8 +42,8 @@ def make_metainfo(payload: Payload, tracker: str, piece_bytes: int = PIECE_BYTES
     info: dict[bytes, Value] = {
         b"length": payload.size_bytes,
         b"name": payload.file.name.encode(),
-        b"piece length": piece_bytes,
-        b"pieces": bytes(hashes),
+        LENGTH_KEY: piece_bytes,
+        HASHES_KEY: bytes(hashes),
     }
     infohash = hashlib.sha1(bencode(info), usedforsecurity=False).hexdigest()
     return Metainfo(bencode({b"announce": tracker.encode(), b"info": info}), infohash)

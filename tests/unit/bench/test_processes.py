@@ -13,7 +13,7 @@ from bench.payload import holds, make_payload
 from bench.processes import BenchError, Standing, cpu_seconds, forget_peaks, peak_rss_bytes, run_measured, run_plain
 
 BURN = "import time\nwhile time.process_time() < 0.3: pass"
-READY = "import sys, time; print('ready', flush=True); time.sleep(600)"
+READY = f"{BURN}\nprint('ready', flush=True); time.sleep(600)"
 GROWN = "import sys, time; x = b'x' * (64 << 20); del x; print('ready', flush=True); time.sleep(600)"
 
 
