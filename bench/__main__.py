@@ -17,19 +17,21 @@ from rich.console import Console
 from bench.contenders import Contender, SwarmContender
 from bench.contenders.aria2_swarm import Aria2Swarm
 from bench.contenders.curl_nginx import CurlNginx
+from bench.contenders.libtorrent_pair import LibtorrentPair
 from bench.contenders.libtorrent_swarm import LibtorrentSwarm
 from bench.contenders.ours import Ours
 from bench.contenders.ours_swarm import OursSwarm
 from bench.network import missing_network
 from bench.packages import install_packages
 from bench.pair import PairSettings, run_pair
+from bench.picture import draw
 from bench.processes import BenchError
 from bench.report import print_table
 from bench.scenarios import make_scenario, parse_rate
 from bench.swarm import SwarmSettings, run_swarm
 from bench.swarm_report import print_swarm
 
-CONTENDERS: Final[tuple[Contender, ...]] = (Ours(), CurlNginx())
+CONTENDERS: Final[tuple[Contender, ...]] = (Ours(), CurlNginx(), LibtorrentPair())
 SWARM_CONTENDERS: Final[tuple[SwarmContender, ...]] = (
     OursSwarm(),
     LibtorrentSwarm(),
@@ -88,7 +90,7 @@ def bench() -> None:
 
 @bench.command()
 @click.option("--size", type=Size(), default="512MiB", show_default=True, help="Bytes to pull.")
-@click.option("--contenders", type=Names(), default="ours,curl", show_default=True, help="Who takes part.")
+@click.option("--contenders", type=Names(), default="ours,curl,libtorrent", show_default=True, help="Who takes part.")
 @click.option("--rounds", type=click.IntRange(1, 1000), default=3, show_default=True, help="How often.")
 @click.option("--seed", default=1, show_default=True, help="Of the payload's bytes.")
 @click.option("--folder", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Where files go.")
@@ -115,6 +117,7 @@ def pair(size: int, contenders: list[Contender], rounds: int, seed: int, folder:
 @click.option("--seed", default=1, show_default=True, help="Of the payload's bytes.")
 @click.option("--folder", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Where files go.")
 @click.option("--json", "out", type=click.Path(path_type=Path, dir_okay=False), help="Write the report there.")
+@click.option("--picture", type=click.Path(path_type=Path, dir_okay=False), help="Draw completion curves there.")
 def swarm(
     scenario: str,
     peers: int | None,
@@ -125,6 +128,7 @@ def swarm(
     seed: int,
     folder: Path | None,
     out: Path | None,
+    picture: Path | None,
 ) -> None:
     """One origin to many peers, in network namespaces over shaped links. Needs root."""
     if why := missing_network():
@@ -142,6 +146,8 @@ def swarm(
         report = run_swarm(chosen, SwarmSettings(network, size, rounds, seed), Path(scratch), errors.print)
     if out is not None:
         out.write_text(report.as_json())
+    if picture is not None:
+        picture.write_text(draw(report))
     print_swarm(report, Console())
     if not report.rounds or not all(entry.ok for entry in report.rounds):
         sys.exit(1)

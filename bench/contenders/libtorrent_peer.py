@@ -1,6 +1,6 @@
-"""A waiting libtorrent session, run by the interpreter that has the package. Arguments: ADDRESS PORT SETTINGS.
+"""A waiting libtorrent session, run by the interpreter that has the package: ADDRESS:PORT CONTROL-PORT SETTINGS.
 
-Commands are lines of JSON on 127.0.0.1:PORT. {"add": file, "save": folder, "peers": [[address, port]],
+Commands are lines of JSON on the control port of 127.0.0.1. {"add": file, "save": folder, "peers": [[address, port]],
 "flags": [names]} is answered when all is there and verified; {"sent": true} with the payload bytes uploaded so far.
 """
 
@@ -29,7 +29,7 @@ class Session:
 
     def __init__(self, address: str, settings: dict[str, Any]) -> None:
         status = int(lt.alert.category_t.status_notification) | int(lt.alert.category_t.error_notification)
-        listen = {"listen_interfaces": f"{address}:6881", "alert_mask": status}
+        listen = {"listen_interfaces": address, "alert_mask": status}
         self.session = lt.session({**BASE, **listen, **settings})
         self.handle: Any = None
         self.finished = threading.Event()

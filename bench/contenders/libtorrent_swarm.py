@@ -67,7 +67,7 @@ class LibtorrentSwarm:
 
             def start(host: Host) -> Standing:
                 tuned = {**TUNED, "enable_lsd": bool(host.site)}
-                arguments = [str(SESSION), host.address, str(PORT), json.dumps(tuned)]
+                arguments = [str(SESSION), f"{host.address}:6881", str(PORT), json.dumps(tuned)]
                 log = folder / f"log{host.number}"
                 session = stack.enter_context(Standing(host.command(environment_python(), *arguments), log))
                 session.wait_line(READY_DEADLINE_S)
