@@ -220,9 +220,7 @@ class Scheduler:
                 neighbour.fail(now)
         is_broken = bool(run.outstanding)
         self._release_all(run)
-        if neighbour is None or is_broken:
-            return self._schedule(now)
-        return self._ask(neighbour, now)
+        return self._schedule(now) if neighbour is None or is_broken else self._ask(neighbour, now)
 
     def want(self, indices: Iterable[int], now: float) -> list[Instruction]:
         """A reader waits for these blocks, in this order."""
@@ -332,19 +330,20 @@ class Scheduler:
 
     def _overtake(self, neighbour: Neighbour, now: float) -> list[Instruction]:
         """An idle neighbour takes over from another what that will bring much later."""
-        budget = max(RACE_LEAST_BYTES, RACE_BUDGET * self.total_bytes) - self._raced_bytes
-        move = better_place(self.neighbours.values(), neighbour, self.sizes, now, budget)
+        # Over the WAN comes only what was asked for over the WAN, and nothing twice.
+        is_far = not neighbour.near and not self.site.is_alone
+        budget = 0.0 if is_far else max(RACE_LEAST_BYTES, RACE_BUDGET * self.total_bytes) - self._raced_bytes
+        others = [other for other in self.neighbours.values() if not (is_far and other.near)]
+        move = better_place(others, neighbour, self.sizes, now, budget)
         if move is None:
             return []
         indices = [index for index in move.indices if self.state[index] == REQUESTED]
         if not indices or (move.is_race and len(self._requesters[indices[0]]) > 1):
             return []
-        instructions: list[Instruction] = []
         if move.is_race:
             self._raced_bytes += sum(self.sizes[index] for index in indices)
-        else:
-            instructions.append(self._take_back(move, indices))
-        return [*instructions, self._start(neighbour, indices, now, insist=neighbour.origin > 0)]
+        taken_back = [] if move.is_race else [self._take_back(move, indices)]
+        return [*taken_back, self._start(neighbour, indices, now, insist=neighbour.origin > 0)]
 
     def _take_back(self, move: Move, indices: list[int]) -> CancelRun:
         for index in indices:

@@ -29,6 +29,8 @@ ORIGIN_NEIGHBOURS_MAX: Final = 96
 NEIGHBOURS_LEAST: Final = 8
 # A peer that gets no block for this long turns to an origin by itself (``swarm.peer.mesh``).
 STARVED_S: Final = 3.0
+# How often a block that takes long is told to go on (``swarm.peer.stream``).
+PROGRESS_S: Final = 0.5
 # A peer whose process died is noticed when its connections break.
 NOTICED_S: Final = 0.2
 
@@ -244,6 +246,9 @@ class Swarm:
     def _begun(self, peer: Peer, giver: Peer, run: int, index: int) -> None:
         if peer.scheduler is not None and peer.is_fetching and (giver.name, run) in peer.runs:
             peer.scheduler.block_begun(run, index, self.now)
+            if (peer.name, run) in giver.sending:
+                # As long as bytes of it come, the shell says so.
+                self.clock.after(PROGRESS_S, self._begun, peer, giver, run, index)
 
     def _arrived(self, peer: Peer, giver: Peer, run: int, index: int) -> None:
         size = self.sizes[index]
