@@ -21,6 +21,8 @@ from bench.contenders.libtorrent_pair import LibtorrentPair
 from bench.contenders.libtorrent_swarm import LibtorrentSwarm
 from bench.contenders.ours import Ours
 from bench.contenders.ours_swarm import OursSwarm
+from bench.contenders.syncthing_pair import SyncthingPair
+from bench.contenders.unadapted import Unadapted
 from bench.network import missing_network
 from bench.packages import install_packages
 from bench.pair import PairSettings, run_pair
@@ -31,12 +33,13 @@ from bench.scenarios import make_scenario, parse_rate
 from bench.swarm import SwarmSettings, run_swarm
 from bench.swarm_report import print_swarm
 
-CONTENDERS: Final[tuple[Contender, ...]] = (Ours(), CurlNginx(), LibtorrentPair())
+CONTENDERS: Final[tuple[Contender, ...]] = (Ours(), CurlNginx(), LibtorrentPair(), SyncthingPair())
 SWARM_CONTENDERS: Final[tuple[SwarmContender, ...]] = (
     OursSwarm(),
     LibtorrentSwarm(),
     LibtorrentSwarm("libtorrent-superseed", superseeding=True),
     Aria2Swarm(),
+    *map(Unadapted, ("syncthing", "rqbit", "kubo", "iroh", "curl")),
 )
 PEERS: Final = {"plain": 4, "slow": 16, "sites": 15}
 UNITS: Final = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
@@ -90,7 +93,9 @@ def bench() -> None:
 
 @bench.command()
 @click.option("--size", type=Size(), default="512MiB", show_default=True, help="Bytes to pull.")
-@click.option("--contenders", type=Names(), default="ours,curl,libtorrent", show_default=True, help="Who takes part.")
+@click.option(
+    "--contenders", type=Names(), default="ours,curl,libtorrent,syncthing", show_default=True, help="Who takes part."
+)
 @click.option("--rounds", type=click.IntRange(1, 1000), default=3, show_default=True, help="How often.")
 @click.option("--seed", default=1, show_default=True, help="Of the payload's bytes.")
 @click.option("--folder", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Where files go.")

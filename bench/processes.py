@@ -89,12 +89,19 @@ def end_together(standing: Iterable[Standing]) -> None:
 
 
 def family(pid: int) -> list[int]:
-    """A process and all that descend from it."""
+    """A process and all that descend from it, whichever of its threads started them."""
     try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        children = [child for task in Path(f"/proc/{pid}/task").iterdir() for child in _children(task)]
     except FileNotFoundError:
         return []
     return [pid, *(member for child in children for member in family(int(child)))]
+
+
+def _children(task: Path) -> list[str]:
+    try:
+        return (task / "children").read_text().split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:

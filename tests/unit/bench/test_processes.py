@@ -81,3 +81,24 @@ def test_the_payload_follows_from_its_seed(tmp_path: Path) -> None:
     assert holds(again.file, first)
     assert not holds(other.file, first)
     assert not holds(tmp_path / "nothing", first)
+
+
+def test_a_child_that_a_thread_started_belongs_to_the_family(tmp_path: Path) -> None:
+    start = "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'], stdout=subprocess.DEVNULL)"
+    code = f"""
+import subprocess, sys, threading, signal, os
+children = []
+started = threading.Event()
+def work():
+    children.append({start})
+    started.set()
+    threading.Event().wait()
+threading.Thread(target=work, daemon=True).start()
+started.wait()
+signal.signal(signal.SIGTERM, lambda *_: (children[0].kill(), children[0].wait(), os._exit(0)))
+print(children[0].pid, flush=True)
+signal.pause()
+"""
+    with Standing([sys.executable, "-c", code], tmp_path / "log") as standing:
+        child = int(standing.wait_line(60))
+        assert standing.pids() == [standing.process.pid, child]
