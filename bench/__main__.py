@@ -29,6 +29,7 @@ from bench.pair import PairSettings, run_pair
 from bench.picture import draw
 from bench.processes import BenchError
 from bench.report import print_table
+from bench.scale import print_scale, run_scale, scale_json
 from bench.scenarios import make_scenario, parse_rate
 from bench.swarm import SwarmSettings, run_swarm
 from bench.swarm_report import print_swarm
@@ -155,6 +156,25 @@ def swarm(
         picture.write_text(draw(report))
     print_swarm(report, Console())
     if not report.rounds or not all(entry.ok for entry in report.rounds):
+        sys.exit(1)
+
+
+@bench.command()
+@click.option("--rate", type=Rate(), default="50mbit", show_default=True, help="Of every link, both ways.")
+@click.option("--rounds", type=click.IntRange(1, 1000), default=1, show_default=True, help="How often.")
+@click.option("--seed", default=1, show_default=True, help="Of the payload's bytes.")
+@click.option("--json", "out", type=click.Path(path_type=Path, dir_okay=False), help="Write the report there.")
+def scale(rate: int, rounds: int, seed: int, out: Path | None) -> None:
+    """Growth with peers and with size, ours only. Needs root."""
+    if why := missing_network():
+        raise click.ClickException(why)
+    errors = Console(stderr=True, highlight=False)
+    with tempfile.TemporaryDirectory(prefix="aetherfs-bench-", dir=memory_folder()) as scratch:
+        reports = run_scale(rate, rounds, seed, Path(scratch), errors.print)
+    if out is not None:
+        out.write_text(scale_json(reports))
+    print_scale(reports, Console())
+    if not all(report.rounds and all(entry.ok for entry in report.rounds) for report in reports):
         sys.exit(1)
 
 
