@@ -120,7 +120,9 @@ def _start(host: Host, folder: Path) -> Standing:
     os.mkfifo(done)
     hook.write_text(f"#!/bin/sh\necho done >'{done}'\n")
     hook.chmod(0o700)
-    own = [f"--on-bt-download-complete={hook}", "--enable-rpc", f"--rpc-listen-port={PORT}", "--no-conf=true"]
+    # The seed is complete from the start: nobody reads what its hook would write, and it would wait for ever.
+    told = [f"--on-bt-download-complete={hook}"] if host.number else []
+    own = [*told, "--enable-rpc", f"--rpc-listen-port={PORT}", "--no-conf=true"]
     lan = "--bt-enable-lpd=true" if host.site else "--bt-enable-lpd=false"
     return Standing(host.command(program_path("aria2c"), *OPTIONS, *own, lan), folder / f"log{host.number}")
 
