@@ -3,8 +3,8 @@
 A flow is offered what its giver's uplink (and its sites' WANs) have left for it, at least an equal share; the taker's
 downlink divides what it has among its flows, max-min fair. Only flows that touch a changed link get new rates.
 
-Known fault: what an uplink or a WAN has left may be offered to several flows at once, so it can carry more than its rate
-for a while (up to 1.5 times was seen), and the times told are too good.
+Known fault: what an uplink or a WAN has left may be offered to several flows at once, so it can carry more than its
+rate for a while (up to 1.5 times was seen), and the times told are too good.
 
 A block's bytes travel in packets of 1,500 bytes: of each, 1,448 are TCP payload of 1,514 on the wire with Ethernet's
 header, and TLS takes 22 of every 16,384; so 95.5% of a link's rate is payload.
