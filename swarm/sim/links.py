@@ -1,10 +1,9 @@
 """Links and what flows over them: transmissions as fluid flows that share uplinks, downlinks and the WAN of a site.
 
-A flow is offered what its giver's uplink (and its sites' WANs) have left for it, at least an equal share; the taker's
-downlink divides what it has among its flows, max-min fair. Only flows that touch a changed link get new rates.
-
-Known fault: what an uplink or a WAN has left may be offered to several flows at once, so it can carry more than its
-rate for a while (up to 1.5 times was seen), and the times told are too good.
+Rates are max-min fair (Bertsekas and Gallager, *Data Networks*, 6.5.2), which is what many TCP flows come near to. When
+a flow begins or ends, the flows that share a link with it are divided anew by progressive filling, while all others
+keep what they have; where that leaves another link with room, or with one flow far below another, its flows follow, for
+a few rounds. So no link ever carries more than its rate, and what is left unused for a while stays small.
 
 A block's bytes travel in packets of 1,500 bytes: of each, 1,448 are TCP payload of 1,514 on the wire with Ethernet's
 header, and TLS takes 22 of every 16,384; so 95.5% of a link's rate is payload.
@@ -19,120 +18,166 @@ from swarm.sim.clock import Clock
 
 PAYLOAD_SHARE: Final = 1448 / 1514 * 16384 / 16406
 MBIT: Final = 1_000_000 / 8
+# A link is divided anew when it has more than this share of its rate unused, or two flows that differ by more.
+SLACK: Final = 0.02
+ROUNDS_MAX: Final = 2
+# What is left of a flow when it is over, but for rounding.
+NOTHING_BYTES: Final = 1e-3
+NOT_PLANNED: Final = -1.0
 
 
 class Link:
-    """One direction of a link and the flows on it. ``rate`` in payload bytes a second."""
+    """One direction of a link and the flows on it. ``rate`` in payload bytes a second; ``used`` of it is given out."""
 
-    __slots__ = ("flows", "rate", "sent")
+    __slots__ = ("flows", "rate", "sent", "used")
 
     def __init__(self, rate: float) -> None:
         self.rate = rate
+        self.used = 0.0
         self.flows: dict[Flow, None] = {}
         self.sent = 0.0
 
 
 class Flow:
-    """A transmission from an uplink to a downlink, over shared links between. ``done`` is called at its end."""
+    """A transmission of ``size`` bytes over all of ``links``. ``done`` is called at its end."""
 
-    __slots__ = ("between", "done", "down", "left", "plan", "rate", "since", "size", "up")
+    __slots__ = ("done", "ends_at", "left", "links", "plan", "rate", "since", "size")
 
-    def __init__(self, up: Link, down: Link, between: tuple[Link, ...], size: float, done: Callable[[], None]) -> None:
-        self.up = up
-        self.down = down
-        self.between = between
+    def __init__(self, links: tuple[Link, ...], size: float, done: Callable[[], None]) -> None:
+        self.links = links
         self.size = self.left = size
         self.rate = 0.0
         self.since = 0.0
         self.plan = 0
+        self.ends_at = NOT_PLANNED
         self.done = done
 
 
 class Network:
-    """All flows."""
+    """All flows. Rates are set once all that happens at one moment has happened."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._dirty: dict[Link, None] = {}
 
     def start(self, flow: Flow) -> None:
         """Begin a transmission."""
         flow.since = self._clock.now
-        for link in (flow.up, flow.down, *flow.between):
+        for link in flow.links:
             link.flows[flow] = None
-        self._share(self._touched(flow))
+        self._mark(flow.links)
 
     def stop(self, flow: Flow) -> float:
         """Break a transmission off; the bytes that had been sent."""
-        self._settle(flow)
-        flow.plan += 1
+        flow.left -= flow.rate * (self._clock.now - flow.since)
         self._remove(flow)
         return flow.size - flow.left
 
     def _remove(self, flow: Flow) -> None:
-        touched = self._touched(flow)
-        for link in (flow.up, flow.down, *flow.between):
+        flow.plan += 1
+        for link in flow.links:
             link.flows.pop(flow, None)
+            link.used -= flow.rate
             link.sent += flow.size - flow.left
-        touched.pop(flow.down, None)
-        if flow.down.flows:
-            touched[flow.down] = None
-        self._share(touched)
+        self._mark(flow.links)
 
-    def _touched(self, flow: Flow) -> dict[Link, None]:
-        """The downlinks whose flows may get other rates."""
-        downs = {flow.down: None}
-        for other in flow.up.flows:
-            downs[other.down] = None
-        for link in flow.between:
-            for other in link.flows:
-                downs[other.down] = None
-        return downs
+    def _mark(self, links: Iterable[Link]) -> None:
+        if not self._dirty:
+            self._clock.after(0.0, self._share)
+        self._dirty.update(dict.fromkeys(links))
 
-    def _share(self, downs: Iterable[Link]) -> None:
-        for down in downs:
-            flows = down.flows
-            if len(flows) == 1:
-                (flow,) = flows
-                self._set(flow, min(down.rate, self._offered(flow)))
-                continue
-            offers = sorted(((self._offered(flow), number, flow) for number, flow in enumerate(flows)))
-            left, waiting = down.rate, len(offers)
-            for offer, _, flow in offers:
-                rate = min(offer, left / waiting)
-                self._set(flow, rate)
-                left -= rate
-                waiting -= 1
+    def _share(self) -> None:
+        """Divide the marked links anew, and then those that this put out of balance."""
+        links, self._dirty = self._dirty, {}
+        for _ in range(ROUNDS_MAX):
+            flows: dict[Flow, None] = {}
+            for link in links:
+                flows.update(link.flows)
+            if not flows:
+                return
+            links = self._divide(flows, links)
+            if not links:
+                return
 
-    @staticmethod
-    def _offered(flow: Flow) -> float:
-        offered = flow.down.rate
-        for link in (flow.up, *flow.between):
-            number = len(link.flows)
-            if number == 1:
-                offered = min(offered, link.rate)
-                continue
-            equal = link.rate / number
-            others = sum(min(other.rate, equal) for other in link.flows if other is not flow)
-            offered = min(offered, max(equal, link.rate - others))
-        return offered
-
-    def _settle(self, flow: Flow) -> None:
-        now = self._clock.now
-        flow.left -= flow.rate * (now - flow.since)
-        flow.since = now
+    def _divide(self, flows: dict[Flow, None], centre: dict[Link, None]) -> dict[Link, None]:
+        """Progressive filling of these flows in what all others leave them; the links that are now out of balance."""
+        room: dict[Link, float] = {}
+        number: dict[Link, int] = {}
+        for flow in flows:
+            rate = flow.rate
+            for link in flow.links:
+                if link in room:
+                    room[link] += rate
+                    number[link] += 1
+                else:
+                    room[link] = link.rate - link.used + rate
+                    number[link] = 1
+        waiting = dict.fromkeys(flows)
+        shares = {link: room[link] / count for link, count in number.items()}
+        narrow: dict[Link, float] = {}
+        while waiting:
+            tightest = min(shares, key=shares.__getitem__)
+            share = max(0.0, shares[tightest])
+            if tightest not in centre:
+                narrow[tightest] = share
+            for flow in [flow for flow in tightest.flows if flow in waiting]:
+                del waiting[flow]
+                for link in flow.links:
+                    room[link] -= share
+                    number[link] -= 1
+                    if number[link]:
+                        shares[link] = room[link] / number[link]
+                    else:
+                        del shares[link]
+                self._set(flow, share)
+        unbalanced = {
+            link: None for link, share in narrow.items() if any(f.rate > share * (1 + SLACK) for f in link.flows)
+        }
+        for link, left in room.items():
+            if left > SLACK * link.rate and link not in centre and len(link.flows) > 1:
+                unbalanced[link] = None
+        return unbalanced
 
     def _set(self, flow: Flow, rate: float) -> None:
-        if flow.rate and abs(rate - flow.rate) < 0.01 * flow.rate:
+        before = flow.rate
+        now = self._clock.now
+        if before and before <= rate < before * (1 + SLACK / 2):
             return
-        self._settle(flow)
+        flow.left -= before * (now - flow.since)
+        flow.since = now
         flow.rate = rate
+        for link in flow.links:
+            link.used += rate - before
+        if rate > 0.0:
+            self._plan(flow)
+
+    def _plan(self, flow: Flow) -> None:
+        """See to the end of a flow. One that has become slower is looked at when it would have ended, and again."""
+        ends_at = self._clock.now + max(0.0, flow.left / flow.rate)
+        if self._clock.now <= flow.ends_at <= ends_at:
+            return
         flow.plan += 1
-        self._clock.after(max(0.0, flow.left / rate), self._ends, flow, flow.plan)
+        flow.ends_at = ends_at
+        self._clock.at(ends_at, self._ends, flow, flow.plan)
 
     def _ends(self, flow: Flow, plan: int) -> None:
         if plan != flow.plan:
             return
+        flow.left -= flow.rate * (self._clock.now - flow.since)
+        flow.since = self._clock.now
+        if flow.left > NOTHING_BYTES:
+            flow.ends_at = NOT_PLANNED
+            if flow.rate > 0.0:
+                self._plan(flow)
+            return
         flow.left = 0.0
-        flow.plan += 1
         self._remove(flow)
         flow.done()
+
+    @staticmethod
+    def check(links: Iterable[Link]) -> None:
+        """No link carries more than its rate, and what is given out is what its flows have."""
+        for link in links:
+            carried = sum(flow.rate for flow in link.flows)
+            assert carried <= link.rate * (1 + 1e-6), f"a link of {link.rate:.0f} bytes a second carries {carried:.0f}"
+            assert abs(carried - link.used) <= 1e-6 * link.rate, "a link's flows and what is given out differ"

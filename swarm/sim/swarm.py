@@ -184,6 +184,7 @@ class Swarm:
         self._ticks += 1
         if self._ticks % self.checks_every == 0:
             scheduler.check_invariants()
+            self.network.check((peer.up, peer.down, *self._sites.get(peer.access.site, ())))
         if self.now - peer.progressed_at > STARVED_S:
             origins = [other for other in self.peers.values() if other.origin and not other.gone]
             if not any(name in peer.neighbours for name in (origin.name for origin in origins)):
@@ -364,7 +365,7 @@ class Swarm:
             up, down = self._sites.get(giver.access.site), self._sites.get(asker.access.site)
             between = (*((up[0],) if up else ()), *((down[1],) if down else ()))
         done = partial(self._sent, giver, asker, turn.run, index)
-        flow = Flow(giver.up, asker.down, between, self.sizes[index], done)
+        flow = Flow((giver.up, asker.down, *between), self.sizes[index], done)
         giver.sending[asker.name, turn.run] = flow
         self.clock.after(giver.way_s(asker), self._begun, asker, giver, turn.run, index)
         self.network.start(flow)

@@ -10,11 +10,13 @@ import pytest
 from swarm.peer.scheduler import STORED, Scheduler
 from swarm.peer.uploads import Uploads
 from swarm.sim.books import Books
-from swarm.sim.links import MBIT
+from swarm.sim.links import MBIT, Flow, Network
 from swarm.sim.peer import Peer
 from swarm.sim.run import Outcome, simulate
 from swarm.sim.scenarios import Settings
 from swarm.sim.swarm import Swarm
+
+SET = Network._set
 
 
 def outcome(scenario: str = "plain", peers: int = 5) -> Outcome:
@@ -49,6 +51,11 @@ def _loses_bytes(books: Books, giver: Peer, size: int) -> None:
     books.kept += size - 1
 
 
+def _carries_too_much(network: Network, flow: Flow, rate: float) -> None:
+    """A flow gets half as much again as was left for it."""
+    SET(network, flow, 1.5 * rate)
+
+
 def _stores_garbage(swarm: Swarm, peer: Peer, giver: Peer, run: int, index: int) -> None:
     """Whatever comes is kept: a liar's too."""
     size = swarm.sizes[index]
@@ -69,6 +76,7 @@ def _stores_garbage(swarm: Swarm, peer: Peer, giver: Peer, run: int, index: int)
         (Uploads, "ended", _forgets_a_run, "plain"),
         (Books, "stored", _loses_bytes, "plain"),
         (Swarm, "_arrived", _stores_garbage, "churn"),
+        (Network, "_set", _carries_too_much, "plain"),
     ],
 )
 def test_a_fault_is_told(

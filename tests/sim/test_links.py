@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from collections import Counter
 from collections.abc import Sequence
 
 import pytest
@@ -16,7 +18,7 @@ def ends(flows: Sequence[tuple[Link, Link, tuple[Link, ...], float]]) -> list[fl
     network = Network(clock)
     found = [0.0] * len(flows)
     for number, (up, down, between, size) in enumerate(flows):
-        flow = Flow(up, down, between, size, lambda n=number: found.__setitem__(n, clock.now))  # type: ignore[misc]
+        flow = Flow((up, down, *between), size, lambda n=number: found.__setitem__(n, clock.now))  # type: ignore[misc]
         network.start(flow)
     clock.run(1e9, lambda: False)
     return found
@@ -51,10 +53,56 @@ def test_a_wan_is_shared_by_all_that_cross_it() -> None:
     assert ends(flows) == [pytest.approx(8.0)] * 4
 
 
+def max_min_of(flows: Sequence[Flow]) -> dict[Flow, float]:
+    """Progressive filling over the whole network."""
+    room = {link: link.rate for flow in flows for link in flow.links}
+    number = Counter(link for flow in flows for link in flow.links)
+    rates: dict[Flow, float] = {}
+    while len(rates) < len(flows):
+        tightest = min((link for link in room if number[link]), key=lambda link: room[link] / number[link])
+        share = room[tightest] / number[tightest]
+        for flow in [flow for flow in tightest.flows if flow not in rates]:
+            rates[flow] = share
+            for link in flow.links:
+                room[link] -= share
+                number[link] -= 1
+    return rates
+
+
+@pytest.mark.parametrize(("peers", "each", "rates"), [(16, 4, (6.0,)), (40, 6, (1.0, 2.0, 6.0, 12.0))])
+def test_many_flows_come_and_go_and_share_as_if_all_were_divided_anew(
+    peers: int, each: int, rates: Sequence[float]
+) -> None:
+    rng, clock = random.Random(peers), Clock()
+    network = Network(clock)
+    ups, downs = ([Link(rng.choice(rates)) for _ in range(peers)] for _ in range(2))
+    running: dict[Flow, None] = {}
+    differences: list[float] = []
+
+    def begin(up: Link) -> None:
+        flow = Flow((up, rng.choice(downs)), 0.4 * rng.random(), lambda: (running.pop(flow), begin(up)))
+        running[flow] = None
+        network.start(flow)
+
+    def look() -> None:
+        network.check(ups + downs)
+        exact = max_min_of(list(running))
+        differences.append(sum(abs(flow.rate - exact[flow]) for flow in running) / sum(exact.values()))
+        assert sum(flow.rate for flow in running) >= 0.98 * sum(exact.values())
+        clock.after(0.05, look)
+
+    for up in ups * each:
+        begin(up)
+    clock.after(0.5, look)
+    clock.run(4.0, lambda: False)
+    assert sum(differences) / len(differences) < 0.02
+    assert all(0.0 < link.sent <= link.rate * clock.now for link in ups)
+
+
 def test_a_flow_that_is_broken_off_has_sent_what_its_time_carried() -> None:
     clock = Clock()
     network = Network(clock)
-    flow = Flow(Link(10), Link(10), (), 100, lambda: pytest.fail("it was broken off"))
+    flow = Flow((Link(10), Link(10)), 100, lambda: pytest.fail("it was broken off"))
     network.start(flow)
     sent: list[float] = []
     clock.at(3.0, lambda: sent.append(network.stop(flow)))
