@@ -80,7 +80,11 @@ def test_many_flows_come_and_go_and_share_as_if_all_were_divided_anew(
     differences: list[float] = []
 
     def begin(up: Link) -> None:
-        flow = Flow((up, rng.choice(downs)), 0.4 * rng.random(), lambda: (running.pop(flow), begin(up)))
+        def over() -> None:
+            del running[flow]
+            begin(up)
+
+        flow = Flow((up, rng.choice(downs)), 0.4 * rng.random(), over)
         running[flow] = None
         network.start(flow)
 
