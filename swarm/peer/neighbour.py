@@ -28,7 +28,8 @@ WEIGHT: Final = 0.4
 class Run:
     """Blocks asked for in one request. ``outstanding`` are those not yet answered, in order.
 
-    ``begun`` is the block whose first bytes have come last, at ``begun_at``, or -1.
+    ``begun`` is the block whose first bytes have come last, at ``begun_at``, or -1. ``moves`` is how often its blocks
+    were taken from one neighbour to be asked of another.
     """
 
     id: int
@@ -39,6 +40,7 @@ class Run:
     received_bytes: int = 0
     begun: int = -1
     begun_at: float = 0.0
+    moves: int = 0
 
 
 @dataclass(slots=True, eq=False)

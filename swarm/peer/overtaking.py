@@ -6,7 +6,7 @@ and will take very long is raced for, within a budget, since its bytes come twic
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,8 +15,8 @@ from swarm.peer.neighbour import Neighbour, Run
 # A block moves if it is expected this many times later where it is, and this much in seconds.
 FACTOR: Final = 2.0
 MARGIN_S: Final = 0.7
-# An origin, whose uploads are spared, takes over only what would be later by this.
-ORIGIN_MARGIN_S: Final = 3.0
+# An origin, whose uploads are spared, and who lies beyond a shared WAN take over only what would be later by this.
+SPARED_MARGIN_S: Final = 3.0
 # What is under way is raced for only if it has been for this long.
 RACE_AFTER_S: Final = 1.5
 
@@ -31,7 +31,12 @@ class Move:
 
 
 def better_place(
-    neighbours: Iterable[Neighbour], idle: Neighbour, sizes: Sequence[int], now: float, budget_bytes: float
+    neighbours: Collection[Neighbour],
+    idle: Neighbour,
+    sizes: Sequence[int],
+    now: float,
+    budget_bytes: float,
+    margin_s: float,
 ) -> Move | None:
     """What ``idle`` should take over: the tail of the run expected to end last, if that is clearly later."""
     best: Move | None = None
@@ -39,14 +44,24 @@ def better_place(
     for other in neighbours:
         for run in other.runs.values() if other is not idle else ():
             move = _movable(run, idle, sizes, now, budget_bytes)
-            if move is not None and (left_s := expected_end_s(other, run, sizes, now)) > latest_s:
+            # What has moved before may only be late because all are: it has to be later each time.
+            left_s = 0.0 if move is None else expected_end_s(other, run, sizes, now) / (1 << run.moves)
+            if left_s > latest_s:
                 best, latest_s = move, left_s
     if best is None:
         return None
-    needed_s = FACTOR * idle.expected_s(sizes[best.indices[0]], now) + (ORIGIN_MARGIN_S if idle.origin else MARGIN_S)
-    if latest_s <= needed_s:
+    needed_s = FACTOR * _needs_s(idle, neighbours, sizes[best.indices[0]], now)
+    if latest_s <= needed_s + margin_s:
         return None
     return Move(best.run, _fitting(best.indices, sizes, idle.run_bytes()), best.is_race)
+
+
+def _needs_s(idle: Neighbour, neighbours: Collection[Neighbour], size_bytes: int, now: float) -> float:
+    """How long a block would take from ``idle``; from one that gave nothing yet, what the others take on average."""
+    if idle.is_measured:
+        return idle.expected_s(size_bytes, now)
+    known = [other.expected_s(size_bytes, now) for other in neighbours if other.is_measured]
+    return sum(known) / len(known) if known else idle.expected_s(size_bytes, now)
 
 
 def expected_end_s(neighbour: Neighbour, run: Run, sizes: Sequence[int], now: float) -> float:

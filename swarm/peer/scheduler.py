@@ -17,14 +17,15 @@ import random
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from swarm.peer.far import Far
 from swarm.peer.instructions import CancelRun, Connect, Finished, Instruction, StartRun
 from swarm.peer.neighbour import Neighbour, Run
 from swarm.peer.origins import Origins
-from swarm.peer.overtaking import Move, better_place
+from swarm.peer.overtaking import MARGIN_S, SPARED_MARGIN_S, Move, better_place
 from swarm.peer.picker import Picker, bits_of
 from swarm.peer.site import Site
 from swarm.peer.spared import Spared, patience_s
-from swarm.peer.window import Window
+from swarm.peer.window import ALL, Window
 from swarm.peer.wire import Origin
 
 MISSING: Final = 0
@@ -75,7 +76,8 @@ class Scheduler:
         self._origins = Origins(len(sizes))
         self._raced_bytes = 0
         self._in_flight_bytes = 0
-        self._window = Window()
+        self._window = Window(ALL)
+        self._far = Far(self.site)
 
     # ---- neighbours ---------------------------------------------------------------------------------------------
 
@@ -89,6 +91,7 @@ class Scheduler:
         if self._started == math.inf:
             self._started = now
             self._window.start(now)
+            self._far.window.start(now)
         have = self._everything if bitmap is None else int.from_bytes(bitmap, "little") & self._everything
         neighbour = self.neighbours.get(peer)
         if neighbour is None:
@@ -99,8 +102,10 @@ class Scheduler:
             neighbour.origin, neighbour.near, neighbour.have = origin, near, have
         if not origin:
             self.picker.count(have)
-            if near:
-                self.site.joined(peer, have, now)
+        if near and not origin:
+            self.site.joined(peer, have, now)
+        else:
+            self.site.left(peer)
         self._origins.changed(self.neighbours.values())
         return self._schedule(now)
 
@@ -125,6 +130,7 @@ class Scheduler:
         if neighbour is None:
             return []
         self._discount(neighbour)
+        self.site.left(peer)
         for run in list(neighbour.runs.values()):
             del self._runs[run.id]
             self._release_all(run)
@@ -156,6 +162,8 @@ class Scheduler:
             neighbour = self.neighbours.get(run.peer)
             if neighbour is not None:
                 neighbour.gave(run, size, now)
+                if not neighbour.near:
+                    self._far.window.arrived(size, now)
         self._window.arrived(size, now)
         if self.state[index] >= RECEIVED:
             self.fetched_twice_bytes += size
@@ -285,26 +293,12 @@ class Scheduler:
             candidates &= self._only_at(neighbour, now)
         if neighbour.near or self.site.is_alone:
             return self.picker.pick(candidates, neighbour.run_bytes())
-        return self._choose_far(neighbour, candidates)
+        return self._far.choose(candidates, neighbour.run_bytes(), self.neighbours.values(), self.picker)
 
     def _only_at(self, origin: Neighbour, now: float) -> int:
         held = self.site.held if origin.near and not self.site.is_alone else self.picker.held_by_any
         held &= ~self._spared.late
         return self._origins.allowed(origin, held | self._spared.held_back | self._spared.overdue, now - self._started)
-
-    def _choose_far(self, neighbour: Neighbour, candidates: int) -> list[int]:
-        """What to fetch into this site: this peer's share of what nobody near has, then another's that is behind."""
-        candidates &= ~self.site.held
-        for near in self.neighbours.values():
-            if near.near and near.origin:
-                candidates &= ~near.have
-        room = neighbour.run_bytes()
-        own = candidates & self.site.own_share
-        if own:
-            return self.picker.pick_upwards(own, room, self.site.offset)
-        if any(other.runs for other in self.neighbours.values() if not other.near):
-            return []
-        return self.picker.pick_downwards(self.site.left_by_others(candidates), room, self.site.offset)
 
     def _choose_overdue(self, origin: Neighbour, now: float) -> list[int]:
         """What an origin is asked for with insistence, for it is to be had nowhere else, or there only slowly."""
@@ -318,8 +312,8 @@ class Scheduler:
         fastest = max(origin.rate_bytes_per_s, origin.sending_bytes_per_s)
         return not fastest or fastest > self._window.rate(now)
 
-    def _start(self, neighbour: Neighbour, indices: list[int], now: float, *, insist: bool) -> StartRun:
-        run = Run(self._next_run, neighbour.peer, dict.fromkeys(indices), now, now)
+    def _start(self, neighbour: Neighbour, indices: list[int], now: float, *, insist: bool, moves: int = 0) -> StartRun:
+        run = Run(self._next_run, neighbour.peer, dict.fromkeys(indices), now, now, moves=moves)
         self._next_run += 1
         self._runs[run.id] = neighbour.runs[run.id] = run
         for index in indices:
@@ -334,7 +328,8 @@ class Scheduler:
         is_far = not neighbour.near and not self.site.is_alone
         budget = 0.0 if is_far else max(RACE_LEAST_BYTES, RACE_BUDGET * self.total_bytes) - self._raced_bytes
         others = [other for other in self.neighbours.values() if not (is_far and other.near)]
-        move = better_place(others, neighbour, self.sizes, now, budget)
+        margin_s = SPARED_MARGIN_S if is_far or neighbour.origin else MARGIN_S
+        move = better_place(others, neighbour, self.sizes, now, budget, margin_s)
         if move is None:
             return []
         indices = [index for index in move.indices if self.state[index] == REQUESTED]
@@ -343,7 +338,8 @@ class Scheduler:
         if move.is_race:
             self._raced_bytes += sum(self.sizes[index] for index in indices)
         taken_back = [] if move.is_race else [self._take_back(move, indices)]
-        return [*taken_back, self._start(neighbour, indices, now, insist=neighbour.origin > 0)]
+        moves = move.run.moves + (not move.is_race)
+        return [*taken_back, self._start(neighbour, indices, now, insist=neighbour.origin > 0, moves=moves)]
 
     def _take_back(self, move: Move, indices: list[int]) -> CancelRun:
         for index in indices:
@@ -408,7 +404,6 @@ class Scheduler:
     def _discount(self, neighbour: Neighbour) -> None:
         if not neighbour.origin:
             self.picker.uncount(neighbour.have)
-            self.site.left(neighbour.peer)
 
     def _silence(self, run: Run) -> float:
         neighbour = self.neighbours[run.peer]

@@ -58,13 +58,19 @@ class Site:
         return offset_of(self._shared(), self._count)
 
     def joined(self, peer: str, have: int, now: float) -> None:
-        """A near neighbour, that is no origin, and what it has."""
-        self._members[peer] = _Member(have, now, now)
-        self.held |= have
-        self._shares = {}
+        """A near neighbour, that is no origin, and what it has; or one tells anew what it has."""
+        member = self._members.get(peer)
+        if member is None:
+            self._members[peer] = _Member(have, now, now)
+            self.held |= have
+            self._shares = {}
+        else:
+            news, member.have = have & ~member.have, have
+            self._unite()
+            self.has(peer, news, now)
 
     def left(self, peer: str) -> None:
-        """It is gone, or tells anew what it has."""
+        """It is gone, or no longer near."""
         if self._members.pop(peer, None) is not None:
             self._shares = {}
             self._unite()
@@ -76,7 +82,7 @@ class Site:
             return
         member.have |= blocks
         self.held |= blocks
-        if member.stalled or blocks & self._share_of(peer):
+        if blocks and (member.stalled or blocks & self._share_of(peer)):
             member.progressed = now
             member.gained += 1
             if member.stalled:

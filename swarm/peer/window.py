@@ -7,19 +7,31 @@ have much under way.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Final
 
-# Asked for in all: what arrives in this time, and at first and at least these bytes.
-WINDOW_S: Final = 2.0
-FIRST_BYTES: Final = 8 << 20
-LEAST_BYTES: Final = 3 << 19
 MEASURE_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Asked for is what arrives in ``seconds``, and at first and at least these bytes."""
+
+    seconds: float
+    first_bytes: int
+    least_bytes: int
+
+
+# Of all neighbours, and of those beyond a WAN that a site shares (``swarm.peer.far``).
+ALL: Final = Limits(2.0, 8 << 20, 3 << 19)
+FAR: Final = Limits(1.0, 1 << 19, 1 << 19)
 
 
 class Window:
     """The rate at which blocks arrive, measured by the second; a slower time replaces a faster one by degrees."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
         self._rate_bytes_per_s = 0.0
         self._since = math.inf
         self._arrived_bytes = 0
@@ -48,5 +60,5 @@ class Window:
     def bytes(self) -> float:
         """How much may be under way."""
         if not self._rate_bytes_per_s:
-            return FIRST_BYTES
-        return max(LEAST_BYTES, WINDOW_S * self._rate_bytes_per_s)
+            return self._limits.first_bytes
+        return max(self._limits.least_bytes, self._limits.seconds * self._rate_bytes_per_s)
