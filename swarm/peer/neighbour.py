@@ -6,6 +6,7 @@ per block.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -20,6 +21,11 @@ FIRST_RUN_BYTES: Final = 512 * 1024
 FIRST_LATENCY_S: Final = 0.5
 BACKOFF_FIRST_S: Final = 0.5
 BACKOFF_MAX_S: Final = 30.0
+# A run whose block has begun and does not go on is given up after this; one that may stand in a queue there, later. And
+# in any case not before this many times what the neighbour usually takes.
+SILENCE_S: Final = 4.0
+QUEUED_SILENCE_S: Final = 20.0
+SILENCE_FACTOR: Final = 4.0
 # Weight of a new measurement against the ones before.
 WEIGHT: Final = 0.4
 
@@ -109,6 +115,11 @@ class Neighbour:
         queue_s = self.latency_s if self.runs else max(0.0, self.latency_s - (now - self.idle_since))
         sending_s = size_bytes / self.sending_bytes_per_s if self.sending_bytes_per_s else 0.0
         return queue_s + sending_s
+
+    def silence_s(self, run: Run, sizes: Sequence[int]) -> float:
+        """How long one of its runs may go without any progress; ``sizes`` are those of all blocks."""
+        usual_s = self.expected_s(max((sizes[index] for index in run.outstanding), default=0), run.started)
+        return max(SILENCE_S if run.begun in run.outstanding else QUEUED_SILENCE_S, SILENCE_FACTOR * usual_s)
 
     def fail(self, now: float) -> None:
         """It was silent, busy or broke off: leave it alone for a while, longer each time."""

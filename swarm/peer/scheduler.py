@@ -21,10 +21,10 @@ from swarm.peer.far import Far
 from swarm.peer.instructions import CancelRun, Connect, Finished, Instruction, StartRun
 from swarm.peer.neighbour import Neighbour, Run
 from swarm.peer.origins import Origins
-from swarm.peer.overtaking import MARGIN_S, SPARED_MARGIN_S, Move, better_place
+from swarm.peer.overtaking import Move, better_place
 from swarm.peer.picker import Picker, bits_of
 from swarm.peer.site import Site
-from swarm.peer.spared import Spared, patience_s
+from swarm.peer.spared import Spared, held_by_slow, patience_s
 from swarm.peer.window import ALL, Window
 from swarm.peer.wire import Origin
 
@@ -33,17 +33,14 @@ REQUESTED: Final = 1
 RECEIVED: Final = 2
 STORED: Final = 3
 
-# A run whose block has begun and does not go on is given up after this; one that may stand in a queue there, later.
-SILENCE_S: Final = 4.0
-QUEUED_SILENCE_S: Final = 20.0
-# And in any case for this many times what the neighbour usually takes.
-SILENCE_FACTOR: Final = 4.0
 # Of all bytes, at most this share is asked for a second time while the first is already coming.
 RACE_BUDGET: Final = 0.02
 RACE_LEAST_BYTES: Final = 2 << 20
 # Whom a redirect names is dialled only while there are fewer neighbours than this.
 NEIGHBOURS_FEW: Final = 8
 TICK_S: Final = 0.1
+# What arrives in so short a time is little.
+MOMENT_S: Final = 0.25
 
 
 class Scheduler:
@@ -59,6 +56,7 @@ class Scheduler:
         self.stored = self.state.count(STORED)
         self.stored_bytes = sum(size for size, state in zip(sizes, self.state, strict=True) if state == STORED)
         self.total_bytes = sum(sizes)
+        self._usual_bytes = self.total_bytes // max(1, len(sizes))
         self.fetched_twice_bytes = 0
         self.neighbours: dict[str, Neighbour] = {}
         self._everything = (1 << len(sizes)) - 1
@@ -239,11 +237,12 @@ class Scheduler:
         """Time passed: give up silent runs, ask again what waited too long, make use of who is idle."""
         instructions: list[Instruction] = []
         for run in list(self._runs.values()):
-            if now - run.last_progress > self._silence(run):
+            if now - run.last_progress > self.neighbours[run.peer].silence_s(run, self.sizes):
                 instructions += self._give_up(run, now)
         self.site.tick(now)
         held = self.picker.held_by_any if self.site.is_alone else self.site.held
         self._spared.look(self.picker.missing, held, now)
+        self._spared.slow = held_by_slow(self.neighbours.values(), self._usual_bytes, now)
         return instructions + self._schedule(now, insist=True)
 
     # ---- what it decides ----------------------------------------------------------------------------------------
@@ -297,7 +296,7 @@ class Scheduler:
 
     def _only_at(self, origin: Neighbour, now: float) -> int:
         held = self.site.held if origin.near and not self.site.is_alone else self.picker.held_by_any
-        held &= ~self._spared.late
+        held &= ~(self._spared.late | self._spared.slow)
         return self._origins.allowed(origin, held | self._spared.held_back | self._spared.overdue, now - self._started)
 
     def _choose_overdue(self, origin: Neighbour, now: float) -> list[int]:
@@ -308,9 +307,9 @@ class Scheduler:
         return self.picker.pick(self.picker.missing & waiting & origin.have, origin.run_bytes())
 
     def _is_faster(self, origin: Neighbour, now: float) -> bool:
-        """Whether an origin may give more than all others together do."""
-        fastest = max(origin.rate_bytes_per_s, origin.sending_bytes_per_s)
-        return not fastest or fastest > self._window.rate(now)
+        """Whether an origin may give more than all others together do, or our own link has little to carry."""
+        fastest, rate = max(origin.rate_bytes_per_s, origin.sending_bytes_per_s), self._window.rate(now)
+        return not fastest or fastest > rate or self._in_flight_bytes < MOMENT_S * rate
 
     def _start(self, neighbour: Neighbour, indices: list[int], now: float, *, insist: bool, moves: int = 0) -> StartRun:
         run = Run(self._next_run, neighbour.peer, dict.fromkeys(indices), now, now, moves=moves)
@@ -328,8 +327,15 @@ class Scheduler:
         is_far = not neighbour.near and not self.site.is_alone
         budget = 0.0 if is_far else max(RACE_LEAST_BYTES, RACE_BUDGET * self.total_bytes) - self._raced_bytes
         others = [other for other in self.neighbours.values() if not (is_far and other.near)]
-        margin_s = SPARED_MARGIN_S if is_far or neighbour.origin else MARGIN_S
-        move = better_place(others, neighbour, self.sizes, now, budget, margin_s)
+        move = better_place(
+            others,
+            neighbour,
+            self.sizes,
+            now,
+            started=self._started,
+            budget_bytes=budget,
+            is_spared=is_far or neighbour.origin > 0,
+        )
         if move is None:
             return []
         indices = [index for index in move.indices if self.state[index] == REQUESTED]
@@ -404,12 +410,6 @@ class Scheduler:
     def _discount(self, neighbour: Neighbour) -> None:
         if not neighbour.origin:
             self.picker.uncount(neighbour.have)
-
-    def _silence(self, run: Run) -> float:
-        neighbour = self.neighbours[run.peer]
-        usual = neighbour.expected_s(max((self.sizes[index] for index in run.outstanding), default=0), run.started)
-        least = SILENCE_S if run.begun in run.outstanding else QUEUED_SILENCE_S
-        return max(least, SILENCE_FACTOR * usual)
 
     def waiting_for(self) -> str:
         """In words, what keeps the download from going on."""

@@ -2,15 +2,19 @@
 
 Pure. A block that an origin has just given away, or that a neighbour has, comes from there before long. When nobody
 whom we know has it by then, it is overdue and the origin is asked with insistence. When neighbours have it but do not
-bring it, it is late, and an origin is asked: it gives what it did not give yet, and sends us elsewhere for the rest. So
-sparing the origin never starves anybody, and is hardly slower than going to it.
+bring it, it is late, and an origin is asked, as it is for what only slow neighbours have: it gives what it did not give
+yet, and sends us elsewhere for the rest. So sparing the origin never starves anybody, and is hardly slower than going
+to it.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
+from statistics import median
 from typing import Final
 
+from swarm.peer.neighbour import Neighbour
 from swarm.peer.picker import bits_of
 
 # How long a redirect, or others that have a block but are busy, may keep it from the origin: at least this, and this
@@ -21,6 +25,8 @@ PATIENCE_SHARE: Final = 0.1
 LATE_S: Final = 0.5
 # A block that somebody has who is no neighbour comes by way of others.
 FAR_FACTOR: Final = 3.0
+# Who takes so many times as long for a block as most do is slow: what nobody else has is not waited for.
+SLOW_FACTOR: Final = 4.0
 
 
 def patience_s(elapsed_s: float, *, is_far: bool = False) -> float:
@@ -28,13 +34,33 @@ def patience_s(elapsed_s: float, *, is_far: bool = False) -> float:
     return max(PATIENCE_S, PATIENCE_SHARE * elapsed_s) * (FAR_FACTOR if is_far else 1.0)
 
 
+def held_by_slow(neighbours: Collection[Neighbour], size_bytes: int, now: float) -> int:
+    """The blocks that only such neighbours hold, origins left out, as have much to do already and are slow about it.
+
+    Slow is who takes several times as long for a block of this size as most do, or gave nothing yet.
+    """
+    known = [neighbour.expected_s(size_bytes, now) for neighbour in neighbours if neighbour.sending_bytes_per_s]
+    usual_s = median(known) if known else math.inf
+    slow = quick = 0
+    for neighbour in neighbours:
+        if neighbour.origin:
+            continue
+        gives = neighbour.sending_bytes_per_s and neighbour.expected_s(size_bytes, now) <= SLOW_FACTOR * usual_s
+        if not gives and neighbour.runs and not neighbour.is_open(now):
+            slow |= neighbour.have
+        else:
+            quick |= neighbour.have
+    return slow & ~quick
+
+
 class Spared:
-    """``held_back``, ``overdue`` and ``late`` are sets of blocks (bit per block)."""
+    """``held_back``, ``overdue``, ``late`` and ``slow`` are sets of blocks (bit per block)."""
 
     def __init__(self) -> None:
         self.held_back = 0
         self.overdue = 0
         self.late = 0
+        self.slow = 0
         self._until: dict[int, float] = {}
         self._waited = 0
         self._looked = math.inf

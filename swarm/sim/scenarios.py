@@ -43,7 +43,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """``fill`` puts peers into the swarm and plans what befalls them; ``judged`` says whose time counts."""
+    """``fill`` puts peers into the swarm and plans what befalls them. The time of honest peers counts that stay."""
 
     fill: Callable[[Swarm, Settings, random.Random], None]
     peers: int = 16
@@ -95,6 +95,15 @@ def _slow(swarm: Swarm, settings: Settings, rng: random.Random) -> None:
     midway = sum(swarm.sizes) / settings.rate / 2
     for victim in peers[1:3]:
         swarm.clock.at(midway, swarm.leave, victim)
+
+
+def _silent(swarm: Swarm, settings: Settings, rng: random.Random) -> None:
+    """One peer takes requests and never answers, another is 20 times slower."""
+    swarm.add_origin(_equal(settings))
+    swarm.add_peer(_equal(settings), "silent")
+    swarm.add_peer(Access(settings.rate / 20, settings.rate / 20), "slow")
+    for _ in range(settings.peers - 2):
+        swarm.add_peer(_equal(settings))
 
 
 def _sites(swarm: Swarm, settings: Settings, rng: random.Random) -> None:
@@ -157,6 +166,7 @@ SCENARIOS: Final = {
     "plain": Scenario(_plain),
     "mixed": Scenario(_mixed, 1000, 256),
     "slow": Scenario(_slow),
+    "silent": Scenario(_silent, 8),
     "sites": Scenario(_sites, 15),
     "partition": Scenario(_partition, 15),
     "churn": Scenario(_churn, 1000, 256),

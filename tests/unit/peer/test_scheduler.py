@@ -1,65 +1,12 @@
-"""The scheduler in virtual time: completion, sparing the origin, slow, silent and leaving neighbours, waste."""
+"""The scheduler event by event; whole swarms of it are in ``tests/sim``."""
 
 from __future__ import annotations
 
 import random
 
-import pytest
-
 from swarm.peer.instructions import CancelRun, Finished, StartRun
 from swarm.peer.scheduler import Scheduler
 from swarm.peer.wire import NOT_ORIGIN, SEED
-from tests.unit.peer.simulation import Simulation
-
-MBIT = 125_000.0
-SIZES = [random.Random(1).randint(65_536, 1 << 20) for _ in range(120)]
-
-
-@pytest.mark.parametrize("seed", range(12))
-def test_everyone_completes_and_the_origin_sends_little_more_than_one_copy(seed: int) -> None:
-    simulation = Simulation(seed, SIZES, 50 * MBIT, [50 * MBIT] * 6)
-    simulation.run(600)
-    schedulers = [peer.scheduler for peer in simulation.peers.values() if peer.scheduler is not None]
-    assert all(scheduler.is_complete for scheduler in schedulers)
-    assert simulation.origin.sent_bytes <= 1.5 * sum(SIZES)
-    wasted = sum(scheduler.fetched_twice_bytes for scheduler in schedulers)
-    assert wasted <= 0.05 * sum(SIZES) * len(schedulers)
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_a_slow_and_a_silent_peer_hold_nobody_up(seed: int) -> None:
-    clean = Simulation(seed, SIZES, 50 * MBIT, [50 * MBIT] * 6)
-    clean.run(600)
-    simulation = Simulation(seed, SIZES, 50 * MBIT, [50 * MBIT] * 4 + [2.5 * MBIT, 50 * MBIT])
-    simulation.peers["peer-5"].silent = True
-    simulation.run(600)
-    honest = [simulation.peers[f"peer-{number}"] for number in range(5)]
-    assert all(peer.done_at is not None for peer in honest)
-    slowest = max(peer.done_at or 0.0 for peer in clean.peers.values())
-    assert max(peer.done_at or 1e9 for peer in honest[:4]) <= 5 * slowest
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_peers_that_leave_take_nothing_with_them(seed: int) -> None:
-    simulation = Simulation(seed, SIZES, 50 * MBIT, [50 * MBIT] * 6)
-    rng = random.Random(seed)
-    for name in rng.sample(["peer-0", "peer-1", "peer-2", "peer-3"], 2):
-        simulation.at(rng.uniform(0.5, 5.0), lambda name=name: simulation.leave(name))  # type: ignore[misc]
-    simulation.run(600)
-    for peer in simulation.peers.values():
-        if peer.scheduler is not None and not peer.gone:
-            assert peer.done_at is not None
-            assert peer.held == set(range(len(SIZES)))
-
-
-def test_the_same_seed_replays_exactly() -> None:
-    def times(seed: int) -> list[float | None]:
-        simulation = Simulation(seed, SIZES, 50 * MBIT, [30 * MBIT] * 4)
-        simulation.run(600)
-        return [peer.done_at for peer in simulation.peers.values()]
-
-    assert times(7) == times(7)
-    assert times(7) != times(8)
 
 
 def test_a_redirect_that_leads_nowhere_ends_at_the_origin_with_insistence() -> None:
