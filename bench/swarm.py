@@ -19,12 +19,13 @@ from typing import Final
 from bench.contenders import Fetched, Swarm, SwarmContender
 from bench.network import Host, Network, make_network, missing_network
 from bench.payload import Payload, holds, make_payload
-from bench.processes import BenchError, cpu_seconds, forget_peaks, peak_rss_bytes
+from bench.processes import BenchError, Meter
 from bench.report import Missing, Tell, filesystem
 from bench.scenarios import Scenario
 from bench.swarm_report import SwarmReport, SwarmRound
 
 SETTLE_S: Final = 3.0
+SAMPLE_S: Final = 0.5
 DEADLINE_FACTOR: Final = 8
 DEADLINE_EXTRA_S: Final = 60.0
 
@@ -107,13 +108,11 @@ def _round(
 def _measure(
     name: str, number: int, scenario: Scenario, payload: Payload, network: Network, swarm: Swarm
 ) -> SwarmRound:
-    pids = swarm.pids()
-    forget_peaks(pids)
-    cpu_before_s = cpu_seconds(pids)
+    meter = Meter(swarm.pids())
     sent_before, sites_before = network.origin_sent_bytes(), network.site_received_bytes()
-    clocked = _clock(scenario, payload.size_bytes, network.hosts[1:], swarm)
+    clocked = _clock(scenario, payload.size_bytes, network.hosts[1:], swarm, meter)
     sent, sites = network.origin_sent_bytes(), network.site_received_bytes()
-    cpu_s = cpu_seconds(pids) - cpu_before_s
+    cpu_s = meter.cpu_s()
     judged, size = scenario.judged, payload.size_bytes
     complete = all(peer in clocked.seconds for peer in judged)
     last_s = max((clocked.seconds[peer] for peer in judged), default=0.0) if complete else 0.0
@@ -131,13 +130,13 @@ def _measure(
         wasted_share=round(sum(wasted) / (size * len(wasted)), 4) if wasted else None,
         wan_copies=[round((after - before) / size, 3) for before, after in zip(sites_before, sites, strict=True)],
         cpu_s_per_gb=round(cpu_s / (size * len(judged) / 1e9), 2),
-        peak_rss_bytes=max(map(peak_rss_bytes, pids)),
+        peak_rss_bytes=meter.peak_rss_bytes,
         ok=complete and all(holds(swarm.received(peer), payload) for peer in judged),
         failures=[clocked.failures[peer] for peer in sorted(clocked.failures) if peer in judged],
     )
 
 
-def _clock(scenario: Scenario, size_bytes: int, peers: Sequence[Host], swarm: Swarm) -> _Clocked:
+def _clock(scenario: Scenario, size_bytes: int, peers: Sequence[Host], swarm: Swarm, meter: Meter) -> _Clocked:
     """Release the payload to all peers; return when every judged one has it, has failed, or the deadline has passed."""
     clocked = _Clocked()
     together = threading.Barrier(len(peers) + 1)
@@ -164,14 +163,16 @@ def _clock(scenario: Scenario, size_bytes: int, peers: Sequence[Host], swarm: Sw
             swarm.kill(to_kill.pop())
             continue
         try:
-            peer, ended, fetched, failure = ends.get(timeout=0.05 if to_kill else 1.0)
+            peer, ended, fetched, failure = ends.get(timeout=0.05 if to_kill else SAMPLE_S)
         except queue.Empty:
+            meter.sample()
             continue
         waiting.discard(peer)
         if fetched is None:
             clocked.failures[peer] = failure
         else:
             clocked.seconds[peer], clocked.fetched[peer] = ended - began, fetched
+    meter.sample()
     for peer in waiting:
         clocked.failures[peer] = "not complete at the deadline"
     return clocked

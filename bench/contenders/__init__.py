@@ -66,7 +66,7 @@ class Swarm(Protocol):
     """An origin that offers the payload, and peers that have joined and know nothing of the payload yet."""
 
     def pids(self) -> list[int]:
-        """Every process of the contender, the origin's first."""
+        """Every process that was started, the origin's first. Their children are found when they are measured."""
 
     def fetch(self, peer: int) -> Fetched:
         """Release the payload to that peer (from 0); return when it has verified all. Called in its namespace."""

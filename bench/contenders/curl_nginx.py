@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from bench.contenders import Pull
 from bench.debian import missing_program, program_path
+from bench.network import Host
 from bench.payload import Payload
 from bench.processes import BenchError, Standing
 
@@ -64,18 +65,8 @@ class CurlNginx:
 
     @contextmanager
     def origin(self, payload: Payload, folder: Path) -> Iterator[NginxOrigin]:
-        folder.mkdir()
-        write_certificate(folder / "certificate.pem", folder / "key.pem")
-        port = free_port()
-        configuration = folder / "nginx.conf"
-        user = "user root;" if os.geteuid() == 0 else ""
-        configuration.write_text(
-            CONFIGURATION.format(folder=folder, user=user, host=HOST, port=port, root=payload.directory)
-        )
-        command = [program_path("nginx"), "-p", str(folder), "-e", str(folder / "error.log"), "-c", str(configuration)]
-        with Standing(command, folder / "error.log") as nginx:
-            wait_until_listening(nginx, port)
-            yield NginxOrigin(nginx, folder / "certificate.pem", f"https://{HOST}:{port}/{payload.file.name}")
+        with nginx_origin(payload, folder, HOST, free_port()) as origin:
+            yield origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,28 +82,52 @@ class NginxOrigin:
 
     @contextmanager
     def consumer(self, folder: Path) -> Iterator[CurlConsumer]:
-        yield CurlConsumer(self.certificate, self.url)
+        yield CurlConsumer(self)
 
 
 @dataclass(frozen=True, slots=True)
 class CurlConsumer:
     """curl, started anew for each pull."""
 
-    certificate: Path
-    url: str
+    origin: NginxOrigin
 
     def pids(self) -> list[int]:
         return []
 
     def pull(self, directory: Path) -> Pull:
         received = directory / "payload.bin"
-        command = [program_path("curl"), "--silent", "--show-error", "--fail", "--noproxy", "*", "--tlsv1.3"]
-        command += ["--cacert", str(self.certificate), "--create-dirs", "--output", str(received), self.url]
-        return Pull(command, received)
+        return Pull(curl_command(self.origin, received), received)
 
 
-def write_certificate(certificate_path: Path, key_path: Path) -> None:
-    """A self-signed certificate of the loopback address, for a day."""
+@contextmanager
+def nginx_origin(
+    payload: Payload, folder: Path, address: str, port: int, host: Host | None = None
+) -> Iterator[NginxOrigin]:
+    """nginx that serves the payload, on that host or here."""
+    folder.mkdir()
+    write_certificate(folder / "certificate.pem", folder / "key.pem", address)
+    configuration = folder / "nginx.conf"
+    user = "user root;" if os.geteuid() == 0 else ""
+    configuration.write_text(
+        CONFIGURATION.format(folder=folder, user=user, host=address, port=port, root=payload.directory)
+    )
+    command = [program_path("nginx"), "-p", str(folder), "-e", str(folder / "error.log"), "-c", str(configuration)]
+    with Standing(host.command(*command) if host else command, folder / "error.log") as nginx:
+        if host:
+            host.inside(lambda: wait_until_listening(nginx, address, port))
+        else:
+            wait_until_listening(nginx, address, port)
+        yield NginxOrigin(nginx, folder / "certificate.pem", f"https://{address}:{port}/{payload.file.name}")
+
+
+def curl_command(origin: NginxOrigin, received: Path) -> list[str]:
+    """One download into a file."""
+    command = [program_path("curl"), "--silent", "--show-error", "--fail", "--noproxy", "*", "--tlsv1.3"]
+    return [*command, "--cacert", str(origin.certificate), "--create-dirs", "--output", str(received), origin.url]
+
+
+def write_certificate(certificate_path: Path, key_path: Path, address: str) -> None:
+    """A self-signed certificate of that address, for a day."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "bench")])
     now = datetime.datetime.now(datetime.UTC)
@@ -124,7 +139,7 @@ def write_certificate(certificate_path: Path, key_path: Path) -> None:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(hours=1))
         .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(HOST))]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))]), critical=False)
         .sign(key, hashes.SHA256())
     )
     certificate_path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
@@ -140,12 +155,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_until_listening(nginx: Standing, port: int) -> None:
+def wait_until_listening(nginx: Standing, address: str, port: int) -> None:
     """Return when nginx takes connections. Raises BenchError with its complaint when it does not."""
     deadline = time.monotonic() + READY_DEADLINE_S
     while time.monotonic() < deadline and nginx.process.poll() is None:
         with socket.socket() as probe:
-            if probe.connect_ex((HOST, port)) == 0:
+            if probe.connect_ex((address, port)) == 0:
                 return
         time.sleep(POLL_S)
     raise BenchError(f"nginx does not listen: {nginx.log.read_text(errors='replace').strip()[-300:]}")
