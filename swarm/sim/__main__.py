@@ -6,41 +6,53 @@ import argparse
 import gc
 import json
 import sys
+from typing import Final
 
 from swarm.sim.links import MBIT
+from swarm.sim.news import NEWS_SCENARIOS, NewsOutcome, simulate_news
 from swarm.sim.run import Outcome, simulate
 from swarm.sim.scenarios import SCENARIOS, Settings
+
+NEWS_PEERS: Final = 1000
 
 
 def main() -> int:
     """Run and print; 1 when an invariant was broken."""
     arguments = _parser().parse_args()
-    scenario = SCENARIOS[arguments.scenario]
-    peers = arguments.peers or scenario.peers
     failed = False
     for seed in range(arguments.seed, arguments.seed + arguments.runs):
-        settings = Settings(
-            peers=peers,
-            blocks=arguments.blocks or scenario.blocks,
-            seed=seed,
-            neighbours=arguments.neighbours,
-            rate=arguments.rate * MBIT,
-            tick_s=arguments.tick or (0.1 if peers < 2000 else 0.5),
-        )
         gc.disable()  # one run, then the end: what it makes is all still used
-        outcome = simulate(arguments.scenario, settings, checks_every=1 if peers <= 50 else 1000)
+        outcome = _run(arguments, seed)
         gc.enable()
         gc.collect()
         failed |= bool(outcome.violations)
         if outcome.violations and arguments.stop:
+            blocks = f" --blocks {outcome.blocks}" if isinstance(outcome, Outcome) else ""
             sys.stderr.write(
-                f"broken: python -m swarm.sim --scenario {arguments.scenario} --peers {peers} "
-                f"--blocks {settings.blocks} --seed {seed}\n" + "\n".join(outcome.violations[:5]) + "\n"
+                f"broken: python -m swarm.sim --scenario {arguments.scenario} --peers {outcome.peers}"
+                f"{blocks} --seed {seed}\n" + "\n".join(outcome.violations[:5]) + "\n"
             )
             return 1
-        sys.stdout.write((json.dumps(outcome.as_dict()) if arguments.json else _told(outcome)) + "\n")
+        told = _told(outcome) if isinstance(outcome, Outcome) else _told_news(outcome)
+        sys.stdout.write((json.dumps(outcome.as_dict()) if arguments.json else told) + "\n")
         sys.stdout.flush()
     return int(failed)
+
+
+def _run(arguments: argparse.Namespace, seed: int) -> Outcome | NewsOutcome:
+    if arguments.scenario in NEWS_SCENARIOS:
+        return simulate_news(arguments.scenario, arguments.peers or NEWS_PEERS, seed)
+    scenario = SCENARIOS[arguments.scenario]
+    peers = arguments.peers or scenario.peers
+    settings = Settings(
+        peers=peers,
+        blocks=arguments.blocks or scenario.blocks,
+        seed=seed,
+        neighbours=arguments.neighbours,
+        rate=arguments.rate * MBIT,
+        tick_s=arguments.tick or (0.1 if peers < 2000 else 0.5),
+    )
+    return simulate(arguments.scenario, settings, checks_every=1 if peers <= 50 else 1000)
 
 
 def _told(outcome: Outcome) -> str:
@@ -56,9 +68,19 @@ def _told(outcome: Outcome) -> str:
     return "\n".join([*lines, *(f"  BROKEN {violation}" for violation in outcome.violations[:10])])
 
 
+def _told_news(outcome: NewsOutcome) -> str:
+    lines = [
+        f"{outcome.scenario}: {outcome.peers} peers, seed {outcome.seed}",
+        f"  known after p50 {outcome.p50_s:.3f} s, p95 {outcome.p95_s:.3f} s, p99 {outcome.p99_s:.3f} s, "
+        f"last {outcome.last_s:.3f} s, by {outcome.heard_share:.2%}",
+        f"  {outcome.told_per_peer:.1f} entries and {outcome.bytes_per_peer:.0f} bytes a peer",
+    ]
+    return "\n".join([*lines, *(f"  BROKEN {violation}" for violation in outcome.violations)])
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m swarm.sim", description=__doc__)
-    parser.add_argument("--scenario", choices=sorted(SCENARIOS), default="plain")
+    parser.add_argument("--scenario", choices=[*sorted(SCENARIOS), *NEWS_SCENARIOS], default="plain")
     parser.add_argument("--peers", type=int, default=0, help="how many fetch (default: the scenario's)")
     parser.add_argument("--blocks", type=int, default=0, help="blocks of the version (default: the scenario's)")
     parser.add_argument("--seed", type=int, default=1, help="the same seed prints the same line")

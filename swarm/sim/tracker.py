@@ -39,8 +39,6 @@ class Tracker:
             peer.origin != NOT_ORIGIN,
         )
         self._presence.announce(present)
-        if peer.origin:
-            return []
         presence, rng = self._presence, self._rng
         holders = presence.holders(VERSION, now, complete=False, rng=rng)
         if len(holders) < limit:
