@@ -31,45 +31,53 @@ class Move:
     is_race: bool
 
 
-def better_place(
-    neighbours: Collection[Neighbour],
-    idle: Neighbour,
-    sizes: Sequence[int],
-    now: float,
-    *,
-    started: float,
-    budget_bytes: float,
-    is_spared: bool,
-) -> Move | None:
-    """What ``idle`` should take over: the tail of the run expected to end last, if that is clearly later.
+class Late:
+    """The runs that are late at the moment ``now`` of a download that began at ``started``, the latest first."""
 
-    ``started`` is when the download began, ``is_spared`` that ``idle`` is not to be asked for much.
-    """
-    elapsed_s = now - started
-    race_after_s = _within(RACE_AFTER_S, elapsed_s)
-    best: Move | None = None
-    latest_s = 0.0
-    for other in neighbours:
-        for run in other.runs.values() if other is not idle else ():
-            move = _movable(run, idle, sizes, now - race_after_s, budget_bytes)
-            # What has moved before may only be late because all are: it has to be later each time.
-            left_s = 0.0 if move is None else expected_end_s(other, run, sizes, now) / (1 << run.moves)
-            if left_s > latest_s:
-                best, latest_s = move, left_s
-    if best is None:
+    def __init__(self, neighbours: Collection[Neighbour], sizes: Sequence[int], now: float, started: float) -> None:
+        self.now = now
+        self._neighbours = neighbours
+        self._sizes = sizes
+        self._elapsed_s = now - started
+        self._long_ago = now - _within(RACE_AFTER_S, self._elapsed_s)
+        margin_s = _within(MARGIN_S, self._elapsed_s)
+        # What has moved before may only be late because all are: it has to be later each time.
+        runs = [
+            (expected_end_s(neighbour, run, sizes, now) / (1 << run.moves), run.id, neighbour, run)
+            for neighbour in neighbours
+            for run in neighbour.runs.values()
+        ]
+        self._runs = sorted((late for late in runs if late[0] > margin_s), reverse=True, key=lambda late: late[:2])
+
+    def better_place(self, idle: Neighbour, *, budget_bytes: float, is_far: bool) -> Move | None:
+        """What ``idle`` should take over: the tail of the run expected to end last, if that is clearly later.
+
+        ``is_far``: it is beyond a WAN that is shared, and takes only from its like.
+        """
+        for late in self._runs:
+            left_s, _, other, run = late
+            if other is idle or (is_far and other.near):
+                continue
+            move = _movable(run, idle, self._sizes, self._long_ago, budget_bytes)
+            if move is None:
+                continue
+            margin_s = _within(SPARED_MARGIN_S if is_far or idle.origin else MARGIN_S, self._elapsed_s)
+            if left_s <= FACTOR * self._needs_s(idle, self._sizes[move.indices[0]], is_far=is_far) + margin_s:
+                return None
+            self._runs.remove(late)
+            return Move(run, _fitting(move.indices, self._sizes, idle.run_bytes()), move.is_race)
         return None
-    needed_s = FACTOR * _needs_s(idle, neighbours, sizes[best.indices[0]], now)
-    if latest_s <= needed_s + _within(SPARED_MARGIN_S if is_spared else MARGIN_S, elapsed_s):
-        return None
-    return Move(best.run, _fitting(best.indices, sizes, idle.run_bytes()), best.is_race)
 
-
-def _needs_s(idle: Neighbour, neighbours: Collection[Neighbour], size_bytes: int, now: float) -> float:
-    """How long a block would take from ``idle``; from one that gave nothing yet, what the others take on average."""
-    if idle.is_measured:
-        return idle.expected_s(size_bytes, now)
-    known = [other.expected_s(size_bytes, now) for other in neighbours if other.is_measured]
-    return sum(known) / len(known) if known else idle.expected_s(size_bytes, now)
+    def _needs_s(self, idle: Neighbour, size_bytes: int, *, is_far: bool) -> float:
+        """How long a block would take from ``idle``; from one that gave nothing yet, what others take on average."""
+        if idle.is_measured:
+            return idle.expected_s(size_bytes, self.now)
+        known = [
+            other.expected_s(size_bytes, self.now)
+            for other in self._neighbours
+            if other.is_measured and not (is_far and other.near)
+        ]
+        return sum(known) / len(known) if known else idle.expected_s(size_bytes, self.now)
 
 
 def expected_end_s(neighbour: Neighbour, run: Run, sizes: Sequence[int], now: float) -> float:

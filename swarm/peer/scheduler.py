@@ -21,7 +21,7 @@ from swarm.peer.far import Far
 from swarm.peer.instructions import CancelRun, Connect, Finished, Instruction, StartRun
 from swarm.peer.neighbour import Neighbour, Run
 from swarm.peer.origins import Origins
-from swarm.peer.overtaking import Move, better_place
+from swarm.peer.overtaking import Late, Move
 from swarm.peer.picker import Picker, bits_of
 from swarm.peer.site import Site
 from swarm.peer.spared import Spared, held_by_slow, patience_s
@@ -73,6 +73,7 @@ class Scheduler:
         self._spared = Spared()
         self._origins = Origins(len(sizes))
         self._raced_bytes = 0
+        self._late: Late | None = None
         self._in_flight_bytes = 0
         self._window = Window(ALL)
         self._far = Far(self.site)
@@ -127,6 +128,7 @@ class Scheduler:
         neighbour = self.neighbours.pop(peer, None)
         if neighbour is None:
             return []
+        self._late = None
         self._discount(neighbour)
         self.site.left(peer)
         for run in list(neighbour.runs.values()):
@@ -218,6 +220,7 @@ class Scheduler:
         run = self._runs.pop(run_id, None)
         if run is None:
             return []
+        self._late = None
         neighbour = self.neighbours.get(run.peer)
         if neighbour is not None:
             neighbour.measure(run, now)
@@ -326,16 +329,9 @@ class Scheduler:
         # Over the WAN comes only what was asked for over the WAN, and nothing twice.
         is_far = not neighbour.near and not self.site.is_alone
         budget = 0.0 if is_far else max(RACE_LEAST_BYTES, RACE_BUDGET * self.total_bytes) - self._raced_bytes
-        others = [other for other in self.neighbours.values() if not (is_far and other.near)]
-        move = better_place(
-            others,
-            neighbour,
-            self.sizes,
-            now,
-            started=self._started,
-            budget_bytes=budget,
-            is_spared=is_far or neighbour.origin > 0,
-        )
+        if self._late is None or self._late.now != now:
+            self._late = Late(self.neighbours.values(), self.sizes, now, self._started)
+        move = self._late.better_place(neighbour, budget_bytes=budget, is_far=is_far)
         if move is None:
             return []
         indices = [index for index in move.indices if self.state[index] == REQUESTED]
