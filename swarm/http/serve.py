@@ -11,6 +11,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from swarm.errors import AetherError
+from swarm.http.congestion import suit_many_flows
 from swarm.http.problem import problems
 from swarm.identity import peer_id_from_server_name
 from swarm.limits import HEADER_DEADLINE_S, JSON_BODY_MAX_BYTES, KEEPALIVE_S
@@ -55,6 +56,7 @@ async def start_listener(app: web.Application, host: str, port: int, context: ss
         raise AetherError(
             f"cannot listen on {host}:{port}: {error.strerror or error}; take another --port-base, or 0 for free ports"
         ) from error
+    suit_many_flows(server.sockets)
     return Listener(runner, server)
 
 
