@@ -1,8 +1,8 @@
 """Congestion control for many transmissions at once.
 
 BBR as it is in Linux, the default on some machines, goes on sending into short queues that several of its flows share
-(Cao et al., *When to use and when not to use BBR*, IMC 2019). With 15 peers behind three links of 10 Mbit/s and 20 ms of
-queue, the origin sent 42% of its packets again; with CUBIC (RFC 9438) 5%.
+(Cao et al., *When to use and when not to use BBR*, IMC 2019). With 15 peers behind three links of 10 Mbit/s and 20 ms
+of queue, the origin sent 42% of its packets again; with CUBIC (RFC 9438) 5%.
 """
 
 from __future__ import annotations
