@@ -22,8 +22,8 @@ from swarm.identity import public_of
 from swarm.limits import ENCODED_MAX_BYTES, MISSING_MAX_SIGNATURES, ROOT_MAX_BYTES
 from swarm.names import check_dataset
 from swarm.peer.access import Access, Caller
+from swarm.peer.grants import grant_of
 from swarm.peer.holdings import Holdings
-from swarm.peer.serve import grant_of
 from swarm.signature import from_hex
 
 BLOCK_TYPE: Final = "application/vnd.aetherfs.block"

@@ -5,14 +5,18 @@ itself.
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
+from collections.abc import Mapping
 from typing import Any, Final
 
 from aiohttp import web
 
 from swarm.errors import AetherError
 from swarm.http.congestion import suit_many_flows
+from swarm.http.doors import BACKLOG, Doors, Streams
 from swarm.http.problem import problems
+from swarm.http.tls import RUN_PROTOCOL
 from swarm.identity import peer_id_from_server_name
 from swarm.limits import HEADER_DEADLINE_S, JSON_BODY_MAX_BYTES, KEEPALIVE_S
 
@@ -27,29 +31,43 @@ def make_app(*, body_max_bytes: int = JSON_BODY_MAX_BYTES) -> web.Application:
 class Listener:
     """A running listener. ``port`` is the bound one."""
 
-    def __init__(self, runner: web.AppRunner, server: asyncio.Server) -> None:
+    def __init__(self, runner: web.AppRunner, server: asyncio.Server, doors: Doors | None) -> None:
         self._runner = runner
         self._server = server
+        self._doors = doors
         self.host, self.port = server.sockets[0].getsockname()[:2]
 
     async def close(self) -> None:
         """Stop accepting, give requests in flight a moment, then close every connection."""
         self._server.close()
+        if self._doors is not None:
+            await self._doors.close()
         await self._runner.cleanup()
 
     def __repr__(self) -> str:
         return f"<Listener {self.host}:{self.port}>"
 
 
-async def start_listener(app: web.Application, host: str, port: int, context: ssl.SSLContext | None) -> Listener:
-    """Listen on host:port (0 picks a free one). ``context`` None is for loopback only. Raises AetherError if taken."""
+async def start_listener(
+    app: web.Application, host: str, port: int, context: ssl.SSLContext | None, *, streams: Streams | None = None
+) -> Listener:
+    """Listen on host:port (0 picks a free one). ``context`` None is for loopback only. Raises AetherError if taken.
+
+    ``streams`` is handed each connection that offers RUN_PROTOCOL, before its handshake.
+    """
     runner = web.AppRunner(app, access_log=None, keepalive_timeout=KEEPALIVE_S, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
     loop = asyncio.get_running_loop()
     handshake_s = HEADER_DEADLINE_S if context is not None else None
     try:
         server = await loop.create_server(
-            lambda: _with_deadline(runner), host, port, ssl=context, backlog=512, ssl_handshake_timeout=handshake_s
+            lambda: _with_deadline(runner),
+            host,
+            port,
+            ssl=context,
+            backlog=BACKLOG,
+            ssl_handshake_timeout=handshake_s,
+            start_serving=streams is None,
         )
     except OSError as error:
         await runner.cleanup()
@@ -57,7 +75,16 @@ async def start_listener(app: web.Application, host: str, port: int, context: ss
             f"cannot listen on {host}:{port}: {error.strerror or error}; take another --port-base, or 0 for free ports"
         ) from error
     suit_many_flows(server.sockets)
-    return Listener(runner, server)
+    if streams is None:
+        return Listener(runner, server, None)
+
+    async def others(connection: socket.socket) -> None:
+        await loop.connect_accepted_socket(
+            lambda: _with_deadline(runner), connection, ssl=context, ssl_handshake_timeout=handshake_s
+        )
+
+    listening = [bound.dup() for bound in server.sockets]
+    return Listener(runner, server, Doors(listening, RUN_PROTOCOL, streams, others))
 
 
 def _with_deadline(runner: web.AppRunner) -> asyncio.Protocol:
@@ -76,10 +103,12 @@ def _with_deadline(runner: web.AppRunner) -> asyncio.Protocol:
 
 def caller_of(request: web.BaseRequest) -> str | None:
     """The peer id that the client's verified certificate proves, or None without one."""
-    certificate = request.get_extra_info("peercert")
-    if not certificate:
-        return None
-    for kind, name in certificate.get("subjectAltName", ()):
+    return peer_in(request.get_extra_info("peercert"))
+
+
+def peer_in(certificate: Mapping[str, Any] | None) -> str | None:
+    """The peer id in a verified certificate."""
+    for kind, name in (certificate or {}).get("subjectAltName", ()):
         if kind == "DNS":
             peer_id = peer_id_from_server_name(name)
             if peer_id is not None:

@@ -12,9 +12,12 @@ import asyncio.sslproto
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from swarm.identity import peer_id_from_server_name
 
+# What a connection that carries runs of blocks offers (ALPN); what offers nothing speaks HTTP.
+RUN_PROTOCOL: Final = "aetherfs-run/1"
 # A TLS connection holds a read buffer of this size; the default (256 KiB) costs 300 KiB a connection and is no faster
 # (measured).
 asyncio.sslproto.SSLProtocol.max_size = 64 * 1024
@@ -33,6 +36,7 @@ def peer_server_context(files: TlsFiles) -> ssl.SSLContext:
     """For the exchange: only members get as far as a request."""
     context = _server(files)
     context.verify_mode = ssl.CERT_REQUIRED
+    context.set_alpn_protocols([RUN_PROTOCOL, "http/1.1"])
     return context
 
 
@@ -58,6 +62,13 @@ def peer_client_context(files: TlsFiles) -> ssl.SSLContext:
     """For a member's calls: shows its certificate, accepts only the peer that the name says."""
     context = anonymous_context(files.root.read_text())
     context.load_cert_chain(files.certificate, files.key)
+    return context
+
+
+def run_client_context(files: TlsFiles) -> ssl.SSLContext:
+    """The same for streams of runs."""
+    context = peer_client_context(files)
+    context.set_alpn_protocols([RUN_PROTOCOL])
     return context
 
 

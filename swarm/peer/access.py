@@ -7,6 +7,7 @@ every question here has the answers yes and no, without a reason. Memory is boun
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
@@ -26,23 +27,26 @@ V = TypeVar("V")
 
 
 class Remembered(Generic[K, V]):
-    """A mapping that forgets what was used longest ago, beyond ``limit`` items."""
+    """A mapping that forgets what was used longest ago, beyond ``limit`` items. Thread-safe."""
 
     def __init__(self, limit: int) -> None:
         self._items: OrderedDict[K, V] = OrderedDict()
         self._limit = limit
+        self._lock = threading.Lock()
 
     def get(self, key: K) -> V | None:
-        value = self._items.get(key)
-        if value is not None:
-            self._items.move_to_end(key)
-        return value
+        with self._lock:
+            value = self._items.get(key)
+            if value is not None:
+                self._items.move_to_end(key)
+            return value
 
     def put(self, key: K, value: V) -> None:
-        self._items[key] = value
-        self._items.move_to_end(key)
-        if len(self._items) > self._limit:
-            self._items.popitem(last=False)
+        with self._lock:
+            self._items[key] = value
+            self._items.move_to_end(key)
+            if len(self._items) > self._limit:
+                self._items.popitem(last=False)
 
 
 @dataclass(frozen=True, slots=True)

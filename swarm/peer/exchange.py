@@ -23,14 +23,14 @@ from swarm.log import Entry
 from swarm.peer.access import Access
 from swarm.peer.channels import Channel, Channels
 from swarm.peer.gossip import Decision, Gossip, Tell
+from swarm.peer.grants import grant_of
 from swarm.peer.holdings import Holding, Holdings
 from swarm.peer.ledger import Ledger
 from swarm.peer.meeting import Meeting
-from swarm.peer.serve import MEDIA_TYPE, RunServer, grant_of
+from swarm.peer.serve import RunServer
 from swarm.peer.tasks import Tasks
 from swarm.peer.wire import (
     CHANNEL_PATH,
-    RUN_PATH,
     TAG_PATH,
     Cancel,
     Have,
@@ -87,9 +87,8 @@ class Exchange:
         holdings.watch(self._held)
 
     def routes(self) -> list[Route]:
-        """What other peers may call."""
+        """What other peers may call over HTTP."""
         return [
-            Route("POST", RUN_PATH, self.runs.handle, "member", "Blocks of a version, in a run", response=MEDIA_TYPE),
             Route("GET", CHANNEL_PATH, self.channels.accept, "member", "The channel of a pair of peers (WebSocket)"),
             Route("POST", TAG_PATH, self._tag, "member", "The signed entry that moved a tag last"),
         ]

@@ -27,7 +27,7 @@ from swarm.identity import server_name_of
 from swarm.limits import ENCODED_MAX_BYTES
 from swarm.peer.buffers import Buffers
 from swarm.peer.stream import Answer, Keep, RunStream
-from swarm.peer.wire import BLOCK, GRANT_HEADER, TAG_PATH, RunRequest, TagAnswer, TagRequest, framed
+from swarm.peer.wire import BLOCK, GRANT_HEADER, TAG_PATH, RunHead, RunRequest, TagAnswer, TagRequest, framed
 
 ANSWER_MAX_BYTES: Final = 128 * 1024
 CALL_TIMEOUT_S: Final = 5.0
@@ -41,7 +41,8 @@ BUFFERS_RESTING_MAX: Final = 8
 
 
 class Fetcher:
-    """Calls peers by their id. ``session`` and ``context`` verify who answers, ``resolver`` knows their addresses."""
+    """Calls peers by their id. ``session`` and ``context`` (for runs) verify who answers, ``resolver`` knows their
+    addresses."""
 
     def __init__(self, session: aiohttp.ClientSession, context: ssl.SSLContext, resolver: PeerResolver) -> None:
         self._session = session
@@ -59,13 +60,13 @@ class Fetcher:
         """
         stream = self._stream(peer) or RunStream(peer, server_name_of(peer), self._context, await self._dial(peer))
         self._under_way.add(stream)
-        data = framed(canonical.encode(request))
+        head, data = framed(canonical.encode(RunHead(1, self.grant))), framed(canonical.encode(request))
         inbox = _Inbox(answered)
 
         def receive() -> None:
             buffer = self._buffers.take()
             try:
-                stream.run(data, list(self._headers().items()), len(request.signatures), buffer, keep, inbox.put)
+                stream.run(head, data, len(request.signatures), buffer, keep, inbox.put)
             finally:
                 self._buffers.give_back(buffer)
 

@@ -8,8 +8,8 @@ holdings that are not in memory. Watchers are told what is new, so that neighbou
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import Final, Protocol
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from typing import Any, Final, Protocol
 
 from swarm.encoding import encode_block
 from swarm.manifest import Manifest
@@ -18,11 +18,13 @@ from swarm.store import Store
 
 LOADED_MAX: Final = 256
 
+Wait = Callable[[Coroutine[Any, Any, "bytes | None"]], "bytes | None"]
+
 
 class Source(Protocol):
     """Where encoded blocks are read from. None: not here (any more)."""
 
-    async def read(self, signature: bytes) -> bytes | None: ...
+    def read(self, signature: bytes) -> Coroutine[Any, Any, bytes | None]: ...
 
 
 class StoreSource:
@@ -33,10 +35,6 @@ class StoreSource:
 
     async def read(self, signature: bytes) -> bytes | None:
         return await asyncio.to_thread(self.store.get, signature)
-
-    async def read_several(self, signatures: Sequence[bytes]) -> list[bytes | None]:
-        """In one step of a thread."""
-        return await asyncio.to_thread(lambda: [self.store.get(signature) for signature in signatures])
 
 
 class FirstOf:
@@ -52,9 +50,13 @@ class FirstOf:
                 return encoded
         return None
 
-    @property
-    def first(self) -> Source:
-        return self._sources[0]
+    def each(self) -> Iterator[Source]:
+        """Every source, in order, that is none of several itself."""
+        for source in self._sources:
+            if isinstance(source, FirstOf):
+                yield from source.each()
+            else:
+                yield source
 
 
 class Holding:
@@ -95,21 +97,26 @@ class Holding:
 
     async def read(self, signature: bytes) -> bytes | None:
         """An encoded block of this version: the manifest's root, a segment, or a data block that is held."""
-        if signature == self.version:
-            return encode_block(self.manifest.root_bytes)
-        segment = self.manifest.segments.get(signature)
-        if segment is not None:
-            return encode_block(segment)
+        found = self._of_manifest(signature)
+        if found is not None:
+            return found
         return await self.source.read(signature) if self._is_held(signature) else None
 
-    async def read_several(self, signatures: Sequence[bytes]) -> list[bytes | None]:
-        """The same for several, of which the first source reads its own in one step."""
-        first = self.source.first if isinstance(self.source, FirstOf) else self.source
-        found: dict[bytes, bytes | None] = {}
-        if isinstance(first, StoreSource):
-            held = [signature for signature in signatures if self._is_held(signature)]
-            found = dict(zip(held, await first.read_several(held), strict=True)) if held else {}
-        return [found.get(signature) or await self.read(signature) for signature in signatures]
+    def get(self, signature: bytes, wait: Wait) -> bytes | None:
+        """The same, in a thread; ``wait`` is given what has to be read on the loop."""
+        found = self._of_manifest(signature)
+        if found is not None or not self._is_held(signature):
+            return found
+        for source in self.source.each() if isinstance(self.source, FirstOf) else (self.source,):
+            found = source.store.get(signature) if isinstance(source, StoreSource) else wait(source.read(signature))
+            if found is not None:
+                return found
+        return None
+
+    def _of_manifest(self, signature: bytes) -> bytes | None:
+        """The manifest's root or a segment of it."""
+        plain = self.manifest.root_bytes if signature == self.version else self.manifest.segments.get(signature)
+        return encode_block(plain) if plain is not None else None
 
     def _is_held(self, signature: bytes) -> bool:
         """Whether it is a data block that is held."""

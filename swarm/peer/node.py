@@ -26,7 +26,7 @@ from swarm.http.resolver import PeerResolver
 from swarm.http.routes import Route, mount
 from swarm.http.serve import make_app, start_listener
 from swarm.http.session import peer_session
-from swarm.http.tls import peer_client_context, peer_server_context
+from swarm.http.tls import peer_client_context, peer_server_context, run_client_context
 from swarm.identity import peer_id_of
 from swarm.limits import LOCATION_LIFETIME_S, MIB
 from swarm.manifest import Manifest
@@ -42,7 +42,7 @@ from swarm.peer.holdings import FirstOf, Holding, Holdings, Source, StoreSource
 from swarm.peer.ledger import Ledger
 from swarm.peer.meeting import Meeting
 from swarm.peer.mesh import Mesh
-from swarm.peer.serve import REQUEST_MAX_BYTES, RunServer
+from swarm.peer.serve import RunServer
 from swarm.peer.sites import Sites, site_of
 from swarm.peer.tasks import Tasks
 from swarm.peer.traffic import Traffic
@@ -155,13 +155,14 @@ class PeerNode:
     async def _open(self) -> None:
         self.resolver = PeerResolver()
         self._client_context = peer_client_context(self.home.tls_files)
+        self._run_context = run_client_context(self.home.tls_files)
         self._server_context = peer_server_context(self.home.tls_files)
         talk = peer_session(self._client_context, self.resolver, per_peer=0, stall_timeout_s=None)
         self._closers.append(talk.close)
         self.session = talk
-        self.fetcher = Fetcher(talk, self._client_context, self.resolver)
+        self.fetcher = Fetcher(talk, self._run_context, self.resolver)
         self.fetcher.grant = self.papers.grant
-        self.runs = RunServer(self.access, self.holdings, self.traffic)
+        self.runs = RunServer(self._server_context, self.access, self.holdings, self.traffic)
         self.exchange = Exchange(self.access, self.holdings, self.runs, self.ledger, self.tasks, self.rng)
         self.channels = Channels(
             self.key.peer_id, self._hello, self.access, talk, self.resolver, self.exchange, self.sites
@@ -206,11 +207,13 @@ class PeerNode:
         self.tasks.start(self.announcer.run())
 
     async def _listen(self) -> None:
-        app = make_app(body_max_bytes=max(REQUEST_MAX_BYTES, 4 * MIB))
+        app = make_app(body_max_bytes=4 * MIB)
         extra = self.extension.routes(self) if self.extension is not None else []
         mount(app, [*self.exchange.routes(), *extra])
         base = self.settings.port_base
-        self.listener = await start_listener(app, self.settings.listen, base + 1 if base else 0, self._server_context)
+        self.listener = await start_listener(
+            app, self.settings.listen, base + 1 if base else 0, self._server_context, streams=self.runs.accept
+        )
         self._closers += [self.listener.close, self._end_streams]
 
     async def _start_dht(self) -> None:
@@ -351,14 +354,14 @@ class PeerNode:
         self.papers = self.home.papers()
         self.sites.own = site_of(self.papers.credential)
         self.fetcher.grant = self.papers.grant
-        for context in (self._client_context, self._server_context):
+        for context in (self._client_context, self._run_context, self._server_context):
             context.load_cert_chain(self.home.tls_files.certificate, self.home.tls_files.key)
         self.tracker.reload(self.home.tls_files)
         self.dht.renew(self.papers.credential)
 
     async def _end_streams(self) -> None:
         self.fetcher.close()
-        self.runs.close()
+        await self.runs.close()
 
     async def _save(self) -> None:
         self.ledger.flush()

@@ -5,29 +5,26 @@ the disk's pace, and no more than one block is in memory for each stream. OpenSS
 interpreter: two streams of a neighbour keep two cores busy, at half the CPU of reading through an event loop. Blocks
 are not decoded or verified here.
 
-One POST carries runs, one after another, in its body; the response is a stream of frames. What does not fit the
-protocol (a frame longer than a block may be, an end in the middle) raises RemoteProtocolError.
+A connection carries runs one after another. What does not fit the protocol (a frame longer than a block may be, an end
+in the middle) raises RemoteProtocolError.
 """
 
 from __future__ import annotations
 
 import contextlib
-import http.client
 import select
 import socket
 import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from swarm.errors import RemoteProtocolError, UnreachableError
-from swarm.http.problem import error_from
+from swarm.errors import NotAllowedError, RemoteProtocolError, UnreachableError
 from swarm.limits import ENCODED_MAX_BYTES
-from swarm.peer.wire import ASK, BLOCK, FRAME, RUN_PATH
+from swarm.peer.wire import ASK, BLOCK, FRAME, REASON_MAX_BYTES, REFUSED
 
 ASK_MAX_BYTES: Final = 64
-REFUSAL_MAX_BYTES: Final = 128 * 1024
 HANDSHAKE_TIMEOUT_S: Final = 10.0
 STALL_TIMEOUT_S: Final = 30.0
 # Of a block that may take longer than this it is told when it begins, and every so often that bytes of it come: it is
@@ -52,6 +49,7 @@ class Answer:
     is_begun: bool = False
 
 
+_LIMITS: Final = {BLOCK: ENCODED_MAX_BYTES, ASK: ASK_MAX_BYTES, REFUSED: REASON_MAX_BYTES}
 Keep = Callable[[int, memoryview], None]
 Tell = Callable[[Answer], None]
 
@@ -59,44 +57,41 @@ Tell = Callable[[Answer], None]
 def parse_head(head: bytes | bytearray) -> tuple[int, int]:
     """Status and length of a frame. RemoteProtocolError for what no honest peer sends."""
     status, length = FRAME.unpack(head)
-    limit = {BLOCK: ENCODED_MAX_BYTES, ASK: ASK_MAX_BYTES}.get(status, 0)
-    if status > ASK or length > limit:
+    limit = _LIMITS.get(status, 0)
+    if status > REFUSED or length > limit:
         raise RemoteProtocolError(f"a frame of status {status} claims {length} bytes, the limit is {limit}")
     return status, length
 
 
 class RunStream:
-    """One request to a peer, over a connection of its own. ``connected`` is a socket to it."""
+    """Runs asked of a peer, over a connection of their own. ``connected`` is a socket to it."""
 
     def __init__(self, peer: str, server_name: str, context: ssl.SSLContext, connected: socket.socket) -> None:
         self._peer = peer
         self._name = server_name
         self._context = context
         self._socket = connected
-        self._response: http.client.HTTPResponse | None = None
+        self._tls: ssl.SSLSocket | None = None
         self._is_aborted = False
         self._block_s = SLOW_BLOCK_S
 
-    def run(
-        self, request: bytes, headers: Sequence[tuple[str, str]], count: int, buffer: bytearray, keep: Keep, tell: Tell
-    ) -> None:
+    def run(self, head: bytes, request: bytes, count: int, buffer: bytearray, keep: Keep, tell: Tell) -> None:
         """Ask for a run of ``count`` blocks and pass on its answers, in order. Blocking.
 
-        ``keep`` is given each block, encoded, as a view of ``buffer`` that is valid in the call. UnreachableError when
-        the connection breaks or stays silent; what ``keep`` raises ends the run.
+        ``head`` goes before the first run. ``keep`` is given each block, encoded, as a view of ``buffer`` that is valid
+        in the call. UnreachableError when the connection breaks or stays silent; what ``keep`` raises ends the run.
         """
         try:
-            if self._response is None:
-                self._open(headers)
-            self._socket.sendall(b"%x\r\n%b\r\n" % (len(request), request))
-            if self._response is None:
-                self._response = self._begin()
+            if self._tls is None:
+                self._tls = self._open()
+                request = head + request
+            self._tls.sendall(request)
             for position in range(count):
-                self._answer(self._response, position, memoryview(buffer), keep, tell)
-        except (OSError, http.client.HTTPException) as error:
+                self._answer(self._tls, position, memoryview(buffer), keep, tell)
+        except OSError as error:
             raise UnreachableError(f"peer {self._peer[:8]} broke off: {error or type(error).__name__}") from error
 
-    def _open(self, headers: Sequence[tuple[str, str]]) -> None:
+    def _open(self) -> ssl.SSLSocket:
         self._socket.settimeout(HANDSHAKE_TIMEOUT_S)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         wrapped = self._context.wrap_socket(self._socket, server_hostname=self._name, do_handshake_on_connect=False)
@@ -105,26 +100,18 @@ class RunStream:
             raise ConnectionAbortedError("it is no longer wanted")
         wrapped.do_handshake()
         wrapped.settimeout(STALL_TIMEOUT_S)
-        lines = [f"POST {RUN_PATH} HTTP/1.1", f"Host: {self._name}", "Transfer-Encoding: chunked"]
-        lines += [f"{name}: {value}" for name, value in headers]
-        wrapped.sendall("\r\n".join([*lines, "", ""]).encode())
+        return wrapped
 
-    def _begin(self) -> http.client.HTTPResponse:
-        response = http.client.HTTPResponse(self._socket, method="POST")
-        response.begin()
-        if response.status != 200:
-            raise error_from(response.status, response.read(REFUSAL_MAX_BYTES), f"peer {self._peer[:8]}")
-        return response
-
-    def _answer(
-        self, response: http.client.HTTPResponse, position: int, buffer: memoryview, keep: Keep, tell: Tell
-    ) -> None:
-        self._fill(response, buffer[: FRAME.size])
+    def _answer(self, tls: ssl.SSLSocket, position: int, buffer: memoryview, keep: Keep, tell: Tell) -> None:
+        self._fill(tls, buffer[: FRAME.size])
         status, length = parse_head(buffer[: FRAME.size].tobytes())
         payload = buffer[:length]
         if status != BLOCK:
-            self._fill(response, payload)
-            ask = payload.tobytes().decode("ascii", "replace") if status == ASK else ""
+            self._fill(tls, payload)
+            text = payload.tobytes().decode("utf-8", "replace")
+            if status == REFUSED:
+                raise NotAllowedError(f"peer {self._peer[:8]} gives no more: {text if text.isprintable() else '?'}")
+            ask = text if status == ASK else ""
             tell(Answer(position, time.monotonic(), status, ask))
             return
         began = time.monotonic()
@@ -132,27 +119,27 @@ class RunStream:
         if is_slow:
             begun = Answer(position, began, status, is_begun=True)
             tell(begun)
-            self._fill_slowly(response, payload, lambda now: tell(replace(begun, now=now)))
+            self._fill_slowly(tls, payload, lambda now: tell(replace(begun, now=now)))
         else:
-            self._fill(response, payload)
+            self._fill(tls, payload)
         self._block_s = time.monotonic() - began
         keep(position, payload)
         if not is_slow:
             tell(Answer(position, began, status, is_begun=True))
         tell(Answer(position, time.monotonic(), status, encoded_bytes=length))
 
-    def _fill(self, response: http.client.HTTPResponse, view: memoryview) -> None:
-        # An empty read would wait for what follows.
-        if len(view) and response.readinto(view) != len(view):
-            raise RemoteProtocolError(f"peer {self._peer[:8]} ended a run in the middle")
+    def _fill(self, tls: ssl.SSLSocket, view: memoryview) -> None:
+        while view:
+            count = tls.recv_into(view)
+            if not count:
+                raise RemoteProtocolError(f"peer {self._peer[:8]} ended a run in the middle")
+            view = view[count:]
 
-    def _fill_slowly(
-        self, response: http.client.HTTPResponse, view: memoryview, goes_on: Callable[[float], None]
-    ) -> None:
+    def _fill_slowly(self, tls: ssl.SSLSocket, view: memoryview, goes_on: Callable[[float], None]) -> None:
         """Fill the view; ``goes_on`` is told, now and then, that bytes came."""
         told = time.monotonic()
         while len(view):
-            self._fill(response, view[:STEP_BYTES])
+            self._fill(tls, view[:STEP_BYTES])
             view = view[STEP_BYTES:]
             if (now := time.monotonic()) - told >= PROGRESS_S:
                 told = now
@@ -163,7 +150,8 @@ class RunStream:
         """Whether another run can be asked for: the far end has neither closed it nor said what it was not asked."""
         poll = select.poll()
         poll.register(self._socket, select.POLLIN)
-        return not self._is_aborted and not poll.poll(0)
+        has_more = self._tls is not None and self._tls.pending()
+        return not self._is_aborted and not has_more and not poll.poll(0)
 
     def abort(self) -> None:
         """End what is under way in the thread, from another one."""
@@ -173,6 +161,4 @@ class RunStream:
 
     def close(self) -> None:
         """Let go of the connection; nothing is under way."""
-        if self._response is not None:
-            self._response.close()
         self._socket.close()

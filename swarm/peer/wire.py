@@ -1,9 +1,10 @@
 """The messages of the exchange, as canonical bytes.
 
-Runs: a request's body is a sequence of RunRequests, each after its length in four bytes (big endian), the next when the
-last is answered. Each names blocks of one version of one dataset; the response answers each, in order, in frames of one
-status byte, four bytes of length and that many bytes. Channel: one WebSocket per pair of peers carries tagged
-messages both ways; the first each way is a Hello with the versions understood. Every size is bounded here.
+Runs: a TLS connection that offers RUN_PROTOCOL carries from the asker a RunHead and then RunRequests, each after its
+length in four bytes (big endian), the next when the last is answered. Each names blocks of one version of one dataset;
+each block is answered, in order, in a frame of one status byte, four bytes of length and that many bytes. Channel: one
+WebSocket per pair of peers carries tagged messages both ways; the first each way is a Hello with the versions
+understood. Every size is bounded here.
 """
 
 from __future__ import annotations
@@ -38,7 +39,6 @@ LocationBytes = Annotated[bytes, msgspec.Meta(max_length=LOCATION_MAX_BYTES)]
 RunId = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 
 GRANT_HEADER: Final = "AetherFS-Grant"
-RUN_PATH: Final = "/x/1/runs"
 CHANNEL_PATH: Final = "/x/1/channel"
 TAG_PATH: Final = "/x/1/tags"
 
@@ -53,8 +53,18 @@ BLOCK: Final = 0
 NOT_HERE: Final = 1
 BUSY: Final = 2
 ASK: Final = 3
+# No more of this stream is answered; the payload says why.
+REFUSED: Final = 4
+REASON_MAX_BYTES: Final = 256
 FRAME: Final = struct.Struct(">BI")
 LENGTH: Final = struct.Struct(">I")
+
+
+class RunHead(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """First on every stream of runs: the asker's sealed grant, empty for none."""
+
+    format: Literal[1]
+    grant: Sealed
 
 
 class RunRequest(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
@@ -181,7 +191,7 @@ OUR_VERSIONS: Final = (PROTOCOL_LOWEST, CHANNEL_HIGHEST)
 
 
 def framed(data: bytes) -> bytes:
-    """A RunRequest as it stands in a request's body."""
+    """A message as it stands in a stream of runs."""
     return LENGTH.pack(len(data)) + data
 
 

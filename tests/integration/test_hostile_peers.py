@@ -3,50 +3,49 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from aiohttp import web
 
 from swarm.errors import RemoteProtocolError
 from swarm.limits import ENCODED_MAX_BYTES
+from swarm.peer.giving import GivenStream
 from swarm.peer.stream import parse_head
 from swarm.peer.wire import ASK, BLOCK, FRAME
 from tests.integration.swarm_rig import Swarm, contents, make_tree
 
-Answer = Callable[[web.StreamResponse, str, "bytes | None"], Coroutine[Any, Any, None]]
+Answer = Callable[[GivenStream, "bytes | None"], None]
 
 
-async def wrong(response: web.StreamResponse, peer: str, encoded: bytes | None) -> None:
+def wrong(stream: GivenStream, encoded: bytes | None) -> None:
     """Other bytes of the right length."""
-    await response.write(FRAME.pack(BLOCK, len(encoded or b"")) + b"\0" * len(encoded or b""))
+    stream._socket.sendall(FRAME.pack(BLOCK, len(encoded or b"")) + b"\0" * len(encoded or b""))
 
 
-async def short(response: web.StreamResponse, peer: str, encoded: bytes | None) -> None:
+def short(stream: GivenStream, encoded: bytes | None) -> None:
     """The first half."""
     half = (encoded or b"")[: len(encoded or b"") // 2]
-    await response.write(FRAME.pack(BLOCK, len(half)) + half)
+    stream._socket.sendall(FRAME.pack(BLOCK, len(half)) + half)
 
 
-async def oversized(response: web.StreamResponse, peer: str, encoded: bytes | None) -> None:
+def oversized(stream: GivenStream, encoded: bytes | None) -> None:
     """A frame that says it is longer than any block."""
-    await response.write(FRAME.pack(BLOCK, ENCODED_MAX_BYTES + 1) + bytes(ENCODED_MAX_BYTES + 1))
+    stream._socket.sendall(FRAME.pack(BLOCK, ENCODED_MAX_BYTES + 1) + bytes(ENCODED_MAX_BYTES + 1))
 
 
-async def endless(response: web.StreamResponse, peer: str, encoded: bytes | None) -> None:
+def endless(stream: GivenStream, encoded: bytes | None) -> None:
     """Blocks for ever, whatever was asked. It ends with the connection."""
     while True:
-        await response.write(FRAME.pack(BLOCK, 65_537) + b"\0" * 65_537)
+        stream._socket.sendall(FRAME.pack(BLOCK, 65_537) + b"\0" * 65_537)
 
 
-async def bomb(response: web.StreamResponse, peer: str, encoded: bytes | None) -> None:
+def bomb(stream: GivenStream, encoded: bytes | None) -> None:
     """A zstd frame that states half a gigabyte."""
     import zstandard
 
     frame = b"\x01" + zstandard.ZstdCompressor().compress(bytes(1 << 29))
-    await response.write(FRAME.pack(BLOCK, len(frame)) + frame)
+    stream._socket.sendall(FRAME.pack(BLOCK, len(frame)) + frame)
 
 
 @pytest.mark.parametrize("lie", [wrong, short, oversized, endless, bomb])
@@ -88,7 +87,7 @@ def test_a_manifest_that_is_not_the_version_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "head",
     [
-        FRAME.pack(4, 0),  # a status that nobody knows
+        FRAME.pack(5, 0),  # a status that nobody knows
         FRAME.pack(BLOCK, ENCODED_MAX_BYTES + 1),
         FRAME.pack(ASK, 65),
         FRAME.pack(1, 1),  # a refusal with a payload

@@ -1,0 +1,132 @@
+"""The giving end of a stream of runs, in a thread: requests out of a blocking TLS socket, frames into it.
+
+OpenSSL lets go of the interpreter while it encrypts and writes. Little stays unsent in the socket, so what is written
+is soon with the asker. Each wait has a deadline: for the handshake, for a whole request, for the asker to take a
+record.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import ssl
+import time
+from typing import Final
+
+from swarm import canonical
+from swarm.errors import NotAllowedError, RemoteProtocolError
+from swarm.http.serve import peer_in
+from swarm.limits import HEADER_DEADLINE_S, LOG_ENTRY_MAX_BYTES, RECORD_MAX_BYTES, RUN_REQUEST_MAX_BYTES
+from swarm.peer.wire import FRAME, LENGTH, REASON_MAX_BYTES, REFUSED, RunHead, RunRequest
+
+UNSENT_MAX_BYTES: Final = 128 * 1024
+RECORD_BYTES: Final = 16 * 1024
+# A stream that carries no run is ended after this long.
+STREAM_IDLE_S: Final = 60.0
+# An asker that takes nothing for so long has left.
+STALL_TIMEOUT_S: Final = 30.0
+HEAD_MAX_BYTES: Final = 2 * RECORD_MAX_BYTES + 64
+REQUEST_MAX_BYTES: Final = RUN_REQUEST_MAX_BYTES + LOG_ENTRY_MAX_BYTES
+
+
+class GivenStream:
+    """One connection of an asker. ``peer`` and ``grant`` are set by ``open``; all but ``abort`` is for one thread."""
+
+    def __init__(self, connection: socket.socket, context: ssl.SSLContext) -> None:
+        self.peer = ""
+        self.grant = b""
+        self._socket = connection
+        self._context = context
+        self._is_aborted = False
+
+    def open(self) -> None:
+        """Shake hands and read the head. OSError, RemoteProtocolError, NotAllowedError."""
+        self._socket.settimeout(HEADER_DEADLINE_S)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_MAX_BYTES)
+        wrapped = self._context.wrap_socket(self._socket, server_side=True, do_handshake_on_connect=False)
+        self._socket = wrapped
+        if self._is_aborted:
+            raise ConnectionAbortedError("this peer is closing")
+        wrapped.do_handshake()
+        peer = peer_in(wrapped.getpeercert())
+        if peer is None:
+            raise NotAllowedError("a run needs a certificate of the swarm")
+        data = self._message(HEAD_MAX_BYTES, HEADER_DEADLINE_S)
+        if data is None:
+            raise ConnectionResetError("it left before its first word")
+        self.peer, self.grant = peer, canonical.decode(data, RunHead, limit_bytes=HEAD_MAX_BYTES).grant
+
+    def next_run(self) -> RunRequest | None:
+        """The next request; None when no more come. RemoteProtocolError for what is none."""
+        try:
+            data = self._message(REQUEST_MAX_BYTES, STREAM_IDLE_S)
+        except TimeoutError:
+            return None
+        return canonical.decode(data, RunRequest, limit_bytes=REQUEST_MAX_BYTES) if data is not None else None
+
+    def _message(self, limit_bytes: int, timeout_s: float) -> bytes | None:
+        """A message after its length, all of it in time; None when the asker has left before it."""
+        deadline = time.monotonic() + timeout_s
+        head = self._read(LENGTH.size, deadline)
+        if not head:
+            return None
+        length = LENGTH.unpack(head)[0] if len(head) == LENGTH.size else 0
+        if length > limit_bytes:
+            raise RemoteProtocolError(f"a message of {length} bytes is announced: {limit_bytes} is the most")
+        data = self._read(length, deadline)
+        if len(head) < LENGTH.size or len(data) < length:
+            raise RemoteProtocolError("a run's request ends in the middle")
+        return data
+
+    def _read(self, size: int, deadline: float) -> bytes:
+        """So many bytes, or fewer at the end. TimeoutError when they do not come in time."""
+        data = bytearray(size)
+        view = memoryview(data)
+        while view:
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                raise TimeoutError("a request does not come")
+            self._socket.settimeout(left_s)
+            count = self._socket.recv_into(view)
+            if not count:
+                break
+            view = view[count:]
+        return bytes(data[: size - len(view)])
+
+    def send(self, status: int, payload: bytes | memoryview = b"", count: int = 1) -> None:
+        """A frame, or the same one several times. Returns when all but UNSENT_MAX_BYTES is on its way."""
+        self._socket.settimeout(STALL_TIMEOUT_S)
+        head, view = FRAME.pack(status, len(payload)), memoryview(payload)
+        # The head goes with the first bytes: alone it would be a record, a packet and a waking of its own.
+        first = RECORD_BYTES - len(head)
+        self._socket.sendall(b"".join((head, view[:first])) * count)
+        if len(view) > first:
+            self._socket.sendall(view[first:])
+
+    def refuse(self, reason: str) -> None:
+        """Tell the asker why it gets no more."""
+        with contextlib.suppress(OSError):
+            self.send(REFUSED, reason.encode()[:REASON_MAX_BYTES])
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the asker has left."""
+        poll = select.poll()
+        poll.register(self._socket, select.POLLRDHUP)
+        return self._is_aborted or bool(poll.poll(0))
+
+    def abort(self) -> None:
+        """End what is under way in the thread, from another one."""
+        self._is_aborted = True
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._socket.close()
+
+    def __repr__(self) -> str:
+        return f"<GivenStream to {self.peer[:8] or 'nobody yet'}>"
