@@ -110,7 +110,7 @@ class Download:
             if not self._ended.done():
                 self._parts.exchange.follow(self)
                 self._tasks.start(self._look())
-                self._tasks.start(self._tick())
+                self._tasks.start(self._tick()).add_done_callback(self._ticked)
             await self._ended
         finally:
             if self._tell_timer is not None:
@@ -287,6 +287,11 @@ class Download:
             await asyncio.sleep(ASK_AGAIN_S)
             while time.monotonic() < min(self._last_progress + ASK_AGAIN_S, looked + LOOK_EVERY_S):
                 await asyncio.sleep(ASK_AGAIN_S)
+
+    def _ticked(self, task: asyncio.Task[None]) -> None:
+        """Without ticks nothing goes on: a defect there ends the download, which says so."""
+        if not task.cancelled() and task.exception() is not None:
+            self._fail(AetherError(f"{self.dataset} cannot be fetched: {task.exception()!r}; this is a defect"))
 
     async def _tick(self) -> None:
         asked = time.monotonic()
