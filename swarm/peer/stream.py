@@ -5,8 +5,8 @@ the disk's pace, and no more than one block is in memory for each stream. OpenSS
 interpreter: two streams of a neighbour keep two cores busy, at half the CPU of reading through an event loop. Blocks
 are not decoded or verified here.
 
-A connection carries runs one after another. What does not fit the protocol (a frame longer than a block may be, an end
-in the middle) raises RemoteProtocolError.
+A connection carries runs one after another. What does not fit the protocol (a frame longer than a block may be) raises
+RemoteProtocolError.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ class RunStream:
         while view:
             count = tls.recv_into(view)
             if not count:
-                raise RemoteProtocolError(f"peer {self._peer[:8]} ended a run in the middle")
+                raise ConnectionResetError("it ended a run in the middle")  # it may be closing: no blame
             view = view[count:]
 
     def _fill_slowly(self, tls: ssl.SSLSocket, view: memoryview, goes_on: Callable[[float], None]) -> None:

@@ -1,0 +1,301 @@
+"""The giving side as a stranger meets it: its bounds, and askers that leave, cancel, or say what they should not."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import threading
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from swarm import canonical
+from swarm.errors import NotAllowedError, UnreachableError
+from swarm.http.tls import RUN_PROTOCOL, peer_client_context
+from swarm.identity import server_name_of
+from swarm.peer import serve
+from swarm.peer.giving import HEAD_MAX_BYTES, GivenStream
+from swarm.peer.holdings import Holding
+from swarm.peer.node import PeerNode
+from swarm.peer.stream import RunStream
+from swarm.peer.wire import BLOCK, FRAME, LENGTH, NOT_HERE, REFUSED, RunHead, RunRequest, framed
+from tests.integration.swarm_rig import Swarm, contents, make_tree
+
+DEADLINE_S = 20.0
+
+
+@contextlib.asynccontextmanager
+async def _pair(tmp_path: Path) -> AsyncIterator[tuple[Swarm, PeerNode, PeerNode, Holding]]:
+    """A giver that holds some version, and an asker that knows where it is."""
+    source = make_tree(tmp_path / "source", 1, large_bytes=6_000_000)
+    async with Swarm(tmp_path) as swarm:
+        giver, asker = await swarm.peer("giver"), await swarm.peer("asker")
+        await swarm.publish(giver, source, "maps/roads:latest")
+        asker.resolver.learn(giver.key.peer_id, giver.addresses())
+        yield swarm, giver, asker, next(iter(giver.holdings))
+
+
+def _request(holding: Holding, run: int, count: int) -> RunRequest:
+    wanted = tuple(block.signature for block in holding.manifest.unique[:count])
+    return RunRequest(1, run, "maps/roads", holding.version, holding.entry, False, wanted)
+
+
+def _dial(giver: PeerNode, asker: PeerNode) -> ssl.SSLSocket:
+    """A stream of the asker's own making."""
+    context = peer_client_context(asker.home.tls_files)
+    context.set_alpn_protocols([RUN_PROTOCOL])
+    connection = socket.create_connection(("127.0.0.1", giver.listener.port), timeout=DEADLINE_S)
+    return context.wrap_socket(connection, server_hostname=server_name_of(giver.key.peer_id))
+
+
+def _read(stream: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size and (more := stream.recv(size - len(data))):
+        data += more
+    return data
+
+
+def _frame(stream: socket.socket) -> tuple[int, bytes]:
+    status, length = FRAME.unpack(_read(stream, FRAME.size))
+    return status, _read(stream, length)
+
+
+async def _until(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(DEADLINE_S):
+        while not is_so():
+            await asyncio.sleep(0.02)
+
+
+def test_a_peer_has_so_many_streams_and_no_more(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with _pair(tmp_path) as (_, giver, asker, holding):
+            head = framed(canonical.encode(RunHead(1, asker.papers.grant)))
+
+            def ask(run: int) -> tuple[ssl.SSLSocket, int, bytes]:
+                stream = _dial(giver, asker)
+                stream.sendall(head + framed(canonical.encode(_request(holding, run, 1))))
+                return stream, *_frame(stream)
+
+            asked = [await asyncio.to_thread(ask, run) for run in range(serve.STREAMS_PER_PEER_MAX + 1)]
+            assert [status for _, status, _ in asked] == [BLOCK] * serve.STREAMS_PER_PEER_MAX + [REFUSED]
+            assert b"as many streams" in asked[-1][2]
+            assert await asyncio.to_thread(asked[-1][0].recv, 1) == b""
+            for stream, _, _ in asked:
+                stream.close()
+            await _until(lambda: not giver.runs._streams)
+            again, status, _ = await asyncio.to_thread(ask, 99)
+            again.close()
+            assert status == BLOCK
+
+    asyncio.run(main())
+
+
+def test_a_refusal_comes_to_the_caller_with_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "STREAMS_PER_PEER_MAX", 0)
+
+    async def main() -> None:
+        async with _pair(tmp_path) as (_, giver, asker, holding):
+            with pytest.raises(NotAllowedError, match="as many streams"):
+                _ = [answer async for answer in asker.fetcher.run(giver.key.peer_id, _request(holding, 1, 1))]
+            assert not asker.channels.is_banned(giver.key.peer_id)
+
+    asyncio.run(main())
+
+
+def test_connections_beyond_the_threads_are_closed_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        async with _pair(tmp_path) as (_, giver, asker, holding):
+            monkeypatch.setattr(serve, "THREADS_MAX", 0)
+            with pytest.raises(UnreachableError):
+                _ = [answer async for answer in asker.fetcher.run(giver.key.peer_id, _request(holding, 1, 1))]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        LENGTH.pack(HEAD_MAX_BYTES + 1),  # a head longer than any
+        framed(b"\xc1"),  # a head that is none
+        framed(canonical.encode(RunHead(1, b""))) + LENGTH.pack(1 << 31),
+        framed(canonical.encode(RunHead(1, b""))) + framed(b"garbage"),
+    ],
+)
+def test_what_no_honest_asker_says_is_refused_and_ends(words: bytes, tmp_path: Path) -> None:
+    async def main() -> None:
+        async with _pair(tmp_path) as (_, giver, asker, _holding):
+
+            def say() -> tuple[int, bytes]:
+                with _dial(giver, asker) as stream:
+                    stream.sendall(words)
+                    status, _ = _frame(stream)
+                    return status, _read(stream, 1)
+
+            assert await asyncio.to_thread(say) == (REFUSED, b"")
+            await _until(lambda: not giver.runs._streams)
+
+    asyncio.run(main())
+
+
+def test_a_stream_shows_its_certificate(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with _pair(tmp_path) as (_, giver, asker, holding):
+
+            def ask() -> bytes:
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+                context.load_verify_locations(asker.home.tls_files.root)
+                context.set_alpn_protocols([RUN_PROTOCOL])
+                connection = socket.create_connection(("127.0.0.1", giver.listener.port), timeout=DEADLINE_S)
+                with context.wrap_socket(connection, server_hostname=server_name_of(giver.key.peer_id)) as stream:
+                    stream.sendall(framed(canonical.encode(RunHead(1, asker.papers.grant))))
+                    stream.sendall(framed(canonical.encode(_request(holding, 1, 1))))
+                    return stream.recv(1)
+
+            with pytest.raises((ssl.SSLError, ConnectionError)):
+                await asyncio.to_thread(ask)
+
+    asyncio.run(main())
+
+
+def test_a_taker_that_leaves_midway_frees_its_thread_and_its_turn(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with _pair(tmp_path) as (_, giver, asker, holding):
+            count = len(holding.manifest.unique)
+
+            def begin_and_leave(run: int) -> None:
+                with _dial(giver, asker) as stream:
+                    stream.sendall(framed(canonical.encode(RunHead(1, asker.papers.grant))))
+                    stream.sendall(framed(canonical.encode(_request(holding, run, count))))
+                    assert _read(stream, 1) == bytes([BLOCK])
+
+            for run in range(4):
+                await asyncio.to_thread(begin_and_leave, run)
+            await _until(lambda: not giver.runs._streams)
+            assert not giver.runs._turns._gates
+            giver.runs._turns._uploads.check_invariants()
+            assert not giver.runs._turns._uploads.runs_of(asker.key.peer_id)
+
+    asyncio.run(main())
+
+
+def test_a_taker_that_leaves_while_it_waits_frees_its_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "LOOK_S", 0.05)
+
+    async def main() -> None:
+        async with _pair(tmp_path) as (_, giver, asker, holding):
+            monkeypatch.setattr(giver.runs._turns, "_go_on", lambda: None)  # nobody's turn comes
+
+            def ask() -> ssl.SSLSocket:
+                stream = _dial(giver, asker)
+                stream.sendall(framed(canonical.encode(RunHead(1, asker.papers.grant))))
+                stream.sendall(framed(canonical.encode(_request(holding, 1, 2))))
+                return stream
+
+            stream = await asyncio.to_thread(ask)
+            await _until(lambda: bool(giver.runs._turns._gates))
+            stream.close()
+            await _until(lambda: not giver.runs._streams)
+
+    asyncio.run(main())
+
+
+def test_a_run_cancelled_midway_sends_no_more_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        async with _pair(tmp_path) as (_, giver, asker, holding):
+            count = len(holding.manifest.unique)
+            begun, go_on = threading.Event(), threading.Event()
+            write = giver.runs._write
+
+            def wait_and_write(stream: GivenStream, encoded: bytes | None) -> None:
+                begun.set()
+                assert go_on.wait(DEADLINE_S)
+                write(stream, encoded)
+
+            monkeypatch.setattr(giver.runs, "_write", wait_and_write)
+            request = _request(holding, 7, count)
+
+            async def ask() -> list[int]:
+                return [status async for status, _ in asker.fetcher.run(giver.key.peer_id, request)]
+
+            asking = asyncio.create_task(ask())
+            assert await asyncio.to_thread(begun.wait, DEADLINE_S)
+            giver.runs.cancel(asker.key.peer_id, 7, ())
+            go_on.set()
+            assert await asking == [BLOCK] + [NOT_HERE] * (count - 1)
+            monkeypatch.undo()
+            again = [s async for s, _ in asker.fetcher.run(giver.key.peer_id, _request(holding, 8, 2))]
+            assert again == [BLOCK] * 2, "the stream can go on"
+
+    asyncio.run(main())
+
+
+def test_closing_ends_a_stream_in_the_middle_and_nobody_is_blamed(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with _pair(tmp_path) as (swarm, giver, asker, holding):
+            held, go_on = threading.Event(), threading.Event()
+            ended: list[BaseException] = []
+
+            def stall(at: int, encoded: memoryview) -> None:
+                held.set()
+                go_on.wait(DEADLINE_S)
+
+            async def ask() -> None:
+                try:
+                    request = _request(holding, 1, len(holding.manifest.unique))
+                    await asker.fetcher.take(giver.key.peer_id, request, stall, lambda answer: None)
+                except Exception as error:
+                    ended.append(error)
+
+            asking = asyncio.create_task(ask())
+            assert await asyncio.to_thread(held.wait, DEADLINE_S)
+            async with asyncio.timeout(DEADLINE_S):
+                await swarm.stop(giver)
+            assert not giver.runs._streams
+            assert not [thread for thread in giver.runs._threads._threads if thread.is_alive()]
+            go_on.set()
+            await asking
+            assert [type(error) for error in ended] == [UnreachableError]
+
+    asyncio.run(main())
+
+
+def test_a_stream_with_bytes_after_its_run_is_not_used_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was not asked for would be taken for the answer to the next run; it may lie decrypted in OpenSSL already."""
+
+    async def main() -> None:
+        async with _pair(tmp_path) as (_, giver, asker, holding):
+
+            def write_more(stream: GivenStream, encoded: bytes | None) -> None:
+                frame = FRAME.pack(BLOCK, len(encoded or b"")) + (encoded or b"")
+                stream._socket.sendall(frame + FRAME.pack(NOT_HERE, 0))
+
+            monkeypatch.setattr(giver.runs, "_write", write_more)
+            usable: list[bool] = []
+            close = RunStream.close
+
+            def see(stream: RunStream) -> None:
+                usable.append(stream.is_usable)
+                close(stream)
+
+            monkeypatch.setattr(RunStream, "close", see)
+            for run in (1, 2):
+                answers = [a async for a in asker.fetcher.run(giver.key.peer_id, _request(holding, run, 1))]
+                assert [status for status, _ in answers] == [BLOCK]
+            assert usable == [False], "the first stream was closed for it"
+
+    asyncio.run(main())
+
+
+def test_http_and_streams_share_the_port(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with _pair(tmp_path) as (swarm, giver, asker, holding):
+            await asker.channels.connect(giver.key.peer_id)
+            answers = [s async for s, _ in asker.fetcher.run(giver.key.peer_id, _request(holding, 1, 1))]
+            assert answers == [BLOCK]
+            await swarm.pull(asker, "maps/roads:latest", tmp_path / "out")
+            assert contents(tmp_path / "out") == contents(tmp_path / "source")
+
+    asyncio.run(main())
