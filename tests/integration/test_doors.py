@@ -1,0 +1,41 @@
+"""The port of a peer: connections that say nothing, or nonsense, are let go, and it still serves."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+from pathlib import Path
+
+import pytest
+
+from swarm.http import doors
+from tests.integration.swarm_rig import Swarm, contents, make_tree
+
+DEADLINE_S = 20.0
+
+
+def test_connections_that_say_nothing_or_nonsense_are_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doors, "HEADER_DEADLINE_S", 0.3)
+
+    def bother(host: str, port: int) -> None:
+        for first in (b"", b"\x16\x03\x01", b"GET / HTTP/1.1\r\n\r\n", random.Random(1).randbytes(9000)):
+            with socket.create_connection((host, port), timeout=DEADLINE_S) as plain:
+                plain.sendall(first)
+                try:
+                    while plain.recv(4096):
+                        pass
+                except ConnectionResetError:
+                    continue
+
+    async def main() -> None:
+        source = make_tree(tmp_path / "source", 5)
+        async with Swarm(tmp_path) as swarm:
+            giver, asker = await swarm.peer("giver"), await swarm.peer("asker")
+            await swarm.publish(giver, source, "maps/roads:latest")
+            address = giver.addresses()[0]
+            await asyncio.to_thread(bother, address.host, address.port)
+            await swarm.pull(asker, "maps/roads:latest", tmp_path / "out")
+            assert contents(tmp_path / "out") == contents(source)
+
+    asyncio.run(main())
