@@ -66,10 +66,14 @@ class Standing:
         try:
             self.process.wait(END_DEADLINE_S)
         except subprocess.TimeoutExpired:
-            self.process.kill()
+            pass
+        finally:
+            # A second Ctrl-C ends the wait, not what is to be done; and children do not always end with their parent.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
-        if self.process.stdout is not None:
-            self.process.stdout.close()
+            if self.process.stdout is not None:
+                self.process.stdout.close()
 
     def wait_line(self, timeout_s: float) -> str:
         """The first line it prints, which says that it is ready. Raises BenchError when none comes."""

@@ -6,6 +6,7 @@ Run by the interpreter that has the contender's package, so that nothing here ne
 from __future__ import annotations
 
 import json
+import signal
 import socketserver
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -51,6 +52,8 @@ def obey(engine: Engine, command: Mapping[str, Any]) -> object:
 
 def serve(engine: Engine, port: int) -> None:
     """Obey until the process is ended; the line on standard output says that it listens."""
+    # Some libraries take the signal for themselves, and then nobody ends.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     class Commands(socketserver.StreamRequestHandler):
         def handle(self) -> None:

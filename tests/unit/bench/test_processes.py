@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -10,7 +11,16 @@ import pytest
 
 from bench.debian import missing_program
 from bench.payload import holds, make_payload
-from bench.processes import BenchError, Standing, cpu_seconds, forget_peaks, peak_rss_bytes, run_measured, run_plain
+from bench.processes import (
+    BenchError,
+    Meter,
+    Standing,
+    cpu_seconds,
+    forget_peaks,
+    peak_rss_bytes,
+    run_measured,
+    run_plain,
+)
 
 BURN = "import time\nwhile time.process_time() < 0.3: pass"
 READY = f"{BURN}\nprint('ready', flush=True); time.sleep(600)"
@@ -102,3 +112,34 @@ signal.pause()
     with Standing([sys.executable, "-c", code], tmp_path / "log") as standing:
         child = int(standing.wait_line(60))
         assert standing.pids() == [standing.process.pid, child]
+
+
+def test_an_interrupted_end_leaves_no_process(tmp_path: Path) -> None:
+    deaf = (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
+    )
+    standing = Standing([sys.executable, "-c", deaf], tmp_path / "log")
+    standing.wait_line(60)
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(KeyboardInterrupt), standing:
+            pass
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert standing.process.returncode == -signal.SIGKILL
+
+
+def test_a_meter_counts_a_child_that_came_and_went(tmp_path: Path) -> None:
+    burn = f"import subprocess, sys; print('ready', flush=True); sys.stdin = open({str(tmp_path / 'go')!r}); "
+    burn += f"sys.stdin.read(); subprocess.run([sys.executable, '-c', {BURN!r}]); print('over', flush=True); "
+    os.mkfifo(tmp_path / "go")
+    with Standing([sys.executable, "-c", burn + "import time; time.sleep(600)"], tmp_path / "log") as standing:
+        standing.wait_line(60)
+        meter = Meter([standing.process.pid])
+        (tmp_path / "go").write_text("go")
+        standing.wait_line(60)
+        meter.sample()
+        # It burns 0.3 s, which the kernel tells in ticks of a hundredth.
+        assert meter.cpu_s() >= 0.25
+        assert meter.peak_rss_bytes > 1 << 20

@@ -1,0 +1,82 @@
+"""``python -m bench swarm`` in real namespaces: two curls; Ctrl-C in the middle leaves nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bench.network import make_network
+from bench.processes import run_plain
+from bench.scenarios import make_scenario
+from tests.house.__main__ import ROOT
+
+pytestmark = pytest.mark.root
+
+
+def bench_swarm(folder: Path, *arguments: str) -> list[str]:
+    options = ["--peers", "2", "--contenders", "curl", "--folder", str(folder), *arguments]
+    return [sys.executable, "-m", "bench", "swarm", *options]
+
+
+def namespaces(pid: int) -> list[str]:
+    return [line for line in run_plain(["ip", "netns", "list"]).splitlines() if line.startswith(f"bench{pid}")]
+
+
+def processes(folder: Path) -> list[str]:
+    commands = (path / "cmdline" for path in Path("/proc").iterdir() if path.name.isdigit())
+    found = [path.read_bytes().decode(errors="replace") for path in commands if path.exists()]
+    return [command for command in found if str(folder) in command]
+
+
+def test_links_are_shaped_and_offloads_are_off() -> None:
+    with make_network(make_scenario("plain", 2, 50_000_000)) as network:
+        for host in network.hosts:
+            shape = run_plain(host.command("tc", "qdisc", "show", "dev", "eth0"))
+            assert "tbf" in shape
+            assert "rate 50Mbit burst 32Kb" in shape
+            features = run_plain(host.command("ethtool", "-k", "eth0")).splitlines()
+            for name in ("tcp-segmentation-offload", "generic-segmentation-offload", "generic-receive-offload"):
+                assert f"{name}: off" in [line.strip() for line in features]
+    assert namespaces(os.getpid()) == []
+
+
+def test_two_peers_are_measured_and_nothing_is_left(tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    command = bench_swarm(folder, "--size", "1MiB", "--json", str(out))
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+        _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors.decode()
+    (entry,) = json.loads(out.read_text())["rounds"]
+    assert entry["ok"]
+    assert all(entry["seconds"])
+    # Everything comes from the origin, once for each, and the headers are counted.
+    assert 2.0 < entry["origin_copies_interface"] < 2.5
+    assert entry["cpu_s_per_gb"] > 0
+    assert namespaces(process.pid) == []
+    assert list(folder.iterdir()) == []
+
+
+def test_ctrl_c_in_the_middle_leaves_nothing(tmp_path: Path) -> None:
+    command = bench_swarm(tmp_path, "--size", "32MiB", "--rate", "8mbit")
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 60
+        while not any(line.split("\0")[0].endswith("curl") for line in processes(tmp_path)):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert namespaces(process.pid)
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+    assert process.returncode != 0
+    assert namespaces(process.pid) == []
+    assert processes(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
