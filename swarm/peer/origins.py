@@ -36,6 +36,11 @@ class Origins:
             found |= shares([origin.peer for origin in origins], self._count) if origins else {}
         self._shares = {peer: first for peer, (first, _) in found.items()}
 
+    @property
+    def are_known(self) -> bool:
+        """Whether any neighbour is an origin."""
+        return bool(self._shares)
+
     def allowed(self, origin: Neighbour, held: int, elapsed_s: float) -> int:
         """The set of blocks that this origin may be asked for, ``elapsed_s`` after the start. ``held`` are those that
         others have, or that an origin gave to others just now.

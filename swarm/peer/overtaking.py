@@ -47,24 +47,28 @@ class Late:
             for neighbour in neighbours
             for run in neighbour.runs.values()
         ]
-        self._runs = sorted((late for late in runs if late[0] > margin_s), reverse=True, key=lambda late: late[:2])
+        self.runs = sorted((late for late in runs if late[0] > margin_s), reverse=True, key=lambda late: late[:2])
 
     def better_place(self, idle: Neighbour, *, budget_bytes: float, is_far: bool) -> Move | None:
         """What ``idle`` should take over: the tail of the run expected to end last, if that is clearly later.
 
         ``is_far``: it is beyond a WAN that is shared, and takes only from its like.
         """
-        for late in self._runs:
+        margin_s = _within(SPARED_MARGIN_S if is_far or idle.origin else MARGIN_S, self._elapsed_s)
+        # However small the block, it would take this long; what is less late than that is not looked at.
+        least_s = FACTOR * (idle.expected_s(0, self.now) if idle.is_measured else 0.0) + margin_s
+        for late in self.runs:
             left_s, _, other, run = late
+            if left_s <= least_s:
+                return None
             if other is idle or (is_far and other.near):
                 continue
             move = _movable(run, idle, self._sizes, self._long_ago, budget_bytes)
             if move is None:
                 continue
-            margin_s = _within(SPARED_MARGIN_S if is_far or idle.origin else MARGIN_S, self._elapsed_s)
             if left_s <= FACTOR * self._needs_s(idle, self._sizes[move.indices[0]], is_far=is_far) + margin_s:
                 return None
-            self._runs.remove(late)
+            self.runs.remove(late)
             return Move(run, _fitting(move.indices, self._sizes, idle.run_bytes()), move.is_race)
         return None
 

@@ -19,7 +19,7 @@ from typing import Final
 
 from swarm.peer.far import Far
 from swarm.peer.instructions import CancelRun, Connect, Finished, Instruction, StartRun
-from swarm.peer.neighbour import Neighbour, Run
+from swarm.peer.neighbour import SILENCE_S, Neighbour, Run
 from swarm.peer.origins import Origins
 from swarm.peer.overtaking import Late, Move
 from swarm.peer.picker import Picker, bits_of
@@ -110,11 +110,13 @@ class Scheduler:
 
     def peer_has(self, peer: str, indices: Iterable[int], now: float) -> list[Instruction]:
         """A neighbour announces more blocks."""
+        return self.peer_has_set(peer, bits_of(indices, len(self.sizes)), now)
+
+    def peer_has_set(self, peer: str, blocks: int, now: float) -> list[Instruction]:
+        """The same, told as a set (bit per block)."""
         neighbour = self.neighbours.get(peer)
-        if neighbour is None:
-            return []
-        news = bits_of(indices, len(self.sizes)) & ~neighbour.have
-        if not news:
+        news = blocks & ~neighbour.have if neighbour is not None else 0
+        if neighbour is None or not news:
             return []
         neighbour.have |= news
         if not neighbour.origin:
@@ -240,7 +242,8 @@ class Scheduler:
         """Time passed: give up silent runs, ask again what waited too long, make use of who is idle."""
         instructions: list[Instruction] = []
         for run in list(self._runs.values()):
-            if now - run.last_progress > self.neighbours[run.peer].silence_s(run, self.sizes):
+            silent_s = now - run.last_progress
+            if silent_s > SILENCE_S and silent_s > self.neighbours[run.peer].silence_s(run, self.sizes):
                 instructions += self._give_up(run, now)
         self.site.tick(now)
         held = self.picker.held_by_any if self.site.is_alone else self.site.held
@@ -265,9 +268,15 @@ class Scheduler:
             return self._finish()
         order = list(self.neighbours.values())
         self._rng.shuffle(order)
-        order.sort(key=lambda neighbour: neighbour.origin)
+        if self._origins.are_known:
+            order.sort(key=lambda neighbour: neighbour.origin)
         instructions: list[Instruction] = []
         for neighbour in order:
+            if self._in_flight_bytes >= self._window.bytes:
+                break
+            # Most have nothing for us and are at work: this is the innermost loop of a large swarm.
+            if neighbour.runs and not self.picker.missing & neighbour.have:
+                continue
             instructions += self._ask(neighbour, now, insist=insist)
         return instructions
 
@@ -275,11 +284,11 @@ class Scheduler:
         """Start the runs that a neighbour has room for; with none to start, let it overtake another."""
         instructions: list[Instruction] = []
         while neighbour.is_open(now) and self._in_flight_bytes < self._window.bytes:
-            indices = self._choose(neighbour, now) if self.picker.missing else []
-            if indices:
+            candidates = self.picker.missing & neighbour.have
+            if candidates and (indices := self._choose(neighbour, candidates, now)):
                 instructions.append(self._start(neighbour, indices, now, insist=False))
                 continue
-            if insist and neighbour.origin and (indices := self._choose_overdue(neighbour, now)):
+            if insist and candidates and neighbour.origin and (indices := self._choose_overdue(neighbour, now)):
                 instructions.append(self._start(neighbour, indices, now, insist=True))
                 continue
             if not neighbour.runs and (not neighbour.origin or self._is_faster(neighbour, now)):
@@ -287,9 +296,8 @@ class Scheduler:
             break
         return instructions
 
-    def _choose(self, neighbour: Neighbour, now: float) -> list[int]:
-        candidates = self.picker.missing & neighbour.have
-        if (not neighbour.origin and neighbour.near) or not candidates:
+    def _choose(self, neighbour: Neighbour, candidates: int, now: float) -> list[int]:
+        if not neighbour.origin and neighbour.near:
             return self.picker.pick(candidates, neighbour.run_bytes())
         if neighbour.origin:
             candidates &= self._only_at(neighbour, now)
@@ -326,11 +334,13 @@ class Scheduler:
 
     def _overtake(self, neighbour: Neighbour, now: float) -> list[Instruction]:
         """An idle neighbour takes over from another what that will bring much later."""
+        if self._late is None or self._late.now != now:
+            self._late = Late(self.neighbours.values(), self.sizes, now, self._started)
+        if not self._late.runs:
+            return []
         # Over the WAN comes only what was asked for over the WAN, and nothing twice.
         is_far = not neighbour.near and not self.site.is_alone
         budget = 0.0 if is_far else max(RACE_LEAST_BYTES, RACE_BUDGET * self.total_bytes) - self._raced_bytes
-        if self._late is None or self._late.now != now:
-            self._late = Late(self.neighbours.values(), self.sizes, now, self._started)
         move = self._late.better_place(neighbour, budget_bytes=budget, is_far=is_far)
         if move is None:
             return []

@@ -307,7 +307,7 @@ class Swarm:
             neighbour = known.get(other.name)
             news = blocks & ~neighbour.have if neighbour is not None else blocks
             if news:
-                self._perform(other, other.scheduler.peer_has(peer.name, tuple(indices_of(news)), self.now))
+                self._perform(other, other.scheduler.peer_has_set(peer.name, news, self.now))
 
     def _told_all(self, peer: Peer) -> None:
         for other in list(peer.neighbours.values()):
