@@ -38,6 +38,13 @@ def _tells_nobody(gossip: Gossip, *arguments: Any, **more: Any) -> list[Any]:
     return []
 
 
+LEARNT = Gossip.learnt
+
+
+def _tells_thrice(gossip: Gossip, *arguments: Any, **more: Any) -> list[Any]:
+    return 3 * LEARNT(gossip, *arguments, **more)
+
+
 def _believes(data: bytes, *, authority: bytes) -> log.Entry:
     """Whoever sealed it."""
     return log.parse_entry(data)[1]
@@ -57,6 +64,7 @@ def _keeps_everybody(mesh: Mesh, now: float) -> list[Any]:
     ("where", "name", "fault", "peers"),
     [
         (Gossip, "learnt", _tells_nobody, 40),
+        (Gossip, "learnt", _tells_thrice, 40),
         (log, "verify_entry", _believes, 40),
         (Ledger, "record", _forgets, 40),
         (Gossip, "may_come", lambda gossip, peer, now: False, 40),
