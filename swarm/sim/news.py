@@ -20,8 +20,8 @@ from swarm.errors import RemoteProtocolError
 from swarm.identity import PeerKey
 from swarm.limits import NEIGHBOURS_MAX
 from swarm.log import Entry, Move, Totals, parse_entry
-from swarm.peer.gossip import Decision as GossipDecision
 from swarm.peer.gossip import COMPARE_EVERY_S, Gossip, Tell
+from swarm.peer.gossip import Decision as GossipDecision
 from swarm.peer.ledger import Ledger
 from swarm.peer.mesh import ANY, Ask, Dial, Drop, Look, Mesh
 from swarm.peer.mesh import Decision as MeshDecision
