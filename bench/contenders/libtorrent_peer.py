@@ -28,8 +28,9 @@ class Session:
     """One session and the one download in it."""
 
     def __init__(self, address: str, settings: dict[str, Any]) -> None:
-        status = int(lt.alert.category_t.status_notification) | int(lt.alert.category_t.error_notification)
-        listen = {"listen_interfaces": address, "alert_mask": status}
+        kinds = lt.alert.category_t
+        told = int(kinds.status_notification) | int(kinds.error_notification) | int(kinds.storage_notification)
+        listen = {"listen_interfaces": address, "alert_mask": told}
         self.session = lt.session({**BASE, **listen, **settings})
         self.handle: Any = None
         self.finished = threading.Event()
@@ -55,6 +56,8 @@ class Session:
             self.session.wait_for_alert(WAIT_MS)
             for alert in self.session.pop_alerts():
                 if isinstance(alert, lt.torrent_finished_alert):
+                    alert.handle.flush_cache()  # all is verified, and some of it not yet in the file
+                elif isinstance(alert, lt.cache_flushed_alert):
                     self.finished.set()
 
 
