@@ -87,7 +87,7 @@ class Late:
 def expected_end_s(neighbour: Neighbour, run: Run, sizes: Sequence[int], now: float) -> float:
     """How long until the last block of a run is here, by what its neighbour took so far.
 
-    A run that is late already is taken to need as long again.
+    A run that is late already is taken to need as long again, and so is one of a neighbour that gave nothing yet.
     """
     left_bytes = sum(sizes[index] for index in run.outstanding)
     sending_s = left_bytes / neighbour.sending_bytes_per_s if neighbour.sending_bytes_per_s else 0.0
@@ -95,7 +95,8 @@ def expected_end_s(neighbour: Neighbour, run: Run, sizes: Sequence[int], now: fl
         waited_s = now - run.begun_at
         return max(sending_s - waited_s, waited_s)
     waited_s = now - run.started
-    return max(neighbour.latency_s + sending_s - waited_s, waited_s)
+    latency_s = neighbour.latency_s if neighbour.is_measured else 0.0
+    return max(latency_s + sending_s - waited_s, waited_s)
 
 
 def _within(bounds: tuple[float, float, float], elapsed_s: float) -> float:
