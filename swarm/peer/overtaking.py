@@ -6,7 +6,7 @@ and will take very long is raced for, within a budget, since its bytes come twic
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +18,9 @@ FACTOR: Final = 2.0
 MARGIN_S: Final = (0.4, 0.05, 0.7)
 # An origin, whose uploads are spared, and who lies beyond a shared WAN take over only what would be later by more.
 SPARED_MARGIN_S: Final = (0.4, 0.2, 3.0)
+# Of all bytes, at most this share is asked for a second time while the first is already coming.
+RACE_BUDGET: Final = 0.02
+RACE_LEAST_BYTES: Final = 2 << 20
 # What is under way is raced for only if it has been for this long.
 RACE_AFTER_S: Final = (0.5, 0.1, 1.5)
 
@@ -31,10 +34,49 @@ class Move:
     is_race: bool
 
 
-class Late:
-    """The runs that are late at the moment ``now`` of a download that began at ``started``, the latest first."""
+class Overtaking:
+    """What is late among the ``runs`` of a download, found once a moment; ``raced_bytes`` were asked for twice."""
 
-    def __init__(self, neighbours: Collection[Neighbour], sizes: Sequence[int], now: float, started: float) -> None:
+    def __init__(self, neighbours: Mapping[str, Neighbour], runs: Mapping[int, Run], sizes: Sequence[int]) -> None:
+        self.raced_bytes = 0
+        self._neighbours = neighbours
+        self._runs = runs
+        self._sizes = sizes
+        self._budget_bytes = max(RACE_LEAST_BYTES, RACE_BUDGET * sum(sizes))
+        self._late: Late | None = None
+
+    def changed(self) -> None:
+        """A run ended, or a neighbour left."""
+        self._late = None
+
+    def is_idle(self, now: float) -> bool:
+        """Whether it is known already that no run is late at this moment."""
+        return self._late is not None and self._late.now == now and not self._late.runs
+
+    def better_place(self, idle: Neighbour, now: float, started: float, *, is_far: bool) -> Move | None:
+        """What ``idle`` should take over, in a download that began at ``started``.
+
+        ``is_far``: it is beyond a WAN that is shared. Over that comes only what was asked for over it, nothing twice.
+        """
+        if self._late is None or self._late.now != now:
+            self._late = Late(self._neighbours, self._runs.values(), self._sizes, now, started)
+        if not self._late.runs:
+            return None
+        budget_bytes = 0.0 if is_far else self._budget_bytes - self.raced_bytes
+        return self._late.better_place(idle, budget_bytes=budget_bytes, is_far=is_far)
+
+
+class Late:
+    """Of ``runs``, those that are late at the moment ``now`` of a download that began at ``started``, latest first."""
+
+    def __init__(
+        self,
+        neighbours: Mapping[str, Neighbour],
+        runs: Iterable[Run],
+        sizes: Sequence[int],
+        now: float,
+        started: float,
+    ) -> None:
         self.now = now
         self._neighbours = neighbours
         self._sizes = sizes
@@ -42,12 +84,13 @@ class Late:
         self._long_ago = now - _within(RACE_AFTER_S, self._elapsed_s)
         margin_s = _within(MARGIN_S, self._elapsed_s)
         # What has moved before may only be late because all are: it has to be later each time.
-        runs = [
-            (expected_end_s(neighbour, run, sizes, now) / (1 << run.moves), run.id, neighbour, run)
-            for neighbour in neighbours
-            for run in neighbour.runs.values()
-        ]
-        self.runs = sorted((late for late in runs if late[0] > margin_s), reverse=True, key=lambda late: late[:2])
+        self.runs: list[tuple[float, int, Neighbour, Run]] = []
+        for run in runs:
+            neighbour = neighbours[run.peer]
+            left_s = expected_end_s(neighbour, run, sizes, now) / (1 << run.moves)
+            if left_s > margin_s:
+                self.runs.append((left_s, run.id, neighbour, run))
+        self.runs.sort(reverse=True, key=lambda late: late[:2])
 
     def better_place(self, idle: Neighbour, *, budget_bytes: float, is_far: bool) -> Move | None:
         """What ``idle`` should take over: the tail of the run expected to end last, if that is clearly later.
@@ -78,7 +121,7 @@ class Late:
             return idle.expected_s(size_bytes, self.now)
         known = [
             other.expected_s(size_bytes, self.now)
-            for other in self._neighbours
+            for other in self._neighbours.values()
             if other.is_measured and not (is_far and other.near)
         ]
         return sum(known) / len(known) if known else idle.expected_s(size_bytes, self.now)

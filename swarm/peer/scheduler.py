@@ -21,7 +21,7 @@ from swarm.peer.far import Far
 from swarm.peer.instructions import CancelRun, Connect, Finished, Instruction, StartRun
 from swarm.peer.neighbour import SILENCE_S, Neighbour, Run
 from swarm.peer.origins import Origins
-from swarm.peer.overtaking import Late, Move
+from swarm.peer.overtaking import Move, Overtaking
 from swarm.peer.picker import Picker, bits_of
 from swarm.peer.site import Site
 from swarm.peer.spared import Spared, held_by_slow, patience_s
@@ -33,9 +33,6 @@ REQUESTED: Final = 1
 RECEIVED: Final = 2
 STORED: Final = 3
 
-# Of all bytes, at most this share is asked for a second time while the first is already coming.
-RACE_BUDGET: Final = 0.02
-RACE_LEAST_BYTES: Final = 2 << 20
 # Whom a redirect names is dialled only while there are fewer neighbours than this.
 NEIGHBOURS_FEW: Final = 8
 TICK_S: Final = 0.1
@@ -72,8 +69,7 @@ class Scheduler:
         self._is_finished = False
         self._spared = Spared()
         self._origins = Origins(len(sizes))
-        self._raced_bytes = 0
-        self._late: Late | None = None
+        self._overtaking = Overtaking(self.neighbours, self._runs, sizes)
         self._in_flight_bytes = 0
         self._window = Window(ALL)
         self._far = Far(self.site)
@@ -130,7 +126,7 @@ class Scheduler:
         neighbour = self.neighbours.pop(peer, None)
         if neighbour is None:
             return []
-        self._late = None
+        self._overtaking.changed()
         self._discount(neighbour)
         self.site.left(peer)
         for run in list(neighbour.runs.values()):
@@ -222,7 +218,7 @@ class Scheduler:
         run = self._runs.pop(run_id, None)
         if run is None:
             return []
-        self._late = None
+        self._overtaking.changed()
         neighbour = self.neighbours.get(run.peer)
         if neighbour is not None:
             neighbour.measure(run, now)
@@ -271,11 +267,12 @@ class Scheduler:
         if self._origins.are_known:
             order.sort(key=lambda neighbour: neighbour.origin)
         instructions: list[Instruction] = []
+        window_bytes, picker = self._window.bytes, self.picker
         for neighbour in order:
-            if self._in_flight_bytes >= self._window.bytes:
+            if self._in_flight_bytes >= window_bytes:
                 break
-            # Most have nothing for us and are at work: this is the innermost loop of a large swarm.
-            if neighbour.runs and not self.picker.missing & neighbour.have:
+            # The innermost loop of a large swarm: most have nothing for us, and are at work or have none to overtake.
+            if not picker.missing & neighbour.have and (neighbour.runs or self._overtaking.is_idle(now)):
                 continue
             instructions += self._ask(neighbour, now, insist=insist)
         return instructions
@@ -283,7 +280,8 @@ class Scheduler:
     def _ask(self, neighbour: Neighbour, now: float, *, insist: bool = False) -> list[Instruction]:
         """Start the runs that a neighbour has room for; with none to start, let it overtake another."""
         instructions: list[Instruction] = []
-        while neighbour.is_open(now) and self._in_flight_bytes < self._window.bytes:
+        window_bytes = self._window.bytes
+        while self._in_flight_bytes < window_bytes and neighbour.is_open(now):
             candidates = self.picker.missing & neighbour.have
             if candidates and (indices := self._choose(neighbour, candidates, now)):
                 instructions.append(self._start(neighbour, indices, now, insist=False))
@@ -334,21 +332,15 @@ class Scheduler:
 
     def _overtake(self, neighbour: Neighbour, now: float) -> list[Instruction]:
         """An idle neighbour takes over from another what that will bring much later."""
-        if self._late is None or self._late.now != now:
-            self._late = Late(self.neighbours.values(), self.sizes, now, self._started)
-        if not self._late.runs:
-            return []
-        # Over the WAN comes only what was asked for over the WAN, and nothing twice.
         is_far = not neighbour.near and not self.site.is_alone
-        budget = 0.0 if is_far else max(RACE_LEAST_BYTES, RACE_BUDGET * self.total_bytes) - self._raced_bytes
-        move = self._late.better_place(neighbour, budget_bytes=budget, is_far=is_far)
+        move = self._overtaking.better_place(neighbour, now, self._started, is_far=is_far)
         if move is None:
             return []
         indices = [index for index in move.indices if self.state[index] == REQUESTED]
         if not indices or (move.is_race and len(self._requesters[indices[0]]) > 1):
             return []
         if move.is_race:
-            self._raced_bytes += sum(self.sizes[index] for index in indices)
+            self._overtaking.raced_bytes += sum(self.sizes[index] for index in indices)
         taken_back = [] if move.is_race else [self._take_back(move, indices)]
         moves = move.run.moves + (not move.is_race)
         return [*taken_back, self._start(neighbour, indices, now, insist=neighbour.origin > 0, moves=moves)]

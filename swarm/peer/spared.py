@@ -39,14 +39,14 @@ def held_by_slow(neighbours: Collection[Neighbour], size_bytes: int, now: float)
 
     Slow is who takes several times as long for a block of this size as most do, or gave nothing yet.
     """
-    known = [neighbour.expected_s(size_bytes, now) for neighbour in neighbours if neighbour.sending_bytes_per_s]
-    usual_s = median(known) if known else math.inf
+    known = {n.peer: n.expected_s(size_bytes, now) for n in neighbours if n.sending_bytes_per_s}
+    slow_s = SLOW_FACTOR * median(known.values()) if known else math.inf
     slow = quick = 0
     for neighbour in neighbours:
         if neighbour.origin:
             continue
-        gives = neighbour.sending_bytes_per_s and neighbour.expected_s(size_bytes, now) <= SLOW_FACTOR * usual_s
-        if not gives and neighbour.runs and not neighbour.is_open(now):
+        is_slow = neighbour.peer not in known or known[neighbour.peer] > slow_s
+        if is_slow and neighbour.runs and not neighbour.is_open(now):
             slow |= neighbour.have
         else:
             quick |= neighbour.have

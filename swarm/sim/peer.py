@@ -71,7 +71,7 @@ class Peer:
 
     @property
     def is_fetching(self) -> bool:
-        return self.scheduler is not None and self.done_at is None and not self.gone
+        return self.done_at is None and not self.gone and self.scheduler is not None
 
     def way_s(self, other: Peer) -> float:
         """How long a small message takes to another peer."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from swarm.sim.books import BrokenError
@@ -52,7 +53,8 @@ def simulate(scenario: str, settings: Settings, *, checks_every: int = 1) -> Out
     violations: list[str] = []
     try:
         SCENARIOS[scenario].fill(swarm, settings, random.Random(settings.seed + 1))
-        slowest = max(_bound(peer, swarm, settings) for peer in swarm.peers.values() if not peer.origin)
+        bound = _bounds(swarm)
+        slowest = max(bound(peer) for peer in swarm.peers.values() if not peer.origin)
         swarm.clock.run(STARVED_FACTOR * slowest, lambda: not swarm.fetching and not swarm.expected)
         swarm.books.check()
         _check_all(swarm, violations)
@@ -70,23 +72,24 @@ def _check_all(swarm: Swarm, violations: list[str]) -> None:
             violations.append(f"peer {peer.number} starves: {missing} missing, {peer.scheduler.waiting_for()}")
 
 
-def _bound(peer: Peer, swarm: Swarm, settings: Settings) -> float:
-    """The fluid bound: nobody is done before the origin has sent a copy, before his own line has carried one, nor
+def _bounds(swarm: Swarm) -> Callable[[Peer], float]:
+    """A peer's fluid bound: nobody is done before the origin has sent a copy, before his own line has carried one, nor
     before all uplinks together have carried all copies (Kumar and Ross 2006).
     """
     size = sum(swarm.sizes)
     origins = sum(p.access.up for p in swarm.peers.values() if p.origin)
     takers = [p for p in swarm.peers.values() if not p.origin]
     ups = origins + sum(p.access.up for p in takers if p.kind == "honest")
-    wan = swarm.wan_of(peer.access.site)
-    return max(size / origins, size / min(peer.access.down, wan), len(takers) * size / ups)
+    common_s = max(size / origins, len(takers) * size / ups)
+    return lambda peer: max(common_s, size / min(peer.access.down, swarm.wan_of(peer.access.site)))
 
 
 def _outcome(scenario: str, settings: Settings, swarm: Swarm, violations: list[str]) -> Outcome:
     judged = [p for p in swarm.peers.values() if not p.origin and p.kind == "honest" and not p.gone]
     done = [p for p in judged if p.done_at is not None]
+    bound = _bounds(swarm)
     times = sorted((p.done_at or 0.0) - p.joined_at for p in done) or [0.0]
-    ratios = sorted(((p.done_at or 0.0) - p.joined_at) / _bound(p, swarm, settings) for p in done) or [0.0]
+    ratios = sorted(((p.done_at or 0.0) - p.joined_at) / bound(p) for p in done) or [0.0]
     books = swarm.books
 
     def at(values: list[float], share: float) -> float:
@@ -102,7 +105,7 @@ def _outcome(scenario: str, settings: Settings, swarm: Swarm, violations: list[s
         at(times, 0.95),
         at(times, 0.99),
         round(times[-1], 3),
-        round(max((_bound(p, swarm, settings) for p in done), default=0.0), 3),
+        round(max((bound(p) for p in done), default=0.0), 3),
         at(ratios, 0.5),
         at(ratios, 0.95),
         at(ratios, 0.99),
