@@ -80,12 +80,15 @@ class Late:
         self.now = now
         self._neighbours = neighbours
         self._sizes = sizes
-        self._elapsed_s = now - started
-        self._long_ago = now - _within(RACE_AFTER_S, self._elapsed_s)
-        margin_s = _within(MARGIN_S, self._elapsed_s)
+        elapsed_s = now - started
+        self._long_ago = now - _within(RACE_AFTER_S, elapsed_s)
+        self._margin_s = margin_s = _within(MARGIN_S, elapsed_s)
+        self._spared_margin_s = _within(SPARED_MARGIN_S, elapsed_s)
         # What has moved before may only be late because all are: it has to be later each time.
         self.runs: list[tuple[float, int, Neighbour, Run]] = []
         for run in runs:
+            if len(run.outstanding) == 1 and run.begun in run.outstanding and run.begun_at > self._long_ago:
+                continue  # it is all under way, and not for long enough to be raced for
             neighbour = neighbours[run.peer]
             left_s = expected_end_s(neighbour, run, sizes, now) / (1 << run.moves)
             if left_s > margin_s:
@@ -97,7 +100,7 @@ class Late:
 
         ``is_far``: it is beyond a WAN that is shared, and takes only from its like.
         """
-        margin_s = _within(SPARED_MARGIN_S if is_far or idle.origin else MARGIN_S, self._elapsed_s)
+        margin_s = self._spared_margin_s if is_far or idle.origin else self._margin_s
         # However small the block, it would take this long; what is less late than that is not looked at.
         least_s = FACTOR * (idle.expected_s(0, self.now) if idle.is_measured else 0.0) + margin_s
         for late in self.runs:

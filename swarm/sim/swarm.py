@@ -302,11 +302,9 @@ class Swarm:
         assert peer.scheduler is not None
         known = peer.scheduler.neighbours
         for other in list(peer.neighbours.values()):
-            if other.scheduler is None or not other.is_fetching:
-                continue
             neighbour = known.get(other.name)
             news = blocks & ~neighbour.have if neighbour is not None else blocks
-            if news:
+            if news and other.is_fetching and other.scheduler is not None:
                 self._perform(other, other.scheduler.peer_has_set(peer.name, news, self.now))
 
     def _told_all(self, peer: Peer) -> None:
