@@ -271,7 +271,9 @@ class Scheduler:
         for neighbour in order:
             if self._in_flight_bytes >= window_bytes:
                 break
-            # The innermost loop of a large swarm: most have nothing for us, and are at work or have none to overtake.
+            # The innermost loop of a large swarm: most have no room, or nothing for us and none to overtake.
+            if neighbour.runs and not neighbour.is_open(now):
+                continue
             if not picker.missing & neighbour.have and (neighbour.runs or self._overtaking.is_idle(now)):
                 continue
             instructions += self._ask(neighbour, now, insist=insist)
