@@ -17,13 +17,14 @@ from typing import Final, Protocol
 
 from swarm.encoding import open_block
 from swarm.errors import AetherError, IncompleteError, RemoteProtocolError, UnreachableError
+from swarm.peer.blocks import STORED
 from swarm.peer.channels import Channel, Channels
 from swarm.peer.exchange import Exchange
 from swarm.peer.fetch import Fetcher
 from swarm.peer.holdings import Holding, Holdings
 from swarm.peer.instructions import CancelRun, Connect, Finished, Instruction, StartRun
 from swarm.peer.picker import indices_of
-from swarm.peer.scheduler import STORED, TICK_S, Scheduler
+from swarm.peer.scheduler import TICK_S, Scheduler
 from swarm.peer.stream import Answer
 from swarm.peer.tasks import Tasks
 from swarm.peer.telling import Telling
@@ -255,7 +256,7 @@ class Download:
 
     def _verify_and_write(self, index: int, encoded: memoryview) -> None:
         """In the thread of a run: what is not the block ends the run, and what the disk refuses the download."""
-        if self.scheduler.state[index] == STORED:
+        if self.scheduler.blocks.state[index] == STORED:
             return
         block = self.holding.manifest.unique[index]
         try:
@@ -303,7 +304,7 @@ class Download:
                 asked = now
                 self._parts.exchange.ask_again(self)
             if now - self._last_progress > self._stall_s:
-                done, total = self.scheduler.stored, len(self.scheduler.sizes)
+                done, total = self.scheduler.blocks.stored, len(self.scheduler.sizes)
                 self._fail(
                     IncompleteError(
                         f"{self.dataset} is incomplete: {done} of {total} blocks are here and nothing came for "

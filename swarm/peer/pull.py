@@ -217,7 +217,7 @@ class _Pull:
         sources = download.sources
         fetched = sources.peers + sources.origin
         scheduler = download.scheduler
-        done, total = scheduler.stored_bytes, scheduler.total_bytes
+        done, total = scheduler.blocks.stored_bytes, scheduler.total_bytes
         left = total - done
         rate = fetched / elapsed_s if elapsed_s > 0 else 0.0
         return {

@@ -1,8 +1,7 @@
 """The scheduler of one version: events in, instructions out.
 
 A pure state machine, in the daemon and in simulations the same: no I/O, no clock, injected randomness. The shell
-performs the instructions and feeds what happens back as events. A block is in exactly one state: missing, requested,
-received, stored.
+performs the instructions and feeds what happens back as events. Which block is asked of whom stands in ``Blocks``.
 
 What it strives for: rarest first; work ahead at every neighbour for about a second and no more, so that decisions are
 late; an origin asked only for what no other neighbour has or is about to have, and what lies afar only once a site
@@ -17,6 +16,7 @@ import random
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from swarm.peer.blocks import REQUESTED, Blocks
 from swarm.peer.far import Far
 from swarm.peer.instructions import CancelRun, Connect, Finished, Instruction, StartRun
 from swarm.peer.neighbour import SILENCE_S, Neighbour, Run
@@ -27,11 +27,6 @@ from swarm.peer.site import Site
 from swarm.peer.spared import Spared, held_by_slow, patience_s
 from swarm.peer.window import ALL, Window
 from swarm.peer.wire import Origin
-
-MISSING: Final = 0
-REQUESTED: Final = 1
-RECEIVED: Final = 2
-STORED: Final = 3
 
 # Whom a redirect names is dialled only while there are fewer neighbours than this.
 NEIGHBOURS_FEW: Final = 8
@@ -47,30 +42,21 @@ class Scheduler:
 
     def __init__(self, sizes: Sequence[int], held: Iterable[int], rng: random.Random, own: str = "") -> None:
         self.sizes = sizes
-        self.state = bytearray(len(sizes))
-        for index in held:
-            self.state[index] = STORED
-        self.stored = self.state.count(STORED)
-        self.stored_bytes = sum(size for size, state in zip(sizes, self.state, strict=True) if state == STORED)
         self.total_bytes = sum(sizes)
         self._usual_bytes = self.total_bytes // max(1, len(sizes))
         self.fetched_twice_bytes = 0
         self.neighbours: dict[str, Neighbour] = {}
         self._everything = (1 << len(sizes)) - 1
-        missing = bits_of((i for i, state in enumerate(self.state) if state == MISSING), len(sizes))
-        self.picker = Picker(missing, sizes, rng)
+        self.picker = Picker(self._everything & ~bits_of(held, len(sizes)), sizes, rng)
+        # Runs of several downloads go to the same neighbours: their numbers differ.
+        self.blocks = Blocks(sizes, self.picker, self.neighbours, first_run=rng.getrandbits(48))
         self.site = Site(own, len(sizes))
         self._rng = rng
-        self._runs: dict[int, Run] = {}
-        self._requesters: dict[int, list[int]] = {}
-        # Runs of several downloads go to the same neighbours: their numbers differ.
-        self._next_run = rng.getrandbits(48)
         self._started = math.inf
         self._is_finished = False
         self._spared = Spared()
         self._origins = Origins(len(sizes))
-        self._overtaking = Overtaking(self.neighbours, self._runs, sizes)
-        self._in_flight_bytes = 0
+        self._overtaking = Overtaking(self.neighbours, self.blocks.runs, sizes)
         self._window = Window(ALL)
         self._far = Far(self.site)
 
@@ -130,8 +116,8 @@ class Scheduler:
         self._discount(neighbour)
         self.site.left(peer)
         for run in list(neighbour.runs.values()):
-            del self._runs[run.id]
-            self._release_all(run)
+            self.blocks.ended(run.id)
+            self.blocks.release(run, list(run.outstanding))
         self._origins.changed(self.neighbours.values())
         return self._schedule(now)
 
@@ -139,7 +125,7 @@ class Scheduler:
 
     def block_begun(self, run_id: int, index: int, now: float) -> None:
         """The first bytes of a block came, or more of them."""
-        run = self._runs.get(run_id)
+        run = self.blocks.runs.get(run_id)
         if run is None:
             return
         run.last_progress = now
@@ -154,54 +140,38 @@ class Scheduler:
         away.
         """
         size = self.sizes[index]
-        run = self._runs.get(run_id)
+        run = self.blocks.runs.get(run_id)
         if run is not None:
-            self._answered(run, index, now)
+            self.blocks.answered(run, index, now)
             neighbour = self.neighbours.get(run.peer)
             if neighbour is not None:
                 neighbour.gave(run, size, now)
                 if not neighbour.near:
                     self._far.window.arrived(size, now)
         self._window.arrived(size, now)
-        if self.state[index] >= RECEIVED:
-            self.fetched_twice_bytes += size
-            return False
-        self.picker.missing &= ~(1 << index)
-        self.state[index] = RECEIVED
-        return True
+        if self.blocks.received(index):
+            return True
+        self.fetched_twice_bytes += size
+        return False
 
     def block_stored(self, index: int, now: float) -> list[Instruction]:
         """The received block is kept; others that were asked for it are told to save themselves the trouble."""
-        instructions: list[Instruction] = []
-        if self.state[index] != STORED:
-            self.state[index] = STORED
-            self.stored += 1
-            self.stored_bytes += self.sizes[index]
-            self._spared.forget(index)
-        for run_id in self._requesters.pop(index, ()):
-            run = self._runs.get(run_id)
-            if run is not None and index in run.outstanding:
-                self._drop(run, index)
-                instructions.append(CancelRun(run_id, run.peer, (index,), whole=False))
-        return instructions + self._finish()
+        self._spared.forget(index)
+        others = self.blocks.keep(index)
+        return [*(CancelRun(run.id, run.peer, (index,), whole=False) for run in others), *self._finish()]
 
     def block_bad(self, index: int) -> None:
         """What was received is not the block. Whoever sent it is to be dropped by ``peer_left``."""
-        if self.state[index] != RECEIVED:
-            return
-        others = [r for r in self._requesters.pop(index, ()) if r in self._runs and index in self._runs[r].outstanding]
-        self._is_missing(index)
-        if others:
-            self._is_requested(index, others)
+        self.blocks.refuse(index)
 
     def block_refused(
         self, run_id: int, index: int, now: float, *, ask: str | None = None, busy: bool = False
     ) -> list[Instruction]:
         """The neighbour does not have the block now, or is busy, or names another who has it."""
-        run = self._runs.get(run_id)
+        run = self.blocks.runs.get(run_id)
         if run is None or index not in run.outstanding:
             return []
-        self._answered(run, index, now)
+        self.blocks.answered(run, index, now)
         neighbour = self.neighbours.get(run.peer)
         instructions: list[Instruction] = []
         if ask is not None:
@@ -210,12 +180,12 @@ class Scheduler:
                 instructions.append(Connect(ask))
         elif neighbour is not None and not busy:
             self._lost(neighbour, index)
-        self._release(run_id, index)
+        self.blocks.release(run, (index,))
         return instructions
 
     def run_ended(self, run_id: int, now: float, *, failed: bool) -> list[Instruction]:
         """A run is over: every block of it answered, or broken off."""
-        run = self._runs.pop(run_id, None)
+        run = self.blocks.ended(run_id)
         if run is None:
             return []
         self._overtaking.changed()
@@ -226,7 +196,7 @@ class Scheduler:
             if failed:
                 neighbour.fail(now)
         is_broken = bool(run.outstanding)
-        self._release_all(run)
+        self.blocks.release(run, list(run.outstanding))
         return self._schedule(now) if neighbour is None or is_broken else self._ask(neighbour, now)
 
     def want(self, indices: Iterable[int], now: float) -> list[Instruction]:
@@ -237,7 +207,7 @@ class Scheduler:
     def tick(self, now: float) -> list[Instruction]:
         """Time passed: give up silent runs, ask again what waited too long, make use of who is idle."""
         instructions: list[Instruction] = []
-        for run in list(self._runs.values()):
+        for run in list(self.blocks.runs.values()):
             silent_s = now - run.last_progress
             if silent_s > SILENCE_S and silent_s > self.neighbours[run.peer].silence_s(run, self.sizes):
                 instructions += self._give_up(run, now)
@@ -251,7 +221,7 @@ class Scheduler:
 
     @property
     def is_complete(self) -> bool:
-        return self.stored == len(self.sizes)
+        return self.blocks.stored == len(self.sizes)
 
     def _finish(self) -> list[Instruction]:
         if not self.is_complete or self._is_finished:
@@ -269,7 +239,7 @@ class Scheduler:
         instructions: list[Instruction] = []
         window_bytes, picker = self._window.bytes, self.picker
         for neighbour in order:
-            if self._in_flight_bytes >= window_bytes:
+            if self.blocks.in_flight_bytes >= window_bytes:
                 break
             # The innermost loop of a large swarm: most have no room, or nothing for us and none to overtake.
             if neighbour.runs and not neighbour.is_open(now):
@@ -283,7 +253,7 @@ class Scheduler:
         """Start the runs that a neighbour has room for; with none to start, let it overtake another."""
         instructions: list[Instruction] = []
         window_bytes = self._window.bytes
-        while self._in_flight_bytes < window_bytes and neighbour.is_open(now):
+        while self.blocks.in_flight_bytes < window_bytes and neighbour.is_open(now):
             candidates = self.picker.missing & neighbour.have
             if candidates and (indices := self._choose(neighbour, candidates, now)):
                 instructions.append(self._start(neighbour, indices, now, insist=False))
@@ -320,16 +290,12 @@ class Scheduler:
     def _is_faster(self, origin: Neighbour, now: float) -> bool:
         """Whether an origin may give more than all others together do, or our own link has little to carry."""
         fastest, rate = max(origin.rate_bytes_per_s, origin.sending_bytes_per_s), self._window.rate(now)
-        return not fastest or fastest > rate or self._in_flight_bytes < MOMENT_S * rate
+        return not fastest or fastest > rate or self.blocks.in_flight_bytes < MOMENT_S * rate
 
     def _start(self, neighbour: Neighbour, indices: list[int], now: float, *, insist: bool, moves: int = 0) -> StartRun:
-        run = Run(self._next_run, neighbour.peer, dict.fromkeys(indices), now, now, moves=moves)
-        self._next_run += 1
-        self._runs[run.id] = neighbour.runs[run.id] = run
         for index in indices:
-            self._is_requested(index, [*self._requesters.get(index, ()), run.id])
-            neighbour.in_flight_bytes += self.sizes[index]
-            self._in_flight_bytes += self.sizes[index]
+            self._spared.forget(index)
+        run = self.blocks.start(neighbour, indices, now, moves)
         return StartRun(run.id, neighbour.peer, tuple(indices), insist)
 
     def _overtake(self, neighbour: Neighbour, now: float) -> list[Instruction]:
@@ -338,8 +304,8 @@ class Scheduler:
         move = self._overtaking.better_place(neighbour, now, self._started, is_far=is_far)
         if move is None:
             return []
-        indices = [index for index in move.indices if self.state[index] == REQUESTED]
-        if not indices or (move.is_race and len(self._requesters[indices[0]]) > 1):
+        indices = [index for index in move.indices if self.blocks.state[index] == REQUESTED]
+        if not indices or (move.is_race and self.blocks.requests(indices[0]) > 1):
             return []
         if move.is_race:
             self._overtaking.raced_bytes += sum(self.sizes[index] for index in indices)
@@ -348,9 +314,7 @@ class Scheduler:
         return [*taken_back, self._start(neighbour, indices, now, insist=neighbour.origin > 0, moves=moves)]
 
     def _take_back(self, move: Move, indices: list[int]) -> CancelRun:
-        for index in indices:
-            self._drop(move.run, index)
-            self._requesters[index].remove(move.run.id)
+        self.blocks.take_back(move.run, indices)
         return CancelRun(move.run.id, move.run.peer, tuple(indices), whole=False)
 
     def _give_up(self, run: Run, now: float) -> list[Instruction]:
@@ -358,45 +322,7 @@ class Scheduler:
         self._spared.give_up(bits_of(outstanding, len(self.sizes)))
         return [CancelRun(run.id, run.peer, outstanding, whole=True), *self.run_ended(run.id, now, failed=True)]
 
-    # ---- bookkeeping --------------------------------------------------------------------------------------------
-
-    def _answered(self, run: Run, index: int, now: float) -> None:
-        run.last_progress = now
-        if index in run.outstanding:
-            self._drop(run, index)
-
-    def _drop(self, run: Run, index: int) -> None:
-        """The run no longer has this block to bring."""
-        del run.outstanding[index]
-        self._in_flight_bytes -= self.sizes[index]
-        neighbour = self.neighbours.get(run.peer)
-        if neighbour is not None:
-            neighbour.in_flight_bytes -= self.sizes[index]
-
-    def _release(self, run_id: int, index: int) -> None:
-        """One request for the block is off; without another it is missing again."""
-        requesters = self._requesters.get(index, [])
-        if run_id in requesters:
-            requesters.remove(run_id)
-        if not requesters:
-            self._requesters.pop(index, None)
-            if self.state[index] == REQUESTED:
-                self._is_missing(index)
-
-    def _release_all(self, run: Run) -> None:
-        for index in list(run.outstanding):
-            self._drop(run, index)
-            self._release(run.id, index)
-
-    def _is_requested(self, index: int, runs: list[int]) -> None:
-        self.state[index] = REQUESTED
-        self.picker.missing &= ~(1 << index)
-        self._spared.forget(index)
-        self._requesters[index] = runs
-
-    def _is_missing(self, index: int) -> None:
-        self.state[index] = MISSING
-        self.picker.missing |= 1 << index
+    # ---- what neighbours hold --------------------------------------------------------------------------------------
 
     def _lost(self, neighbour: Neighbour, index: int) -> None:
         """A neighbour does not have a block that it was taken to have."""
@@ -417,9 +343,9 @@ class Scheduler:
             return "nothing: complete"
         if not self.neighbours:
             return "a neighbour that holds this version"
-        if self._runs:
-            peers = {run.peer for run in self._runs.values()}
-            return f"{len(self._requesters)} blocks asked of {len(peers)} neighbours"
+        if self.blocks.runs:
+            peers = {run.peer for run in self.blocks.runs.values()}
+            return f"{self.blocks.requested} blocks asked of {len(peers)} neighbours"
         reachable = 0
         for neighbour in self.neighbours.values():
             reachable |= neighbour.have
@@ -428,17 +354,8 @@ class Scheduler:
         return "neighbours that failed and are left alone for a moment"
 
     def check_invariants(self) -> None:
-        """Every block in one state, every request known on both sides. For tests, after every step."""
-        for index, state in enumerate(self.state):
-            requested = [r for r in self._requesters.get(index, ()) if index in self._runs[r].outstanding]
-            assert (state == REQUESTED) == bool(requested) or state >= RECEIVED, (index, state, requested)
-            assert (state == MISSING) == bool(self.picker.missing >> index & 1), (index, state)
-        assert self.stored == self.state.count(STORED)
-        in_flight = 0
-        for run in self._runs.values():
-            assert run.id in self.neighbours[run.peer].runs
-            in_flight += sum(self.sizes[index] for index in run.outstanding)
-        assert in_flight == self._in_flight_bytes
+        """What is counted is what there is. For tests, after every step."""
+        self.blocks.check_invariants()
         for index in range(len(self.sizes)):
             held = sum(n.have >> index & 1 for n in self.neighbours.values() if not n.origin)
             assert held == self.picker.copies(index), index

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from swarm.peer.scheduler import STORED, Scheduler
+from swarm.peer.blocks import STORED
+from swarm.peer.scheduler import Scheduler
 from swarm.peer.uploads import Uploads
 from swarm.sim.books import Books
 from swarm.sim.links import MBIT, Flow, Network
@@ -35,12 +36,12 @@ def _never_asks(scheduler: Scheduler, *arguments: Any, **more: Any) -> list[Any]
 def _asks_twice(scheduler: Scheduler, index: int, now: float) -> list[Any]:
     """A stored block that is missing again."""
     scheduler.picker.missing |= 1 << index
-    scheduler.state[index] = STORED
+    scheduler.blocks.state[index] = STORED
     return []
 
 
 def _done_at_half(scheduler: Scheduler) -> bool:
-    return 2 * scheduler.stored >= len(scheduler.sizes)
+    return 2 * scheduler.blocks.stored >= len(scheduler.sizes)
 
 
 def _forgets_a_run(uploads: Uploads, asker: str, run: int) -> None:
