@@ -6,7 +6,6 @@ import base64
 import http.client
 import json
 import os
-import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from bench.contenders.metainfo import (
     tracker_url,
     wait_until_listening,
 )
+from bench.contenders.standing_peers import StandingPeers
 from bench.debian import missing_program, program_path
 from bench.network import Host
 from bench.payload import Payload
@@ -79,23 +79,16 @@ class Aria2Swarm:
                 host.inside(lambda: wait_until_listening("127.0.0.1", PORT))
             seeding = {"dir": str(payload.directory), "bt-seed-unverified": "true"}
             gid = hosts[0].inside(lambda: _add(metainfo, seeding))
-            yield Programs(standing, tracker, hosts, folder, payload, metainfo, gid)
+            yield Programs([*standing, tracker], folder, payload, hosts, metainfo, gid)
 
 
 @dataclass(frozen=True, slots=True)
-class Programs:
+class Programs(StandingPeers):
     """Programs that wait; the first one seeds."""
 
-    standing: Sequence[Standing]
-    tracker: Standing
     hosts: Sequence[Host]
-    folder: Path
-    payload: Payload
     metainfo: Metainfo
     seed_gid: str
-
-    def pids(self) -> list[int]:
-        return [process.process.pid for process in (*self.standing, self.tracker)]
 
     def fetch(self, peer: int) -> Fetched:
         _add(self.metainfo, {"dir": str(self.received(peer).parent)})
@@ -103,12 +96,6 @@ class Programs:
         if not (self.folder / f"done{peer + 1}").read_text():
             raise BenchError("aria2 ended before it was done")
         return Fetched()
-
-    def received(self, peer: int) -> Path:
-        return self.folder / f"out{peer + 1}" / self.payload.file.name
-
-    def kill(self, peer: int) -> None:
-        os.kill(self.standing[peer + 1].process.pid, signal.SIGKILL)
 
     def origin_sent_bytes(self) -> int | None:
         status = self.hosts[0].inside(lambda: _call("aria2.tellStatus", self.seed_gid, ["uploadLength"]))

@@ -6,7 +6,6 @@ A waiting shell on each host starts curl when it is told to. curl verifies nothi
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -15,10 +14,11 @@ from typing import Final
 
 from bench.contenders import Fetched
 from bench.contenders.curl_nginx import CurlNginx, curl_command, nginx_origin
+from bench.contenders.standing_peers import StandingPeers
 from bench.debian import program_path
 from bench.network import Host
 from bench.payload import Payload
-from bench.processes import BenchError, Standing, end_together, family, run_plain
+from bench.processes import BenchError, Standing, end_together, run_plain
 
 PORT: Final = 8443
 # The first line comes when the payload is released; the last one says how curl ended.
@@ -64,15 +64,8 @@ class CurlSwarm:
 
 
 @dataclass(frozen=True, slots=True)
-class Curls:
+class Curls(StandingPeers):
     """nginx, and shells that wait."""
-
-    standing: Sequence[Standing]
-    folder: Path
-    payload: Payload
-
-    def pids(self) -> list[int]:
-        return [process.process.pid for process in self.standing]
 
     def fetch(self, peer: int) -> Fetched:
         (self.folder / f"go{peer + 1}").write_text("\n")
@@ -80,13 +73,6 @@ class Curls:
         if status != "0":
             raise BenchError(f"curl ended with {status}: {self.standing[peer + 1].log.read_text()[-300:]}")
         return Fetched()
-
-    def received(self, peer: int) -> Path:
-        return self.folder / f"out{peer + 1}" / self.payload.file.name
-
-    def kill(self, peer: int) -> None:
-        for process in family(self.standing[peer + 1].process.pid):
-            os.kill(process, signal.SIGKILL)
 
     def origin_sent_bytes(self) -> int | None:
         return None

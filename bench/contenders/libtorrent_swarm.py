@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from typing import Any, Final
 
 from bench.contenders import Fetched
 from bench.contenders.metainfo import PIECE_BYTES, make_metainfo, opentracker, tracker_url
+from bench.contenders.standing_peers import StandingPeers
 from bench.debian import missing_program
 from bench.network import Host
 from bench.packages import environment_python, missing_module, module_version
@@ -76,23 +76,16 @@ class LibtorrentSwarm:
             with ThreadPoolExecutor(STARTS_AT_ONCE) as pool:
                 standing = list(pool.map(start, hosts))
             stack.callback(end_together, [*standing, tracker])
-            swarm = Sessions(standing, tracker, hosts, folder, payload)
+            swarm = Sessions([*standing, tracker], folder, payload, hosts)
             hosts[0].inside(lambda: swarm.seed(self._seed_flags))
             yield swarm
 
 
 @dataclass(frozen=True, slots=True)
-class Sessions:
+class Sessions(StandingPeers):
     """Sessions that wait; the first one seeds."""
 
-    standing: Sequence[Standing]
-    tracker: Standing
     hosts: Sequence[Host]
-    folder: Path
-    payload: Payload
-
-    def pids(self) -> list[int]:
-        return [process.process.pid for process in (*self.standing, self.tracker)]
 
     def seed(self, flags: Sequence[str]) -> None:
         """Offer the payload. In the origin's namespace."""
@@ -101,12 +94,6 @@ class Sessions:
     def fetch(self, peer: int) -> Fetched:
         _order(self._add(self.received(peer).parent))
         return Fetched()
-
-    def received(self, peer: int) -> Path:
-        return self.folder / f"out{peer + 1}" / self.payload.file.name
-
-    def kill(self, peer: int) -> None:
-        os.kill(self.standing[peer + 1].process.pid, signal.SIGKILL)
 
     def origin_sent_bytes(self) -> int | None:
         return self.hosts[0].inside(lambda: int(_order({"sent": True})["sent"]))

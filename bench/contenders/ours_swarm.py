@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
-import signal
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -19,6 +17,7 @@ from typing import Any, Final
 
 from bench.contenders import Fetched
 from bench.contenders.ours import PROGRAM, READY_DEADLINE_S, REFERENCE, Ours, home_environment
+from bench.contenders.standing_peers import StandingPeers
 from bench.network import Host
 from bench.payload import Payload
 from bench.processes import BenchError, Standing, end_together, run_plain
@@ -69,16 +68,10 @@ class OursSwarm:
 
 
 @dataclass(frozen=True, slots=True)
-class OurSwarm:
+class OurSwarm(StandingPeers):
     """Everybody has joined, and knows the swarm."""
 
-    standing: Sequence[Standing]
-    folder: Path
-    payload: Payload
     results: dict[int, dict[str, Any]]
-
-    def pids(self) -> list[int]:
-        return [process.process.pid for process in self.standing]
 
     def fetch(self, peer: int) -> Fetched:
         agent = json.loads((self.folder / f"home{peer + 1}" / "agent.json").read_text())
@@ -95,12 +88,6 @@ class OurSwarm:
             raise BenchError(f"peer {peer} could not pull: {told.get('detail', told)}")
         self.results[peer] = told["result"]
         return Fetched(int(told["result"]["from"]["origin"]), int(told["result"]["wasted"]))
-
-    def received(self, peer: int) -> Path:
-        return self.folder / f"out{peer + 1}" / self.payload.file.name
-
-    def kill(self, peer: int) -> None:
-        os.kill(self.standing[peer + 1].process.pid, signal.SIGKILL)
 
     def origin_sent_bytes(self) -> int | None:
         return sum(int(result["from"]["origin"]) for result in self.results.values())

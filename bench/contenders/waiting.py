@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ from typing import Any, Final
 
 from bench.contenders import Fetched
 from bench.contenders.metainfo import PIECE_BYTES, make_metainfo, opentracker, tracker_url
+from bench.contenders.standing_peers import StandingPeers
 from bench.debian import missing_program
 from bench.network import Host
 from bench.packages import environment_python, missing_module, package_version
@@ -79,31 +79,19 @@ class WaitingContender:
                 standing = list(pool.map(start, hosts))
             stack.callback(end_together, [*standing, *trackers])
             offered = _introduce(hosts, source, payload)
-            yield Waiting([*standing, *trackers], hosts, folder, payload, offered)
+            yield Waiting([*standing, *trackers], folder, payload, hosts, offered)
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(StandingPeers):
     """Peers that wait; the first one offers."""
 
-    standing: Sequence[Standing]
     hosts: Sequence[Host]
-    folder: Path
-    payload: Payload
     offered: str = field(repr=False)
-
-    def pids(self) -> list[int]:
-        return [process.process.pid for process in self.standing]
 
     def fetch(self, peer: int) -> Fetched:
         order({"get": {"offered": self.offered, "path": str(self.received(peer))}}, PORT)
         return Fetched()
-
-    def received(self, peer: int) -> Path:
-        return self.folder / f"out{peer + 1}" / self.payload.file.name
-
-    def kill(self, peer: int) -> None:
-        os.kill(self.standing[peer + 1].process.pid, signal.SIGKILL)
 
     def origin_sent_bytes(self) -> int | None:
         sent = self.hosts[0].inside(lambda: order({"sent": True}, PORT))
