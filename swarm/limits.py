@@ -66,7 +66,6 @@ CLOCK_SKEW_S: Final = 300
 RUN_MAX_BLOCKS: Final = 64
 RUN_MAX_BYTES: Final = 8 * MIB
 RUN_REQUEST_MAX_BYTES: Final = 16 * KIB
-WRITE_BYTES: Final = 256 * KIB
 CHANNEL_MESSAGE_MAX_BYTES: Final = 2 * MIB
 # What the channels of this program speak: 1, and with neighbour exchange and heads 2 (wire).
 CHANNEL_HIGHEST: Final = 2

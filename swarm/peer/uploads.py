@@ -121,11 +121,6 @@ class Uploads:
             del self._waiting[asked.key]
             self._at_next(asked, now)
 
-    def is_cancelled(self, asker: str, run: int, block: Hashable) -> bool:
-        """Whether a block, whose turn may have begun, is not wanted any more."""
-        asked = self._runs.get((asker, run))
-        return asked is None or block in asked.cancelled
-
     def done(self, asker: str, run: int, now: float, *, sent_bytes: int) -> None:
         """The turn of a run is over: the answer is with the network. A block that was not there has no bytes."""
         asked = self._runs.get((asker, run))
