@@ -20,7 +20,8 @@ from swarm.limits import HEADER_DEADLINE_S
 
 UNDECIDED_MAX: Final = 512
 BACKLOG: Final = 512
-# A hello in parts is looked at again after this long: its socket is readable all the time.
+# A hello in parts is looked at again after this long, twice as long each time: its socket is readable all the time, and
+# many that never end must not keep the loop busy.
 LOOK_AGAIN_S: Final = 0.01
 # No more files: nobody is let in for this long.
 FULL_S: Final = 1.0
@@ -90,6 +91,7 @@ class Doors:
 
     async def _is_stream(self, connection: socket.socket) -> bool:
         await _readable(connection)
+        look_again_s = LOOK_AGAIN_S
         while True:
             data = connection.recv(HELLO_MAX_BYTES, socket.MSG_PEEK)
             if not data:
@@ -97,7 +99,8 @@ class Doors:
             try:
                 return self._protocol in offered(data)
             except Unfinished:
-                await asyncio.sleep(LOOK_AGAIN_S)
+                await asyncio.sleep(look_again_s)
+                look_again_s *= 2
 
     async def close(self) -> None:
         """Let nobody in any more; who is not yet let in is sent away."""

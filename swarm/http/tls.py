@@ -9,6 +9,8 @@ switch verification off, except for the one look at a CA certificate whose finge
 from __future__ import annotations
 
 import asyncio.sslproto
+import contextlib
+import socket
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,3 +100,12 @@ def _server(files: TlsFiles) -> ssl.SSLContext:
     context.load_verify_locations(cafile=str(files.root))
     context.num_tickets = 0  # no resumption: a session ticket would outlive a removal
     return context
+
+
+def break_off(connection: socket.socket) -> None:
+    """End what another thread does on a connection: its reads and writes fail. Nothing if it has ended.
+
+    Not by ``SSLSocket.shutdown``, which takes the encryption away from under that thread.
+    """
+    with contextlib.suppress(OSError):
+        socket.socket.shutdown(connection, socket.SHUT_RDWR)

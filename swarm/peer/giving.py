@@ -17,6 +17,7 @@ from typing import Final
 from swarm import canonical
 from swarm.errors import NotAllowedError, RemoteProtocolError
 from swarm.http.serve import peer_in
+from swarm.http.tls import break_off
 from swarm.limits import HEADER_DEADLINE_S, LOG_ENTRY_MAX_BYTES, RECORD_MAX_BYTES, RUN_REQUEST_MAX_BYTES
 from swarm.peer.wire import FRAME, LENGTH, REASON_MAX_BYTES, REFUSED, RunHead, RunRequest
 
@@ -59,10 +60,10 @@ class GivenStream:
             raise ConnectionResetError("it left before its first word")
         self.peer, self.grant = peer, canonical.decode(data, RunHead, limit_bytes=HEAD_MAX_BYTES).grant
 
-    def next_run(self) -> RunRequest | None:
+    def next_run(self, timeout_s: float = STREAM_IDLE_S) -> RunRequest | None:
         """The next request; None when no more come. RemoteProtocolError for what is none."""
         try:
-            data = self._message(REQUEST_MAX_BYTES, STREAM_IDLE_S)
+            data = self._message(REQUEST_MAX_BYTES, timeout_s)
         except TimeoutError:
             return None
         return canonical.decode(data, RunRequest, limit_bytes=REQUEST_MAX_BYTES) if data is not None else None
@@ -121,8 +122,7 @@ class GivenStream:
     def abort(self) -> None:
         """End what is under way in the thread, from another one."""
         self._is_aborted = True
-        with contextlib.suppress(OSError):
-            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+        break_off(self._socket)
 
     def close(self) -> None:
         """Let go of the connection."""

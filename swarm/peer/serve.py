@@ -22,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
 from swarm.errors import NotAllowedError, RemoteProtocolError
-from swarm.limits import RUNS_SERVED_MAX
+from swarm.limits import HEADER_DEADLINE_S, RUNS_SERVED_MAX
 from swarm.peer.access import Access, Caller
 from swarm.peer.giving import GivenStream
 from swarm.peer.holdings import Holding, Holdings
@@ -31,9 +31,14 @@ from swarm.peer.turns import Turns
 from swarm.peer.wire import ASK, BLOCK, BUSY, NOT_HERE, RunRequest
 
 STREAMS_PER_PEER_MAX: Final = 8
+# So many more of one peer are told that they are too many; others are closed without a word.
+REFUSED_PER_PEER_MAX: Final = 8
 STREAMS_MAX: Final = RUNS_SERVED_MAX
-# Threads beyond the streams: for handshakes, and for telling who came too late.
-THREADS_MAX: Final = STREAMS_MAX + 64
+# Threads that wait for strangers to shake hands; beyond that, whoever has been waited for longest goes. Many, since all
+# neighbours of an origin may come at once.
+STRANGERS_MAX: Final = 256
+# Threads beyond the streams: for strangers, and for telling who came too late.
+THREADS_MAX: Final = STREAMS_MAX + 2 * STRANGERS_MAX
 # Whoever waits for a turn looks so often whether its asker is still there.
 LOOK_S: Final = 2.0
 
@@ -55,6 +60,7 @@ class RunServer:
         # What the loop and the threads share is behind one lock.
         self._lock = threading.Lock()
         self._streams: dict[GivenStream, concurrent.futures.Future[Any] | None] = {}
+        self._strangers: dict[GivenStream, None] = {}
         self._per_peer: Counter[str] = Counter()
         self._is_closing = False
 
@@ -73,6 +79,11 @@ class RunServer:
             is_full = self._is_closing or len(self._streams) >= THREADS_MAX
             if not is_full:
                 self._streams[stream] = None
+                if len(self._strangers) >= STRANGERS_MAX:
+                    longest = next(iter(self._strangers))
+                    del self._strangers[longest]
+                    longest.abort()
+                self._strangers[stream] = None
         if is_full:
             stream.close()
         else:
@@ -94,8 +105,10 @@ class RunServer:
         """One stream, from its handshake to its end."""
         try:
             stream.open()
-            run = stream.next_run()
-            with self._admitted(stream.peer):
+            with self._counted(stream) as why_not:
+                run = stream.next_run(HEADER_DEADLINE_S)
+                if why_not:
+                    raise NotAllowedError(why_not)
                 while run is not None:
                     self._answer(stream, self._access.caller(stream.peer, stream.grant, time.time()), run)
                     run = stream.next_run()
@@ -109,19 +122,29 @@ class RunServer:
         finally:
             with self._lock:
                 del self._streams[stream]
+                self._strangers.pop(stream, None)
             stream.close()
 
     @contextlib.contextmanager
-    def _admitted(self, peer: str) -> Iterator[None]:
-        """Count a stream. NotAllowedError for one too many."""
+    def _counted(self, stream: GivenStream) -> Iterator[str]:
+        """Count a stream whose peer is known now: why it is one too many, or nothing.
+
+        ConnectionAbortedError for one that is not worth a word.
+        """
+        peer = stream.peer
         with self._lock:
-            if self._per_peer[peer] >= STREAMS_PER_PEER_MAX:
-                raise NotAllowedError("this peer has as many streams of runs open as it may")
-            if self._per_peer.total() >= STREAMS_MAX:
-                raise NotAllowedError("there are as many streams of runs open here as may be: come back later")
+            self._strangers.pop(stream, None)
+            number, total = self._per_peer[peer], self._per_peer.total()
+            if number >= STREAMS_PER_PEER_MAX + REFUSED_PER_PEER_MAX:
+                raise ConnectionAbortedError("it has opened far too many")
             self._per_peer[peer] += 1
         try:
-            yield
+            if number >= STREAMS_PER_PEER_MAX:
+                yield "this peer has as many streams of runs open as it may"
+            elif total >= STREAMS_MAX:
+                yield "there are as many streams of runs open here as may be: come back later"
+            else:
+                yield ""
         finally:
             with self._lock:
                 self._per_peer[peer] -= 1

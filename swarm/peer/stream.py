@@ -11,7 +11,6 @@ RemoteProtocolError.
 
 from __future__ import annotations
 
-import contextlib
 import select
 import socket
 import ssl
@@ -21,6 +20,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from swarm.errors import NotAllowedError, RemoteProtocolError, UnreachableError
+from swarm.http.tls import break_off
 from swarm.limits import ENCODED_MAX_BYTES
 from swarm.peer.wire import ASK, BLOCK, FRAME, REASON_MAX_BYTES, REFUSED
 
@@ -156,8 +156,7 @@ class RunStream:
     def abort(self) -> None:
         """End what is under way in the thread, from another one."""
         self._is_aborted = True
-        with contextlib.suppress(OSError):
-            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+        break_off(self._socket)
 
     def close(self) -> None:
         """Let go of the connection; nothing is under way."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import socket
 from pathlib import Path
@@ -10,9 +11,36 @@ from pathlib import Path
 import pytest
 
 from swarm.http import doors
+from swarm.http.hello import offered
 from tests.integration.swarm_rig import Swarm, contents, make_tree
 
 DEADLINE_S = 20.0
+
+
+def test_a_hello_that_never_ends_is_looked_at_seldom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doors, "HEADER_DEADLINE_S", 2.0)
+    looks = []
+
+    def look(data: bytes) -> tuple[bytes, ...]:
+        looks.append(data)
+        return offered(data)
+
+    monkeypatch.setattr(doors, "offered", look)
+
+    def bother(host: str, port: int) -> None:
+        with socket.create_connection((host, port), timeout=DEADLINE_S) as plain:
+            plain.sendall(b"\x16\x03\x01")
+            with contextlib.suppress(ConnectionResetError):
+                assert plain.recv(1) == b""
+
+    async def main() -> None:
+        async with Swarm(tmp_path) as swarm:
+            peer = await swarm.peer("peer")
+            looks.clear()
+            await asyncio.to_thread(bother, peer.addresses()[0].host, peer.addresses()[0].port)
+
+    asyncio.run(main())
+    assert 1 <= looks.count(b"\x16\x03\x01") <= 10
 
 
 def test_connections_that_say_nothing_or_nonsense_are_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,11 +50,9 @@ def test_connections_that_say_nothing_or_nonsense_are_let_go(tmp_path: Path, mon
         for first in (b"", b"\x16\x03\x01", b"GET / HTTP/1.1\r\n\r\n", random.Random(1).randbytes(9000)):
             with socket.create_connection((host, port), timeout=DEADLINE_S) as plain:
                 plain.sendall(first)
-                try:
+                with contextlib.suppress(ConnectionResetError):
                     while plain.recv(4096):
                         pass
-                except ConnectionResetError:
-                    continue
 
     async def main() -> None:
         source = make_tree(tmp_path / "source", 5)

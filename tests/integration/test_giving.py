@@ -16,7 +16,7 @@ from swarm import canonical
 from swarm.errors import NotAllowedError, UnreachableError
 from swarm.http.tls import RUN_PROTOCOL, peer_client_context
 from swarm.identity import server_name_of
-from swarm.peer import serve
+from swarm.peer import giving, serve
 from swarm.peer.giving import HEAD_MAX_BYTES, GivenStream
 from swarm.peer.holdings import Holding
 from swarm.peer.node import PeerNode
@@ -91,6 +91,70 @@ def test_a_peer_has_so_many_streams_and_no_more(tmp_path: Path) -> None:
             assert status == BLOCK
 
     asyncio.run(main())
+
+
+def test_far_too_many_streams_of_a_peer_are_closed_without_a_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serve, "STREAMS_PER_PEER_MAX", 1)
+    monkeypatch.setattr(serve, "REFUSED_PER_PEER_MAX", 2)
+
+    async def main() -> None:
+        async with _pair(tmp_path) as (_, giver, asker, _holding):
+            head = framed(canonical.encode(RunHead(1, asker.papers.grant)))
+
+            def come() -> ssl.SSLSocket:
+                stream = _dial(giver, asker)
+                stream.sendall(head)
+                return stream
+
+            streams = [await asyncio.to_thread(come) for _ in range(3)]
+            await _until(lambda: giver.runs._per_peer[asker.key.peer_id] == 3)
+            streams.append(await asyncio.to_thread(come))
+            assert await asyncio.to_thread(_read, streams[-1], 1) == b""
+            assert giver.runs._per_peer[asker.key.peer_id] == 3
+            for stream in streams:
+                stream.close()
+
+    asyncio.run(main())
+
+
+def test_strangers_that_do_not_shake_hands_keep_nobody_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "STRANGERS_MAX", 2)
+    monkeypatch.setattr(giving, "HEADER_DEADLINE_S", 3600.0)
+
+    async def main() -> None:
+        async with _pair(tmp_path) as (swarm, giver, asker, _holding):
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.set_alpn_protocols([RUN_PROTOCOL])
+            hello = ssl.MemoryBIO()
+            client = context.wrap_bio(ssl.MemoryBIO(), hello, server_hostname="a.example")
+            with pytest.raises(ssl.SSLWantReadError):
+                client.do_handshake()
+            first = hello.read()
+
+            def bother() -> socket.socket:
+                connection = socket.create_connection(("127.0.0.1", giver.listener.port), timeout=DEADLINE_S)
+                connection.sendall(first)
+                connection.recv(1)
+                return connection
+
+            strangers = [await asyncio.to_thread(bother) for _ in range(3)]
+            await asyncio.to_thread(_drained, strangers[0])
+            await swarm.pull(asker, "maps/roads:latest", tmp_path / "out")
+            assert contents(tmp_path / "out") == contents(tmp_path / "source")
+            assert len(giver.runs._strangers) <= 2
+            for connection in strangers:
+                connection.close()
+
+    asyncio.run(main())
+
+
+def _drained(connection: socket.socket) -> None:
+    """Read to the end that the far side makes. TimeoutError when it makes none."""
+    with contextlib.suppress(ConnectionResetError):
+        while connection.recv(4096):
+            pass
 
 
 def test_a_refusal_comes_to_the_caller_with_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from swarm.errors import AetherError, NotAllowedError, NotFoundError
+from swarm.peer.scheduler import Scheduler
 from swarm.peer.wire import BLOCK, RunRequest
 from swarm.tree import verify_tree
 from tests.integration.swarm_rig import Swarm, contents, make_tree, run
@@ -188,5 +190,29 @@ def test_one_home_one_process(tmp_path: Path) -> None:
 
             with pytest.raises(AetherError, match="another process"):
                 await start_peer(swarm.settings(peer.home))
+
+    asyncio.run(main())
+
+
+def test_a_download_whose_clock_breaks_says_so_and_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = 0
+
+    def breaks(scheduler: Scheduler, now: float) -> list[Any]:
+        nonlocal ticks
+        ticks += 1
+        if ticks > 1:
+            raise ZeroDivisionError("a defect")
+        return []
+
+    async def main() -> None:
+        source = make_tree(tmp_path / "source", 8)
+        async with Swarm(tmp_path, stall_s=3600.0) as swarm:
+            producer, peer = await swarm.peer("producer"), await swarm.peer("peer")
+            await swarm.publish(producer, source, "maps/roads:latest")
+            monkeypatch.setattr(Scheduler, "tick", breaks)
+            monkeypatch.setattr(Scheduler, "_schedule", lambda scheduler, now, insist=False: [])
+            with pytest.raises(AetherError, match="this is a defect"):
+                async with asyncio.timeout(60):
+                    await swarm.pull(peer, "maps/roads:latest", tmp_path / "out")
 
     asyncio.run(main())

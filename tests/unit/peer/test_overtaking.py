@@ -82,3 +82,26 @@ def test_what_is_overtaken_is_what_looking_at_every_run_finds(is_far: bool) -> N
             if overtaking.is_idle(NOW):
                 assert overtaking.better_place(idle, NOW, 0.0, is_far=is_far) is None
     assert kinds == ({None, False} if is_far else {None, False, True})
+
+
+def test_who_gave_nothing_yet_is_not_late_before_anything_was_waited_for() -> None:
+    """Its latency is a guess, and on fast links the guess alone had blocks moved and sent twice."""
+    new, idle = Neighbour("new", NOT_ORIGIN, False, 0b11), Neighbour("idle", NOT_ORIGIN, False, 0b11)
+    idle.is_measured, idle.latency_s = True, 0.001
+    run = Run(1, "new", {0: None, 1: None}, NOW, NOW)
+    new.runs[1] = run
+    overtaking = Overtaking({"new": new, "idle": idle}, {1: run}, SIZES)
+    assert overtaking.better_place(idle, NOW + 0.1, NOW, is_far=False) is None
+    assert overtaking.better_place(idle, NOW + 2.0, NOW, is_far=False) is not None
+
+
+def test_what_has_moved_is_late_only_after_twice_as_long() -> None:
+    slow, idle = Neighbour("slow", NOT_ORIGIN, False, 0b11), Neighbour("idle", NOT_ORIGIN, False, 0b11)
+    idle.is_measured, idle.latency_s = True, 0.001
+    for moves, waited_s in ((0, 1.0), (1, 2.0), (3, 8.0)):
+        run = Run(1, "slow", {0: None, 1: None}, NOW, NOW, moves=moves)
+        slow.runs[1] = run
+        overtaking = Overtaking({"slow": slow, "idle": idle}, {1: run}, SIZES)
+        started = NOW - 100.0
+        assert overtaking.better_place(idle, NOW + 0.6 * waited_s, started, is_far=False) is None
+        assert overtaking.better_place(idle, NOW + waited_s, started, is_far=False) is not None

@@ -82,3 +82,25 @@ def test_who_is_alone_fetches_everything(members: list[str]) -> None:
     assert site.is_alone
     assert site.own_share == (1 << COUNT) - 1
     assert site.held == 0
+
+
+def test_who_tells_anew_what_it_has_is_as_far_behind_as_before() -> None:
+    """Heartbeats tell anew what is held: a member that gets nothing must not look lively by them."""
+    site = sites()[PEERS[0]]
+    lazy = shares(PEERS, COUNT)[PEERS[1]][0]
+    assert not site.own_share & lazy
+    now = 0.0
+    while now <= 2 * STALLED_S:
+        now += 1.0
+        for peer in PEERS[1:]:
+            site.joined(peer, 0, now)
+        site.tick(now)
+    assert site.own_share & lazy
+
+
+def test_what_is_told_anew_is_what_is_held() -> None:
+    site = sites()[PEERS[0]]
+    site.joined(PEERS[1], 0b110, 1.0)
+    assert site.held == 0b110
+    site.joined(PEERS[1], 0b100, 2.0)
+    assert site.held == 0b100
