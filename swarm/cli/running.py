@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,9 +20,6 @@ if TYPE_CHECKING:
 READY_DEADLINE_S: Final = 60.0
 DOWN_DEADLINE_S: Final = 30.0
 POLL_S: Final = 0.05
-# A thread that computes keeps the interpreter for so long when others want it. Those that move blocks let go of it by
-# themselves all the time; Python's 5 ms cost 17 peers on two cores a tenth more system time than this (measured).
-SWITCH_S: Final = 0.02
 LOG_NAME: Final = "log"
 LOG_TAIL_BYTES: Final = 8192
 
@@ -107,7 +103,6 @@ def _run(program: Program, *, tracker: bool, seed: bool) -> None:
 
     from swarm.cli.roles import Role, prepare, serve
 
-    sys.setswitchinterval(SWITCH_S)
     role = Role(tracker=tracker, seed=seed)
     prepare(program, role)
     interrupted = asyncio.run(serve(program, role, lambda parts: _ready(program, parts)))
