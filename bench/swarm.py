@@ -25,7 +25,7 @@ from bench.scenarios import Scenario
 from bench.swarm_report import SwarmReport, SwarmRound
 
 SETTLE_S: Final = 3.0
-# How often memory is looked at: each look reads some files of every thread, and twice a second took a tenth of two cores.
+# How often memory is looked at: each look reads a file of every thread, and twice a second took a tenth of two cores.
 SAMPLE_S: Final = 5.0
 DEADLINE_FACTOR: Final = 8
 DEADLINE_EXTRA_S: Final = 60.0
