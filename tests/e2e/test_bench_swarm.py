@@ -12,12 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from bench.network import make_network
+from bench.network import make_network, missing_network
 from bench.processes import run_plain
 from bench.scenarios import make_scenario
 from tests.house.__main__ import ROOT
 
 pytestmark = pytest.mark.root
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _programs() -> None:
+    """On a new machine the first test installs what namespaces take."""
+    assert missing_network() is None
 
 
 def bench_swarm(folder: Path, *arguments: str) -> list[str]:
