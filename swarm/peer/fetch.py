@@ -37,7 +37,6 @@ DIAL_NEXT_S: Final = 1.0
 STREAM_IDLE_S: Final = 10.0
 # Runs received at a time: two from each of as many neighbours as there may be, and some.
 RUNS_TAKEN_MAX: Final = 80
-BUFFERS_RESTING_MAX: Final = 8
 
 
 class Fetcher:
@@ -49,7 +48,7 @@ class Fetcher:
         self._context = context
         self._resolver = resolver
         self._threads = ThreadPoolExecutor(RUNS_TAKEN_MAX, "runs")
-        self._buffers = Buffers(ENCODED_MAX_BYTES, BUFFERS_RESTING_MAX)
+        self._buffers = Buffers(ENCODED_MAX_BYTES)
         self._resting: defaultdict[str, list[tuple[RunStream, asyncio.TimerHandle]]] = defaultdict(list)
         self._under_way: set[RunStream] = set()
         self.grant = b""
@@ -130,7 +129,7 @@ class Fetcher:
         return None
 
     def _rest(self, peer: str, stream: RunStream) -> None:
-        """No run is under way: end before long, unless another comes."""
+        """No run is under way on it: end before long, unless another comes."""
         ending = asyncio.get_running_loop().call_later(STREAM_IDLE_S, self._end, peer, stream)
         self._resting[peer].append((stream, ending))
 
@@ -139,6 +138,8 @@ class Fetcher:
         others = [other for other in self._resting.pop(peer, []) if other[0] is not stream]
         if others:
             self._resting[peer] = others
+        if not self._resting and not self._under_way:
+            self._buffers.forget()
 
     def close(self) -> None:
         """End every stream."""

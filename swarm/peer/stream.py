@@ -31,7 +31,11 @@ STALL_TIMEOUT_S: Final = 30.0
 # slow and not silent.
 SLOW_BLOCK_S: Final = 0.01
 PROGRESS_S: Final = 0.5
-STEP_BYTES: Final = 64 * 1024
+# Of a slow block so many bytes gather in the socket, for at most this long, before the thread wakes to read them: once
+# for many packets and not once for each. Far less than a socket holds at first (128 KiB), so the sender never waits.
+GATHER_BYTES: Final = 48 * 1024
+NAP_MAX_S: Final = 0.05
+NAP_MIN_S: Final = 0.002
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +78,9 @@ class RunStream:
         self._tls: ssl.SSLSocket | None = None
         self._is_aborted = False
         self._block_s = SLOW_BLOCK_S
+        self._rate_bytes_per_s = GATHER_BYTES / SLOW_BLOCK_S
 
-    def run(self, head: bytes, request: bytes, count: int, buffer: bytearray, keep: Keep, tell: Tell) -> None:
+    def run(self, head: bytes, request: bytes, count: int, buffer: memoryview, keep: Keep, tell: Tell) -> None:
         """Ask for a run of ``count`` blocks and pass on its answers, in order. Blocking.
 
         ``head`` goes before the first run. ``keep`` is given each block, encoded, as a view of ``buffer`` that is valid
@@ -87,7 +92,7 @@ class RunStream:
                 request = head + request
             self._tls.sendall(request)
             for position in range(count):
-                self._answer(self._tls, position, memoryview(buffer), keep, tell)
+                self._answer(self._tls, position, buffer, keep, tell)
         except OSError as error:
             raise UnreachableError(f"peer {self._peer[:8]} broke off: {error or type(error).__name__}") from error
 
@@ -123,6 +128,7 @@ class RunStream:
         else:
             self._fill(tls, payload)
         self._block_s = time.monotonic() - began
+        self._rate_bytes_per_s = length / max(self._block_s, NAP_MIN_S)
         keep(position, payload)
         if not is_slow:
             tell(Answer(position, began, status, is_begun=True))
@@ -136,14 +142,28 @@ class RunStream:
             view = view[count:]
 
     def _fill_slowly(self, tls: ssl.SSLSocket, view: memoryview, goes_on: Callable[[float], None]) -> None:
-        """Fill the view; ``goes_on`` is told, now and then, that bytes came."""
-        told = time.monotonic()
-        while len(view):
-            self._fill(tls, view[:STEP_BYTES])
-            view = view[STEP_BYTES:]
-            if (now := time.monotonic()) - told >= PROGRESS_S:
-                told = now
-                goes_on(now)
+        """Fill the view, asleep while bytes gather; ``goes_on`` is told, now and then, that some came."""
+        came = told = time.monotonic()
+        tls.settimeout(0.0)
+        try:
+            while len(view):
+                count = _read_ready(tls, view)
+                now = time.monotonic()
+                if count:
+                    came, view = now, view[count:]
+                elif now - came > STALL_TIMEOUT_S:
+                    raise TimeoutError("nothing came of a block")
+                else:
+                    time.sleep(self._nap_s(len(view)))
+                if now - told >= PROGRESS_S and came > told:
+                    told = now
+                    goes_on(now)
+        finally:
+            tls.settimeout(STALL_TIMEOUT_S)
+
+    def _nap_s(self, left_bytes: int) -> float:
+        """How long enough of a block needs to come, or what is left of it."""
+        return min(NAP_MAX_S, max(NAP_MIN_S, min(GATHER_BYTES, left_bytes) / self._rate_bytes_per_s))
 
     @property
     def is_usable(self) -> bool:
@@ -161,3 +181,14 @@ class RunStream:
     def close(self) -> None:
         """Let go of the connection; nothing is under way."""
         self._socket.close()
+
+
+def _read_ready(tls: ssl.SSLSocket, view: memoryview) -> int:
+    """How many bytes were there to be read; 0 when no whole record is."""
+    try:
+        count = tls.recv_into(view)
+    except ssl.SSLWantReadError:
+        return 0
+    if not count:
+        raise ConnectionResetError("it ended a run in the middle")  # it may be closing: no blame
+    return count
