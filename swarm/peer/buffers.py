@@ -6,8 +6,10 @@ and only those of their pages that were written to take memory.
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import threading
+from collections.abc import Iterator
 
 
 class Buffers:
@@ -29,6 +31,15 @@ class Buffers:
         """Nobody looks into this buffer any more."""
         with self._lock:
             self._resting.append(buffer)
+
+    @contextlib.contextmanager
+    def lent(self) -> Iterator[memoryview]:
+        """A buffer for as long as the ``with``; no view of it may outlive that."""
+        buffer = self.take()
+        try:
+            yield buffer
+        finally:
+            self.give_back(buffer)
 
     def forget(self) -> None:
         """Let go of those that nobody uses."""

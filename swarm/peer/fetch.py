@@ -24,8 +24,8 @@ from swarm.http.problem import error_from
 from swarm.http.resolver import PeerResolver
 from swarm.http.session import CONNECT_TIMEOUT_S
 from swarm.identity import server_name_of
-from swarm.limits import ENCODED_MAX_BYTES
 from swarm.peer.buffers import Buffers
+from swarm.peer.sealed import SEALED_MAX_BYTES
 from swarm.peer.stream import Answer, Keep, RunStream
 from swarm.peer.wire import BLOCK, GRANT_HEADER, TAG_PATH, RunHead, RunRequest, TagAnswer, TagRequest, framed
 
@@ -48,7 +48,7 @@ class Fetcher:
         self._context = context
         self._resolver = resolver
         self._threads = ThreadPoolExecutor(RUNS_TAKEN_MAX, "runs")
-        self._buffers = Buffers(ENCODED_MAX_BYTES)
+        self._buffers = Buffers(SEALED_MAX_BYTES)
         self._resting: defaultdict[str, list[tuple[RunStream, asyncio.TimerHandle]]] = defaultdict(list)
         self._under_way: set[RunStream] = set()
         self.grant = b""
@@ -63,11 +63,7 @@ class Fetcher:
         inbox = _Inbox(answered)
 
         def receive() -> None:
-            buffer = self._buffers.take()
-            try:
-                stream.run(head, data, len(request.signatures), buffer, keep, inbox.put)
-            finally:
-                self._buffers.give_back(buffer)
+            stream.run(head, data, len(request.signatures), self._buffers, keep, inbox.put)
 
         running = asyncio.get_running_loop().run_in_executor(self._threads, receive)
         is_whole = False

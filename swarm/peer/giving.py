@@ -1,13 +1,14 @@
-"""The giving end of a stream of runs, in a thread: requests out of a blocking TLS socket, frames into it.
+"""The giving end of a stream of runs, in a thread: requests out of a blocking TLS socket, sealed frames past it.
 
-OpenSSL lets go of the interpreter while it encrypts and writes. Little stays unsent in the socket, so what is written
-is soon with the asker. Each wait has a deadline: for the handshake, for a whole request, for the asker to take a
-record.
+A frame is one write, in which the system waits with the interpreter let go. Little stays unsent in the socket, so what
+is written is soon with the asker. Each wait has a deadline: for the handshake, for a whole request, for the asker to
+take anything.
 """
 
 from __future__ import annotations
 
 import contextlib
+import secrets
 import select
 import socket
 import ssl
@@ -15,14 +16,25 @@ import time
 from typing import Final
 
 from swarm import canonical
-from swarm.errors import NotAllowedError, RemoteProtocolError
+from swarm.errors import LocalProtocolError, NotAllowedError, RemoteProtocolError
+from swarm.http.past_tls import limit_waits, write_past
 from swarm.http.serve import peer_in
 from swarm.http.tls import break_off
 from swarm.limits import HEADER_DEADLINE_S, LOG_ENTRY_MAX_BYTES, RECORD_MAX_BYTES, RUN_REQUEST_MAX_BYTES
-from swarm.peer.wire import FRAME, LENGTH, REASON_MAX_BYTES, REFUSED, RunHead, RunRequest
+from swarm.peer.buffers import Buffers
+from swarm.peer.sealed import Sealer
+from swarm.peer.wire import (
+    LENGTH,
+    REASON_MAX_BYTES,
+    REFUSED,
+    RUN_KEY_BYTES,
+    RunHead,
+    RunKey,
+    RunRequest,
+    framed,
+)
 
 UNSENT_MAX_BYTES: Final = 128 * 1024
-RECORD_BYTES: Final = 16 * 1024
 # A stream that carries no run is ended after this long.
 STREAM_IDLE_S: Final = 60.0
 # An asker that takes nothing for so long has left.
@@ -32,9 +44,14 @@ REQUEST_MAX_BYTES: Final = RUN_REQUEST_MAX_BYTES + LOG_ENTRY_MAX_BYTES
 
 
 class GivenStream:
-    """One connection of an asker. ``peer`` and ``grant`` are set by ``open``; all but ``abort`` is for one thread."""
+    """One connection of an asker. ``peer`` and ``grant`` are set by ``open``; all but ``abort`` is for one thread.
 
-    def __init__(self, connection: socket.socket, context: ssl.SSLContext) -> None:
+    ``buffers`` hold SEALED_MAX_BYTES.
+    """
+
+    def __init__(self, connection: socket.socket, context: ssl.SSLContext, buffers: Buffers) -> None:
+        self._buffers = buffers
+        self._sealer: Sealer | None = None
         self.peer = ""
         self.grant = b""
         self._socket = connection
@@ -45,6 +62,7 @@ class GivenStream:
         """Shake hands and read the head. OSError, RemoteProtocolError, NotAllowedError."""
         self._socket.settimeout(HEADER_DEADLINE_S)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        limit_waits(self._socket, socket.SO_SNDTIMEO, STALL_TIMEOUT_S)
         if hasattr(socket, "TCP_NOTSENT_LOWAT"):
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_MAX_BYTES)
         wrapped = self._context.wrap_socket(self._socket, server_side=True, do_handshake_on_connect=False)
@@ -52,6 +70,9 @@ class GivenStream:
         if self._is_aborted:
             raise ConnectionAbortedError("this peer is closing")
         wrapped.do_handshake()
+        key = secrets.token_bytes(RUN_KEY_BYTES)
+        wrapped.sendall(framed(canonical.encode(RunKey(1, key))))
+        self._sealer = Sealer(key)
         peer = peer_in(wrapped.getpeercert())
         if peer is None:
             raise NotAllowedError("a run needs a certificate of the swarm")
@@ -61,7 +82,9 @@ class GivenStream:
         self.peer, self.grant = peer, canonical.decode(data, RunHead, limit_bytes=HEAD_MAX_BYTES).grant
 
     def next_run(self, timeout_s: float = STREAM_IDLE_S) -> RunRequest | None:
-        """The next request; None when no more come. RemoteProtocolError for what is none."""
+        """The next request; None when no more come, or may. RemoteProtocolError for what is none."""
+        if self._sealer is not None and self._sealer.is_spent:
+            return None
         try:
             data = self._message(REQUEST_MAX_BYTES, timeout_s)
         except TimeoutError:
@@ -98,19 +121,29 @@ class GivenStream:
         return bytes(data[: size - len(view)])
 
     def send(self, status: int, payload: bytes | memoryview = b"", count: int = 1) -> None:
-        """A frame, or the same one several times. Returns when all but UNSENT_MAX_BYTES is on its way."""
-        self._socket.settimeout(STALL_TIMEOUT_S)
-        head, view = FRAME.pack(status, len(payload)), memoryview(payload)
-        # The head goes with the first bytes: alone it would be a record, a packet and a waking of its own.
-        first = RECORD_BYTES - len(head)
-        self._socket.sendall(b"".join((head, view[:first])) * count)
-        if len(view) > first:
-            self._socket.sendall(view[first:])
+        """A frame, or several that are alike and empty. Returns when all but UNSENT_MAX_BYTES is on its way."""
+        if self._sealer is None:
+            raise LocalProtocolError("a frame was about to be sent before the handshake")
+        with self._buffers.lent() as into:
+            end = 0
+            for _ in range(count):
+                end += len(self._sealer.seal(status, payload, into[end:]))
+            self._write(into[:end])
+
+    def _write(self, view: memoryview) -> None:
+        """Past TLS, all of it. TimeoutError when the asker takes nothing for long."""
+        self._socket.settimeout(None)
+        while view:
+            try:
+                view = view[write_past(self._socket, view) :]
+            except BlockingIOError:
+                raise TimeoutError("it takes nothing") from None
 
     def refuse(self, reason: str) -> None:
         """Tell the asker why it gets no more."""
         with contextlib.suppress(OSError):
-            self.send(REFUSED, reason.encode()[:REASON_MAX_BYTES])
+            if self._sealer is not None:
+                self.send(REFUSED, reason.encode()[:REASON_MAX_BYTES])
 
     @property
     def is_gone(self) -> bool:

@@ -24,8 +24,10 @@ from typing import Any, Final, TypeVar
 from swarm.errors import NotAllowedError, RemoteProtocolError
 from swarm.limits import HEADER_DEADLINE_S, RUNS_SERVED_MAX
 from swarm.peer.access import Access, Caller
+from swarm.peer.buffers import Buffers
 from swarm.peer.giving import GivenStream
 from swarm.peer.holdings import Holding, Holdings
+from swarm.peer.sealed import SEALED_MAX_BYTES
 from swarm.peer.traffic import Traffic
 from swarm.peer.turns import Turns
 from swarm.peer.wire import ASK, BLOCK, BUSY, NOT_HERE, RunRequest
@@ -56,6 +58,7 @@ class RunServer:
         self._traffic = traffic
         self._turns = Turns()
         self._threads = ThreadPoolExecutor(THREADS_MAX, "given")
+        self._buffers = Buffers(SEALED_MAX_BYTES)
         self._loop = asyncio.get_running_loop()
         # What the loop and the threads share is behind one lock.
         self._lock = threading.Lock()
@@ -74,7 +77,7 @@ class RunServer:
 
     def accept(self, connection: socket.socket) -> None:
         """Take over a connection that is to carry runs, before its handshake. On the loop."""
-        stream = GivenStream(connection, self._context)
+        stream = GivenStream(connection, self._context, self._buffers)
         with self._lock:
             is_full = self._is_closing or len(self._streams) >= THREADS_MAX
             if not is_full:
@@ -123,6 +126,8 @@ class RunServer:
             with self._lock:
                 del self._streams[stream]
                 self._strangers.pop(stream, None)
+                if not self._streams:
+                    self._buffers.forget()
             stream.close()
 
     @contextlib.contextmanager

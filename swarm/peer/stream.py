@@ -1,9 +1,9 @@
-"""The taking end of a stream of runs, in a thread: from the TLS socket into one reused buffer, block after block.
+"""The taking end of a stream of runs, in a thread: from the socket into reused buffers, block after block.
 
 Each block is handed on before the next is read, so whoever verifies and stores it in that call slows the sender down to
-the disk's pace, and no more than one block is in memory for each stream. OpenSSL, BLAKE3 and the disk let go of the
-interpreter: two streams of a neighbour keep two cores busy, at half the CPU of reading through an event loop. Blocks
-are not decoded or verified here.
+the disk's pace, and no more than one block is in memory for each stream, and one more where it is opened. The socket,
+BLAKE3 and the disk let go of the interpreter: two streams of a neighbour keep two cores busy. The thread wakes when a
+block is whole, or once for many packets of a slow one. Blocks are not decoded or verified here.
 
 A connection carries runs one after another. What does not fit the protocol (a frame longer than a block may be) raises
 RemoteProtocolError.
@@ -19,10 +19,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
+from swarm import canonical
 from swarm.errors import NotAllowedError, RemoteProtocolError, UnreachableError
+from swarm.http.past_tls import limit_waits, read_past, read_ready
 from swarm.http.tls import break_off
 from swarm.limits import ENCODED_MAX_BYTES
-from swarm.peer.wire import ASK, BLOCK, FRAME, REASON_MAX_BYTES, REFUSED
+from swarm.peer.buffers import Buffers
+from swarm.peer.sealed import HEAD_BYTES, Opener, sealed_bytes
+from swarm.peer.wire import ASK, BLOCK, FRAME, LENGTH, REASON_MAX_BYTES, REFUSED, RunKey
 
 ASK_MAX_BYTES: Final = 64
 HANDSHAKE_TIMEOUT_S: Final = 10.0
@@ -31,11 +35,12 @@ STALL_TIMEOUT_S: Final = 30.0
 # slow and not silent.
 SLOW_BLOCK_S: Final = 0.01
 PROGRESS_S: Final = 0.5
-# Of a slow block so many bytes gather in the socket, for at most this long, before the thread wakes to read them: once
-# for many packets and not once for each. Far less than a socket holds at first (128 KiB), so the sender never waits.
+# Of a slow block so many bytes gather in the socket, for at most this long, before the thread wakes to take them: the
+# system would wake it for each packet. Far less than a socket holds at first (128 KiB), so the sender never waits.
 GATHER_BYTES: Final = 48 * 1024
 NAP_MAX_S: Final = 0.05
 NAP_MIN_S: Final = 0.002
+KEY_MAX_BYTES: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,91 +80,110 @@ class RunStream:
         self._name = server_name
         self._context = context
         self._socket = connected
-        self._tls: ssl.SSLSocket | None = None
+        self._opener: Opener | None = None
         self._is_aborted = False
         self._block_s = SLOW_BLOCK_S
         self._rate_bytes_per_s = GATHER_BYTES / SLOW_BLOCK_S
 
-    def run(self, head: bytes, request: bytes, count: int, buffer: memoryview, keep: Keep, tell: Tell) -> None:
+    def run(self, head: bytes, request: bytes, count: int, buffers: Buffers, keep: Keep, tell: Tell) -> None:
         """Ask for a run of ``count`` blocks and pass on its answers, in order. Blocking.
 
-        ``head`` goes before the first run. ``keep`` is given each block, encoded, as a view of ``buffer`` that is valid
-        in the call. UnreachableError when the connection breaks or stays silent; what ``keep`` raises ends the run.
+        ``head`` goes before the first run. ``keep`` is given each block, encoded, as a view that is valid in the call;
+        ``buffers`` hold SEALED_MAX_BYTES. UnreachableError when the connection breaks or stays silent; what ``keep``
+        raises ends the run.
         """
+        sealed = buffers.take()
         try:
-            if self._tls is None:
-                self._tls = self._open()
-                request = head + request
-            self._tls.sendall(request)
+            if self._opener is None:
+                self._opener = self._open(head + request)
+            else:
+                self._say(request)
             for position in range(count):
-                self._answer(self._tls, position, buffer, keep, tell)
+                self._answer(self._opener, position, sealed, buffers, keep, tell)
         except OSError as error:
             raise UnreachableError(f"peer {self._peer[:8]} broke off: {error or type(error).__name__}") from error
+        finally:
+            buffers.give_back(sealed)
 
-    def _open(self) -> ssl.SSLSocket:
+    def _open(self, first: bytes) -> Opener:
+        """Shake hands, say the first words, and learn what the answers are sealed with."""
         self._socket.settimeout(HANDSHAKE_TIMEOUT_S)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        limit_waits(self._socket, socket.SO_RCVTIMEO, PROGRESS_S)
         wrapped = self._context.wrap_socket(self._socket, server_hostname=self._name, do_handshake_on_connect=False)
         self._socket = wrapped
         if self._is_aborted:
             raise ConnectionAbortedError("it is no longer wanted")
         wrapped.do_handshake()
-        wrapped.settimeout(STALL_TIMEOUT_S)
-        return wrapped
+        self._say(first)
+        length = LENGTH.unpack(_read(wrapped, LENGTH.size))[0]
+        if length > KEY_MAX_BYTES:
+            raise RemoteProtocolError(f"a key of {length} bytes is announced: {KEY_MAX_BYTES} is the most")
+        key = canonical.decode(_read(wrapped, length), RunKey, limit_bytes=KEY_MAX_BYTES).key
+        if wrapped.pending():
+            raise RemoteProtocolError("something follows the key of a stream")
+        return Opener(key)
 
-    def _answer(self, tls: ssl.SSLSocket, position: int, buffer: memoryview, keep: Keep, tell: Tell) -> None:
-        self._fill(tls, buffer[: FRAME.size])
-        status, length = parse_head(buffer[: FRAME.size].tobytes())
-        payload = buffer[:length]
+    def _say(self, words: bytes) -> None:
+        self._socket.settimeout(STALL_TIMEOUT_S)
+        self._socket.sendall(words)
+
+    def _answer(
+        self, opener: Opener, position: int, sealed: memoryview, buffers: Buffers, keep: Keep, tell: Tell
+    ) -> None:
+        self._fill(sealed[:HEAD_BYTES])
+        status, length = parse_head(opener.open(sealed[:HEAD_BYTES], memoryview(bytearray(FRAME.size))).tobytes())
+        payload = sealed[: sealed_bytes(length)]
         if status != BLOCK:
-            self._fill(tls, payload)
-            text = payload.tobytes().decode("utf-8", "replace")
+            self._fill(payload)
+            text = opener.open(payload, memoryview(bytearray(length))).tobytes().decode("utf-8", "replace")
             if status == REFUSED:
                 raise NotAllowedError(f"peer {self._peer[:8]} gives no more: {text if text.isprintable() else '?'}")
             ask = text if status == ASK else ""
             tell(Answer(position, time.monotonic(), status, ask))
             return
         began = time.monotonic()
+        begun = Answer(position, began, status, is_begun=True)
         is_slow = self._block_s >= SLOW_BLOCK_S
         if is_slow:
-            begun = Answer(position, began, status, is_begun=True)
             tell(begun)
-            self._fill_slowly(tls, payload, lambda now: tell(replace(begun, now=now)))
+            self._gather(payload, lambda now: tell(replace(begun, now=now)))
         else:
-            self._fill(tls, payload)
+            self._fill(payload)
         self._block_s = time.monotonic() - began
         self._rate_bytes_per_s = length / max(self._block_s, NAP_MIN_S)
-        keep(position, payload)
+        with buffers.lent() as plain:
+            keep(position, opener.open(payload, plain))
         if not is_slow:
-            tell(Answer(position, began, status, is_begun=True))
+            tell(begun)
         tell(Answer(position, time.monotonic(), status, encoded_bytes=length))
 
-    def _fill(self, tls: ssl.SSLSocket, view: memoryview) -> None:
+    def _fill(self, view: memoryview) -> None:
+        """Fill the view, past TLS, however long the system waits for it. TimeoutError after a long silence."""
+        self._socket.settimeout(None)
+        heard = time.monotonic()
         while view:
-            count = tls.recv_into(view)
-            if not count:
-                raise ConnectionResetError("it ended a run in the middle")  # it may be closing: no blame
-            view = view[count:]
+            try:
+                view = view[_some(read_past(self._socket, view)) :]
+                heard = time.monotonic()
+            except BlockingIOError:
+                _check_silence(heard)
 
-    def _fill_slowly(self, tls: ssl.SSLSocket, view: memoryview, goes_on: Callable[[float], None]) -> None:
+    def _gather(self, view: memoryview, goes_on: Callable[[float], None]) -> None:
         """Fill the view, asleep while bytes gather; ``goes_on`` is told, now and then, that some came."""
-        came = told = time.monotonic()
-        tls.settimeout(0.0)
-        try:
-            while len(view):
-                count = _read_ready(tls, view)
-                now = time.monotonic()
-                if count:
-                    came, view = now, view[count:]
-                elif now - came > STALL_TIMEOUT_S:
-                    raise TimeoutError("nothing came of a block")
-                else:
-                    time.sleep(self._nap_s(len(view)))
-                if now - told >= PROGRESS_S and came > told:
-                    told = now
-                    goes_on(now)
-        finally:
-            tls.settimeout(STALL_TIMEOUT_S)
+        self._socket.settimeout(None)
+        heard = told = time.monotonic()
+        while view:
+            time.sleep(self._nap_s(len(view)))
+            try:
+                view = view[_some(read_ready(self._socket, view)) :]
+            except BlockingIOError:
+                _check_silence(heard)
+                continue
+            heard = time.monotonic()
+            if heard - told >= PROGRESS_S:
+                told = heard
+                goes_on(heard)
 
     def _nap_s(self, left_bytes: int) -> float:
         """How long enough of a block needs to come, or what is left of it."""
@@ -170,8 +194,7 @@ class RunStream:
         """Whether another run can be asked for: the far end has neither closed it nor said what it was not asked."""
         poll = select.poll()
         poll.register(self._socket, select.POLLIN)
-        has_more = self._tls is not None and self._tls.pending()
-        return not self._is_aborted and not has_more and not poll.poll(0)
+        return not self._is_aborted and not poll.poll(0)
 
     def abort(self) -> None:
         """End what is under way in the thread, from another one."""
@@ -183,12 +206,24 @@ class RunStream:
         self._socket.close()
 
 
-def _read_ready(tls: ssl.SSLSocket, view: memoryview) -> int:
-    """How many bytes were there to be read; 0 when no whole record is."""
-    try:
-        count = tls.recv_into(view)
-    except ssl.SSLWantReadError:
-        return 0
+def _some(count: int) -> int:
+    """So many bytes came. ConnectionResetError for none: the far end may be closing, so nobody is blamed."""
     if not count:
-        raise ConnectionResetError("it ended a run in the middle")  # it may be closing: no blame
+        raise ConnectionResetError("it ended a run in the middle")
     return count
+
+
+def _check_silence(heard: float) -> None:
+    if time.monotonic() - heard > STALL_TIMEOUT_S:
+        raise TimeoutError("nothing comes")
+
+
+def _read(tls: ssl.SSLSocket, size: int) -> bytes:
+    """So many bytes that TLS carries. ConnectionResetError when it ends before."""
+    data = b""
+    while len(data) < size:
+        more = tls.recv(size - len(data))
+        if not more:
+            raise ConnectionResetError("it ended before its first word")
+        data += more
+    return data

@@ -11,9 +11,11 @@ from swarm import canonical
 from swarm.encoding import ZSTD, open_block
 from swarm.manifest import assemble
 from swarm.peer import wire
+from swarm.peer.sealed import HEAD_BYTES, Opener, sealed_bytes
+from swarm.peer.stream import parse_head
 from swarm.records import Credential, Grant, open_location, open_sealed
 from swarm.signature import signature_of
-from tests.golden.vectors import AUTHORITY, FILES, OTHERS, dataset, vectors
+from tests.golden.vectors import AUTHORITY, FILES, OTHERS, RUN, RUN_ANSWERS, dataset, vectors
 
 GOLDEN = json.loads(Path(__file__).with_name("vectors.json").read_text())
 MADE = vectors()
@@ -64,6 +66,20 @@ def test_the_golden_location_and_messages_are_read() -> None:
     for name, message in messages.items():
         read: object = canonical.decode(bytes.fromhex(GOLDEN[name]), type(message), limit_bytes=4096)
         assert read == message
+
+
+def test_golden_streams_of_runs_are_read() -> None:
+    head = canonical.decode(bytes.fromhex(GOLDEN["run head"]), wire.RunHead, limit_bytes=4096)
+    assert head.grant == b"grant"
+    assert canonical.decode(bytes.fromhex(GOLDEN["run request"]), wire.RunRequest, limit_bytes=4096) == RUN
+    key = canonical.decode(bytes.fromhex(GOLDEN["run key"]), wire.RunKey, limit_bytes=4096).key
+    opener, data = Opener(key), memoryview(bytes.fromhex(GOLDEN["sealed frames"]))
+    for answer in RUN_ANSWERS:
+        status, length = parse_head(opener.open(data[:HEAD_BYTES], memoryview(bytearray(HEAD_BYTES))).tobytes())
+        end = HEAD_BYTES + sealed_bytes(length)
+        assert (status, opener.open(data[HEAD_BYTES:end], memoryview(bytearray(end))).tobytes()) == answer
+        data = data[end:]
+    assert not data
 
 
 def test_a_packed_block_is_read() -> None:

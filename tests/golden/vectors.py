@@ -15,12 +15,15 @@ from swarm.identity import PeerKey
 from swarm.manifest import Manifest
 from swarm.names import parse
 from swarm.peer import wire
+from swarm.peer.sealed import SEALED_MAX_BYTES, Sealer
 from swarm.records import Address, Credential, Grant, Location, Rule
 from swarm.segments import BlockEntry
 from swarm.signature import keyed, signature_of
 from tests.datasets import directory_entry, file_entry, link_entry, manifest_of, seeded
 
 KEY = PeerKey(bytes(range(32)))
+RUN = wire.RunRequest(1, 7, "osm/roads", bytes(range(32)), b"entry", False, (bytes(32),))
+RUN_ANSWERS = ((wire.BLOCK, b"\0golden"), (wire.NOT_HERE, b""), (wire.ASK, b"a peer"))
 AUTHORITY = PeerKey(bytes(range(32, 64)))
 
 FILES = {
@@ -41,6 +44,12 @@ def large_dataset() -> Manifest:
     """Enough entries for several segments of both tables."""
     files = {f"part-{number:05}": b"%d" % number for number in range(3000)}
     return manifest_of(files | {"zeros": bytes(7 << 20), "noise": seeded("golden noise", 20 << 20)})[0]
+
+
+def frames_sealed() -> bytes:
+    """The answers to a run, as they travel."""
+    sealer, into = Sealer(bytes(range(32))), memoryview(bytearray(SEALED_MAX_BYTES))
+    return b"".join(bytes(sealer.seal(status, payload, into)) for status, payload in RUN_ANSWERS)
 
 
 def vectors() -> dict[str, object]:
@@ -65,6 +74,10 @@ def vectors() -> dict[str, object]:
         "who else": canonical.encode(wire.WhoElse(bytes(range(32)))).hex(),
         "neighbours": canonical.encode(wire.Neighbours(b"", (location,))).hex(),
         "heads": canonical.encode(wire.Heads((("osm/roads", 7),), True)).hex(),
+        "run head": canonical.encode(wire.RunHead(1, b"grant")).hex(),
+        "run key": canonical.encode(wire.RunKey(1, bytes(range(32)))).hex(),
+        "run request": canonical.encode(RUN).hex(),
+        "sealed frames": frames_sealed().hex(),
         "cut of noise": list(cut(seeded("golden cut", 4 << 20))),
         "cut of zeros": list(cut(bytes((2 << 20) + 5))),
         "raw block": encode_block(b"golden").hex(),

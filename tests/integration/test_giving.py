@@ -14,17 +14,17 @@ import pytest
 
 from swarm import canonical
 from swarm.errors import NotAllowedError, UnreachableError
-from swarm.http.tls import RUN_PROTOCOL, peer_client_context
+from swarm.http.tls import RUN_PROTOCOL
 from swarm.identity import server_name_of
 from swarm.peer import giving, serve
 from swarm.peer.giving import HEAD_MAX_BYTES, GivenStream
 from swarm.peer.holdings import Holding
 from swarm.peer.node import PeerNode
+from swarm.peer.sealed import HEAD_BYTES, SEALED_MAX_BYTES
 from swarm.peer.stream import RunStream
-from swarm.peer.wire import BLOCK, FRAME, LENGTH, NOT_HERE, REFUSED, RunHead, RunRequest, framed
+from swarm.peer.wire import BLOCK, LENGTH, NOT_HERE, REFUSED, RunHead, RunRequest, framed
+from tests.integration.raw_streams import DEADLINE_S, RawStream
 from tests.integration.swarm_rig import Swarm, contents, make_tree
-
-DEADLINE_S = 20.0
 
 
 @contextlib.asynccontextmanager
@@ -43,26 +43,6 @@ def _request(holding: Holding, run: int, count: int) -> RunRequest:
     return RunRequest(1, run, "maps/roads", holding.version, holding.entry, False, wanted)
 
 
-def _dial(giver: PeerNode, asker: PeerNode) -> ssl.SSLSocket:
-    """A stream of the asker's own making."""
-    context = peer_client_context(asker.home.tls_files)
-    context.set_alpn_protocols([RUN_PROTOCOL])
-    connection = socket.create_connection(("127.0.0.1", giver.listener.port), timeout=DEADLINE_S)
-    return context.wrap_socket(connection, server_hostname=server_name_of(giver.key.peer_id))
-
-
-def _read(stream: socket.socket, size: int) -> bytes:
-    data = b""
-    while len(data) < size and (more := stream.recv(size - len(data))):
-        data += more
-    return data
-
-
-def _frame(stream: socket.socket) -> tuple[int, bytes]:
-    status, length = FRAME.unpack(_read(stream, FRAME.size))
-    return status, _read(stream, length)
-
-
 async def _until(is_so: Callable[[], bool]) -> None:
     async with asyncio.timeout(DEADLINE_S):
         while not is_so():
@@ -74,15 +54,15 @@ def test_a_peer_has_so_many_streams_and_no_more(tmp_path: Path) -> None:
         async with _pair(tmp_path) as (_, giver, asker, holding):
             head = framed(canonical.encode(RunHead(1, asker.papers.grant)))
 
-            def ask(run: int) -> tuple[ssl.SSLSocket, int, bytes]:
-                stream = _dial(giver, asker)
-                stream.sendall(head + framed(canonical.encode(_request(holding, run, 1))))
-                return stream, *_frame(stream)
+            def ask(run: int) -> tuple[RawStream, int, bytes]:
+                stream = RawStream(giver, asker)
+                stream.say(head + framed(canonical.encode(_request(holding, run, 1))))
+                return stream, *stream.frame()
 
             asked = [await asyncio.to_thread(ask, run) for run in range(serve.STREAMS_PER_PEER_MAX + 1)]
             assert [status for _, status, _ in asked] == [BLOCK] * serve.STREAMS_PER_PEER_MAX + [REFUSED]
             assert b"as many streams" in asked[-1][2]
-            assert await asyncio.to_thread(asked[-1][0].recv, 1) == b""
+            assert await asyncio.to_thread(asked[-1][0].read, 1) == b""
             for stream, _, _ in asked:
                 stream.close()
             await _until(lambda: not giver.runs._streams)
@@ -103,15 +83,16 @@ def test_far_too_many_streams_of_a_peer_are_closed_without_a_word(
         async with _pair(tmp_path) as (_, giver, asker, _holding):
             head = framed(canonical.encode(RunHead(1, asker.papers.grant)))
 
-            def come() -> ssl.SSLSocket:
-                stream = _dial(giver, asker)
-                stream.sendall(head)
+            def come() -> RawStream:
+                stream = RawStream(giver, asker)
+                stream.say(head)
                 return stream
 
             streams = [await asyncio.to_thread(come) for _ in range(3)]
             await _until(lambda: giver.runs._per_peer[asker.key.peer_id] == 3)
             streams.append(await asyncio.to_thread(come))
-            assert await asyncio.to_thread(_read, streams[-1], 1) == b""
+            assert await asyncio.to_thread(streams[-1].key)
+            assert await asyncio.to_thread(streams[-1].read, 1) == b""
             assert giver.runs._per_peer[asker.key.peer_id] == 3
             for stream in streams:
                 stream.close()
@@ -193,10 +174,10 @@ def test_what_no_honest_asker_says_is_refused_and_ends(words: bytes, tmp_path: P
         async with _pair(tmp_path) as (_, giver, asker, _holding):
 
             def say() -> tuple[int, bytes]:
-                with _dial(giver, asker) as stream:
-                    stream.sendall(words)
-                    status, _ = _frame(stream)
-                    return status, _read(stream, 1)
+                with RawStream(giver, asker) as stream:
+                    stream.say(words)
+                    status, _ = stream.frame()
+                    return status, stream.read(1)
 
             assert await asyncio.to_thread(say) == (REFUSED, b"")
             await _until(lambda: not giver.runs._streams)
@@ -230,10 +211,10 @@ def test_a_taker_that_leaves_midway_frees_its_thread_and_its_turn(tmp_path: Path
             count = len(holding.manifest.unique)
 
             def begin_and_leave(run: int) -> None:
-                with _dial(giver, asker) as stream:
-                    stream.sendall(framed(canonical.encode(RunHead(1, asker.papers.grant))))
-                    stream.sendall(framed(canonical.encode(_request(holding, run, count))))
-                    assert _read(stream, 1) == bytes([BLOCK])
+                with RawStream(giver, asker) as stream:
+                    stream.say(framed(canonical.encode(RunHead(1, asker.papers.grant))))
+                    stream.say(framed(canonical.encode(_request(holding, run, count))))
+                    assert stream.frame()[0] == BLOCK
 
             for run in range(4):
                 await asyncio.to_thread(begin_and_leave, run)
@@ -252,10 +233,10 @@ def test_a_taker_that_leaves_while_it_waits_frees_its_thread(tmp_path: Path, mon
         async with _pair(tmp_path) as (_, giver, asker, holding):
             monkeypatch.setattr(giver.runs._turns, "_go_on", lambda: None)  # nobody's turn comes
 
-            def ask() -> ssl.SSLSocket:
-                stream = _dial(giver, asker)
-                stream.sendall(framed(canonical.encode(RunHead(1, asker.papers.grant))))
-                stream.sendall(framed(canonical.encode(_request(holding, 1, 2))))
+            def ask() -> RawStream:
+                stream = RawStream(giver, asker)
+                stream.say(framed(canonical.encode(RunHead(1, asker.papers.grant))))
+                stream.say(framed(canonical.encode(_request(holding, 1, 2))))
                 return stream
 
             stream = await asyncio.to_thread(ask)
@@ -327,14 +308,16 @@ def test_closing_ends_a_stream_in_the_middle_and_nobody_is_blamed(tmp_path: Path
 
 
 def test_a_stream_with_bytes_after_its_run_is_not_used_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was not asked for would be taken for the answer to the next run; it may lie decrypted in OpenSSL already."""
+    """What was not asked for would be taken for the answer to the next run."""
 
     async def main() -> None:
         async with _pair(tmp_path) as (_, giver, asker, holding):
 
             def write_more(stream: GivenStream, encoded: bytes | None) -> None:
-                frame = FRAME.pack(BLOCK, len(encoded or b"")) + (encoded or b"")
-                stream._socket.sendall(frame + FRAME.pack(NOT_HERE, 0))
+                assert stream._sealer is not None
+                into = memoryview(bytearray(SEALED_MAX_BYTES + HEAD_BYTES))
+                end = len(stream._sealer.seal(BLOCK, encoded or b"", into))
+                stream._write(into[: end + len(stream._sealer.seal(NOT_HERE, b"", into[end:]))])
 
             monkeypatch.setattr(giver.runs, "_write", write_more)
             usable: list[bool] = []

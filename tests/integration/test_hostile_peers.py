@@ -11,6 +11,7 @@ import pytest
 from swarm.errors import RemoteProtocolError
 from swarm.limits import ENCODED_MAX_BYTES
 from swarm.peer.giving import GivenStream
+from swarm.peer.sealed import SEALED_MAX_BYTES
 from swarm.peer.stream import parse_head
 from swarm.peer.wire import ASK, BLOCK, FRAME
 from tests.integration.swarm_rig import Swarm, contents, make_tree
@@ -18,37 +19,46 @@ from tests.integration.swarm_rig import Swarm, contents, make_tree
 Answer = Callable[[GivenStream, "bytes | None"], None]
 
 
+def _say(stream: GivenStream, payload: bytes) -> None:
+    """A frame of any length, as sealed as an honest one."""
+    assert stream._sealer is not None
+    stream._write(stream._sealer.seal(BLOCK, payload, memoryview(bytearray(SEALED_MAX_BYTES + len(payload)))))
+
+
 def wrong(stream: GivenStream, encoded: bytes | None) -> None:
     """Other bytes of the right length."""
-    stream._socket.sendall(FRAME.pack(BLOCK, len(encoded or b"")) + b"\0" * len(encoded or b""))
+    _say(stream, bytes(len(encoded or b"")))
 
 
 def short(stream: GivenStream, encoded: bytes | None) -> None:
     """The first half."""
-    half = (encoded or b"")[: len(encoded or b"") // 2]
-    stream._socket.sendall(FRAME.pack(BLOCK, len(half)) + half)
+    _say(stream, (encoded or b"")[: len(encoded or b"") // 2])
 
 
 def oversized(stream: GivenStream, encoded: bytes | None) -> None:
     """A frame that says it is longer than any block."""
-    stream._socket.sendall(FRAME.pack(BLOCK, ENCODED_MAX_BYTES + 1) + bytes(ENCODED_MAX_BYTES + 1))
+    _say(stream, bytes(ENCODED_MAX_BYTES + 1))
 
 
 def endless(stream: GivenStream, encoded: bytes | None) -> None:
     """Blocks for ever, whatever was asked. It ends with the connection."""
     while True:
-        stream._socket.sendall(FRAME.pack(BLOCK, 65_537) + b"\0" * 65_537)
+        _say(stream, bytes(65_537))
 
 
 def bomb(stream: GivenStream, encoded: bytes | None) -> None:
     """A zstd frame that states half a gigabyte."""
     import zstandard
 
-    frame = b"\x01" + zstandard.ZstdCompressor().compress(bytes(1 << 29))
-    stream._socket.sendall(FRAME.pack(BLOCK, len(frame)) + frame)
+    _say(stream, b"\x01" + zstandard.ZstdCompressor().compress(bytes(1 << 29)))
 
 
-@pytest.mark.parametrize("lie", [wrong, short, oversized, endless, bomb])
+def empty(stream: GivenStream, encoded: bytes | None) -> None:
+    """A block of no bytes at all."""
+    _say(stream, b"")
+
+
+@pytest.mark.parametrize("lie", [wrong, short, oversized, endless, bomb, empty])
 def test_a_liar_is_dropped_and_the_pull_completes(lie: Answer, tmp_path: Path) -> None:
     async def main() -> None:
         source = make_tree(tmp_path / "source", 1)
