@@ -231,16 +231,16 @@ class Download:
             self.sources.peers += size
         self._parts.holdings.stored(self.holding, index)
         self._telling.stored(index, self.scheduler.picker.copies(index), now)
-        self._tell_at(self._telling.due - now)
+        self._tell_by(self._telling.due)
         self._perform(self.scheduler.block_stored(index, now))
 
-    def _tell_at(self, delay_s: float) -> None:
-        loop = asyncio.get_running_loop()
+    def _tell_by(self, due: float) -> None:
+        """Tell at that time of the loop's clock, which is ``time.monotonic``, or before."""
         if self._tell_timer is not None:
-            if self._tell_timer.when() <= loop.time() + delay_s:
+            if self._tell_timer.when() <= due:
                 return
             self._tell_timer.cancel()
-        self._tell_timer = loop.call_later(delay_s, self._tell)
+        self._tell_timer = self._loop.call_at(due, self._tell)
 
     def _tell(self) -> None:
         """Let neighbours know what is new here."""
