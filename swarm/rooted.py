@@ -21,6 +21,7 @@ from blake3 import blake3
 
 from swarm.errors import AetherError, FullError
 from swarm.paths import shown
+from swarm.room import make_room
 
 OPEN_FILES_MAX: Final = 64
 READ_BYTES: Final = 1 << 20
@@ -128,19 +129,21 @@ class Tree:
         self._lock = threading.Lock()
 
     @contextlib.contextmanager
-    def file(self, path: str, *, create: bool = False) -> Iterator[int]:
-        """A descriptor of the file, valid inside the ``with``. OSError as open(2) gives it."""
-        descriptor = self._take(path, create)
+    def file(self, path: str, *, create: bool = False, room_bytes: int = 0) -> Iterator[int]:
+        """A descriptor of the file, valid inside the ``with``. OSError as open(2) gives it, and when there is no room
+        for so many bytes in it.
+        """
+        descriptor = self._take(path, create, room_bytes)
         try:
             yield descriptor
         finally:
             self._give_back(descriptor)
 
-    def _take(self, path: str, create: bool) -> int:
+    def _take(self, path: str, create: bool, room_bytes: int) -> int:
         with self._lock:
             descriptor = self._open.get(path)
             if descriptor is None:
-                descriptor = self._open[path] = self._open_file(path, create)
+                descriptor = self._open[path] = self._open_file(path, create, room_bytes)
             self._open.move_to_end(path)
             self._users[descriptor] = self._users.get(descriptor, 0) + 1
             self._shrink(OPEN_FILES_MAX)
@@ -160,13 +163,20 @@ class Tree:
             if descriptor not in self._users:
                 os.close(descriptor)
 
-    def _open_file(self, path: str, create: bool) -> int:
+    def _open_file(self, path: str, create: bool, room_bytes: int) -> int:
         flags = (os.O_RDWR if self._writable else os.O_RDONLY) | os.O_CLOEXEC | os.O_NONBLOCK
         if self._follow_links:
             return os.open(self.root / path, flags)
         flags |= os.O_NOFOLLOW | (os.O_CREAT if create else 0)
         with self.parent(path, create=create) as (directory, name):
-            return self._open_in(directory, name, flags, 0o600)
+            descriptor = self._open_in(directory, name, flags, 0o600)
+        if room_bytes:
+            try:
+                make_room(descriptor, room_bytes)
+            except OSError:
+                os.close(descriptor)
+                raise
+        return descriptor
 
     def _open_in(self, directory: int, name: str, flags: int, mode: int) -> int:
         try:

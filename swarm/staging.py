@@ -21,6 +21,7 @@ from typing import Final
 
 from swarm.beside import make_and_lock, remove_others, staging_path
 from swarm.errors import ConflictError, IncompleteError, LocalProtocolError
+from swarm.limits import BLOCK_MAX_BYTES
 from swarm.manifest import Manifest, Place
 from swarm.paths import shown
 from swarm.placing import Finished, modes_made, place_fresh, place_in, remove_tree, remove_unexpected
@@ -33,6 +34,8 @@ from swarm.tree import occurrences, read_block, read_places
 
 # What a file has to allow its owner, for its blocks to be served while the rest comes.
 OWNER_MODE: Final = 0o600
+# Room is made at once for a file of several blocks.
+ROOM_FROM_BYTES: Final = 4 * BLOCK_MAX_BYTES
 
 
 class Staging:
@@ -129,7 +132,8 @@ class Staging:
                 entry = files[place.file_index]
                 try:
                     if len(places) == 1:
-                        with self._tree.file(entry.path, create=True) as descriptor:
+                        room_bytes = entry.size if entry.size >= ROOM_FROM_BYTES else 0
+                        with self._tree.file(entry.path, create=True, room_bytes=room_bytes) as descriptor:
                             write_at(descriptor, part, place.file_offset)
                     else:
                         self._write_small(way, place, part)
