@@ -14,29 +14,34 @@ from typing import Final
 import click
 from rich.console import Console
 
-from bench.contenders import Contender, SwarmContender
+from bench.contenders import Contender, SmallContender, SwarmContender
 from bench.contenders.aria2_swarm import Aria2Swarm
 from bench.contenders.curl_nginx import CurlNginx
 from bench.contenders.curl_swarm import CurlSwarm
 from bench.contenders.libtorrent_pair import LibtorrentPair
+from bench.contenders.libtorrent_small import LibtorrentSmall
 from bench.contenders.libtorrent_swarm import LibtorrentSwarm
 from bench.contenders.ours import Ours
+from bench.contenders.ours_small import OursSmall
 from bench.contenders.ours_swarm import OursSwarm
 from bench.contenders.packaged import PACKAGED
 from bench.contenders.syncthing_pair import SyncthingPair
+from bench.contenders.syncthing_small import SyncthingSmall
 from bench.contenders.syncthing_swarm import SyncthingSwarm
 from bench.network import missing_network
 from bench.packages import install_packages
 from bench.pair import PairSettings, run_pair
 from bench.picture import draw
 from bench.processes import BenchError
-from bench.report import print_table
+from bench.report import print_small, print_table
 from bench.scale import print_scale, run_scale, scale_json
 from bench.scenarios import make_scenario, parse_rate
+from bench.small import SmallSettings, run_small
 from bench.swarm import SwarmSettings, run_swarm
 from bench.swarm_report import print_swarm
 
 CONTENDERS: Final[tuple[Contender, ...]] = (Ours(), CurlNginx(), LibtorrentPair(), SyncthingPair())
+SMALL_CONTENDERS: Final[tuple[SmallContender, ...]] = (OursSmall(), LibtorrentSmall(), SyncthingSmall())
 SWARM_CONTENDERS: Final[tuple[SwarmContender, ...]] = (
     OursSwarm(),
     LibtorrentSwarm(),
@@ -113,6 +118,33 @@ def pair(size: int, contenders: list[Contender], rounds: int, seed: int, folder:
     if out is not None:
         out.write_text(report.as_json())
     print_table(report, report.settings["contenders"], Console())
+    if not report.rounds or not all(entry.ok for entry in report.rounds):
+        sys.exit(1)
+
+
+@bench.command()
+@click.option("--files", type=click.IntRange(1, 1_000_000), default=20_000, show_default=True, help="How many.")
+@click.option("--size", type=Size(), default="4KiB", show_default=True, help="Bytes of each file.")
+@click.option("--contenders", default="ours,libtorrent,syncthing", show_default=True, help="Who takes part.")
+@click.option("--rounds", type=click.IntRange(1, 1000), default=3, show_default=True, help="How often.")
+@click.option("--seed", default=1, show_default=True, help="Of the files' bytes.")
+@click.option("--folder", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Where files go.")
+@click.option("--json", "out", type=click.Path(path_type=Path, dir_okay=False), help="Write the report there.")
+def small(
+    files: int, size: int, contenders: str, rounds: int, seed: int, folder: Path | None, out: Path | None
+) -> None:
+    """Many small files over loopback: publish and pull, from one origin to one consumer."""
+    known = {contender.name: contender for contender in SMALL_CONTENDERS}
+    try:
+        chosen = [known[name] for name in dict.fromkeys(contenders.split(","))]
+    except KeyError as error:
+        raise click.UsageError(f"{error} is no contender: choose from {', '.join(known)}") from error
+    errors = Console(stderr=True, highlight=False)
+    with tempfile.TemporaryDirectory(prefix="aetherfs-bench-", dir=folder or memory_folder()) as scratch:
+        report = run_small(chosen, SmallSettings(files, size, rounds, seed), Path(scratch), errors.print)
+    if out is not None:
+        out.write_text(report.as_json())
+    print_small(report, Console())
     if not report.rounds or not all(entry.ok for entry in report.rounds):
         sys.exit(1)
 

@@ -31,9 +31,9 @@ class PairSettings:
     seed: int
 
 
-def run_pair(contenders: Sequence[Contender], settings: PairSettings, folder: Path, tell: Tell) -> Report:
+def run_pair(contenders: Sequence[Contender], settings: PairSettings, folder: Path, tell: Tell) -> Report[Round]:
     """Measure every contender that can run, ``rounds`` times; the others are told as missing."""
-    report = Report(
+    report: Report[Round] = Report(
         {
             "scenario": "pair",
             "size_bytes": settings.size_bytes,

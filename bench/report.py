@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from rich.console import Console
 from rich.table import Table
@@ -31,6 +31,24 @@ class Round:
 
 
 @dataclass(frozen=True, slots=True)
+class SmallRound:
+    """One contender, once, with many small files. ``seconds`` are from the start of publishing to the end of the
+    pull; CPU and memory as in ``Round``.
+    """
+
+    contender: str
+    publish_s: float
+    pull_s: float
+    seconds: float
+    cpu_s_per_gb: float
+    peak_rss_bytes: int
+    ok: bool
+
+
+AnyRound = TypeVar("AnyRound", Round, SmallRound)
+
+
+@dataclass(frozen=True, slots=True)
 class Missing:
     """A contender that could not run, and why."""
 
@@ -39,11 +57,11 @@ class Missing:
 
 
 @dataclass(slots=True)
-class Report:
+class Report(Generic[AnyRound]):
     """Everything that one run found."""
 
     settings: dict[str, Any]
-    rounds: list[Round] = field(default_factory=list)
+    rounds: list[AnyRound] = field(default_factory=list)
     missing: list[Missing] = field(default_factory=list)
 
     def as_json(self) -> str:
@@ -76,7 +94,7 @@ def filesystem(path: Path) -> str:
     return max(fitting, key=lambda mount: len(mount[0]))[1]
 
 
-def print_table(report: Report, protections: dict[str, str], console: Console) -> None:
+def print_table(report: Report[Round], protections: dict[str, str], console: Console) -> None:
     """The median of each contender's good rounds, and the spread."""
     table = Table("contender", "MB/s", "range", "CPU-s/GB", "peak RSS", "encrypted", "ok")
     for name, rounds in _by_contender(report.rounds).items():
@@ -96,11 +114,39 @@ def print_table(report: Report, protections: dict[str, str], console: Console) -
             share,
         )
     console.print(table)
-    for entry in report.missing:
+    _print_missing(report.missing, console)
+
+
+def print_small(report: Report[SmallRound], console: Console) -> None:
+    """The medians of each contender's good rounds, and the range of the whole."""
+    table = Table("contender", "publish", "pull", "in all", "range", "CPU-s/GB", "peak RSS", "ok")
+    for name, rounds in _by_contender(report.rounds).items():
+        good = [entry for entry in rounds if entry.ok]
+        share = f"{len(good)}/{len(rounds)}"
+        if not good:
+            table.add_row(name, "-", "-", "-", "-", "-", "-", share)
+            continue
+        seconds = [entry.seconds for entry in good]
+        table.add_row(
+            name,
+            f"{statistics.median(entry.publish_s for entry in good):.2f} s",
+            f"{statistics.median(entry.pull_s for entry in good):.2f} s",
+            f"{statistics.median(seconds):.2f} s",
+            f"{min(seconds):.2f} to {max(seconds):.2f}",
+            f"{statistics.median(entry.cpu_s_per_gb for entry in good):.1f}",
+            f"{max(entry.peak_rss_bytes for entry in good) / 1024**2:.0f} MiB",
+            share,
+        )
+    console.print(table)
+    _print_missing(report.missing, console)
+
+
+def _print_missing(missing: Sequence[Missing], console: Console) -> None:
+    for entry in missing:
         console.print(f"missing: {entry.contender}: {entry.why}", highlight=False)
 
 
-def _by_contender(rounds: Sequence[Round]) -> dict[str, list[Round]]:
+def _by_contender(rounds: Sequence[AnyRound]) -> dict[str, list[AnyRound]]:
     return {entry.contender: [other for other in rounds if other.contender == entry.contender] for entry in rounds}
 
 

@@ -105,3 +105,54 @@ class SwarmContender(Protocol):
 
     def swarm(self, payload: Payload, hosts: Sequence[Host], folder: Path) -> AbstractContextManager[Swarm]:
         """Start one process on each host (the first is the origin) and return when all have joined."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A command that is timed. ``environment`` None: the bench's own."""
+
+    command: Sequence[str]
+    environment: Mapping[str, str] | None = None
+
+
+class SmallPair(Protocol):
+    """Two ends that stand and have joined; nothing is published yet."""
+
+    @property
+    def source(self) -> Path:
+        """Where the files have to lie; it may be there already, with marks of the contender's own."""
+
+    @property
+    def received(self) -> Path:
+        """Where the files are at the consumer afterwards."""
+
+    @property
+    def marks(self) -> frozenset[str]:
+        """Names at the top of either directory that are the contender's own."""
+
+    def pids(self) -> list[int]:
+        """The processes of both ends."""
+
+    def publish(self) -> Step:
+        """Offer what lies in ``source``."""
+
+    def pull(self) -> Step:
+        """Bring it to ``received``; ends when the contender itself says that all is there and verified."""
+
+
+class SmallContender(Protocol):
+    """One system that can bring over a directory."""
+
+    @property
+    def name(self) -> str:
+        """What it is called, on the command line too."""
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """How it is set up: its best settings, for the report."""
+
+    def missing(self) -> str | None:
+        """Why it cannot run here; None when it can."""
+
+    def pair(self, folder: Path) -> AbstractContextManager[SmallPair]:
+        """Start both ends in that folder, which is not there yet, and return when they have joined."""

@@ -22,13 +22,15 @@ from bench.payload import Payload
 from bench.processes import BenchError, Standing
 
 PIECE_BYTES: Final = 4 * 1024**2
-# The fastest of those tried over loopback; its defaults reach three quarters of it.
+# The fastest of those tried over loopback; its defaults reach three quarters of it. Peers are connected to at a tick,
+# which by default comes every half second: 20,000 small files took 1.10 s to pull with that, 0.73 s with this.
 QUEUES: Final[Mapping[str, Any]] = {
     "enable_outgoing_utp": False,
     "send_buffer_watermark": 5 * 1024**2,
     "send_buffer_low_watermark": 1024**2,
     "max_out_request_queue": 2000,
     "request_queue_time": 10,
+    "tick_interval": 100,
     "max_allowed_in_request_queue": 4000,
 }
 # Sends one line and waits for one, in 3 ms where a Python program would take 30.
@@ -52,7 +54,7 @@ class LibtorrentPair:
         metainfo = folder / "payload.metainfo"
         metainfo.write_bytes(make_metainfo(payload, "", PIECE_BYTES).content)
         listen, control = free_port(), free_port()
-        with _session(listen, control, folder / "log") as session:
+        with standing_session(listen, control, folder / "log") as session:
             seeding = {"add": str(metainfo), "save": str(payload.directory), "flags": ["seed_mode"], "wait": False}
             with socket.create_connection((HOST, control)) as connection, connection.makefile("rwb") as lines:
                 lines.write(json.dumps(seeding).encode() + b"\n")
@@ -78,7 +80,7 @@ class Seed:
     def consumer(self, folder: Path) -> Iterator[Leech]:
         folder.mkdir()
         control = free_port()
-        with _session(free_port(), control, folder / "log") as session:
+        with standing_session(free_port(), control, folder / "log") as session:
             yield Leech(session, control, {"add": str(self.metainfo), "peers": [[HOST, self.listen]]}, self.file_name)
 
 
@@ -95,13 +97,18 @@ class Leech:
         return self.session.pids()
 
     def pull(self, directory: Path) -> Pull:
-        line = json.dumps({**self.order, "save": str(directory)})
-        return Pull(["bash", "-c", ORDER, "bench", str(self.control), line], directory / self.file_name)
+        return Pull(order_command(self.control, {**self.order, "save": str(directory)}), directory / self.file_name)
+
+
+def order_command(control: int, order: Mapping[str, Any]) -> list[str]:
+    """Hands an order to the session with that control port, and ends when it has done it."""
+    return ["bash", "-c", ORDER, "bench", str(control), json.dumps(order)]
 
 
 @contextmanager
-def _session(listen: int, control: int, log: Path) -> Iterator[Standing]:
-    command = [environment_python(), str(SESSION), f"{HOST}:{listen}", str(control), json.dumps(QUEUES)]
+def standing_session(listen: int, control: int, log: Path, settings: Mapping[str, Any] = QUEUES) -> Iterator[Standing]:
+    """A session that waits for orders on its control port."""
+    command = [environment_python(), str(SESSION), f"{HOST}:{listen}", str(control), json.dumps(settings)]
     with Standing(command, log) as session:
         session.wait_line(READY_DEADLINE_S)
         yield session

@@ -2,12 +2,14 @@
 
 Commands are lines of JSON on the control port of 127.0.0.1. {"add": file, "save": folder, "peers": [[address, port]],
 "flags": [names]} is answered when all is there and verified; {"sent": true} with the payload bytes uploaded so far.
+{"make": folder, "part": bytes, "file": file} hashes a folder and writes its metainfo file (version 1).
 """
 
 from __future__ import annotations
 
 import importlib
 import json
+import pathlib
 import socketserver
 import sys
 import threading
@@ -48,6 +50,12 @@ class Session:
         if command.get("wait", True):
             self.finished.wait()
 
+    def make(self, command: dict[str, Any]) -> None:
+        folder = pathlib.Path(command["make"])
+        made = lt.create_torrent(lt.list_files(str(folder)), command["part"], lt.create_torrent.v1_only)
+        lt.set_piece_hashes(made, str(folder.parent))
+        pathlib.Path(command["file"]).write_bytes(lt.bencode(made.generate()))
+
     def sent_bytes(self) -> int:
         return int(self.handle.status().total_payload_upload)
 
@@ -70,9 +78,11 @@ def main(address: str, port: int, settings: dict[str, Any]) -> None:
             for line in self.rfile:
                 command = json.loads(line)
                 answer: dict[str, Any] = {"done": True}
+                if "make" in command:
+                    session.make(command)
                 if "add" in command:
                     session.add(command)
-                else:
+                elif "sent" in command:
                     answer["sent"] = session.sent_bytes()
                 self.wfile.write(json.dumps(answer).encode() + b"\n")
 

@@ -35,10 +35,7 @@ class Ours:
 
     @contextmanager
     def origin(self, payload: Payload, folder: Path) -> Iterator[OurOrigin]:
-        folder.mkdir()
-        environment = home_environment(folder / "home")
-        with Standing([str(PROGRAM), "up", *ROLE_OPTIONS], folder / "log", environment) as node:
-            node.wait_line(READY_DEADLINE_S)
+        with standing_node(folder) as (node, environment):
             run_plain([str(PROGRAM), "publish", str(payload.directory), REFERENCE, "--quiet"], environment)
             yield OurOrigin(node, environment, payload)
 
@@ -56,12 +53,7 @@ class OurOrigin:
 
     @contextmanager
     def consumer(self, folder: Path) -> Iterator[OurConsumer]:
-        folder.mkdir()
-        environment = home_environment(folder / "home")
-        token = run_plain([str(PROGRAM), "token", "create", "--quiet"], self.environment)
-        run_plain([str(PROGRAM), "join", "-", "--quiet"], environment, stdin=token)
-        with Standing([str(PROGRAM), "peer", *ROLE_OPTIONS], folder / "log", environment) as peer:
-            peer.wait_line(READY_DEADLINE_S)
+        with standing_peer(folder, self.environment) as (peer, environment):
             yield OurConsumer(peer, environment, self.payload.file.name)
 
 
@@ -77,8 +69,34 @@ class OurConsumer:
         return self.peer.pids()
 
     def pull(self, directory: Path) -> Pull:
-        command = [str(PROGRAM), "pull", REFERENCE, str(directory), "--json", "--quiet"]
-        return Pull(command, directory / self.file_name, self.environment)
+        return Pull(pull_command(directory), directory / self.file_name, self.environment)
+
+
+def pull_command(directory: Path) -> list[str]:
+    """What a user types to have the version in a directory."""
+    return [str(PROGRAM), "pull", REFERENCE, str(directory), "--json", "--quiet"]
+
+
+@contextmanager
+def standing_node(folder: Path) -> Iterator[tuple[Standing, Mapping[str, str]]]:
+    """A swarm of one node with a fresh home, and the environment of commands on that home."""
+    folder.mkdir()
+    environment = home_environment(folder / "home")
+    with Standing([str(PROGRAM), "up", *ROLE_OPTIONS], folder / "log", environment) as node:
+        node.wait_line(READY_DEADLINE_S)
+        yield node, environment
+
+
+@contextmanager
+def standing_peer(folder: Path, node: Mapping[str, str]) -> Iterator[tuple[Standing, Mapping[str, str]]]:
+    """A peer with a fresh home, enrolled at the node of that environment, and the environment of its commands."""
+    folder.mkdir()
+    environment = home_environment(folder / "home")
+    token = run_plain([str(PROGRAM), "token", "create", "--quiet"], node)
+    run_plain([str(PROGRAM), "join", "-", "--quiet"], environment, stdin=token)
+    with Standing([str(PROGRAM), "peer", *ROLE_OPTIONS], folder / "log", environment) as peer:
+        peer.wait_line(READY_DEADLINE_S)
+        yield peer, environment
 
 
 def home_environment(home: Path) -> Mapping[str, str]:

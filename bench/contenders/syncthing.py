@@ -69,6 +69,14 @@ class Device:
         """Return when it knows its own files."""
         self.wait("its scan", lambda: self.ask("GET", f"/rest/db/status?folder={FOLDER}")["localBytes"] > 0)
 
+    def is_connected(self, other: Device) -> bool:
+        """Whether it has a connection to that device."""
+        return bool(self.ask("GET", "/rest/system/connections")["connections"][other.identity]["connected"])
+
+    def is_idle(self) -> bool:
+        """Whether its folder is at rest."""
+        return bool(self.ask("GET", f"/rest/db/status?folder={FOLDER}").get("state") == "idle")
+
     def wait(self, what: str, is_done: Callable[[], bool]) -> None:
         """Return when it is done. Raises BenchError when it takes too long."""
         deadline = time.monotonic() + READY_DEADLINE_S

@@ -1,4 +1,4 @@
-"""``python -m bench pair`` as a user types it, on a small payload: both contenders, and nothing left behind."""
+"""``python -m bench pair`` and ``small`` as a user types them, on small payloads; nothing is left behind."""
 
 from __future__ import annotations
 
@@ -46,7 +46,27 @@ def test_curl_is_measured_and_its_packages_are_installed(tmp_path: Path) -> None
     check_report(out, "curl")
 
 
-def test_an_unknown_contender_is_a_usage_error(tmp_path: Path) -> None:
-    done = run_bench(tmp_path, "pair", "--contenders", "carrier-pigeon")
+def test_ours_is_measured_with_small_files(tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    arguments = ["--files", "250", "--size", "1KiB", "--contenders", "ours", "--rounds", "1", "--json", str(out)]
+    done = run_bench(tmp_path, "small", *arguments)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(out.read_text())
+    (entry,) = report["rounds"]
+    assert entry["ok"]
+    assert entry["publish_s"] > 0
+    assert entry["pull_s"] > 0
+    assert (report["settings"]["files"], report["settings"]["size_bytes"]) == (250, 1024)
+
+
+@pytest.mark.root
+def test_syncthing_is_measured_with_small_files(tmp_path: Path) -> None:
+    done = run_bench(tmp_path, "small", "--files", "250", "--contenders", "syncthing", "--rounds", "1")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("command", ["pair", "small"])
+def test_an_unknown_contender_is_a_usage_error(tmp_path: Path, command: str) -> None:
+    done = run_bench(tmp_path, command, "--contenders", "carrier-pigeon")
     assert done.returncode == 2
     assert "carrier-pigeon" in done.stderr

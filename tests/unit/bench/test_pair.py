@@ -13,7 +13,7 @@ from bench.contenders import Pull
 from bench.pair import PairSettings, run_pair
 from bench.payload import Payload
 from bench.processes import BenchError
-from bench.report import Report
+from bench.report import Report, Round
 
 SIZE_BYTES = 3 * 1024**2 + 17
 COPY = "import sys, pathlib as p; t = p.Path(sys.argv[2]); t.mkdir(); (t / 'payload.bin').write_bytes({expression})"
@@ -57,7 +57,7 @@ class CopyingEnd:
         return Pull([sys.executable, "-c", script, str(self.payload.file), str(directory)], directory / "payload.bin")
 
 
-def measured(tmp_path: Path, *contenders: Copying, rounds: int = 1) -> tuple[Report, list[str]]:
+def measured(tmp_path: Path, *contenders: Copying, rounds: int = 1) -> tuple[Report[Round], list[str]]:
     told: list[str] = []
     report = run_pair(contenders, PairSettings(SIZE_BYTES, rounds, seed=7), tmp_path, told.append)
     return report, told
