@@ -11,7 +11,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, Self
 
 from blake3 import blake3
 
@@ -25,29 +25,72 @@ from swarm.walk import Changed, Found, unreadable
 BUFFER_BYTES: Final = 4 * BLOCK_MAX_BYTES
 # Without O_NONBLOCK, a pipe put in the file's place would hold us up.
 _FLAGS: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+# With O_PATH, where there is one, a directory need not be readable, only passable, as for a path through it.
+_DIRECTORY: Final = os.O_DIRECTORY | os.O_CLOEXEC | getattr(os, "O_PATH", os.O_RDONLY)
+
+
+class Beside:
+    """Names of files relative to the directory of the last one, so that the way there is gone once for all in it.
+
+    Links on the way are followed. For one thread; close it.
+    """
+
+    def __init__(self) -> None:
+        self._head: str | None = None
+        self._descriptor = -1
+
+    def to(self, location: str) -> tuple[str, int]:
+        """A file's name, and a descriptor of its directory that is valid until the next. OSError as open(2)."""
+        head, _, name = location.rpartition("/")
+        if head != self._head:
+            self.close()
+            self._descriptor = os.open(head or "/", _DIRECTORY)
+            self._head = head
+        return name, self._descriptor
+
+    def close(self) -> None:
+        if self._head is not None:
+            os.close(self._descriptor)
+            self._head = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 class Reading:
-    """Reads files one after the other. ``read_bytes`` counts what came off the disk."""
+    """Reads files one after the other. ``read_bytes`` counts what came off the disk. Close it."""
 
     def __init__(self) -> None:
         self.read_bytes = 0
+        self._beside = Beside()
         self._buffer: memoryview | None = None
 
     def small(self, item: Found) -> tuple[Known, bytes]:
-        """A file of less than LARGE_FILE_BYTES, whole."""
+        """A file of less than LARGE_FILE_BYTES, whole.
+
+        Its state is not looked at here: the scan does, once it has read all. What is known of a file whose state has
+        changed by then counts for nothing, as no state comes back.
+        """
         read_ns = time.time_ns()
         try:
-            descriptor = os.open(item.location, _FLAGS)
+            name, directory = self._beside.to(item.location)
+            descriptor = os.open(name, _FLAGS, dir_fd=directory)
             try:
                 content = os.read(descriptor, LARGE_FILE_BYTES)
-                self.read_bytes += len(content)
-                _check_unchanged(item, descriptor, len(content))
             finally:
                 os.close(descriptor)
         except OSError as error:
             raise _failed(item, error) from error
+        self.read_bytes += len(content)
+        if len(content) != item.state.size:
+            raise Changed(item.location)
         return Known(item.state, read_ns, signature_of(content), hashlib.sha256(content).digest(), ()), content
+
+    def close(self) -> None:
+        self._beside.close()
 
     def large(self, item: Found, advance: Callable[[int], None]) -> Known:
         """A file that is cut alone. ``advance`` is called with the length of each block."""

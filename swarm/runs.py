@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from swarm.cut import LOOKAHEAD_BYTES, first_cut
-from swarm.limits import BLOCK_MAX_BYTES, BLOCK_MIN_BYTES
+from swarm.limits import BLOCK_MAX_BYTES, BLOCK_MIN_BYTES, BLOCK_TARGET_BYTES
 from swarm.scan_cache import RunBlock, Span
 from swarm.segments import BlockEntry
 from swarm.signature import signature_of
@@ -38,13 +38,15 @@ def cut_run(
     files: Sequence[Found], known: Mapping[tuple[str, int], RunBlock], contents: Contents
 ) -> Iterator[RunBlock]:
     """The blocks of a run, in order. ``known`` are those of an earlier scan, by the (path, offset) where they begin."""
-    run = [item for item in files if item.size]
+    run = [item for item in files if item.state.size]
+    # Where nothing is known all has to be read anyway; else no more than may be needed.
+    ahead = _Ahead(run, contents, BLOCK_MIN_BYTES if known else BLOCK_TARGET_BYTES)
     at = (0, 0)
     while at[0] < len(run):
         item, offset = run[at[0]], at[1]
         block = known.get((item.path, offset))
         if block is None or not _holds(block, run, at, contents):
-            block = _cut_at(run, at, contents)
+            block = ahead.cut(at)
         yield block
         at = _forward(run, at, block.block.size, contents)
 
@@ -59,43 +61,82 @@ def _holds(block: RunBlock, run: Sequence[Found], at: tuple[int, int], contents:
         if contents.digest(run[index]) != span.blake3:
             return False
         offset += span.length
-        if offset == run[index].size:
+        if offset == run[index].state.size:
             index, offset = index + 1, 0
     return index == len(run) or not block.is_tail
 
 
-def _cut_at(run: Sequence[Found], at: tuple[int, int], contents: Contents) -> RunBlock:
-    """Read on from a place until a block is sure."""
-    index, offset = at
-    first = run[index]
-    window = bytearray()
-    spans: list[Span] = []
-    sure = tried = 0
-    while not sure and index < len(run):
-        item = run[index]
-        part = contents.content(item)[offset:]
-        spans.append(Span(len(part), contents.digest(item)))
-        window += part
-        index, offset = index + 1, 0
-        if len(window) >= tried + BLOCK_MIN_BYTES:
-            tried = len(window)
-            length = first_cut(memoryview(window)[:BLOCK_MAX_BYTES])
-            sure = length if length + LOOKAHEAD_BYTES <= len(window) else 0
-    length = sure or first_cut(memoryview(window)[:BLOCK_MAX_BYTES])
-    plain = memoryview(window)[:length]
-    entry = BlockEntry(signature_of(plain), length)
-    contents.made(entry, plain)
-    decided = _trimmed(spans, length + LOOKAHEAD_BYTES)
-    return RunBlock(first.path, at[1], entry, decided, is_tail=length + LOOKAHEAD_BYTES > len(window))
+class _Ahead:
+    """What was read of a run beyond the last block. A cut is tried whenever ``step`` more bytes are there."""
+
+    def __init__(self, run: Sequence[Found], contents: Contents, step: int) -> None:
+        self._run = run
+        self._contents = contents
+        self._step = step
+        self._at = (0, 0)
+        self._next = 0
+        self._window = bytearray()
+        self._spans: list[Span] = []
+
+    def cut(self, at: tuple[int, int]) -> RunBlock:
+        """The block that begins at a place: where the last one ended, or further on."""
+        if at != self._at:
+            self._at, self._next = at, at[0]
+            self._window, self._spans = bytearray(), []
+        length, is_tail = self._length()
+        with memoryview(self._window)[:length] as plain:
+            entry = BlockEntry(signature_of(plain), length)
+            self._contents.made(entry, plain)
+        decided = _trimmed(self._spans, length + LOOKAHEAD_BYTES)
+        self._drop(length)
+        return RunBlock(self._run[at[0]].path, at[1], entry, decided, is_tail=is_tail)
+
+    def _length(self) -> tuple[int, bool]:
+        """How long the block is, after reading on until that is sure, and whether the run's end decided it."""
+        while True:
+            is_all = not self._read(len(self._window) + self._step)
+            with memoryview(self._window)[:BLOCK_MAX_BYTES] as window:
+                length = first_cut(window)
+            is_tail = length + LOOKAHEAD_BYTES > len(self._window)
+            if is_all or not is_tail:
+                return length, is_tail
+
+    def _read(self, length: int) -> bool:
+        """Read on until there are so many bytes; whether there are."""
+        while len(self._window) < length and self._next < len(self._run):
+            item = self._run[self._next]
+            content = self._contents.content(item)
+            if self._next == self._at[0]:
+                content = content[self._at[1] :]
+            self._spans.append(Span(len(content), self._contents.digest(item)))
+            self._window += content
+            self._next += 1
+        return len(self._window) >= length
+
+    def _drop(self, length: int) -> None:
+        """Go on behind a block."""
+        del self._window[:length]
+        index, offset = self._at
+        number = 0
+        while length:
+            span = self._spans[number]
+            if span.length > length:
+                self._spans[number] = Span(span.length - length, span.blake3)
+                offset, length = offset + length, 0
+            else:
+                index, offset, length = index + 1, 0, length - span.length
+                number += 1
+        del self._spans[:number]
+        self._at = (index, offset)
 
 
 def _forward(run: Sequence[Found], at: tuple[int, int], length: int, contents: Contents) -> tuple[int, int]:
     """The place so many bytes further on."""
     index, offset = at
     while length:
-        step = min(length, run[index].size - offset)
+        step = min(length, run[index].state.size - offset)
         length, offset = length - step, offset + step
-        if offset == run[index].size:
+        if offset == run[index].state.size:
             contents.release(run[index])
             index, offset = index + 1, 0
     return index, offset
@@ -103,10 +144,8 @@ def _forward(run: Sequence[Found], at: tuple[int, int], length: int, contents: C
 
 def _trimmed(spans: Sequence[Span], length: int) -> tuple[Span, ...]:
     """The spans that make up the first ``length`` bytes."""
-    kept: list[Span] = []
-    for span in spans:
-        if length <= 0:
-            break
-        kept.append(Span(min(span.length, length), span.blake3))
+    for number, span in enumerate(spans):
+        if span.length >= length:
+            return (*spans[:number], Span(length, span.blake3))
         length -= span.length
-    return tuple(kept)
+    return tuple(spans)

@@ -20,7 +20,7 @@ from swarm.errors import AetherError, IncompleteError, RemoteProtocolError, Usag
 from swarm.limits import LARGE_FILE_BYTES
 from swarm.manifest import Manifest
 from swarm.paths import shown
-from swarm.reading import Reading
+from swarm.reading import Beside, Reading
 from swarm.runs import cut_run
 from swarm.scan_cache import FileState, Known, RunBlock, ScanCache
 from swarm.segments import FILE, SYMLINK, BlockEntry, FileEntry
@@ -77,6 +77,7 @@ def scan(
             raise UsageError(f"cannot publish {shown(str(root))}: {error}") from error
         finally:
             read_bytes += work.read_bytes
+            work.close()
         return Scan(manifest, root if root.is_dir() else root.parent, read_bytes, links == "follow")
     raise AetherError(
         f"cannot publish {shown(str(root))}: {shown(changed)} keeps changing while it is read; wait for it to rest"
@@ -93,12 +94,15 @@ class _Round:
         self._should_stop = should_stop
         self._reading = Reading()
         self._total = self._done = 0
-        self._small: dict[str, bytes] = {}
+        self._small: dict[str, tuple[Known, bytes]] = {}
         self._runs: dict[tuple[str, int], RunBlock] = {}
 
     @property
     def read_bytes(self) -> int:
         return self._reading.read_bytes
+
+    def close(self) -> None:
+        self._reading.close()
 
     def manifest(self, found: Sequence[Found]) -> Manifest:
         """The manifest of what was found, and the cache brought up to it."""
@@ -144,13 +148,12 @@ class _Round:
     # ---- the contents of small files ----------------------------------------------------------------------------
 
     def digest(self, item: Found) -> bytes:
-        return self._known(item).blake3
+        held = self._small.get(item.path)
+        return held[0].blake3 if held is not None else self._known(item).blake3
 
     def content(self, item: Found) -> bytes:
-        content = self._small.get(item.path)
-        if content is None:
-            content = self._read(item)
-        return content
+        held = self._small.get(item.path)
+        return held[1] if held is not None else self._read(item)[1]
 
     def release(self, item: Found) -> None:
         self._small.pop(item.path, None)
@@ -160,15 +163,13 @@ class _Round:
         known = self._cache.unchanged(item.path, item.state)
         if known is not None:
             return known
-        if item.path not in self._small:
-            self._read(item)
-        return self._cache.files[item.path]
+        held = self._small.get(item.path)
+        return held[0] if held is not None else self._read(item)[0]
 
-    def _read(self, item: Found) -> bytes:
-        known, content = self._reading.small(item)
-        self._cache.files[item.path] = known
-        self._small[item.path] = content
-        return content
+    def _read(self, item: Found) -> tuple[Known, bytes]:
+        held = self._small[item.path] = self._reading.small(item)
+        self._cache.files[item.path] = held[0]
+        return held
 
     def _entry(self, item: Found) -> FileEntry:
         path, mode, mtime_ns = item.path, item.mode, item.state.mtime_ns
@@ -183,10 +184,12 @@ class _Round:
 
 def _check_unchanged(found: Sequence[Found]) -> None:
     """Changed, if something is not as it was listed."""
-    for item in found:
-        try:
-            status = os.lstat(item.location) if item.kind == SYMLINK else os.stat(item.location)
-        except OSError as error:
-            raise Changed(item.location) from error
-        if FileState.of(status) != item.state:
-            raise Changed(item.location)
+    with Beside() as beside:
+        for item in found:
+            try:
+                name, directory = beside.to(item.location)
+                status = os.stat(name, dir_fd=directory, follow_symlinks=item.kind != SYMLINK)
+            except OSError as error:
+                raise Changed(item.location) from error
+            if FileState.of(status) != item.state:
+                raise Changed(item.location)

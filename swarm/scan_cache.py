@@ -41,7 +41,7 @@ class FileState(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fie
         return cls(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
 
 
-class Known(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+class Known(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, gc=False):
     """A file as it was read: its state, when that began (wall nanoseconds), its hashes, and its blocks if it was
     cut alone.
     """

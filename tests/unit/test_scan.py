@@ -275,6 +275,26 @@ def test_a_file_that_grows_shrinks_vanishes_or_turns_into_something_else(tree: P
         scan(tree, progress=Meddler(replace_by_pipe))
 
 
+def test_a_small_file_that_changes_between_listing_and_reading_is_noticed(tree: Path, tmp_path: Path) -> None:
+    """Its state is looked at when all is read: content of one moment is not published with the times of another."""
+    other = tmp_path / "other"
+    other.write_bytes(FILES["run/199"][:-1] + b"!")
+    os.utime(other, ns=(5, 5))
+    meddler = Meddler(lambda: os.replace(other, tree / "run/199"))
+    manifest = scan(tree, cache=ScanCache(), progress=meddler).manifest
+    assert same(manifest, FILES | {"run/199": FILES["run/199"][:-1] + b"!"})
+    assert [entry.mtime_ns for entry in manifest.files if entry.path == "run/199"] == [5]
+
+
+def test_no_file_stays_open(tree: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    scan(tree)
+    done: list[int] = []
+    with pytest.raises(IncompleteError):
+        scan(tree, progress=lambda read, total: done.append(read), should_stop=lambda: len(done) == 3)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
 def test_a_change_after_the_reading_is_noticed_too(tree: Path) -> None:
     """The manifest is of one moment: the first file changes when the last one is read."""
     calls = 0
