@@ -1,6 +1,7 @@
 """Keeping a version for good: its blocks into packs, then the index that makes them count.
 
-A pack is written while the next one fills. What was written before a failure is garbage, as no index names it.
+A pack is written while the next one fills. What was written before a failure is garbage, as no index names it. Blocks
+of a version that this very node reads are laid into packs while it still reads on.
 """
 
 from __future__ import annotations
@@ -9,14 +10,18 @@ import asyncio
 import secrets
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
 from seed.backfill import INDEXES, PACKS, PackStore
 from seed.packs import Index, Location, PackBuilder
+from swarm.encoding import smaller
 
 # Blocks that are encoded in one go in a thread, and how many such goes are under way.
 BATCH: Final = 8
 AHEAD: Final = 3
+# Blocks that wait to be laid into packs while their version is read: at most so many MiB, or a few packs' writing.
+LAID_AHEAD: Final = 32
 
 
 class PackWriter:
@@ -35,12 +40,22 @@ class PackWriter:
         if self._builder.is_full:
             await self._flush()
 
+    def add_now(self, signature: bytes, encoded: bytes) -> None:
+        """As ``add``, blocking, and not beside it."""
+        self._builder.add(signature, encoded)
+        if self._builder.is_full:
+            self._locations += self._write(*self._next())
+
     async def _flush(self) -> None:
         await self._written()
-        pack = secrets.token_hex(16)
+        self._writing = asyncio.create_task(asyncio.to_thread(self._write, *self._next()))
+
+    def _next(self) -> tuple[str, PackBuilder, int]:
+        """The pack that is to be written, its blocks and its number; another one begins."""
+        pack, number = secrets.token_hex(16), len(self._packs)
         full, self._builder = self._builder, PackBuilder()
-        self._writing = asyncio.create_task(asyncio.to_thread(self._write, pack, full, len(self._packs)))
         self._packs.append(pack)
+        return pack, full, number
 
     def _write(self, pack: str, full: PackBuilder, number: int) -> list[Location]:
         data, locations = full.finish(number)
@@ -57,13 +72,56 @@ class PackWriter:
         if self._builder.size_bytes:
             await self._flush()
         await self._written()
-        index = Index(1, dataset, version, tuple(self._packs), tuple(self._locations), tuple(dict.fromkeys(blocks)))
+        needed = dict.fromkeys(blocks)
+        # What was laid out and is not in the version after all is left to lie there.
+        locations = tuple(location for location in self._locations if location.signature in needed)
+        index = Index(1, dataset, version, tuple(self._packs), locations, tuple(needed))
         await self._store.write(INDEXES + secrets.token_hex(16), index)
 
     async def abandon(self) -> None:
         """Wait for what is under way, whatever comes of it."""
         if self._writing is not None:
             await asyncio.gather(self._writing, return_exceptions=True)
+
+
+class EarlyPacks:
+    """Lays blocks into packs while their version is still being read, in a thread of its own.
+
+    ``take`` is for one thread. ``handed_over`` ends it, or ``close``.
+    """
+
+    def __init__(self, packs: PackStore) -> None:
+        self._store = packs
+        self._writer = PackWriter(packs)
+        self._taken: set[bytes] = set()
+        self._thread = ThreadPoolExecutor(1, "packs")
+        self._under_way: deque[Future[None]] = deque()
+        # The encoded bytes of each block that was laid out.
+        self.laid: dict[bytes, int] = {}
+
+    def take(self, signature: bytes, raw: bytes) -> None:
+        """Take a verified block, raw encoded. Waits while many are under way; raises what befell an earlier one."""
+        if signature in self._taken or self._store.has(signature):
+            return
+        self._taken.add(signature)
+        if len(self._under_way) == LAID_AHEAD:
+            self._under_way.popleft().result()
+        self._under_way.append(self._thread.submit(self._lay, signature, raw))
+
+    def _lay(self, signature: bytes, raw: bytes) -> None:
+        encoded = smaller(raw)
+        self._writer.add_now(signature, encoded)
+        self.laid[signature] = len(encoded)
+
+    def handed_over(self) -> PackWriter:
+        """The writer with all that was taken. Blocking; raises what befell one."""
+        while self._under_way:
+            self._under_way.popleft().result()
+        return self._writer
+
+    def close(self) -> None:
+        """Give up what still waits, and wait for what is being written. Blocking."""
+        self._thread.shutdown(cancel_futures=True)
 
 
 async def encoded_in_threads(

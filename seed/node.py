@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 
 from seed.backfill import PackStore
 from seed.routes import BlockRoutes
@@ -17,7 +17,7 @@ from swarm.names import Reference
 from swarm.objects import ObjectStore
 from swarm.peer.agent import start_peer
 from swarm.peer.holdings import Holding
-from swarm.peer.node import NodeSettings, PeerNode
+from swarm.peer.node import Keeping, NodeSettings, PeerNode
 from swarm.peer.wire import SEED
 
 
@@ -35,13 +35,11 @@ class SeedExtension:
         self._uploads = Uploads(self.packs, node.key, node.home.path / "uploads")
         return BlockRoutes(self._uploads, node.access, node.holdings).routes()
 
-    async def keep(
-        self, dataset: str, manifest: Manifest, encode: Callable[[bytes], bytes], progress: Callable[[int], None]
-    ) -> tuple[bytes, list[bytes], int]:
-        """Keep a version that this node publishes: see ``Uploads.keep_own``."""
+    def keeping(self, dataset: str) -> AbstractAsyncContextManager[Keeping]:
+        """Keep a version that this node publishes: see ``Uploads.keeping``."""
         if self._uploads is None:
             raise LocalProtocolError("a seed keeps a version before it is a node's")
-        return await self._uploads.keep_own(dataset, manifest, encode, progress)
+        return self._uploads.keeping(dataset)
 
     async def load(self, dataset: str, version: bytes) -> Holding | None:
         """A version out of the packs, as an origin. None unless its entry is known or a tracker can show it."""

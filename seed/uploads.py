@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Iterable
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from seed.backfill import PackStore
-from seed.keep import PackWriter, encoded_in_threads
+from seed.keep import EarlyPacks, PackWriter, encoded_in_threads
 from swarm.encoding import encode_block, open_block
 from swarm.errors import FullError, IntegrityError, NotFoundError, RemoteProtocolError
 from swarm.identity import PeerKey
@@ -114,23 +114,36 @@ class Uploads:
         await self._close(session)
         return receipt
 
-    async def keep_own(
-        self, dataset: str, manifest: Manifest, encode: Callable[[bytes], bytes], progress: Callable[[int], None]
-    ) -> tuple[bytes, list[bytes], int]:
-        """Keep a version that this very node publishes: the receipt, the blocks that were new, their encoded bytes.
+    @asynccontextmanager
+    async def keeping(self, dataset: str) -> AsyncIterator[OwnKeeping]:
+        """Keep a version that this very node is about to publish."""
+        lease = LEASES + secrets.token_hex(16)
+        await asyncio.to_thread(self._packs.objects.put, lease, f"{dataset} {int(time.time())}".encode())
+        early = EarlyPacks(self._packs)
+        try:
+            yield OwnKeeping(self, dataset, early)
+        finally:
+            await asyncio.to_thread(early.close)
+            await asyncio.to_thread(self._packs.objects.delete, lease)
 
-        Its bytes are at hand, so nothing is uploaded: ``encode`` gives a block, in a thread. ``progress`` gets the
-        blocks done. Whatever ``encode`` raises ends it.
-        """
+    async def keep_own(
+        self,
+        dataset: str,
+        manifest: Manifest,
+        early: EarlyPacks,
+        encode: Callable[[bytes], bytes],
+        progress: Callable[[int], None],
+    ) -> tuple[bytes, list[bytes], int]:
+        """See ``OwnKeeping.finish``."""
         needed = _blocks_of(manifest)
         lacking = [signature for signature in needed if not self._packs.has(signature)]
-        sent = done = 0
+        writer = await asyncio.to_thread(early.handed_over)
+        laid = [early.laid[signature] for signature in lacking if signature in early.laid]
+        sent, done = sum(laid), len(laid)
         if not self._packs.has_version(dataset, manifest.version):
-            lease = LEASES + secrets.token_hex(16)
-            await asyncio.to_thread(self._packs.objects.put, lease, f"{dataset} {int(time.time())}".encode())
-            writer = PackWriter(self._packs)
+            left = [signature for signature in lacking if signature not in early.laid]
             try:
-                async with aclosing(encoded_in_threads(lacking, encode)) as made:
+                async with aclosing(encoded_in_threads(left, encode)) as made:
                     async for signature, encoded in made:
                         await writer.add(signature, encoded)
                         sent, done = sent + len(encoded), done + 1
@@ -138,7 +151,6 @@ class Uploads:
                 await writer.finish(dataset, manifest.version, needed)
             finally:
                 await writer.abandon()
-                await asyncio.to_thread(self._packs.objects.delete, lease)
         return self._receipt(dataset, self._key.public, manifest), lacking, sent
 
     def _receipt(self, dataset: str, publisher: bytes, manifest: Manifest) -> bytes:
@@ -209,6 +221,29 @@ class Uploads:
         for session in [s for s in self._sessions.values() if now - s.last_used > SESSION_IDLE_S]:
             del self._sessions[session.id]
             await asyncio.to_thread(self._packs.objects.delete, LEASES + session.id)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnKeeping:
+    """A version of this node's own, on its way into packs. Its bytes are at hand, so nothing is uploaded."""
+
+    uploads: Uploads
+    dataset: str
+    early: EarlyPacks
+
+    def take(self, signature: bytes, raw: bytes) -> None:
+        """Take a block, raw encoded, while the rest is still being read: see ``EarlyPacks.take``."""
+        self.early.take(signature, raw)
+
+    async def finish(
+        self, manifest: Manifest, encode: Callable[[bytes], bytes], progress: Callable[[int], None]
+    ) -> tuple[bytes, list[bytes], int]:
+        """The receipt of the whole version, the blocks that were new, their encoded bytes.
+
+        ``encode`` gives a block that was not taken, in a thread; whatever it raises ends it. ``progress`` gets the
+        blocks done.
+        """
+        return await self.uploads.keep_own(self.dataset, manifest, self.early, encode, progress)
 
 
 def _blocks_of(manifest: Manifest) -> list[bytes]:

@@ -27,18 +27,25 @@ def encode_block(plain: bytes | bytearray | memoryview) -> bytes:
     """Encode up to BLOCK_MAX_BYTES of plain bytes. LocalProtocolError for more."""
     if len(plain) > BLOCK_MAX_BYTES:
         raise LocalProtocolError(f"a block of {len(plain)} bytes was about to be made, the limit is {BLOCK_MAX_BYTES}")
-    compressor: zstandard.ZstdCompressor | None = getattr(_local, "compressor", None)
-    if compressor is None:
-        compressor = _local.compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL, write_content_size=True)
-    packed = compressor.compress(plain)
-    if len(packed) <= len(plain) * (1 - ENCODING_MIN_SAVING):
-        return b"\x01" + packed
-    return encode_raw(plain)
+    return _compressed(plain) or encode_raw(plain)
 
 
 def encode_raw(plain: bytes | bytearray | memoryview) -> bytes:
     """Encode without compression."""
-    return b"\x00" + bytes(plain)
+    return b"".join((b"\x00", plain))
+
+
+def smaller(raw: bytes) -> bytes:
+    """A raw encoded block as ``encode_block`` would have it: the same object when compression saves too little."""
+    return _compressed(memoryview(raw)[1:]) or raw
+
+
+def _compressed(plain: bytes | bytearray | memoryview) -> bytes | None:
+    compressor: zstandard.ZstdCompressor | None = getattr(_local, "compressor", None)
+    if compressor is None:
+        compressor = _local.compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL, write_content_size=True)
+    packed = compressor.compress(plain)
+    return b"\x01" + packed if len(packed) <= len(plain) * (1 - ENCODING_MIN_SAVING) else None
 
 
 def decode_block(encoded: bytes | bytearray | memoryview, size: int | None) -> bytes | memoryview:

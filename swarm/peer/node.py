@@ -12,6 +12,7 @@ import random
 import secrets
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -63,6 +64,26 @@ DEFAULT_MEMORY_BYTES: Final = 64 * MIB
 log = logging.getLogger("aetherfs.node")
 
 
+class Keeping(Protocol):
+    """A version that this node publishes, being kept."""
+
+    def take(self, signature: bytes, raw: bytes) -> None:
+        """Take a block, raw encoded, before the whole version is known. For the thread that reads, which waits when
+        it is ahead.
+        """
+        ...
+
+    async def finish(
+        self, manifest: Manifest, encode: Callable[[bytes], bytes], progress: Callable[[int], None]
+    ) -> tuple[bytes, list[bytes], int]:
+        """Keep the whole version: the receipt, the blocks that were new, their encoded bytes.
+
+        ``encode`` gives the bytes of a block that was not taken, in a thread; ``progress`` gets the number of blocks
+        done.
+        """
+        ...
+
+
 class Extension(Protocol):
     """What a role adds to a peer: a seed."""
 
@@ -78,13 +99,8 @@ class Extension(Protocol):
         """A block of a version that it keeps, encoded."""
         ...
 
-    async def keep(
-        self, dataset: str, manifest: Manifest, encode: Callable[[bytes], bytes], progress: Callable[[int], None]
-    ) -> tuple[bytes, list[bytes], int]:
-        """Keep a version that this node publishes: the receipt, the blocks that were new, their encoded bytes.
-
-        ``encode`` gives a block's bytes, in a thread; ``progress`` gets the number of blocks done.
-        """
+    def keeping(self, dataset: str) -> AbstractAsyncContextManager[Keeping]:
+        """Keep a version that this node is about to publish; nothing counts until ``finish``."""
         ...
 
     async def close(self) -> None: ...

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,13 +19,14 @@ from swarm.log import Move, Totals
 from swarm.manifest import Manifest
 from swarm.names import Reference
 from swarm.peer.holdings import Holding, StoreSource
-from swarm.peer.node import Extension, PeerNode
+from swarm.peer.node import Keeping, PeerNode
 from swarm.peer.pull import Progress
 from swarm.peer.trees import TreeRecord
 from swarm.peer.upload import ChangedWhileUploaded, SeedClient, encoded, made_blocks, upload
 from swarm.peer.wire import PRODUCER, SEED, Origin
 from swarm.scan import Scan, scan
 from swarm.scan_cache import ScanCache
+from swarm.segments import BlockEntry
 from swarm.signature import signature_of
 from swarm.store import Store
 from swarm.store.tiers import Tiers
@@ -46,14 +48,16 @@ async def publish(
         raise NotAllowedError(f"this home may not publish to {dataset}: join with a token whose --datasets covers it")
     root = Path(path).absolute()
     for _ in range(ROUNDS):
-        scanned = await _scan(node, root, links, progress)
-        tree = TreeStore(scanned.root, scanned.manifest, follow_links=scanned.follow_links)
-        try:
-            receipt, new_blocks, sent = await _upload(node, dataset, scanned.manifest, _source(node, tree), progress)
-            break
-        except ChangedWhileUploaded as error:
-            changed = error
-            tree.close()
+        async with _keeping(node, dataset) as keeping:
+            scanned = await _scan(node, root, links, progress, keeping)
+            tree = TreeStore(scanned.root, scanned.manifest, follow_links=scanned.follow_links)
+            try:
+                source = _source(node, tree)
+                receipt, new_blocks, sent = await _upload(node, dataset, scanned.manifest, source, progress, keeping)
+                break
+            except ChangedWhileUploaded as error:
+                changed = error
+                tree.close()
     else:
         raise changed
     manifest = scanned.manifest
@@ -117,7 +121,12 @@ def _dataset_of(names: list[Reference]) -> str:
     return datasets.pop()
 
 
-async def _scan(node: PeerNode, root: Path, links: Links, progress: Progress) -> Scan:
+def _keeping(node: PeerNode, dataset: str) -> AbstractAsyncContextManager[Keeping | None]:
+    """How this node itself keeps the version, if it is a seed."""
+    return nullcontext() if node.extension is None else node.extension.keeping(dataset)
+
+
+async def _scan(node: PeerNode, root: Path, links: Links, progress: Progress, keeping: Keeping | None) -> Scan:
     cache_path = node.home.scans / signature_of(f"{links}:{root}".encode()).hex()[:32]
     cache = await asyncio.to_thread(ScanCache.load, cache_path)
     loop = asyncio.get_running_loop()
@@ -127,6 +136,12 @@ async def _scan(node: PeerNode, root: Path, links: Links, progress: Progress) ->
         event = {"event": "progress", "phase": "scan", "done_bytes": done, "total_bytes": total}
         loop.call_soon_threadsafe(progress, event)
 
+    def made(block: BlockEntry, plain: memoryview) -> None:
+        raw = encode_raw(plain)
+        node.memory.put(block.signature, raw)
+        if keeping is not None:
+            keeping.take(block.signature, raw)
+
     try:
         scanned = await asyncio.to_thread(
             scan,
@@ -134,7 +149,7 @@ async def _scan(node: PeerNode, root: Path, links: Links, progress: Progress) ->
             links=links,
             cache=cache,
             progress=_rarely(tell),
-            made=lambda block, plain: node.memory.put(block.signature, encode_raw(plain)),
+            made=made,
             should_stop=lambda: stopped,
         )
     finally:
@@ -158,7 +173,7 @@ def _rarely(tell: Any) -> Any:
 
 
 async def _upload(
-    node: PeerNode, dataset: str, manifest: Manifest, blocks: Store, progress: Progress
+    node: PeerNode, dataset: str, manifest: Manifest, blocks: Store, progress: Progress, keeping: Keeping | None
 ) -> tuple[bytes, int, int]:
     """Bring the version to a seed: this node itself, else the first that takes it."""
     await node.announcer.beat()
@@ -166,8 +181,8 @@ async def _upload(
     def tell(done: int, total: int) -> None:
         progress({"event": "progress", "phase": "upload", "done_bytes": done, "total_bytes": total})
 
-    if node.extension is not None:
-        return await _keep(node.extension, dataset, manifest, blocks, _rarely(tell))
+    if keeping is not None:
+        return await _keep(keeping, manifest, blocks, _rarely(tell))
     failure: AetherError = UnreachableError(
         "no seed is known to the tracker: start one (`aetherfs seed`, or `aetherfs up`), then publish again"
     )
@@ -181,12 +196,11 @@ async def _upload(
 
 
 async def _keep(
-    seed: Extension, dataset: str, manifest: Manifest, blocks: Store, tell: Callable[[int, int], None]
+    keeping: Keeping, manifest: Manifest, blocks: Store, tell: Callable[[int, int], None]
 ) -> tuple[bytes, int, int]:
     made = made_blocks(manifest)
     total = len(manifest.unique) + len(made)
-    receipt, new, sent = await seed.keep(
-        dataset,
+    receipt, new, sent = await keeping.finish(
         manifest,
         lambda signature: encoded(signature, made, blocks),
         lambda done: tell(manifest.total_bytes * done // total, manifest.total_bytes),

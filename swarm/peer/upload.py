@@ -16,7 +16,7 @@ from typing import Any, Final
 import aiohttp
 import msgspec
 
-from swarm.encoding import encode_block
+from swarm.encoding import encode_block, smaller
 from swarm.errors import AetherError, IntegrityError, UnreachableError
 from swarm.http.problem import error_from
 from swarm.identity import server_name_of
@@ -142,8 +142,7 @@ def encoded(signature: bytes, made: dict[bytes, bytes], blocks: Store) -> bytes:
     raw = blocks.get(signature)
     if raw is None:
         raise ChangedWhileUploaded("the directory changes while it is published; publish when it is at rest")
-    packed = encode_block(memoryview(raw)[1:])
-    return packed if len(packed) < len(raw) else raw  # what does not shrink is not there twice
+    return smaller(raw)
 
 
 async def _all(work: Iterable[Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,13 +12,14 @@ import pytest
 from seed.backfill import INDEXES, PACKS, PackStore
 from seed.packs import PACK_TARGET_BYTES
 from seed.uploads import LEASES, Uploads
-from swarm.encoding import encode_block, open_block
-from swarm.errors import FullError
+from swarm.encoding import encode_block, encode_raw, open_block
+from swarm.errors import FullError, IncompleteError
 from swarm.identity import PeerKey
 from swarm.manifest import Manifest
 from swarm.objects.memory import MemoryObjectStore
 from swarm.peer.upload import ChangedWhileUploaded
 from swarm.receipt import open_receipt
+from swarm.signature import signature_of
 from tests.datasets import manifest_of, seeded
 
 SEED = PeerKey(b"s" * 32)
@@ -28,9 +30,29 @@ def dataset(size: int, name: str = "large") -> tuple[Manifest, dict[bytes, bytes
     return manifest, {**blocks, manifest.version: manifest.root_bytes, **manifest.segments}
 
 
+async def finish(
+    uploads: Uploads,
+    manifest: Manifest,
+    encode: Callable[[bytes], bytes],
+    progress: Callable[[int], None] = lambda done: None,
+) -> tuple[bytes, list[bytes], int]:
+    """Keep a version of which nothing was taken before."""
+    async with uploads.keeping("maps/roads") as keeping:
+        return await keeping.finish(manifest, encode, progress)
+
+
+async def take(uploads: Uploads, blocks: dict[bytes, bytes], ended: Exception | None = None) -> None:
+    """Take blocks while the version is being read, which then ends."""
+    async with uploads.keeping("maps/roads") as keeping:
+        for signature, plain in blocks.items():
+            await asyncio.to_thread(keeping.take, signature, encode_raw(plain))
+        if ended is not None:
+            raise ended
+
+
 async def keep(uploads: Uploads, manifest: Manifest, blocks: dict[bytes, bytes]) -> tuple[bytes, list[bytes], int]:
     done: list[int] = []
-    kept = await uploads.keep_own("maps/roads", manifest, lambda s: encode_block(blocks[s]), done.append)
+    kept = await finish(uploads, manifest, lambda s: encode_block(blocks[s]), done.append)
     assert done == list(range(1, len(kept[1]) + 1))
     return kept
 
@@ -85,7 +107,7 @@ def test_a_directory_that_changes_meanwhile_leaves_no_version(tmp_path: Path) ->
             return encode_block(blocks[signature])
 
         with pytest.raises(ChangedWhileUploaded):
-            await Uploads(packs, SEED, tmp_path).keep_own("maps/roads", manifest, encode, lambda done: None)
+            await finish(Uploads(packs, SEED, tmp_path), manifest, encode)
         assert (objects.list(INDEXES), objects.list(LEASES)) == ([], [])
         assert not any(packs.has(signature) for signature in blocks)
 
@@ -105,9 +127,80 @@ def test_a_full_store_is_told_and_nothing_counts(tmp_path: Path, size: int) -> N
         objects = Full()
         manifest, blocks = dataset(size)
         with pytest.raises(FullError):
-            await Uploads(PackStore(objects), SEED, tmp_path).keep_own(
-                "maps/roads", manifest, lambda s: encode_block(blocks[s]), lambda done: None
-            )
+            await finish(Uploads(PackStore(objects), SEED, tmp_path), manifest, lambda s: encode_block(blocks[s]))
         assert (objects.list(INDEXES), objects.list(LEASES)) == ([], [])
+
+    asyncio.run(main())
+
+
+# ---- blocks that come while the version is still being read ----------------------------------------------------------
+
+
+def test_what_was_taken_early_is_not_asked_for_again(tmp_path: Path) -> None:
+    async def main() -> None:
+        objects = MemoryObjectStore()
+        packs = PackStore(objects)
+        manifest, blocks = dataset(PACK_TARGET_BYTES + 5_000_000)
+        early = manifest.unique[:-3]
+        late = [manifest.version, *manifest.segments, *(block.signature for block in manifest.unique[-3:])]
+        asked: list[bytes] = []
+
+        def encode(signature: bytes) -> bytes:
+            asked.append(signature)
+            return encode_block(blocks[signature])
+
+        async with Uploads(packs, SEED, tmp_path).keeping("maps/roads") as keeping:
+            for block in [*early, *early[:3]]:
+                await asyncio.to_thread(keeping.take, block.signature, encode_raw(blocks[block.signature]))
+            assert not packs.has(early[0].signature)
+            assert objects.list(LEASES) != []
+            _, new, sent = await keeping.finish(manifest, encode, lambda done: None)
+        assert sorted(asked) == sorted(late)
+        assert set(new) == set(blocks)
+        assert sum(len(objects.get(key)) for key in objects.list(PACKS)) == sent
+        assert objects.list(LEASES) == []
+        fresh = PackStore(objects)
+        await fresh.refresh()
+        for signature, plain in blocks.items():
+            encoded = await fresh.get(signature)
+            assert encoded is not None
+            assert open_block(encoded, signature) == plain
+
+    asyncio.run(main())
+
+
+def test_what_was_taken_and_is_not_in_the_version_does_not_count(tmp_path: Path) -> None:
+    async def main() -> None:
+        packs = PackStore(MemoryObjectStore())
+        manifest, blocks = dataset(1_000_000)
+        stray = seeded("stray", 100_000)
+        async with Uploads(packs, SEED, tmp_path).keeping("maps/roads") as keeping:
+            keeping.take(signature_of(stray), encode_raw(stray))
+            _, new, _ = await keeping.finish(manifest, lambda s: encode_block(blocks[s]), lambda done: None)
+        assert signature_of(stray) not in new
+        assert not packs.has(signature_of(stray))
+        assert all(packs.has(signature) for signature in blocks)
+
+    asyncio.run(main())
+
+
+def test_a_publish_that_ends_while_it_reads_leaves_nothing_that_counts(tmp_path: Path) -> None:
+    async def main() -> None:
+        objects = MemoryObjectStore()
+        packs = PackStore(objects)
+        _, blocks = dataset(PACK_TARGET_BYTES + 5_000_000)
+        with pytest.raises(IncompleteError):
+            await take(Uploads(packs, SEED, tmp_path), blocks, IncompleteError("stopped"))
+        assert (objects.list(INDEXES), objects.list(LEASES)) == ([], [])
+        assert not any(packs.has(signature) for signature in blocks)
+
+    asyncio.run(main())
+
+
+def test_a_full_store_ends_the_reading(tmp_path: Path) -> None:
+    async def main() -> None:
+        _, blocks = dataset(2 * PACK_TARGET_BYTES)
+        with pytest.raises(FullError):
+            await take(Uploads(PackStore(Full()), SEED, tmp_path), blocks)
 
     asyncio.run(main())
