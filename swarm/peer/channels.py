@@ -52,6 +52,7 @@ class Events(Protocol):
 
     def opened(self, channel: Channel) -> None: ...
     def closed(self, channel: Channel) -> None: ...
+    def heard(self, channel: Channel) -> None: ...
     def received(self, channel: Channel, message: Message) -> None: ...
 
 
@@ -68,7 +69,7 @@ class Channel:
     caller: Caller
     role: Role
     interests: dict[bytes, str] = field(default_factory=dict)
-    outbox: asyncio.Queue[Message] = field(default_factory=lambda: asyncio.Queue(QUEUE_MAX))
+    outbox: asyncio.Queue[Message | None] = field(default_factory=lambda: asyncio.Queue(QUEUE_MAX))
     overflowed: bool = False
     near: bool = False
     version: int = OUR_VERSIONS[1]
@@ -81,6 +82,13 @@ class Channel:
         """
         if self.version < 2 and isinstance(message, SINCE_2):
             return
+        self._queue(message)
+
+    def ping(self) -> None:
+        """Queue a ping, which WebSocket answers whatever its version: ``None`` in the outbox."""
+        self._queue(None)
+
+    def _queue(self, message: Message | None) -> None:
         try:
             self.outbox.put_nowait(message)
         except asyncio.QueueFull:
@@ -161,6 +169,7 @@ class Channels:
             async with asyncio.timeout(DIAL_DEADLINE_S):
                 socket = await self._session.ws_connect(
                     f"https://{server_name_of(peer_id)}{CHANNEL_PATH}",
+                    autoping=False,
                     heartbeat=HEARTBEAT_S,
                     max_msg_size=CHANNEL_MESSAGE_MAX_BYTES,
                 )
@@ -186,7 +195,7 @@ class Channels:
             raise NotAllowedError("no channel for this caller")
         if self._is_closing or len(self.open) >= CHANNELS_MAX:
             raise NotAllowedError("no channel for this caller")
-        socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=CHANNEL_MESSAGE_MAX_BYTES)
+        socket = web.WebSocketResponse(autoping=False, heartbeat=HEARTBEAT_S, max_msg_size=CHANNEL_MESSAGE_MAX_BYTES)
         await socket.prepare(request)
         try:
             channel = await self._greet(peer_id, socket, dialled=False)
@@ -243,9 +252,15 @@ class Channels:
         writer = asyncio.create_task(self._write(channel))
         try:
             async for data in channel.socket:
-                if data.type is not aiohttp.WSMsgType.BINARY:
+                self._events.heard(channel)
+                if data.type is aiohttp.WSMsgType.BINARY:
+                    self._events.received(channel, _decode(data.data))
+                elif data.type is aiohttp.WSMsgType.PING:
+                    await self._pong(channel, data.data)
+                elif data.type is aiohttp.WSMsgType.ERROR and not isinstance(data.data, aiohttp.WebSocketError):
+                    break  # the connection is lost, or a heartbeat was missed: nobody's fault
+                elif data.type is not aiohttp.WSMsgType.PONG:
                     raise RemoteProtocolError("a channel carries binary messages only")
-                self._events.received(channel, _decode(data.data))
                 if channel.overflowed:
                     break
         except RemoteProtocolError as error:
@@ -257,11 +272,18 @@ class Channels:
             self._drop(channel)
             await channel.socket.close()
 
+    async def _pong(self, channel: Channel, data: bytes) -> None:
+        with contextlib.suppress(ConnectionError, aiohttp.ClientError):
+            await channel.socket.pong(data)
+
     async def _write(self, channel: Channel) -> None:
         with contextlib.suppress(ConnectionError, aiohttp.ClientError):
             while True:
                 message = await channel.outbox.get()
-                await channel.socket.send_bytes(canonical.encode(message))
+                if message is None:
+                    await channel.socket.ping()
+                else:
+                    await channel.socket.send_bytes(canonical.encode(message))
                 channel.outbox.task_done()
 
     async def part(self, channel: Channel) -> None:

@@ -133,6 +133,9 @@ class Exchange:
         for follower in list(self.followers.values()):
             follower.peer_left(channel.peer_id)
 
+    def heard(self, channel: Channel) -> None:
+        self.meeting.mesh.heard(channel.peer_id, time.monotonic())
+
     def received(self, channel: Channel, message: Message) -> None:
         """Act on a message. RemoteProtocolError for one that no honest peer sends."""
         match message:

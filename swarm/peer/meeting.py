@@ -19,8 +19,9 @@ from swarm.limits import LOCATION_LIFETIME_S
 from swarm.messages import Neighbour
 from swarm.peer.access import Access, Remembered
 from swarm.peer.channels import Channel, Channels
-from swarm.peer.mesh import ANY, Ask, Decision, Dial, Drop, Look, Mesh
+from swarm.peer.mesh import Mesh
 from swarm.peer.sites import Sites
+from swarm.peer.steps import ANY, Ask, Decision, Dial, Drop, Look, Ping
 from swarm.peer.tasks import Tasks
 from swarm.peer.traffic import Traffic
 from swarm.peer.wire import Here, Neighbours, WhoElse
@@ -226,6 +227,10 @@ class Meeting:
                 channel = self._channels.open.get(peer)
                 if channel is not None:
                     channel.send(WhoElse(version))
+            case Ping(peer):
+                channel = self._channels.open.get(peer)
+                if channel is not None:
+                    channel.ping()
             case Look(version):
                 self._tasks.start(self._looked(version))
 

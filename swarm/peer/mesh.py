@@ -5,6 +5,8 @@ fetches, and at a small standing set when it fetches nothing, so that news reach
 and the rest slowly: about as many dial us. Near ones (same site) get at most half of the places that we choose, and
 some far ones are always kept; seeds are dialled for a version when they were named for it, or when it does not get on.
 
+Who does not answer (``swarm.peer.pulse``) is not counted, and neither is a dial that takes long: others are dialled.
+
 Everything is bounded: candidates, those told by one neighbour, dials at a time, neighbours. Over the maximum, those go
 first who neither gave us bytes nor need ours; each is told of others before it goes.
 """
@@ -17,6 +19,8 @@ from typing import Final
 
 from swarm.limits import NEIGHBOURS_MAX
 from swarm.peer.candidates import Candidate, Candidates
+from swarm.peer.pulse import Pulse
+from swarm.peer.steps import ANY, Ask, Decision, Dial, Drop, Look, Ping
 
 BANNED_MAX: Final = 1024
 NAMES_MAX: Final = 16
@@ -26,6 +30,8 @@ NEEDS_MAX: Final = 64
 KIND_MIN: Final = 3
 
 DIAL_LOST_S: Final = 15.0
+# A dial that takes longer goes on, but another is begun.
+DIAL_HOPE_S: Final = 1.0
 SLOW_DIAL_S: Final = 1.0
 ASK_S: Final = 1.0
 ASK_FIRST_S: Final = 2.0
@@ -42,8 +48,6 @@ TURNED_AWAY_S: Final = 30.0
 BACKOFF_MAX_S: Final = 60.0
 FAILURES_MAX: Final = 6
 
-ANY: Final = b""
-
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
@@ -56,39 +60,6 @@ class Bounds:
 FETCHING: Final = Bounds(24, NEIGHBOURS_MAX)
 STANDING: Final = Bounds(8, 16)
 KEEPING: Final = Bounds(8, 64)
-
-
-@dataclass(frozen=True, slots=True)
-class Dial:
-    """Open a channel to this peer; ``opened`` or ``failed`` is to follow."""
-
-    peer: str
-
-
-@dataclass(frozen=True, slots=True)
-class Drop:
-    """Tell this neighbour of ``names`` and close its channel: it is no neighbour any more."""
-
-    peer: str
-    names: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """Ask this neighbour for others, for a version or (``ANY``) whoever they are."""
-
-    peer: str
-    version: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """Ask the tracker and the DHT, for a version or (``ANY``) whoever they are."""
-
-    version: bytes
-
-
-Decision = Dial | Drop | Ask | Look
 
 
 @dataclass(slots=True)
@@ -124,6 +95,7 @@ class Mesh:
         self.open: dict[str, Member] = {}
         self.dialling: dict[str, tuple[Candidate, float]] = {}
         self.candidates = Candidates(rng)
+        self.pulse = Pulse(rng)
         self._own_id = own_id
         self._rng = rng
         self._keeps = keeps
@@ -182,10 +154,11 @@ class Mesh:
         known = self._take(peer) or Candidate()
         known.near, known.keeper, known.failures = near, keeper or known.keeper, 0
         self.open[peer] = Member(known, dialled, now)
+        self.pulse.opened(peer, now)
 
     def closed(self, peer: str, now: float) -> None:
         """The channel is no more. Who closed it at once had no room: it is left alone for a while."""
-        member = self.open.pop(peer, None)
+        member = self._parted(peer)
         if member is None or peer in self._banned:
             return
         was_turned_away = now - member.since < GRACE_S and member.useful_at < member.since
@@ -207,7 +180,7 @@ class Mesh:
     def banned(self, peer: str) -> None:
         """It sent what no honest peer sends: forgotten, and not taken again until ``pardoned``."""
         self._take(peer)
-        self.open.pop(peer, None)
+        self._parted(peer)
         self._banned[peer] = None
         if len(self._banned) > BANNED_MAX:
             del self._banned[next(iter(self._banned))]
@@ -219,6 +192,10 @@ class Mesh:
         """It gave us verified bytes."""
         if peer in self.open:
             self.open[peer].useful_at = now
+
+    def heard(self, peer: str, now: float) -> None:
+        """Something came from it: it is there."""
+        self.pulse.heard(peer, now)
 
     def serves(self, peer: str, version: bytes) -> None:
         """It says that it holds some of a version."""
@@ -242,7 +219,7 @@ class Mesh:
         """What to do now; to be asked about once a second, and soon after facts."""
         for peer in [peer for peer, (_, since) in self.dialling.items() if now - since > DIAL_LOST_S]:
             self.failed(peer, now)
-        decisions: list[Decision] = list(self._dropped(now))
+        decisions: list[Decision] = [*self._dropped(now), *map(Ping, self.pulse.due(now))]
         for version, want in self._fetching.items():
             decisions += self._wanted(version, want, FETCHING.target, now)
         decisions += self._wanted(ANY, self._standing, STANDING.target, now)
@@ -278,7 +255,7 @@ class Mesh:
         return version in self._fetching and serving >= members and not self.lacks(version, now)
 
     def _names(self, asker: str, version: bytes) -> tuple[str, ...]:
-        others = [peer for peer in self.open if peer != asker and self.open[peer].known.teller != asker]
+        others = [peer for peer in self._living() if peer != asker and self.open[peer].known.teller != asker]
         if version != ANY:
             others = [p for p in others if version in self.open[p].needs or version in self.open[p].known.versions]
         return tuple(self._rng.sample(others, min(NAMES_MAX, len(others))))
@@ -288,16 +265,20 @@ class Mesh:
         if surplus <= 0:
             return []
         hard = len(self.open) - (self.maximum * 3 // 2 if self._keeps else self.maximum)
-        ranked = sorted(self.open, key=lambda peer: (self._worth(self.open[peer], now), -self.open[peer].since))
-        spare = [peer for peer in ranked if self._worth(self.open[peer], now) < (1, 0)]
+        ranked = sorted(self.open, key=lambda peer: (self._worth(peer, now), -self.open[peer].since))
+        spare = [peer for peer in ranked if self._worth(peer, now) < (1, 0)]
         dropped = spare[:surplus] if len(spare) >= hard else ranked[:hard]
         drops = [Drop(peer, self._names(peer, ANY)) for peer in dropped]
         for peer in dropped:
-            self._back(peer, self.open.pop(peer).known, now + TURNED_AWAY_S * self._rng.uniform(0.5, 1.5))
+            self._back(peer, self.open[peer].known, now + TURNED_AWAY_S * self._rng.uniform(0.5, 1.5))
+            self._parted(peer)
         return drops
 
-    def _worth(self, member: Member, now: float) -> tuple[int, int]:
+    def _worth(self, peer: str, now: float) -> tuple[int, int]:
         """Bytes that it gave are proved, what it needs is only said; whom we chose no stranger pushes out."""
+        member = self.open[peer]
+        if self.pulse.is_in_doubt(peer):
+            return (-1, 0)
         if now - member.useful_at < USEFUL_S:
             return (2, 0)
         is_held = bool(member.needs) or now - member.since < GRACE_S
@@ -307,11 +288,11 @@ class Mesh:
         """Dial, ask and look for one version, or for the standing set."""
         decisions: list[Decision] = []
         near = far = under_way = 0
-        for member in self.open.values():
-            if version == ANY or version in member.known.versions:
-                near, far = near + member.known.near, far + (not member.known.near)
-        for known, _ in self.dialling.values():
-            under_way += version == ANY or version in known.versions
+        for known in [self.open[peer].known for peer in self._living()]:
+            if version == ANY or version in known.versions:
+                near, far = near + known.near, far + (not known.near)
+        for known, since in self.dialling.values():
+            under_way += (version == ANY or version in known.versions) and now - since < DIAL_HOPE_S
         count = near + far + under_way
         if self.lacks(version, now) or (version == ANY and count == 0):
             decisions += [self._dial(seed, now) for seed in self._keeper(version, want, now)]
@@ -354,7 +335,8 @@ class Mesh:
         places = target // 2 - count
         if places <= 0 and now - want.dialled_at >= SLOW_DIAL_S:
             places = 1
-        places = min(places, DIALS_AT_ONCE - len(self.dialling), self.maximum - len(self.open) - len(self.dialling))
+        room = self.maximum - len(self._living()) - len(self.dialling)
+        places = min(places, DIALS_AT_ONCE - len(self.dialling), room)
         if places <= 0 or not pool:
             return []
         self._rng.shuffle(pool)
@@ -381,7 +363,8 @@ class Mesh:
         due = [
             peer
             for peer, member in self.open.items()
-            if now - member.asked_at >= min(ASK_MAX_S, ASK_FIRST_S * 2.0 ** min(member.asked, 6))
+            if not self.pulse.is_in_doubt(peer)
+            and now - member.asked_at >= min(ASK_MAX_S, ASK_FIRST_S * 2.0 ** min(member.asked, 6))
         ]
         if not due:
             return []
@@ -399,6 +382,15 @@ class Mesh:
         return [Look(version)]
 
     # ---- keeping ------------------------------------------------------------------------------------------------
+
+    def _living(self) -> list[str]:
+        """The neighbours that are not in doubt."""
+        return [peer for peer in self.open if not self.pulse.is_in_doubt(peer)]
+
+    def _parted(self, peer: str) -> Member | None:
+        """No neighbour any more."""
+        self.pulse.closed(peer)
+        return self.open.pop(peer, None)
 
     def _known(self, peer: str) -> Candidate | None:
         if peer in self.open:
@@ -422,3 +414,4 @@ class Mesh:
         assert len(self.dialling) <= DIALS_AT_ONCE
         assert all(known.versions <= set(self._fetching) for _, known in self.candidates.items())
         self.candidates.check_invariants()
+        self.pulse.check_invariants(self.open)

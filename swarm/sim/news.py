@@ -23,8 +23,9 @@ from swarm.log import Entry, Move, Totals, parse_entry
 from swarm.peer.gossip import COMPARE_EVERY_S, Gossip, Tell
 from swarm.peer.gossip import Decision as GossipDecision
 from swarm.peer.ledger import Ledger
-from swarm.peer.mesh import ANY, Ask, Dial, Drop, Look, Mesh
-from swarm.peer.mesh import Decision as MeshDecision
+from swarm.peer.mesh import Mesh
+from swarm.peer.steps import ANY, Ask, Dial, Drop, Look, Ping
+from swarm.peer.steps import Decision as MeshDecision
 from swarm.peer.wire import SEED
 from swarm.records import Grant, Rule
 from swarm.signature import signature_of
@@ -33,8 +34,7 @@ from swarm.sim.peer import Peer
 from swarm.sim.scenarios import mixed_access
 from swarm.sim.tracker import Tracker
 
-NewsScenario = Literal["news", "news-no-tracker"]
-NEWS_SCENARIOS: Final[tuple[NewsScenario, ...]] = ("news", "news-no-tracker")
+NEWS_SCENARIOS: Final = ("news", "news-no-tracker")
 
 DATASET: Final = "sim/data"
 WALL: Final = 1_800_000_000
@@ -50,8 +50,10 @@ NEIGHBOURS_LEAST: Final = 4
 # How many peers a lookup in the DHT finds, and how long it takes (``bench dht``).
 DHT_FOUND: Final = 8
 DHT_S: Final = 0.4
-# A broken connection is noticed by a missing heartbeat (``swarm.peer.channels``).
+# A channel to a host that vanished breaks by a missing heartbeat, and a dial of one by its deadline
+# (``swarm.peer.channels``).
 NOTICED_S: Final = 15.0
+UNREACHED_S: Final = 8.0
 # One packet in so many is lost; TCP sends it again after this at least (RFC 6298 with the minimum that Linux takes).
 LOST: Final = 0.01
 RETRANSMIT_S: Final = 0.2
@@ -120,7 +122,7 @@ def make_entry(serial: int, previous: bytes, *, forger: PeerKey | None = None) -
 class NewsSwarm:
     """The peers of one run. ``entries`` are the true ones, in order."""
 
-    def __init__(self, peers: int, seed: int, scenario: NewsScenario) -> None:
+    def __init__(self, peers: int, seed: int, scenario: str) -> None:
         self.clock = Clock()
         self.members: dict[str, Member] = {}
         first = make_entry(1, b"")
@@ -197,13 +199,16 @@ class NewsSwarm:
                     self.clock.after(self._way_s(member, other), self._asked, other, member, version)
                 case Look():
                     self._look(member)
+                case Ping(name):
+                    other = member.open[name]
+                    self.clock.after(self._way_s(member, other), self._pinged, other, member)
 
     def _dialled(self, member: Member, name: str) -> None:
         other = self.members[name]
         if name in member.open or member.peer.gone:
             return
         if other.peer.gone:
-            member.mesh.failed(name, self.clock.now)
+            self.clock.after(UNREACHED_S, member.mesh.failed, name, self.clock.now + UNREACHED_S)
             return
         for one, far, is_dialler in ((member, other, True), (other, member, False)):
             one.open[far.peer.name] = far
@@ -211,9 +216,18 @@ class NewsSwarm:
             one.mesh.opened(far.peer.name, self.clock.now, near=False, dialled=is_dialler, keeper=keeper)
             self._spread(one, one.gossip.opened(far.peer.name, lambda dataset: True))
 
+    def _pinged(self, pinged: Member, by: Member) -> None:
+        if not pinged.peer.gone and by.peer.name in pinged.open:
+            pinged.mesh.heard(by.peer.name, self.clock.now)
+            self.clock.after(self._way_s(pinged, by), self._heard, by, pinged)
+
+    def _heard(self, member: Member, other: Member) -> None:
+        member.mesh.heard(other.peer.name, self.clock.now)
+
     def _asked(self, asked: Member, asker: Member, version: bytes) -> None:
         if asked.peer.gone or asker.peer.name not in asked.open:
             return
+        asked.mesh.heard(asker.peer.name, self.clock.now)
         names = asked.mesh.names_for(asker.peer.name, version, self.clock.now)
         self.clock.after(self._way_s(asked, asker), self._named, asker, asked, names)
 
@@ -298,6 +312,7 @@ class NewsSwarm:
         name = sender.peer.name
         if member.peer.gone or name not in member.open:
             return
+        member.mesh.heard(name, self.clock.now)
         if self.clock.now >= self._published_at:
             member.bytes_in += len(decision.entry) if isinstance(decision, Tell) else 40 * len(decision.heads)
         if not isinstance(decision, Tell):
@@ -314,7 +329,7 @@ class NewsSwarm:
         return way_s
 
 
-def simulate_news(scenario: NewsScenario, peers: int, seed: int) -> NewsOutcome:
+def simulate_news(scenario: str, peers: int, seed: int) -> NewsOutcome:
     """Run to the end. Violations are told in the outcome, not raised."""
     swarm = NewsSwarm(peers, seed, scenario)
     violations: list[str] = []

@@ -9,11 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from swarm.home import Home
 from swarm.log import Move
+from swarm.peer import channels as channels_module
 from swarm.peer.agent import start_peer
+from swarm.peer.channels import Channel, Events
 from swarm.peer.node import PeerNode
+from swarm.peer.wire import Message
 from tests.integration.swarm_rig import Swarm, contents, make_tree
 
 DEADLINE_S = 60.0
@@ -156,5 +160,64 @@ def test_an_entry_that_one_peer_finds_at_the_tracker_is_known_to_all(tmp_path: P
             await producer.tracker.commit("maps/roads", "tag", move, grant=producer.papers.grant)
             await peers[0].announcer.beat()
             await until(lambda: know([producer, *peers], "maps/roads", 2), "the log was not compared")
+
+    asyncio.run(main())
+
+
+class Silent:
+    """Counts what was heard on channels beside messages, and passes everything on."""
+
+    def __init__(self, events: Events) -> None:
+        self._events = events
+        self.count = 0
+
+    def opened(self, channel: Channel) -> None:
+        self._events.opened(channel)
+
+    def closed(self, channel: Channel) -> None:
+        self._events.closed(channel)
+
+    def heard(self, channel: Channel) -> None:
+        self.count += 1
+        self._events.heard(channel)
+
+    def received(self, channel: Channel, message: Message) -> None:
+        self.count -= 1
+        self._events.received(channel, message)
+
+
+def test_every_ping_is_answered_and_who_answers_is_in_doubt_no_more(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with Swarm(tmp_path) as swarm:
+            one, other = await standing(swarm, 2)
+            channels, pulse, name = one.channels, one.meeting.mesh.pulse, other.key.peer_id
+            channels._events = silent = Silent(channels._events)
+            pulse.due(time.monotonic() + 100.0)
+            pulse.due(time.monotonic() + 200.0)
+            assert pulse.is_in_doubt(name)
+            for _ in range(8):  # more than heartbeats come before a channel breaks
+                channels.open[name].ping()
+            await until(lambda: silent.count >= 8, "pings are not answered")
+            assert not pulse.is_in_doubt(name)
+
+    asyncio.run(main())
+
+
+def test_who_falls_silent_loses_the_channel_and_is_not_blamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channels_module, "HEARTBEAT_S", 0.5)
+
+    async def main() -> None:
+        async with Swarm(tmp_path) as swarm:
+            one, other = await standing(swarm, 2)
+
+            async def never(channel: Channel, data: bytes) -> None:
+                pass
+
+            lost = other.channels.open[one.key.peer_id]
+            monkeypatch.setattr(other.channels, "_pong", never)
+            monkeypatch.setattr(one.channels, "_pong", never)
+            await until(lambda: lost.socket.closed, "the channel does not break")
+            assert not one.channels.is_banned(other.key.peer_id)
+            assert not other.channels.is_banned(one.key.peer_id)
 
     asyncio.run(main())

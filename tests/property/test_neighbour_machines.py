@@ -18,7 +18,8 @@ from swarm.limits import CHANNEL_MESSAGE_MAX_BYTES
 from swarm.peer import gossip as gossip_module
 from swarm.peer.channels import _decode
 from swarm.peer.gossip import Compare, Gossip, Tell
-from swarm.peer.mesh import ANY, NAMES_MAX, Ask, Dial, Drop, Look, Mesh
+from swarm.peer.mesh import NAMES_MAX, Mesh
+from swarm.peer.steps import ANY, Ask, Dial, Drop, Look, Ping
 from swarm.peer.wire import Heads, Here, Message, Neighbours, WhoElse
 from swarm.records import open_location
 from tests.golden.vectors import AUTHORITY, vectors
@@ -44,7 +45,7 @@ class MeshMachine(RuleBasedStateMachine):
         for peer in peers - {"p0"} - self.mesh.open.keys():
             self.mesh.opened(peer, self.now, near=near, dialled=peer in self.mesh.dialling)
 
-    @rule(peer=PEERS, what=st.sampled_from(["closed", "failed", "useful"]))
+    @rule(peer=PEERS, what=st.sampled_from(["closed", "failed", "useful", "heard"]))
     def happened(self, peer: str, what: str) -> None:
         getattr(self.mesh, what)(peer, self.now)
 
@@ -83,7 +84,7 @@ class MeshMachine(RuleBasedStateMachine):
                     assert peer in was_open
                     assert peer not in self.mesh.open
                     assert peer not in names
-                case Ask(peer):
+                case Ask(peer) | Ping(peer):
                     assert peer in self.mesh.open
                 case Look(version):
                     assert len(version) in (0, 32)

@@ -15,3 +15,7 @@ KEPT: Final = (
     ("churn", 30, 32, 1),
     ("churn", 30, 32, 14),
 )
+
+# Of news: scenario, peers, seed, and within how many seconds the last has heard. All neighbours of one vanish, or take
+# news and pass none on; it heard when their heartbeats were missed, after 15 to 18 s.
+KEPT_NEWS: Final = (("news-no-tracker", 1000, 11, 10.0),)

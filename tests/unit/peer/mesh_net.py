@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 from collections import deque
 
-from swarm.peer.mesh import ANY, Ask, Dial, Drop, Look, Mesh
+from swarm.peer.mesh import Mesh
+from swarm.peer.steps import ANY, Ask, Decision, Dial, Drop, Look, Ping
 
 
 class Net:
@@ -52,7 +53,7 @@ class Net:
             for mesh in self.meshes.values():
                 mesh.check_invariants()
 
-    def _perform(self, name: str, decision: Dial | Drop | Ask | Look) -> None:
+    def _perform(self, name: str, decision: Decision) -> None:
         match decision:
             case Dial(peer):
                 self._dial(name, peer)
@@ -64,6 +65,9 @@ class Net:
             case Ask(peer, version):
                 for other in self.meshes[peer].names_for(name, version, self.now):
                     self.name(name, other, teller=peer)
+            case Ping(peer):
+                for one, other in ((name, peer), (peer, name)):
+                    self.meshes[one].heard(other, self.now)
             case Look():
                 if self.has_tracker:
                     self.hand_out(name, 30)

@@ -15,8 +15,9 @@ from swarm.identity import PeerKey
 from swarm.peer.access import Access, Caller
 from swarm.peer.channels import TOLD_BURST, Channel, Channels
 from swarm.peer.meeting import Meeting
-from swarm.peer.mesh import ANY, Mesh
+from swarm.peer.mesh import Mesh
 from swarm.peer.sites import Sites
+from swarm.peer.steps import ANY
 from swarm.peer.tasks import Tasks
 from swarm.peer.traffic import Traffic
 from swarm.peer.wire import Heads, Here, Indifferent, Message, Neighbours, WhoElse
@@ -73,7 +74,7 @@ class Rig:
         return channel
 
 
-def sent(channel: Channel) -> list[Message]:
+def sent(channel: Channel) -> list[Message | None]:
     return [channel.outbox.get_nowait() for _ in range(channel.outbox.qsize())]
 
 

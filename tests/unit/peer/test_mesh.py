@@ -8,7 +8,8 @@ import pytest
 
 from swarm.peer import mesh as mesh_module
 from swarm.peer.candidates import CANDIDATES_MAX, TOLD_BY_ONE_MAX
-from swarm.peer.mesh import ANY, FETCHING, KEEPING, STANDING, Ask, Dial, Drop, Look, Mesh
+from swarm.peer.mesh import FETCHING, KEEPING, STANDING, Mesh
+from swarm.peer.steps import ANY, Ask, Dial, Drop, Look
 from tests.unit.peer.mesh_net import Net
 
 VERSION = b"v" * 32
