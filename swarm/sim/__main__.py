@@ -1,4 +1,4 @@
-"""``python -m swarm.sim``: one run of a scenario, told in one line."""
+"""``python -m swarm.sim``: one run of a scenario, told in one line, or beside another on the same seed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Final
 from swarm.sim.links import MBIT
 from swarm.sim.news import NEWS_SCENARIOS, NewsOutcome, simulate_news
 from swarm.sim.run import Outcome, simulate
-from swarm.sim.scenarios import SCENARIOS, Settings
+from swarm.sim.scenarios import LAN, SCENARIOS, WAN, Settings
 
 NEWS_PEERS: Final = 1000
 
@@ -22,10 +22,11 @@ def main() -> int:
     failed = False
     for seed in range(arguments.seed, arguments.seed + arguments.runs):
         gc.disable()  # one run, then the end: what it makes is all still used
-        outcome = _run(arguments, seed)
+        outcome = _run(arguments, seed, arguments.scenario)
         gc.enable()
         gc.collect()
         failed |= bool(outcome.violations)
+        other = _run(arguments, seed, arguments.against) if arguments.against else None
         if outcome.violations and arguments.stop:
             blocks = f" --blocks {outcome.blocks}" if isinstance(outcome, Outcome) else ""
             sys.stderr.write(
@@ -33,15 +34,14 @@ def main() -> int:
                 f"{blocks} --seed {seed}\n" + "\n".join(outcome.violations[:5]) + "\n"
             )
             return 1
-        told = _told(outcome) if isinstance(outcome, Outcome) else _told_news(outcome)
-        sys.stdout.write((json.dumps(outcome.as_dict()) if arguments.json else told) + "\n")
+        sys.stdout.write((_json(outcome, other) if arguments.json else _text(outcome, other)) + "\n")
         sys.stdout.flush()
     return int(failed)
 
 
-def _run(arguments: argparse.Namespace, seed: int) -> Outcome | NewsOutcome:
-    if arguments.scenario in NEWS_SCENARIOS:
-        return simulate_news(arguments.scenario, arguments.peers or NEWS_PEERS, seed)
+def _run(arguments: argparse.Namespace, seed: int, name: str) -> Outcome | NewsOutcome:
+    if name in NEWS_SCENARIOS:
+        return simulate_news(name, arguments.peers or NEWS_PEERS, seed)
     scenario = SCENARIOS[arguments.scenario]
     peers = arguments.peers or scenario.peers
     settings = Settings(
@@ -51,8 +51,36 @@ def _run(arguments: argparse.Namespace, seed: int) -> Outcome | NewsOutcome:
         neighbours=arguments.neighbours,
         rate=arguments.rate * MBIT,
         tick_s=arguments.tick or (0.1 if peers < 2000 else 0.5),
+        size_bytes=arguments.size,
+        wan=arguments.wan * MBIT,
+        lan=arguments.lan * MBIT,
+        delay_s=arguments.delay_ms / 1000,
     )
-    return simulate(arguments.scenario, settings, checks_every=1 if peers <= 50 else 1000)
+    return simulate(name, settings, checks_every=1 if peers <= 50 else 1000)
+
+
+def _json(outcome: Outcome | NewsOutcome, other: Outcome | NewsOutcome | None) -> str:
+    told = outcome.as_dict()
+    if other is not None:
+        told |= {"against": other.as_dict(), "p95_ratio": _ratio(outcome, other)}
+    return json.dumps(told)
+
+
+def _text(outcome: Outcome | NewsOutcome, other: Outcome | NewsOutcome | None) -> str:
+    lines = [_told(one) if isinstance(one, Outcome) else _told_news(one) for one in (outcome, other) if one]
+    if other is not None:
+        lines.append(f"p95 is {_ratio(outcome, other)} times that of {other.scenario}")
+    return "\n".join(lines)
+
+
+def _ratio(outcome: Outcome | NewsOutcome, other: Outcome | NewsOutcome) -> float:
+    return round(outcome.p95_s / other.p95_s, 3)
+
+
+def _size(text: str) -> int:
+    """Bytes, as 64MiB or as a number."""
+    number = text.removesuffix("MiB")
+    return int(number) * (1 if number == text else 1 << 20)
 
 
 def _told(outcome: Outcome) -> str:
@@ -63,7 +91,7 @@ def _told(outcome: Outcome) -> str:
         f"  over own bound: p50 {outcome.p50_over_bound:.3f}, p95 {outcome.p95_over_bound:.3f}, "
         f"p99 {outcome.p99_over_bound:.3f}, last {outcome.last_over_bound:.3f}",
         f"  origin's copies {outcome.origin_copies:.3f}, wasted {outcome.wasted_share:.2%}, "
-        f"done {outcome.done_share:.2%}",
+        f"done {outcome.done_share:.2%}" + "".join(f", into a site {copies:.3f}" for copies in outcome.wan_copies),
     ]
     return "\n".join([*lines, *(f"  BROKEN {violation}" for violation in outcome.violations[:10])])
 
@@ -83,10 +111,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--scenario", choices=[*sorted(SCENARIOS), *NEWS_SCENARIOS], default="plain")
     parser.add_argument("--peers", type=int, default=0, help="how many fetch (default: the scenario's)")
     parser.add_argument("--blocks", type=int, default=0, help="blocks of the version (default: the scenario's)")
+    parser.add_argument("--size", type=_size, default=0, help="of the version instead of blocks: bytes, or as 64MiB")
     parser.add_argument("--seed", type=int, default=1, help="the same seed prints the same line")
     parser.add_argument("--runs", type=int, default=1, help="this many seeds, from --seed on")
     parser.add_argument("--neighbours", type=int, default=24, help="how many a peer asks the tracker for (24)")
     parser.add_argument("--rate", type=float, default=50.0, help="Mbit/s of the origin, and of equal peers (50)")
+    parser.add_argument("--wan", type=float, default=WAN / MBIT, help="Mbit/s of each site's WAN (10)")
+    parser.add_argument("--lan", type=float, default=LAN / MBIT, help="Mbit/s of peers in sites (200)")
+    parser.add_argument("--delay-ms", type=float, default=5.0, help="from a site to the middle of the network (5)")
+    parser.add_argument("--against", choices=sorted(SCENARIOS), help="run this too, on the same seed and lines")
     parser.add_argument("--tick", type=float, default=0.0, help="seconds between looks at the time")
     parser.add_argument("--stop", action="store_true", help="at the first violation, with the command that replays it")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")

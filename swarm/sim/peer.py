@@ -12,6 +12,7 @@ from swarm.peer.telling import Telling
 from swarm.peer.uploads import Uploads
 from swarm.peer.wire import NOT_ORIGIN, Origin
 from swarm.sim.links import PAYLOAD_SHARE, Flow, Link
+from swarm.sim.loss import either, late_s
 
 # What a packet waits at most behind others in a busy uplink: half of the 20 ms that tbf is told to hold.
 QUEUE_S: Final = 0.01
@@ -21,12 +22,15 @@ Kind = Literal["honest", "slow", "silent", "liar", "freerider"]
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """A peer's line: bytes a second up and down, seconds to the middle of the network, and its site, if any."""
+    """A peer's line: bytes a second up and down, seconds to the middle of the network, its site, if any, and the share
+    of packets that it loses.
+    """
 
     up: float
     down: float
     delay_s: float = 0.001
     site: str = ""
+    lost: float = 0.0
 
 
 @dataclass(slots=True)
@@ -54,6 +58,7 @@ class Peer:
     runs: dict[tuple[str, int], Run] = field(default_factory=dict)
     sending: dict[tuple[str, int], Flow] = field(default_factory=dict)
     banned: set[str] = field(default_factory=set)
+    rng: random.Random = field(default_factory=lambda: random.Random(0))
     public: bytes = b""
     name: str = ""
     joined_at: float = 0.0
@@ -78,4 +83,16 @@ class Peer:
         queue_s = QUEUE_S if self.up.flows else 0.0
         if self.access.site and self.access.site == other.access.site:
             return 0.0002 + queue_s
-        return self.access.delay_s + other.access.delay_s + queue_s
+        way_s = self.access.delay_s + other.access.delay_s + queue_s
+        return way_s + late_s(self.lost_to(other), way_s, self.rng)
+
+    def telling_s(self) -> float:
+        """How long news take to the middle of the network."""
+        way_s = 0.005 + self.access.delay_s
+        return way_s + late_s(self.access.lost, way_s, self.rng)
+
+    def lost_to(self, other: Peer) -> float:
+        """The share of packets to another peer that is lost; none on a LAN."""
+        if self.access.site and self.access.site == other.access.site:
+            return 0.0
+        return either(self.access.lost, other.access.lost)

@@ -19,7 +19,10 @@ CRASHES = (AssertionError, AttributeError, LookupError, TypeError, ValueError)
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What is printed of a run. Times in seconds from each peer's start; ``done_share`` of the honest peers."""
+    """What is printed of a run. Times in seconds from each peer's start; ``done_share`` of the honest peers.
+
+    Copies are payload; ``wan_copies`` came into each site, with headers.
+    """
 
     peers: int
     blocks: int
@@ -36,6 +39,7 @@ class Outcome:
     p99_over_bound: float
     last_over_bound: float
     origin_copies: float
+    wan_copies: tuple[float, ...]
     wasted_share: float
     done_share: float
     steps: int
@@ -97,7 +101,7 @@ def _outcome(scenario: str, settings: Settings, swarm: Swarm, violations: list[s
 
     return Outcome(
         settings.peers,
-        settings.blocks,
+        len(swarm.sizes),
         scenario,
         settings.seed,
         settings.neighbours,
@@ -111,6 +115,7 @@ def _outcome(scenario: str, settings: Settings, swarm: Swarm, violations: list[s
         at(ratios, 0.99),
         round(ratios[-1], 3),
         round(books.origin_sent / books.version_bytes, 4),
+        tuple(round(sent / books.version_bytes, 3) for sent in swarm.into_sites()),
         round((books.twice + books.garbage + books.broken) / max(1, books.kept), 4),
         round(len(done) / max(1, len(judged)), 4),
         swarm.clock.steps,

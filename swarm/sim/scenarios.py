@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from swarm.sim.links import MBIT
@@ -24,6 +24,8 @@ MIXED: Final = (
     (40.0, 40.0, 0.015, 0.15),  # a branch
     (10.0, 20.0, 0.030, 0.10),  # an edge node on LTE
 )
+# Of the packets of each of these lines, this share is lost in the ``lossy`` scenario.
+LOST: Final = (0.002, 0.001, 0.005, 0.01, 0.02)
 EQUAL: Final = Access(50 * MBIT, 50 * MBIT)
 WAN: Final = 10 * MBIT
 LAN: Final = 200 * MBIT
@@ -31,7 +33,10 @@ LAN: Final = 200 * MBIT
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a run is asked to be. ``rate`` in bytes a second."""
+    """What a run is asked to be. Rates in bytes a second; of ``blocks``, or of as many as make ``size_bytes``.
+
+    ``wan`` and ``lan`` are those of sites, ``delay_s`` is what it takes from the origin or a site to the middle.
+    """
 
     peers: int
     blocks: int
@@ -39,6 +44,10 @@ class Settings:
     neighbours: int
     rate: float
     tick_s: float
+    size_bytes: int = 0
+    wan: float = WAN
+    lan: float = LAN
+    delay_s: float = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +62,16 @@ class Scenario:
 def sizes_of(settings: Settings) -> list[int]:
     """Sizes as content-defined cuts have them."""
     rng = random.Random(settings.seed)
-    return [min(1 << 20, max(1 << 16, round(rng.gauss(BLOCK_BYTES, BLOCK_BYTES / 3)))) for _ in range(settings.blocks)]
+
+    def size() -> int:
+        return min(1 << 20, max(1 << 16, round(rng.gauss(BLOCK_BYTES, BLOCK_BYTES / 3))))
+
+    if not settings.size_bytes:
+        return [size() for _ in range(settings.blocks)]
+    sizes: list[int] = []
+    while (left := settings.size_bytes - sum(sizes)) > 0:
+        sizes.append(min(left, size()))
+    return sizes
 
 
 def _equal(settings: Settings) -> Access:
@@ -68,12 +86,17 @@ def _plain(swarm: Swarm, settings: Settings, rng: random.Random) -> None:
 
 def mixed_access(number: int, peers: int) -> Access:
     """The line of one of so many peers; the shares are kept exactly."""
+    up, down, delay_s, _ = MIXED[_kind_of_line(number, peers)]
+    return Access(up * MBIT, down * MBIT, delay_s)
+
+
+def _kind_of_line(number: int, peers: int) -> int:
     place = (number * 0.6180339887 + 0.5 / peers) % 1.0
-    for up, down, delay_s, share in MIXED:
+    for kind, (_, _, _, share) in enumerate(MIXED):
         if place < share:
-            return Access(up * MBIT, down * MBIT, delay_s)
+            return kind
         place -= share
-    return Access(MIXED[0][0] * MBIT, MIXED[0][1] * MBIT, MIXED[0][2])
+    return 0
 
 
 def _mixed(swarm: Swarm, settings: Settings, rng: random.Random, kinds: tuple[Kind, ...] = ("honest",)) -> None:
@@ -82,6 +105,14 @@ def _mixed(swarm: Swarm, settings: Settings, rng: random.Random, kinds: tuple[Ki
     rng.shuffle(order)
     for place, number in enumerate(order):
         swarm.add_peer(mixed_access(number, settings.peers), kinds[place % len(kinds)])
+
+
+def _lossy(swarm: Swarm, settings: Settings, rng: random.Random) -> None:
+    """Mixed lines that lose 0.1 to 2% of their packets."""
+    swarm.add_origin(Access(settings.rate, settings.rate, 0.002, lost=LOST[0]))
+    for number in rng.sample(range(settings.peers), settings.peers):
+        line = mixed_access(number, settings.peers)
+        swarm.add_peer(replace(line, lost=LOST[_kind_of_line(number, settings.peers)]))
 
 
 def _slow(swarm: Swarm, settings: Settings, rng: random.Random) -> None:
@@ -107,16 +138,16 @@ def _silent(swarm: Swarm, settings: Settings, rng: random.Random) -> None:
 
 
 def _sites(swarm: Swarm, settings: Settings, rng: random.Random) -> None:
-    swarm.add_origin(Access(LAN, LAN, 0.005))
+    swarm.add_origin(Access(settings.rate, settings.rate, settings.delay_s))
     for number in range(3):
-        swarm.add_site(f"site-{number}", WAN, WAN)
+        swarm.add_site(f"site-{number}", settings.wan, settings.wan)
     for number in range(settings.peers):
-        swarm.add_peer(Access(LAN, LAN, 0.005, f"site-{number % 3}"))
+        swarm.add_peer(Access(settings.lan, settings.lan, settings.delay_s, f"site-{number % 3}"))
 
 
 def _partition(swarm: Swarm, settings: Settings, rng: random.Random) -> None:
     _sites(swarm, settings, rng)
-    bound = sum(swarm.sizes) / WAN
+    bound = sum(swarm.sizes) / settings.wan
     swarm.clock.at(bound * 0.3, lambda: swarm.cut_off("site-0", is_cut=True))
     swarm.clock.at(bound * 0.6, lambda: swarm.cut_off("site-0", is_cut=False))
 
@@ -165,6 +196,7 @@ def _freeriders(swarm: Swarm, settings: Settings, rng: random.Random) -> None:
 SCENARIOS: Final = {
     "plain": Scenario(_plain),
     "mixed": Scenario(_mixed, 1000, 256),
+    "lossy": Scenario(_lossy, 30),
     "slow": Scenario(_slow),
     "silent": Scenario(_silent, 8),
     "sites": Scenario(_sites, 15),

@@ -21,7 +21,8 @@ from swarm.peer.wire import ASK, BLOCK, BUSY, NOT_HERE, SEED
 from swarm.sim.books import Books
 from swarm.sim.clock import Clock
 from swarm.sim.links import PAYLOAD_SHARE, Flow, Link, Network
-from swarm.sim.peer import Access, Kind, Peer, Run
+from swarm.sim.loss import most_bytes_per_s, sent_bytes
+from swarm.sim.peer import QUEUE_S, Access, Kind, Peer, Run
 from swarm.sim.tracker import VERSION, Tracker
 
 NEIGHBOURS_MAX: Final = 32
@@ -67,6 +68,10 @@ class Swarm:
         """What a site's WAN carries inwards, in bytes a second on the wire; endless for no site."""
         return self._sites[site][1].rate / PAYLOAD_SHARE if site in self._sites else math.inf
 
+    def into_sites(self) -> list[float]:
+        """How many bytes each site's WAN has carried inwards, with headers."""
+        return [down.sent / PAYLOAD_SHARE for _, down in self._sites.values()]
+
     def add_origin(self, access: Access) -> Peer:
         """A seed that has everything."""
         peer = Peer(len(self.peers), access, origin=SEED, held=self._everything)
@@ -77,7 +82,7 @@ class Swarm:
     def add_peer(self, access: Access, kind: Kind = "honest", held: int = 0) -> Peer:
         """A peer, which begins to fetch now."""
         peer = Peer(len(self.peers), access, kind, held=held)
-        rng = random.Random(self.rng.getrandbits(64))
+        rng = peer.rng = random.Random(self.rng.getrandbits(64))
         peer.scheduler = Scheduler(self.sizes, indices_of(held), rng, peer.name)
         peer.joined_at = peer.progressed_at = self.clock.now
         self.peers[peer.name] = peer
@@ -296,7 +301,7 @@ class Swarm:
         if final:
             self.clock.after(0.02, self._told_all, peer)
         elif blocks:
-            self.clock.after(0.005 + peer.access.delay_s, self._told, peer, blocks)
+            self.clock.after(peer.telling_s(), self._told, peer, blocks)
 
     def _told(self, peer: Peer, blocks: int) -> None:
         assert peer.scheduler is not None
@@ -362,8 +367,13 @@ class Swarm:
         if giver.access.site != asker.access.site:
             up, down = self._sites.get(giver.access.site), self._sites.get(asker.access.site)
             between = (*((up[0],) if up else ()), *((down[1],) if down else ()))
+        lost = giver.lost_to(asker)
+        if lost:
+            # One connection of many: its own limit is a link that no other flow shares.
+            round_trip_s = 2 * (giver.access.delay_s + asker.access.delay_s + QUEUE_S)
+            between = (*between, Link(most_bytes_per_s(lost, round_trip_s)))
         done = partial(self._sent, giver, asker, turn.run, index)
-        flow = Flow((giver.up, asker.down, *between), self.sizes[index], done)
+        flow = Flow((giver.up, asker.down, *between), sent_bytes(self.sizes[index], lost), done)
         giver.sending[asker.name, turn.run] = flow
         self.clock.after(giver.way_s(asker), self._begun, asker, giver, turn.run, index)
         self.network.start(flow)

@@ -16,6 +16,7 @@ from tests.sim.kept_seeds import KEPT
 SMALL: Final[dict[str, tuple[int, int, int, float, float]]] = {
     "plain": (8, 48, 60, 1.15, 0.05),
     "mixed": (20, 48, 40, 1.3, 0.10),
+    "lossy": (20, 48, 30, 1.6, 0.10),
     "slow": (8, 48, 40, 1.5, 0.15),
     "silent": (8, 48, 30, 1.8, 0.10),
     "sites": (9, 32, 20, 1.6, 0.25),
