@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -14,6 +15,8 @@ from typing import Final
 import click
 from rich.console import Console
 
+from bench.compare import SEEDS, busy_share, measured, print_lines, simulated
+from bench.compare import compare as compare_lines
 from bench.contenders import Contender, SmallContender, SwarmContender
 from bench.contenders.aria2_swarm import Aria2Swarm
 from bench.contenders.curl_nginx import CurlNginx
@@ -211,6 +214,22 @@ def scale(rate: int, rounds: int, seed: int, out: Path | None) -> None:
         out.write_text(scale_json(reports))
     print_scale(reports, Console())
     if not all(report.rounds and all(entry.ok for entry in report.rounds) for report in reports):
+        sys.exit(1)
+
+
+@bench.command()
+@click.argument("report", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--seeds", type=click.IntRange(1, 1000), default=SEEDS, show_default=True, help="To simulate.")
+def compare(report: Path, seeds: int) -> None:
+    """The simulator beside a REPORT of bench swarm. Exit 1 when they do not agree."""
+    try:
+        read = json.loads(report.read_text())
+        lines = compare_lines(measured(read), simulated(read, range(1, seeds + 1)))
+    except (BenchError, ValueError, KeyError) as error:
+        raise click.ClickException(f"{report} cannot be compared: {error}") from error
+    print_lines(report.name, lines, Console())
+    click.echo(f"the measured processes took {busy_share(read):.0%} of the machine's cores, the simulated ones nothing")
+    if not all(line.agrees for line in lines):
         sys.exit(1)
 
 
