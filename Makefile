@@ -37,13 +37,19 @@ demo: setup ## a swarm of processes on this machine, shown at work
 
 SEEDS ?= 500
 sim: setup ## some thousands of simulated swarms over all scenarios; stops at the first that breaks
-	@for scenario in plain mixed slow silent sites partition churn only-holder-slow no-tracker freeriders news news-no-tracker; do \
+	@for scenario in plain mixed lossy slow silent sites partition churn only-holder-slow no-tracker freeriders news news-no-tracker; do \
 	  echo "$$scenario: $(SEEDS) seeds"; \
 	  $(BIN)/python -m swarm.sim --scenario $$scenario --peers 12 --blocks 32 --seed 1000 --runs $(SEEDS) --stop \
 	    > /dev/null || exit 1; \
 	done
 
-soak: sim ## the long rounds
+EXAMPLES ?= 20000
+KILL_ROUNDS ?= 10
+soak: sim ## the long rounds: simulated swarms, then bytes that strangers may send (EXAMPLES each), then kills of pulls
+	@EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -n 2 --timeout 3600 --hypothesis-profile soak \
+	  tests/property/test_mutations.py tests/property/test_log_bytes.py tests/property/test_dht_wire.py \
+	  tests/property/test_neighbour_machines.py tests/unit/test_hello.py -k "not TestMesh and not TestGossip"
+	@KILL_ROUNDS=$(KILL_ROUNDS) $(BIN)/python -m pytest -n 2 --timeout 3600 tests/integration/test_killed_pulls.py
 
 bench: setup ## one loopback pull beside curl over nginx TLS
 	@$(BIN)/python -m bench pair

@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 
 import pytest
+from hypothesis import settings
+
+# ``make soak`` chooses it; a test that asks for fewer or more examples than the usual 100 gets so many times more.
+settings.register_profile("soak", deadline=None, max_examples=int(os.environ.get("EXAMPLES", "20000")))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

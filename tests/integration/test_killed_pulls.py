@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import subprocess
 import sys
 import threading
 from pathlib import Path
+
+import pytest
 
 from swarm.scan import scan
 from swarm.scan_cache import ScanCache
@@ -21,6 +24,8 @@ NEW = {path: content if n % 3 else seeded(path, len(content)) for n, (path, cont
 NEW |= {"d1/new": b"new", "big": seeded("big", 12_000_000) + seeded("bigger", 9_000_000)}
 del NEW["d2/0002"]
 KILLS = 12
+# Each with moments of its own; ``make soak`` has more.
+ROUNDS = range(int(os.environ.get("KILL_ROUNDS", "1")))
 
 
 def run(source: Path, target: Path, previous: Path | None, kill_after_s: float | None) -> tuple[int, bool]:
@@ -52,8 +57,9 @@ def prepared(root: Path, files: dict[str, bytes]) -> Path:
     return root
 
 
-def test_a_new_target(tmp_path: Path) -> None:
-    rng = random.Random(2)
+@pytest.mark.parametrize("number", ROUNDS)
+def test_a_new_target(tmp_path: Path, number: int) -> None:
+    rng = random.Random(2 + 10 * number)
     source = prepared(tmp_path / "source", OLD)
     target = tmp_path / "target"
     recovered = [0]
@@ -72,9 +78,10 @@ def test_a_new_target(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["source", "source.cache", "target"]
 
 
-def test_a_target_that_holds_the_version_before(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", ROUNDS)
+def test_a_target_that_holds_the_version_before(tmp_path: Path, number: int) -> None:
     """While files are replaced one by one, each is the old one or the new one, and never a part of either."""
-    rng = random.Random(3)
+    rng = random.Random(3 + 10 * number)
     old, new = prepared(tmp_path / "old", OLD), prepared(tmp_path / "new", NEW)
     target = tmp_path / "target"
     assert run(old, target, None, None)[1]

@@ -37,6 +37,7 @@ from swarm.dht.wire import (
 )
 from swarm.errors import RemoteProtocolError
 from swarm.records import Address
+from tests.property.effort import examples
 from tests.unit.dht.samples import CA, NOW, SECRET, contact_of, credential_of, key_of, keys
 
 BOX = SecretBox(packet_key(SECRET))
@@ -97,7 +98,7 @@ def sealed(plain: bytes) -> bytes:
     return bytes([FORMAT]) + bytes(BOX.encrypt(plain))
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(100), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.binary(max_size=1400))
 def test_any_datagram_is_dropped_and_counted(datagram: bytes) -> None:
     node = Deaf()
@@ -109,7 +110,7 @@ def test_any_datagram_is_dropped_and_counted(datagram: bytes) -> None:
         open_packet(BOX, datagram)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(100), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.binary(max_size=600), st.data())
 def test_any_body_that_a_member_signs_is_dropped_and_counted(body: bytes, data: st.DataObject) -> None:
     node = Deaf()
@@ -124,7 +125,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(100), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(VALUES)
 def test_any_structure_that_a_member_signs_is_dropped_and_counted(value: object) -> None:
     node = Deaf()
@@ -149,7 +150,7 @@ MESSAGES = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     MESSAGES,
     st.sampled_from(["us", "", "other"]),
@@ -177,7 +178,7 @@ def test_any_message_of_a_member_raises_nothing_and_reflects_little(
     assert not any(heard.is_answer for heard in node.heard)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(100), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(1, 40), st.lists(ADDRESSES, min_size=1, max_size=1), st.integers(0, 1 << 40), st.data())
 def test_records_prove_their_key_and_a_changed_byte_disproves_it(
     count: int, addresses: list[Address], expires: int, data: st.DataObject

@@ -16,6 +16,7 @@ from swarm.messages import Announce, AnnounceAnswer
 from swarm.receipt import open_receipt, seal_receipt
 from swarm.snapshot import Snapshot, TagState, open_snapshot, seal_snapshot
 from swarm.token import PREFIX, Token, format_token, parse_token
+from tests.property.effort import examples
 from tests.unit.log_samples import CA_KEY, FIRST, OTHER, PUBLISHER, RECEIPT, SEED, SNAPSHOT, TOKEN, WALL, signed
 from tests.unit.test_golden_log import ANNOUNCE, ANSWER
 
@@ -159,7 +160,7 @@ def test_snapshots_round_trip(found: dict[str, tuple[int, bytes]], dataset: str)
     token_id=st.binary(min_size=16, max_size=16),
     secret=versions,
 )
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 def test_tokens_round_trip(addresses: list[str], fingerprint: bytes, token_id: bytes, secret: bytes) -> None:
     token = Token(1, tuple(addresses), fingerprint, token_id, secret)
     assert parse_token(format_token(token)) == token

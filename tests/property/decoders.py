@@ -1,0 +1,205 @@
+"""Everything that reads what a stranger or a member sends, with good bytes to begin from: most are golden captures.
+
+What is sealed is there twice: as it travels, where a changed byte breaks the seal, and as the body that a member with
+malice seals itself (``... of a member``), so that what lies behind the check of the seal is reached too.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from swarm import canonical, log, receipt, records
+from swarm.dht import batch as dht_batch
+from swarm.dht.batch import Record, SignedBatch, check_record, path_of, tree_of
+from swarm.dht.wire import Body, FindNode, Packet, Ping, Store, joined
+from swarm.encoding import encode_block, open_block
+from swarm.errors import RemoteProtocolError, UsageError
+from swarm.http.hello import Unfinished, offered
+from swarm.limits import ANNOUNCE_ANSWER_MAX_BYTES, ANNOUNCE_MAX_BYTES
+from swarm.log import Endorsement, SignedEntry
+from swarm.manifest import Manifest, assemble, parse_root
+from swarm.messages import Announce, AnnounceAnswer
+from swarm.peer import wire
+from swarm.peer.channels import _decode
+from swarm.peer.exchange import TAG_REQUEST_MAX_BYTES
+from swarm.peer.fetch import ANSWER_MAX_BYTES
+from swarm.peer.giving import HEAD_MAX_BYTES, REQUEST_MAX_BYTES
+from swarm.peer.stream import parse_head
+from swarm.receipt import SealedReceipt, open_receipt
+from swarm.records import Credential, Grant, Located, Signed
+from swarm.signature import signature_of
+from swarm.snapshot import SealedSnapshot, open_snapshot
+from swarm.token import PREFIX, parse_token
+from tests.golden.vectors import AUTHORITY, KEY, dataset
+from tests.property.test_dht_wire import Deaf, sealed
+from tests.unit.dht.samples import NOW, key_of, keys
+from tests.unit.log_samples import CA_KEY, FIRST, GRANT, PUBLISHER, RECEIPT, SEED, SNAPSHOT, TOKEN, WALL
+from tests.unit.test_hello import hello
+
+GOLDEN: Final = Path(__file__).parents[1] / "golden"
+VECTORS: Final[dict[str, Any]] = json.loads((GOLDEN / "vectors.json").read_text())
+MANIFEST: Final[Manifest] = dataset()
+LISTED: Final = keys(40)
+NODE: Final = Deaf()
+PACKED: Final = bytes.fromhex("0128b52ffd600003bd0000806f6e6520676f6c64656e206c696e650a0100da4f3597")
+PLAIN: Final = b"one golden line\n" * 64
+
+
+@dataclass(frozen=True, slots=True)
+class Decoder:
+    """``read`` takes ``good``, and answers anything else with a value or with one of ``refusals``."""
+
+    good: bytes
+    read: Callable[[bytes], object]
+    refusals: tuple[type[Exception], ...] = (RemoteProtocolError,)
+
+
+def captured(name: str) -> bytes:
+    return bytes.fromhex((GOLDEN / f"{name}.hex").read_text())
+
+
+def told(name: str) -> bytes:
+    return bytes.fromhex(VECTORS[name])
+
+
+def plain(kind: type[Any], limit_bytes: int) -> Callable[[bytes], object]:
+    return lambda data: canonical.decode(data, kind, limit_bytes=limit_bytes)
+
+
+def read_token_payload(payload: bytes) -> object:
+    text = base64.urlsafe_b64encode(payload + signature_of(payload)[:4]).decode().rstrip("=")
+    return parse_token(PREFIX + text)
+
+
+def read_entry_of_member(body: bytes) -> object:
+    seal = Endorsement(PUBLISHER.public, "publisher", PUBLISHER.sign(log.PUBLISHER_CONTEXT, body))
+    return log.verify_publisher(canonical.encode(SignedEntry(body, GRANT, (seal,))), authority=CA_KEY.public)
+
+
+def read_receipt_of_member(body: bytes) -> object:
+    return open_receipt(canonical.encode(SealedReceipt(SEED.public, body, SEED.sign(receipt.CONTEXT, body))))
+
+
+def read_snapshot_of_tracker(body: bytes) -> object:
+    data = canonical.encode(SealedSnapshot(body, CA_KEY.sign("snapshot", body)))
+    return open_snapshot(data, authority=CA_KEY.public, wall_now=WALL)
+
+
+def read_location_of_member(body: bytes) -> object:
+    located = Located(told("credential"), Signed(body, KEY.sign("location", body)))
+    return records.open_location(canonical.encode(located), authority=AUTHORITY.public, wall_now=WALL + 1)
+
+
+def read_batch_of_member(body: bytes) -> object:
+    signed = SignedBatch(body, key_of(1).sign(dht_batch.CONTEXT, body))
+    dht_batch.open_batch(signed)
+    return check_record(Record(signed, 3, path_of(tree_of(LISTED), 3)), LISTED[3])
+
+
+def read_packet_of_member(body: bytes) -> object:
+    """A node raises nothing, whatever a member signs."""
+    return NODE.received(sealed(canonical.encode(Packet(body, key_of(2).sign("dht-packet", body)))))
+
+
+def body_of(message: Ping | FindNode | Store) -> bytes:
+    prefix = NODE.requests.id[:4]
+    return canonical.encode(Body(1, prefix, int(NOW * 1000), b"12345678", False, True, key_of(2).public, b"", message))
+
+
+def with_segment(table: str, data: bytes) -> object:
+    """A manifest whose root names these bytes as the first segment of a table."""
+    refs = getattr(MANIFEST.root, table)
+    ref = msgspec.structs.replace(refs[0], signature=signature_of(data), size=len(data))
+    root = msgspec.structs.replace(MANIFEST.root, **{table: (ref, *refs[1:])})
+    return assemble(canonical.encode(root), {**MANIFEST.segments, ref.signature: data})
+
+
+def segment(table: str) -> bytes:
+    return MANIFEST.segments[getattr(MANIFEST.root, table)[0].signature]
+
+
+MESSAGES: Final[dict[str, wire.Message]] = {
+    "hello": wire.Hello(1, 2, told("credential"), told("grant"), (records.Address("192.0.2.1", 7071),)),
+    "interest": wire.Interest("osm/roads", bytes(32), b"entry"),
+    "indifferent": wire.Indifferent(bytes(32)),
+    "holding": wire.Holding(bytes(32), False, 1, b"\xff\x01"),
+    "have": wire.Have(bytes(32), (0, 1, 300, 70_000)),
+    "cancel": wire.Cancel(7, (bytes(32),)),
+    "news": wire.News(captured("entry-publish")),
+}
+CHANNEL: Final = {name: canonical.encode(message) for name, message in MESSAGES.items()} | {
+    name: told(name) for name in ("here", "who else", "neighbours", "heads")
+}
+RUN: Final = wire.RunRequest(1, 5, "osm/roads", bytes(32), captured("entry-publish"), True, (bytes(32), b"\1" * 32))
+
+DECODERS: Final[dict[str, Decoder]] = {
+    **{f"channel: {name}": Decoder(good, _decode) for name, good in CHANNEL.items()},
+    "run head": Decoder(canonical.encode(wire.RunHead(1, told("grant"))), plain(wire.RunHead, HEAD_MAX_BYTES)),
+    "run request": Decoder(canonical.encode(RUN), plain(wire.RunRequest, REQUEST_MAX_BYTES)),
+    "frame": Decoder(wire.FRAME.pack(0, 4096), lambda data: parse_head(data[:5].ljust(5, b"\0"))),
+    "tag request": Decoder(
+        canonical.encode(wire.TagRequest(1, "osm/roads", "v1", b"")), plain(wire.TagRequest, TAG_REQUEST_MAX_BYTES)
+    ),
+    "tag answer": Decoder(
+        canonical.encode(wire.TagAnswer(1, captured("entry-tag"))), plain(wire.TagAnswer, ANSWER_MAX_BYTES)
+    ),
+    "tls hello": Decoder(hello("h2", "aetherfs-run/1"), offered, (Unfinished,)),
+    "announce": Decoder(captured("announce"), plain(Announce, ANNOUNCE_MAX_BYTES)),
+    "announce answer": Decoder(captured("announce-answer"), plain(AnnounceAnswer, ANNOUNCE_ANSWER_MAX_BYTES)),
+    **{
+        f"entry: {kind}": Decoder(captured(f"entry-{kind}"), partial(log.verify_entry, authority=CA_KEY.public))
+        for kind in ("publish", "tag", "rm")
+    },
+    "entry of a member": Decoder(canonical.encode(FIRST), read_entry_of_member),
+    "snapshot": Decoder(captured("snapshot"), partial(open_snapshot, authority=CA_KEY.public, wall_now=WALL)),
+    "snapshot of a tracker": Decoder(canonical.encode(SNAPSHOT), read_snapshot_of_tracker),
+    "receipt": Decoder(captured("receipt"), open_receipt),
+    "receipt of a member": Decoder(canonical.encode(RECEIPT), read_receipt_of_member),
+    "token": Decoder(captured("token"), lambda data: parse_token(data.decode("latin-1")), (UsageError,)),
+    "token's payload": Decoder(canonical.encode(TOKEN), read_token_payload, (UsageError,)),
+    "credential": Decoder(
+        told("credential"),
+        lambda data: records.open_sealed(data, Credential, authority=AUTHORITY.public, wall_now=WALL + 1),
+    ),
+    "grant": Decoder(
+        told("grant"), lambda data: records.open_sealed(data, Grant, authority=AUTHORITY.public, wall_now=WALL + 1)
+    ),
+    "location": Decoder(
+        told("location"), partial(records.open_location, authority=AUTHORITY.public, wall_now=WALL + 1)
+    ),
+    "location of a member": Decoder(
+        canonical.encode(records.Location(1, (records.Address("192.0.2.1", 7071),), 1_800_000_000, 1_800_014_400)),
+        read_location_of_member,
+    ),
+    "manifest's root": Decoder(told("root"), parse_root),
+    "file segment": Decoder(segment("file_segments"), partial(with_segment, "file_segments")),
+    "block segment": Decoder(segment("block_segments"), partial(with_segment, "block_segments")),
+    "packed block": Decoder(PACKED, lambda data: open_block(data, signature_of(PLAIN), len(PLAIN))),
+    "raw block": Decoder(encode_block(b"golden"), lambda data: open_block(data, signature_of(b"golden"))),
+    "dht record": Decoder(
+        captured("dht-record"),
+        lambda data: check_record(canonical.decode(data, Record, limit_bytes=1000), LISTED[39]),
+    ),
+    "dht batch of a member": Decoder(
+        canonical.decode(captured("dht-batch"), SignedBatch, limit_bytes=1000).body, read_batch_of_member
+    ),
+    **{
+        f"dht: {name}": Decoder(captured(f"dht-{name}"), NODE.received, ())
+        for name in ("ping", "pong", "find", "found", "store", "stored", "who")
+    },
+    "dht ping of a member": Decoder(body_of(Ping()), read_packet_of_member, ()),
+    "dht find of a member": Decoder(body_of(FindNode(LISTED[1], True, bytes(3))), read_packet_of_member, ()),
+    "dht store of a member": Decoder(
+        body_of(Store(canonical.decode(captured("dht-batch"), SignedBatch, limit_bytes=1000), joined(LISTED))),
+        read_packet_of_member,
+        (),
+    ),
+}
