@@ -83,6 +83,11 @@ def _size(text: str) -> int:
     return int(number) * (1 if number == text else 1 << 20)
 
 
+def _mbit(text: str) -> float:
+    """Mbit/s, as 50mbit or as a number."""
+    return float(text.removesuffix("mbit"))
+
+
 def _told(outcome: Outcome) -> str:
     lines = [
         f"{outcome.scenario}: {outcome.peers} peers, {outcome.blocks} blocks, seed {outcome.seed}",
@@ -115,9 +120,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=1, help="the same seed prints the same line")
     parser.add_argument("--runs", type=int, default=1, help="this many seeds, from --seed on")
     parser.add_argument("--neighbours", type=int, default=24, help="how many a peer asks the tracker for (24)")
-    parser.add_argument("--rate", type=float, default=50.0, help="Mbit/s of the origin, and of equal peers (50)")
-    parser.add_argument("--wan", type=float, default=WAN / MBIT, help="Mbit/s of each site's WAN (10)")
-    parser.add_argument("--lan", type=float, default=LAN / MBIT, help="Mbit/s of peers in sites (200)")
+    parser.add_argument("--rate", type=_mbit, default=50.0, help="Mbit/s of the origin, and of equal peers (50)")
+    parser.add_argument("--wan", type=_mbit, default=WAN / MBIT, help="Mbit/s of each site's WAN (10)")
+    parser.add_argument("--lan", type=_mbit, default=LAN / MBIT, help="Mbit/s of peers in sites (200)")
     parser.add_argument("--delay-ms", type=float, default=5.0, help="from a site to the middle of the network (5)")
     parser.add_argument("--against", choices=sorted(SCENARIOS), help="run this too, on the same seed and lines")
     parser.add_argument("--tick", type=float, default=0.0, help="seconds between looks at the time")

@@ -31,3 +31,13 @@ def test_the_line_holds_what_is_promised_and_another_seed_prints_another() -> No
     assert set(promised.split()) <= set(first)
     assert first["seed"] == 7
     assert first["p50_s"] != second["p50_s"]
+
+
+def test_sizes_and_rates_are_given_as_to_the_bench_and_one_scenario_stands_beside_another() -> None:
+    more = ("--size", "8MiB", "--rate", "50mbit", "--wan", "10mbit", "--against", "plain")
+    told = json.loads(line("sites", 6, "0", *more))
+    assert told["p50_s"] >= (8 << 20) * 8 / 10e6
+    assert told["against"]["scenario"] == "plain"
+    assert told["against"]["p50_s"] < (8 << 20) * 8 / 10e6
+    assert told["p95_ratio"] == round(told["p95_s"] / told["against"]["p95_s"], 3)
+    assert max(told["wan_copies"]) >= 1.0
