@@ -112,31 +112,28 @@ class Network:
                 else:
                     room[link] = link.rate - link.used + rate
                     number[link] = 1
-        waiting = dict.fromkeys(flows)
-        shares = {link: room[link] / count for link, count in number.items()}
+        shares = {link: left / number[link] for link, left in room.items()}
+        share_of = shares.__getitem__
+        waiting = set(flows)
         narrow: dict[Link, float] = {}
         while waiting:
-            tightest = min(shares, key=shares.__getitem__)
+            tightest = min(shares, key=share_of)
             share = max(0.0, shares[tightest])
             if tightest not in centre:
                 narrow[tightest] = share
-            for flow in [flow for flow in tightest.flows if flow in waiting]:
-                del waiting[flow]
+            for flow in tightest.flows:
+                if flow not in waiting:
+                    continue
+                waiting.remove(flow)
                 for link in flow.links:
                     room[link] -= share
-                    number[link] -= 1
-                    if number[link]:
-                        shares[link] = room[link] / number[link]
+                    number[link] = count = number[link] - 1
+                    if count:
+                        shares[link] = room[link] / count
                     else:
                         del shares[link]
                 self._set(flow, share)
-        unbalanced = {
-            link: None for link, share in narrow.items() if any(f.rate > share * (1 + SLACK) for f in link.flows)
-        }
-        for link, left in room.items():
-            if left > SLACK * link.rate and link not in centre and len(link.flows) > 1:
-                unbalanced[link] = None
-        return unbalanced
+        return _unbalanced(room, narrow, centre)
 
     def _set(self, flow: Flow, rate: float) -> None:
         before = flow.rate
@@ -181,3 +178,20 @@ class Network:
             carried = sum(flow.rate for flow in link.flows)
             assert carried <= link.rate * (1 + 1e-6), f"a link of {link.rate:.0f} bytes a second carries {carried:.0f}"
             assert abs(carried - link.used) <= 1e-6 * link.rate, "a link's flows and what is given out differ"
+
+
+def _unbalanced(room: dict[Link, float], narrow: dict[Link, float], centre: dict[Link, None]) -> dict[Link, None]:
+    """Of the links around the centre, which had this ``room`` left, those to be divided in their turn: where one that
+    bounds a flow has others that are well above it, and where more is left than is worth while.
+    """
+    found: dict[Link, None] = {}
+    for link, share in narrow.items():
+        most = share * (1 + SLACK)
+        for flow in link.flows:
+            if flow.rate > most:
+                found[link] = None
+                break
+    for link, left in room.items():
+        if left > SLACK * link.rate and link not in centre and len(link.flows) > 1:
+            found[link] = None
+    return found
