@@ -11,6 +11,7 @@ header, and TLS takes 22 of every 16,384; so 95.5% of a link's rate is payload.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -21,21 +22,28 @@ MBIT: Final = 1_000_000 / 8
 # A link is divided anew when it has more than this share of its rate unused, or two flows that differ by more.
 SLACK: Final = 0.02
 ROUNDS_MAX: Final = 2
+# A flow that would gain less than this keeps its rate.
+UNCHANGED: Final = 1 + SLACK / 2
 # What is left of a flow when it is over, but for rounding.
 NOTHING_BYTES: Final = 1e-3
 NOT_PLANNED: Final = -1.0
 
 
 class Link:
-    """One direction of a link and the flows on it. ``rate`` in payload bytes a second; ``used`` of it is given out."""
+    """One direction of a link and the flows on it. ``rate`` in payload bytes a second; ``used`` of it is given out.
 
-    __slots__ = ("flows", "rate", "sent", "used")
+    While it is divided, ``room`` is what is left of it for ``waiting`` flows.
+    """
+
+    __slots__ = ("flows", "rate", "room", "sent", "used", "waiting")
 
     def __init__(self, rate: float) -> None:
         self.rate = rate
         self.used = 0.0
         self.flows: dict[Flow, None] = {}
         self.sent = 0.0
+        self.room = 0.0
+        self.waiting = 0
 
 
 class Flow:
@@ -101,45 +109,41 @@ class Network:
 
     def _divide(self, flows: dict[Flow, None], centre: dict[Link, None]) -> dict[Link, None]:
         """Progressive filling of these flows in what all others leave them; the links that are now out of balance."""
-        room: dict[Link, float] = {}
-        number: dict[Link, int] = {}
-        for flow in flows:
-            rate = flow.rate
-            for link in flow.links:
-                if link in room:
-                    room[link] += rate
-                    number[link] += 1
-                else:
-                    room[link] = link.rate - link.used + rate
-                    number[link] = 1
-        shares = {link: left / number[link] for link, left in room.items()}
-        share_of = shares.__getitem__
+        links = _around(flows)
+        shared = [link for link in links if link.waiting > 1 or link in centre]
+        # Most links around the centre have one flow of these, and bound it: they are gone through in order.
+        ends = [(link.room, number) for number, link in enumerate(links) if link.waiting == 1 and link not in centre]
+        ends.sort(reverse=True)
         waiting = set(flows)
         narrow: dict[Link, float] = {}
         while waiting:
-            tightest = min(shares, key=share_of)
-            share = max(0.0, shares[tightest])
+            tightest, share = None, math.inf
+            for link in shared:
+                if link.waiting and link.room / link.waiting < share:
+                    tightest, share = link, link.room / link.waiting
+            if ends and (tightest is None or ends[-1][0] < share):
+                share, number = ends.pop()
+                tightest = links[number]
+            assert tightest is not None
+            if not tightest.waiting:
+                continue
+            share = max(0.0, share)
             if tightest not in centre:
                 narrow[tightest] = share
             for flow in tightest.flows:
-                if flow not in waiting:
-                    continue
-                waiting.remove(flow)
-                for link in flow.links:
-                    room[link] -= share
-                    number[link] = count = number[link] - 1
-                    if count:
-                        shares[link] = room[link] / count
-                    else:
-                        del shares[link]
-                self._set(flow, share)
-        return _unbalanced(room, narrow, centre)
+                if flow in waiting:
+                    waiting.remove(flow)
+                    for link in flow.links:
+                        link.room -= share
+                        link.waiting -= 1
+                    before = flow.rate
+                    if not before <= share < before * UNCHANGED:
+                        self._set(flow, share)
+        return _unbalanced(links, narrow, centre)
 
     def _set(self, flow: Flow, rate: float) -> None:
         before = flow.rate
         now = self._clock.now
-        if before and before <= rate < before * (1 + SLACK / 2):
-            return
         flow.left -= before * (now - flow.since)
         flow.since = now
         flow.rate = rate
@@ -180,9 +184,25 @@ class Network:
             assert abs(carried - link.used) <= 1e-6 * link.rate, "a link's flows and what is given out differ"
 
 
-def _unbalanced(room: dict[Link, float], narrow: dict[Link, float], centre: dict[Link, None]) -> dict[Link, None]:
-    """Of the links around the centre, which had this ``room`` left, those to be divided in their turn: where one that
-    bounds a flow has others that are well above it, and where more is left than is worth while.
+def _around(flows: Iterable[Flow]) -> list[Link]:
+    """The links of these flows, each with the room that all other flows leave it."""
+    links: list[Link] = []
+    for flow in flows:
+        rate = flow.rate
+        for link in flow.links:
+            if link.waiting:
+                link.room += rate
+                link.waiting += 1
+            else:
+                link.room = link.rate - link.used + rate
+                link.waiting = 1
+                links.append(link)
+    return links
+
+
+def _unbalanced(links: Iterable[Link], narrow: dict[Link, float], centre: dict[Link, None]) -> dict[Link, None]:
+    """Of the links around the centre those to be divided in their turn: where one that bounds a flow has others that
+    are well above it, and where more is left than is worth while.
     """
     found: dict[Link, None] = {}
     for link, share in narrow.items():
@@ -191,7 +211,7 @@ def _unbalanced(room: dict[Link, float], narrow: dict[Link, float], centre: dict
             if flow.rate > most:
                 found[link] = None
                 break
-    for link, left in room.items():
-        if left > SLACK * link.rate and link not in centre and len(link.flows) > 1:
+    for link in links:
+        if link.room > SLACK * link.rate and link not in centre and len(link.flows) > 1:
             found[link] = None
     return found
