@@ -94,12 +94,18 @@ class Late:
             if left_s > margin_s:
                 self.runs.append((left_s, run.id, neighbour, run))
         self.runs.sort(reverse=True, key=lambda late: late[:2])
+        self._blocks = 0
+        for _, _, _, run in self.runs:
+            for index in run.outstanding:
+                self._blocks |= 1 << index
 
     def better_place(self, idle: Neighbour, *, budget_bytes: float, is_far: bool) -> Move | None:
         """What ``idle`` should take over: the tail of the run expected to end last, if that is clearly later.
 
         ``is_far``: it is beyond a WAN that is shared, and takes only from its like.
         """
+        if not idle.have & self._blocks:
+            return None
         margin_s = self._spared_margin_s if is_far or idle.origin else self._margin_s
         # However small the block, it would take this long; what is less late than that is not looked at.
         least_s = FACTOR * (idle.expected_s(0, self.now) if idle.is_measured else 0.0) + margin_s
