@@ -109,7 +109,7 @@ class EarlyPacks:
         self._under_way.append(self._thread.submit(self._lay, signature, raw))
 
     def _lay(self, signature: bytes, raw: bytes) -> None:
-        encoded = smaller(raw)
+        encoded = bytes(smaller(raw))
         self._writer.add_now(signature, encoded)
         self.laid[signature] = len(encoded)
 

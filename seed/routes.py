@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import web
 
 from seed.uploads import Session, Uploads
-from swarm.encoding import open_block
+from swarm.encoding import Encoded, open_block
 from swarm.errors import NotAllowedError, NotFoundError, UsageError
 from swarm.http.routes import Route
 from swarm.http.serve import caller_of
@@ -142,7 +142,7 @@ class BlockRoutes:
         signature = from_hex(request.match_info["signature"])
         dataset = request.query.get("dataset", "")
         version = from_hex(request.query.get("version", ""))
-        encoded: bytes | None = None
+        encoded: Encoded | None = None
         if caller.may_read(dataset) and self._access.shows(dataset, version, b""):
             holding = await self._holdings.find(dataset, version)
             encoded = await holding.read(signature) if holding is not None else None

@@ -188,7 +188,7 @@ class Uploads:
             encoded = await self._packs.get(signature)
         if encoded is None:
             raise NotFoundError(f"block {signature.hex()[:16]} was lost on the seed's disk: ask what is missing again")
-        return encoded
+        return bytes(encoded)
 
     async def _keep(self, session: Session, manifest: Manifest, needed: list[bytes]) -> None:
         """Write what no pack holds yet into packs, then the index."""

@@ -20,6 +20,9 @@ RAW: Final = 0
 ZSTD: Final = 1
 ZSTD_LEVEL: Final = 3
 
+# A block as it travels and lies in stores. Whoever is given one does not change it.
+Encoded = bytes | bytearray
+
 _local = threading.local()  # zstd contexts may not be shared by threads
 
 
@@ -35,7 +38,7 @@ def encode_raw(plain: bytes | bytearray | memoryview) -> bytes:
     return b"".join((b"\x00", plain))
 
 
-def smaller(raw: bytes) -> bytes:
+def smaller(raw: Encoded) -> Encoded:
     """A raw encoded block as ``encode_block`` would have it: the same object when compression saves too little."""
     return _compressed(memoryview(raw)[1:]) or raw
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from swarm.beside import make_and_lock, remove_others, staging_path
+from swarm.encoding import Encoded
 from swarm.errors import ConflictError, IncompleteError, LocalProtocolError
 from swarm.limits import BLOCK_MAX_BYTES
 from swarm.manifest import Manifest, Place
@@ -159,7 +160,7 @@ class Staging:
         finally:
             os.close(descriptor)
 
-    def get(self, signature: bytes) -> bytes | None:
+    def get(self, signature: bytes) -> Encoded | None:
         """A Store's ``get``, for serving what is staged: raw encoded, verified, None for what is not here whole."""
         index = self.manifest.index_of.get(signature)
         if index is None or index not in self._held:
@@ -173,7 +174,7 @@ class Staging:
         """Whether the block came, or was not needed; only ``get`` knows if it can be read."""
         return self.manifest.index_of.get(signature) in self._held
 
-    def put(self, signature: bytes, encoded: bytes) -> None:
+    def put(self, signature: bytes, encoded: Encoded) -> None:
         """Blocks come in by ``write``."""
 
     def _tree_of(self, file_index: int) -> Tree:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from swarm.encoding import RAW
+from swarm.encoding import RAW, Encoded
 from swarm.errors import AetherError, NotFoundError
 from swarm.manifest import Manifest, Place
 from swarm.paths import is_staging, shown
@@ -46,7 +46,7 @@ class TreeStore:
         """Whether the block should be there; only ``get`` knows."""
         return signature in self.manifest.index_of and signature not in self._gone
 
-    def get(self, signature: bytes) -> bytes | None:
+    def get(self, signature: bytes) -> Encoded | None:
         """The block, or None if the directory no longer holds it, which is remembered."""
         index = self.manifest.index_of.get(signature)
         if index is None or signature in self._gone:
@@ -59,7 +59,7 @@ class TreeStore:
             self._gone.add(signature)
         return encoded
 
-    def _read_alone(self, index: int) -> bytes | None:
+    def _read_alone(self, index: int) -> Encoded | None:
         """A block that lies in one file, from there; None if it is not there any more.
 
         Not hashed again while the file is as it was when the block was verified. Its state is looked at after reading:
@@ -71,7 +71,10 @@ class TreeStore:
         try:
             with self.tree.file(self.manifest.files[place.file_index].path) as descriptor:
                 now_ns, before = time.time_ns(), FileState.of(os.fstat(descriptor))
-                encoded = b"\0" + os.pread(descriptor, block.size, place.file_offset)
+                encoded = bytearray(1 + block.size)
+                encoded[0] = RAW
+                if os.preadv(descriptor, [memoryview(encoded)[1:]], place.file_offset) != block.size:
+                    return None
                 if self._verified.get(index) == before == FileState.of(os.fstat(descriptor)):
                     return encoded
         except OSError as error:
@@ -86,20 +89,20 @@ class TreeStore:
             self._verified[index] = before
         return encoded
 
-    def put(self, signature: bytes, encoded: bytes) -> None:
+    def put(self, signature: bytes, encoded: Encoded) -> None:
         """Nothing is put into a tree by signature."""
 
     def close(self) -> None:
         self.tree.close()
 
 
-def read_block(manifest: Manifest, index: int, tree_of: TreeOf) -> bytes | None:
+def read_block(manifest: Manifest, index: int, tree_of: TreeOf) -> Encoded | None:
     """A block, raw encoded and verified, from the first of its occurrences that still holds it, or None."""
     block = manifest.unique[index]
     for places in occurrences(manifest, index):
         encoded = read_places(manifest, places, block.size, tree_of)
         if encoded is not None and signature_of(memoryview(encoded)[1:]) == block.signature:
-            return bytes(encoded)
+            return encoded
     return None
 
 

@@ -16,6 +16,7 @@ import time
 from typing import Final
 
 from swarm import canonical
+from swarm.encoding import Encoded
 from swarm.errors import LocalProtocolError, NotAllowedError, RemoteProtocolError
 from swarm.http.past_tls import limit_waits, write_past
 from swarm.http.serve import peer_in
@@ -120,7 +121,7 @@ class GivenStream:
             view = view[count:]
         return bytes(data[: size - len(view)])
 
-    def send(self, status: int, payload: bytes | memoryview = b"", count: int = 1) -> None:
+    def send(self, status: int, payload: Encoded | memoryview = b"", count: int = 1) -> None:
         """A frame, or several that are alike and empty. Returns when all but UNSENT_MAX_BYTES is on its way."""
         if self._sealer is None:
             raise LocalProtocolError("a frame was about to be sent before the handshake")

@@ -11,20 +11,20 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from typing import Any, Final, Protocol
 
-from swarm.encoding import encode_block
+from swarm.encoding import Encoded, encode_block
 from swarm.manifest import Manifest
 from swarm.peer.wire import NOT_ORIGIN, Origin, bitmap_of
 from swarm.store import Store
 
 LOADED_MAX: Final = 256
 
-Wait = Callable[[Coroutine[Any, Any, "bytes | None"]], "bytes | None"]
+Wait = Callable[[Coroutine[Any, Any, "Encoded | None"]], "Encoded | None"]
 
 
 class Source(Protocol):
     """Where encoded blocks are read from. None: not here (any more)."""
 
-    def read(self, signature: bytes) -> Coroutine[Any, Any, bytes | None]: ...
+    def read(self, signature: bytes) -> Coroutine[Any, Any, Encoded | None]: ...
 
 
 class StoreSource:
@@ -33,7 +33,7 @@ class StoreSource:
     def __init__(self, store: Store) -> None:
         self.store = store
 
-    async def read(self, signature: bytes) -> bytes | None:
+    async def read(self, signature: bytes) -> Encoded | None:
         return await asyncio.to_thread(self.store.get, signature)
 
 
@@ -43,7 +43,7 @@ class FirstOf:
     def __init__(self, sources: Sequence[Source]) -> None:
         self._sources = tuple(sources)
 
-    async def read(self, signature: bytes) -> bytes | None:
+    async def read(self, signature: bytes) -> Encoded | None:
         for source in self._sources:
             encoded = await source.read(signature)
             if encoded is not None:
@@ -95,14 +95,14 @@ class Holding:
             return b""
         return bitmap_of(self.held, len(self.manifest.unique))
 
-    async def read(self, signature: bytes) -> bytes | None:
+    async def read(self, signature: bytes) -> Encoded | None:
         """An encoded block of this version: the manifest's root, a segment, or a data block that is held."""
         found = self._of_manifest(signature)
         if found is not None:
             return found
         return await self.source.read(signature) if self._is_held(signature) else None
 
-    def get(self, signature: bytes, wait: Wait) -> bytes | None:
+    def get(self, signature: bytes, wait: Wait) -> Encoded | None:
         """The same, in a thread; ``wait`` is given what has to be read on the loop."""
         found = self._of_manifest(signature)
         if found is not None or not self._is_held(signature):
@@ -113,7 +113,7 @@ class Holding:
                 return found
         return None
 
-    def _of_manifest(self, signature: bytes) -> bytes | None:
+    def _of_manifest(self, signature: bytes) -> Encoded | None:
         """The manifest's root or a segment of it."""
         plain = self.manifest.root_bytes if signature == self.version else self.manifest.segments.get(signature)
         return encode_block(plain) if plain is not None else None

@@ -16,6 +16,7 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from swarm.encoding import Encoded
 from swarm.limits import ENCODED_MAX_BYTES
 from swarm.peer.wire import FRAME
 
@@ -35,7 +36,7 @@ class Sealer:
         self._sealed = 0
         self._bytes = 0
 
-    def seal(self, status: int, payload: bytes | memoryview, into: memoryview) -> memoryview:
+    def seal(self, status: int, payload: Encoded | memoryview, into: memoryview) -> memoryview:
         """A frame, as the first bytes of ``into``, which holds SEALED_MAX_BYTES and is not where the payload lies."""
         self._step(FRAME.pack(status, len(payload)), into[:HEAD_BYTES])
         end = HEAD_BYTES + sealed_bytes(len(payload))
@@ -43,7 +44,7 @@ class Sealer:
             self._step(payload, into[HEAD_BYTES:end])
         return into[:end]
 
-    def _step(self, plain: bytes | memoryview, into: memoryview) -> None:
+    def _step(self, plain: Encoded | memoryview, into: memoryview) -> None:
         self._cipher.encrypt_into(_nonce(self._sealed), plain, None, into)
         self._sealed += 1
         self._bytes += len(plain)

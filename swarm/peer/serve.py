@@ -21,6 +21,7 @@ from collections.abc import Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
+from swarm.encoding import Encoded
 from swarm.errors import NotAllowedError, RemoteProtocolError
 from swarm.limits import HEADER_DEADLINE_S, RUNS_SERVED_MAX
 from swarm.peer.access import Access, Caller
@@ -192,7 +193,7 @@ class RunServer:
             self._count(stream.peer, turn.status, sent_bytes)
             self._turns.done(stream.peer, run.run, sent_bytes=sent_bytes)
 
-    def _write(self, stream: GivenStream, encoded: bytes | None) -> None:
+    def _write(self, stream: GivenStream, encoded: Encoded | None) -> None:
         if encoded is None:
             stream.send(NOT_HERE)
         else:

@@ -25,7 +25,7 @@ from swarm.http.past_tls import limit_waits, read_past, read_ready
 from swarm.http.tls import break_off
 from swarm.limits import ENCODED_MAX_BYTES
 from swarm.peer.buffers import Buffers
-from swarm.peer.sealed import HEAD_BYTES, Opener, sealed_bytes
+from swarm.peer.sealed import Opener, sealed_bytes
 from swarm.peer.wire import ASK, BLOCK, FRAME, LENGTH, REASON_MAX_BYTES, REFUSED, RunKey
 
 ASK_MAX_BYTES: Final = 64
@@ -92,18 +92,15 @@ class RunStream:
         ``buffers`` hold SEALED_MAX_BYTES. UnreachableError when the connection breaks or stays silent; what ``keep``
         raises ends the run.
         """
-        sealed = buffers.take()
         try:
             if self._opener is None:
                 self._opener = self._open(head + request)
             else:
                 self._say(request)
             for position in range(count):
-                self._answer(self._opener, position, sealed, buffers, keep, tell)
+                self._answer(self._opener, position, buffers, keep, tell)
         except OSError as error:
             raise UnreachableError(f"peer {self._peer[:8]} broke off: {error or type(error).__name__}") from error
-        finally:
-            buffers.give_back(sealed)
 
     def _open(self, first: bytes) -> Opener:
         """Shake hands, say the first words, and learn what the answers are sealed with."""
@@ -128,35 +125,42 @@ class RunStream:
         self._socket.settimeout(STALL_TIMEOUT_S)
         self._socket.sendall(words)
 
-    def _answer(
-        self, opener: Opener, position: int, sealed: memoryview, buffers: Buffers, keep: Keep, tell: Tell
-    ) -> None:
-        self._fill(sealed[:HEAD_BYTES])
-        status, length = parse_head(opener.open(sealed[:HEAD_BYTES], memoryview(bytearray(FRAME.size))).tobytes())
-        payload = sealed[: sealed_bytes(length)]
-        if status != BLOCK:
-            self._fill(payload)
-            text = opener.open(payload, memoryview(bytearray(length))).tobytes().decode("utf-8", "replace")
-            if status == REFUSED:
-                raise NotAllowedError(f"peer {self._peer[:8]} gives no more: {text if text.isprintable() else '?'}")
-            ask = text if status == ASK else ""
-            tell(Answer(position, time.monotonic(), status, ask))
+    def _answer(self, opener: Opener, position: int, buffers: Buffers, keep: Keep, tell: Tell) -> None:
+        status, length = parse_head(self._small(opener, FRAME.size))
+        if status == BLOCK:
+            self._block(opener, position, length, buffers, keep, tell)
             return
+        text = self._small(opener, length).decode("utf-8", "replace")
+        if status == REFUSED:
+            raise NotAllowedError(f"peer {self._peer[:8]} gives no more: {text if text.isprintable() else '?'}")
+        tell(Answer(position, time.monotonic(), status, text if status == ASK else ""))
+
+    def _small(self, opener: Opener, length: int) -> bytearray:
+        """What is sealed by itself and is no block."""
+        sealed, plain = bytearray(sealed_bytes(length)), bytearray(length)
+        self._fill(memoryview(sealed))
+        opener.open(memoryview(sealed), memoryview(plain))
+        return plain
+
+    def _block(self, opener: Opener, position: int, length: int, buffers: Buffers, keep: Keep, tell: Tell) -> None:
+        """A block, in a buffer only from now on: a stream that waits for its turn needs none."""
         began = time.monotonic()
-        begun = Answer(position, began, status, is_begun=True)
+        begun = Answer(position, began, BLOCK, is_begun=True)
         is_slow = self._block_s >= SLOW_BLOCK_S
-        if is_slow:
-            tell(begun)
-            self._gather(payload, lambda now: tell(replace(begun, now=now)))
-        else:
-            self._fill(payload)
-        self._block_s = time.monotonic() - began
-        self._rate_bytes_per_s = length / max(self._block_s, NAP_MIN_S)
-        with buffers.lent() as plain:
-            keep(position, opener.open(payload, plain))
+        with buffers.lent() as buffer:
+            sealed = buffer[: sealed_bytes(length)]
+            if is_slow:
+                tell(begun)
+                self._gather(sealed, lambda now: tell(replace(begun, now=now)))
+            else:
+                self._fill(sealed)
+            self._block_s = time.monotonic() - began
+            self._rate_bytes_per_s = length / max(self._block_s, NAP_MIN_S)
+            with buffers.lent() as plain:
+                keep(position, opener.open(sealed, plain))
         if not is_slow:
             tell(begun)
-        tell(Answer(position, time.monotonic(), status, encoded_bytes=length))
+        tell(Answer(position, time.monotonic(), BLOCK, encoded_bytes=length))
 
     def _fill(self, view: memoryview) -> None:
         """Fill the view, past TLS, however long the system waits for it. TimeoutError after a long silence."""

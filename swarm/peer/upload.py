@@ -142,7 +142,7 @@ def encoded(signature: bytes, made: dict[bytes, bytes], blocks: Store) -> bytes:
     raw = blocks.get(signature)
     if raw is None:
         raise ChangedWhileUploaded("the directory changes while it is published; publish when it is at rest")
-    return smaller(raw)
+    return bytes(smaller(raw))
 
 
 async def _all(work: Iterable[Any]) -> None:

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from swarm.encoding import Encoded
+
 
 class Store(Protocol):
     """Encoded blocks by signature."""
 
-    def get(self, signature: bytes) -> bytes | None:
+    def get(self, signature: bytes) -> Encoded | None:
         """The encoded block, verified if it comes from a medium that can rot; None if it is not here."""
         ...
 
-    def put(self, signature: bytes, encoded: bytes) -> None:
+    def put(self, signature: bytes, encoded: Encoded) -> None:
         """Keep a block whose signature the caller has verified. FullError when the medium is full."""
         ...
 

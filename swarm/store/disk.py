@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from swarm.encoding import open_block
+from swarm.encoding import Encoded, open_block
 from swarm.errors import RemoteProtocolError
 from swarm.tree import failure
 
@@ -52,7 +52,7 @@ class DiskStore:
             self.size_bytes += size
         self._evict()
 
-    def get(self, signature: bytes) -> bytes | None:
+    def get(self, signature: bytes) -> Encoded | None:
         with self._lock:
             if signature not in self._sizes:
                 return None
@@ -65,7 +65,7 @@ class DiskStore:
             return None
         return encoded
 
-    def put(self, signature: bytes, encoded: bytes) -> None:
+    def put(self, signature: bytes, encoded: Encoded) -> None:
         """Keep a block, at the cost of those used longest ago. FullError when the disk is full."""
         with self._lock:
             if signature in self._sizes or len(encoded) > self._max_bytes:

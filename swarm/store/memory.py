@@ -5,24 +5,26 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 
+from swarm.encoding import Encoded
+
 
 class MemoryStore:
     """A Store of at most ``max_bytes`` of encoded blocks."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        self._blocks: OrderedDict[bytes, bytes] = OrderedDict()
+        self._blocks: OrderedDict[bytes, Encoded] = OrderedDict()
         self._lock = threading.Lock()
         self.size_bytes = 0
 
-    def get(self, signature: bytes) -> bytes | None:
+    def get(self, signature: bytes) -> Encoded | None:
         with self._lock:
             encoded = self._blocks.get(signature)
             if encoded is not None:
                 self._blocks.move_to_end(signature)
             return encoded
 
-    def put(self, signature: bytes, encoded: bytes) -> None:
+    def put(self, signature: bytes, encoded: Encoded) -> None:
         """Keep a block; one that is larger than the whole store is not kept."""
         with self._lock:
             self._remove(signature)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import threading
 
+from swarm.encoding import Encoded
 from swarm.store import Store
 
 
@@ -26,7 +27,7 @@ class Tiers:
         with self._lock:
             self._stores = [other for other in self._stores if other is not store]
 
-    def get(self, signature: bytes) -> bytes | None:
+    def get(self, signature: bytes) -> Encoded | None:
         for depth, store in enumerate(self._stores):
             encoded = store.get(signature)
             if encoded is not None:
@@ -35,7 +36,7 @@ class Tiers:
                 return encoded
         return None
 
-    def put(self, signature: bytes, encoded: bytes) -> None:
+    def put(self, signature: bytes, encoded: Encoded) -> None:
         for store in self._stores[: self._writable]:
             store.put(signature, encoded)
 

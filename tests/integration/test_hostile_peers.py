@@ -19,41 +19,41 @@ from tests.integration.swarm_rig import Swarm, contents, make_tree
 Answer = Callable[[GivenStream, "bytes | None"], None]
 
 
-def _say(stream: GivenStream, payload: bytes) -> None:
+def _say(stream: GivenStream, payload: bytes | bytearray) -> None:
     """A frame of any length, as sealed as an honest one."""
     assert stream._sealer is not None
     stream._write(stream._sealer.seal(BLOCK, payload, memoryview(bytearray(SEALED_MAX_BYTES + len(payload)))))
 
 
-def wrong(stream: GivenStream, encoded: bytes | None) -> None:
+def wrong(stream: GivenStream, encoded: bytes | bytearray | None) -> None:
     """Other bytes of the right length."""
     _say(stream, bytes(len(encoded or b"")))
 
 
-def short(stream: GivenStream, encoded: bytes | None) -> None:
+def short(stream: GivenStream, encoded: bytes | bytearray | None) -> None:
     """The first half."""
     _say(stream, (encoded or b"")[: len(encoded or b"") // 2])
 
 
-def oversized(stream: GivenStream, encoded: bytes | None) -> None:
+def oversized(stream: GivenStream, encoded: bytes | bytearray | None) -> None:
     """A frame that says it is longer than any block."""
     _say(stream, bytes(ENCODED_MAX_BYTES + 1))
 
 
-def endless(stream: GivenStream, encoded: bytes | None) -> None:
+def endless(stream: GivenStream, encoded: bytes | bytearray | None) -> None:
     """Blocks for ever, whatever was asked. It ends with the connection."""
     while True:
         _say(stream, bytes(65_537))
 
 
-def bomb(stream: GivenStream, encoded: bytes | None) -> None:
+def bomb(stream: GivenStream, encoded: bytes | bytearray | None) -> None:
     """A zstd frame that states half a gigabyte."""
     import zstandard
 
     _say(stream, b"\x01" + zstandard.ZstdCompressor().compress(bytes(1 << 29)))
 
 
-def empty(stream: GivenStream, encoded: bytes | None) -> None:
+def empty(stream: GivenStream, encoded: bytes | bytearray | None) -> None:
     """A block of no bytes at all."""
     _say(stream, b"")
 
