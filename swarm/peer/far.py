@@ -22,8 +22,8 @@ class Far:
         self._site = site
 
     def choose(self, candidates: int, room_bytes: int, neighbours: Collection[Neighbour], picker: Picker) -> list[int]:
-        """What to ask a far neighbour for, of what it has: this peer's share of what nobody near has, then another's
-        that is behind.
+        """What to ask a far neighbour for, of what it has: this peer's share of what nobody near has; with nothing left
+        of that to ask anybody for, another's that is behind.
         """
         far = [neighbour for neighbour in neighbours if not neighbour.near]
         if sum(neighbour.in_flight_bytes for neighbour in far) >= self.window.bytes:
@@ -35,6 +35,7 @@ class Far:
         own = candidates & self._site.own_share
         if own:
             return picker.pick_upwards(own, room_bytes, self._site.offset)
-        if any(neighbour.runs for neighbour in far):
+        is_behind_itself = picker.missing & self._site.own_share & ~self._site.held
+        if is_behind_itself or any(neighbour.runs for neighbour in far):
             return []
         return picker.pick_downwards(self._site.left_by_others(candidates), room_bytes, self._site.offset)

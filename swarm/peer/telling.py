@@ -13,7 +13,7 @@ from typing import Final
 # A block that fewer neighbours have than this is rare.
 RARE: Final = 3
 SOON_S: Final = 0.02
-LATER_S: Final = 0.25
+LATER_S: Final = 0.5
 
 
 class Telling:

@@ -24,7 +24,7 @@ class Limits:
 
 # Of all neighbours, and of those beyond a WAN that a site shares (``swarm.peer.far``).
 ALL: Final = Limits(2.0, 8 << 20, 3 << 19)
-FAR: Final = Limits(1.0, 1 << 19, 1 << 19)
+FAR: Final = Limits(1.0, 1 << 18, 1 << 18)
 
 
 class Window:

@@ -58,3 +58,10 @@ def test_what_arrives_faster_widens_the_window_and_what_is_near_does_not_count(s
 def test_what_somebody_near_has_does_not_come_from_afar(site: Site) -> None:
     site.has("other", EVERYTHING, 1.0)
     assert choose(site, Neighbour("origin", SEED, False, EVERYTHING)) == []
+
+
+def test_nobody_is_helped_while_something_of_the_own_share_is_still_to_be_asked_of_somebody(site: Site) -> None:
+    others = Neighbour("far", NOT_ORIGIN, False, EVERYTHING & ~site.own_share)
+    assert choose(site, others) == []
+    site.has("other", site.own_share, 1.0)
+    assert choose(site, others)
