@@ -32,6 +32,7 @@ from swarm.peer.channels import _decode
 from swarm.peer.exchange import TAG_REQUEST_MAX_BYTES
 from swarm.peer.fetch import ANSWER_MAX_BYTES
 from swarm.peer.giving import HEAD_MAX_BYTES, REQUEST_MAX_BYTES
+from swarm.peer.sealed import HEAD_BYTES, Opener
 from swarm.peer.stream import parse_head
 from swarm.receipt import SealedReceipt, open_receipt
 from swarm.records import Credential, Grant, Located, Signed
@@ -49,6 +50,7 @@ VECTORS: Final[dict[str, Any]] = json.loads((GOLDEN / "vectors.json").read_text(
 MANIFEST: Final[Manifest] = dataset()
 LISTED: Final = keys(40)
 NODE: Final = Deaf()
+SCRATCH: Final = memoryview(bytearray(1024))
 PACKED: Final = bytes.fromhex("0128b52ffd600003bd0000806f6e6520676f6c64656e206c696e650a0100da4f3597")
 PLAIN: Final = b"one golden line\n" * 64
 
@@ -86,6 +88,12 @@ def read_entry_of_member(body: bytes) -> object:
 
 def read_receipt_of_member(body: bytes) -> object:
     return open_receipt(canonical.encode(SealedReceipt(SEED.public, body, SEED.sign(receipt.CONTEXT, body))))
+
+
+def read_sealed_head(data: bytes) -> object:
+    """The reader takes as many bytes as a head has, whatever they are."""
+    plain = Opener(bytes(range(32))).open(memoryview(data[:HEAD_BYTES].ljust(HEAD_BYTES, b"\0")), SCRATCH)
+    return parse_head(bytes(plain))
 
 
 def read_snapshot_of_tracker(body: bytes) -> object:
@@ -143,6 +151,8 @@ RUN: Final = wire.RunRequest(1, 5, "osm/roads", bytes(32), captured("entry-publi
 DECODERS: Final[dict[str, Decoder]] = {
     **{f"channel: {name}": Decoder(good, _decode) for name, good in CHANNEL.items()},
     "run head": Decoder(canonical.encode(wire.RunHead(1, told("grant"))), plain(wire.RunHead, HEAD_MAX_BYTES)),
+    "run key": Decoder(canonical.encode(wire.RunKey(1, bytes(32))), plain(wire.RunKey, HEAD_MAX_BYTES)),
+    "sealed frame": Decoder(told("sealed frames")[:HEAD_BYTES], read_sealed_head, (ConnectionAbortedError,)),
     "run request": Decoder(canonical.encode(RUN), plain(wire.RunRequest, REQUEST_MAX_BYTES)),
     "frame": Decoder(wire.FRAME.pack(0, 4096), lambda data: parse_head(data[:5].ljust(5, b"\0"))),
     "tag request": Decoder(
