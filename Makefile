@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 PIP_COMPILE := pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-annotate --no-header \
   --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
-.PHONY: help setup check test demo sim soak bench lock clean
+.PHONY: help setup check test demo sim compiled soak bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## this text
@@ -42,6 +42,14 @@ sim: setup ## some thousands of simulated swarms over all scenarios; stops at th
 	  $(BIN)/python -m swarm.sim --scenario $$scenario --peers 12 --blocks 32 --seed 1000 --runs $(SEEDS) --stop \
 	    > /dev/null || exit 1; \
 	done
+
+COMPILED := build/compiled
+CORES := $(addprefix swarm/sim/,links.py clock.py peer.py swarm.py) $(addprefix swarm/peer/,scheduler.py blocks.py picker.py \
+  neighbour.py overtaking.py spared.py window.py telling.py uploads.py slots.py redirect.py origins.py site.py far.py \
+  instructions.py)
+compiled: setup ## a copy in build/compiled with simulator and cores compiled by mypyc: run -m swarm.sim in there
+	@rm -rf $(COMPILED) && mkdir -p $(COMPILED) && cp -r swarm pyproject.toml $(COMPILED)
+	@cd $(COMPILED) && $(abspath $(BIN))/mypyc $(CORES) > mypyc.log 2>&1 || { tail -20 mypyc.log; exit 1; }
 
 EXAMPLES ?= 20000
 KILL_ROUNDS ?= 10

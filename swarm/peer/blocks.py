@@ -143,7 +143,7 @@ class Blocks:
 
     def check_invariants(self) -> None:
         """Every block in one state, every request known on both sides. For tests, after every step."""
-        for index, state in enumerate(self.state):
+        for index, state in enumerate(list(self.state)):  # mypyc goes through no bytearray
             requested = [r for r in self._requesters.get(index, ()) if index in self.runs[r].outstanding]
             assert (state == REQUESTED) == bool(requested) or state >= RECEIVED, (index, state, requested)
             assert (state == MISSING) == bool(self._picker.missing >> index & 1), (index, state)

@@ -62,6 +62,7 @@ def test_what_somebody_near_has_does_not_come_from_afar(site: Site) -> None:
 
 def test_nobody_is_helped_while_something_of_the_own_share_is_still_to_be_asked_of_somebody(site: Site) -> None:
     others = Neighbour("far", NOT_ORIGIN, False, EVERYTHING & ~site.own_share)
-    assert choose(site, others) == []
+    picker = Picker(EVERYTHING, SIZES, random.Random(1))
+    assert Far(site).choose(others.have, 512 * 1024, [others], picker) == []
     site.has("other", site.own_share, 1.0)
-    assert choose(site, others)
+    assert Far(site).choose(others.have, 512 * 1024, [others], picker)
