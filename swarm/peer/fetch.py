@@ -75,12 +75,13 @@ class Fetcher:
             await _ended(running)
             raise
         finally:
-            inbox.deliver()
             self._under_way.discard(stream)
             if is_whole:
                 self._rest(peer, stream)
             else:
                 stream.close()
+                self._forget_buffers()
+            inbox.deliver()
 
     async def run(self, peer: str, request: RunRequest) -> AsyncIterator[tuple[int, bytes]]:
         """The answers to a run, in order, when all have come: (status, payload)."""
@@ -134,6 +135,10 @@ class Fetcher:
         others = [other for other in self._resting.pop(peer, []) if other[0] is not stream]
         if others:
             self._resting[peer] = others
+        self._forget_buffers()
+
+    def _forget_buffers(self) -> None:
+        """Their memory is given back when no stream is left."""
         if not self._resting and not self._under_way:
             self._buffers.forget()
 

@@ -25,12 +25,12 @@ from swarm.limits import HEADER_DEADLINE_S, LOG_ENTRY_MAX_BYTES, RECORD_MAX_BYTE
 from swarm.peer.buffers import Buffers
 from swarm.peer.sealed import Sealer
 from swarm.peer.wire import (
+    FRAME_KEY_BYTES,
     LENGTH,
     REASON_MAX_BYTES,
     REFUSED,
-    RUN_KEY_BYTES,
+    FrameKey,
     RunHead,
-    RunKey,
     RunRequest,
     framed,
 )
@@ -40,6 +40,8 @@ UNSENT_MAX_BYTES: Final = 128 * 1024
 STREAM_IDLE_S: Final = 60.0
 # An asker that takes nothing for so long has left.
 STALL_TIMEOUT_S: Final = 30.0
+# And one that takes less than this on average of a frame, beyond that time, holds up those who wait for its slot.
+LEAST_RATE_BYTES_PER_S: Final = 4096
 HEAD_MAX_BYTES: Final = 2 * RECORD_MAX_BYTES + 64
 REQUEST_MAX_BYTES: Final = RUN_REQUEST_MAX_BYTES + LOG_ENTRY_MAX_BYTES
 
@@ -71,8 +73,8 @@ class GivenStream:
         if self._is_aborted:
             raise ConnectionAbortedError("this peer is closing")
         wrapped.do_handshake()
-        key = secrets.token_bytes(RUN_KEY_BYTES)
-        wrapped.sendall(framed(canonical.encode(RunKey(1, key))))
+        key = secrets.token_bytes(FRAME_KEY_BYTES)
+        wrapped.sendall(framed(canonical.encode(FrameKey(1, key))))
         self._sealer = Sealer(key)
         peer = peer_in(wrapped.getpeercert())
         if peer is None:
@@ -132,13 +134,16 @@ class GivenStream:
             self._write(into[:end])
 
     def _write(self, view: memoryview) -> None:
-        """Past TLS, all of it. TimeoutError when the asker takes nothing for long."""
+        """Past TLS, all of it. TimeoutError when the asker takes nothing for long, or next to nothing."""
         self._socket.settimeout(None)
+        deadline = time.monotonic() + STALL_TIMEOUT_S + len(view) / LEAST_RATE_BYTES_PER_S
         while view:
             try:
                 view = view[write_past(self._socket, view) :]
             except BlockingIOError:
                 raise TimeoutError("it takes nothing") from None
+            if view and time.monotonic() > deadline:
+                raise TimeoutError("it takes next to nothing")
 
     def refuse(self, reason: str) -> None:
         """Tell the asker why it gets no more."""

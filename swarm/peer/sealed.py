@@ -25,7 +25,7 @@ NONCE_BYTES: Final = 12
 HEAD_BYTES: Final = FRAME.size + TAG_BYTES
 SEALED_MAX_BYTES: Final = HEAD_BYTES + ENCODED_MAX_BYTES + TAG_BYTES
 # What a key may seal: RFC 8446 5.5 has 2**24.5 full records (2**38.5 bytes) for AES-GCM.
-KEY_MAX_BYTES: Final = 1 << 38
+SEALED_PER_KEY_MAX_BYTES: Final = 1 << 38
 
 
 class Sealer:
@@ -52,7 +52,7 @@ class Sealer:
     @property
     def is_spent(self) -> bool:
         """Whether this key has sealed as much as it may."""
-        return self._bytes >= KEY_MAX_BYTES
+        return self._bytes >= SEALED_PER_KEY_MAX_BYTES
 
 
 class Opener:

@@ -26,7 +26,7 @@ from swarm.http.tls import break_off
 from swarm.limits import ENCODED_MAX_BYTES
 from swarm.peer.buffers import Buffers
 from swarm.peer.sealed import Opener, sealed_bytes
-from swarm.peer.wire import ASK, BLOCK, FRAME, LENGTH, REASON_MAX_BYTES, REFUSED, RunKey
+from swarm.peer.wire import ASK, BLOCK, FRAME, LENGTH, REASON_MAX_BYTES, REFUSED, FrameKey
 
 ASK_MAX_BYTES: Final = 64
 HANDSHAKE_TIMEOUT_S: Final = 10.0
@@ -40,7 +40,7 @@ PROGRESS_S: Final = 0.5
 GATHER_BYTES: Final = 48 * 1024
 NAP_MAX_S: Final = 0.05
 NAP_MIN_S: Final = 0.002
-KEY_MAX_BYTES: Final = 64
+FRAME_KEY_MAX_BYTES: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def parse_head(head: bytes | bytearray) -> tuple[int, int]:
     """Status and length of a frame. RemoteProtocolError for what no honest peer sends."""
     status, length = FRAME.unpack(head)
     limit = _LIMITS.get(status, 0)
-    if status > REFUSED or length > limit:
+    if status > REFUSED or length > limit or (status == BLOCK and not length):
         raise RemoteProtocolError(f"a frame of status {status} claims {length} bytes, the limit is {limit}")
     return status, length
 
@@ -114,9 +114,9 @@ class RunStream:
         wrapped.do_handshake()
         self._say(first)
         length = LENGTH.unpack(_read(wrapped, LENGTH.size))[0]
-        if length > KEY_MAX_BYTES:
-            raise RemoteProtocolError(f"a key of {length} bytes is announced: {KEY_MAX_BYTES} is the most")
-        key = canonical.decode(_read(wrapped, length), RunKey, limit_bytes=KEY_MAX_BYTES).key
+        if length > FRAME_KEY_MAX_BYTES:
+            raise RemoteProtocolError(f"a key of {length} bytes is announced: {FRAME_KEY_MAX_BYTES} is the most")
+        key = canonical.decode(_read(wrapped, length), FrameKey, limit_bytes=FRAME_KEY_MAX_BYTES).key
         if wrapped.pending():
             raise RemoteProtocolError("something follows the key of a stream")
         return Opener(key)
@@ -153,7 +153,7 @@ class RunStream:
                 tell(begun)
                 self._gather(sealed, lambda now: tell(replace(begun, now=now)))
             else:
-                self._fill(sealed)
+                self._fill(sealed, lambda now: tell(replace(begun, now=now)))
             self._block_s = time.monotonic() - began
             self._rate_bytes_per_s = length / max(self._block_s, NAP_MIN_S)
             with buffers.lent() as plain:
@@ -162,16 +162,21 @@ class RunStream:
             tell(begun)
         tell(Answer(position, time.monotonic(), BLOCK, encoded_bytes=length))
 
-    def _fill(self, view: memoryview) -> None:
-        """Fill the view, past TLS, however long the system waits for it. TimeoutError after a long silence."""
+    def _fill(self, view: memoryview, goes_on: Callable[[float], None] | None = None) -> None:
+        """Fill the view, past TLS, however long the system waits for it; ``goes_on`` as for a slow block, which this
+        may turn out to be. TimeoutError after a long silence.
+        """
         self._socket.settimeout(None)
         heard = time.monotonic()
         while view:
             try:
                 view = view[_some(read_past(self._socket, view)) :]
-                heard = time.monotonic()
             except BlockingIOError:
                 _check_silence(heard)
+                continue
+            heard = time.monotonic()
+            if view and goes_on is not None:
+                goes_on(heard)
 
     def _gather(self, view: memoryview, goes_on: Callable[[float], None]) -> None:
         """Fill the view, asleep while bytes gather; ``goes_on`` is told, now and then, that some came."""
@@ -223,9 +228,11 @@ def _check_silence(heard: float) -> None:
 
 
 def _read(tls: ssl.SSLSocket, size: int) -> bytes:
-    """So many bytes that TLS carries. ConnectionResetError when it ends before."""
+    """So many bytes that TLS carries, in HANDSHAKE_TIMEOUT_S. ConnectionResetError when it ends before."""
+    deadline = time.monotonic() + HANDSHAKE_TIMEOUT_S
     data = b""
     while len(data) < size:
+        tls.settimeout(max(0.001, deadline - time.monotonic()))
         more = tls.recv(size - len(data))
         if not more:
             raise ConnectionResetError("it ended before its first word")

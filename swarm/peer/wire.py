@@ -1,7 +1,7 @@
 """The messages of the exchange, as canonical bytes.
 
 Runs: a TLS connection that offers RUN_PROTOCOL carries from the asker a RunHead and then RunRequests, to the asker a
-RunKey, each after its length in four bytes (big endian), the next request when the last is answered. A request names
+FrameKey, each after its length in four bytes (big endian), the next request when the last is answered. A request names
 blocks of one version of one dataset; each block is answered, in order, in a frame of one status byte, four bytes of
 length and that many bytes, sealed under that key and past TLS (``sealed``). Channel: one WebSocket per pair of peers
 carries tagged messages both ways; the first each way is a Hello with the versions understood. Every size is bounded
@@ -59,7 +59,7 @@ REFUSED: Final = 4
 REASON_MAX_BYTES: Final = 256
 FRAME: Final = struct.Struct(">BI")
 LENGTH: Final = struct.Struct(">I")
-RUN_KEY_BYTES: Final = 32
+FRAME_KEY_BYTES: Final = 32
 
 
 class RunHead(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
@@ -69,11 +69,11 @@ class RunHead(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_field
     grant: Sealed
 
 
-class RunKey(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+class FrameKey(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
     """First, and last, that TLS carries to the asker: what the frames of this stream are sealed with."""
 
     format: Literal[1]
-    key: Annotated[bytes, msgspec.Meta(min_length=RUN_KEY_BYTES, max_length=RUN_KEY_BYTES)]
+    key: Annotated[bytes, msgspec.Meta(min_length=FRAME_KEY_BYTES, max_length=FRAME_KEY_BYTES)]
 
 
 class RunRequest(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):

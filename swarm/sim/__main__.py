@@ -18,7 +18,10 @@ NEWS_PEERS: Final = 1000
 
 def main() -> int:
     """Run and print; 1 when an invariant was broken."""
-    arguments = _parser().parse_args()
+    parser = _parser()
+    arguments = parser.parse_args()
+    if arguments.against and arguments.scenario in NEWS_SCENARIOS:
+        parser.error("--against compares downloads: how news spread has nothing to stand beside them")
     failed = False
     for seed in range(arguments.seed, arguments.seed + arguments.runs):
         gc.disable()  # one run, then the end: what it makes is all still used

@@ -72,7 +72,7 @@ def test_golden_streams_of_runs_are_read() -> None:
     head = canonical.decode(bytes.fromhex(GOLDEN["run head"]), wire.RunHead, limit_bytes=4096)
     assert head.grant == b"grant"
     assert canonical.decode(bytes.fromhex(GOLDEN["run request"]), wire.RunRequest, limit_bytes=4096) == RUN
-    key = canonical.decode(bytes.fromhex(GOLDEN["run key"]), wire.RunKey, limit_bytes=4096).key
+    key = canonical.decode(bytes.fromhex(GOLDEN["run key"]), wire.FrameKey, limit_bytes=4096).key
     opener, data = Opener(key), memoryview(bytes.fromhex(GOLDEN["sealed frames"]))
     for answer in RUN_ANSWERS:
         status, length = parse_head(opener.open(data[:HEAD_BYTES], memoryview(bytearray(HEAD_BYTES))).tobytes())

@@ -75,7 +75,7 @@ def vectors() -> dict[str, object]:
         "neighbours": canonical.encode(wire.Neighbours(b"", (location,))).hex(),
         "heads": canonical.encode(wire.Heads((("osm/roads", 7),), True)).hex(),
         "run head": canonical.encode(wire.RunHead(1, b"grant")).hex(),
-        "run key": canonical.encode(wire.RunKey(1, bytes(range(32)))).hex(),
+        "run key": canonical.encode(wire.FrameKey(1, bytes(range(32)))).hex(),
         "run request": canonical.encode(RUN).hex(),
         "sealed frames": frames_sealed().hex(),
         "cut of noise": list(cut(seeded("golden cut", 4 << 20))),

@@ -11,7 +11,7 @@ from swarm.http.tls import RUN_PROTOCOL, peer_client_context
 from swarm.identity import server_name_of
 from swarm.peer.node import PeerNode
 from swarm.peer.sealed import HEAD_BYTES, Opener, sealed_bytes
-from swarm.peer.wire import FRAME, LENGTH, RunKey
+from swarm.peer.wire import FRAME, LENGTH, FrameKey
 
 DEADLINE_S: Final = 20.0
 
@@ -32,7 +32,7 @@ class RawStream:
     def key(self) -> bytes:
         """What TLS carries first."""
         length = LENGTH.unpack(self._tls.recv(LENGTH.size))[0]
-        return canonical.decode(self._tls.recv(length), RunKey, limit_bytes=length).key
+        return canonical.decode(self._tls.recv(length), FrameKey, limit_bytes=length).key
 
     def frame(self) -> tuple[int, bytes]:
         """The next answer, opened."""

@@ -14,9 +14,11 @@ import pytest
 
 from swarm import canonical
 from swarm.errors import NotAllowedError, UnreachableError
+from swarm.http.past_tls import limit_waits
 from swarm.http.tls import RUN_PROTOCOL
 from swarm.identity import server_name_of
 from swarm.peer import giving, serve
+from swarm.peer.buffers import Buffers
 from swarm.peer.giving import HEAD_MAX_BYTES, GivenStream
 from swarm.peer.holdings import Holding
 from swarm.peer.node import PeerNode
@@ -346,3 +348,27 @@ def test_http_and_streams_share_the_port(tmp_path: Path) -> None:
             assert contents(tmp_path / "out") == contents(tmp_path / "source")
 
     asyncio.run(main())
+
+
+def test_an_asker_that_takes_a_trickle_does_not_hold_a_slot_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(giving, "STALL_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(giving, "LEAST_RATE_BYTES_PER_S", 1 << 23)
+    ours, theirs = socket.socketpair()
+    ended = threading.Event()
+
+    def trickle() -> None:
+        while not ended.wait(0.02):
+            theirs.recv(4096)
+
+    taking = threading.Thread(target=trickle)
+    taking.start()
+    try:
+        limit_waits(ours, socket.SO_SNDTIMEO, 0.1)
+        stream = GivenStream(ours, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), Buffers(1))
+        with pytest.raises(TimeoutError, match="next to nothing"):
+            stream._write(memoryview(bytes(4 << 20)))
+    finally:
+        ended.set()
+        taking.join()
+        ours.close()
+        theirs.close()

@@ -22,12 +22,12 @@ from swarm.peer.buffers import Buffers
 from swarm.peer.node import PeerNode
 from swarm.peer.sealed import SEALED_MAX_BYTES, Sealer
 from swarm.peer.stream import Answer, RunStream
-from swarm.peer.wire import BLOCK, NOT_HERE, RunKey, framed
+from swarm.peer.wire import BLOCK, NOT_HERE, FrameKey, framed
 from tests.integration.raw_streams import DEADLINE_S
 from tests.integration.swarm_rig import Swarm
 
 KEY: Final = bytes(range(32))
-KEY_FRAME: Final = framed(canonical.encode(RunKey(1, KEY)))
+KEY_FRAME: Final = framed(canonical.encode(FrameKey(1, KEY)))
 BLOCKS: Final = (b"\0" * 300_000, b"\0" + b"other" * 20_000)
 
 Say = Callable[[bytes], None]
@@ -168,6 +168,24 @@ def test_a_slow_block_is_told_to_be_slow_and_not_silent(tmp_path: Path, monkeypa
     assert len(begun) >= 3
     assert begun == sorted(begun)
     assert not taken.answers[-1].is_begun
+
+
+def test_a_block_that_turns_out_to_be_slow_is_told_of_before_it_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(taking, "PROGRESS_S", 0.05)
+    monkeypatch.setattr(taking, "SLOW_BLOCK_S", 3600.0)
+
+    def slow(tls: ssl.SSLSocket, say: Say) -> None:
+        tls.sendall(KEY_FRAME)
+        frame = _frames(BLOCKS[0])[0]
+        for start in range(0, len(frame), 60_000):
+            say(frame[start : start + 60_000])
+            time.sleep(0.15)
+
+    taken = _run(tmp_path, slow, 1)
+    assert tuple(taken.blocks) == BLOCKS[:1]
+    assert len([answer for answer in taken.answers if answer.is_begun]) >= 3
 
 
 def test_a_giver_that_falls_silent_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,7 +33,7 @@ from swarm.peer.exchange import TAG_REQUEST_MAX_BYTES
 from swarm.peer.fetch import ANSWER_MAX_BYTES
 from swarm.peer.giving import HEAD_MAX_BYTES, REQUEST_MAX_BYTES
 from swarm.peer.sealed import HEAD_BYTES, Opener
-from swarm.peer.stream import parse_head
+from swarm.peer.stream import FRAME_KEY_MAX_BYTES, parse_head
 from swarm.receipt import SealedReceipt, open_receipt
 from swarm.records import Credential, Grant, Located, Signed
 from swarm.signature import signature_of
@@ -151,7 +151,7 @@ RUN: Final = wire.RunRequest(1, 5, "osm/roads", bytes(32), captured("entry-publi
 DECODERS: Final[dict[str, Decoder]] = {
     **{f"channel: {name}": Decoder(good, _decode) for name, good in CHANNEL.items()},
     "run head": Decoder(canonical.encode(wire.RunHead(1, told("grant"))), plain(wire.RunHead, HEAD_MAX_BYTES)),
-    "run key": Decoder(canonical.encode(wire.RunKey(1, bytes(32))), plain(wire.RunKey, HEAD_MAX_BYTES)),
+    "run key": Decoder(canonical.encode(wire.FrameKey(1, bytes(32))), plain(wire.FrameKey, FRAME_KEY_MAX_BYTES)),
     "sealed frame": Decoder(told("sealed frames")[:HEAD_BYTES], read_sealed_head, (ConnectionAbortedError,)),
     "run request": Decoder(canonical.encode(RUN), plain(wire.RunRequest, REQUEST_MAX_BYTES)),
     "frame": Decoder(wire.FRAME.pack(0, 4096), lambda data: parse_head(data[:5].ljust(5, b"\0"))),

@@ -71,7 +71,7 @@ def test_equal_frames_look_different() -> None:
 
 
 def test_a_key_is_spent_at_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sealed, "KEY_MAX_BYTES", 20)
+    monkeypatch.setattr(sealed, "SEALED_PER_KEY_MAX_BYTES", 20)
     sealer, into = Sealer(KEY), memoryview(bytearray(SEALED_MAX_BYTES))
     sealer.seal(BLOCK, b"ten bytes.", into)
     assert not sealer.is_spent
