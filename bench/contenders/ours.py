@@ -28,7 +28,7 @@ class Ours:
     """Tracker, seed and producer in one process; the consumer in another."""
 
     name = "ours"
-    protection = "TLS 1.3, mutual"
+    protection = "TLS 1.3, mutual; blocks AES-256-GCM"
 
     def missing(self) -> str | None:
         return None if PROGRAM.exists() else "the program is not installed beside this Python: run `make setup`"

@@ -17,7 +17,7 @@ class OursSmall:
 
     name = "ours"
     settings: Mapping[str, str] = {
-        "encryption": "TLS 1.3, mutual",
+        "encryption": "TLS 1.3, mutual; blocks AES-256-GCM",
         "publish": "aetherfs publish, at a standing `aetherfs up`: also keeps every block in its object store",
         "pull": "aetherfs pull, at a standing `aetherfs peer`, enrolled with a token",
     }

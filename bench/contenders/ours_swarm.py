@@ -32,7 +32,7 @@ class OursSwarm:
 
     name = "ours"
     settings: Mapping[str, str] = {
-        "encryption": "TLS 1.3, mutual",
+        "encryption": "TLS 1.3, mutual; blocks AES-256-GCM",
         "origin": "aetherfs up --listen ADDRESS: tracker, seed and peer in one process, published before the clock",
         "peers": "aetherfs peer --listen ADDRESS, enrolled with a token (--site in the scenario of sites)",
         "release": "the pull verb on each standing peer's own agent, from one process for all",

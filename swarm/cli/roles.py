@@ -78,11 +78,9 @@ def prepare(program: Program, role: Role) -> None:
 @asynccontextmanager
 async def running(program: Program, role: Role) -> AsyncIterator[Running]:
     """The parts, started; ended on leaving."""
-    from swarm.cli.memory import keep_buffers
     from swarm.messages import Contact
     from swarm.peer.agent import start_peer
 
-    keep_buffers()
     async with AsyncExitStack() as stack:
         tracker = await _start_tracker(program, stack) if role.tracker else None
         settings = node_settings(program, program.settings.port_base)
