@@ -135,8 +135,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run() -> NoReturn:
     """The console entry: ends the process with the exit code.
 
-    A command that an agent carried out leaves nothing to end here, and is spared the interpreter's own clearing up: a
-    sixth of its time.
+    A process that ran no event loop, as a command that an agent carries out, leaves nothing to end here, and is spared
+    the interpreter's own clearing up.
     """
     exit_code = main()
     if "asyncio" not in sys.modules:

@@ -103,10 +103,13 @@ def test_who_answers_keeps_his_place_and_nobody_is_dialled_for_him() -> None:
         mesh.opened(peer, 0.0, near=True, dialled=True)
     for number in range(20):
         mesh.named(f"q{number}", 0.0)
+    pinged = set()
     for second in range(60):
         for decision in mesh.tick(float(second)):
             assert isinstance(decision, Ping), decision
+            pinged.add(decision.peer)
             mesh.heard(decision.peer, float(second))
+    assert pinged == set(mesh.open)
 
 
 def test_over_the_maximum_those_in_doubt_go_first_and_nobody_is_told_of_them() -> None:
