@@ -161,6 +161,11 @@ class Uploads:
         """The runs of an asker that are under way."""
         return [run for name, run in self._runs if name == asker] if self._per_asker[asker] else []
 
+    @property
+    def waiting(self) -> int:
+        """How many runs wait for their turn."""
+        return len(self._waiting)
+
     def left(self, asker: str) -> None:
         """An asker is gone: nobody is sent to it any more."""
         for version in self._versions.values():

@@ -6,6 +6,7 @@ import argparse
 import gc
 import json
 import sys
+from pathlib import Path
 from typing import Final
 
 from swarm.sim.links import MBIT
@@ -59,7 +60,11 @@ def _run(arguments: argparse.Namespace, seed: int, name: str) -> Outcome | NewsO
         lan=arguments.lan * MBIT,
         delay_s=arguments.delay_ms / 1000,
     )
-    return simulate(name, settings, checks_every=1 if peers <= 50 else 1000)
+    every = 1 if peers <= 50 else 1000
+    if not arguments.trace:
+        return simulate(name, settings, checks_every=every)
+    with Path(arguments.trace).open("w") as trace:
+        return simulate(name, settings, checks_every=every, trace=trace)
 
 
 def _json(outcome: Outcome | NewsOutcome, other: Outcome | NewsOutcome | None) -> str:
@@ -122,7 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--size", type=_size, default=0, help="of the version instead of blocks: bytes, or as 64MiB")
     parser.add_argument("--seed", type=int, default=1, help="the same seed prints the same line")
     parser.add_argument("--runs", type=int, default=1, help="this many seeds, from --seed on")
-    parser.add_argument("--neighbours", type=int, default=24, help="how many a peer asks the tracker for (24)")
+    parser.add_argument("--neighbours", type=int, default=24, help="how many a peer aims at (24)")
     parser.add_argument("--rate", type=_mbit, default=50.0, help="Mbit/s of the origin, and of equal peers (50)")
     parser.add_argument("--wan", type=_mbit, default=WAN / MBIT, help="Mbit/s of each site's WAN (10)")
     parser.add_argument("--lan", type=_mbit, default=LAN / MBIT, help="Mbit/s of peers in sites (200)")
@@ -130,6 +135,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--against", choices=sorted(SCENARIOS), help="run this too, on the same seed and lines")
     parser.add_argument("--tick", type=float, default=0.0, help="seconds between looks at the time")
     parser.add_argument("--stop", action="store_true", help="at the first violation, with the command that replays it")
+    parser.add_argument("--trace", default="", help="a file for a line of JSON every half second (swarm.sim.trace)")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     return parser
 

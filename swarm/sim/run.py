@@ -5,11 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import TextIO
 
 from swarm.sim.books import BrokenError
 from swarm.sim.peer import Peer
 from swarm.sim.scenarios import SCENARIOS, Settings, sizes_of
 from swarm.sim.swarm import Swarm
+from swarm.sim.trace import Trace
 
 # A run that is not over after this many times the slowest peer's bound has starved somebody.
 STARVED_FACTOR = 20.0
@@ -49,12 +51,14 @@ class Outcome:
         return asdict(self)
 
 
-def simulate(scenario: str, settings: Settings, *, checks_every: int = 1) -> Outcome:
-    """Run a scenario to its end. Violations are told in the outcome, not raised."""
+def simulate(scenario: str, settings: Settings, *, checks_every: int = 1, trace: TextIO | None = None) -> Outcome:
+    """Run a scenario to its end. Violations are told in the outcome, not raised. ``trace``: see ``Trace``."""
     sizes = sizes_of(settings)
     swarm = Swarm(settings.seed, sizes, neighbours=settings.neighbours, tick_s=settings.tick_s)
     swarm.checks_every = checks_every
     violations: list[str] = []
+    if trace is not None:
+        Trace(swarm, trace)
     try:
         SCENARIOS[scenario].fill(swarm, settings, random.Random(settings.seed + 1))
         bound = _bounds(swarm)
