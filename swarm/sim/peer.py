@@ -59,6 +59,8 @@ class Peer:
     sending: dict[tuple[str, int], Flow] = field(default_factory=dict)
     banned: set[str] = field(default_factory=set)
     rng: random.Random = field(default_factory=lambda: random.Random(0))
+    candidates: list[str] = field(default_factory=list)
+    dialled_at: float = 0.0
     public: bytes = b""
     name: str = ""
     joined_at: float = 0.0

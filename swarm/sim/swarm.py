@@ -14,6 +14,7 @@ from functools import partial
 from typing import Final
 
 from swarm.peer.instructions import CancelRun, Connect, Finished, Instruction, StartRun
+from swarm.peer.mesh import SLOW_DIAL_S
 from swarm.peer.picker import indices_of
 from swarm.peer.scheduler import Scheduler
 from swarm.peer.uploads import Turn
@@ -124,28 +125,49 @@ class Swarm:
     def _find(self, peer: Peer) -> None:
         """Get to know neighbours: from the tracker, or from neighbours."""
         if self.tracker.is_alive and self._is_reachable(peer, self._any_origin()):
-            names = self.tracker.announce(peer, self.clock.now, self._neighbours)
+            names = self.tracker.announce(peer, self.clock.now)
         else:
             near = [other for other in peer.neighbours.values() if not other.gone]
             known = dict.fromkeys(name for other in near for name in other.neighbours)
             names = self.rng.sample(list(known), min(len(known), self._neighbours))
-        for name in names:
-            self._connect(peer, name)
+        origins = [name for name in names if self.peers[name].origin]
+        close = [name for name in names if name not in origins and self._is_near(peer, self.peers[name])]
+        others = [name for name in names if name not in origins and name not in close]
+        self.rng.shuffle(close)
+        self.rng.shuffle(others)
+        half = self._neighbours // 4
+        peer.candidates = [*origins, *close[:half], *others, *close[half:]]
+        self._dial(peer)
+
+    def _dial(self, peer: Peer) -> None:
+        """Half of the aim at once and the rest slowly, for about as many dial us (``swarm.peer.mesh``)."""
+        while peer.candidates and len(peer.neighbours) < self._neighbours // 2:
+            self._connect(peer, peer.candidates.pop(0))
+            peer.dialled_at = self.now
+        if len(peer.neighbours) < self._neighbours and self.now - peer.dialled_at >= SLOW_DIAL_S:
+            while peer.candidates and not self._connect(peer, peer.candidates.pop(0)):
+                pass
+            peer.dialled_at = self.now
+
+    @staticmethod
+    def _is_near(peer: Peer, other: Peer) -> bool:
+        return bool(peer.access.site) and peer.access.site == other.access.site
 
     def _any_origin(self) -> Peer:
         return next(peer for peer in self.peers.values() if peer.origin)
 
-    def _connect(self, peer: Peer, name: str) -> None:
+    def _connect(self, peer: Peer, name: str) -> bool:
         other = self.peers.get(name)
         if other is None or other is peer or other.gone or name in peer.neighbours or name in peer.banned:
-            return
+            return False
         if peer.name in other.banned or not self._is_reachable(peer, other):
-            return
+            return False
         if any(len(p.neighbours) >= (ORIGIN_NEIGHBOURS_MAX if p.origin else NEIGHBOURS_MAX) for p in (peer, other)):
-            return
+            return False
         peer.neighbours[name] = other
         other.neighbours[peer.name] = peer
         self.clock.after(3 * peer.way_s(other), self._introduce, peer, other)
+        return True
 
     def _introduce(self, one: Peer, other: Peer) -> None:
         for peer, neighbour in ((one, other), (other, one)):
@@ -153,7 +175,7 @@ class Swarm:
                 continue
             held = self._everything if neighbour.kind == "liar" else neighbour.held
             bitmap = None if held == self._everything else held.to_bytes((len(self.sizes) + 7) // 8, "little")
-            near = bool(peer.access.site) and peer.access.site == neighbour.access.site
+            near = self._is_near(peer, neighbour)
             joined = peer.scheduler.peer_joined
             self._perform(peer, joined(neighbour.name, origin=neighbour.origin, bitmap=bitmap, now=self.now, near=near))
 
@@ -197,6 +219,7 @@ class Swarm:
                     self._connect(peer, origin.name)
         if len(peer.neighbours) < min(NEIGHBOURS_LEAST, self._neighbours) and self._ticks % 10 == peer.number % 10:
             self._find(peer)
+        self._dial(peer)
         self.clock.after(self._tick_s, self._tick, peer)
 
     # ---- taking -------------------------------------------------------------------------------------------------
@@ -315,7 +338,7 @@ class Swarm:
     def _told_all(self, peer: Peer) -> None:
         for other in list(peer.neighbours.values()):
             if other.scheduler is not None and other.is_fetching:
-                near = bool(peer.access.site) and peer.access.site == other.access.site
+                near = self._is_near(peer, other)
                 joined = other.scheduler.peer_joined(
                     peer.name, origin=peer.origin, bitmap=None, now=self.now, near=near
                 )

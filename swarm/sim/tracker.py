@@ -35,7 +35,7 @@ class Tracker:
             "seed" if peer.origin else "peer",
             peer.access.site,
             {VERSION: Holding(*VERSION, complete, peer.origin != NOT_ORIGIN)},
-            now,
+            now + peer.number * 1e-9,  # even those who come at one moment come one after another
             peer.origin != NOT_ORIGIN,
         )
         self._presence.announce(present)
