@@ -142,8 +142,6 @@ def _home(flags: Mapping[str, str], environment: Mapping[str, str]) -> tuple[Pat
 
 
 def _from_file(path: Path, *, must_exist: bool) -> dict[str, Chosen]:
-    import tomllib
-
     try:
         with path.open("rb") as file:
             data = file.read(FILE_MAX_BYTES + 1)
@@ -155,6 +153,8 @@ def _from_file(path: Path, *, must_exist: bool) -> dict[str, Chosen]:
         raise UsageError(f"cannot read {path}: {error.strerror}; repair it or choose another with --config") from error
     if len(data) > FILE_MAX_BYTES:
         raise UsageError(f"{path} is longer than {FILE_MAX_BYTES} bytes: it is not a file of settings")
+    import tomllib
+
     try:
         table = tomllib.loads(data.decode())
     except ValueError as error:

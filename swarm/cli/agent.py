@@ -1,19 +1,19 @@
 """Talks to the process that runs on a home, over loopback HTTP with the home's token.
 
 A verb answers with lines of JSON: progress, then one result or error. ``GoneError`` and ``BrokenOffError`` mean that
-the process ended meanwhile: the caller then does it itself. This side needs nothing but the standard library, so that
-``status`` is quick.
+the process ended meanwhile: the caller then does it itself. This side needs only a little of the standard library, so
+that ``status`` is quick.
 """
 
 from __future__ import annotations
 
-import http.client
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from swarm import errors
+from swarm.cli.loopback import Answer, answer, ask, connect
 from swarm.cli.output import write_all
 from swarm.errors import AetherError, IncompleteError, UnreachableError
 
@@ -60,8 +60,8 @@ class AgentClient:
         self, verb: str, arguments: Mapping[str, Any], progress: Callable[[dict[str, Any]], None]
     ) -> dict[str, Any]:
         """The verb's result. Raises what the agent refused with, and GoneError."""
-        with self._post(verb, arguments) as response:
-            for line in _lines(response):
+        with self._post(verb, arguments) as answered:
+            for line in _lines(answered):
                 event = _parsed(line)
                 if event.get("event") == "done" and isinstance(event.get("result"), dict):
                     return dict(event["result"])
@@ -77,8 +77,8 @@ class AgentClient:
         """Write the bytes of a file to ``sink``. IncompleteError when they end too soon."""
         written = 0
         try:
-            with self._post("cat", arguments) as response:
-                while data := response.read1(READ_BYTES):
+            with self._post("cat", arguments) as answered:
+                while data := answered.body.read1(READ_BYTES):
                     written += write_all(sink, data)
         except BrokenOffError as error:
             if not written:
@@ -87,46 +87,41 @@ class AgentClient:
 
     def is_alive(self) -> bool:
         """Whether it answers at all."""
-        connection = http.client.HTTPConnection("127.0.0.1", self._info.port, timeout=CONNECT_TIMEOUT_S)
         try:
-            connection.request("GET", "/livez")
-            return connection.getresponse().status == 200
-        except (http.client.HTTPException, OSError):
+            with connect(self._info.port, CONNECT_TIMEOUT_S) as connection:
+                ask(connection, "GET", "/livez", {})
+                return answer(connection).status == 200
+        except OSError:
             return False
-        finally:
-            connection.close()
 
     def shutdown(self) -> None:
         """Ask the agent to end. It answers at once and ends soon."""
-        with self._post("shutdown", {}) as response:
-            response.read()
+        with self._post("shutdown", {}) as answered:
+            answered.body.read()
 
     @contextmanager
-    def _post(self, verb: str, arguments: Mapping[str, Any]) -> Iterator[http.client.HTTPResponse]:
-        connection = http.client.HTTPConnection("127.0.0.1", self._info.port, timeout=CONNECT_TIMEOUT_S)
+    def _post(self, verb: str, arguments: Mapping[str, Any]) -> Iterator[Answer]:
         headers = {"Authorization": f"Bearer {self._info.token}", "Content-Type": "application/json"}
         begun = False
         try:
-            connection.connect()
-            # The agent may rightly be silent for long, and its end closes the connection.
-            connection.sock.settimeout(None)
-            connection.request("POST", f"/api/v1/agent/{verb}", json.dumps(arguments).encode(), headers)
-            begun = True
-            response = connection.getresponse()
-            if response.status != 200:
-                raise _refusal(response)
-            yield response
+            with connect(self._info.port, CONNECT_TIMEOUT_S) as connection:
+                # The agent may rightly be silent for long, and its end closes the connection.
+                connection.settimeout(None)
+                ask(connection, "POST", f"/api/v1/agent/{verb}", headers, json.dumps(arguments).encode())
+                begun = True
+                answered = answer(connection)
+                if answered.status != 200:
+                    raise _refusal(answered)
+                yield answered
         except BrokenPipeError:
             raise  # Of our own output: reading does not raise it.
-        except (http.client.HTTPException, ConnectionError, TimeoutError) as error:
+        except (ConnectionError, TimeoutError) as error:
             kind = BrokenOffError if begun else GoneError
             raise kind(f"the process that runs on this home does not answer ({error}); see its log") from error
-        finally:
-            connection.close()
 
 
-def _lines(response: http.client.HTTPResponse) -> Iterator[bytes]:
-    while line := response.readline(LINE_MAX_BYTES):
+def _lines(answered: Answer) -> Iterator[bytes]:
+    while line := answered.body.readline(LINE_MAX_BYTES):
         yield line
 
 
@@ -140,12 +135,12 @@ def _parsed(line: bytes) -> dict[str, Any]:
     return event if isinstance(event, dict) else {}
 
 
-def _refusal(response: http.client.HTTPResponse) -> AetherError:
-    data = response.read()
+def _refusal(answered: Answer) -> AetherError:
+    data = answered.body.read()
     try:
         document = json.loads(data)
     except ValueError:
         document = {}
     detail = document.get("detail") if isinstance(document, dict) else None
-    kind = _BY_STATUS.get(response.status, AetherError)
-    return kind(str(detail or f"the agent answered with status {response.status}: see its log"))
+    kind = _BY_STATUS.get(answered.status, AetherError)
+    return kind(str(detail or f"the agent answered with status {answered.status}: see its log"))

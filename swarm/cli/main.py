@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import importlib
-import logging
 import os
 import signal
 import sys
@@ -65,6 +64,10 @@ COMMANDS: Final = {
 }
 
 
+# What an agent carries out has nothing to log here; ``perform`` starts logging when there is none.
+UNLOGGED: Final = frozenset(name for name, listed in COMMANDS.items() if listed.section == "Data")
+
+
 class OutputClosed(Exception):
     """Whoever read our standard output does not any more."""
 
@@ -116,7 +119,8 @@ def program_commands(context: click.Context, show_version: bool) -> None:
         click.echo(context.get_help())
         return
     program = context.ensure_object(Program)
-    _start_logging(program, context.invoked_subcommand)
+    if program.debug or context.invoked_subcommand not in UNLOGGED:
+        program.start_logging(warns=context.invoked_subcommand in ROLES)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -219,12 +223,6 @@ def _end_as_pipe_broken() -> int:
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     os.kill(os.getpid(), signal.SIGPIPE)
     return 128 + signal.SIGPIPE
-
-
-def _start_logging(program: Program, command: str) -> None:
-    quiet_level = logging.ERROR if program.quiet or command not in ROLES else logging.WARNING
-    level = logging.DEBUG if program.debug else quiet_level
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
 
 
 if __name__ == "__main__":

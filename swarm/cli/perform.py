@@ -122,6 +122,7 @@ async def _alone(program: Program, do: Callable[[PeerNode], Coroutine[Any, Any, 
     from swarm.cli.roles import node_settings
     from swarm.peer.agent import start_peer
 
+    program.start_logging()
     try:
         node = await start_peer(node_settings(program, port_base=0))
     except ConflictError as error:

@@ -48,6 +48,13 @@ class Program:
 
         return Home(self.settings.home)
 
+    def start_logging(self, *, warns: bool = False) -> None:
+        """Log errors to stderr; warnings too for who ``warns``, unless quiet; everything with --debug."""
+        import logging
+
+        level = logging.DEBUG if self.debug else logging.WARNING if warns and not self.quiet else logging.ERROR
+        logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+
     def agent(self) -> AgentInfo | None:
         """The process that runs on the home, if one does."""
         return agent_of(self.settings.home)
