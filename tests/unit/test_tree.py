@@ -49,7 +49,7 @@ def test_every_block_is_there_raw_and_verified(tree: Path) -> None:
         assert store.has(block.signature)
         encoded = store.get(block.signature)
         assert encoded is not None
-        assert (type(encoded), encoded[0]) == (bytes, RAW)
+        assert encoded[0] == RAW
         assert bytes(open_block(encoded, block.signature, block.size)) == blocks[block.signature]
     assert store.get(signature_of(b"other")) is None
     assert not store.has(signature_of(b"other"))
