@@ -133,8 +133,9 @@ class Swarm:
         origins = [name for name in names if self.peers[name].origin]
         close = [name for name in names if name not in origins and self._is_near(peer, self.peers[name])]
         others = [name for name in names if name not in origins and name not in close]
-        self.rng.shuffle(close)
-        self.rng.shuffle(others)
+        if len(names) > self._neighbours // 2:  # else all of them are dialled, and small swarms replay as they did
+            self.rng.shuffle(close)
+            self.rng.shuffle(others)
         half = self._neighbours // 4
         peer.candidates = [*origins, *close[:half], *others, *close[half:]]
         self._dial(peer)

@@ -67,7 +67,7 @@ def test_sixteen_equal_peers_are_done_near_the_bound_and_the_origin_sends_one_co
 def test_a_slow_holder_of_everything_makes_nobody_slower_than_without_it(peers: int) -> None:
     """Over some seeds, in virtual time; the holder is 20 times slower than the origin, which everybody would spare."""
     with_holder = without = 0.0
-    for seed in range(1, 16):
+    for seed in range(1, 6):
         with_holder += run("only-holder-slow", peers, 64, seed).last_s
         without += run("plain", peers - 1, 64, seed).last_s
     assert with_holder <= 1.1 * without
