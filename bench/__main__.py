@@ -98,6 +98,16 @@ class Names(click.ParamType[list[Contender]]):
         return [known[name] for name in dict.fromkeys(wanted)]
 
 
+OUT: Final = click.Path(path_type=Path, dir_okay=False)
+
+
+def _in_a_folder(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    """Refuse before the measurement what could not be written after it."""
+    if path is not None and not path.absolute().parent.is_dir():
+        raise click.BadParameter(f"there is no folder {path.absolute().parent}", context, parameter)
+    return path
+
+
 @click.group()
 def bench() -> None:
     """Measurements: ours beside the field, in one run."""
@@ -112,7 +122,7 @@ def bench() -> None:
 @click.option("--rounds", type=click.IntRange(1, 1000), default=3, show_default=True, help="How often.")
 @click.option("--seed", default=1, show_default=True, help="Of the payload's bytes.")
 @click.option("--folder", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Where files go.")
-@click.option("--json", "out", type=click.Path(path_type=Path, dir_okay=False), help="Write the report there.")
+@click.option("--json", "out", type=OUT, callback=_in_a_folder, help="Write the report there.")
 def pair(size: int, contenders: list[Contender], rounds: int, seed: int, folder: Path | None, out: Path | None) -> None:
     """One pull over loopback, from one origin to one consumer, to disk."""
     errors = Console(stderr=True, highlight=False)
@@ -132,7 +142,7 @@ def pair(size: int, contenders: list[Contender], rounds: int, seed: int, folder:
 @click.option("--rounds", type=click.IntRange(1, 1000), default=3, show_default=True, help="How often.")
 @click.option("--seed", default=1, show_default=True, help="Of the files' bytes.")
 @click.option("--folder", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Where files go.")
-@click.option("--json", "out", type=click.Path(path_type=Path, dir_okay=False), help="Write the report there.")
+@click.option("--json", "out", type=OUT, callback=_in_a_folder, help="Write the report there.")
 def small(
     files: int, size: int, contenders: str, rounds: int, seed: int, folder: Path | None, out: Path | None
 ) -> None:
@@ -161,7 +171,7 @@ def small(
 @click.option("--rounds", type=click.IntRange(1, 1000), default=1, show_default=True, help="How often.")
 @click.option("--seed", default=1, show_default=True, help="Of the payload's bytes.")
 @click.option("--folder", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Where files go.")
-@click.option("--json", "out", type=click.Path(path_type=Path, dir_okay=False), help="Write the report there.")
+@click.option("--json", "out", type=OUT, callback=_in_a_folder, help="Write the report there.")
 @click.option("--picture", type=click.Path(path_type=Path, dir_okay=False), help="Draw completion curves there.")
 def swarm(
     scenario: str,
@@ -202,7 +212,7 @@ def swarm(
 @click.option("--rate", type=Rate(), default="50mbit", show_default=True, help="Of every link, both ways.")
 @click.option("--rounds", type=click.IntRange(1, 1000), default=1, show_default=True, help="How often.")
 @click.option("--seed", default=1, show_default=True, help="Of the payload's bytes.")
-@click.option("--json", "out", type=click.Path(path_type=Path, dir_okay=False), help="Write the report there.")
+@click.option("--json", "out", type=OUT, callback=_in_a_folder, help="Write the report there.")
 def scale(rate: int, rounds: int, seed: int, out: Path | None) -> None:
     """Growth with peers and with size, ours only. Needs root."""
     if why := missing_network():

@@ -53,14 +53,12 @@ class _Clocked:
 def run_swarm(contenders: Sequence[SwarmContender], settings: SwarmSettings, folder: Path, tell: Tell) -> SwarmReport:
     """Measure every contender that can run, ``rounds`` times, in turns; the others are told as missing."""
     scenario = settings.scenario
-    report = SwarmReport(round(scenario.bound_s(settings.size_bytes), 3), _settings(contenders, settings, folder))
-    able: list[SwarmContender] = []
     network = missing_network()
-    for contender in contenders:
-        if why := network or contender.missing():
-            report.missing.append(Missing(contender.name, why))
-        else:
-            able.append(contender)
+    # Whatever is not there is installed where that can be done: versions are known after that.
+    why_not = {contender.name: network or contender.missing() for contender in contenders}
+    report = SwarmReport(round(scenario.bound_s(settings.size_bytes), 3), _settings(contenders, settings, folder))
+    report.missing += [Missing(name, why) for name, why in why_not.items() if why]
+    able = [contender for contender in contenders if not why_not[contender.name]]
     if able:
         payload = make_payload(folder / "payload", settings.size_bytes, settings.seed)
     for number in range(settings.rounds):

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from bench.contenders import Fetched
 from bench.contenders.ours import PROGRAM, READY_DEADLINE_S, REFERENCE, Ours, home_environment
@@ -64,14 +65,14 @@ class OursSwarm:
             with ThreadPoolExecutor(STARTS_AT_ONCE) as pool:
                 standing = [up, *pool.map(start, others)]
             stack.callback(end_together, standing)
-            yield OurSwarm(standing, folder, payload, {})
+            yield OurSwarm(standing, folder, payload, partial(_sent_bytes, origin, environment))
 
 
 @dataclass(frozen=True, slots=True)
 class OurSwarm(StandingPeers):
-    """Everybody has joined, and knows the swarm."""
+    """Everybody has joined, and knows the swarm. ``sent_bytes``: what the origin has sent, by its own count."""
 
-    results: dict[int, dict[str, Any]]
+    sent_bytes: Callable[[], int]
 
     def fetch(self, peer: int) -> Fetched:
         agent = json.loads((self.folder / f"home{peer + 1}" / "agent.json").read_text())
@@ -86,16 +87,20 @@ class OurSwarm(StandingPeers):
         told = json.loads(last or b"{}")
         if told.get("event") != "done":
             raise BenchError(f"peer {peer} could not pull: {told.get('detail', told)}")
-        self.results[peer] = told["result"]
         return Fetched(int(told["result"]["from"]["origin"]), int(told["result"]["wasted"]))
 
     def origin_sent_bytes(self) -> int | None:
-        return sum(int(result["from"]["origin"]) for result in self.results.values())
+        return self.sent_bytes()
 
 
 def _start(host: Host, folder: Path, role: list[str]) -> Standing:
     command = host.command(str(PROGRAM), *role, "--listen", host.address, *ROLE_OPTIONS)
     return Standing(command, folder / f"log{host.number}", home_environment(folder / f"home{host.number}"))
+
+
+def _sent_bytes(origin: Host, environment: Mapping[str, str]) -> int:
+    status = json.loads(run_plain(origin.command(str(PROGRAM), "status", "--json"), environment))
+    return sum(status["sent_bytes"].values())
 
 
 def _token(origin: Host, environment: Mapping[str, str], site: str, uses: int) -> str:

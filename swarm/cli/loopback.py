@@ -1,7 +1,7 @@
 """As much of HTTP/1.1 as a call to the agent on loopback needs: a request, and an answer of stated length or in parts.
 
-The standard client loads the parsers of mail and TLS too, a fifth of a short command's time. What is no such answer, and
-one that ends too soon, is a ConnectionError. One call a connection; the caller closes it.
+The standard client loads the parsers of mail and TLS too, a fifth of a short command's time. What is no such answer,
+and one that ends too soon, is a ConnectionError. One call a connection; the caller closes it.
 """
 
 from __future__ import annotations

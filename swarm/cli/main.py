@@ -163,7 +163,7 @@ def _run(given: Sequence[str]) -> int:
         return _told(
             program,
             given,
-            KeyboardInterrupt("interrupted: nothing half-done is left; repeat the command to go on"),
+            KeyboardInterrupt("interrupted: repeat the command to go on where it was"),
             EXIT_INTERRUPTED,
         )
     except click.UsageError as error:

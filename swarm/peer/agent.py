@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import logging
 import os
 import secrets
 from typing import Any, Final
@@ -49,6 +50,9 @@ async def _start_agent(node: PeerNode) -> None:
     node.at_close(listener.close)
     node.agent_address = f"127.0.0.1:{listener.port}"
     node.home.publish_agent(AgentInfo(os.getpid(), listener.port, token))
+
+
+log = logging.getLogger("aetherfs.agent")
 
 
 class Agent:
@@ -107,11 +111,13 @@ class Agent:
                 else:
                     getting.cancel()
             await response.write(msgspec.json.encode(_last_line(work)) + b"\n")
+            await response.write_eof()
+        except ConnectionError:
+            log.debug("whoever asked for %s has left", request.match_info["verb"])
         finally:
             if not work.done():
                 work.cancel()
-                await asyncio.gather(work, return_exceptions=True)
-        await response.write_eof()
+            await asyncio.gather(work, return_exceptions=True)
         return response
 
     async def _cat(self, request: web.Request) -> web.StreamResponse:

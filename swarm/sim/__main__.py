@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import math
+import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -32,15 +35,20 @@ def main() -> int:
         failed |= bool(outcome.violations)
         other = _run(arguments, seed, arguments.against) if arguments.against else None
         if outcome.violations and arguments.stop:
-            blocks = f" --blocks {outcome.blocks}" if isinstance(outcome, Outcome) else ""
-            sys.stderr.write(
-                f"broken: python -m swarm.sim --scenario {arguments.scenario} --peers {outcome.peers}"
-                f"{blocks} --seed {seed}\n" + "\n".join(outcome.violations[:5]) + "\n"
-            )
+            sys.stderr.write(f"broken: {_replay(sys.argv[1:], seed)}\n" + "\n".join(outcome.violations[:5]) + "\n")
             return 1
         sys.stdout.write((_json(outcome, other) if arguments.json else _text(outcome, other)) + "\n")
         sys.stdout.flush()
     return int(failed)
+
+
+def _replay(given: Sequence[str], seed: int) -> str:
+    """The command that does one seed of a command again."""
+    parser = argparse.ArgumentParser(add_help=False)
+    for option in ("--seed", "--runs"):
+        parser.add_argument(option)
+    parser.add_argument("--stop", action="store_true")
+    return shlex.join(["python", "-m", "swarm.sim", *parser.parse_known_args(given)[1], "--seed", str(seed)])
 
 
 def _run(arguments: argparse.Namespace, seed: int, name: str) -> Outcome | NewsOutcome:
@@ -88,12 +96,29 @@ def _ratio(outcome: Outcome | NewsOutcome, other: Outcome | NewsOutcome) -> floa
 def _size(text: str) -> int:
     """Bytes, as 64MiB or as a number."""
     number = text.removesuffix("MiB")
-    return int(number) * (1 if number == text else 1 << 20)
+    return _number(number) * (1 if number == text else 1 << 20)
 
 
 def _mbit(text: str) -> float:
     """Mbit/s, as 50mbit or as a number."""
-    return float(text.removesuffix("mbit"))
+    return _over_zero(text.removesuffix("mbit"))
+
+
+def _number(text: str) -> int:
+    """A whole number from 1 on."""
+    if (number := int(text)) < 1:
+        raise ValueError(f"{number} is less than 1")
+    return number
+
+
+def _over_zero(text: str) -> float:
+    if not 0.0 < (number := float(text)) < math.inf:
+        raise ValueError(f"{number} is not more than 0")
+    return number
+
+
+def _from_zero(text: str) -> float:
+    return 0.0 if float(text) == 0.0 else _over_zero(text)
 
 
 def _told(outcome: Outcome) -> str:
@@ -122,18 +147,18 @@ def _told_news(outcome: NewsOutcome) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m swarm.sim", description=__doc__)
     parser.add_argument("--scenario", choices=[*sorted(SCENARIOS), *NEWS_SCENARIOS], default="plain")
-    parser.add_argument("--peers", type=int, default=0, help="how many fetch (default: the scenario's)")
-    parser.add_argument("--blocks", type=int, default=0, help="blocks of the version (default: the scenario's)")
+    parser.add_argument("--peers", type=_number, default=0, help="how many fetch (default: the scenario's)")
+    parser.add_argument("--blocks", type=_number, default=0, help="blocks of the version (default: the scenario's)")
     parser.add_argument("--size", type=_size, default=0, help="of the version instead of blocks: bytes, or as 64MiB")
     parser.add_argument("--seed", type=int, default=1, help="the same seed prints the same line")
-    parser.add_argument("--runs", type=int, default=1, help="this many seeds, from --seed on")
-    parser.add_argument("--neighbours", type=int, default=24, help="how many a peer aims at (24)")
+    parser.add_argument("--runs", type=_number, default=1, help="this many seeds, from --seed on")
+    parser.add_argument("--neighbours", type=_number, default=24, help="how many a peer aims at (24)")
     parser.add_argument("--rate", type=_mbit, default=50.0, help="Mbit/s of the origin, and of equal peers (50)")
     parser.add_argument("--wan", type=_mbit, default=WAN / MBIT, help="Mbit/s of each site's WAN (10)")
     parser.add_argument("--lan", type=_mbit, default=LAN / MBIT, help="Mbit/s of peers in sites (200)")
-    parser.add_argument("--delay-ms", type=float, default=5.0, help="from a site to the middle of the network (5)")
+    parser.add_argument("--delay-ms", type=_from_zero, default=5.0, help="from a site to the middle of the network (5)")
     parser.add_argument("--against", choices=sorted(SCENARIOS), help="run this too, on the same seed and lines")
-    parser.add_argument("--tick", type=float, default=0.0, help="seconds between looks at the time")
+    parser.add_argument("--tick", type=_over_zero, default=0.0, help="seconds between looks at the time")
     parser.add_argument("--stop", action="store_true", help="at the first violation, with the command that replays it")
     parser.add_argument("--trace", default="", help="a file for a line of JSON every half second (swarm.sim.trace)")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
