@@ -21,6 +21,7 @@ from typing import Final, Self
 
 END_DEADLINE_S: Final = 15.0
 POLL_S: Final = 0.02
+POLL_FIRST_S: Final = 0.001
 TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 # Fields of /proc/PID/stat after the command's name: utime, stime, cutime, cstime.
 _TIMES: Final = slice(11, 15)
@@ -173,9 +174,12 @@ def run_measured(
             process_group=0,
         )
         peak_bytes = 0
+        # Often at first: a short command is looked at as well.
+        wait_s = POLL_FIRST_S
         ended = os.pidfd_open(process.pid)
         try:
-            while not select.select([ended], [], [], POLL_S)[0]:
+            while not select.select([ended], [], [], wait_s)[0]:
+                wait_s = min(POLL_S, 2 * wait_s)
                 peak_bytes = max(peak_bytes, peak_rss_bytes(process.pid))
                 if time.perf_counter() - began > timeout_s:
                     signal.pidfd_send_signal(ended, signal.SIGKILL)

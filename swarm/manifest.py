@@ -12,7 +12,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import accumulate, pairwise
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from blake3 import blake3
 
@@ -47,6 +47,9 @@ from swarm.segments import (
 )
 from swarm.signature import signature_of
 from swarm.tables import check_blocks, check_files
+
+# Entries that are encoded in one call for the content signature.
+SIGNED_AT_ONCE: Final = 1000
 
 
 class Place(NamedTuple):
@@ -193,7 +196,7 @@ def build(files: Sequence[FileEntry], blocks: Sequence[BlockEntry]) -> Manifest:
     root_bytes = canonical.encode(root)
     if len(root_bytes) > ROOT_MAX_BYTES or max(len(file_refs), len(block_refs)) > MANIFEST_MAX_SEGMENTS:
         raise UsageError(f"a dataset of {len(files)} files and {root.bytes} bytes is too large: publish it as several")
-    return assemble(root_bytes, segments)
+    return _assembled(root, root_bytes, segments)
 
 
 def parse_root(data: bytes) -> Root:
@@ -236,6 +239,14 @@ def assemble(root_bytes: bytes, segments: Mapping[bytes, bytes]) -> Manifest:
     amiss.
     """
     root = parse_root(root_bytes)
+    manifest = _assembled(root, root_bytes, segments)
+    if content_signature(manifest.files) != root.content:
+        raise RemoteProtocolError("a manifest's content signature is not that of its files")
+    return manifest
+
+
+def _assembled(root: Root, root_bytes: bytes, segments: Mapping[bytes, bytes]) -> Manifest:
+    """With everything checked but the content signature."""
     files: list[FileEntry] = []
     for file_ref in root.file_segments:
         part = canonical.decode(_segment(segments, file_ref), FileSegment, limit_bytes=SEGMENT_MAX_BYTES).files
@@ -246,8 +257,6 @@ def assemble(root_bytes: bytes, segments: Mapping[bytes, bytes]) -> Manifest:
     check_files(files)
     blocks = _blocks(root, segments)
     check_blocks(files, blocks)
-    if content_signature(files) != root.content:
-        raise RemoteProtocolError("a manifest's content signature is not that of its files")
     kept = {ref.signature: segments[ref.signature] for ref in root.segment_refs}
     return Manifest(root, root_bytes, kept, tuple(files), tuple(blocks))
 
@@ -274,9 +283,15 @@ def content_signature(files: Sequence[FileEntry]) -> bytes:
     each.
     """
     hasher = blake3()
-    for entry in files:
-        executable = entry.kind == FILE and bool(entry.mode & 0o111)
-        hasher.update(canonical.encode((entry.path, entry.kind, executable, entry.blake3, entry.target)))
+    for begin in range(0, len(files), SIGNED_AT_ONCE):
+        hasher.update(
+            canonical.encode_joined(
+                [
+                    (entry.path, entry.kind, entry.kind == FILE and entry.mode & 0o111 != 0, entry.blake3, entry.target)
+                    for entry in files[begin : begin + SIGNED_AT_ONCE]
+                ]
+            )
+        )
     return hasher.digest()
 
 

@@ -131,7 +131,7 @@ def fold(path: str) -> str:
 
 def is_staging(name: str) -> bool:
     """Whether a file name is that of a directory that a pull builds in: never a part of a dataset."""
-    return _STAGING.fullmatch(name) is not None
+    return "aetherfs-" in name and _STAGING.fullmatch(name) is not None
 
 
 def shown(text: str) -> str:

@@ -24,8 +24,8 @@ class Contents(Protocol):
     def digest(self, item: Found) -> bytes:
         """The BLAKE3 of a file's content, from memory or by reading it."""
 
-    def content(self, item: Found) -> bytes:
-        """The content, which has the size that ``item`` says."""
+    def content(self, item: Found) -> tuple[bytes, bytes]:
+        """The BLAKE3 of the content, and the content, which has the size that ``item`` says."""
 
     def release(self, item: Found) -> None:
         """The content will not be asked for again."""
@@ -103,15 +103,18 @@ class _Ahead:
 
     def _read(self, length: int) -> bool:
         """Read on until there are so many bytes; whether there are."""
-        while len(self._window) < length and self._next < len(self._run):
-            item = self._run[self._next]
-            content = self._contents.content(item)
-            if self._next == self._at[0]:
+        window, run, content_of, spans = self._window, self._run, self._contents.content, self._spans
+        number, end, size = self._next, len(run), len(window)
+        while size < length and number < end:
+            digest, content = content_of(run[number])
+            if number == self._at[0]:
                 content = content[self._at[1] :]
-            self._spans.append(Span(len(content), self._contents.digest(item)))
-            self._window += content
-            self._next += 1
-        return len(self._window) >= length
+            spans.append(Span(len(content), digest))
+            window += content
+            size += len(content)
+            number += 1
+        self._next = number
+        return size >= length
 
     def _drop(self, length: int) -> None:
         """Go on behind a block."""

@@ -106,15 +106,16 @@ class _Round:
 
     def manifest(self, found: Sequence[Found]) -> Manifest:
         """The manifest of what was found, and the cache brought up to it."""
-        self._total = sum(item.size for item in found)
+        files = [item for item in found if item.kind == FILE]
+        self._total = sum(item.state.size for item in files)
         blocks: list[BlockEntry] = []
         run: list[Found] = []
-        for item in found:
-            if item.size >= LARGE_FILE_BYTES:
+        for item in files:
+            if item.state.size >= LARGE_FILE_BYTES:
                 self._run(run, blocks)
                 run = []
                 self._large(item, blocks)
-            elif item.kind == FILE:
+            else:
                 run.append(item)
         self._run(run, blocks)
         manifest = manifests.build([self._entry(item) for item in found], blocks)
@@ -151,9 +152,9 @@ class _Round:
         held = self._small.get(item.path)
         return held[0].blake3 if held is not None else self._known(item).blake3
 
-    def content(self, item: Found) -> bytes:
-        held = self._small.get(item.path)
-        return held[1] if held is not None else self._read(item)[1]
+    def content(self, item: Found) -> tuple[bytes, bytes]:
+        known, content = self._small.get(item.path) or self._read(item)
+        return known.blake3, content
 
     def release(self, item: Found) -> None:
         self._small.pop(item.path, None)

@@ -131,9 +131,11 @@ AnyEntry = TypeVar("AnyEntry", FileEntry, BlockEntry)
 
 def cut_files(files: Sequence[FileEntry]) -> Iterator[tuple[FileEntry, ...]]:
     """The file table in segments: one ends after a path whose BLAKE3 has its low bits zero."""
-    return _cut(
-        files, lambda entry: int.from_bytes(blake3(entry.path.encode()).digest(length=4), "big") & FILE_MASK == 0
-    )
+    return _cut(files, _ends_files)
+
+
+def _ends_files(entry: FileEntry) -> bool:
+    return int.from_bytes(blake3(entry.path.encode()).digest(length=4), "big") & FILE_MASK == 0
 
 
 def cut_blocks(blocks: Sequence[BlockEntry]) -> Iterator[tuple[BlockEntry, ...]]:

@@ -6,10 +6,12 @@ followed, as the caller says. Nothing is read but directories and links.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from typing import Final, Literal
 
@@ -73,7 +75,7 @@ def walk(root: Path, links: Links, should_stop: Callable[[], bool] = lambda: Fal
         more = leaving_links({item.path: item.target for item in found if item.kind == SYMLINK})
         if not more:
             # Strings compare by code points, which is the order of their UTF-8 bytes.
-            return sorted(found, key=lambda item: item.path)
+            return sorted(found, key=attrgetter("path"))
         leaving |= more
 
 
@@ -98,20 +100,31 @@ class _Walker:
     leaving: Collection[str] = field(default_factory=frozenset)
 
     def below(self, directory: str, where: _Where) -> None:
-        try:
-            with os.scandir(directory) as listed:
-                entries = [entry for entry in listed if not is_staging(entry.name)]
-        except FileNotFoundError as error:
-            raise Changed(directory) from error
-        except OSError as error:
-            raise unreadable(directory, error) from error
-        for entry in entries:
-            if self.should_stop():
-                raise IncompleteError("the scan was stopped: publish again to go on")
-            self._one(_checked(where.prefix + entry.name, entry.path), entry, where)
+        inner: list[tuple[str, str, os.stat_result, bool]] = []
+        with _opened(directory) as descriptor:
+            try:
+                with os.scandir(descriptor) as listed:
+                    entries = [entry for entry in listed if not is_staging(entry.name)]
+            except OSError as error:
+                raise unreadable(directory, error) from error
+            # Looked at by way of the descriptor, which is quicker than by the whole path.
+            for entry in entries:
+                if self.should_stop():
+                    raise IncompleteError("the scan was stopped: publish again to go on")
+                location = f"{directory}/{entry.name}" if directory != "/" else f"/{entry.name}"
+                self._one(_checked(where.prefix + entry.name, location), location, entry, where, inner)
+        for path, location, status, is_link in inner:
+            self._directory(path, location, where, status, is_link=is_link)
 
-    def _one(self, path: str, entry: os.DirEntry[str], where: _Where) -> None:
-        location = entry.path
+    def _one(
+        self,
+        path: str,
+        location: str,
+        entry: os.DirEntry[str],
+        where: _Where,
+        inner: list[tuple[str, str, os.stat_result, bool]],
+    ) -> None:
+        """Take what is there, but for a directory, which goes to ``inner``."""
         try:
             status = entry.stat(follow_symlinks=False)
             is_link = stat.S_ISLNK(status.st_mode)
@@ -130,7 +143,7 @@ class _Walker:
         if stat.S_ISREG(status.st_mode):
             self.found.append(_found(path, location, FILE, status))
         elif stat.S_ISDIR(status.st_mode):
-            self._directory(path, location, where, status, is_link=is_link)
+            inner.append((path, location, status, is_link))
         else:
             raise UsageError(
                 f"cannot publish {shown(location)}: it is a socket, pipe or device; remove it from the directory"
@@ -163,6 +176,21 @@ class _Walker:
         self.below(location, below)
         if len(self.found) == before:
             self.found.append(_found(path, location, EMPTY_DIRECTORY, status))
+
+
+@contextlib.contextmanager
+def _opened(directory: str) -> Iterator[int]:
+    """A descriptor of a directory. Changed when it is gone."""
+    try:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise Changed(directory) from error
+    except OSError as error:
+        raise unreadable(directory, error) from error
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _found(path: str, location: str, kind: Literal[0, 1, 2], status: os.stat_result, target: str = "") -> Found:

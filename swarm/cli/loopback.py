@@ -1,4 +1,4 @@
-"""As much of HTTP/1.1 as a call to the agent on loopback needs: a request, and an answer of stated length or in parts.
+"""As much of HTTP/1.1 as a call to the agent on loopback needs: a request, an answer of stated length or in parts.
 
 The standard client loads the parsers of mail and TLS too, a fifth of a short command's time. What is no such answer,
 and one that ends too soon, is a ConnectionError. One call a connection; the caller closes it.

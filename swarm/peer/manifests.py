@@ -11,7 +11,7 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from swarm.encoding import encode_block, open_block
 from swarm.errors import AetherError, IncompleteError, RemoteProtocolError
@@ -70,11 +70,7 @@ class ManifestFetch:
 
     async def _blocks(self, signatures: Sequence[bytes], deadline: float) -> dict[bytes, bytes]:
         """Plain bytes of these blocks, from the store or from neighbours."""
-        found: dict[bytes, bytes] = {}
-        for signature in signatures:
-            encoded = await asyncio.to_thread(self._store.get, signature)
-            if encoded is not None:
-                found[signature] = bytes(open_block(encoded, signature))
+        found = await asyncio.to_thread(self._kept, signatures)
         failures: dict[str, int] = {}
         while missing := [signature for signature in signatures if signature not in found]:
             # Those that others fetch from too come last, and those that failed after them.
@@ -105,17 +101,26 @@ class ManifestFetch:
 
     async def _ask(self, peer: str, signatures: Sequence[bytes], found: dict[bytes, bytes]) -> None:
         request = RunRequest(1, next(_runs), self.dataset, self.version, self.entry, False, tuple(signatures))
+        came: dict[bytes, bytes] = {}
         try:
             answers = iter(signatures)
             async for status, payload in self._parts.fetcher.run(peer, request):
                 signature = next(answers)
                 if status == BLOCK:
                     self.wire_bytes += len(payload)
-                    plain = bytes(open_block(payload, signature))
-                    found[signature] = plain
-                    await asyncio.to_thread(self._store.put, signature, encode_block(plain))
+                    found[signature] = came[signature] = bytes(open_block(payload, signature))
         except RemoteProtocolError as error:
             self._holders.pop(peer, None)
             self._parts.channels.ban(peer, str(error))
         except AetherError as error:
             log.info("the manifest did not come from %s: %s", peer[:8], error)
+        await asyncio.to_thread(self._keep, came)
+
+    def _kept(self, signatures: Sequence[bytes]) -> dict[bytes, bytes]:
+        """Plain bytes of those that are here."""
+        kept = ((signature, self._store.get(signature)) for signature in signatures)
+        return {signature: bytes(open_block(encoded, signature)) for signature, encoded in kept if encoded is not None}
+
+    def _keep(self, came: Mapping[bytes, bytes]) -> None:
+        for signature, plain in came.items():
+            self._store.put(signature, encode_block(plain))

@@ -49,7 +49,7 @@ async def publish(
     root = Path(path).absolute()
     for _ in range(ROUNDS):
         async with _keeping(node, dataset) as keeping:
-            scanned = await _scan(node, root, links, progress, keeping)
+            scanned, saving = await _scan(node, root, links, progress, keeping)
             tree = TreeStore(scanned.root, scanned.manifest, follow_links=scanned.follow_links)
             try:
                 source = _source(node, tree)
@@ -79,6 +79,7 @@ async def publish(
     )
     node.ledger.record(entry, raw)
     await _serve(node, dataset, raw, tree)
+    await saving
     return {
         "version": manifest.version.hex(),
         "serial": entry.serial,
@@ -103,7 +104,7 @@ async def _serve(node: PeerNode, dataset: str, entry: bytes, tree: TreeStore) ->
     node.hold(Holding(dataset, manifest, entry, StoreSource(_source(node, tree)), None, origin=origin), tree)
     node.exchange.announce(entry)
     node.announcer.wake()
-    await node.announcer.announce_records()
+    node.tasks.start(node.announcer.announce_records())
 
 
 def _source(node: PeerNode, tree: TreeStore) -> Store:
@@ -126,7 +127,10 @@ def _keeping(node: PeerNode, dataset: str) -> AbstractAsyncContextManager[Keepin
     return nullcontext() if node.extension is None else node.extension.keeping(dataset)
 
 
-async def _scan(node: PeerNode, root: Path, links: Links, progress: Progress, keeping: Keeping | None) -> Scan:
+async def _scan(
+    node: PeerNode, root: Path, links: Links, progress: Progress, keeping: Keeping | None
+) -> tuple[Scan, asyncio.Task[None]]:
+    """The scan, and the saving of what it learnt, which goes on beside what follows."""
     cache_path = node.home.scans / signature_of(f"{links}:{root}".encode()).hex()[:32]
     cache = await asyncio.to_thread(ScanCache.load, cache_path)
     loop = asyncio.get_running_loop()
@@ -154,8 +158,7 @@ async def _scan(node: PeerNode, root: Path, links: Links, progress: Progress, ke
         )
     finally:
         stopped = True
-    await asyncio.to_thread(cache.save, cache_path)
-    return scanned
+    return scanned, node.tasks.start(asyncio.to_thread(cache.save, cache_path))
 
 
 def _rarely(tell: Any) -> Any:
@@ -176,13 +179,13 @@ async def _upload(
     node: PeerNode, dataset: str, manifest: Manifest, blocks: Store, progress: Progress, keeping: Keeping | None
 ) -> tuple[bytes, int, int]:
     """Bring the version to a seed: this node itself, else the first that takes it."""
-    await node.announcer.beat()
 
     def tell(done: int, total: int) -> None:
         progress({"event": "progress", "phase": "upload", "done_bytes": done, "total_bytes": total})
 
     if keeping is not None:
         return await _keep(keeping, manifest, blocks, _rarely(tell))
+    await node.announcer.beat()  # which tells of the seeds
     failure: AetherError = UnreachableError(
         "no seed is known to the tracker: start one (`aetherfs seed`, or `aetherfs up`), then publish again"
     )
