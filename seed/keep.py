@@ -46,6 +46,11 @@ class PackWriter:
         if self._builder.is_full:
             self._locations += self._write(*self._next())
 
+    def end_pack_now(self) -> None:
+        """Write what there is, blocking. What comes after goes into another pack."""
+        if self._builder.size_bytes:
+            self._locations += self._write(*self._next())
+
     async def _flush(self) -> None:
         await self._written()
         self._writing = asyncio.create_task(asyncio.to_thread(self._write, *self._next()))
@@ -104,9 +109,13 @@ class EarlyPacks:
         if signature in self._taken or self._store.has(signature):
             return
         self._taken.add(signature)
-        if len(self._under_way) == LAID_AHEAD:
+        if len(self._under_way) >= LAID_AHEAD:
             self._under_way.popleft().result()
         self._under_way.append(self._thread.submit(self._lay, signature, raw))
+
+    def all_taken(self) -> None:
+        """Nothing is taken for a while: what was is written meanwhile."""
+        self._under_way.append(self._thread.submit(self._writer.end_pack_now))
 
     def _lay(self, signature: bytes, raw: bytes) -> None:
         encoded = bytes(smaller(raw))

@@ -235,6 +235,10 @@ class OwnKeeping:
         """Take a block, raw encoded, while the rest is still being read: see ``EarlyPacks.take``."""
         self.early.take(signature, raw)
 
+    def all_taken(self) -> None:
+        """All has been read: see ``EarlyPacks.all_taken``."""
+        self.early.all_taken()
+
     async def finish(
         self, manifest: Manifest, encode: Callable[[bytes], bytes], progress: Callable[[int], None]
     ) -> tuple[bytes, list[bytes], int]:

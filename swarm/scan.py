@@ -53,13 +53,15 @@ def scan(
     cache: ScanCache | None = None,
     progress: Progress = lambda done, total: None,
     made: Made = lambda entry, plain: None,
+    all_read: Callable[[], None] = lambda: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Scan:
     """Scan a directory, or one file. ``cache`` is read and brought up to date, also when the scan fails or is stopped.
 
     ``progress`` gets (bytes done, bytes in all), ``made`` the blocks that are cut from several small files, which are
-    dear to read again; their bytes are valid during the call. Raises NotFoundError, UsageError and AetherError as
-    ``walk`` does, AetherError for what does not stop changing, IncompleteError when ``should_stop`` said so.
+    dear to read again; their bytes are valid during the call. ``all_read`` is called after the last of a round. Raises
+    NotFoundError, UsageError and AetherError as ``walk`` does, AetherError for what does not stop changing,
+    IncompleteError when ``should_stop`` said so.
     """
     known = cache if cache is not None else ScanCache()
     changed = ""
@@ -67,7 +69,7 @@ def scan(
     for number in range(ROUNDS):
         if number:
             time.sleep(PAUSE_S * 2 ** (number - 1))
-        work = _Round(known, progress, made, should_stop)
+        work = _Round(known, progress, made, all_read, should_stop)
         try:
             manifest = work.manifest(walk(root, links, should_stop))
         except Changed as error:
@@ -87,10 +89,18 @@ def scan(
 class _Round:
     """One round of a scan. Also the ``Contents`` of the runs."""
 
-    def __init__(self, cache: ScanCache, progress: Progress, made: Made, should_stop: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        cache: ScanCache,
+        progress: Progress,
+        made: Made,
+        all_read: Callable[[], None],
+        should_stop: Callable[[], bool],
+    ) -> None:
         self._cache = cache
         self._progress = progress
         self.made = made
+        self._all_read = all_read
         self._should_stop = should_stop
         self._reading = Reading()
         self._total = self._done = 0
@@ -118,6 +128,7 @@ class _Round:
             else:
                 run.append(item)
         self._run(run, blocks)
+        self._all_read()
         manifest = manifests.build([self._entry(item) for item in found], blocks)
         _check_unchanged(found)
         here = {item.path for item in found}

@@ -39,6 +39,8 @@ class ManifestFetch:
         self._store = store
         self._holders: dict[str, int] = {}
         self._changed = asyncio.Event()
+        # The storing of what came, beside which it is used already.
+        self._keeping: list[asyncio.Task[None]] = []
 
     def peer_holds(self, channel: Channel, message: HoldingMessage) -> None:
         self._holders[channel.peer_id] = message.origin
@@ -66,6 +68,9 @@ class ManifestFetch:
             manifest = await asyncio.to_thread(assemble, root_bytes, segments)
         finally:
             self._parts.exchange.unfollow(self)
+            for result in await asyncio.gather(*self._keeping, return_exceptions=True):
+                if isinstance(result, Exception):
+                    log.info("a segment was not kept: %s", result)
         return manifest
 
     async def _blocks(self, signatures: Sequence[bytes], deadline: float) -> dict[bytes, bytes]:
@@ -114,7 +119,7 @@ class ManifestFetch:
             self._parts.channels.ban(peer, str(error))
         except AetherError as error:
             log.info("the manifest did not come from %s: %s", peer[:8], error)
-        await asyncio.to_thread(self._keep, came)
+        self._keeping.append(asyncio.create_task(asyncio.to_thread(self._keep, came)))
 
     def _kept(self, signatures: Sequence[bytes]) -> dict[bytes, bytes]:
         """Plain bytes of those that are here."""

@@ -73,6 +73,10 @@ class Keeping(Protocol):
         """
         ...
 
+    def all_taken(self) -> None:
+        """All has been read, and the manifest is made next. For the same thread."""
+        ...
+
     async def finish(
         self, manifest: Manifest, encode: Callable[[bytes], bytes], progress: Callable[[int], None]
     ) -> tuple[bytes, list[bytes], int]:

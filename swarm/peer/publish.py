@@ -146,6 +146,10 @@ async def _scan(
         if keeping is not None:
             keeping.take(block.signature, raw)
 
+    def all_read() -> None:
+        if keeping is not None:
+            keeping.all_taken()
+
     try:
         scanned = await asyncio.to_thread(
             scan,
@@ -154,6 +158,7 @@ async def _scan(
             cache=cache,
             progress=_rarely(tell),
             made=made,
+            all_read=all_read,
             should_stop=lambda: stopped,
         )
     finally:

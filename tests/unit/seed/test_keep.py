@@ -169,6 +169,28 @@ def test_what_was_taken_early_is_not_asked_for_again(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_once_all_is_read_no_block_waits_for_its_pack_to_fill(tmp_path: Path) -> None:
+    async def main() -> None:
+        objects = MemoryObjectStore()
+        packs = PackStore(objects)
+        manifest, blocks = dataset(1_000_000)
+        async with Uploads(packs, SEED, tmp_path).keeping("maps/roads") as keeping:
+            for block in manifest.unique:
+                keeping.take(block.signature, encode_raw(blocks[block.signature]))
+            keeping.all_taken()
+            await asyncio.to_thread(keeping.early.handed_over)
+            assert len(objects.list(PACKS)) == 1
+            await keeping.finish(manifest, lambda signature: encode_block(blocks[signature]), lambda done: None)
+        fresh = PackStore(objects)
+        await fresh.refresh()
+        for signature, plain in blocks.items():
+            encoded = await fresh.get(signature)
+            assert encoded is not None
+            assert open_block(encoded, signature) == plain
+
+    asyncio.run(main())
+
+
 def test_what_was_taken_and_is_not_in_the_version_does_not_count(tmp_path: Path) -> None:
     async def main() -> None:
         packs = PackStore(MemoryObjectStore())
