@@ -151,18 +151,20 @@ def test_frames_inside_tls_are_not_taken(tmp_path: Path) -> None:
         _run(tmp_path, inside)
 
 
+def _slow(tls: ssl.SSLSocket, say: Say) -> None:
+    """A giver of one block, by degrees."""
+    tls.sendall(KEY_FRAME)
+    frame = _frames(BLOCKS[0])[0]
+    for start in range(0, len(frame), 60_000):
+        say(frame[start : start + 60_000])
+        time.sleep(0.15)
+
+
 def test_a_slow_block_is_told_to_be_slow_and_not_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(taking, "PROGRESS_S", 0.05)
     monkeypatch.setattr(taking, "STALL_TIMEOUT_S", 5.0)
 
-    def slow(tls: ssl.SSLSocket, say: Say) -> None:
-        tls.sendall(KEY_FRAME)
-        frame = _frames(BLOCKS[0])[0]
-        for start in range(0, len(frame), 60_000):
-            say(frame[start : start + 60_000])
-            time.sleep(0.15)
-
-    taken = _run(tmp_path, slow, 1)
+    taken = _run(tmp_path, _slow, 1)
     assert tuple(taken.blocks) == BLOCKS[:1]
     begun = [answer.now for answer in taken.answers if answer.is_begun]
     assert len(begun) >= 3
@@ -176,14 +178,7 @@ def test_a_block_that_turns_out_to_be_slow_is_told_of_before_it_is_whole(
     monkeypatch.setattr(taking, "PROGRESS_S", 0.05)
     monkeypatch.setattr(taking, "SLOW_BLOCK_S", 3600.0)
 
-    def slow(tls: ssl.SSLSocket, say: Say) -> None:
-        tls.sendall(KEY_FRAME)
-        frame = _frames(BLOCKS[0])[0]
-        for start in range(0, len(frame), 60_000):
-            say(frame[start : start + 60_000])
-            time.sleep(0.15)
-
-    taken = _run(tmp_path, slow, 1)
+    taken = _run(tmp_path, _slow, 1)
     assert tuple(taken.blocks) == BLOCKS[:1]
     assert len([answer for answer in taken.answers if answer.is_begun]) >= 3
 
