@@ -22,7 +22,7 @@ from swarm.peer.buffers import Buffers
 from swarm.peer.node import PeerNode
 from swarm.peer.sealed import SEALED_MAX_BYTES, Sealer
 from swarm.peer.stream import Answer, RunStream
-from swarm.peer.wire import BLOCK, NOT_HERE, FrameKey, framed
+from swarm.peer.wire import BLOCK, FRAME, NOT_HERE, FrameKey, framed
 from tests.integration.raw_streams import DEADLINE_S
 from tests.integration.swarm_rig import Swarm
 
@@ -176,11 +176,25 @@ def test_a_block_that_turns_out_to_be_slow_is_told_of_before_it_is_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(taking, "PROGRESS_S", 0.05)
-    monkeypatch.setattr(taking, "SLOW_BLOCK_S", 3600.0)
+    monkeypatch.setattr(taking, "SLOW_BLOCK_S", 5.0)
 
-    taken = _run(tmp_path, _slow, 1)
-    assert tuple(taken.blocks) == BLOCKS[:1]
-    assert len([answer for answer in taken.answers if answer.is_begun]) >= 3
+    def quick_then_slow(tls: ssl.SSLSocket, say: Say) -> None:
+        tls.sendall(KEY_FRAME)
+        quick, slow = _frames(*BLOCKS[:2])
+        say(quick)
+        for start in range(0, len(slow), len(slow) // 5):
+            say(slow[start : start + len(slow) // 5])
+            time.sleep(0.15)
+
+    taken = _run(tmp_path, quick_then_slow, 2)
+    assert tuple(taken.blocks) == BLOCKS[:2]
+    assert len([answer for answer in taken.answers if answer.is_begun and answer.position == 1]) >= 3
+
+
+def test_a_block_of_no_bytes_is_what_no_honest_peer_sends() -> None:
+    with pytest.raises(RemoteProtocolError):
+        taking.parse_head(FRAME.pack(BLOCK, 0))
+    assert taking.parse_head(FRAME.pack(BLOCK, 1)) == (BLOCK, 1)
 
 
 def test_a_giver_that_falls_silent_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
