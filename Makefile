@@ -37,7 +37,8 @@ demo: setup ## a swarm of processes on this machine, shown at work
 
 SEEDS ?= 500
 sim: setup ## some thousands of simulated swarms over all scenarios; stops at the first that breaks
-	@for scenario in plain mixed lossy slow silent sites partition churn only-holder-slow no-tracker freeriders news news-no-tracker; do \
+	@for scenario in plain mixed lossy slow silent sites partition churn only-holder-slow slow-neighbour-holds-all \
+	  no-tracker freeriders news news-no-tracker; do \
 	  echo "$$scenario: $(SEEDS) seeds"; \
 	  $(BIN)/python -m swarm.sim --scenario $$scenario --peers 12 --blocks 32 --seed 1000 --runs $(SEEDS) --stop \
 	    > /dev/null || exit 1; \

@@ -166,6 +166,13 @@ def _churn(swarm: Swarm, settings: Settings, rng: random.Random) -> None:
 
 
 def _only_holder_slow(swarm: Swarm, settings: Settings, rng: random.Random) -> None:
+    """Nobody has anything but the origin, which gives at a twentieth of the peers' rate."""
+    swarm.add_origin(Access(settings.rate / 20, settings.rate / 20))
+    for _ in range(settings.peers):
+        swarm.add_peer(_equal(settings))
+
+
+def _slow_neighbour_holds_all(swarm: Swarm, settings: Settings, rng: random.Random) -> None:
     """One neighbour has everything and gives at a twentieth of the rate; the origin is as fast as ever."""
     swarm.add_origin(_equal(settings))
     holder = swarm.add_peer(Access(settings.rate / 20, settings.rate), held=(1 << settings.blocks) - 1)
@@ -203,6 +210,7 @@ SCENARIOS: Final = {
     "partition": Scenario(_partition, 15),
     "churn": Scenario(_churn, 1000, 256),
     "only-holder-slow": Scenario(_only_holder_slow, 8),
+    "slow-neighbour-holds-all": Scenario(_slow_neighbour_holds_all, 8),
     "no-tracker": Scenario(_no_tracker, 30),
     "freeriders": Scenario(_freeriders, 20),
 }

@@ -22,7 +22,8 @@ SMALL: Final[dict[str, tuple[int, int, int, float, float]]] = {
     "sites": (9, 32, 20, 1.6, 0.25),
     "partition": (9, 32, 20, 2.5, 0.40),
     "churn": (30, 32, 20, 6.0, 0.40),
-    "only-holder-slow": (6, 48, 40, 1.3, 0.10),
+    "only-holder-slow": (8, 48, 30, 1.3, 0.10),
+    "slow-neighbour-holds-all": (6, 48, 40, 1.3, 0.10),
     "no-tracker": (20, 32, 30, 1.6, 0.15),
     "freeriders": (10, 32, 30, 4.0, 0.10),
 }
@@ -63,12 +64,23 @@ def test_sixteen_equal_peers_are_done_near_the_bound_and_the_origin_sends_one_co
     assert max(outcome.wasted_share for outcome in outcomes) <= 0.02
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_from_an_only_holder_twenty_times_slower_all_have_everything_when_it_has_sent_it_once(seed: int) -> None:
+    """The bound is its line's, headers and all, which alone take a twentieth."""
+    outcome = run("only-holder-slow", 8, 205, seed)
+    assert not outcome.violations
+    assert outcome.done_share == 1.0
+    assert outcome.bound_s >= 20 * run("plain", 8, 205, seed).bound_s * 0.99
+    assert outcome.last_over_bound <= 1.08
+    assert outcome.origin_copies <= 1.02
+
+
 @pytest.mark.parametrize("peers", [2, 8])
 def test_a_slow_holder_of_everything_makes_nobody_slower_than_without_it(peers: int) -> None:
     """Over some seeds, in virtual time; the holder is 20 times slower than the origin, which everybody would spare."""
     with_holder = without = 0.0
     for seed in range(1, 6):
-        with_holder += run("only-holder-slow", peers, 64, seed).last_s
+        with_holder += run("slow-neighbour-holds-all", peers, 64, seed).last_s
         without += run("plain", peers - 1, 64, seed).last_s
     assert with_holder <= 1.1 * without
 
