@@ -40,6 +40,8 @@ DATASET: Final = "sim/data"
 WALL: Final = 1_800_000_000
 AUTHORITY: Final = PeerKey(b"\1" * 32)
 PRODUCER: Final = PeerKey(b"\2" * 32)
+# The producer's number among the peers; 0 is the one beside the tracker.
+PRODUCING: Final = 1
 
 JOIN_S: Final = 10.0
 SETTLE_S: Final = 60.0
@@ -79,6 +81,7 @@ class Member:
     kind: Kind = "honest"
     heard_at: float | None = None
     taken: int = 0
+    learnt: int = 0
     bytes_in: int = 0
     open: dict[str, Member] = field(default_factory=dict)
 
@@ -87,16 +90,22 @@ class Member:
 class NewsOutcome:
     """Seconds from the entry's appearance until peers know it; ``heard_share`` of the honest that are still there.
 
-    ``told_per_peer`` entries and ``bytes_per_peer`` are what a peer receives of gossip from then on.
+    ``told_per_peer`` entries and ``bytes_per_peer`` are what a peer receives of gossip from then on; ``wasted_share``
+    of these entries told it nothing new, lies among them; ``origin_copies`` is how often the producer told the news
+    itself. No blocks move, and links that carry so little bound nothing.
     """
 
-    scenario: str
     peers: int
+    blocks: Literal[0]
+    scenario: str
     seed: int
     p50_s: float
     p95_s: float
     p99_s: float
     last_s: float
+    p99_over_bound: None
+    origin_copies: int
+    wasted_share: float
     heard_share: float
     neighbours: tuple[int, int]
     told_per_peer: float
@@ -129,6 +138,7 @@ class NewsSwarm:
         self.entries = (first, make_entry(2, log.entry_hash(first)))
         self.forged = make_entry(3, log.entry_hash(self.entries[1]), forger=PeerKey(b"\3" * 32))
         self.told: Counter[tuple[str, str]] = Counter()
+        self.producer_told = 0
         self._rng = random.Random(seed)
         self._tracker = Tracker(random.Random(self._rng.getrandbits(64)))
         self._scenario = scenario
@@ -260,7 +270,7 @@ class NewsSwarm:
 
     def _publish(self) -> None:
         self.check_graph()
-        producer = next(member for member in self.members.values() if member.peer.number == 1)
+        producer = next(member for member in self.members.values() if member.peer.number == PRODUCING)
         if self._scenario == "news-no-tracker":
             self._tracker.is_alive = False
             others = [member for member in self.members.values() if member is not producer]
@@ -283,6 +293,7 @@ class NewsSwarm:
         before = member.ledger.head(known.dataset)
         if not member.ledger.record(known, entry, is_news=True):
             return
+        member.learnt += bool(source)
         if known.serial == 2:
             member.heard_at = self.clock.now - self._published_at
         learnt = member.gossip.learnt
@@ -319,6 +330,7 @@ class NewsSwarm:
             self._spread(member, member.gossip.compared(name, decision.heads, decision.whole, self.clock.now))
         elif member.gossip.may_come(name, self.clock.now):
             member.taken += 1
+            self.producer_told += sender.peer.number == PRODUCING and decision.entry == self.entries[1]
             self.told[name, member.peer.name] += sender.kind == "honest"
             self._learn(member, decision.entry, name)
 
@@ -342,21 +354,27 @@ def simulate_news(scenario: str, peers: int, seed: int) -> NewsOutcome:
     times = sorted(member.heard_at for member in there if member.heard_at is not None) or [0.0]
     degrees = [len(member.open) for member in swarm.members.values()]
     number = len(swarm.members)
+    taken = sum(member.taken for member in swarm.members.values())
+    learnt = sum(member.learnt for member in swarm.members.values())
 
     def at(share: float) -> float:
         return round(times[min(len(times) - 1, int(share * len(times)))], 3)
 
     return NewsOutcome(
-        scenario,
         peers,
+        0,
+        scenario,
         seed,
         at(0.5),
         at(0.95),
         at(0.99),
         round(times[-1], 3),
+        None,
+        swarm.producer_told,
+        round(1.0 - learnt / max(1, taken), 4),
         round(len(times) / len(there), 4),
         (min(degrees), max(degrees)),
-        round(sum(member.taken for member in swarm.members.values()) / number, 2),
+        round(taken / number, 2),
         round(sum(member.bytes_in for member in swarm.members.values()) / number, 1),
         swarm.clock.steps,
         violations,

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from swarm import log
+from swarm.limits import NEIGHBOURS_MAX
 from swarm.peer.gossip import Gossip
 from swarm.peer.ledger import Ledger
 from swarm.peer.mesh import Mesh
@@ -37,6 +38,16 @@ def test_the_same_seed_gives_the_same_outcome_and_another_gives_another() -> Non
     first, again, other = (simulate_news("news", 30, seed) for seed in (1, 1, 2))
     assert first == again
     assert first != other
+
+
+def test_what_tells_nothing_new_is_counted_and_so_is_what_the_producer_tells(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = simulate_news("news", 40, 1)
+    assert 0.0 < first.wasted_share < 1.0
+    assert 1 <= first.origin_copies <= NEIGHBOURS_MAX
+    # Of all entries that come each peer but the two that had it first learns from one, if it hears of the news at all.
+    assert first.wasted_share == pytest.approx(1 - 39 / (41 * first.told_per_peer), abs=0.001)
+    monkeypatch.setattr(Gossip, "learnt", _tells_thrice)
+    assert simulate_news("news", 40, 1).origin_copies == 3 * first.origin_copies
 
 
 def _tells_nobody(gossip: Gossip, *arguments: Any, **more: Any) -> list[Any]:
