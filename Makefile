@@ -60,7 +60,7 @@ soak: sim ## the long rounds: simulated swarms, then bytes that strangers may se
 	  tests/property/test_neighbour_machines.py tests/unit/test_hello.py -k "not TestMesh and not TestGossip"
 	@KILL_ROUNDS=$(KILL_ROUNDS) $(BIN)/python -m pytest -n 2 --timeout 3600 tests/integration/test_killed_pulls.py
 
-bench: setup ## one loopback pull beside curl over nginx TLS
+bench: setup ## loopback pulls beside nginx+curl over TLS, libtorrent and syncthing
 	@$(BIN)/python -m bench pair
 
 lock: ## the lock files anew, from pyproject.toml (with pip-compile of pip-tools)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from typing import Final
 import click
 from rich.console import Console
 
+from bench.arguments import FILE, FOLDER, Names, Rate, Size, in_a_folder
 from bench.compare import SEEDS, busy_share, measured, print_lines, simulated
 from bench.compare import compare as compare_lines
 from bench.contenders import Contender, SmallContender, SwarmContender
@@ -31,6 +31,7 @@ from bench.contenders.packaged import PACKAGED
 from bench.contenders.syncthing_pair import SyncthingPair
 from bench.contenders.syncthing_small import SyncthingSmall
 from bench.contenders.syncthing_swarm import SyncthingSwarm
+from bench.leftovers import scratch_folder
 from bench.network import missing_network
 from bench.packages import install_packages
 from bench.pair import PairSettings, run_pair
@@ -38,7 +39,7 @@ from bench.picture import draw
 from bench.processes import BenchError
 from bench.report import print_small, print_table
 from bench.scale import print_scale, run_scale, scale_json
-from bench.scenarios import make_scenario, parse_rate
+from bench.scenarios import make_scenario
 from bench.small import SmallSettings, run_small
 from bench.swarm import SwarmSettings, run_swarm
 from bench.swarm_report import print_swarm
@@ -55,82 +56,38 @@ SWARM_CONTENDERS: Final[tuple[SwarmContender, ...]] = (
     CurlSwarm(),
 )
 PEERS: Final = {"plain": 4, "slow": 16, "sites": 15}
-UNITS: Final = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
-
-
-class Size(click.ParamType[int]):
-    """A number of bytes with a unit, as 512MiB."""
-
-    name = "size"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        matched = re.fullmatch(r"(\d+)\s*([A-Za-z]*)", str(value))
-        if matched is None or matched[2].upper() not in UNITS or not int(matched[1]):
-            self.fail(f"{value!r} is no size: write it as 512MiB", param, ctx)
-        return int(matched[1]) * UNITS[matched[2].upper()]
-
-
-class Rate(click.ParamType[int]):
-    """Bits per second with a unit, as 50mbit."""
-
-    name = "rate"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        try:
-            return parse_rate(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-class Names(click.ParamType[list[Contender]]):
-    """Contenders, by name, with commas between them."""
-
-    name = "names"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> list[Contender]:
-        if isinstance(value, list):
-            return value
-        known = {contender.name: contender for contender in CONTENDERS}
-        wanted = [name for name in str(value).split(",") if name]
-        for name in wanted:
-            if name not in known:
-                self.fail(f"{name!r} is no contender: choose from {', '.join(known)}", param, ctx)
-        return [known[name] for name in dict.fromkeys(wanted)]
-
-
-OUT: Final = click.Path(path_type=Path, dir_okay=False)
-
-
-def _in_a_folder(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
-    """Refuse before the measurement what could not be written after it."""
-    if path is not None and not path.absolute().parent.is_dir():
-        raise click.BadParameter(f"there is no folder {path.absolute().parent}", context, parameter)
-    return path
 
 
 @click.group()
 def bench() -> None:
     """Measurements: ours beside the field, in one run."""
-    signal.signal(signal.SIGTERM, _end)
+    # A shell lets what it starts in the background ignore SIGINT, and nohup SIGHUP: only that is meant to last.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _end)
 
 
 @bench.command()
 @click.option("--size", type=Size(), default="512MiB", show_default=True, help="Bytes to pull.")
 @click.option(
-    "--contenders", type=Names(), default="ours,curl,libtorrent,syncthing", show_default=True, help="Who takes part."
+    "--contenders",
+    type=Names(CONTENDERS),
+    default="ours,nginx+curl,libtorrent,syncthing",
+    show_default=True,
+    help="Who takes part.",
 )
 @click.option("--rounds", type=click.IntRange(1, 1000), default=3, show_default=True, help="How often.")
 @click.option("--seed", default=1, show_default=True, help="Of the payload's bytes.")
-@click.option("--folder", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Where files go.")
-@click.option("--json", "out", type=OUT, callback=_in_a_folder, help="Write the report there.")
+@click.option("--folder", type=FOLDER, help="Where files go.")
+@click.option("--json", "out", type=FILE, callback=in_a_folder, help="Write the report there.")
 def pair(size: int, contenders: list[Contender], rounds: int, seed: int, folder: Path | None, out: Path | None) -> None:
     """One pull over loopback, from one origin to one consumer, to disk."""
     errors = Console(stderr=True, highlight=False)
-    with tempfile.TemporaryDirectory(prefix="aetherfs-bench-", dir=folder) as scratch:
-        report = run_pair(contenders, PairSettings(size, rounds, seed), Path(scratch), errors.print)
+    with scratch_folder(folder or Path(tempfile.gettempdir())) as scratch:
+        report = run_pair(contenders, PairSettings(size, rounds, seed), scratch, errors.print)
     if out is not None:
         out.write_text(report.as_json())
-    print_table(report, report.settings["contenders"], Console())
+    print_table(report, Console())
     if not report.rounds or not all(entry.ok for entry in report.rounds):
         sys.exit(1)
 
@@ -138,23 +95,30 @@ def pair(size: int, contenders: list[Contender], rounds: int, seed: int, folder:
 @bench.command()
 @click.option("--files", type=click.IntRange(1, 1_000_000), default=20_000, show_default=True, help="How many.")
 @click.option("--size", type=Size(), default="4KiB", show_default=True, help="Bytes of each file.")
-@click.option("--contenders", default="ours,libtorrent,syncthing", show_default=True, help="Who takes part.")
+@click.option(
+    "--contenders",
+    type=Names(SMALL_CONTENDERS),
+    default="ours,libtorrent,syncthing",
+    show_default=True,
+    help="Who takes part.",
+)
 @click.option("--rounds", type=click.IntRange(1, 1000), default=3, show_default=True, help="How often.")
 @click.option("--seed", default=1, show_default=True, help="Of the files' bytes.")
-@click.option("--folder", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Where files go.")
-@click.option("--json", "out", type=OUT, callback=_in_a_folder, help="Write the report there.")
+@click.option("--folder", type=FOLDER, help="Where files go.")
+@click.option("--json", "out", type=FILE, callback=in_a_folder, help="Write the report there.")
 def small(
-    files: int, size: int, contenders: str, rounds: int, seed: int, folder: Path | None, out: Path | None
+    files: int,
+    size: int,
+    contenders: list[SmallContender],
+    rounds: int,
+    seed: int,
+    folder: Path | None,
+    out: Path | None,
 ) -> None:
     """Many small files over loopback: publish and pull, from one origin to one consumer."""
-    known = {contender.name: contender for contender in SMALL_CONTENDERS}
-    try:
-        chosen = [known[name] for name in dict.fromkeys(contenders.split(","))]
-    except KeyError as error:
-        raise click.UsageError(f"{error} is no contender: choose from {', '.join(known)}") from error
     errors = Console(stderr=True, highlight=False)
-    with tempfile.TemporaryDirectory(prefix="aetherfs-bench-", dir=folder or memory_folder()) as scratch:
-        report = run_small(chosen, SmallSettings(files, size, rounds, seed), Path(scratch), errors.print)
+    with scratch_folder(folder or memory_folder()) as scratch:
+        report = run_small(contenders, SmallSettings(files, size, rounds, seed), scratch, errors.print)
     if out is not None:
         out.write_text(report.as_json())
     print_small(report, Console())
@@ -167,18 +131,24 @@ def small(
 @click.option("--peers", type=click.IntRange(1, 64), help="Besides the origin. [default: 4; 16 in slow, 15 in sites]")
 @click.option("--rate", type=Rate(), default="50mbit", show_default=True, help="Of every link, both ways.")
 @click.option("--size", type=Size(), default="64MiB", show_default=True, help="Bytes to bring to every peer.")
-@click.option("--contenders", default="ours,libtorrent,aria2", show_default=True, help="Who takes part.")
+@click.option(
+    "--contenders",
+    type=Names(SWARM_CONTENDERS),
+    default="ours,libtorrent,aria2",
+    show_default=True,
+    help="Who takes part.",
+)
 @click.option("--rounds", type=click.IntRange(1, 1000), default=1, show_default=True, help="How often.")
 @click.option("--seed", default=1, show_default=True, help="Of the payload's bytes.")
-@click.option("--folder", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Where files go.")
-@click.option("--json", "out", type=OUT, callback=_in_a_folder, help="Write the report there.")
-@click.option("--picture", type=click.Path(path_type=Path, dir_okay=False), help="Draw completion curves there.")
+@click.option("--folder", type=FOLDER, help="Where files go.")
+@click.option("--json", "out", type=FILE, callback=in_a_folder, help="Write the report there.")
+@click.option("--picture", type=FILE, callback=in_a_folder, help="Draw completion curves there.")
 def swarm(
     scenario: str,
     peers: int | None,
     rate: int,
     size: int,
-    contenders: str,
+    contenders: list[SwarmContender],
     rounds: int,
     seed: int,
     folder: Path | None,
@@ -188,17 +158,13 @@ def swarm(
     """One origin to many peers, in network namespaces over shaped links. Needs root."""
     if why := missing_network():
         raise click.ClickException(why)
-    known = {contender.name: contender for contender in SWARM_CONTENDERS}
     try:
-        chosen = [known[name] for name in dict.fromkeys(contenders.split(","))]
         network = make_scenario(scenario, peers or PEERS[scenario], rate)
-    except KeyError as error:
-        raise click.UsageError(f"{error} is no contender: choose from {', '.join(known)}") from error
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     errors = Console(stderr=True, highlight=False)
-    with tempfile.TemporaryDirectory(prefix="aetherfs-bench-", dir=folder or memory_folder()) as scratch:
-        report = run_swarm(chosen, SwarmSettings(network, size, rounds, seed), Path(scratch), errors.print)
+    with scratch_folder(folder or memory_folder()) as scratch:
+        report = run_swarm(contenders, SwarmSettings(network, size, rounds, seed), scratch, errors.print)
     if out is not None:
         out.write_text(report.as_json())
     if picture is not None:
@@ -212,14 +178,14 @@ def swarm(
 @click.option("--rate", type=Rate(), default="50mbit", show_default=True, help="Of every link, both ways.")
 @click.option("--rounds", type=click.IntRange(1, 1000), default=1, show_default=True, help="How often.")
 @click.option("--seed", default=1, show_default=True, help="Of the payload's bytes.")
-@click.option("--json", "out", type=OUT, callback=_in_a_folder, help="Write the report there.")
+@click.option("--json", "out", type=FILE, callback=in_a_folder, help="Write the report there.")
 def scale(rate: int, rounds: int, seed: int, out: Path | None) -> None:
     """Growth with peers and with size, ours only. Needs root."""
     if why := missing_network():
         raise click.ClickException(why)
     errors = Console(stderr=True, highlight=False)
-    with tempfile.TemporaryDirectory(prefix="aetherfs-bench-", dir=memory_folder()) as scratch:
-        reports = run_scale(rate, rounds, seed, Path(scratch), errors.print)
+    with scratch_folder(memory_folder()) as scratch:
+        reports = run_scale(rate, rounds, seed, scratch, errors.print)
     if out is not None:
         out.write_text(scale_json(reports))
     print_scale(reports, Console())
@@ -262,13 +228,13 @@ def dht(arguments: tuple[str, ...]) -> None:
     sys.exit(main(list(arguments)))
 
 
-def memory_folder() -> Path | None:
+def memory_folder() -> Path:
     """Where files of many peers go unless told: into memory, so that no disk decides."""
-    return Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else None
+    return Path("/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir())
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:
-    """On SIGTERM unwind as on Ctrl-C, so that every process is ended and every file removed."""
+    """On any of these unwind as on Ctrl-C, so that every process is ended and every file removed."""
     raise KeyboardInterrupt
 
 

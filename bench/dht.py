@@ -10,8 +10,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
-import platform
 import random
 import sys
 import time
@@ -20,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.provenance import provenance
 from swarm.authority import Authority, create
 from swarm.dht.node import DhtNode
 from swarm.identity import PeerKey
@@ -120,6 +119,7 @@ async def sweep(net: Net, count: int) -> tuple[int, float, float]:
 
 async def measure(nodes: int, dead: int, keys: int, count: int, seed: int) -> dict[str, Any]:
     """One network, measured."""
+    head = provenance()
     net = Net(seed)
     try:
         started = time.monotonic()
@@ -133,7 +133,7 @@ async def measure(nodes: int, dead: int, keys: int, count: int, seed: int) -> di
     finally:
         await net.close()
     return {
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+        **head,
         "settings": {"nodes": nodes, "dead": dead, "keys": keys, "seed": seed},
         "joined": joined,
         "sweep": {"packets": packets, "seconds": round(seconds, 2), "nodes_that_keep_a_key": round(holders, 2)},

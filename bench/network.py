@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from bench.debian import missing_program, program_path
+from bench.leftovers import namespace_prefix
 from bench.processes import BenchError, run_plain
 from bench.scenarios import Link, Scenario
 
@@ -109,7 +110,7 @@ def missing_network() -> str | None:
 def make_network(scenario: Scenario) -> Iterator[Network]:
     """Make the scenario's network. Raises BenchError when the kernel has not what it takes."""
     with ExitStack() as stack:
-        builder = _Builder(stack, f"bench{os.getpid()}")
+        builder = _Builder(stack, namespace_prefix())
         builder.switch(CORE, f"{NETWORK}.0.1")
         for site in range(1, scenario.sites + 1):
             builder.site(site, scenario.wan_bits_per_s)
@@ -172,8 +173,9 @@ class _Builder:
 
     def _namespace(self, name: str) -> str:
         space = self._space(name)
-        _ip("netns", "add", space)
+        # First: whatever interrupts the making of it, it is deleted.
         self._stack.callback(_delete, space)
+        _ip("netns", "add", space)
         _ip("-n", space, "link", "set", "lo", "up")
         return space
 

@@ -24,14 +24,18 @@ COLOURS: Final = (
 
 
 def draw(report: SwarmReport) -> str:
-    """The picture of a report; a contender without a good round is left out."""
+    """The picture of a report; a contender without a good round has no curve, and is named as such."""
     shown = {name: found for name, rounds in report.by_contender().items() if (found := median_round(rounds))}
     judged = report.settings["judged_peers"]
     times = {name: judged_times(found, judged) for name, found in shown.items()}
     end_s = 1.05 * max([report.bound_s, *(max(seconds) for seconds in times.values())])
     lines = [_frame(end_s), _upright(report.bound_s, end_s)]
     for number, (name, seconds) in enumerate(times.items()):
-        lines.append(_curve(name, seconds, end_s, number))
+        rounds = report.by_contender()[name]
+        counted = sum(entry.ok for entry in rounds)
+        lines.append(_curve(_label(name, seconds, counted, len(rounds)), seconds, end_s, number))
+    failed = [name for name in report.by_contender() if name not in shown]
+    lines += [_named(f"{name}: no good round", len(shown) + number, "black") for number, name in enumerate(failed)]
     title = f"{len(judged)} peers, {report.settings['size_bytes'] / 2**20:.0f} MiB, {report.settings['scenario']}"
     lines.append(f'<text x="{LEFT}" y="{TOP - 8}">{escape(title)}: share of peers complete, over seconds</text>')
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif"'
@@ -40,7 +44,7 @@ def draw(report: SwarmReport) -> str:
 
 def median_round(rounds: Sequence[SwarmRound]) -> SwarmRound | None:
     """The good round in the middle, by its last peer; the faster one of two."""
-    good = sorted((entry for entry in rounds if entry.ok), key=lambda entry: entry.last_over_bound)
+    good = sorted((entry for entry in rounds if entry.ok), key=lambda entry: entry.last_over_bound or 0.0)
     return good[(len(good) - 1) // 2] if good else None
 
 
@@ -49,18 +53,24 @@ def judged_times(found: SwarmRound, judged: Sequence[int]) -> list[float]:
     return sorted(second for peer in judged if (second := found.seconds[peer]) is not None)
 
 
-def _curve(name: str, seconds: Sequence[float], end_s: float, number: int) -> str:
+def _curve(label: str, seconds: Sequence[float], end_s: float, number: int) -> str:
     points = [(_x(0, end_s), _y(0))]
     for done, second in enumerate(seconds, 1):
         points += [(_x(second, end_s), points[-1][1]), (_x(second, end_s), _y(done / len(seconds)))]
     colour = COLOURS[number % len(COLOURS)]
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-    label = f"{escape(name)} {seconds[-1]:.1f} s"
+    line = f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>'
+    return f"{line}\n{_named(label, number, colour)}"
+
+
+def _label(name: str, seconds: Sequence[float], counted: int, rounds: int) -> str:
+    """When its last peer was complete; how many rounds counted, where not all did."""
+    return f"{name} {seconds[-1]:.1f} s" + (f" ({counted} of {rounds})" if counted < rounds else "")
+
+
+def _named(label: str, number: int, colour: str) -> str:
     at = f'x="{WIDTH - RIGHT + 10}" y="{TOP + 32 + 18 * number}"'
-    return (
-        f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>\n'
-        f'<text {at} fill="{colour}">{label}</text>'
-    )
+    return f'<text {at} fill="{colour}">{escape(label)}</text>'
 
 
 def _upright(bound_s: float, end_s: float) -> str:

@@ -1,33 +1,57 @@
-"""Results: as the JSON object of the contract, and as a table for people."""
+"""Results: as the JSON object of the contract, and as a table for people.
+
+A round that failed has no figures: null in the JSON, and no part of any median. How many rounds of how many counted is
+told beside the medians.
+"""
 
 from __future__ import annotations
 
 import json
-import os
-import platform
-import ssl
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from rich.console import Console
 from rich.table import Table
 
+from bench.provenance import provenance
+
 Tell = Callable[[str], None]
+
+
+class Counted(Protocol):
+    """A dataclass of one contender's round."""
+
+    @property
+    def contender(self) -> str: ...
+
+    @property
+    def ok(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One contender, once. CPU and memory are over all processes of both ends; the peak is of the largest one."""
+    """One contender, once. CPU and memory are over all processes of both ends; the peak is of the largest one.
+
+    ``seconds`` has the one peer's. Loopback has no bound. ``origin_copies`` are payload, where the contender counts it;
+    the interface's are all that went over loopback meanwhile, both ways.
+    """
 
     contender: str
-    mb_per_s: float
-    seconds: float
-    cpu_s_per_gb: float
-    peak_rss_bytes: int
+    mb_per_s: float | None
+    seconds: list[float | None]
+    last_over_bound: None
+    origin_copies: float | None
+    origin_copies_interface: float | None
+    cpu_s_per_gb: float | None
+    peak_rss_bytes: int | None
     ok: bool
+    failures: list[str] = field(default_factory=list)
+
+    @classmethod
+    def failed(cls, contender: str, why: str) -> Round:
+        return cls(contender, None, [None], None, None, None, None, None, ok=False, failures=[why])
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +61,21 @@ class SmallRound:
     """
 
     contender: str
-    publish_s: float
-    pull_s: float
-    seconds: float
-    cpu_s_per_gb: float
-    peak_rss_bytes: int
+    publish_s: float | None
+    pull_s: float | None
+    seconds: float | None
+    cpu_s_per_gb: float | None
+    peak_rss_bytes: int | None
     ok: bool
+    failures: list[str] = field(default_factory=list)
+
+    @classmethod
+    def failed(cls, contender: str, why: str) -> SmallRound:
+        return cls(contender, None, None, None, None, None, ok=False, failures=[why])
 
 
 AnyRound = TypeVar("AnyRound", Round, SmallRound)
+SomeRound = TypeVar("SomeRound", bound=Counted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,101 +88,113 @@ class Missing:
 
 @dataclass(slots=True)
 class Report(Generic[AnyRound]):
-    """Everything that one run found."""
+    """Everything that one run over loopback found."""
 
     settings: dict[str, Any]
     rounds: list[AnyRound] = field(default_factory=list)
     missing: list[Missing] = field(default_factory=list)
+    provenance: dict[str, Any] = field(default_factory=provenance)
 
     def as_json(self) -> str:
         """The object that ``--json OUT`` writes."""
-        told = {
-            "machine": machine(),
-            "settings": self.settings,
-            "rounds": [asdict(entry) for entry in self.rounds],
-            "missing": [asdict(entry) for entry in self.missing],
-        }
-        return json.dumps(told, indent=2) + "\n"
+        return report_json(None, self.provenance, self.settings, self.rounds, self.missing)
 
 
-def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
-    return {
-        "cpu": _first_value(Path("/proc/cpuinfo"), "model name"),
-        "cores": len(os.sched_getaffinity(0)),
-        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        "kernel": platform.release(),
-        "python": platform.python_version(),
-        "openssl": ssl.OPENSSL_VERSION,
+def report_json(
+    bound_s: float | None,
+    head: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    rounds: Sequence[Any],
+    missing: Sequence[Missing],
+) -> str:
+    """The object of the contract. ``bound_s`` is None where no link has a rate."""
+    told = {
+        "bound_s": bound_s,
+        **head,
+        "settings": settings,
+        "summary": summary(rounds),
+        "rounds": [asdict(entry) for entry in rounds],
+        "missing": [asdict(entry) for entry in missing],
     }
+    return json.dumps(told, indent=2) + "\n"
 
 
-def filesystem(path: Path) -> str:
-    """The kind of filesystem that a path lies on."""
-    mounts = [line.split()[1:3] for line in Path("/proc/mounts").read_text().splitlines()]
-    fitting = [(point, kind) for point, kind in mounts if path.resolve().is_relative_to(point)]
-    return max(fitting, key=lambda mount: len(mount[0]))[1]
+def summary(rounds: Sequence[Any]) -> list[dict[str, Any]]:
+    """Of each contender how many of its rounds counted, and of these the median of each figure."""
+    return [
+        {"contender": name, "rounds": len(own), "counted": sum(entry.ok for entry in own), **_medians(own)}
+        for name, own in by_contender(rounds).items()
+    ]
 
 
-def print_table(report: Report[Round], protections: dict[str, str], console: Console) -> None:
-    """The median of each contender's good rounds, and the spread."""
-    table = Table("contender", "MB/s", "range", "CPU-s/GB", "peak RSS", "encrypted", "ok")
-    for name, rounds in _by_contender(report.rounds).items():
-        good = [entry for entry in rounds if entry.ok]
-        share = f"{len(good)}/{len(rounds)}"
-        if not good:
-            table.add_row(name, "-", "-", "-", "-", protections[name], share)
-            continue
-        speeds = [entry.mb_per_s for entry in good]
-        table.add_row(
-            name,
-            f"{statistics.median(speeds):.0f}",
-            f"{min(speeds):.0f} to {max(speeds):.0f}",
-            f"{statistics.median(entry.cpu_s_per_gb for entry in good):.1f}",
-            f"{max(entry.peak_rss_bytes for entry in good) / 1024**2:.0f} MiB",
-            protections[name],
-            share,
-        )
+def by_contender(rounds: Iterable[SomeRound]) -> dict[str, list[SomeRound]]:
+    """The rounds of each, in the order of their first."""
+    found: dict[str, list[SomeRound]] = {}
+    for entry in rounds:
+        found.setdefault(entry.contender, []).append(entry)
+    return found
+
+
+def figures(rounds: Iterable[Counted], name: str) -> list[float]:
+    """One figure of every round that counted, where it is known."""
+    return [value for entry in rounds if entry.ok and (value := getattr(entry, name)) is not None]
+
+
+def median(rounds: Iterable[Counted], name: str, form: str) -> str:
+    """The median of a figure, for a table; "-" when there is none."""
+    found = figures(rounds, name)
+    return format(statistics.median(found), form) if found else "-"
+
+
+def spread(rounds: Iterable[Counted], name: str, form: str) -> str:
+    """The least and the most of a figure, for a table."""
+    found = figures(rounds, name)
+    return f"{min(found):{form}} to {max(found):{form}}" if found else "-"
+
+
+def costs(rounds: Sequence[Counted]) -> list[str]:
+    """The cells that every table ends with: CPU, memory, and how many rounds counted."""
+    peaks = figures(rounds, "peak_rss_bytes")
+    return [
+        median(rounds, "cpu_s_per_gb", ".1f"),
+        f"{max(peaks) / 1024**2:.0f} MiB" if peaks else "-",
+        f"{sum(entry.ok for entry in rounds)} of {len(rounds)}",
+    ]
+
+
+def print_table(report: Report[Round], console: Console) -> None:
+    """The median of each contender's rounds that counted, and the spread."""
+    table = Table("contender", "encrypted", "MB/s", "range", "copies", "payload", "CPU-s/GB", "peak RSS", "counted")
+    for name, rounds in by_contender(report.rounds).items():
+        cells = [name, report.settings["contenders"][name]["encryption"]]
+        cells += [median(rounds, "mb_per_s", ".0f"), spread(rounds, "mb_per_s", ".0f")]
+        cells += [median(rounds, "origin_copies_interface", ".3f"), median(rounds, "origin_copies", ".3f")]
+        table.add_row(*cells, *costs(rounds))
     console.print(table)
-    _print_missing(report.missing, console)
+    print_missing(report.missing, console)
 
 
 def print_small(report: Report[SmallRound], console: Console) -> None:
-    """The medians of each contender's good rounds, and the range of the whole."""
-    table = Table("contender", "publish", "pull", "in all", "range", "CPU-s/GB", "peak RSS", "ok")
-    for name, rounds in _by_contender(report.rounds).items():
-        good = [entry for entry in rounds if entry.ok]
-        share = f"{len(good)}/{len(rounds)}"
-        if not good:
-            table.add_row(name, "-", "-", "-", "-", "-", "-", share)
-            continue
-        seconds = [entry.seconds for entry in good]
-        table.add_row(
-            name,
-            f"{statistics.median(entry.publish_s for entry in good):.2f} s",
-            f"{statistics.median(entry.pull_s for entry in good):.2f} s",
-            f"{statistics.median(seconds):.2f} s",
-            f"{min(seconds):.2f} to {max(seconds):.2f}",
-            f"{statistics.median(entry.cpu_s_per_gb for entry in good):.1f}",
-            f"{max(entry.peak_rss_bytes for entry in good) / 1024**2:.0f} MiB",
-            share,
-        )
+    """The medians of each contender's rounds that counted, and the range of the whole."""
+    table = Table("contender", "publish s", "pull s", "in all s", "range", "CPU-s/GB", "peak RSS", "counted")
+    for name, rounds in by_contender(report.rounds).items():
+        cells = [median(rounds, figure, ".2f") for figure in ("publish_s", "pull_s", "seconds")]
+        table.add_row(name, *cells, spread(rounds, "seconds", ".2f"), *costs(rounds))
     console.print(table)
-    _print_missing(report.missing, console)
+    print_missing(report.missing, console)
 
 
-def _print_missing(missing: Sequence[Missing], console: Console) -> None:
+def print_missing(missing: Sequence[Missing], console: Console) -> None:
+    """Who could not run, and why."""
     for entry in missing:
         console.print(f"missing: {entry.contender}: {entry.why}", highlight=False)
 
 
-def _by_contender(rounds: Sequence[AnyRound]) -> dict[str, list[AnyRound]]:
-    return {entry.contender: [other for other in rounds if other.contender == entry.contender] for entry in rounds}
-
-
-def _first_value(path: Path, name: str) -> str:
-    for line in path.read_text().splitlines():
-        key, _, value = line.partition(":")
-        if key.strip() == name:
-            return value.strip()
-    return platform.machine()
+def _medians(rounds: Sequence[Any]) -> dict[str, float | None]:
+    """Of every figure that is one number; None where no round counted, or none knows it."""
+    plain = [
+        name
+        for name, value in asdict(rounds[0]).items()
+        if name not in ("contender", "number", "ok") and not isinstance(value, list)
+    ]
+    return {name: statistics.median(found) if (found := figures(rounds, name)) else None for name in plain}

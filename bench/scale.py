@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.contenders.ours_swarm import OursSwarm
-from bench.report import Tell, machine
+from bench.report import Tell, costs, median, summary
 from bench.scenarios import make_scenario
 from bench.swarm import SwarmSettings, run_swarm
 from bench.swarm_report import SwarmReport
@@ -35,23 +35,22 @@ def run_scale(rate_bits_per_s: int, rounds: int, seed: int, folder: Path, tell: 
 def scale_json(reports: list[SwarmReport]) -> str:
     """The object that ``--json OUT`` writes."""
     steps: list[dict[str, Any]] = [
-        {"bound_s": report.bound_s, "settings": report.settings, "rounds": [asdict(entry) for entry in report.rounds]}
+        {
+            "bound_s": report.bound_s,
+            "settings": report.settings,
+            "summary": summary(report.rounds),
+            "rounds": [asdict(entry) for entry in report.rounds],
+        }
         for report in reports
     ]
-    return json.dumps({"machine": machine(), "steps": steps}, indent=2) + "\n"
+    return json.dumps({**reports[0].provenance, "steps": steps}, indent=2) + "\n"
 
 
 def print_scale(reports: list[SwarmReport], console: Console) -> None:
-    """One line per step: the median round by its last peer."""
-    table = Table("peers", "MiB", "bound s", "last/bound", "copies", "CPU-s/GB", "ok")
+    """One line per step: the medians of the rounds that counted."""
+    table = Table("peers", "MiB", "bound s", "last/bound", "copies", "CPU-s/GB", "peak RSS", "counted")
     for report in reports:
-        good = sorted((entry for entry in report.rounds if entry.ok), key=lambda entry: entry.last_over_bound)
         cells = [str(report.settings["peers"]), str(report.settings["size_bytes"] // MIB), f"{report.bound_s:.2f}"]
-        middle = good[(len(good) - 1) // 2] if good else None
-        measured = (
-            [f"{middle.last_over_bound:.3f}", f"{middle.origin_copies_interface:.3f}", f"{middle.cpu_s_per_gb:.1f}"]
-            if middle
-            else ["-", "-", "-"]
-        )
-        table.add_row(*cells, *measured, f"{len(good)}/{len(report.rounds)}")
+        cells += [median(report.rounds, name, ".3f") for name in ("last_over_bound", "origin_copies_interface")]
+        table.add_row(*cells, *costs(report.rounds))
     console.print(table)

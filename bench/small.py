@@ -16,7 +16,8 @@ from typing import Final
 
 from bench.contenders import SmallContender, SmallPair, Step
 from bench.processes import BenchError, Spent, cpu_seconds, forget_peaks, peak_rss_bytes, run_measured
-from bench.report import Missing, Report, SmallRound, Tell, filesystem
+from bench.provenance import filesystem
+from bench.report import Missing, Report, SmallRound, Tell
 from bench.small_tree import holds_tree, make_tree
 
 STEP_DEADLINE_S: Final = 120.0
@@ -73,7 +74,7 @@ def _round(contender: SmallContender, settings: SmallSettings, number: int, fold
                 raise BenchError("what arrived is not what was published")
     except BenchError as error:
         tell(f"{contender.name}: failed: {error}")
-        return SmallRound(contender.name, 0.0, 0.0, 0.0, 0.0, 0, ok=False)
+        return SmallRound.failed(contender.name, str(error))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     tell(f"{contender.name}: publish {entry.publish_s:.2f} s, pull {entry.pull_s:.2f} s, in all {entry.seconds:.2f} s")

@@ -33,6 +33,9 @@ class Origin(Protocol):
     def consumer(self, folder: Path) -> AbstractContextManager[Consumer]:
         """A consumer that has nothing yet and has joined; ended with the context."""
 
+    def sent_bytes(self) -> int | None:
+        """Payload that it has sent so far, where the contender counts it itself."""
+
 
 class Consumer(Protocol):
     """Something that can bring the payload over."""
@@ -52,8 +55,10 @@ class Contender(Protocol):
         """What it is called, on the command line too."""
 
     @property
-    def protection(self) -> str:
-        """How its bytes are encrypted on the way."""
+    def settings(self) -> Mapping[str, str]:
+        """How it is set up: its best settings, for the report; "version" and "encryption" among them. Asked for once
+        it is there.
+        """
 
     def missing(self) -> str | None:
         """Why it cannot run here; None when it can. May install Debian packages as root."""

@@ -48,12 +48,8 @@ class Aria2Swarm:
 
     @property
     def settings(self) -> Mapping[str, str]:
-        try:
-            version = run_plain([program_path("aria2c"), "--version"]).splitlines()[0].split()[-1]
-        except FileNotFoundError:
-            version = "not installed"
         return {
-            "version": version,
+            "version": run_plain([program_path("aria2c"), "--version"]).splitlines()[0].split()[-1],
             "encryption": "none",
             "tracker": "opentracker at the origin, HTTP",
             "part size": str(PIECE_BYTES),

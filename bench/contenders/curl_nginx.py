@@ -7,7 +7,7 @@ import ipaddress
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +21,9 @@ from bench.contenders import Pull
 from bench.debian import missing_program, program_path
 from bench.network import Host
 from bench.payload import Payload
-from bench.processes import BenchError, Standing
+from bench.processes import BenchError, Standing, run_plain
 
+NAME: Final = "nginx+curl"
 HOST: Final = "127.0.0.1"
 READY_DEADLINE_S: Final = 20.0
 POLL_S: Final = 0.02
@@ -55,8 +56,11 @@ http {{
 class CurlNginx:
     """The plainest fast way there is: the bound that we look at."""
 
-    name = "curl"
-    protection = "TLS 1.3"
+    name = NAME
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        return {**program_settings(), "pull": "curl over one connection, into a file; not verified against a digest"}
 
     def missing(self) -> str | None:
         is_root = os.geteuid() == 0
@@ -80,6 +84,9 @@ class NginxOrigin:
     def pids(self) -> list[int]:
         return self.nginx.pids()
 
+    def sent_bytes(self) -> int | None:
+        return None
+
     @contextmanager
     def consumer(self, folder: Path) -> Iterator[CurlConsumer]:
         yield CurlConsumer(self)
@@ -97,6 +104,17 @@ class CurlConsumer:
     def pull(self, directory: Path) -> Pull:
         received = directory / "payload.bin"
         return Pull(curl_command(self.origin, received), received)
+
+
+def program_settings() -> Mapping[str, str]:
+    """What is so wherever the two are measured. They are installed."""
+    nginx = run_plain(["sh", "-c", '"$1" -v 2>&1', "bench", program_path("nginx")]).strip().rpartition("/")[2]
+    curl = run_plain([program_path("curl"), "--version"]).split()[1]
+    return {
+        "version": f"nginx {nginx}, curl {curl}",
+        "encryption": "TLS 1.3, the origin's certificate verified",
+        "origin": "nginx, a worker per core",
+    }
 
 
 @contextmanager

@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Final
 
 from bench.contenders import Fetched
-from bench.contenders.curl_nginx import CurlNginx, curl_command, nginx_origin
+from bench.contenders.curl_nginx import NAME, CurlNginx, curl_command, nginx_origin, program_settings
 from bench.contenders.standing_peers import StandingPeers
-from bench.debian import program_path
 from bench.network import Host
 from bench.payload import Payload
-from bench.processes import BenchError, Standing, end_together, run_plain
+from bench.processes import BenchError, Standing, end_together
 
 PORT: Final = 8443
 # The first line comes when the payload is released; the last one says how curl ended.
@@ -28,18 +27,12 @@ WAIT: Final = 'read -r _ <"$1"; shift; out=$1; shift; "$@"; echo $? >"$out"'
 class CurlSwarm:
     """One nginx, and a curl per host."""
 
-    name = "curl"
+    name = NAME
 
     @property
     def settings(self) -> Mapping[str, str]:
-        try:
-            version = run_plain([program_path("curl"), "--version"]).split()[1]
-        except FileNotFoundError:
-            version = "not installed"
         return {
-            "version": version,
-            "encryption": "TLS 1.3, the origin's certificate verified",
-            "origin": "nginx, a worker per core",
+            **program_settings(),
             "peers": "one curl over one connection each, into a file; not verified against a digest",
             "release": "a waiting shell on each host starts curl",
         }

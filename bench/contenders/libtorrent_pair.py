@@ -17,7 +17,7 @@ from bench.contenders import Pull
 from bench.contenders.curl_nginx import HOST, free_port
 from bench.contenders.libtorrent_swarm import READY_DEADLINE_S, SESSION
 from bench.contenders.metainfo import make_metainfo
-from bench.packages import environment_python, missing_module
+from bench.packages import environment_python, missing_module, module_version
 from bench.payload import Payload
 from bench.processes import BenchError, Standing
 
@@ -43,7 +43,16 @@ class LibtorrentPair:
     """A seed and a fresh session for each pull."""
 
     name = "libtorrent"
-    protection = "none"
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        return {
+            "version": module_version("libtorrent"),
+            "encryption": "none",
+            "part size": str(PIECE_BYTES),
+            "session": json.dumps(QUEUES),
+            "pull": "the metainfo file with the seed's address given to the waiting session",
+        }
 
     def missing(self) -> str | None:
         return missing_module("libtorrent", "libtorrent")
@@ -75,6 +84,9 @@ class Seed:
 
     def pids(self) -> list[int]:
         return self.session.pids()
+
+    def sent_bytes(self) -> int | None:
+        return None
 
     @contextmanager
     def consumer(self, folder: Path) -> Iterator[Leech]:

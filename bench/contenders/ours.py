@@ -6,6 +6,7 @@ does.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -17,9 +18,12 @@ from typing import Final
 from bench.contenders import Pull
 from bench.payload import Payload
 from bench.processes import Standing, run_plain
+from swarm import __version__
 
 PROGRAM: Final = Path(sys.executable).with_name("aetherfs")
 REFERENCE: Final = "bench/payload:v1"
+PROGRAM_SETTINGS: Final = {"version": __version__, "encryption": "TLS 1.3, mutual; blocks AES-256-GCM"}
+STATUS: Final = (str(PROGRAM), "status", "--json")
 READY_DEADLINE_S: Final = 60.0
 ROLE_OPTIONS: Final = ("--port-base", "0", "--json", "--quiet")
 
@@ -28,7 +32,11 @@ class Ours:
     """Tracker, seed and producer in one process; the consumer in another."""
 
     name = "ours"
-    protection = "TLS 1.3, mutual; blocks AES-256-GCM"
+    settings: Mapping[str, str] = {
+        **PROGRAM_SETTINGS,
+        "origin": "aetherfs up: tracker, seed and peer in one process, published before the clock",
+        "pull": "aetherfs pull at a standing `aetherfs peer`, enrolled with a token; its start-up counts",
+    }
 
     def missing(self) -> str | None:
         return None if PROGRAM.exists() else "the program is not installed beside this Python: run `make setup`"
@@ -51,6 +59,9 @@ class OurOrigin:
     def pids(self) -> list[int]:
         return self.node.pids()
 
+    def sent_bytes(self) -> int | None:
+        return sent_bytes(run_plain(STATUS, self.environment))
+
     @contextmanager
     def consumer(self, folder: Path) -> Iterator[OurConsumer]:
         with standing_peer(folder, self.environment) as (peer, environment):
@@ -70,6 +81,11 @@ class OurConsumer:
 
     def pull(self, directory: Path) -> Pull:
         return Pull(pull_command(directory), directory / self.file_name, self.environment)
+
+
+def sent_bytes(status: str) -> int:
+    """Payload that a node has sent to all peers, of what ``STATUS`` prints there."""
+    return sum(json.loads(status)["sent_bytes"].values())
 
 
 def pull_command(directory: Path) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.contenders import Step
-from bench.contenders.ours import PROGRAM, REFERENCE, Ours, pull_command, standing_node, standing_peer
+from bench.contenders.ours import PROGRAM, PROGRAM_SETTINGS, REFERENCE, Ours, pull_command, standing_node, standing_peer
 from bench.processes import Standing
 
 
@@ -17,7 +17,7 @@ class OursSmall:
 
     name = "ours"
     settings: Mapping[str, str] = {
-        "encryption": "TLS 1.3, mutual; blocks AES-256-GCM",
+        **PROGRAM_SETTINGS,
         "publish": "aetherfs publish, at a standing `aetherfs up`: also keeps every block in its object store",
         "pull": "aetherfs pull, at a standing `aetherfs peer`, enrolled with a token",
     }

@@ -17,7 +17,16 @@ from pathlib import Path
 from typing import Final
 
 from bench.contenders import Fetched
-from bench.contenders.ours import PROGRAM, READY_DEADLINE_S, REFERENCE, Ours, home_environment
+from bench.contenders.ours import (
+    PROGRAM,
+    PROGRAM_SETTINGS,
+    READY_DEADLINE_S,
+    REFERENCE,
+    STATUS,
+    Ours,
+    home_environment,
+    sent_bytes,
+)
 from bench.contenders.standing_peers import StandingPeers
 from bench.network import Host
 from bench.payload import Payload
@@ -33,7 +42,7 @@ class OursSwarm:
 
     name = "ours"
     settings: Mapping[str, str] = {
-        "encryption": "TLS 1.3, mutual; blocks AES-256-GCM",
+        **PROGRAM_SETTINGS,
         "origin": "aetherfs up --listen ADDRESS: tracker, seed and peer in one process, published before the clock",
         "peers": "aetherfs peer --listen ADDRESS, enrolled with a token (--site in the scenario of sites)",
         "release": "the pull verb on each standing peer's own agent, from one process for all",
@@ -99,8 +108,7 @@ def _start(host: Host, folder: Path, role: list[str]) -> Standing:
 
 
 def _sent_bytes(origin: Host, environment: Mapping[str, str]) -> int:
-    status = json.loads(run_plain(origin.command(str(PROGRAM), "status", "--json"), environment))
-    return sum(status["sent_bytes"].values())
+    return sent_bytes(run_plain(origin.command(*STATUS), environment))
 
 
 def _token(origin: Host, environment: Mapping[str, str], site: str, uses: int) -> str:

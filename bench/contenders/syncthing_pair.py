@@ -7,7 +7,7 @@ whole, so scanning, index exchange and connecting are not in the time.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +16,9 @@ from typing import Final
 from bench.contenders import Pull
 from bench.contenders.curl_nginx import free_port
 from bench.contenders.syncthing import EVENTS, LOOPBACK, Device, device
-from bench.debian import missing_program
+from bench.debian import missing_program, program_path
 from bench.payload import Payload
+from bench.processes import run_plain
 
 RELEASE: Final = """\
 curl -sS --noproxy '*' --fail -H "X-API-Key: $2" -d '{"ignore": []}' "$1/rest/db/ignores?folder=bench" >/dev/null &&
@@ -30,7 +31,14 @@ class SyncthingPair:
     """Two devices that share one folder."""
 
     name = "syncthing"
-    protection = "TLS 1.3, mutual"
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        return {
+            "version": run_plain([program_path("syncthing"), "--version"]).split()[1],
+            "encryption": "TLS 1.3, mutual",
+            "pull": "the file is no longer ignored, over the device's API; its end told by ItemFinished",
+        }
 
     def missing(self) -> str | None:
         is_root = os.geteuid() == 0
@@ -55,6 +63,9 @@ class DeviceOrigin:
 
     def pids(self) -> list[int]:
         return self.device.process.pids()
+
+    def sent_bytes(self) -> int | None:
+        return None
 
     @contextmanager
     def consumer(self, folder: Path) -> Iterator[DeviceConsumer]:

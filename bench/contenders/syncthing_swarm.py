@@ -37,12 +37,8 @@ class SyncthingSwarm:
 
     @property
     def settings(self) -> Mapping[str, str]:
-        try:
-            version = run_plain([program_path("syncthing"), "--version"]).split()[1]
-        except FileNotFoundError:
-            version = "not installed"
         return {
-            "version": version,
+            "version": run_plain([program_path("syncthing"), "--version"]).split()[1],
             "encryption": "TLS 1.3, mutual",
             "devices": "each knows all, TCP only; announcements, relays, NAT and the watcher are off",
             "temporary index": f"every {TEMPORARY_INDEX_S} s (5 unless set)",

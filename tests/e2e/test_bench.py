@@ -25,8 +25,9 @@ def check_report(path: Path, contender: str) -> None:
     report = json.loads(path.read_text())
     assert report["missing"] == []
     (entry,) = report["rounds"]
-    assert set(entry) == {"contender", "mb_per_s", "seconds", "cpu_s_per_gb", "peak_rss_bytes", "ok"}
     assert entry["contender"] == contender
+    assert entry["origin_copies_interface"] >= 1.0
+    assert set(report["settings"]["contenders"][contender]) >= {"version", "encryption"}
     assert entry["ok"]
     assert report["settings"]["size_bytes"] == 4 * 1024**2
 
@@ -36,14 +37,16 @@ def test_ours_is_measured(tmp_path: Path) -> None:
     done = run_bench(tmp_path, "pair", "--size", "4MiB", "--contenders", "ours", "--rounds", "1", "--json", str(out))
     assert done.returncode == 0, done.stderr
     check_report(out, "ours")
+    assert json.loads(out.read_text())["rounds"][0]["origin_copies"] == 1.0
 
 
 @pytest.mark.root
-def test_curl_is_measured_and_its_packages_are_installed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["nginx+curl", "curl"])
+def test_curl_is_measured_and_its_packages_are_installed(tmp_path: Path, name: str) -> None:
     out = tmp_path / "out.json"
-    done = run_bench(tmp_path, "pair", "--size", "4MiB", "--contenders", "curl", "--rounds", "1", "--json", str(out))
+    done = run_bench(tmp_path, "pair", "--size", "4MiB", "--contenders", name, "--rounds", "1", "--json", str(out))
     assert done.returncode == 0, done.stderr
-    check_report(out, "curl")
+    check_report(out, "nginx+curl")
 
 
 def test_ours_is_measured_with_small_files(tmp_path: Path) -> None:
@@ -65,7 +68,7 @@ def test_syncthing_is_measured_with_small_files(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("command", ["pair", "small"])
+@pytest.mark.parametrize("command", ["pair", "small", "swarm"])
 def test_an_unknown_contender_is_a_usage_error(tmp_path: Path, command: str) -> None:
     done = run_bench(tmp_path, command, "--contenders", "carrier-pigeon")
     assert done.returncode == 2

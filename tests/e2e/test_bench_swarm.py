@@ -1,4 +1,4 @@
-"""``python -m bench swarm`` in real namespaces: two curls; Ctrl-C in the middle leaves nothing."""
+"""``python -m bench swarm`` in real namespaces: two curls; whatever ends it in the middle leaves nothing."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import pytest
 from bench.network import make_network, missing_network
 from bench.processes import run_plain
 from bench.scenarios import make_scenario
+from tests.e2e.harness import wait_for
 from tests.house.__main__ import ROOT
 
 pytestmark = pytest.mark.root
@@ -27,12 +28,12 @@ def _programs() -> None:
 
 
 def bench_swarm(folder: Path, *arguments: str) -> list[str]:
-    options = ["--peers", "2", "--contenders", "curl", "--folder", str(folder), *arguments]
+    options = ["--peers", "2", "--contenders", "nginx+curl", "--folder", str(folder), *arguments]
     return [sys.executable, "-m", "bench", "swarm", *options]
 
 
 def namespaces(pid: int) -> list[str]:
-    return [line for line in run_plain(["ip", "netns", "list"]).splitlines() if line.startswith(f"bench{pid}")]
+    return [line for line in run_plain(["ip", "netns", "list"]).splitlines() if line.startswith(f"bench{pid}-")]
 
 
 def processes(folder: Path) -> list[str]:
@@ -71,7 +72,8 @@ def test_two_peers_are_measured_and_nothing_is_left(tmp_path: Path) -> None:
     assert list(folder.iterdir()) == []
 
 
-def test_ctrl_c_in_the_middle_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_signal_in_the_middle_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
     command = bench_swarm(tmp_path, "--size", "32MiB", "--rate", "8mbit")
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
         deadline = time.monotonic() + 60
@@ -80,9 +82,12 @@ def test_ctrl_c_in_the_middle_leaves_nothing(tmp_path: Path) -> None:
             assert time.monotonic() < deadline
             time.sleep(0.05)
         assert namespaces(process.pid)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         process.wait(60)
-    assert process.returncode != 0
+    # By Ctrl-C and SIGTERM it unwinds.
+    assert process.returncode == (-signal.SIGKILL if number == signal.SIGKILL else 1)
+    if number == signal.SIGKILL:
+        wait_for("the watchdog has removed everything", lambda: not list(tmp_path.iterdir()))
     assert namespaces(process.pid) == []
     assert processes(tmp_path) == []
     assert list(tmp_path.iterdir()) == []

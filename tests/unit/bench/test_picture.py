@@ -25,12 +25,22 @@ def test_a_peer_that_is_not_judged_is_no_part_of_the_curve() -> None:
 
 def test_every_contender_with_a_good_round_has_a_curve() -> None:
     report = SwarmReport(2.0, {"judged_peers": [0, 1], "size_bytes": 2**20, "scenario": "plain"})
-    report.rounds += [found("a<b", 2.1, 4.0), found("other", 3.0, 8.0), found("broken", 1.0, 1.0, ok=False)]
+    report.rounds += [found("a<b", 2.1, 4.0), found("other", 3.0, 8.0), SwarmRound.failed("broken", 0, [1.0, None], [])]
     picture = ElementTree.fromstring(draw(report))
     curves = [element.attrib["points"].split() for element in picture.iter() if element.tag.endswith("polyline")]
     labels = [element.text for element in picture.iter() if element.tag.endswith("text")]
     assert len(curves) == 2
     assert "a<b 4.0 s" in labels
     assert "bound 2.0 s" in labels
+    assert "broken: no good round" in labels
     ends = [float(curve[-1].split(",")[0]) for curve in curves]
     assert ends[0] < ends[1]
+
+
+def test_a_curve_says_how_many_rounds_counted_and_without_any_there_is_a_picture() -> None:
+    report = SwarmReport(2.0, {"judged_peers": [0, 1], "size_bytes": 2**20, "scenario": "plain"})
+    report.rounds += [SwarmRound.failed("a", 0, [], ["it broke"])]
+    assert ">a: no good round<" in draw(report)
+    report.rounds += [found("a", 2.0, 4.0), found("b", 2.0, 3.0)]
+    assert ">a 4.0 s (1 of 2)<" in draw(report)
+    assert ">b 3.0 s<" in draw(report)

@@ -16,6 +16,7 @@ from bench.report import Report, SmallRound
 from bench.small import SmallSettings, run_small
 from bench.small_tree import FOLDER_FILES, holds_tree, make_tree
 
+REPORT = {"bound_s", "commit", "version", "machine", "settings", "summary", "rounds", "missing"}
 FILES = FOLDER_FILES + 7
 COPY = "import shutil, sys, pathlib as p; s, t = map(p.Path, sys.argv[1:]); shutil.copytree(s, t)"
 REST = "import time; time.sleep(0.3)"
@@ -79,21 +80,21 @@ def measured(tmp_path: Path, *contenders: Copying, rounds: int = 1) -> tuple[Rep
 
 def test_both_steps_and_the_whole_are_measured(tmp_path: Path) -> None:
     report, _ = measured(tmp_path, Copying())
-    (entry,) = report.rounds
-    assert entry.ok
-    assert entry.publish_s >= 0.3
-    assert entry.pull_s > 0
-    assert entry.seconds >= entry.publish_s + entry.pull_s - 0.002  # each is rounded
-    assert entry.cpu_s_per_gb > 0
-    assert entry.peak_rss_bytes > 1024**2
+    (entry,) = json.loads(report.as_json())["rounds"]
+    assert entry["ok"]
+    assert entry["publish_s"] >= 0.3
+    assert entry["pull_s"] > 0
+    assert entry["seconds"] >= entry["publish_s"] + entry["pull_s"] - 0.002  # each is rounded
+    assert entry["cpu_s_per_gb"] > 0
+    assert entry["peak_rss_bytes"] > 1024**2
 
 
 def test_the_report_is_in_the_form_of_the_others(tmp_path: Path) -> None:
     report, _ = measured(tmp_path, Copying(), Copying(name="absent", why="it is not installed"))
     told = json.loads(report.as_json())
-    assert set(told) == {"machine", "settings", "rounds", "missing"}
+    assert set(told) == REPORT
     assert set(told["rounds"][0]) == {
-        "contender", "publish_s", "pull_s", "seconds", "cpu_s_per_gb", "peak_rss_bytes", "ok"
+        "contender", "publish_s", "pull_s", "seconds", "cpu_s_per_gb", "peak_rss_bytes", "ok", "failures"
     }  # fmt: skip
     assert told["missing"] == [{"contender": "absent", "why": "it is not installed"}]
 
@@ -105,7 +106,10 @@ def test_the_report_is_in_the_form_of_the_others(tmp_path: Path) -> None:
 )
 def test_what_is_not_the_tree_is_not_ok(tmp_path: Path, damage: str) -> None:
     report, told = measured(tmp_path, Copying(f"{COPY}; f = max(t.rglob('*.bin')); {damage}"))
-    assert [entry.ok for entry in report.rounds] == [False]
+    (entry,) = json.loads(report.as_json())["rounds"]
+    assert not entry.pop("ok")
+    assert (entry.pop("contender"), entry.pop("failures")) == ("copying", ["what arrived is not what was published"])
+    assert set(entry.values()) == {None}
     assert any("not what was published" in line for line in told)
 
 

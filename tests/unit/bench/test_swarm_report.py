@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from bench.__main__ import SWARM_CONTENDERS
 from bench.picture import draw
+from bench.provenance import commit
 from bench.report import Missing
 from bench.scale import print_scale, scale_json
 from bench.swarm_report import SwarmReport, SwarmRound, print_swarm
+from swarm import __version__
 
 SETTINGS = {"scenario": "plain", "peers": 2, "judged_peers": [0, 1], "size_bytes": 32 << 20}
 
@@ -33,7 +36,7 @@ def test_medians_of_the_good_rounds_are_told() -> None:
     report.rounds.append(found("a", 0.1, 0.1, 0.1, ok=False))
     row = next(line for line in told(report).splitlines() if " a " in line)
     assert [cell.strip() for cell in row.strip("│").split("│")] == [
-        *("a", "1.200", "1.11-1.90", "1.222", "1.172", "4.4", "1 MiB", "3/4"),
+        *("a", "1.200", "1.11 to 1.90", "1.222", "1.172", "4.4", "1 MiB", "3 of 4"),
     ]
 
 
@@ -44,9 +47,24 @@ def test_what_is_missing_is_told_with_its_reason() -> None:
 
 
 def test_a_contender_without_a_good_round_has_no_figures() -> None:
-    report = SwarmReport(2.0, dict(SETTINGS), [SwarmRound.failed("a", 0, "it did not start")])
-    assert "0/1" in told(report)
+    report = SwarmReport(2.0, dict(SETTINGS), [SwarmRound.failed("a", 0, [None, 2.5], ["it did not start"])])
+    assert "0 of 1" in told(report)
     assert report.rounds[0].summary() == "failed: it did not start"
+    read = json.loads(report.as_json())
+    (entry,) = read["rounds"]
+    assert entry["seconds"] == [None, 2.5]
+    for figure in ("last_over_bound", "origin_copies", "origin_copies_interface", "cpu_s_per_gb", "peak_rss_bytes"):
+        assert entry[figure] is None
+        assert read["summary"][0][figure] is None
+    assert (read["summary"][0]["counted"], read["summary"][0]["rounds"]) == (0, 1)
+    assert (read["commit"], read["version"]) == (commit(), __version__)
+
+
+def test_a_failed_round_beside_a_good_one_spoils_no_table_of_sites() -> None:
+    good = replace(found("a", 1.2, 1.0, 1.0), wan_copies=[1.1, 1.2])
+    report = SwarmReport(2.0, dict(SETTINGS), [SwarmRound.failed("a", 0, [], []), good])
+    assert "1.200" in told(report)
+    assert "1 of 2" in told(report)
 
 
 def test_the_picture_has_room_for_all_contenders() -> None:
