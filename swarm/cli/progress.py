@@ -1,5 +1,7 @@
 """What goes on, shown on stderr: a bar on a terminal, now and then a line otherwise, nothing with ``--quiet``.
 
+Where nothing moves for some seconds, it is said what is waited for; lines then say it once, and again now and then.
+
 Reports are dictionaries with "event": "progress" and any of phase, done_bytes, total_bytes, from, rate_bytes_per_s,
 eta_s and waiting_for. They come from another process, so what is missing or odd is left out rather than trusted.
 """
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 
 # A command that is done sooner says nothing; after that, a line at this interval.
 LINE_INTERVAL_S: Final = 2.0
+# So long nothing has to move for that to be said, and so often it is repeated.
+STILL_S: Final = 5.0
+STILL_INTERVAL_S: Final = 20.0
 WAITING_MAX_CHARS: Final = 120
 
 Report = Mapping[str, Any]
@@ -49,23 +54,45 @@ def _nothing(_report: Report) -> None:
     return None
 
 
+class Movement:
+    """When the phase or the bytes done last changed."""
+
+    def __init__(self, now: float) -> None:
+        self.at = now
+        self._seen: tuple[object, object] | None = None
+
+    def still_s(self, report: Report, now: float) -> float:
+        """For how long nothing has moved, up to this report."""
+        seen = (report.get("phase"), report.get("done_bytes"))
+        if seen != self._seen:
+            self._seen, self.at = seen, now
+        return now - self.at
+
+
 class Lines:
-    """Plain lines, at most one every two seconds."""
+    """Plain lines of what moved, at most one every two seconds, and now and then of what does not."""
 
     def __init__(self, label: str, stream: TextIO, now: float) -> None:
         self._label = label
         self._stream = stream
         self._last = now
+        self._movement = Movement(now)
 
     def __call__(self, report: Report) -> None:
         self.show(report, time.monotonic())
 
     def show(self, report: Report, now: float) -> None:
         """Print a line if it is time for one."""
-        if now - self._last < LINE_INTERVAL_S:
-            return
-        self._last = now
-        print(printable(f"{self._label}: {sentence(report)}"), file=self._stream, flush=True)
+        still_s = self._movement.still_s(report, now)
+        if now >= self._due():
+            self._last = now
+            print(printable(f"{self._label}: {sentence(report, still_s)}"), file=self._stream, flush=True)
+
+    def _due(self) -> float:
+        if self._movement.at > self._last:
+            return self._last + LINE_INTERVAL_S
+        still_at = self._movement.at + STILL_S
+        return still_at if self._last < still_at else self._last + STILL_INTERVAL_S
 
 
 class Bar:
@@ -76,8 +103,13 @@ class Bar:
         self._stream = stream
         self._rich: RichProgress | None = None
         self._task: TaskID | None = None
+        self._movement = Movement(time.monotonic())
 
     def __call__(self, report: Report) -> None:
+        self.show(report, time.monotonic())
+
+    def show(self, report: Report, now: float) -> None:
+        """Draw it as the report says."""
         if self._rich is None or self._task is None:
             self._rich = _rich_bar(self._stream)
             self._rich.start()
@@ -89,7 +121,7 @@ class Bar:
             description=f"{self._label} {phase}".strip(),
             completed=done,
             total=total or None,
-            words=" ".join(part for part in (rate_words(report), share_words(report), waiting_words(report)) if part),
+            words=" ".join(words(report, self._movement.still_s(report, now))),
         )
 
     def close(self) -> None:
@@ -113,14 +145,22 @@ def _rich_bar(stream: TextIO) -> RichProgress:
     )
 
 
-def sentence(report: Report) -> str:
+def sentence(report: Report, still_s: float = 0.0) -> str:
     """A report in words: ``fetch 12.0 MB of 40.0 MB (30%), 4.0 MB/s, 7 s left, peers 90% origin 10% reused 0%``."""
     done, total = counts(report)
     parts = [str(report.get("phase", "")) or "working"]
     if total:
         parts[0] += f" {size(done)} of {size(total)} ({min(100, 100 * done // total)}%)"
-    parts += [part for part in (rate_words(report), share_words(report), waiting_words(report)) if part]
-    return ", ".join(parts)
+    return ", ".join([*parts, *words(report, still_s)])
+
+
+def words(report: Report, still_s: float) -> list[str]:
+    """How fast and from where; or, where nothing moves, for how long that is so; and what is waited for."""
+    if still_s < STILL_S:
+        moves = [rate_words(report), share_words(report)]
+    else:
+        moves = [f"nothing has moved for {duration(still_s)}"]
+    return [part for part in (*moves, waiting_words(report)) if part]
 
 
 def counts(report: Report) -> tuple[int, int]:

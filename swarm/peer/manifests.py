@@ -52,6 +52,12 @@ class ManifestFetch:
     def peer_left(self, peer_id: str) -> None:
         self._holders.pop(peer_id, None)
 
+    def waiting_for(self) -> str:
+        """In words, what keeps it from being there."""
+        if not self._holders:
+            return "a neighbour that holds this version"
+        return f"its manifest, asked of {len(self._holders)} neighbours"
+
     async def run(self, timeout_s: float) -> Manifest:
         """The manifest. IncompleteError when no neighbour gives it in time, RemoteProtocolError when it is a
         hostile one.

@@ -107,7 +107,7 @@ async def _ls(node: PeerNode, arguments: ListArguments, progress: Progress) -> R
         return await _datasets(node)
     reference = names.parse(arguments.ref)
     resolved = await node.finder.resolve(reference)
-    manifest, _ = await manifest_of(node, resolved)
+    manifest, _ = await manifest_of(node, resolved, progress)
     prefix = reference.path.rstrip("/") if reference.path else ""
     entries = [
         {
@@ -149,7 +149,7 @@ async def _datasets(node: PeerNode) -> Result:
 async def _inspect(node: PeerNode, arguments: RefArguments, progress: Progress) -> Result:
     reference = names.parse(arguments.ref)
     resolved = await node.finder.resolve(reference)
-    manifest, _ = await manifest_of(node, resolved)
+    manifest, _ = await manifest_of(node, resolved, progress)
     entry = node.access.learn(resolved.entry)
     return {
         "ref": str(reference),
@@ -252,7 +252,7 @@ async def _verify(node: PeerNode, arguments: VerifyArguments, progress: Progress
     if not directory.is_dir():
         raise NotFoundError(f"{directory} is not a directory: give the one that was pulled")
     resolved = await node.finder.resolve(reference)
-    manifest, _ = await manifest_of(node, resolved)
+    manifest, _ = await manifest_of(node, resolved, progress)
     differences = await asyncio.to_thread(verify_tree, directory, manifest)
     return {"ref": str(reference), "version": manifest.version.hex(), "differences": differences}
 

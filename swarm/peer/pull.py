@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import fnmatch
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,7 +38,31 @@ PROGRESS_S: Final = 0.25
 Progress = Callable[[dict[str, Any]], None]
 
 
-async def manifest_of(node: PeerNode, resolved: Resolved) -> tuple[Manifest, int]:
+def untold(_report: dict[str, Any]) -> None:
+    """For who shows no progress."""
+
+
+@contextlib.asynccontextmanager
+async def _telling(node: PeerNode, progress: Progress, state: Callable[[], dict[str, Any]]) -> AsyncIterator[None]:
+    """Report a state again and again while the context lasts: who is told can say for how long nothing has moved."""
+
+    async def tell() -> None:
+        while True:
+            progress(state())
+            await asyncio.sleep(PROGRESS_S)
+
+    telling = node.tasks.start(tell())
+    try:
+        yield
+    finally:
+        telling.cancel()
+
+
+def _waiting(phase: str, words: str) -> dict[str, Any]:
+    return {"event": "progress", "phase": phase, "waiting_for": words}
+
+
+async def manifest_of(node: PeerNode, resolved: Resolved, progress: Progress = untold) -> tuple[Manifest, int]:
     """The manifest of a version, from here or from neighbours, and the encoded bytes that it cost."""
     dataset, version = resolved.dataset, resolved.version
     holding = await node.holdings.find(dataset, version)
@@ -50,7 +74,8 @@ async def manifest_of(node: PeerNode, resolved: Resolved) -> tuple[Manifest, int
     fetch = ManifestFetch(node.parts, node.store, dataset, version, resolved.entry)
     looking = node.tasks.start(_look(node, dataset, version))
     try:
-        manifest = await fetch.run(node.settings.stall_s)
+        async with _telling(node, progress, lambda: _waiting("manifest", fetch.waiting_for())):
+            manifest = await fetch.run(node.settings.stall_s)
     finally:
         looking.cancel()
     return manifest, fetch.wire_bytes
@@ -78,19 +103,18 @@ async def pull(
         raise UsageError(f"pull takes a whole version: use `aetherfs cat {reference}`, or pull with --include")
     started = time.monotonic()
     target = Path(directory).absolute()
-    progress({"event": "progress", "phase": "find", "waiting_for": f"the version of {reference}"})
-    resolved = await node.finder.resolve(reference)
-    progress({"event": "progress", "phase": "manifest", "waiting_for": "the manifest"})
-    manifest, manifest_wire = await manifest_of(node, resolved)
+    async with _telling(node, progress, lambda: _waiting("find", f"the version of {reference}")):
+        resolved = await node.finder.resolve(reference)
+    manifest, manifest_wire = await manifest_of(node, resolved, progress)
     await asyncio.to_thread(node.trees.keep, manifest)
     work = _Pull(node, resolved, manifest, target, include, force)
     alone = node.pulling.setdefault((resolved.dataset, manifest.version), asyncio.Lock())
-    if alone.locked():
-        progress(
-            {"event": "progress", "phase": "find", "waiting_for": "another pull of this version, to reuse its blocks"}
-        )
-    async with alone:
+    async with _telling(node, progress, lambda: _waiting("find", "another pull of this version, to reuse its blocks")):
+        await alone.acquire()
+    try:
         await work.run(progress)
+    finally:
+        alone.release()
     seconds = time.monotonic() - started
     sources = work.sources()
     return {
@@ -153,9 +177,9 @@ class _Pull:
             node.holdings.add(holding)
         try:
             await self._fetch(holding, staging, done, progress)
-            progress({"event": "progress", "phase": "finish", "waiting_for": "the disk"})
             placed_ns = time.time_ns()
-            await asyncio.to_thread(staging.finish)
+            async with _telling(node, progress, lambda: _waiting("finish", "the disk")):
+                await asyncio.to_thread(staging.finish)
         except BaseException:
             if not is_served_already:
                 node.holdings.remove(holding)
@@ -199,19 +223,13 @@ class _Pull:
         self._download = download
         name = f"{holding.dataset}@{holding.version.hex()[:12]}"
         node.waiting[name] = download.scheduler.waiting_for
-        reporting = node.tasks.start(self._report(download, progress))
+        started = time.monotonic()
         try:
-            await download.run()
+            async with _telling(node, progress, lambda: self._state(download, time.monotonic() - started)):
+                await download.run()
         finally:
-            reporting.cancel()
             del node.waiting[name]
         progress(self._state(download, 0.0))
-
-    async def _report(self, download: Download, progress: Progress) -> None:
-        started = time.monotonic()
-        while True:
-            await asyncio.sleep(PROGRESS_S)
-            progress(self._state(download, time.monotonic() - started))
 
     def _state(self, download: Download, elapsed_s: float) -> dict[str, Any]:
         sources = download.sources

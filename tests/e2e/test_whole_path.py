@@ -143,6 +143,25 @@ def test_one_role_a_process(bench: Bench) -> None:
     assert tracker.wait(30) == 0
 
 
+def test_a_pull_that_nobody_can_serve_says_what_it_waits_for(bench: Bench) -> None:
+    store = (bench.folder / "store").as_uri()
+    bench.start("tracker", "tracker", "--store", store)
+    bench.enrol("seed", hub="tracker", options=("--role", "seed"))
+    bench.enrol("producer", "edge", hub="tracker")
+    seed = bench.start("seed", "seed", "--store", store)
+    bench.ok("producer", "publish", str(_data(bench.folder / "data")), "maps:v1")
+    seed.terminate()
+    seed.wait(30)
+    pulling = bench.spawn("edge", "pull", "maps:v1", str(bench.folder / "out"))
+    assert pulling.stderr is not None
+    told = [pulling.stderr.readline().decode() for _ in range(2)]
+    assert told[0] == "pull: manifest, waits for a neighbour that holds this version\n"
+    assert told[1].startswith("pull: manifest, nothing has moved for ")
+    assert told[1].endswith(" s, waits for a neighbour that holds this version\n")
+    pulling.send_signal(signal.SIGINT)
+    assert pulling.wait(30) == 130
+
+
 def test_a_swarm_survives_a_restart(bench: Bench) -> None:
     data = _data(bench.folder / "data")
     bench.make_swarm()

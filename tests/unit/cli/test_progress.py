@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import time
 from typing import Any
 
 import pytest
 
 from swarm.cli.output import Output
-from swarm.cli.progress import LINE_INTERVAL_S, Lines, sentence, showing
+from swarm.cli.progress import LINE_INTERVAL_S, Bar, Lines, sentence, showing
 
 REPORT: dict[str, Any] = {
     "event": "progress",
@@ -53,12 +54,30 @@ def test_odd_reports_do_no_harm(report: dict[str, Any]) -> None:
 def test_lines_come_now_and_then_only() -> None:
     stream = io.StringIO()
     lines = Lines("pull", stream, now=100.0)
-    lines.show(REPORT, 100.1)
-    lines.show(REPORT, 100.0 + LINE_INTERVAL_S)
-    lines.show(REPORT, 100.1 + LINE_INTERVAL_S)
-    lines.show(REPORT, 100.0 + 2 * LINE_INTERVAL_S)
+    for step, after_s in enumerate((0.1, LINE_INTERVAL_S, 0.1 + LINE_INTERVAL_S, 2 * LINE_INTERVAL_S)):
+        lines.show({**REPORT, "done_bytes": 12_000_000 + step}, 100.0 + after_s)
     assert stream.getvalue().count("\n") == 2
     assert stream.getvalue().startswith("pull: fetch 12.0 MB of 40.0 MB")
+
+
+def test_where_nothing_moves_a_line_says_so_and_what_it_waits_for_and_then_seldom() -> None:
+    stream = io.StringIO()
+    lines = Lines("pull", stream, now=100.0)
+    for tenth in range(600):
+        lines.show({**REPORT, "waiting_for": "a neighbour that holds it"}, 100.0 + tenth / 10)
+    told = stream.getvalue().splitlines()
+    still = "pull: fetch 12.0 MB of 40.0 MB (30%), nothing has moved for {}, waits for a neighbour that holds it"
+    assert told == [still.format(span) for span in ("5.0 s", "25 s", "45 s")]
+    lines.show({**REPORT, "done_bytes": 13_000_000}, 161.0)
+    assert stream.getvalue().splitlines()[3].startswith("pull: fetch 13.0 MB of 40.0 MB (32%), 4.0 MB/s")
+
+
+def test_a_command_that_waits_from_its_beginning_says_so_too() -> None:
+    stream = io.StringIO()
+    lines = Lines("pull", stream, now=100.0)
+    for tenth in range(99):
+        lines.show({"phase": "find", "waiting_for": "the version of a:b"}, 100.0 + tenth / 10)
+    assert stream.getvalue() == "pull: find, nothing has moved for 5.0 s, waits for the version of a:b\n"
 
 
 def test_a_name_in_a_report_cannot_drive_the_terminal() -> None:
@@ -78,6 +97,18 @@ def test_a_terminal_gets_a_bar() -> None:
         progress(REPORT)
     assert "pull fetch" in stream.getvalue()
     assert "peers 75%" in stream.getvalue().replace("\n", " ")
+
+
+def test_a_bar_says_for_how_long_nothing_moved_in_place_of_a_rate() -> None:
+    stream = Terminal()
+    bar = Bar("pull", stream)
+    try:
+        for after_s in (0.0, 7.0):
+            bar.show({**REPORT, "waiting_for": "somebody"}, time.monotonic() + after_s)
+    finally:
+        bar.close()
+    drawn = stream.getvalue().replace("\n", " ")
+    assert "nothing has moved for 7.0 s waits for somebody" in drawn.rpartition("pull fetch")[2]
 
 
 def test_a_bar_that_has_nothing_to_show_is_not_drawn() -> None:
