@@ -8,7 +8,6 @@ Commands are imported by name when they are run; the list of all of them stands 
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import importlib
 import os
@@ -143,10 +142,13 @@ def run() -> NoReturn:
     the interpreter's own clearing up.
     """
     exit_code = main()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            # That it cannot be written has been told. The interpreter would try once more, and end with 120.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     if "asyncio" not in sys.modules:
-        with contextlib.suppress(OSError):
-            sys.stdout.flush()
-            sys.stderr.flush()
         os._exit(exit_code)
     sys.exit(exit_code)
 

@@ -54,6 +54,8 @@ class Program:
 
         level = logging.DEBUG if self.debug else logging.WARNING if warns and not self.quiet else logging.ERROR
         logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+        if self.debug:
+            logging.getLogger().setLevel(level)
 
     def agent(self) -> AgentInfo | None:
         """The process that runs on the home, if one does."""
@@ -107,7 +109,11 @@ def _program(context: click.Context) -> Program:
 
 def _switch(context: click.Context, parameter: click.Parameter, value: bool) -> None:
     if value and parameter.name is not None:
-        setattr(_program(context), parameter.name, True)
+        program = _program(context)
+        setattr(program, parameter.name, True)
+        if parameter.name == "debug":
+            # Behind the command's name it is read when logging has begun without it.
+            program.start_logging()
 
 
 def _config(context: click.Context, _parameter: click.Parameter, value: str | None) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
+import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import click
 import pytest
@@ -158,10 +160,34 @@ def _failing(error: BaseException) -> click.Command:
     return fail
 
 
+@pytest.fixture
+def _same_level() -> Iterator[None]:
+    """--debug is for a whole process."""
+    level = logging.getLogger().level
+    yield
+    logging.getLogger().setLevel(level)
+
+
+@pytest.mark.usefixtures("_same_level")
 def test_a_traceback_comes_with_debug_only(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Commands, "get_command", lambda *_: _failing(ValueError("deep")))
     assert main(["x", "--debug"]) == 1
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_the_end_at_once_keeps_the_exit_code_and_what_nobody_flushed() -> None:
+    script = (
+        "import sys, swarm.cli.main as m\n"
+        "m.main = lambda: sys.stdout.write('told') and sys.stderr.write('said') and 7\n"
+        "assert 'asyncio' not in sys.modules\n"
+        "m.run()\n"
+    )
+    # Under PYTHONUNBUFFERED nothing would wait to be flushed.
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    ended = subprocess.run(
+        [sys.executable, "-c", script], env=kept, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (7, "told", "said")
 
 
 def test_a_reader_that_goes_away_ends_it_by_sigpipe_in_silence() -> None:
