@@ -100,15 +100,6 @@ class Blocks:
             self._drop(run, index)
         return others
 
-    def refuse(self, index: int) -> None:
-        """What was received is not the block: it is missing, or requested where others are still to bring it."""
-        if self.state[index] != RECEIVED:
-            return
-        others = self._others(index)
-        self._is_missing(index)
-        if others:
-            self._is_requested(index, [run.id for run in others])
-
     def requests(self, index: int) -> int:
         """In how many runs a block is asked for."""
         return len(self._requesters.get(index, ()))

@@ -136,8 +136,8 @@ class Scheduler:
                 neighbour.begins(run, now)
 
     def block_received(self, run_id: int, index: int, now: float) -> bool:
-        """A block's bytes arrived, to be verified and stored. False: they are here already and are to be thrown
-        away.
+        """A block's bytes arrived and are what they should be, to be stored. False: they are here already and are to
+        be thrown away. Who sends what is not the block is to be dropped by ``peer_left``, which asks others for it.
         """
         size = self.sizes[index]
         run = self.blocks.runs.get(run_id)
@@ -159,10 +159,6 @@ class Scheduler:
         self._spared.forget(index)
         others = self.blocks.keep(index)
         return [*(CancelRun(run.id, run.peer, (index,), whole=False) for run in others), *self._finish()]
-
-    def block_bad(self, index: int) -> None:
-        """What was received is not the block. Whoever sent it is to be dropped by ``peer_left``."""
-        self.blocks.refuse(index)
 
     def block_refused(
         self, run_id: int, index: int, now: float, *, ask: str | None = None, busy: bool = False

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Final
 
+from swarm.peer.blocks import STORED
 from swarm.peer.instructions import CancelRun, Connect, Finished, Instruction, StartRun
 from swarm.peer.mesh import SLOW_DIAL_S
 from swarm.peer.picker import indices_of
@@ -287,15 +288,14 @@ class Swarm:
         if scheduler is None or not peer.is_fetching or giver.name in peer.banned:
             self.books.late += size
             return
-        if not scheduler.block_received(run, index, self.now):
-            self.books.twice += size
-        elif giver.kind == "liar":
+        if giver.kind == "liar" and scheduler.blocks.state[index] != STORED:
             self.books.garbage += size
-            scheduler.block_bad(index)
             peer.banned.add(giver.name)
             self._end_runs_of(giver, peer)
             self._disconnect(peer, giver)
             return
+        if not scheduler.block_received(run, index, self.now):
+            self.books.twice += size
         else:
             self._store(peer, giver, index)
         self._answered(peer, (giver.name, run))

@@ -25,13 +25,12 @@ def test_a_redirect_that_leads_nowhere_ends_at_the_origin_with_insistence() -> N
     assert again[0].insist
 
 
-def test_a_bad_block_is_missing_again_and_another_neighbour_is_asked() -> None:
+def test_what_a_dropped_neighbour_was_asked_for_is_missing_again_and_another_is_asked() -> None:
     scheduler = Scheduler([1000, 1000], (), random.Random(0))
     (start,) = scheduler.peer_joined("liar", origin=NOT_ORIGIN, bitmap=b"\x03", now=0.0)
     assert isinstance(start, StartRun)
-    assert scheduler.block_received(start.run, start.indices[0], 0.1)
-    scheduler.block_bad(start.indices[0])
-    scheduler.peer_left("liar", 0.1)
+    scheduler.block_begun(start.run, start.indices[0], 0.1)
+    scheduler.peer_left("liar", 0.1)  # what it sent is not the block
     scheduler.check_invariants()
     (again,) = scheduler.peer_joined("honest", origin=NOT_ORIGIN, bitmap=b"\x03", now=0.2)
     assert isinstance(again, StartRun)
