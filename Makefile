@@ -47,7 +47,7 @@ sim: setup ## some thousands of simulated swarms over all scenarios; stops at th
 COMPILED := build/compiled
 CORES := $(addprefix swarm/sim/,links.py clock.py peer.py swarm.py) $(addprefix swarm/peer/,scheduler.py blocks.py picker.py \
   neighbour.py overtaking.py spared.py window.py telling.py uploads.py slots.py redirect.py origins.py site.py far.py \
-  instructions.py)
+  instructions.py standby.py)
 compiled: setup ## a copy in build/compiled with simulator and cores compiled by mypyc: run -m swarm.sim in there
 	@rm -rf $(COMPILED) && mkdir -p $(COMPILED) && cp -r swarm pyproject.toml $(COMPILED)
 	@cd $(COMPILED) && $(abspath $(BIN))/mypyc $(CORES) > mypyc.log 2>&1 || { tail -20 mypyc.log; exit 1; }

@@ -68,7 +68,7 @@ RUN_MAX_BYTES: Final = 8 * MIB
 RUN_REQUEST_MAX_BYTES: Final = 16 * KIB
 CHANNEL_MESSAGE_MAX_BYTES: Final = 2 * MIB
 # What the channels of this program speak: 1, and with neighbour exchange and heads 2 (wire).
-CHANNEL_HIGHEST: Final = 2
+CHANNEL_HIGHEST: Final = 3
 NEIGHBOURS_TOLD_MAX: Final = 16
 HEADS_TOLD_MAX: Final = 256
 LOCATION_MAX_BYTES: Final = 2 * KIB

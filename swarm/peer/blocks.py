@@ -1,7 +1,8 @@
 """The state of each block of one download, and the runs in which it is asked for.
 
 Pure bookkeeping: what is asked of whom decides the scheduler. A block is in exactly one state: missing, requested,
-received, stored. Bytes under way are counted in all and at each neighbour.
+received, stored. Bytes under way are counted in all and at each neighbour. Beside the run that a block was asked for in
+may stand another, by (``swarm.peer.standby``): of such nothing is under way.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ class Blocks:
         self.stored_bytes = sum(size for size, state in zip(sizes, self.state, strict=True) if state == STORED)
         self.runs: dict[int, Run] = {}
         self.in_flight_bytes = 0
+        # What was asked for once, has not begun to come, and has no run standing by.
+        self.lone = 0
+        self._standbys: dict[int, Run] = {}
         self._picker = picker
         self._neighbours = neighbours
         self._requesters: dict[int, list[int]] = {}
@@ -45,10 +49,40 @@ class Blocks:
         self._next_run += 1
         self.runs[run.id] = neighbour.runs[run.id] = run
         for index in run.outstanding:
-            self._is_requested(index, [*self._requesters.get(index, ()), run.id])
-            neighbour.in_flight_bytes += self.sizes[index]
-            self.in_flight_bytes += self.sizes[index]
+            self._is_requested(index, run)
         return run
+
+    def stand_by(self, neighbour: Neighbour, index: int, now: float) -> Run:
+        """A run for a block that is ``lone`` stands by."""
+        run = Run(self._next_run, neighbour.peer, {index: None}, now, now, is_standby=True)
+        self._next_run += 1
+        self.runs[run.id] = neighbour.runs[run.id] = self._standbys[index] = run
+        self.lone &= ~(1 << index)
+        return run
+
+    def standby(self, index: int) -> Run | None:
+        """The run that stands by for a block."""
+        return self._standbys.get(index)
+
+    def take_up(self, run: Run, now: float) -> None:
+        """A run that stood by is asked for its block."""
+        (index,) = run.outstanding
+        del self._standbys[index]
+        run.is_standby, run.last_progress = False, now
+        self._is_requested(index, run)
+        self.lone &= ~(1 << index)
+
+    def stand_down(self, run: Run) -> None:
+        """A run stands by no longer."""
+        (index,) = run.outstanding
+        del self.runs[run.id], self._standbys[index]
+        asked = self.asked(index)
+        if len(asked) == 1 and asked[0].begun != index:
+            self.lone |= 1 << index
+
+    def begun(self, index: int) -> None:
+        """A block begins to come."""
+        self.lone &= ~(1 << index)
 
     def answered(self, run: Run, index: int, now: float) -> None:
         """A block of the run was answered, in whatever way."""
@@ -70,6 +104,7 @@ class Blocks:
                 requesters.remove(run.id)
             if not requesters:
                 self._requesters.pop(index, None)
+                self.lone &= ~(1 << index)
                 if self.state[index] == REQUESTED:
                     self._is_missing(index)
 
@@ -86,6 +121,7 @@ class Blocks:
         if self.state[index] >= RECEIVED:
             return False
         self._picker.missing &= ~(1 << index)
+        self.lone &= ~(1 << index)
         self.state[index] = RECEIVED
         return True
 
@@ -95,7 +131,8 @@ class Blocks:
             self.state[index] = STORED
             self.stored += 1
             self.stored_bytes += self.sizes[index]
-        others = self._others(index)
+        others = self.asked(index)
+        self._requesters.pop(index, None)
         for run in others:
             self._drop(run, index)
         return others
@@ -104,16 +141,17 @@ class Blocks:
         """In how many runs a block is asked for."""
         return len(self._requesters.get(index, ()))
 
+    def asked(self, index: int) -> list[Run]:
+        """The runs that are to bring a block."""
+        asked = [self.runs[run_id] for run_id in self._requesters.get(index, ()) if run_id in self.runs]
+        return [run for run in asked if index in run.outstanding]
+
     @property
     def requested(self) -> int:
         """How many blocks are asked for."""
         return len(self._requesters)
 
     # ---- inside -------------------------------------------------------------------------------------------------
-
-    def _others(self, index: int) -> list[Run]:
-        asked = [self.runs[run_id] for run_id in self._requesters.pop(index, ()) if run_id in self.runs]
-        return [run for run in asked if index in run.outstanding]
 
     def _drop(self, run: Run, index: int) -> None:
         """The run no longer has this block to bring."""
@@ -123,10 +161,17 @@ class Blocks:
         if neighbour is not None:
             neighbour.in_flight_bytes -= self.sizes[index]
 
-    def _is_requested(self, index: int, runs: list[int]) -> None:
+    def _is_requested(self, index: int, run: Run) -> None:
+        requesters = self._requesters.setdefault(index, [])
+        requesters.append(run.id)
+        if len(requesters) == 1 and index not in self._standbys:
+            self.lone |= 1 << index
+        else:
+            self.lone &= ~(1 << index)
         self.state[index] = REQUESTED
         self._picker.missing &= ~(1 << index)
-        self._requesters[index] = runs
+        self.in_flight_bytes += self.sizes[index]
+        self._neighbours[run.peer].in_flight_bytes += self.sizes[index]
 
     def _is_missing(self, index: int) -> None:
         self.state[index] = MISSING
@@ -140,8 +185,15 @@ class Blocks:
             assert (state == MISSING) == bool(self._picker.missing >> index & 1), (index, state)
         assert self.stored == self.state.count(STORED)
         under_way = dict.fromkeys(self._neighbours, 0)
+        for index, run in self._standbys.items():
+            assert run.is_standby, index
+            assert list(run.outstanding) == [index], index
+            assert run.id in self.runs, index
+            assert self.asked(index) if self.state[index] == REQUESTED else self.state[index] == RECEIVED, index
         for run in self.runs.values():
             assert run.id in self._neighbours[run.peer].runs
+            if run.is_standby:
+                continue
             under_way[run.peer] += sum(self.sizes[index] for index in run.outstanding)
         assert {peer: known.in_flight_bytes for peer, known in self._neighbours.items()} == under_way
         assert sum(under_way.values()) == self.in_flight_bytes

@@ -22,14 +22,14 @@ from swarm.peer.channels import Channel, Channels
 from swarm.peer.exchange import Exchange
 from swarm.peer.fetch import Fetcher
 from swarm.peer.holdings import Holding, Holdings
-from swarm.peer.instructions import CancelRun, Connect, Finished, Instruction, StartRun
+from swarm.peer.instructions import CancelRun, Connect, Finished, Instruction, StandBy, StartRun
 from swarm.peer.picker import indices_of
 from swarm.peer.scheduler import TICK_S, Scheduler
 from swarm.peer.stream import Answer
 from swarm.peer.tasks import Tasks
 from swarm.peer.telling import Telling
 from swarm.peer.traffic import Traffic
-from swarm.peer.wire import ASK, BLOCK, BUSY, Cancel, RunRequest
+from swarm.peer.wire import ASK, BLOCK, BUSY, Cancel, RunRequest, StandingBy
 from swarm.peer.wire import Holding as HoldingMessage
 
 ASK_AGAIN_S: Final = 5.0
@@ -135,6 +135,9 @@ class Download:
     def peer_has(self, channel: Channel, indices: tuple[int, ...]) -> None:
         self._perform(self.scheduler.peer_has(channel.peer_id, indices, time.monotonic()))
 
+    def peer_ready(self, peer_id: str, run: int) -> None:
+        self._perform(self.scheduler.block_ready(peer_id, run, time.monotonic()))
+
     def peer_left(self, peer_id: str) -> None:
         self._perform(self.scheduler.peer_left(peer_id, time.monotonic()))
 
@@ -145,6 +148,8 @@ class Download:
             match instruction:
                 case StartRun():
                     self._runs[instruction.run] = self._tasks.start(self._run(instruction))
+                case StandBy():
+                    self._stand_by(instruction)
                 case CancelRun():
                     self._cancel(instruction)
                 case Connect():
@@ -152,6 +157,11 @@ class Download:
                 case Finished():
                     if not self._ended.done():
                         self._ended.set_result(None)
+
+    def _stand_by(self, instruction: StandBy) -> None:
+        channel = self._parts.channels.open.get(instruction.peer)
+        if channel is not None:
+            channel.send(StandingBy(instruction.run, self.version, instruction.index))
 
     def _cancel(self, instruction: CancelRun) -> None:
         channel = self._parts.channels.open.get(instruction.peer)
@@ -208,7 +218,7 @@ class Download:
         if self._ended.done():
             return
         if answer.is_begun:
-            self.scheduler.block_begun(run.run, index, answer.now)
+            self._perform(self.scheduler.block_begun(run.run, index, answer.now))
         elif answer.status != BLOCK:
             ask = answer.ask if answer.status == ASK else None
             busy = answer.status == BUSY
@@ -224,6 +234,7 @@ class Download:
         self._last_progress = now
         size = self.holding.manifest.unique[index].size
         self._parts.traffic.received[peer] += size
+        self._parts.exchange.runs.gave(peer, size)
         neighbour = self.scheduler.neighbours.get(peer)
         if neighbour is not None and neighbour.origin:
             self.sources.origin += size

@@ -42,6 +42,8 @@ from swarm.peer.wire import (
     Message,
     Neighbours,
     News,
+    Ready,
+    StandingBy,
     TagAnswer,
     TagRequest,
     WhoElse,
@@ -64,6 +66,7 @@ class Follower(Protocol):
 
     def peer_holds(self, channel: Channel, message: HoldingMessage) -> None: ...
     def peer_has(self, channel: Channel, indices: tuple[int, ...]) -> None: ...
+    def peer_ready(self, peer_id: str, run: int) -> None: ...
     def peer_left(self, peer_id: str) -> None: ...
 
 
@@ -85,6 +88,7 @@ class Exchange:
         self._tasks = tasks
         self._gossip = Gossip(ledger, rng)
         holdings.watch(self._held)
+        runs.on_ready = self._ready
 
     def routes(self) -> list[Route]:
         """What other peers may call over HTTP."""
@@ -155,6 +159,11 @@ class Exchange:
                     follower.peer_has(channel, message.indices)
             case Cancel():
                 self.runs.cancel(channel.peer_id, message.run, message.signatures)
+            case StandingBy():
+                self._stands_by(channel, message)
+            case Ready():
+                for follower in list(self.followers.values()):
+                    follower.peer_ready(channel.peer_id, message.run)
             case News():
                 self._news(channel, message.entry)
             case Heads():
@@ -164,6 +173,20 @@ class Exchange:
                 self.meeting.received(channel, message)
             case Hello():
                 raise RemoteProtocolError("a second hello on one channel")
+
+    def _stands_by(self, channel: Channel, message: StandingBy) -> None:
+        """Whoever may know what we hold of a version may stand by for its blocks. An origin has none stand by."""
+        dataset = channel.interests.get(message.version)
+        holding = self.holdings.get(dataset, message.version) if dataset is not None else None
+        if holding is None or holding.origin or message.index >= len(holding.manifest.unique):
+            return
+        signature = holding.manifest.unique[message.index].signature
+        self.runs.stand_by(channel.peer_id, message.run, message.version, signature)
+
+    def _ready(self, peer: str, run: int) -> None:
+        channel = self.channels.open.get(peer)
+        if channel is not None:
+            channel.send(Ready(run))
 
     async def _interested(self, channel: Channel, message: Interest) -> None:
         if not channel.caller.may_read(message.dataset) or len(channel.interests) >= INTERESTS_MAX:

@@ -14,6 +14,17 @@ class StartRun:
 
 
 @dataclass(frozen=True, slots=True)
+class StandBy:
+    """Ask the peer to say when it could send a block that another was asked for. A StartRun of the same number takes it
+    up, a CancelRun ends it; nothing else answers it.
+    """
+
+    run: int
+    peer: str
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
 class CancelRun:
     """Tell the peer not to send these blocks of the run (all of what is outstanding, when ``whole``)."""
 
@@ -35,4 +46,4 @@ class Finished:
     """Every block is stored."""
 
 
-Instruction = StartRun | CancelRun | Connect | Finished
+Instruction = StartRun | StandBy | CancelRun | Connect | Finished

@@ -49,6 +49,9 @@ class ManifestFetch:
     def peer_has(self, channel: Channel, indices: tuple[int, ...]) -> None:
         """Blocks are the download's business."""
 
+    def peer_ready(self, peer_id: str, run: int) -> None:
+        """Nobody stands by for a manifest."""
+
     def peer_left(self, peer_id: str) -> None:
         self._holders.pop(peer_id, None)
 

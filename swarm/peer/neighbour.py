@@ -35,7 +35,9 @@ class Run:
     """Blocks asked for in one request. ``outstanding`` are those not yet answered, in order.
 
     ``begun`` is the block whose first bytes have come last, at ``begun_at``, or -1. ``moves`` is how often its blocks
-    were taken from one neighbour to be asked of another.
+    were taken from one neighbour to be asked of another. ``is_standby``: nothing comes before it is taken up; its
+    neighbour said at ``ready_at`` that it could send the block, or not yet (0). ``recalled`` is a block that this run
+    need not bring if it has not begun, or -1.
     """
 
     id: int
@@ -47,6 +49,10 @@ class Run:
     begun: int = -1
     begun_at: float = 0.0
     moves: int = 0
+    is_standby: bool = False
+    ready_at: float = 0.0
+    recalled: int = -1
+    insists: bool = False
 
 
 @dataclass(slots=True, eq=False)

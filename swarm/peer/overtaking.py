@@ -1,7 +1,8 @@
 """Whether an idle neighbour should take over blocks that another was asked for, and which.
 
-Pure. A block whose sending has not begun is taken back and asked for anew, which costs nothing; one that is under way
-and will take very long is raced for, within a budget, since its bytes come twice.
+Pure. A block whose sending has not begun is taken back and asked for anew of an origin, or of a neighbour beyond a WAN
+that is shared; near ones stand by for such (``swarm.peer.standby``). One that is under way and will take very long is
+raced for, within a budget, since its bytes come twice.
 """
 
 from __future__ import annotations
@@ -87,6 +88,8 @@ class Late:
         # What has moved before may only be late because all are: it has to be later each time.
         self.runs: list[tuple[float, int, Neighbour, Run]] = []
         for run in runs:
+            if run.is_standby:
+                continue
             if len(run.outstanding) == 1 and run.begun in run.outstanding and run.begun_at > self._long_ago:
                 continue  # it is all under way, and not for long enough to be raced for
             neighbour = neighbours[run.peer]
@@ -115,7 +118,8 @@ class Late:
                 return None
             if other is idle or (is_far and other.near):
                 continue
-            move = _movable(run, idle, self._sizes, self._long_ago, budget_bytes)
+            may_take_back = is_far or idle.origin > 0
+            move = _movable(run, idle, self._sizes, self._long_ago, budget_bytes, may_take_back)
             if move is None:
                 continue
             if left_s <= FACTOR * self._needs_s(idle, self._sizes[move.indices[0]], is_far=is_far) + margin_s:
@@ -156,10 +160,12 @@ def _within(bounds: tuple[float, float, float], elapsed_s: float) -> float:
     return min(most, max(least, share * elapsed_s))
 
 
-def _movable(run: Run, idle: Neighbour, sizes: Sequence[int], long_ago: float, budget_bytes: float) -> Move | None:
+def _movable(
+    run: Run, idle: Neighbour, sizes: Sequence[int], long_ago: float, budget_bytes: float, may_take_back: bool
+) -> Move | None:
     """The later half of what has not begun; or else what began long ago, as far as the budget goes."""
     waiting = [index for index in reversed(run.outstanding) if index != run.begun and idle.have >> index & 1]
-    if waiting:
+    if waiting and may_take_back:
         return Move(run, tuple(waiting[: (len(waiting) + 1) // 2]), is_race=False)
     if (
         run.begun_at <= long_ago

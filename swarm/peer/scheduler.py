@@ -5,8 +5,8 @@ performs the instructions and feeds what happens back as events. Which block is 
 
 What it strives for: rarest first; work ahead at every neighbour for about a second and no more, so that decisions are
 late; an origin asked only for what no other neighbour has or is about to have, and what lies afar only once a site
-(``Site``); what a slow neighbour has not begun to send moved to one that is idle; nothing starves, since every waiting
-has an end after which the origin is asked with insistence.
+(``Site``); what waits in one neighbour's queue had from another that can send it sooner (``Standbys``); nothing
+starves, since every waiting has an end after which the origin is asked with insistence.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from swarm.peer.overtaking import Move, Overtaking
 from swarm.peer.picker import Picker, bits_of
 from swarm.peer.site import Site
 from swarm.peer.spared import Spared, held_by_slow, patience_s
+from swarm.peer.standby import Standbys
 from swarm.peer.window import ALL, Window
 from swarm.peer.wire import Origin
 
@@ -33,6 +34,8 @@ NEIGHBOURS_FEW: Final = 8
 TICK_S: Final = 0.1
 # What arrives in so short a time is little.
 MOMENT_S: Final = 0.25
+# Who insisted and was sent elsewhere all the same, as others were just given the block, insists again after this.
+INSISTED_S: Final = 0.7
 
 
 class Scheduler:
@@ -57,6 +60,7 @@ class Scheduler:
         self._spared = Spared()
         self._origins = Origins(len(sizes))
         self._overtaking = Overtaking(self.neighbours, self.blocks.runs, sizes)
+        self._standbys = Standbys(self.blocks, self.neighbours, self.picker)
         self._window = Window(ALL)
         self._far = Far(self.site)
 
@@ -105,7 +109,7 @@ class Scheduler:
             self.picker.count(news)
             if neighbour.near:
                 self.site.has(peer, news, now)
-        return self._ask(neighbour, now) if news & self.picker.missing else []
+        return self._ask(neighbour, now) if news & (self.picker.missing | self.blocks.lone) else []
 
     def peer_left(self, peer: str, now: float) -> list[Instruction]:
         """A neighbour is gone, by its will or ours."""
@@ -115,25 +119,38 @@ class Scheduler:
         self._overtaking.changed()
         self._discount(neighbour)
         self.site.left(peer)
+        instructions: list[Instruction] = []
         for run in list(neighbour.runs.values()):
-            self.blocks.ended(run.id)
-            self.blocks.release(run, list(run.outstanding))
+            if run.is_standby:
+                self.blocks.stand_down(run)
+            else:
+                self.blocks.ended(run.id)
+                instructions += self._release(run, list(run.outstanding), now)
         self._origins.changed(self.neighbours.values())
-        return self._schedule(now)
+        return instructions + self._schedule(now)
 
     # ---- runs ---------------------------------------------------------------------------------------------------
 
-    def block_begun(self, run_id: int, index: int, now: float) -> None:
+    def block_ready(self, peer: str, run_id: int, now: float) -> list[Instruction]:
+        """A neighbour that stands by could send the block now."""
+        run = self.blocks.runs.get(run_id)
+        return self._standbys.ready(run, now) if run is not None and run.is_standby and run.peer == peer else []
+
+    def block_begun(self, run_id: int, index: int, now: float) -> list[Instruction]:
         """The first bytes of a block came, or more of them."""
         run = self.blocks.runs.get(run_id)
         if run is None:
-            return
+            return []
         run.last_progress = now
         if run.begun != index:
             run.begun, run.begun_at = index, now
             neighbour = self.neighbours.get(run.peer)
             if neighbour is not None:
                 neighbour.begins(run, now)
+        if index not in run.outstanding:
+            return []
+        self.blocks.begun(index)
+        return self._standbys.over(index)
 
     def block_received(self, run_id: int, index: int, now: float) -> bool:
         """A block's bytes arrived and are what they should be, to be stored. False: they are here already and are to
@@ -157,8 +174,9 @@ class Scheduler:
     def block_stored(self, index: int, now: float) -> list[Instruction]:
         """The received block is kept; others that were asked for it are told to save themselves the trouble."""
         self._spared.forget(index)
-        others = self.blocks.keep(index)
-        return [*(CancelRun(run.id, run.peer, (index,), whole=False) for run in others), *self._finish()]
+        stood_down = self._standbys.over(index)
+        others = [CancelRun(run.id, run.peer, (index,), whole=False) for run in self.blocks.keep(index)]
+        return [*stood_down, *others, *self._finish()]
 
     def block_refused(
         self, run_id: int, index: int, now: float, *, ask: str | None = None, busy: bool = False
@@ -171,13 +189,13 @@ class Scheduler:
         neighbour = self.neighbours.get(run.peer)
         instructions: list[Instruction] = []
         if ask is not None:
-            self._spared.hold_back(index, now + patience_s(now - self._started, is_far=ask not in self.neighbours))
+            patience = patience_s(now - self._started, is_far=ask not in self.neighbours)
+            self._spared.hold_back(index, now + (INSISTED_S if run.insists else patience))
             if ask not in self.neighbours and len(self.neighbours) < NEIGHBOURS_FEW:
                 instructions.append(Connect(ask))
-        elif neighbour is not None and not busy:
+        elif neighbour is not None and not busy and run.recalled != index:
             self._lost(neighbour, index)
-        self.blocks.release(run, (index,))
-        return instructions
+        return instructions + self._release(run, (index,), now)
 
     def run_ended(self, run_id: int, now: float, *, failed: bool) -> list[Instruction]:
         """A run is over: every block of it answered, or broken off."""
@@ -192,8 +210,8 @@ class Scheduler:
             if failed:
                 neighbour.fail(now)
         is_broken = bool(run.outstanding)
-        self.blocks.release(run, list(run.outstanding))
-        return self._schedule(now) if neighbour is None or is_broken else self._ask(neighbour, now)
+        instructions = self._release(run, list(run.outstanding), now)
+        return instructions + (self._schedule(now) if neighbour is None or is_broken else self._ask(neighbour, now))
 
     def want(self, indices: Iterable[int], now: float) -> list[Instruction]:
         """A reader waits for these blocks, in this order."""
@@ -205,7 +223,9 @@ class Scheduler:
         instructions: list[Instruction] = []
         for run in list(self.blocks.runs.values()):
             silent_s = now - run.last_progress
-            if silent_s > SILENCE_S and silent_s > self.neighbours[run.peer].silence_s(run, self.sizes):
+            if run.is_standby:
+                instructions += self._standbys.overdue(run, now)
+            elif silent_s > SILENCE_S and silent_s > self.neighbours[run.peer].silence_s(run, self.sizes):
                 instructions += self._give_up(run, now)
         self.site.tick(now)
         held = self.picker.held_by_any if self.site.is_alone else self.site.held
@@ -233,14 +253,12 @@ class Scheduler:
         if self._origins.are_known:
             order.sort(key=lambda neighbour: neighbour.origin)
         instructions: list[Instruction] = []
-        window_bytes, picker = self._window.bytes, self.picker
+        wanted = self.picker.missing | self.blocks.lone
         for neighbour in order:
-            if self.blocks.in_flight_bytes >= window_bytes:
-                break
             # The innermost loop of a large swarm: most have no room, or nothing for us and none to overtake.
             if neighbour.runs and not neighbour.is_open(now):
                 continue
-            if not picker.missing & neighbour.have and (neighbour.runs or self._overtaking.is_idle(now)):
+            if not wanted & neighbour.have and (neighbour.runs or self._overtaking.is_idle(now)):
                 continue
             instructions += self._ask(neighbour, now, insist=insist)
         return instructions
@@ -260,6 +278,8 @@ class Scheduler:
             if not neighbour.runs and (not neighbour.origin or self._is_faster(neighbour, now)):
                 instructions += self._overtake(neighbour, now)
             break
+        if not neighbour.runs and not neighbour.origin and (neighbour.near or self.site.is_alone):
+            instructions += self._standbys.offer(neighbour, now)
         return instructions
 
     def _choose(self, neighbour: Neighbour, candidates: int, now: float) -> list[int]:
@@ -292,6 +312,7 @@ class Scheduler:
         for index in indices:
             self._spared.forget(index)
         run = self.blocks.start(neighbour, indices, now, moves)
+        run.insists = insist
         return StartRun(run.id, neighbour.peer, tuple(indices), insist)
 
     def _overtake(self, neighbour: Neighbour, now: float) -> list[Instruction]:
@@ -308,6 +329,14 @@ class Scheduler:
         taken_back = [] if move.is_race else [self._take_back(move, indices)]
         moves = move.run.moves + (not move.is_race)
         return [*taken_back, self._start(neighbour, indices, now, insist=neighbour.origin > 0, moves=moves)]
+
+    def _release(self, run: Run, indices: Iterable[int], now: float) -> list[Instruction]:
+        """A run does not bring these."""
+        instructions: list[Instruction] = []
+        for index in indices:
+            self.blocks.release(run, (index,))
+            instructions += self._standbys.released(index, now)
+        return instructions
 
     def _take_back(self, move: Move, indices: list[int]) -> CancelRun:
         self.blocks.take_back(move.run, indices)

@@ -17,7 +17,7 @@ import ssl
 import threading
 import time
 from collections import Counter
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
@@ -57,7 +57,8 @@ class RunServer:
         self._access = access
         self._holdings = holdings
         self._traffic = traffic
-        self._turns = Turns()
+        self._turns = Turns(self._is_ready)
+        self.on_ready: Callable[[str, int], None] | None = None
         self._threads = ThreadPoolExecutor(THREADS_MAX, "given")
         self._buffers = Buffers(SEALED_MAX_BYTES)
         self._loop = asyncio.get_running_loop()
@@ -71,6 +72,18 @@ class RunServer:
     def cancel(self, peer: str, run: int, signatures: Sequence[bytes]) -> None:
         """Do not send these blocks of a run; none named means all that is left."""
         self._turns.cancel(peer, run, signatures)
+
+    def stand_by(self, peer: str, run: int, version: bytes, signature: bytes) -> None:
+        """A peer stands by for a block of a version that it may read; ``on_ready`` is told of its turn, on the loop."""
+        self._turns.stand_by(peer, run, version, signature)
+
+    def gave(self, peer: str, size_bytes: int) -> None:
+        """We had a block from this peer."""
+        self._turns.gave(peer, size_bytes)
+
+    def _is_ready(self, peer: str, run: int) -> None:
+        if self.on_ready is not None:
+            self._loop.call_soon_threadsafe(self.on_ready, peer, run)
 
     def peer_left(self, peer: str) -> None:
         """Send nobody to this peer any more."""

@@ -9,16 +9,19 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from swarm.peer.uploads import RunKey, Turn, Uploads
+from swarm.peer.uploads import READY, RunKey, Turn, Uploads
 from swarm.peer.wire import RunRequest
 
 
 class Turns:
-    """The queue of one peer. Every method is thread-safe."""
+    """The queue of one peer. Every method is thread-safe. ``ready`` is told, in any thread, of an asker and its run
+    that stood by and whose turn has come; it must not block.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, ready: Callable[[str, int], None]) -> None:
+        self._ready = ready
         self._uploads = Uploads()
         self._lock = threading.Lock()
         self._gates: dict[RunKey, queue.SimpleQueue[Turn]] = {}
@@ -33,6 +36,17 @@ class Turns:
             self._uploads.asked(asker, run.run, run.version, run.signatures, now, insist=run.insist, spared=spared)
             self._go_on()
             return True
+
+    def stand_by(self, asker: str, run: int, version: bytes, signature: bytes) -> None:
+        """An asker stands by for a block, as far as there is room."""
+        with self._lock:
+            self._uploads.stands_by(asker, run, version, signature, time.monotonic())
+            self._go_on()
+
+    def gave(self, asker: str, size_bytes: int) -> None:
+        """We had a block from this asker."""
+        with self._lock:
+            self._uploads.gave(asker, size_bytes)
 
     def wait(self, asker: str, run: int, timeout_s: float) -> Turn | None:
         """The run's next turn; None when it has not come in time."""
@@ -69,4 +83,7 @@ class Turns:
         """Let those go on whose turn it is now."""
         now = time.monotonic()
         while (turn := self._uploads.next(now)) is not None:
-            self._gates[turn.asker, turn.run].put(turn)
+            if turn.status == READY:
+                self._ready(turn.asker, turn.run)
+            else:
+                self._gates[turn.asker, turn.run].put(turn)

@@ -1,8 +1,10 @@
 """Whom a peer sends which block next: fairness, and sparing the origin.
 
 Pure: no I/O, no clock. Every run that is asked of this peer stands here with the block it is at. Few blocks are sent at
-a time (``Slots``); among those that wait, a block given away least often goes first, then the asker that got least.
-Every eighth turn is the oldest's, so nobody starves.
+a time (``Slots``); among those that wait, a block given away least often goes first, then the asker that gave us most,
+which has much to pass it on with, then whoever has waited longest. Every eighth turn is the oldest's: nobody starves.
+
+An asker may only stand by for a block: it is told when its turn has come (``READY``), and goes first when it then asks.
 
 An origin gives a block once and sends others who ask to those who have it (``Redirector``), decided when the block's
 turn comes and not before.
@@ -28,6 +30,14 @@ SAME_MAX: Final = 3
 SAME_GROWTH: Final = 1
 # What was given of so many versions is remembered.
 VERSIONS_MAX: Final = 256
+# What askers gave us is halved when one of them gave so much: what counts is who does now.
+CREDIT_MAX_BYTES: Final = 256 << 20
+# A block is given at a time to so many that insist, and the others are sent to these.
+INSISTED_AT_ONCE: Final = 2
+# Who is told that its turn has come is waited for this long, as if it were being sent to.
+READY_S: Final = 0.25
+# The status of a turn that is only told of, and never a frame's.
+READY: Final = -1
 
 RunKey = tuple[str, int]
 
@@ -62,6 +72,7 @@ class _Asked:
     left: list[Hashable]
     insist: bool
     since: float
+    is_standby: bool = False
     cancelled: set[Hashable] = field(default_factory=set)
 
 
@@ -72,21 +83,36 @@ class Uploads:
         self.slots = slots or Slots()
         self._runs: dict[RunKey, _Asked] = {}
         self._waiting: dict[RunKey, _Asked] = {}
+        # Who stood by and was told that it may ask, with the time of that, and those of them that did.
+        self._ready: dict[RunKey, float] = {}
+        self._first: dict[RunKey, _Asked] = {}
         self._instant: dict[RunKey, Turn] = {}
         self._sending: set[RunKey] = set()
         self._versions: dict[bytes, _Version] = {}
         self._per_asker: Counter[str] = Counter()
-        # Start-time fair queueing: what each asker was sent, on one scale that goes on while nobody asks.
-        self._got: dict[str, float] = {}
-        self._level = 0.0
+        self._credit: dict[str, int] = {}
         self._turns = 0
 
     # ---- events -------------------------------------------------------------------------------------------------
 
     def has_room(self, asker: str, run: int) -> bool:
-        """Whether one more run of this asker is taken, of a number that none of its runs has."""
-        is_within = self._per_asker[asker] < RUNS_SERVED_PER_PEER_MAX and len(self._runs) < RUNS_SERVED_MAX
-        return is_within and (asker, run) not in self._runs
+        """Whether one more run of this asker is taken, of a number that none of its runs has but one that stands by."""
+        known = self._runs.get((asker, run))
+        if known is not None:
+            return known.is_standby
+        return self._per_asker[asker] < RUNS_SERVED_PER_PEER_MAX and len(self._runs) < RUNS_SERVED_MAX
+
+    def stands_by(self, asker: str, run: int, version: bytes, block: Hashable, now: float) -> None:
+        """An asker stands by for a block, as far as there is room."""
+        if (asker, run) not in self._runs and self.has_room(asker, run):
+            asked = self._begin((asker, run), version, [block], now, is_standby=True)
+            self._waiting[asked.key] = asked
+
+    def gave(self, asker: str, size_bytes: int) -> None:
+        """We had a block from this asker."""
+        credit = self._credit[asker] = self._credit.get(asker, 0) + size_bytes
+        if credit > CREDIT_MAX_BYTES:
+            self._credit = {peer: had // 2 for peer, had in self._credit.items()}
 
     def asked(
         self,
@@ -99,27 +125,42 @@ class Uploads:
         insist: bool,
         spared: bool,
     ) -> None:
-        """A run begins. ``spared``: this peer is an origin of the version."""
+        """A run begins, maybe one that stood by. ``spared``: this peer is an origin of the version."""
+        is_ready = (asker, run) in self._ready
+        self.ended(asker, run)
+        asked = self._begin((asker, run), version, blocks, now)
+        known = self._versions[version]
+        asked.insist = insist
+        if spared and known.redirector is None:
+            known.redirector = Redirector()
+        if is_ready:
+            self._first[asked.key] = asked
+        else:
+            self._at_next(asked, now)
+
+    def _begin(
+        self, key: RunKey, version: bytes, blocks: Sequence[Hashable], now: float, *, is_standby: bool = False
+    ) -> _Asked:
         known = self._versions.get(version)
         if known is None:
             known = self._versions[version] = self._new_version()
-        if spared and known.redirector is None:
-            known.redirector = Redirector()
-        asked = _Asked((asker, run), version, list(reversed(blocks)), insist, now)
-        self._runs[asked.key] = asked
-        self._per_asker[asker] += 1
+        asked = self._runs[key] = _Asked(key, version, list(reversed(blocks)), False, now, is_standby)
+        self._per_asker[key[0]] += 1
         known.runs += 1
-        self._at_next(asked, now)
+        return asked
 
     def cancelled(self, asker: str, run: int, blocks: Collection[Hashable], now: float) -> None:
         """These blocks of a run need not be sent; none named means all that is left."""
         asked = self._runs.get((asker, run))
         if asked is None:
             return
+        if asked.is_standby:
+            self.ended(asker, run)
+            return
         asked.cancelled.update(blocks or asked.left)
-        if asked.key in self._waiting:
-            del self._waiting[asked.key]
-            self._at_next(asked, now)
+        for queue in (self._waiting, self._first):
+            if queue.pop(asked.key, None) is not None:
+                self._at_next(asked, now)
 
     def done(self, asker: str, run: int, now: float, *, sent_bytes: int) -> None:
         """The turn of a run is over: the answer is with the network. A block that was not there has no bytes."""
@@ -131,7 +172,6 @@ class Uploads:
         redirector = self._versions[asked.version].redirector
         if asked.key in self._sending:
             self._stops(asked, block)
-            self._got[asker] = self._got.get(asker, self._level) + sent_bytes
             self.slots.sent(sent_bytes, now)
             if not sent_bytes and redirector is not None:
                 redirector.not_given(asker, block)
@@ -146,6 +186,8 @@ class Uploads:
         if asked is None:
             return
         self._waiting.pop(asked.key, None)
+        self._first.pop(asked.key, None)
+        self._ready.pop(asked.key, None)
         self._instant.pop(asked.key, None)
         version = self._versions[asked.version]
         version.runs -= 1
@@ -171,7 +213,10 @@ class Uploads:
         for version in self._versions.values():
             if version.redirector is not None:
                 version.redirector.left(asker)
-        self._got.pop(asker, None)
+        for run in self.runs_of(asker):
+            if self._runs[asker, run].is_standby:
+                self.ended(asker, run)
+        self._credit.pop(asker, None)
 
     # ---- what it decides ----------------------------------------------------------------------------------------
 
@@ -179,10 +224,13 @@ class Uploads:
         """Whose turn it is now, or None: nobody's until something happens."""
         if self._instant:
             return self._instant.pop(next(iter(self._instant)))
+        if self._first:
+            return self._send(self._first.pop(next(iter(self._first))), now)
         if not self._waiting:
             self.slots.idle()
             return None
-        if len(self._sending) >= self.slots.number:
+        awaited = sum(at > now - READY_S for at in self._ready.values())
+        if len(self._sending) + awaited >= self.slots.number:
             self.slots.busy(now)
             return None
         ready = [asked for asked in self._waiting.values() if self._may_go(asked)]
@@ -190,8 +238,8 @@ class Uploads:
             return None
         self._turns += 1
         if self._turns % OLDEST_EVERY:
-            return self._send(min(ready, key=self._rank))
-        return self._send(min(ready, key=lambda waiting: waiting.since))
+            return self._send(min(ready, key=self._rank), now)
+        return self._send(min(ready, key=lambda waiting: waiting.since), now)
 
     def _may_go(self, asked: _Asked) -> bool:
         version, block = self._versions[asked.version], asked.left[-1]
@@ -205,20 +253,21 @@ class Uploads:
                 del self._versions[idle]
         return _Version()
 
-    def _rank(self, asked: _Asked) -> tuple[int, float, float]:
+    def _rank(self, asked: _Asked) -> tuple[int, int, float]:
         given = self._versions[asked.version].given[asked.left[-1]]
-        return given, self._got.get(asked.key[0], 0.0), asked.since
+        return given, -self._credit.get(asked.key[0], 0), asked.since
 
-    def _send(self, asked: _Asked) -> Turn:
+    def _send(self, asked: _Asked, now: float) -> Turn:
         asker, run = asked.key
         block = asked.left[-1]
         version = self._versions[asked.version]
-        del self._waiting[asked.key]
+        self._waiting.pop(asked.key, None)
+        if asked.is_standby:
+            self._ready[asked.key] = now
+            return Turn(asker, run, block, READY)
         version.given[block] += 1
         version.sending[block] += 1
         self._sending.add(asked.key)
-        self._level = max(self._level, self._got.get(asker, self._level))
-        self._got[asker] = max(self._level, self._got.get(asker, 0.0))
         if version.redirector is not None:
             version.redirector.given(asker, block)
             self._redirect_others(asked.version, block)
@@ -236,8 +285,7 @@ class Uploads:
         asker, run = asked.key
         block = asked.left[-1]
         asked.since = now
-        redirector = self._versions[asked.version].redirector
-        target = redirector.decide(asker, block, asked.insist) if redirector is not None else None
+        target = self._redirect(asked)
         if block in asked.cancelled:
             self._instant[asked.key] = Turn(asker, run, block, NOT_HERE)
         elif target is not None:
@@ -245,12 +293,23 @@ class Uploads:
         else:
             self._waiting[asked.key] = asked
 
+    def _redirect(self, asked: _Asked) -> str | None:
+        """Whom an asker of an origin should ask for the block that its run is at."""
+        version, asker, block = self._versions[asked.version], asked.key[0], asked.left[-1]
+        if version.redirector is None:
+            return None
+        if asked.insist and version.sending[block] >= INSISTED_AT_ONCE:
+            return version.redirector.newest(asker, block)
+        return version.redirector.decide(asker, block, asked.insist)
+
     def _redirect_others(self, version: bytes, block: Hashable) -> None:
-        waiting = [a for a in self._waiting.values() if a.left[-1] == block and a.version == version and not a.insist]
-        redirector = self._versions[version].redirector
-        assert redirector is not None
+        waiting = [
+            asked
+            for asked in self._waiting.values()
+            if asked.left[-1] == block and asked.version == version and not asked.is_standby
+        ]
         for asked in waiting:
-            target = redirector.decide(asked.key[0], block, insist=False)
+            target = self._redirect(asked)
             if target is not None:
                 del self._waiting[asked.key]
                 self._instant[asked.key] = Turn(*asked.key, block, ASK, target)
@@ -258,7 +317,8 @@ class Uploads:
     def check_invariants(self) -> None:
         """Every run is at one block: waiting for its turn, being answered, or being sent. For tests."""
         assert set(self._waiting) <= set(self._runs)
-        assert set(self._instant) <= set(self._runs)
+        assert set(self._instant) | set(self._first) | set(self._ready) <= set(self._runs)
+        assert not set(self._waiting) & (set(self._first) | set(self._ready))
         assert self._sending <= set(self._runs)
         assert not set(self._waiting) & self._sending
         assert all(asked.left for asked in self._runs.values())

@@ -158,6 +158,22 @@ class Cancel(msgspec.Struct, array_like=True, frozen=True, tag="cancel"):
     signatures: Annotated[tuple[Key, ...], msgspec.Meta(max_length=RUN_MAX_BLOCKS)]
 
 
+class StandingBy(msgspec.Struct, array_like=True, frozen=True, tag="by"):
+    """Tell me when you could send me this block, by a Ready: maybe I ask for it then, in a run of this number. A Cancel
+    ends it. From version 3 on.
+    """
+
+    run: RunId
+    version: Key
+    index: Index
+
+
+class Ready(msgspec.Struct, array_like=True, frozen=True, tag="ready"):
+    """The turn of what the receiver stands by for has come. From version 3 on."""
+
+    run: RunId
+
+
 class Here(msgspec.Struct, array_like=True, frozen=True, tag="here"):
     """Where the sender listens, under its own seal, to be passed on. From version 2 on."""
 
@@ -193,9 +209,24 @@ class News(msgspec.Struct, array_like=True, frozen=True, tag="news"):
     entry: EntryBytes
 
 
-Message = Hello | Interest | Indifferent | Holding | Have | Cancel | News | Here | WhoElse | Neighbours | Heads
-# What a channel of version 1 does not carry.
+Message = (
+    Hello
+    | Interest
+    | Indifferent
+    | Holding
+    | Have
+    | Cancel
+    | News
+    | Here
+    | WhoElse
+    | Neighbours
+    | Heads
+    | StandingBy
+    | Ready
+)
+# What a channel of an older version does not carry.
 SINCE_2: Final = (Here, WhoElse, Neighbours, Heads)
+SINCE_3: Final = (StandingBy, Ready)
 OUR_VERSIONS: Final = (PROTOCOL_LOWEST, CHANNEL_HIGHEST)
 
 

@@ -14,11 +14,11 @@ from functools import partial
 from typing import Final
 
 from swarm.peer.blocks import STORED
-from swarm.peer.instructions import CancelRun, Connect, Finished, Instruction, StartRun
+from swarm.peer.instructions import CancelRun, Connect, Finished, Instruction, StandBy, StartRun
 from swarm.peer.mesh import SLOW_DIAL_S
 from swarm.peer.picker import indices_of
 from swarm.peer.scheduler import Scheduler
-from swarm.peer.uploads import Turn
+from swarm.peer.uploads import READY, Turn
 from swarm.peer.wire import ASK, BLOCK, BUSY, NOT_HERE, SEED
 from swarm.sim.books import Books
 from swarm.sim.clock import Clock
@@ -231,6 +231,10 @@ class Swarm:
             match instruction:
                 case StartRun():
                     self._ask(peer, instruction)
+                case StandBy():
+                    giver = peer.neighbours.get(instruction.peer)
+                    if giver is not None:
+                        self.clock.after(peer.way_s(giver), self._stands_by, giver, peer, instruction)
                 case CancelRun():
                     self._cancel(peer, instruction)
                 case Connect():
@@ -276,7 +280,7 @@ class Swarm:
 
     def _begun(self, peer: Peer, giver: Peer, run: int, index: int) -> None:
         if peer.scheduler is not None and peer.is_fetching and (giver.name, run) in peer.runs:
-            peer.scheduler.block_begun(run, index, self.now)
+            self._perform(peer, peer.scheduler.block_begun(run, index, self.now))
             if (peer.name, run) in giver.sending:
                 # As long as bytes of it come, the shell says so.
                 self.clock.after(PROGRESS_S, self._begun, peer, giver, run, index)
@@ -307,6 +311,7 @@ class Swarm:
         peer.held |= 1 << index
         peer.progressed_at = self.now
         self.books.stored(giver, self.sizes[index])
+        peer.uploads.gave(giver.name, self.sizes[index])
         due = peer.telling.due
         peer.telling.stored(index, scheduler.picker.copies(index), self.now)
         if peer.telling.due < due:
@@ -359,6 +364,16 @@ class Swarm:
         giver.uploads.asked(asker.name, run.run, VERSION[1], run.indices, self.now, insist=run.insist, spared=spared)
         self._pump(giver)
 
+    def _stands_by(self, giver: Peer, asker: Peer, standby: StandBy) -> None:
+        if giver.gone or asker.gone or asker.name not in giver.neighbours or giver.kind in {"silent", "freerider"}:
+            return
+        giver.uploads.stands_by(asker.name, standby.run, VERSION[1], standby.index, self.now)
+        self._pump(giver)
+
+    def _ready(self, giver: Peer, peer: Peer, run: int) -> None:
+        if peer.scheduler is not None and peer.is_fetching:
+            self._perform(peer, peer.scheduler.block_ready(giver.name, run, self.now))
+
     def _cancelled(self, giver: Peer, asker: Peer, cancel: CancelRun) -> None:
         if giver.gone:
             return
@@ -378,6 +393,9 @@ class Swarm:
             asker = self.peers[turn.asker]
             index = turn.block
             assert isinstance(index, int)
+            if turn.status == READY:
+                self.clock.after(giver.way_s(asker), self._ready, giver, asker, turn.run)
+                continue
             if turn.status == BLOCK and (giver.held >> index & 1 or giver.kind == "liar"):
                 self._send(giver, asker, turn, index)
                 continue

@@ -141,6 +141,8 @@ MESSAGES: Final[dict[str, wire.Message]] = {
     "holding": wire.Holding(bytes(32), False, 1, b"\xff\x01"),
     "have": wire.Have(bytes(32), (0, 1, 300, 70_000)),
     "cancel": wire.Cancel(7, (bytes(32),)),
+    "by": wire.StandingBy(7, bytes(32), 3),
+    "ready": wire.Ready(7),
     "news": wire.News(captured("entry-publish")),
 }
 CHANNEL: Final = {name: canonical.encode(message) for name, message in MESSAGES.items()} | {

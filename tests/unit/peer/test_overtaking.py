@@ -50,7 +50,8 @@ def _latest(
     found = []
     for run in runs.values():
         other = neighbours[run.peer]
-        waiting = [i for i in run.outstanding if i != run.begun and idle.have >> i & 1]
+        may_take_back = is_far or idle.origin
+        waiting = [i for i in run.outstanding if may_take_back and i != run.begun and idle.have >> i & 1]
         long_ago = run.begun in run.outstanding and run.begun_at <= NOW - RACE_AFTER_S[2]
         races = not is_far and long_ago and bool(idle.have >> run.begun & 1) and SIZES[run.begun] <= RACE_LEAST_BYTES
         left_s = expected_end_s(other, run, SIZES, NOW) / (1 << run.moves)
@@ -91,17 +92,17 @@ def test_who_gave_nothing_yet_is_not_late_before_anything_was_waited_for() -> No
     run = Run(1, "new", {0: None, 1: None}, NOW, NOW)
     new.runs[1] = run
     overtaking = Overtaking({"new": new, "idle": idle}, {1: run}, SIZES)
-    assert overtaking.better_place(idle, NOW + 0.1, NOW, is_far=False) is None
-    assert overtaking.better_place(idle, NOW + 2.0, NOW, is_far=False) is not None
+    assert overtaking.better_place(idle, NOW + 0.1, NOW, is_far=True) is None
+    assert overtaking.better_place(idle, NOW + 2.0, NOW, is_far=True) is not None
 
 
 def test_what_has_moved_is_late_only_after_twice_as_long() -> None:
     slow, idle = Neighbour("slow", NOT_ORIGIN, False, 0b11), Neighbour("idle", NOT_ORIGIN, False, 0b11)
     idle.is_measured, idle.latency_s = True, 0.001
-    for moves, waited_s in ((0, 1.0), (1, 2.0), (3, 8.0)):
+    for moves, waited_s in ((0, 3.2), (1, 6.4), (3, 25.6)):
         run = Run(1, "slow", {0: None, 1: None}, NOW, NOW, moves=moves)
         slow.runs[1] = run
         overtaking = Overtaking({"slow": slow, "idle": idle}, {1: run}, SIZES)
         started = NOW - 100.0
-        assert overtaking.better_place(idle, NOW + 0.6 * waited_s, started, is_far=False) is None
-        assert overtaking.better_place(idle, NOW + waited_s, started, is_far=False) is not None
+        assert overtaking.better_place(idle, NOW + 0.6 * waited_s, started, is_far=True) is None
+        assert overtaking.better_place(idle, NOW + waited_s, started, is_far=True) is not None

@@ -7,8 +7,8 @@ import random
 import pytest
 
 from swarm.limits import RUNS_SERVED_MAX, RUNS_SERVED_PER_PEER_MAX
-from swarm.peer.slots import SLOTS, Slots
-from swarm.peer.uploads import Turn, Uploads
+from swarm.peer.slots import FIRST, Slots
+from swarm.peer.uploads import CREDIT_MAX_BYTES, READY, READY_S, Turn, Uploads
 from swarm.peer.wire import ASK, BLOCK, NOT_HERE
 
 VERSION = b"v" * 32
@@ -33,10 +33,10 @@ def turns(uploads: Uploads, now: float) -> list[Turn]:
 
 def test_only_as_many_blocks_as_there_are_slots_are_sent_at_a_time() -> None:
     uploads = Uploads()
-    for number in range(SLOTS + 3):
+    for number in range(FIRST + 3):
         ask(uploads, f"asker-{number}", 1, number)
     first = turns(uploads, 0.0)
-    assert [turn.status for turn in first] == [BLOCK] * SLOTS
+    assert [turn.status for turn in first] == [BLOCK] * FIRST
     uploads.done(first[0].asker, 1, 0.1, sent_bytes=1000)
     assert len(turns(uploads, 0.1)) == 1
 
@@ -53,15 +53,88 @@ def test_a_block_given_least_often_goes_first() -> None:
     assert turn.block == 8
 
 
-def test_of_blocks_given_equally_often_the_asker_that_got_least_is_served() -> None:
-    uploads = one_slot()
-    ask(uploads, "greedy", 1, 1, 2, 3)
+def next_of_two(uploads: Uploads) -> str:
+    """Who is served when one asks for a block after another, and another has waited before that."""
+    ask(uploads, "first", 1, 1, 2, 3)
     assert uploads.next(0.0) is not None
-    ask(uploads, "modest", 1, 4, now=0.05)
-    uploads.done("greedy", 1, 0.1, sent_bytes=1000)
+    ask(uploads, "later", 1, 4, now=0.05)
+    uploads.done("first", 1, 0.1, sent_bytes=1000)
     turn = uploads.next(0.1)
     assert turn is not None
-    assert turn.asker == "modest"
+    return turn.asker
+
+
+def test_of_blocks_given_equally_often_the_asker_that_has_waited_longest_is_served() -> None:
+    assert next_of_two(one_slot()) == "later"
+
+
+def test_whoever_gave_us_more_goes_before_who_has_waited() -> None:
+    uploads = one_slot()
+    uploads.gave("first", 1000)
+    assert next_of_two(uploads) == "first"
+
+
+def test_what_was_given_long_ago_counts_less_than_what_is_given_now() -> None:
+    uploads = one_slot()
+    uploads.gave("later", CREDIT_MAX_BYTES)
+    for _ in range(4):
+        uploads.gave("first", CREDIT_MAX_BYTES)
+    assert next_of_two(uploads) == "first"
+
+
+def test_who_stands_by_is_told_of_its_turn_and_goes_first_when_it_asks() -> None:
+    uploads = one_slot()
+    uploads.stands_by("patient", 5, VERSION, 9, 0.0)
+    assert turns(uploads, 0.0) == [Turn("patient", 5, 9, READY)]
+    ask(uploads, "other", 1, 1)
+    assert turns(uploads, 0.01) == [], "the slot is kept for it, for a moment"
+    assert uploads.has_room("patient", 5)
+    ask(uploads, "patient", 5, 9, now=0.05)
+    assert turns(uploads, 0.05) == [Turn("patient", 5, 9, BLOCK)]
+    uploads.check_invariants()
+
+
+def test_who_was_told_of_its_turn_and_does_not_ask_holds_up_nobody() -> None:
+    uploads = one_slot()
+    uploads.stands_by("silent", 5, VERSION, 9, 0.0)
+    ask(uploads, "other", 1, 1)
+    assert [turn.status for turn in turns(uploads, 0.0)] == [READY]
+    assert [turn.asker for turn in turns(uploads, READY_S)] == ["other"]
+
+
+def test_who_stands_by_no_longer_is_told_nothing() -> None:
+    uploads = one_slot()
+    uploads.stands_by("one", 5, VERSION, 9, 0.0)
+    uploads.stands_by("two", 6, VERSION, 9, 0.0)
+    uploads.cancelled("one", 5, (), 0.0)
+    uploads.left("two")
+    assert turns(uploads, 0.0) == []
+    assert uploads.runs_of("one") == uploads.runs_of("two") == []
+
+
+def test_who_stands_by_takes_room_like_any_other() -> None:
+    uploads = one_slot()
+    for run in range(RUNS_SERVED_PER_PEER_MAX + 3):
+        uploads.stands_by("many", run, VERSION, run, 0.0)
+    assert len(uploads.runs_of("many")) == RUNS_SERVED_PER_PEER_MAX
+    assert not uploads.has_room("many", 99)
+
+
+def test_of_many_that_insist_at_once_two_are_given_the_block_and_the_others_are_sent_to_them_once() -> None:
+    uploads = Uploads()
+    ask(uploads, "silent", 1, 7, spared=True)
+    assert [turn.status for turn in turns(uploads, 0.0)] == [BLOCK]
+    uploads.done("silent", 1, 0.1, sent_bytes=1000)
+    for asker in ("one", "two", "three", "four"):
+        uploads.asked(asker, 1, VERSION, (7,), 5.0, insist=True, spared=True)
+    answers = turns(uploads, 5.0)
+    assert sorted(turn.status for turn in answers) == [BLOCK, BLOCK, ASK, ASK]
+    receivers = {turn.asker for turn in answers if turn.status == BLOCK}
+    assert {turn.ask for turn in answers if turn.status == ASK} <= receivers
+    sent_away = next(turn.asker for turn in answers if turn.status == ASK)
+    uploads.done(sent_away, 1, 5.0, sent_bytes=0)
+    uploads.asked(sent_away, 2, VERSION, (7,), 6.0, insist=True, spared=True)
+    assert [(turn.asker, turn.status) for turn in turns(uploads, 6.0)] == [(sent_away, BLOCK)]
 
 
 def test_a_run_whose_blocks_others_rank_before_comes_to_its_turn() -> None:
