@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 
-from tests.e2e.harness import Bench
-from tests.s3_server import BUCKET, S3Server
+import pytest
 
-UNREACHABLE = 7
+from tests.e2e.harness import Bench
+from tests.s3_server import S3Server
+
 NOT_FOUND = 3
 NOT_ALLOWED = 4
 USAGE = 2
@@ -22,19 +23,19 @@ def test_publish_pull_restart_and_pull_again(bench: Bench, s3: S3Server) -> None
     (data / "small.txt").write_text("small\n", encoding="ascii")
 
     tracker = bench.start("tracker", "tracker", "--store", url)
+    address = bench.ok("tracker", "status", "--json").json["addresses"]["tracker"]
     bench.enrol("seed", hub="tracker", options=["--role", "seed"])
     bench.enrol("producer", "one", "two", hub="tracker")
     seed = bench.start("seed", "seed", "--store", url)
     bench.ok("producer", "publish", str(data), "maps/roads:v1")
     bench.ok("one", "pull", "maps/roads:v1", str(bench.folder / "one"))
     assert not (bench.home("seed") / "store").exists()
+    assert not (bench.home("tracker") / "store").exists()
 
     for process in (seed, tracker):
         process.terminate()
         assert process.wait(30) == 0
-    port = bench.ports.pop("tracker", None)
-    assert port is None
-    bench.start("tracker", "tracker", "--store", url)
+    bench.start("tracker", "tracker", "--store", url, port_base=int(address.rpartition(":")[2]))
     bench.start("seed", "seed", "--store", url)
     bench.ok("two", "pull", "maps/roads:v1", str(bench.folder / "two"))
     for name in ("large.bin", "small.txt"):
@@ -44,13 +45,12 @@ def test_publish_pull_restart_and_pull_again(bench: Bench, s3: S3Server) -> None
 def test_a_store_that_cannot_be_is_told_in_one_line(bench: Bench, s3: S3Server) -> None:
     start = ("up", "--port-base", "0", "--store")
     assert "make it" in bench.refused(NOT_FOUND, "a", *start, f"s3://nosuch/x?endpoint={s3.endpoint}")
-    assert "endpoint" in bench.refused(UNREACHABLE, "a", *start, f"s3://{BUCKET}?endpoint=http://127.0.0.1:9")
     assert "sse=none" in bench.refused(USAGE, "a", *start, s3.url(sse="aws:kms"))
     assert "option" in bench.refused(USAGE, "a", *start, s3.url(colour="red"))
 
 
-def test_wrong_credentials(bench: Bench, s3: S3Server, monkeypatch: object) -> None:
-    os.environ["AWS_SECRET_ACCESS_KEY"] = "wrong"
+def test_wrong_credentials(bench: Bench, s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "mistyped")
     said = bench.refused(NOT_ALLOWED, "a", "up", "--port-base", "0", "--store", s3.url())
     assert "AWS_SECRET_ACCESS_KEY" in said
-    assert "wrong" not in said
+    assert "mistyped" not in said

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import pytest
-
 from swarm.objects.open import open_store
+from swarm.tracker.keys import load_or_create
 from tests.integration.swarm_rig import Swarm, contents, make_tree
 from tests.s3_server import BUCKET, S3Server
 
@@ -49,13 +49,8 @@ def test_all_that_lasts_is_in_the_bucket(tmp_path: Path, s3: S3Server) -> None:
         assert s3.client.head_object(Bucket=BUCKET, Key=key)["ServerSideEncryption"] == "AES256"
 
 
-@pytest.mark.parametrize("racers", [3])
-def test_trackers_that_start_at_once_make_one_swarm(tmp_path: Path, s3: S3Server, racers: int) -> None:
+def test_trackers_that_start_at_once_make_one_swarm(s3: S3Server) -> None:
     """Each opens the bucket for itself, as on machines of their own."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    from swarm.tracker.keys import load_or_create
-
     url = s3.url()
 
     def start(_: int) -> bytes:
@@ -65,5 +60,5 @@ def test_trackers_that_start_at_once_make_one_swarm(tmp_path: Path, s3: S3Server
         finally:
             objects.close()
 
-    with ThreadPoolExecutor(racers) as pool:
-        assert len(set(pool.map(start, range(racers)))) == 1
+    with ThreadPoolExecutor(3) as pool:
+        assert len(set(pool.map(start, range(3)))) == 1
