@@ -254,7 +254,7 @@ def test_closing_ends_the_tries(odd_s3: OddS3, store: S3ObjectStore, monkeypatch
         except UnreachableError as error:
             failed.append(error)
 
-    reader = threading.Thread(target=read)
+    reader = threading.Thread(target=read, daemon=True)  # It never ends where closing does not end it.
     reader.start()
     while not odd_s3.asked["GET"]:
         pass

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -46,7 +48,10 @@ def test_all_that_lasts_is_in_the_bucket(tmp_path: Path, s3: S3Server) -> None:
     lying = {entry["Key"] for entry in s3.client.list_objects_v2(Bucket=BUCKET, Prefix=prefix)["Contents"]}
     assert {key.split("/")[1] for key in lying} >= {"datasets", "names", "packs", "indexes", "swarm"}
     for key in lying:
-        assert s3.client.head_object(Bucket=BUCKET, Key=key)["ServerSideEncryption"] == "AES256"
+        told = s3.client.head_object(Bucket=BUCKET, Key=key, ChecksumMode="ENABLED")
+        assert told["ServerSideEncryption"] == "AES256"
+        body = s3.client.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+        assert told["ChecksumSHA256"] == base64.b64encode(hashlib.sha256(body).digest()).decode()
 
 
 def test_trackers_that_start_at_once_make_one_swarm(s3: S3Server) -> None:
