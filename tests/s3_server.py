@@ -56,12 +56,18 @@ def plain_client(endpoint: str) -> Any:
     )
 
 
+def store_url(endpoint: str, prefix: str = "", **options: str) -> str:
+    """The address of a store in the tests' bucket, below a prefix that nobody else uses if none is given."""
+    query = urlencode({"endpoint": endpoint, **options})
+    return f"s3://{BUCKET}/{prefix or secrets.token_hex(8)}?{query}"
+
+
 class S3Server:
     """``S3Server()`` returns when it takes encrypted objects; ``close`` leaves nothing behind."""
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="aetherfs-s3-"))
-        ports = _free_ports(2 * len(PORTS))
+        ports = free_ports(2 * len(PORTS))
         self.endpoint = f"http://127.0.0.1:{ports[PORTS.index('s3')]}"
         with (self.folder / "log").open("wb") as log:
             self._process = subprocess.Popen(
@@ -71,7 +77,7 @@ class S3Server:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
         self.client = plain_client(self.endpoint)
         try:
@@ -81,9 +87,8 @@ class S3Server:
             raise
 
     def url(self, prefix: str = "", **options: str) -> str:
-        """The address of a store in its bucket, below a prefix that nobody else uses if none is given."""
-        query = urlencode({"endpoint": self.endpoint, **options})
-        return f"s3://{BUCKET}/{prefix or secrets.token_hex(8)}?{query}"
+        """The address of a store in its bucket."""
+        return store_url(self.endpoint, prefix, **options)
 
     def close(self) -> None:
         self._process.kill()
@@ -128,11 +133,13 @@ def _command(folder: Path, ports: list[int]) -> list[str]:
     ]
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """For a child, before it becomes another program."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports of 127.0.0.1 that nobody listens on."""
     held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     try:
         return [each.getsockname()[1] for each in held]
