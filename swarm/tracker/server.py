@@ -140,7 +140,9 @@ class Tracker:
             withdrawn = self.state.work(registry.withdraw, self.state.objects, self.contact)
             await asyncio.wait_for(withdrawn, WITHDRAW_TIMEOUT_S)
         except (AetherError, TimeoutError) as error:
-            log.warning("this tracker stays listed for some minutes: %s", error or "the object store does not answer")
+            log.warning(
+                "this tracker stays listed for some minutes: %s", str(error) or "the object store does not answer"
+            )
         self.state.pool.shutdown(wait=False)
 
     async def _enlist(self) -> None:
