@@ -25,7 +25,6 @@ class SeedExtension:
     """What a seed adds to a peer: the Block API, and every version in the object store."""
 
     def __init__(self, objects: ObjectStore) -> None:
-        self._objects = objects
         self.packs = PackStore(objects)
         self._node: PeerNode | None = None
         self._uploads: Uploads | None = None
@@ -91,19 +90,12 @@ class SeedExtension:
                 await node.holdings.find(dataset, found.version)
         await node.announcer.announce_records()
 
-    async def close(self) -> None:
-        self._objects.close()
-
 
 async def start_seed(settings: NodeSettings, objects: ObjectStore) -> PeerNode:
-    """A seed over an object store, on an enrolled home."""
+    """A seed over an object store, on an enrolled home. The store stays its opener's to close, after the seed."""
     extension = SeedExtension(objects)
-    try:
-        # Before anybody can ask for what lies in the packs; a store that fails leaves no node behind.
-        await extension.packs.refresh()
-    except BaseException:
-        await extension.close()
-        raise
+    # Before anybody can ask for what lies in the packs; a store that fails leaves no node behind.
+    await extension.packs.refresh()
     node = await start_peer(settings, extension)
     node.tasks.start(extension.announce_all(node))
     return node

@@ -45,7 +45,12 @@ class Setting:
 
 
 SETTINGS: Final = (
-    Setting("store", "text", "", "object store: file:///path or s3://bucket/prefix (empty: a folder in the home)"),
+    Setting(
+        "store",
+        "text",
+        "",
+        "object store: file:///path or s3://bucket/prefix?endpoint=URL&region=R (empty: a folder in the home)",
+    ),
     Setting("listen", "text", "127.0.0.1", "host to listen on, and to be reached at"),
     Setting("port_base", "count", DEFAULT_PORT_BASE, "first of the three ports (0: free ones)", most=PORT_BASE_MAX),
     Setting("join_file", "text", "", "file with the join token of a home that is not enrolled yet"),

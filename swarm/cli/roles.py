@@ -21,6 +21,7 @@ from swarm.objects.open import open_store
 if TYPE_CHECKING:
     from swarm.cli.program import Program
     from swarm.home import Home
+    from swarm.objects import ObjectStore
     from swarm.peer.node import NodeSettings, PeerNode
     from swarm.tracker.server import Tracker
 
@@ -82,12 +83,13 @@ async def running(program: Program, role: Role) -> AsyncIterator[Running]:
     from swarm.peer.agent import start_peer
 
     async with AsyncExitStack() as stack:
-        tracker = await _start_tracker(program, stack) if role.tracker else None
+        objects = await _open_store(program, stack) if role.tracker or role.seed else None
+        tracker = await _start_tracker(program, objects, stack) if role.tracker and objects is not None else None
         settings = node_settings(program, program.settings.port_base)
-        if role.seed:
+        if role.seed and objects is not None:
             from seed.node import start_seed
 
-            node = await start_seed(settings, open_store(program.settings.store))
+            node = await start_seed(settings, objects)
         else:
             node = await start_peer(settings)
         stack.push_async_callback(node.close)
@@ -98,12 +100,17 @@ async def running(program: Program, role: Role) -> AsyncIterator[Running]:
         yield Running(node, tracker)
 
 
-async def _start_tracker(program: Program, stack: AsyncExitStack) -> Tracker:
+async def _open_store(program: Program, stack: AsyncExitStack) -> ObjectStore:
+    """The one store of all parts, open until they have ended."""
+    objects = await asyncio.to_thread(open_store, program.settings.store)
+    stack.callback(objects.close)
+    return objects
+
+
+async def _start_tracker(program: Program, objects: ObjectStore, stack: AsyncExitStack) -> Tracker:
     from swarm.tracker.server import Tracker
 
     home, settings = program.home, program.settings
-    objects = open_store(settings.store)
-    stack.callback(objects.close)
     store_key = home.swarm().store_key if home.is_enrolled() else _new_store_key(home)
     tracker = await Tracker.start(objects, store_key, home.key(), settings.listen, settings.port_base)
     stack.push_async_callback(tracker.close)

@@ -46,8 +46,13 @@ class ObjectStore(Protocol):
     def close(self) -> None: ...
 
 
+def is_key(text: str) -> bool:
+    """Whether an object of ours may have this key."""
+    return len(text) <= KEY_MAX_CHARS and all(_PART.fullmatch(part) for part in text.split("/"))
+
+
 def check_key(key: str) -> str:
     """The key, unchanged. LocalProtocolError for one that no part of ours may use."""
-    if len(key) > KEY_MAX_CHARS or not all(_PART.fullmatch(part) for part in key.split("/")):
+    if not is_key(key):
         raise LocalProtocolError(f"{key[:80]!r} is not an object key")
     return key

@@ -107,8 +107,6 @@ class Extension(Protocol):
         """Keep a version that this node is about to publish; nothing counts until ``finish``."""
         ...
 
-    async def close(self) -> None: ...
-
 
 @dataclass(frozen=True, slots=True)
 class NodeSettings:
@@ -400,7 +398,5 @@ class PeerNode:
                 await closer()
             except (AetherError, OSError) as error:
                 log.warning("while closing: %s", error)
-        if self.extension is not None:
-            await self.extension.close()
         self.store.close()
         self.home.close()

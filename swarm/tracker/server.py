@@ -44,6 +44,8 @@ from swarm.tracker.tokens import Tokens
 # An address of the documentation network: nothing is sent, the route to it tells this machine's own address.
 _PROBE: Final = ("192.0.2.1", 9)
 LOOPBACK: Final = "127.0.0.1"
+# A store that is away must not keep a tracker from ending.
+WITHDRAW_TIMEOUT_S: Final = 5.0
 
 log = logging.getLogger("aetherfs.tracker")
 
@@ -135,9 +137,12 @@ class Tracker:
         self.state.bell.ring_all()
         await self._listener.close()
         try:
-            await self.state.work(registry.withdraw, self.state.objects, self.contact)
-        except AetherError as error:
-            log.warning("this tracker stays listed for some minutes: %s", error)
+            withdrawn = self.state.work(registry.withdraw, self.state.objects, self.contact)
+            await asyncio.wait_for(withdrawn, WITHDRAW_TIMEOUT_S)
+        except (AetherError, TimeoutError) as error:
+            log.warning(
+                "this tracker stays listed for some minutes: %s", str(error) or "the object store does not answer"
+            )
         self.state.pool.shutdown(wait=False)
 
     async def _enlist(self) -> None:

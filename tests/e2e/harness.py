@@ -102,9 +102,9 @@ class Bench:
         self._started.append(process)
         return process
 
-    def start(self, home: str, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start a role in the foreground on free ports and wait until it is ready."""
-        process = self.spawn(home, *arguments, "--port-base", "0", "--json", "--quiet")
+    def start(self, home: str, *arguments: str, port_base: int = 0) -> subprocess.Popen[bytes]:
+        """Start a role in the foreground, on free ports if none is given, and wait until it is ready."""
+        process = self.spawn(home, *arguments, "--port-base", str(port_base), "--json", "--quiet")
         assert process.stdout is not None
         assert select.select([process.stdout], [], [], DEADLINE_S)[0], f"{arguments} was not ready in time"
         line = process.stdout.readline()

@@ -389,7 +389,9 @@ def test_a_port_that_is_taken(bench: Bench) -> None:
     assert bench.left_over() == []
 
 
-@pytest.mark.parametrize("store", ["s3://bucket/prefix", "ftp://x/y", "nonsense", "file://host/path", "file:relative"])
+@pytest.mark.parametrize(
+    "store", ["s3://b/prefix", "s3://bucket?sse=maybe", "ftp://x/y", "nonsense", "file://host/path", "file:relative"]
+)
 def test_a_store_that_is_none(bench: Bench, store: str) -> None:
     bench.refused(USAGE, "a", "up", "--port-base", "0", "--store", store)
 

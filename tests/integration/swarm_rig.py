@@ -17,6 +17,7 @@ from swarm.home import Home
 from swarm.identity import PeerKey
 from swarm.joining import join
 from swarm.messages import TokenRequest
+from swarm.objects import ObjectStore
 from swarm.objects.folder import FolderObjectStore
 from swarm.peer import operations
 from swarm.peer.agent import start_peer
@@ -27,11 +28,16 @@ from swarm.tracker.server import Tracker
 
 
 class Swarm:
-    """``async with Swarm(tmp_path) as swarm``; everything ends with it, also on failure."""
+    """``async with Swarm(tmp_path) as swarm``; everything ends with it, also on failure.
 
-    def __init__(self, folder: Path, *, stall_s: float = 20.0) -> None:
+    ``objects`` is what tracker and seed have in common, by default a folder. It stays its maker's to close.
+    """
+
+    def __init__(self, folder: Path, *, stall_s: float = 20.0, objects: ObjectStore | None = None) -> None:
         self.folder = folder
         self.stall_s = stall_s
+        self.objects = objects or FolderObjectStore(folder / "objects")
+        self._store_key = os.urandom(32)
         self.tracker: Tracker
         self.seed: PeerNode
         self._stack = AsyncExitStack()
@@ -46,11 +52,19 @@ class Swarm:
         return self
 
     async def _start(self) -> None:
-        objects = FolderObjectStore(self.folder / "objects")
-        self.tracker = await Tracker.start(objects, os.urandom(32), PeerKey(os.urandom(32)), "127.0.0.1", 0)
+        await self.start_tracker()
+        await self.start_seed("seed")
+
+    async def start_tracker(self) -> None:
+        """A tracker with a key of its own, over what is in the store."""
+        key = PeerKey(os.urandom(32))
+        self.tracker = await Tracker.start(self.objects, self._store_key, key, "127.0.0.1", 0)
         self._stack.push_async_callback(self.stop, self.tracker)
-        home = await self.enrol("seed", role="seed")
-        self.seed = await start_seed(self.settings(home), FolderObjectStore(self.folder / "objects"))
+
+    async def start_seed(self, name: str) -> None:
+        """A seed on a home of its own."""
+        home = await self.enrol(name, role="seed")
+        self.seed = await start_seed(self.settings(home), self.objects)
         self._stack.push_async_callback(self.stop, self.seed)
         await self.seed.announcer.beat()
 

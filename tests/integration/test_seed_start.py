@@ -16,27 +16,20 @@ from tests.integration.swarm_rig import Swarm
 
 
 class Broken(MemoryObjectStore):
-    """A store that cannot be listed. ``is_closed`` tells whether whoever opened it let go."""
-
-    is_closed = False
+    """A store that cannot be listed."""
 
     def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[str]:
         raise UnreachableError("the store does not answer")
 
-    def close(self) -> None:
-        self.is_closed = True
-
 
 def test_a_seed_whose_store_fails_leaves_nothing_behind(tmp_path: Path) -> None:
-    """No lock, no agent that others would ask, nothing open."""
+    """No lock, no agent that others would ask."""
 
     async def main() -> None:
         async with Swarm(tmp_path) as swarm:
             home = await swarm.enrol("second", role="seed")
-            objects = Broken()
             with pytest.raises(UnreachableError):
-                await start_seed(NodeSettings(home), objects)
-            assert objects.is_closed
+                await start_seed(NodeSettings(home), Broken())
             other = Home(home.path)
             assert other.agent() is None
             assert not (home.path / "agent.json").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,8 +23,10 @@ from swarm.http.tls import unverified_context
 from swarm.identity import PeerKey
 from swarm.messages import Contact
 from swarm.objects.folder import FolderObjectStore
+from swarm.objects.memory import MemoryObjectStore
 from swarm.records import Address
 from swarm.signature import signature_of
+from swarm.tracker import server
 from swarm.tracker.server import Tracker
 from tests.integration.tracker_rig import (
     STORE_KEY,
@@ -35,6 +38,38 @@ from tests.integration.tracker_rig import (
 
 V1, V2, V3 = (signature_of(bytes([number])) for number in (1, 2, 3))
 Kind = Literal["publish", "tag", "rollback", "rm"]
+
+
+class Hanging(MemoryObjectStore):
+    """A store that does not answer who deletes, until it is closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.closed = threading.Event()
+
+    def delete(self, key: str) -> None:
+        self.closed.wait()
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+def test_a_store_that_hangs_does_not_keep_a_tracker_from_ending(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(server, "WITHDRAW_TIMEOUT_S", 0.05)
+    objects = Hanging()
+
+    async def main() -> None:
+        async with running_tracker(tmp_path, objects):
+            pass
+        assert "stays listed for some minutes: the object store does not answer" in caplog.text
+        assert not objects.closed.is_set()
+
+    try:
+        asyncio.run(asyncio.wait_for(main(), 30))
+    finally:
+        objects.close()
 
 
 def test_without_a_certificate_only_the_public_side_answers(tmp_path: Path) -> None:

@@ -1,0 +1,161 @@
+"""What boto3 and S3 servers raise, told as errors of ours, and which of it may pass by itself.
+
+The one place that knows foreign error codes. Sources: the error tables of the S3 API, of Ceph, MinIO and SeaweedFS.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import botocore.exceptions as boto
+from botocore.parsers import ResponseParserError
+from urllib3.exceptions import HTTPError
+
+from swarm.errors import (
+    AetherError,
+    ConflictError,
+    FullError,
+    IntegrityError,
+    NotAllowedError,
+    NotFoundError,
+    UnreachableError,
+    UsageError,
+)
+
+# All that a call through boto3 may end with. A body that breaks off comes as urllib3's error, or the socket's.
+FOREIGN: Final = (boto.BotoCoreError, boto.ClientError, ResponseParserError, HTTPError, OSError)
+
+# No answer, or one that broke off.
+_NO_ANSWER: Final = (
+    boto.ConnectionError,
+    boto.HTTPClientError,
+    boto.IncompleteReadError,
+    ResponseParserError,
+    HTTPError,
+    OSError,
+)
+_Told = tuple[type[AetherError], str]
+
+_LATER: Final = "it is overloaded or failing, repeat later"
+_CREDENTIALS: Final = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+_RIGHTS: Final = "allow s3:GetObject, s3:PutObject and s3:DeleteObject there, and s3:ListBucket on the bucket"
+_ROOM: Final = "make room there, or raise the quota"
+_REGION: Final = "name the bucket's own region, as in --store 's3://bucket?region=R'"
+_WAY: Final = "bytes changed on the way: look at the network and at what stands between"
+_KMS: Final = "check sse-kms-key-id and the right to use that key"
+_NETWORK: Final = "check endpoint and network, then repeat"
+
+# By code, where there is one to act on. That the bucket is missing must not read as that an object is.
+_BY_CODE: Final[dict[str, _Told]] = {
+    "NoSuchKey": (NotFoundError, "there is no such object"),
+    "NoSuchBucket": (UnreachableError, "there is no such bucket, make it or correct --store"),
+    "InvalidAccessKeyId": (NotAllowedError, _CREDENTIALS),
+    "InvalidToken": (NotAllowedError, _CREDENTIALS),
+    "SignatureDoesNotMatch": (NotAllowedError, _CREDENTIALS),
+    "ExpiredToken": (NotAllowedError, "the credentials have expired, renew them"),
+    "TokenRefreshRequired": (NotAllowedError, "the credentials have expired, renew them"),
+    "RequestTimeTooSkewed": (NotAllowedError, "the clocks differ, set this machine's"),
+    "QuotaExceeded": (FullError, _ROOM),
+    "InsufficientStorage": (FullError, _ROOM),
+    "XMinioStorageFull": (FullError, _ROOM),
+    "PermanentRedirect": (UsageError, _REGION),
+    "AuthorizationHeaderMalformed": (UsageError, _REGION),
+    "BadDigest": (IntegrityError, _WAY),
+    "XAmzContentChecksumMismatch": (IntegrityError, _WAY),
+    "XAmzContentSHA256Mismatch": (IntegrityError, _WAY),
+    "ConditionalRequestConflict": (ConflictError, "others write the same, repeat"),
+}
+_BY_STATUS: Final[dict[int, _Told]] = {
+    301: (UsageError, _REGION),
+    403: (NotAllowedError, _RIGHTS),
+    408: (UnreachableError, _NETWORK),
+    429: (UnreachableError, _LATER),
+    507: (FullError, _ROOM),
+}
+# The first that fits counts.
+_BY_CLASS: Final[tuple[tuple[tuple[type[Exception], ...], _Told], ...]] = (
+    (
+        (
+            boto.NoCredentialsError,
+            boto.PartialCredentialsError,
+            boto.CredentialRetrievalError,
+            boto.SSOError,
+            boto.TokenRetrievalError,
+        ),
+        (NotAllowedError, _CREDENTIALS),
+    ),
+    ((boto.ProfileNotFound, boto.ConfigParseError), (UsageError, "correct AWS_PROFILE or the file of settings")),
+    ((boto.FlexibleChecksumError,), (IntegrityError, _WAY)),
+    ((boto.SSLError,), (UnreachableError, "check the endpoint's certificate, or name its CA with AWS_CA_BUNDLE")),
+    (
+        _NO_ANSWER,
+        (UnreachableError, _NETWORK),
+    ),
+)
+# Codes with a status below 500 that another try may do away with.
+_PASSING: Final = frozenset(
+    {
+        "BadDigest",
+        "ConditionalRequestConflict",
+        "IncompleteBody",
+        "OperationAborted",
+        "RequestTimeout",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+        "XAmzContentChecksumMismatch",
+        "XAmzContentSHA256Mismatch",
+    }
+)
+
+
+def code_of(error: BaseException | None) -> str:
+    """The server's code, empty for what is no answer of a server."""
+    return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, boto.ClientError) else ""
+
+
+def status_of(error: BaseException | None) -> int:
+    """The HTTP status, 0 for what is no answer of a server."""
+    if not isinstance(error, boto.ClientError):
+        return 0
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def is_refused_as_present(error: Exception) -> bool:
+    """Whether a write with ``If-None-Match: *`` was refused since there is an object."""
+    return status_of(error) == 412 or code_of(error) == "PreconditionFailed"
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether the same call may do better in a moment."""
+    if isinstance(error, boto.ClientError):
+        status = status_of(error)
+        return code_of(error) in _PASSING or status in (408, 429) or (status >= 500 and status not in (501, 507))
+    if isinstance(error, boto.SSLError):
+        return False
+    return isinstance(error, (*_NO_ANSWER, boto.FlexibleChecksumError))
+
+
+def failure(what: str, error: Exception) -> AetherError:
+    """One of ours for one of theirs: what failed, why, and what to do."""
+    kind, then = _told(error)
+    why = " ".join(str(error).split())[:300].rstrip(".")
+    if isinstance(error, boto.ClientError):
+        why = " ".join(f"{code_of(error)} {error.response['Error'].get('Message', '')}".split())[:300].rstrip(".")
+    return kind(f"{what}: {why}; {then}")
+
+
+def _told(error: Exception) -> _Told:
+    code, status = code_of(error), status_of(error)
+    if code in _BY_CODE:
+        return _BY_CODE[code]
+    if code.startswith("KMS"):
+        return NotAllowedError, _KMS
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    if status >= 500 and status != 501:
+        return UnreachableError, _LATER
+    for classes, told in _BY_CLASS:
+        if isinstance(error, classes):
+            return told
+    return AetherError, "see --debug for where it happened"
