@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from swarm.peer.neighbour import Neighbour, Run
-from swarm.peer.picker import Picker
+from swarm.peer.picker import Picker, indices_of
 
 MISSING: Final = 0
 REQUESTED: Final = 1
@@ -77,7 +77,7 @@ class Blocks:
         (index,) = run.outstanding
         del self.runs[run.id], self._standbys[index]
         asked = self.asked(index)
-        if len(asked) == 1 and asked[0].begun != index:
+        if self.state[index] == REQUESTED and len(asked) == 1 and asked[0].begun != index:
             self.lone |= 1 << index
 
     def begun(self, index: int) -> None:
@@ -133,6 +133,7 @@ class Blocks:
             self.stored_bytes += self.sizes[index]
         others = self.asked(index)
         self._requesters.pop(index, None)
+        self.lone &= ~(1 << index)
         for run in others:
             self._drop(run, index)
         return others
@@ -184,6 +185,10 @@ class Blocks:
             assert (state == REQUESTED) == bool(requested) or state >= RECEIVED, (index, state, requested)
             assert (state == MISSING) == bool(self._picker.missing >> index & 1), (index, state)
         assert self.stored == self.state.count(STORED)
+        for index in indices_of(self.lone):
+            assert self.state[index] == REQUESTED, index
+            assert len(self.asked(index)) == 1, index
+            assert index not in self._standbys, index
         under_way = dict.fromkeys(self._neighbours, 0)
         for index, run in self._standbys.items():
             assert run.is_standby, index

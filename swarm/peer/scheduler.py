@@ -120,12 +120,12 @@ class Scheduler:
         self._discount(neighbour)
         self.site.left(peer)
         instructions: list[Instruction] = []
+        for run in [run for run in neighbour.runs.values() if run.is_standby]:
+            self.blocks.stand_down(run)
+            del neighbour.runs[run.id]
         for run in list(neighbour.runs.values()):
-            if run.is_standby:
-                self.blocks.stand_down(run)
-            else:
-                self.blocks.ended(run.id)
-                instructions += self._release(run, list(run.outstanding), now)
+            self.blocks.ended(run.id)
+            instructions += self._release(run, list(run.outstanding), now)
         self._origins.changed(self.neighbours.values())
         return instructions + self._schedule(now)
 
@@ -223,6 +223,8 @@ class Scheduler:
         instructions: list[Instruction] = []
         for run in list(self.blocks.runs.values()):
             silent_s = now - run.last_progress
+            if run.id not in self.blocks.runs:
+                continue  # it stood by for what was just given up
             if run.is_standby:
                 instructions += self._standbys.overdue(run, now)
             elif silent_s > SILENCE_S and silent_s > self.neighbours[run.peer].silence_s(run, self.sizes):

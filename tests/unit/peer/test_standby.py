@@ -7,7 +7,7 @@ import random
 from swarm.peer.instructions import CancelRun, Instruction, StandBy, StartRun
 from swarm.peer.scheduler import Scheduler
 from swarm.peer.standby import AGREE_S
-from swarm.peer.wire import NOT_ORIGIN
+from swarm.peer.wire import NOT_ORIGIN, SEED
 
 SIZE = 300_000
 
@@ -114,3 +114,53 @@ def test_who_is_known_to_be_slower_than_the_queue_does_not_stand_by() -> None:
         scheduler.neighbours["second"].sending_bytes_per_s = rate
         told = scheduler.peer_has("second", (1,), 1.0)
         assert len([one for one in told if isinstance(one, StandBy)]) == expected
+
+
+def test_a_block_that_comes_from_a_run_given_up_long_ago_leaves_nothing_behind() -> None:
+    scheduler, start, standby = two()
+    assert scheduler.block_received(start.run + 1000, 0, 0.3)
+    assert set(cancels(scheduler.block_stored(0, 0.3))) == {standby.run, start.run}
+    scheduler.check_invariants()
+
+
+def test_in_whatever_order_things_happen_every_block_is_in_one_state() -> None:
+    """Random events, also such as come late: from runs that were cancelled or given up, and of neighbours that left."""
+    for seed in range(150):
+        rng = random.Random(seed)
+        count = rng.choice((3, 12, 40))
+        scheduler = Scheduler([rng.randint(1000, SIZE) for _ in range(count)], (), random.Random(seed))
+        started: list[StartRun | StandBy] = []
+        now = 0.0
+        for _ in range(150):
+            now += rng.choice((0.001, 0.05, 0.5, 3.0))
+            told = _something(scheduler, rng, started, count, now)
+            started += [one for one in told if isinstance(one, StartRun | StandBy)]
+            scheduler.check_invariants()
+
+
+def _something(
+    scheduler: Scheduler, rng: random.Random, started: list[StartRun | StandBy], count: int, now: float
+) -> list[Instruction]:
+    peer = f"peer-{rng.randrange(6)}"
+    event = rng.randrange(12)
+    if event == 0 or not started:
+        bits = rng.getrandbits(count).to_bytes((count + 7) // 8, "little")
+        return scheduler.peer_joined(peer, origin=SEED if peer == "peer-0" else NOT_ORIGIN, bitmap=bits, now=now)
+    if event == 1:
+        return scheduler.peer_left(peer, now)
+    if event == 2:
+        return scheduler.peer_has(peer, rng.sample(range(count), min(count, 3)), now)
+    if event == 3:
+        return scheduler.tick(now)
+    run = rng.choice(started[-12:])
+    if isinstance(run, StandBy):
+        return scheduler.block_ready(run.peer, run.run, now)
+    index = rng.choice(run.indices)
+    if event in (4, 5):
+        return scheduler.block_begun(run.run, index, now)
+    if event == 6:
+        ask = rng.choice((None, "peer-1", "peer-9"))
+        return scheduler.block_refused(run.run, index, now, ask=ask, busy=rng.random() < 0.2)
+    if event == 7:
+        return scheduler.run_ended(run.run, now, failed=rng.random() < 0.3)
+    return scheduler.block_stored(index, now) if scheduler.block_received(run.run, index, now) else []
