@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import contextlib
 import os
 import signal
 import subprocess
@@ -37,8 +38,10 @@ def namespaces(pid: int) -> list[str]:
 
 
 def processes(folder: Path) -> list[str]:
-    commands = (path / "cmdline" for path in Path("/proc").iterdir() if path.name.isdigit())
-    found = [path.read_bytes().decode(errors="replace") for path in commands if path.exists()]
+    found: list[str] = []
+    for path in [entry / "cmdline" for entry in Path("/proc").iterdir() if entry.name.isdigit()]:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it may end while we look
+            found.append(path.read_bytes().decode(errors="replace"))
     return [command for command in found if str(folder) in command]
 
 
