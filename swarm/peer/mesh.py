@@ -219,7 +219,10 @@ class Mesh:
         """What to do now; to be asked about once a second, and soon after facts."""
         for peer in [peer for peer, (_, since) in self.dialling.items() if now - since > DIAL_LOST_S]:
             self.failed(peer, now)
-        decisions: list[Decision] = [*self._dropped(now), *map(Ping, self.pulse.due(now))]
+        decisions: list[Decision] = []
+        while drops := self._dropped(now):  # without those who needed something of us, fewer may stay
+            decisions += drops
+        decisions += map(Ping, self.pulse.due(now))
         for version, want in self._fetching.items():
             decisions += self._wanted(version, want, FETCHING.target, now)
         decisions += self._wanted(ANY, self._standing, STANDING.target, now)

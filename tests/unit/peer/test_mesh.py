@@ -272,3 +272,15 @@ def test_an_idle_peer_lets_the_surplus_go_when_a_fetch_has_ended() -> None:
     net.step(30)
     assert net.degrees()[-1] <= STANDING.maximum
     assert len(net.groups()) == 1
+
+
+def test_when_whoever_needed_us_is_dropped_the_smaller_bound_holds_at_once() -> None:
+    mesh = Mesh("p0", random.Random(1))
+    mesh.opened("needy", 0.0, near=False, dialled=False)
+    mesh.needs("needy", VERSION)
+    mesh.tick(11.0)  # it was silent, and is pinged
+    mesh.tick(13.5)  # and is in doubt
+    open_all(mesh, [f"p{number}" for number in range(1, 40)], 13.8)
+    mesh.tick(14.0)
+    assert "needy" not in mesh.open
+    assert len(mesh.open) <= mesh.maximum
