@@ -8,6 +8,7 @@ one byte. Bytes can therefore be hashed and signed as they came.
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -19,6 +20,8 @@ T = TypeVar("T")
 
 _encoder = msgspec.msgpack.Encoder()
 _decoders: dict[Any, msgspec.msgpack.Decoder[Any]] = {}
+# msgspec crashes when two threads look at a struct for the first time at once.
+_making = threading.Lock()
 
 
 def encode(value: object) -> bytes:
@@ -43,16 +46,23 @@ def decode(data: bytes | bytearray | memoryview, kind: type[T], *, limit_bytes: 
     label = what or kind.__name__
     if len(data) > limit_bytes:
         raise RemoteProtocolError(f"{label} has {len(data)} bytes, the limit is {limit_bytes}")
-    decoder = _decoders.get(kind)
-    if decoder is None:
-        decoder = _decoders[kind] = msgspec.msgpack.Decoder(kind)
     try:
-        value: T = decoder.decode(data)
+        value: T = _decoder(kind).decode(data)
     except (msgspec.MsgspecError, ValueError, RecursionError, OverflowError) as error:
         raise RemoteProtocolError(f"{label} is malformed: {error}") from error
     if encode(value) != bytes(data):
         raise RemoteProtocolError(f"{label} is not in canonical form")
     return value
+
+
+def _decoder(kind: type[T]) -> msgspec.msgpack.Decoder[T]:
+    found = _decoders.get(kind)
+    if found is None:
+        with _making:
+            found = _decoders.get(kind)
+            if found is None:
+                found = _decoders[kind] = msgspec.msgpack.Decoder(kind)
+    return found
 
 
 def try_decode(data: bytes, kind: type[T], *, limit_bytes: int) -> T | None:

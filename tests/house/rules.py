@@ -46,6 +46,7 @@ PURE: Final = (
     "swarm/peer/site.py",
     "swarm/peer/slots.py",
     "swarm/peer/spared.py",
+    "swarm/peer/standby.py",
     "swarm/peer/steps.py",
     "swarm/peer/telling.py",
     "swarm/peer/uploads.py",
