@@ -53,6 +53,8 @@ class Turns:
         try:
             return self._gates[asker, run].get(timeout=timeout_s)
         except queue.Empty:
+            with self._lock:
+                self._go_on()  # who was told that it may ask, and never did, is waited for no longer
             return None
 
     def done(self, asker: str, run: int, *, sent_bytes: int) -> None:
@@ -78,6 +80,7 @@ class Turns:
         """Send nobody to this peer any more."""
         with self._lock:
             self._uploads.left(asker)
+            self._go_on()
 
     def _go_on(self) -> None:
         """Let those go on whose turn it is now."""
