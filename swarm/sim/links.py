@@ -32,24 +32,29 @@ NOT_PLANNED: Final = -1.0
 class Link:
     """One direction of a link and the flows on it. ``rate`` in payload bytes a second; ``used`` of it is given out.
 
-    While it is divided, ``room`` is what is left of it for ``waiting`` flows.
+    While it is divided, ``room`` is what is left of it for ``waiting`` flows, and ``is_centre`` says that it is one of
+    those for whose sake that is done.
     """
 
-    __slots__ = ("flows", "rate", "room", "sent", "used", "waiting")
+    __slots__ = ("flows", "is_centre", "rate", "room", "sent", "used", "waiting")
 
     def __init__(self, rate: float) -> None:
         self.rate = rate
         self.used = 0.0
-        self.flows: dict[Flow, None] = {}
+        self.flows: list[Flow] = []
         self.sent = 0.0
         self.room = 0.0
         self.waiting = 0
+        self.is_centre = False
 
 
 class Flow:
-    """A transmission of ``size`` bytes over all of ``links``. ``done`` is called at its end."""
+    """A transmission of ``size`` bytes over all of ``links``. ``done`` is called at its end.
 
-    __slots__ = ("done", "ends_at", "left", "links", "plan", "rate", "since", "size")
+    ``division`` is the number of the division that it waits for.
+    """
+
+    __slots__ = ("division", "done", "ends_at", "left", "links", "plan", "rate", "since", "size")
 
     def __init__(self, links: tuple[Link, ...], size: float, done: Callable[[], None]) -> None:
         self.links = links
@@ -58,6 +63,7 @@ class Flow:
         self.since = 0.0
         self.plan = 0
         self.ends_at = NOT_PLANNED
+        self.division = 0
         self.done = done
 
 
@@ -67,12 +73,13 @@ class Network:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._dirty: dict[Link, None] = {}
+        self._division = 0
 
     def start(self, flow: Flow) -> None:
         """Begin a transmission."""
         flow.since = self._clock.now
         for link in flow.links:
-            link.flows[flow] = None
+            link.flows.append(flow)
         self._mark(flow.links)
 
     def stop(self, flow: Flow) -> float:
@@ -84,7 +91,7 @@ class Network:
     def _remove(self, flow: Flow) -> None:
         flow.plan += 1
         for link in flow.links:
-            link.flows.pop(flow, None)
+            link.flows.remove(flow)
             link.used -= flow.rate
             link.sent += flow.size - flow.left
         self._mark(flow.links)
@@ -96,26 +103,28 @@ class Network:
 
     def _share(self) -> None:
         """Divide the marked links anew, and then those that this put out of balance."""
-        links, self._dirty = self._dirty, {}
+        centre, self._dirty = list(self._dirty), {}
         for _ in range(ROUNDS_MAX):
-            flows: dict[Flow, None] = {}
-            for link in links:
-                flows.update(link.flows)
+            self._division += 1
+            flows = _flows_of(centre, self._division)
             if not flows:
                 return
-            links = self._divide(flows, links)
-            if not links:
-                return
+            for link in centre:
+                link.is_centre = True
+            unbalanced = self._divide(flows)
+            for link in centre:
+                link.is_centre = False
+            centre = unbalanced
 
-    def _divide(self, flows: dict[Flow, None], centre: dict[Link, None]) -> dict[Link, None]:
+    def _divide(self, flows: list[Flow]) -> list[Link]:
         """Progressive filling of these flows in what all others leave them; the links that are now out of balance."""
         links = _around(flows)
-        shared = [link for link in links if link.waiting > 1 or link in centre]
+        shared = [link for link in links if link.is_centre or link.waiting > 1]
         # Most links around the centre have one flow of these, and bound it: they are gone through in order.
-        ends = [(link.room, number) for number, link in enumerate(links) if link.waiting == 1 and link not in centre]
+        ends = [(link.room, number) for number, link in enumerate(links) if link.waiting == 1 and not link.is_centre]
         ends.sort(reverse=True)
-        waiting = set(flows)
-        narrow: dict[Link, float] = {}
+        division, waiting = self._division, len(flows)
+        narrow: list[tuple[Link, float]] = []
         while waiting:
             tightest, share = None, math.inf
             for link in shared:
@@ -128,18 +137,19 @@ class Network:
             if not tightest.waiting:
                 continue
             share = max(0.0, share)
-            if tightest not in centre:
-                narrow[tightest] = share
+            if not tightest.is_centre:
+                narrow.append((tightest, share))
             for flow in tightest.flows:
-                if flow in waiting:
-                    waiting.remove(flow)
+                if flow.division == division:
+                    flow.division = 0
+                    waiting -= 1
                     for link in flow.links:
                         link.room -= share
                         link.waiting -= 1
                     before = flow.rate
                     if not before <= share < before * UNCHANGED:
                         self._set(flow, share)
-        return _unbalanced(links, narrow, centre)
+        return _unbalanced(links, narrow)
 
     def _set(self, flow: Flow, rate: float) -> None:
         before = flow.rate
@@ -184,6 +194,17 @@ class Network:
             assert abs(carried - link.used) <= 1e-6 * link.rate, "a link's flows and what is given out differ"
 
 
+def _flows_of(links: Iterable[Link], division: int) -> list[Flow]:
+    """The flows on these links, each once, which wait for this division from now on."""
+    flows: list[Flow] = []
+    for link in links:
+        for flow in link.flows:
+            if flow.division != division:
+                flow.division = division
+                flows.append(flow)
+    return flows
+
+
 def _around(flows: Iterable[Flow]) -> list[Link]:
     """The links of these flows, each with the room that all other flows leave it."""
     links: list[Link] = []
@@ -200,18 +221,18 @@ def _around(flows: Iterable[Flow]) -> list[Link]:
     return links
 
 
-def _unbalanced(links: Iterable[Link], narrow: dict[Link, float], centre: dict[Link, None]) -> dict[Link, None]:
+def _unbalanced(links: Iterable[Link], narrow: Iterable[tuple[Link, float]]) -> list[Link]:
     """Of the links around the centre those to be divided in their turn: where one that bounds a flow has others that
     are well above it, and where more is left than is worth while.
     """
     found: dict[Link, None] = {}
-    for link, share in narrow.items():
+    for link, share in narrow:
         most = share * (1 + SLACK)
         for flow in link.flows:
             if flow.rate > most:
                 found[link] = None
                 break
     for link in links:
-        if link.room > SLACK * link.rate and link not in centre and len(link.flows) > 1:
+        if link.room > SLACK * link.rate and not link.is_centre and len(link.flows) > 1:
             found[link] = None
-    return found
+    return list(found)
