@@ -47,7 +47,7 @@ class Net:
             port=0,
             key=key,
             credential=self.authority.admit(key.public, "peer", "", (), time.time()).credential,
-            authority=self.authority.public,
+            authority=self.authority.trust,
             secret=self.secret,
             addresses=lambda: tuple(Address("127.0.0.1", port) for port in ports),
             client_only=client_only,

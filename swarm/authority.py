@@ -1,4 +1,4 @@
-"""The swarm's certificate authority: one Ed25519 key that makes members.
+"""The swarm's certificate authority: an Ed25519 key that makes members, and may be followed by another.
 
 It issues X.509 certificates whose one name follows from the member's key, and seals the credential and the grant that
 tell the member's role and rights. Certificates are Ed25519 under a self-signed root; nothing is issued for a name that
@@ -18,9 +18,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from swarm import records
+from swarm.errors import RemoteProtocolError
 from swarm.identity import PeerKey, peer_id_of, server_name_of
 from swarm.limits import CERTIFICATE_LIFETIME_S, CLOCK_SKEW_S, GRANT_LIFETIME_S
 from swarm.records import Credential, Grant, Role, Rule
+from swarm.trust import Succession, Trust, open_succession, seal_succession
 
 ROOT_LIFETIME_S: Final = 30 * 365 * 86_400
 
@@ -35,30 +37,76 @@ class Membership:
 
 
 class Authority:
-    """The CA. ``certificate`` is its root in PEM, ``public`` its 32-byte key, ``fingerprint`` SHA-256 of the root
-    in DER.
+    """The CA: the key that seals now, and those before and after it, as ``trust`` tells.
+
+    ``certificate`` is its root in PEM, ``public`` its 32-byte key, ``fingerprint`` SHA-256 of the root in DER. Which
+    key is in force is settled by ``advance``; threads may use it meanwhile.
     """
 
     def __init__(self, key: PeerKey, certificate: bytes) -> None:
-        self.key = key
-        self.certificate = certificate
-        self.public = key.public
-        self.fingerprint = fingerprint_of(certificate)
+        self.trust = Trust(key.public, certificate)
+        self._keys = {key.public: key}
+        self._now = self.trust.newest
+
+    def __repr__(self) -> str:
+        return f"<Authority {self.fingerprint.hex()[:8]}>"
+
+    @property
+    def key(self) -> PeerKey:
+        return self._keys[self._now.public]
+
+    @property
+    def public(self) -> bytes:
+        return self._now.public
+
+    @property
+    def certificate(self) -> bytes:
+        return self._now.root
+
+    @property
+    def fingerprint(self) -> bytes:
+        return fingerprint_of(self._now.root)
+
+    @property
+    def fingerprints(self) -> tuple[bytes, ...]:
+        """Those of every root that it has had: a token may pin any of them."""
+        return tuple(fingerprint_of(anchor.root) for anchor in self.trust.anchors)
+
+    def succeed(self, key: PeerKey, link: bytes) -> None:
+        """Take up a successor. RemoteProtocolError for a link that does not lead from the newest key to this one."""
+        if open_succession(link).public != key.public:
+            raise RemoteProtocolError("a succession of the CA leads to another key")
+        self._keys[key.public] = key
+        if not self.trust.learn([link]) or self.trust.newest.public != key.public:
+            raise RemoteProtocolError("a succession of the CA does not follow the last one")
+
+    def advance(self, wall_now: float) -> bool:
+        """Let the key seal that is in force now. Whether that is another one than before."""
+        before, self._now = self._now.public, self.trust.in_force(wall_now)
+        return self._now.public != before
+
+    def successor(self, key: PeerKey, wall_now: float, in_force: int, retired: int) -> bytes:
+        """The link by which this key would follow the newest one; ``succeed`` takes it up."""
+        newest = self.trust.newest
+        made = create(key, wall_now)
+        link = Succession(1, newest.public, newest.root, key.public, made.certificate, in_force, retired)
+        return seal_succession(self._keys[newest.public], key, link)
 
     def admit(self, public: bytes, role: Role, site: str, rules: tuple[Rule, ...], wall_now: float) -> Membership:
         """Make a key a member, or renew it: certificate, credential and grant from ``wall_now`` on."""
-        issued = int(wall_now)
+        issued, key = int(wall_now), self.key
         credential = Credential(1, public, role, site, issued, issued + CERTIFICATE_LIFETIME_S)
         grant = Grant(1, public, rules, issued, issued + GRANT_LIFETIME_S)
         return Membership(
             certificate=self._certify(public, wall_now),
-            credential=records.seal(self.key, credential),
-            grant=records.seal(self.key, grant),
+            credential=records.seal(key, credential),
+            grant=records.seal(key, grant),
         )
 
     def _certify(self, public: bytes, wall_now: float) -> bytes:
         name = x509.DNSName(server_name_of(peer_id_of(public)))
-        root = x509.load_pem_x509_certificate(self.certificate)
+        now = self._now
+        root = x509.load_pem_x509_certificate(now.root)
         builder = (
             x509.CertificateBuilder()
             .subject_name(x509.Name([]))
@@ -74,7 +122,7 @@ class Authority:
                 critical=False,
             )
         )
-        return _pem(builder.sign(_private(self.key), None))
+        return _pem(builder.sign(_private(self._keys[now.public]), None))
 
 
 def create(key: PeerKey, wall_now: float) -> Authority:

@@ -57,6 +57,7 @@ from swarm.messages import (
 )
 from swarm.names import Reference
 from swarm.snapshot import Snapshot
+from swarm.trust import Trust
 
 COMMIT_ATTEMPTS: Final = 32
 LOG_ANSWER_MAX_BYTES: Final = 16 * MIB
@@ -101,7 +102,7 @@ class TrackerClient:
         """``root`` is the CA in PEM; ``files`` this member's certificate and key."""
         self.key = key
         self.root = root
-        self.authority = public_of_root(root)
+        self.authority = Trust(public_of_root(root), root)
         self._expires: float | None = None
         self._anonymous = Calls(trackers, anonymous_context(root.decode()), timeout_s=timeout_s)
         self._member: Calls | None = None

@@ -30,6 +30,7 @@ from swarm.limits import MIB
 from swarm.messages import Contact
 from swarm.records import Credential, Grant, open_sealed
 from swarm.standing import AGENT_FILE, LOCK_FILE, AgentInfo, agent_of
+from swarm.trust import Trust
 
 
 class SwarmState(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
@@ -124,16 +125,17 @@ class Home:
     def remember(self, state: SwarmState) -> None:
         self._write("swarm", canonical.encode(state), secret=True)
 
-    def root_public(self) -> bytes:
-        """The CA's public key."""
-        return authority.public_of_root((self.path / "ca.pem").read_bytes())
+    def trust(self) -> Trust:
+        """The CA's keys, as far as this home knows them."""
+        root = (self.path / "ca.pem").read_bytes()
+        return Trust(authority.public_of_root(root), root)
 
     def grant(self, wall_now: float) -> Grant:
         """This member's grant. RemoteProtocolError when it has expired."""
-        return open_sealed(self.papers().grant, Grant, authority=self.root_public(), wall_now=wall_now)
+        return open_sealed(self.papers().grant, Grant, authority=self.trust(), wall_now=wall_now)
 
     def credential(self, wall_now: float) -> Credential:
-        return open_sealed(self.papers().credential, Credential, authority=self.root_public(), wall_now=wall_now)
+        return open_sealed(self.papers().credential, Credential, authority=self.trust(), wall_now=wall_now)
 
     # ---- the process on it --------------------------------------------------------------------------------------
 

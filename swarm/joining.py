@@ -24,6 +24,7 @@ from swarm.identity import PeerKey
 from swarm.messages import OUR_VERSIONS, Contact, JoinAnswer, JoinRequest, SwarmInfo, join_proof
 from swarm.records import Address, Credential, Grant
 from swarm.token import Token
+from swarm.trust import Trust
 
 SWARM_INFO_MAX_BYTES = 64 * 1024
 
@@ -58,7 +59,7 @@ async def discover(
     info = await _look(address, timeout_s)
     try:
         found = fingerprint_of(info.ca)
-        authority = public_of_root(info.ca)
+        authority = Trust(public_of_root(info.ca), info.ca)
     except (ValueError, TypeError) as error:
         raise RemoteProtocolError(
             f"what answers at {address} shows no root certificate: it is not a tracker"
@@ -150,7 +151,7 @@ async def _join_at(found: Discovered, token: Token, key: PeerKey, wall_now: floa
 
 def check_papers(key: PeerKey, root: bytes, credential: bytes, grant: bytes, *, wall_now: float) -> None:
     """Whether papers are the CA's and for this key, or RemoteProtocolError."""
-    authority = public_of_root(root)
+    authority = Trust(public_of_root(root), root)
     holders = {
         records.open_sealed(credential, Credential, authority=authority, wall_now=wall_now).public,
         records.open_sealed(grant, Grant, authority=authority, wall_now=wall_now).public,

@@ -62,6 +62,13 @@ ADDRESSES_MAX: Final = 8
 # A record signed this far in the future is still taken: clocks differ.
 CLOCK_SKEW_S: Final = 300
 
+# Successions of the swarm's CA keys, and the seals that a tracker may still give with a key that it does not know yet
+# to be replaced: it reads the keys anew every minute, and a publisher's clock may be off by CLOCK_SKEW_S.
+ROOT_PEM_MAX_BYTES: Final = 2 * KIB
+SUCCESSION_MAX_BYTES: Final = 6 * KIB
+SUCCESSIONS_MAX: Final = 16
+SUCCESSION_SLACK_S: Final = 2 * CLOCK_SKEW_S
+
 # Exchange.
 RUN_MAX_BLOCKS: Final = 64
 RUN_MAX_BYTES: Final = 8 * MIB

@@ -34,6 +34,7 @@ from swarm.limits import (
 from swarm.names import check_dataset, check_tag
 from swarm.records import Grant, Key, Seal, open_sealed
 from swarm.signature import signature_of
+from swarm.trust import Trust
 
 PUBLISHER_CONTEXT: Final = "log-entry"
 TRACKER_CONTEXT: Final = "log-entry-tracker"
@@ -132,29 +133,29 @@ def parse_entry(data: bytes) -> tuple[SignedEntry, Entry]:
     return signed, entry
 
 
-def verify_publisher(data: bytes, *, authority: bytes) -> Entry:
+def verify_publisher(data: bytes, *, authority: Trust) -> Entry:
     """The entry, if its publisher sealed it under a grant that covered this at its wall time. For the tracker."""
     signed, entry = parse_entry(data)
     _check_publisher(signed, entry, authority)
     return entry
 
 
-def verify_endorsed(data: bytes, *, authority: bytes) -> Entry:
+def verify_endorsed(data: bytes, *, authority: Trust) -> Entry:
     """The entry, if the tracker's seal is on it. For trackers that replay what trackers wrote: a third of the work."""
     signed, entry = parse_entry(data)
     _check_tracker(signed, entry, authority)
     return entry
 
 
-def verify_entry(data: bytes, *, authority: bytes) -> Entry:
-    """The entry, if publisher and tracker sealed it, or RemoteProtocolError. ``authority`` is the CA's public key."""
+def verify_entry(data: bytes, *, authority: Trust) -> Entry:
+    """The entry, if publisher and tracker sealed it, or RemoteProtocolError. ``authority``: the CA's keys."""
     signed, entry = parse_entry(data)
     _check_publisher(signed, entry, authority)
     _check_tracker(signed, entry, authority)
     return entry
 
 
-def _check_publisher(signed: SignedEntry, entry: Entry, authority: bytes) -> None:
+def _check_publisher(signed: SignedEntry, entry: Entry, authority: Trust) -> None:
     first = signed.endorsements[0]
     if first.role != "publisher" or first.public != entry.publisher:
         raise RemoteProtocolError("a log entry is not endorsed by its publisher")
@@ -166,13 +167,15 @@ def _check_publisher(signed: SignedEntry, entry: Entry, authority: bytes) -> Non
         raise RemoteProtocolError(f"a log entry of {entry.dataset} carries a grant that does not cover it")
 
 
-def _check_tracker(signed: SignedEntry, entry: Entry, authority: bytes) -> None:
+def _check_tracker(signed: SignedEntry, entry: Entry, authority: Trust) -> None:
     if len(signed.endorsements) != 2 or signed.endorsements[1].role != "tracker":
         raise RemoteProtocolError(f"a log entry of {entry.dataset} is not endorsed by a tracker of this swarm")
     publisher, tracker = signed.endorsements
-    check_signed(authority, TRACKER_CONTEXT, _endorsed(signed, publisher), tracker.seal)
-    if tracker.public != authority:
-        raise RemoteProtocolError(f"a log entry of {entry.dataset} names another swarm's authority")
+    anchor = authority.find(tracker.public)
+    if anchor is None:
+        raise RemoteProtocolError(f"a log entry of {entry.dataset} is not signed by a key of this swarm's CA")
+    check_signed(anchor.public, TRACKER_CONTEXT, _endorsed(signed, publisher), tracker.seal)
+    anchor.check_sealed_at(entry.wall_time, TRACKER_CONTEXT)
 
 
 def conflict_text(winner: Entry, tags: Iterable[str]) -> str:

@@ -2,7 +2,7 @@
 
 A signed record is a body (canonical bytes) with an Ed25519 seal over a context and that body. The swarm's CA key signs
 credentials (who is a member, in what role and site) and grants (what a member may do, by dataset pattern). Both can be
-checked by anyone who knows the CA's public key, with no tracker at hand. Nothing here does I/O or reads a clock.
+checked by anyone who knows the CA's keys, with no tracker at hand. Nothing here does I/O or reads a clock.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from swarm.limits import (
     RECORD_MAX_BYTES,
 )
 from swarm.names import matches
+from swarm.trust import Trust
 
 Key = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 Seal = Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
@@ -113,15 +114,17 @@ def seal(key: PeerKey, record: Credential | Grant) -> bytes:
     return canonical.encode(Signed(body=body, seal=key.sign(_context(type(record)), body)))
 
 
-def open_sealed(data: bytes, kind: type[T], *, authority: bytes, wall_now: float) -> T:
+def open_sealed(data: bytes, kind: type[T], *, authority: Trust, wall_now: float) -> T:
     """The record in ``data``, if the authority's key signed it and it is in force at ``wall_now``.
 
     Raises RemoteProtocolError for malformed bytes, another signer, a record from the future and an expired one.
     """
     signed = canonical.decode(data, Signed, limit_bytes=2 * RECORD_MAX_BYTES, what=kind.__name__)
     context = _context(kind)
-    check_signed(authority, context, signed.body, signed.seal)
+    anchor = authority.verify(context, signed.body, signed.seal)
     record = canonical.decode(signed.body, kind, limit_bytes=RECORD_MAX_BYTES)
+    anchor.check_sealed_at(record.issued, context)
+    anchor.check_counts(wall_now, context)
     if record.issued > wall_now + CLOCK_SKEW_S:
         raise RemoteProtocolError(f"a {context} was issued in the future: check this machine's clock")
     if record.expires <= wall_now:
@@ -135,7 +138,7 @@ def seal_location(key: PeerKey, credential: bytes, location: Location) -> bytes:
     return canonical.encode(Located(credential, Signed(body=body, seal=key.sign("location", body))))
 
 
-def open_location(data: bytes, *, authority: bytes, wall_now: float) -> tuple[Credential, Location]:
+def open_location(data: bytes, *, authority: Trust, wall_now: float) -> tuple[Credential, Location]:
     """Who it is, and where, if the authority says that it is a member and itself that it is there.
 
     RemoteProtocolError for anything else, also what has expired.

@@ -12,10 +12,11 @@ import msgspec
 
 from swarm import canonical
 from swarm.errors import RemoteProtocolError
-from swarm.identity import PeerKey, check_signed
+from swarm.identity import PeerKey
 from swarm.limits import CLOCK_SKEW_S, DATASET_MAX_TAGS, SNAPSHOT_MAX_BYTES
 from swarm.log import DatasetName, Serial, TagName, WallTime
 from swarm.records import Key, Seal
+from swarm.trust import Trust
 
 CONTEXT: Final = "snapshot"
 
@@ -56,14 +57,15 @@ def seal_snapshot(authority: PeerKey, snapshot: Snapshot) -> bytes:
     return canonical.encode(SealedSnapshot(body, authority.sign(CONTEXT, body)))
 
 
-def open_snapshot(data: bytes, *, authority: bytes, wall_now: float | None) -> Snapshot:
+def open_snapshot(data: bytes, *, authority: Trust, wall_now: float | None) -> Snapshot:
     """The snapshot, if the CA's key sealed it and it is in force. Raises RemoteProtocolError.
 
     With ``wall_now`` None its time is not looked at: for showing stale tags with their age.
     """
     sealed = canonical.decode(data, SealedSnapshot, limit_bytes=SNAPSHOT_MAX_BYTES + 128, what="Snapshot")
-    check_signed(authority, CONTEXT, sealed.body, sealed.seal)
+    anchor = authority.verify(CONTEXT, sealed.body, sealed.seal)
     snapshot = canonical.decode(sealed.body, Snapshot, limit_bytes=SNAPSHOT_MAX_BYTES)
+    anchor.check_sealed_at(snapshot.issued, CONTEXT)
     names = [state.tag for state in snapshot.tags]
     if names != sorted(set(names)):
         raise RemoteProtocolError("a snapshot's tags are not sorted and unique")

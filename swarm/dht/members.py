@@ -14,6 +14,7 @@ from typing import Final
 from swarm.errors import RemoteProtocolError
 from swarm.limits import DHT_MEMBERS_MAX, DHT_SILENT_MAX
 from swarm.records import Credential, open_sealed
+from swarm.trust import Trust
 
 FIRST_TIMEOUT_S: Final = 0.4
 MIN_TIMEOUT_S: Final = 0.15
@@ -56,9 +57,9 @@ class Member:
 
 
 class Members:
-    """By node id. ``authority`` is the CA's public key."""
+    """By node id. ``authority``: the CA's keys."""
 
-    def __init__(self, authority: bytes, limit: int = DHT_MEMBERS_MAX) -> None:
+    def __init__(self, authority: Trust, limit: int = DHT_MEMBERS_MAX) -> None:
         self._limit = limit
         self._authority = authority
         self._known: OrderedDict[bytes, Member] = OrderedDict()

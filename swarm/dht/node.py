@@ -28,6 +28,7 @@ from swarm.dht.transport import Peer, Transport
 from swarm.dht.wire import Contact, Message, Ping
 from swarm.identity import PeerKey, peer_id_of
 from swarm.records import Address
+from swarm.trust import Trust
 
 MAINTENANCE_S: Final = 60.0
 # While nobody is known.
@@ -71,7 +72,7 @@ class DhtNode:
         *,
         key: PeerKey,
         credential: bytes,
-        authority: bytes,
+        authority: Trust,
         secret: bytes,
         addresses: Callable[[], tuple[Address, ...]],
         state_path: Path | None,
@@ -123,7 +124,7 @@ class DhtNode:
         port: int,
         key: PeerKey,
         credential: bytes,
-        authority: bytes,
+        authority: Trust,
         secret: bytes,
         addresses: Callable[[], tuple[Address, ...]],
         state_path: Path | None = None,

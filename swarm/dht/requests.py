@@ -38,6 +38,7 @@ from swarm.dht.wire import (
 from swarm.errors import LocalProtocolError, RemoteProtocolError
 from swarm.identity import PeerKey
 from swarm.limits import DHT_PACKET_MAX_BYTES
+from swarm.trust import Trust
 
 TRIES: Final = 2
 # Requests that wait for an answer at one time; more wait to be sent, so that a burst of ours is not taken for loss.
@@ -88,7 +89,7 @@ class Requests:
         *,
         key: PeerKey,
         credential: bytes,
-        authority: bytes,
+        authority: Trust,
         secret: bytes,
         client_only: bool,
         wall: Callable[[], float],

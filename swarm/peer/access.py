@@ -18,6 +18,7 @@ from swarm.identity import public_of
 from swarm.log import Entry
 from swarm.records import Grant, open_sealed
 from swarm.signature import signature_of
+from swarm.trust import Trust
 
 GRANTS_REMEMBERED: Final = 4096
 ENTRIES_REMEMBERED: Final = 16_384
@@ -64,9 +65,9 @@ class Caller:
 
 
 class Access:
-    """``authority`` is the CA's public key."""
+    """``authority``: the CA's keys."""
 
-    def __init__(self, authority: bytes) -> None:
+    def __init__(self, authority: Trust) -> None:
         self.authority = authority
         self._grants: Remembered[bytes, Grant] = Remembered(GRANTS_REMEMBERED)
         self._versions: Remembered[tuple[str, bytes], bytes] = Remembered(ENTRIES_REMEMBERED)

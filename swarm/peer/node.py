@@ -133,7 +133,7 @@ class PeerNode:
         self.swarm = self.home.swarm()
         self.rng = random.Random(secrets.randbits(128))
         self.tasks = Tasks()
-        self.access = Access(self.home.root_public())
+        self.access = Access(self.home.trust())
         self.sites = Sites(site_of(self.papers.credential))
         self.traffic = Traffic()
         self.ledger = Ledger(self.home.read_state("ledger"), lambda data: self.home.write_state("ledger", data))

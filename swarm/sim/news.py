@@ -33,12 +33,14 @@ from swarm.sim.clock import Clock
 from swarm.sim.peer import Peer
 from swarm.sim.scenarios import mixed_access
 from swarm.sim.tracker import Tracker
+from swarm.trust import Trust
 
 NEWS_SCENARIOS: Final = ("news", "news-no-tracker")
 
 DATASET: Final = "sim/data"
 WALL: Final = 1_800_000_000
 AUTHORITY: Final = PeerKey(b"\1" * 32)
+TRUST: Final = Trust(AUTHORITY.public)
 PRODUCER: Final = PeerKey(b"\2" * 32)
 # The producer's number among the peers; 0 is the one beside the tracker.
 PRODUCING: Final = 1
@@ -304,7 +306,7 @@ class NewsSwarm:
         key = signature_of(entry)
         if key not in self._checked:
             try:
-                self._checked[key] = log.verify_entry(entry, authority=AUTHORITY.public)
+                self._checked[key] = log.verify_entry(entry, authority=TRUST)
             except RemoteProtocolError:
                 self._checked[key] = None
         return self._checked[key]

@@ -187,7 +187,7 @@ class Catalogue:
             return
         while (data := self._entry(dataset, state.serial + 1)) is not None:
             try:
-                entry = log.verify_endorsed(data, authority=self._authority.public)
+                entry = log.verify_endorsed(data, authority=self._authority.trust)
                 if entry.dataset != dataset:
                     raise RemoteProtocolError(f"it is of {entry.dataset}")
                 state.apply(entry, data)

@@ -11,6 +11,7 @@ from swarm.limits import CLOCK_SKEW_S, RECEIPT_LIFETIME_S
 from swarm.log import Entry
 from swarm.receipt import Receipt, open_receipt
 from swarm.tracker.members import Member
+from swarm.trust import Trust
 
 
 def check_commit(
@@ -20,7 +21,7 @@ def check_commit(
     dataset: str,
     caller: Member,
     member_of: Callable[[str], Member | None],
-    authority: bytes,
+    authority: Trust,
     wall_now: float,
 ) -> Entry:
     """The entry, if this caller may commit it now to this dataset. ``member_of`` finds the member of a peer id.

@@ -95,7 +95,7 @@ class Members:
             data = self._objects.get(MEMBERS + peer_id)
         except NotFoundError:
             return None
-        member = sealed.unseal(data, Member, authority=self._keys.authority.public, key=MEMBERS + peer_id)
+        member = sealed.unseal(data, Member, authority=self._keys.authority.trust, key=MEMBERS + peer_id)
         if member.peer_id != peer_id:
             return None
         self._remember(member, now)

@@ -51,7 +51,7 @@ def read(objects: ObjectStore, authority: Authority, wall_now: float) -> tuple[C
     found: list[Contact] = []
     for key in objects.list(PREFIX, limit=4 * TRACKERS_MAX):
         try:
-            record = sealed.unseal(objects.get(key), TrackerRecord, authority=authority.public, key=key)
+            record = sealed.unseal(objects.get(key), TrackerRecord, authority=authority.trust, key=key)
         except (NotFoundError, IntegrityError):
             continue
         is_fresh = abs(record.wall_time - wall_now) <= FRESH_S

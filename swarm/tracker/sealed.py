@@ -12,9 +12,10 @@ import msgspec
 
 from swarm import canonical
 from swarm.errors import IntegrityError, RemoteProtocolError
-from swarm.identity import PeerKey, check_signed
+from swarm.identity import PeerKey
 from swarm.limits import RECORD_MAX_BYTES
 from swarm.records import Signed
+from swarm.trust import Trust
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -25,11 +26,11 @@ def seal(authority: PeerKey, record: msgspec.Struct) -> bytes:
     return canonical.encode(Signed(body, authority.sign(_context(type(record)), body)))
 
 
-def unseal(data: bytes, kind: type[T], *, authority: bytes, key: str) -> T:
+def unseal(data: bytes, kind: type[T], *, authority: Trust, key: str) -> T:
     """The record. IntegrityError, naming the object's key, for bytes that no tracker of this swarm wrote."""
     try:
         signed = canonical.decode(data, Signed, limit_bytes=2 * RECORD_MAX_BYTES)
-        check_signed(authority, _context(kind), signed.body, signed.seal)
+        authority.verify(_context(kind), signed.body, signed.seal)
         return canonical.decode(signed.body, kind, limit_bytes=RECORD_MAX_BYTES)
     except RemoteProtocolError as error:
         raise IntegrityError(f"{key} in the object store is damaged ({error}): restore it from a backup") from error

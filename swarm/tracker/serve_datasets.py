@@ -140,7 +140,7 @@ class _Serve:
             dataset=dataset,
             caller=member,
             member_of=self.state.members.member,
-            authority=self.state.keys.authority.public,
+            authority=self.state.keys.authority.trust,
             wall_now=wall_now,
         )
         return self.catalogue.append(asked.entry)

@@ -108,7 +108,7 @@ class Tokens:
         data = self._read(_token_key(token_id))
         if data is None:
             return None
-        record = sealed.unseal(data, TokenRecord, authority=self._authority.public, key=_token_key(token_id))
+        record = sealed.unseal(data, TokenRecord, authority=self._authority.trust, key=_token_key(token_id))
         return record if record.id == token_id else None
 
     def _read(self, key: str) -> bytes | None:

@@ -15,6 +15,7 @@ from swarm.peer.sealed import HEAD_BYTES, Opener, sealed_bytes
 from swarm.peer.stream import parse_head
 from swarm.records import Credential, Grant, open_location, open_sealed
 from swarm.signature import signature_of
+from swarm.trust import Trust
 from tests.golden.vectors import AUTHORITY, FILES, OTHERS, RUN, RUN_ANSWERS, dataset, vectors
 
 GOLDEN = json.loads(Path(__file__).with_name("vectors.json").read_text())
@@ -45,16 +46,16 @@ def test_the_golden_manifest_is_read() -> None:
 def test_golden_records_are_read() -> None:
     wall_now = 1_800_000_001
     credential = open_sealed(
-        bytes.fromhex(GOLDEN["credential"]), Credential, authority=AUTHORITY.public, wall_now=wall_now
+        bytes.fromhex(GOLDEN["credential"]), Credential, authority=Trust(AUTHORITY.public), wall_now=wall_now
     )
     assert (credential.peer_id, credential.role, credential.site) == (GOLDEN["peer id"], "seed", "site-1")
-    grant = open_sealed(bytes.fromhex(GOLDEN["grant"]), Grant, authority=AUTHORITY.public, wall_now=wall_now)
+    grant = open_sealed(bytes.fromhex(GOLDEN["grant"]), Grant, authority=Trust(AUTHORITY.public), wall_now=wall_now)
     assert grant.allows("publish", "osm/roads")
 
 
 def test_the_golden_location_and_messages_are_read() -> None:
     data = bytes.fromhex(GOLDEN["location"])
-    credential, location = open_location(data, authority=AUTHORITY.public, wall_now=1_800_000_001)
+    credential, location = open_location(data, authority=Trust(AUTHORITY.public), wall_now=1_800_000_001)
     assert (credential.peer_id, credential.site) == (GOLDEN["peer id"], "site-1")
     assert [str(address) for address in location.addresses] == ["192.0.2.1:7071"]
     messages: dict[str, wire.Message] = {

@@ -62,7 +62,7 @@ class Network:
             port=port,
             key=key,
             credential=(ca or self.ca).admit(key.public, "peer", "", (), wall()).credential,
-            authority=self.ca.public,
+            authority=self.ca.trust,
             secret=secret or self.secret,
             addresses=lambda: tuple(Address(host, port) for port in ports),
             state_path=state_path,

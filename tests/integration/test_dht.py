@@ -306,7 +306,7 @@ def test_a_port_that_is_taken_is_one_clear_line() -> None:
                     port=network.nodes[0].port,
                     key=network.nodes[0].key,
                     credential=b"",
-                    authority=network.ca.public,
+                    authority=network.ca.trust,
                     secret=network.secret,
                     addresses=tuple,
                     rng=network.rng,

@@ -133,11 +133,11 @@ def test_papers_are_renewed_from_a_third_of_their_life_on(tmp_path: Path) -> Non
                 )
                 answer = await member.client.announce(announce)
                 if answer.grant:
-                    grant = records.open_sealed(answer.grant, Grant, authority=authority.public, wall_now=time.time())
+                    grant = records.open_sealed(answer.grant, Grant, authority=authority.trust, wall_now=time.time())
                     assert grant.allows("read", "team/x")
                     assert grant.public == member.key.public
                 if answer.credential:
-                    records.open_sealed(answer.credential, Credential, authority=authority.public, wall_now=time.time())
+                    records.open_sealed(answer.credential, Credential, authority=authority.trust, wall_now=time.time())
                 return bool(answer.certificate), bool(answer.credential), bool(answer.grant)
 
             assert await renewed(0, 0) == (False, False, False)

@@ -46,9 +46,9 @@ def test_a_joiner_is_given_everything_that_a_member_needs(tmp_path: Path) -> Non
             assert answer.store_key == b""
             assert answer.trackers == (rig.tracker.contact,)
             now = time.time()
-            credential = records.open_sealed(answer.credential, Credential, authority=authority.public, wall_now=now)
+            credential = records.open_sealed(answer.credential, Credential, authority=authority.trust, wall_now=now)
             assert (credential.public, credential.role, credential.site) == (key.public, "peer", "lab")
-            grant = records.open_sealed(answer.grant, Grant, authority=authority.public, wall_now=now)
+            grant = records.open_sealed(answer.grant, Grant, authority=authority.trust, wall_now=now)
             assert grant.allows("publish", "team/roads")
             assert grant.allows("read", "team/roads")
             assert not grant.allows("read", "other/roads")

@@ -46,7 +46,7 @@ def test_papers_are_renewed_after_the_certificate_has_expired(tmp_path: Path) ->
             expired.files.certificate.write_bytes(answer.certificate)
             expired.client.reload(expired.files)
             assert (await expired.client.datasets()).datasets == ()
-            grant = records.open_sealed(answer.grant, Grant, authority=authority.public, wall_now=time.time())
+            grant = records.open_sealed(answer.grant, Grant, authority=authority.trust, wall_now=time.time())
             assert grant.allows("read", "team/x")
             assert not grant.allows("read", "x/x")
 

@@ -39,6 +39,7 @@ from swarm.records import Credential, Grant, Located, Signed
 from swarm.signature import signature_of
 from swarm.snapshot import SealedSnapshot, open_snapshot
 from swarm.token import PREFIX, parse_token
+from swarm.trust import Trust
 from tests.golden.vectors import AUTHORITY, KEY, dataset
 from tests.property.test_dht_wire import Deaf, sealed
 from tests.unit.dht.samples import NOW, key_of, keys
@@ -83,7 +84,7 @@ def read_token_payload(payload: bytes) -> object:
 
 def read_entry_of_member(body: bytes) -> object:
     seal = Endorsement(PUBLISHER.public, "publisher", PUBLISHER.sign(log.PUBLISHER_CONTEXT, body))
-    return log.verify_publisher(canonical.encode(SignedEntry(body, GRANT, (seal,))), authority=CA_KEY.public)
+    return log.verify_publisher(canonical.encode(SignedEntry(body, GRANT, (seal,))), authority=Trust(CA_KEY.public))
 
 
 def read_receipt_of_member(body: bytes) -> object:
@@ -98,12 +99,12 @@ def read_sealed_head(data: bytes) -> object:
 
 def read_snapshot_of_tracker(body: bytes) -> object:
     data = canonical.encode(SealedSnapshot(body, CA_KEY.sign("snapshot", body)))
-    return open_snapshot(data, authority=CA_KEY.public, wall_now=WALL)
+    return open_snapshot(data, authority=Trust(CA_KEY.public), wall_now=WALL)
 
 
 def read_location_of_member(body: bytes) -> object:
     located = Located(told("credential"), Signed(body, KEY.sign("location", body)))
-    return records.open_location(canonical.encode(located), authority=AUTHORITY.public, wall_now=WALL + 1)
+    return records.open_location(canonical.encode(located), authority=Trust(AUTHORITY.public), wall_now=WALL + 1)
 
 
 def read_batch_of_member(body: bytes) -> object:
@@ -167,11 +168,11 @@ DECODERS: Final[dict[str, Decoder]] = {
     "announce": Decoder(captured("announce"), plain(Announce, ANNOUNCE_MAX_BYTES)),
     "announce answer": Decoder(captured("announce-answer"), plain(AnnounceAnswer, ANNOUNCE_ANSWER_MAX_BYTES)),
     **{
-        f"entry: {kind}": Decoder(captured(f"entry-{kind}"), partial(log.verify_entry, authority=CA_KEY.public))
+        f"entry: {kind}": Decoder(captured(f"entry-{kind}"), partial(log.verify_entry, authority=Trust(CA_KEY.public)))
         for kind in ("publish", "tag", "rm")
     },
     "entry of a member": Decoder(canonical.encode(FIRST), read_entry_of_member),
-    "snapshot": Decoder(captured("snapshot"), partial(open_snapshot, authority=CA_KEY.public, wall_now=WALL)),
+    "snapshot": Decoder(captured("snapshot"), partial(open_snapshot, authority=Trust(CA_KEY.public), wall_now=WALL)),
     "snapshot of a tracker": Decoder(canonical.encode(SNAPSHOT), read_snapshot_of_tracker),
     "receipt": Decoder(captured("receipt"), open_receipt),
     "receipt of a member": Decoder(canonical.encode(RECEIPT), read_receipt_of_member),
@@ -179,13 +180,14 @@ DECODERS: Final[dict[str, Decoder]] = {
     "token's payload": Decoder(canonical.encode(TOKEN), read_token_payload, (UsageError,)),
     "credential": Decoder(
         told("credential"),
-        lambda data: records.open_sealed(data, Credential, authority=AUTHORITY.public, wall_now=WALL + 1),
+        lambda data: records.open_sealed(data, Credential, authority=Trust(AUTHORITY.public), wall_now=WALL + 1),
     ),
     "grant": Decoder(
-        told("grant"), lambda data: records.open_sealed(data, Grant, authority=AUTHORITY.public, wall_now=WALL + 1)
+        told("grant"),
+        lambda data: records.open_sealed(data, Grant, authority=Trust(AUTHORITY.public), wall_now=WALL + 1),
     ),
     "location": Decoder(
-        told("location"), partial(records.open_location, authority=AUTHORITY.public, wall_now=WALL + 1)
+        told("location"), partial(records.open_location, authority=Trust(AUTHORITY.public), wall_now=WALL + 1)
     ),
     "location of a member": Decoder(
         canonical.encode(records.Location(1, (records.Address("192.0.2.1", 7071),), 1_800_000_000, 1_800_014_400)),

@@ -37,6 +37,7 @@ from swarm.dht.wire import (
 )
 from swarm.errors import RemoteProtocolError
 from swarm.records import Address
+from swarm.trust import Trust
 from tests.property.effort import examples
 from tests.unit.dht.samples import CA, NOW, SECRET, contact_of, credential_of, key_of, keys
 
@@ -70,7 +71,7 @@ class Deaf:
         self.requests = Requests(
             key=key_of(1),
             credential=SHOWN[1],
-            authority=CA.public,
+            authority=Trust(CA.public),
             secret=SECRET,
             client_only=False,
             wall=lambda: NOW,

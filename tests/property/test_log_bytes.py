@@ -16,6 +16,7 @@ from swarm.messages import Announce, AnnounceAnswer
 from swarm.receipt import open_receipt, seal_receipt
 from swarm.snapshot import Snapshot, TagState, open_snapshot, seal_snapshot
 from swarm.token import PREFIX, Token, format_token, parse_token
+from swarm.trust import Trust
 from tests.property.effort import examples
 from tests.unit.log_samples import CA_KEY, FIRST, OTHER, PUBLISHER, RECEIPT, SEED, SNAPSHOT, TOKEN, WALL, signed
 from tests.unit.test_golden_log import ANNOUNCE, ANSWER
@@ -24,11 +25,11 @@ Reader = Callable[[bytes], object]
 
 
 def read_entry(data: bytes) -> object:
-    return log.verify_entry(data, authority=CA_KEY.public)
+    return log.verify_entry(data, authority=Trust(CA_KEY.public))
 
 
 def read_snapshot(data: bytes) -> object:
-    return open_snapshot(data, authority=CA_KEY.public, wall_now=WALL)
+    return open_snapshot(data, authority=Trust(CA_KEY.public), wall_now=WALL)
 
 
 def read_announce(data: bytes) -> object:
@@ -142,16 +143,16 @@ def entries(draw: st.DrawFn) -> Entry:
 @given(entry=entries())
 def test_entries_round_trip(entry: Entry) -> None:
     data = signed(entry)
-    assert log.verify_entry(data, authority=CA_KEY.public) == entry
+    assert log.verify_entry(data, authority=Trust(CA_KEY.public)) == entry
     with pytest.raises(RemoteProtocolError):
-        log.verify_entry(data, authority=OTHER.public)
+        log.verify_entry(data, authority=Trust(OTHER.public))
 
 
 @given(found=st.dictionaries(tags, st.tuples(st.integers(1, 50), versions), max_size=20), dataset=names)
 def test_snapshots_round_trip(found: dict[str, tuple[int, bytes]], dataset: str) -> None:
     states = tuple(TagState(tag, *found[tag]) for tag in sorted(found))
     snapshot = Snapshot(1, dataset, 50, states, WALL, WALL + 60)
-    assert open_snapshot(seal_snapshot(CA_KEY, snapshot), authority=CA_KEY.public, wall_now=WALL) == snapshot
+    assert open_snapshot(seal_snapshot(CA_KEY, snapshot), authority=Trust(CA_KEY.public), wall_now=WALL) == snapshot
 
 
 @given(

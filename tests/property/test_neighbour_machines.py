@@ -22,6 +22,7 @@ from swarm.peer.mesh import NAMES_MAX, Mesh
 from swarm.peer.steps import ANY, Ask, Dial, Drop, Look, Ping
 from swarm.peer.wire import Heads, Here, Message, Neighbours, WhoElse
 from swarm.records import open_location
+from swarm.trust import Trust
 from tests.golden.vectors import AUTHORITY, vectors
 
 PEERS = st.integers(0, 120).map(lambda number: f"p{number}")
@@ -194,7 +195,7 @@ def test_garbage_is_no_message_and_no_location(data: bytes) -> None:
     with pytest.raises(RemoteProtocolError):
         read_message(data)
     with pytest.raises(RemoteProtocolError):
-        open_location(data, authority=AUTHORITY.public, wall_now=WALL)
+        open_location(data, authority=Trust(AUTHORITY.public), wall_now=WALL)
 
 
 @given(at=st.integers(0, 10_000), bit=st.integers(0, 7), which=st.integers(0, len(MESSAGES) - 1))
@@ -214,4 +215,4 @@ def test_one_changed_bit_unseals_a_location(at: int, bit: int) -> None:
     data = bytearray(LOCATION)
     data[at % len(data)] ^= 1 << bit
     with pytest.raises(RemoteProtocolError):
-        open_location(bytes(data), authority=AUTHORITY.public, wall_now=WALL)
+        open_location(bytes(data), authority=Trust(AUTHORITY.public), wall_now=WALL)

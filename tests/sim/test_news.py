@@ -13,6 +13,7 @@ from swarm.peer.gossip import Gossip
 from swarm.peer.ledger import Ledger
 from swarm.peer.mesh import Mesh
 from swarm.sim.news import NEWS_SCENARIOS, simulate_news
+from swarm.trust import Trust
 from tests.sim.kept_seeds import KEPT_NEWS
 
 
@@ -61,7 +62,7 @@ def _tells_thrice(gossip: Gossip, *arguments: Any, **more: Any) -> list[Any]:
     return 3 * LEARNT(gossip, *arguments, **more)
 
 
-def _believes(data: bytes, *, authority: bytes) -> log.Entry:
+def _believes(data: bytes, *, authority: Trust) -> log.Entry:
     """Whoever sealed it."""
     return log.parse_entry(data)[1]
 

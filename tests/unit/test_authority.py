@@ -14,6 +14,7 @@ from swarm import authority
 from swarm.identity import PeerKey, server_name_of
 from swarm.limits import CERTIFICATE_LIFETIME_S, GRANT_LIFETIME_S
 from swarm.records import Credential, Grant, Rule, open_sealed
+from swarm.trust import Trust
 
 NOW = 1_800_000_000.5
 CA = authority.create(PeerKey(b"c" * 32), NOW)
@@ -56,9 +57,9 @@ def test_it_lives_as_long_as_the_table_says() -> None:
 
 
 def test_credential_and_grant_go_with_it() -> None:
-    credential = open_sealed(PAPERS.credential, Credential, authority=CA.public, wall_now=NOW)
+    credential = open_sealed(PAPERS.credential, Credential, authority=Trust(CA.public), wall_now=NOW)
     assert (credential.public, credential.role, credential.site) == (MEMBER.public, "seed", "here")
-    grant = open_sealed(PAPERS.grant, Grant, authority=CA.public, wall_now=NOW)
+    grant = open_sealed(PAPERS.grant, Grant, authority=Trust(CA.public), wall_now=NOW)
     assert (grant.public, grant.expires - grant.issued) == (MEMBER.public, GRANT_LIFETIME_S)
     assert grant.allows("read", "osm/roads")
     assert not grant.allows("publish", "osm/roads")

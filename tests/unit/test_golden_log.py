@@ -27,6 +27,7 @@ from swarm.receipt import open_receipt, seal_receipt
 from swarm.records import Address
 from swarm.snapshot import open_snapshot, seal_snapshot
 from swarm.token import format_token, parse_token
+from swarm.trust import Trust
 from tests.unit.log_samples import (
     CA_KEY,
     FIRST,
@@ -102,10 +103,10 @@ def golden(name: str) -> bytes:
 
 
 def test_old_bytes_are_understood() -> None:
-    assert log.verify_entry(golden("entry-publish"), authority=CA_KEY.public) == FIRST
-    log.verify_entry(golden("entry-tag"), authority=CA_KEY.public)
-    assert log.verify_entry(golden("entry-rm"), authority=CA_KEY.public).moves == (Move("v1", None),)
-    assert open_snapshot(golden("snapshot"), authority=CA_KEY.public, wall_now=WALL) == SNAPSHOT
+    assert log.verify_entry(golden("entry-publish"), authority=Trust(CA_KEY.public)) == FIRST
+    log.verify_entry(golden("entry-tag"), authority=Trust(CA_KEY.public))
+    assert log.verify_entry(golden("entry-rm"), authority=Trust(CA_KEY.public)).moves == (Move("v1", None),)
+    assert open_snapshot(golden("snapshot"), authority=Trust(CA_KEY.public), wall_now=WALL) == SNAPSHOT
     assert open_receipt(golden("receipt")) == (RECEIPT, SEED.public)
     assert parse_token(golden("token").decode()) == TOKEN
     assert canonical.decode(golden("announce"), Announce, limit_bytes=10_000) == ANNOUNCE

@@ -10,6 +10,7 @@ from swarm.errors import RemoteProtocolError, UsageError
 from swarm.limits import LOG_ENTRY_MAX_BYTES, LOG_MAX_MOVES, MESSAGE_MAX_CHARS
 from swarm.log import Endorsement, Entry, Move, SignedEntry
 from swarm.records import Rule
+from swarm.trust import Trust
 from tests.unit.log_samples import (
     CA_KEY,
     FIRST,
@@ -28,42 +29,42 @@ from tests.unit.log_samples import (
 
 def test_an_entry_with_both_seals_is_read_back() -> None:
     data = signed(FIRST)
-    assert log.verify_entry(data, authority=CA_KEY.public) == FIRST
+    assert log.verify_entry(data, authority=Trust(CA_KEY.public)) == FIRST
     assert log.entry_hash(data) != log.entry_hash(signed(changed(FIRST, message="other")))
     assert FIRST.version == V1
 
 
 def test_one_seal_is_not_enough() -> None:
     half = log.seal_entry(PUBLISHER, FIRST, GRANT)
-    assert log.verify_publisher(half, authority=CA_KEY.public) == FIRST
+    assert log.verify_publisher(half, authority=Trust(CA_KEY.public)) == FIRST
     with pytest.raises(RemoteProtocolError, match="not endorsed by a tracker"):
-        log.verify_entry(half, authority=CA_KEY.public)
+        log.verify_entry(half, authority=Trust(CA_KEY.public))
     parsed, _ = log.parse_entry(signed(FIRST))
     alone = canonical.encode(SignedEntry(parsed.body, parsed.grant, parsed.endorsements[1:]))
     with pytest.raises(RemoteProtocolError, match="not endorsed by its publisher"):
-        log.verify_entry(alone, authority=CA_KEY.public)
+        log.verify_entry(alone, authority=Trust(CA_KEY.public))
 
 
 def test_for_a_replay_the_trackers_seal_is_enough_and_needed() -> None:
-    assert log.verify_endorsed(signed(FIRST), authority=CA_KEY.public) == FIRST
+    assert log.verify_endorsed(signed(FIRST), authority=Trust(CA_KEY.public)) == FIRST
     half = log.seal_entry(PUBLISHER, FIRST, GRANT)
     parsed, _ = log.parse_entry(signed(FIRST))
     other_body = SignedEntry(canonical.encode(changed(FIRST, message="x")), parsed.grant, parsed.endorsements)
     for bad in (half, log.endorse(OTHER, half), canonical.encode(other_body)):
         with pytest.raises(RemoteProtocolError):
-            log.verify_endorsed(bad, authority=CA_KEY.public)
+            log.verify_endorsed(bad, authority=Trust(CA_KEY.public))
 
 
 def test_seals_of_others_are_worth_nothing() -> None:
     with pytest.raises(RemoteProtocolError, match="not signed by"):
-        log.verify_entry(log.endorse(OTHER, log.seal_entry(PUBLISHER, FIRST, GRANT)), authority=CA_KEY.public)
+        log.verify_entry(log.endorse(OTHER, log.seal_entry(PUBLISHER, FIRST, GRANT)), authority=Trust(CA_KEY.public))
     with pytest.raises(RemoteProtocolError, match="not signed by"):
-        log.verify_entry(signed(FIRST), authority=OTHER.public)
+        log.verify_entry(signed(FIRST), authority=Trust(OTHER.public))
     with pytest.raises(RemoteProtocolError, match="not endorsed by its publisher"):
-        log.verify_entry(signed(FIRST, key=OTHER), authority=CA_KEY.public)
+        log.verify_entry(signed(FIRST, key=OTHER), authority=Trust(CA_KEY.public))
     stranger = changed(FIRST, publisher=OTHER.public)
     with pytest.raises(RemoteProtocolError, match="somebody else's grant"):
-        log.verify_entry(signed(stranger, key=OTHER), authority=CA_KEY.public)
+        log.verify_entry(signed(stranger, key=OTHER), authority=Trust(CA_KEY.public))
 
 
 def test_a_tracker_cannot_speak_for_a_publisher() -> None:
@@ -72,7 +73,7 @@ def test_a_tracker_cannot_speak_for_a_publisher() -> None:
     for seal in (bytes(64), CA_KEY.sign(log.PUBLISHER_CONTEXT, body), PUBLISHER.sign("grant", body)):
         claimed = SignedEntry(body, GRANT, (Endorsement(PUBLISHER.public, "publisher", seal),))
         with pytest.raises(RemoteProtocolError, match="not signed by"):
-            log.verify_entry(log.endorse(CA_KEY, canonical.encode(claimed)), authority=CA_KEY.public)
+            log.verify_entry(log.endorse(CA_KEY, canonical.encode(claimed)), authority=Trust(CA_KEY.public))
 
 
 def test_a_seal_is_bound_to_its_part() -> None:
@@ -90,13 +91,13 @@ def test_a_seal_is_bound_to_its_part() -> None:
     ]
     for mix in mixes:
         with pytest.raises(RemoteProtocolError):
-            log.verify_entry(canonical.encode(mix), authority=CA_KEY.public)
+            log.verify_entry(canonical.encode(mix), authority=Trust(CA_KEY.public))
 
 
 def test_the_grant_must_have_covered_it_at_that_time() -> None:
     publish = Rule("publish", "library/*")
     good = {"issued": WALL, "expires": WALL + 1}
-    log.verify_entry(signed(FIRST, grant_of(PUBLISHER.public, publish, **good)), authority=CA_KEY.public)
+    log.verify_entry(signed(FIRST, grant_of(PUBLISHER.public, publish, **good)), authority=Trust(CA_KEY.public))
     refused = [
         grant_of(PUBLISHER.public, publish, issued=WALL - 10, expires=WALL),
         grant_of(PUBLISHER.public, publish, issued=WALL + 301, expires=WALL + 900),
@@ -107,7 +108,7 @@ def test_the_grant_must_have_covered_it_at_that_time() -> None:
     ]
     for grant in refused:
         with pytest.raises(RemoteProtocolError):
-            log.verify_entry(signed(FIRST, grant), authority=CA_KEY.public)
+            log.verify_entry(signed(FIRST, grant), authority=Trust(CA_KEY.public))
 
 
 def test_an_entry_itself_never_expires() -> None:
@@ -168,7 +169,7 @@ def test_malformed_entries_are_refused_by_both_sides(entry: Entry) -> None:
     body = canonical.encode(entry)
     seal = Endorsement(PUBLISHER.public, "publisher", PUBLISHER.sign(log.PUBLISHER_CONTEXT, body))
     with pytest.raises(RemoteProtocolError):
-        log.verify_publisher(canonical.encode(SignedEntry(body, GRANT, (seal,))), authority=CA_KEY.public)
+        log.verify_publisher(canonical.encode(SignedEntry(body, GRANT, (seal,))), authority=Trust(CA_KEY.public))
 
 
 def test_our_own_mistakes_are_usage_errors() -> None:
@@ -182,7 +183,7 @@ def test_what_is_too_long_or_not_canonical_is_refused() -> None:
     data = signed(FIRST)
     for bad in (data + b"\0", data[:-1], b"", bytes(LOG_ENTRY_MAX_BYTES + 1), b"\xdc\x00\x03" + data[1:]):
         with pytest.raises(RemoteProtocolError):
-            log.verify_entry(bad, authority=CA_KEY.public)
+            log.verify_entry(bad, authority=Trust(CA_KEY.public))
 
 
 def test_the_largest_entry_fits() -> None:
@@ -190,7 +191,7 @@ def test_the_largest_entry_fits() -> None:
     rules = [Rule("publish", f"{'s' * 64}/{number:063}*") for number in range(31)]
     entry = changed(FIRST, moves=moves, message="\N{GRINNING FACE}" * MESSAGE_MAX_CHARS)
     data = signed(entry, grant_of(PUBLISHER.public, *rules, Rule("publish", "*")))
-    assert log.verify_entry(data, authority=CA_KEY.public) == entry
+    assert log.verify_entry(data, authority=Trust(CA_KEY.public)) == entry
 
 
 def test_a_conflict_names_the_winner() -> None:

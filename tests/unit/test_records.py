@@ -9,6 +9,7 @@ from swarm.errors import RemoteProtocolError
 from swarm.identity import PeerKey
 from swarm.limits import CLOCK_SKEW_S, GRANT_MAX_RULES, RECORD_MAX_BYTES
 from swarm.records import Action, Address, Credential, Grant, Rule, Signed, open_sealed, seal
+from swarm.trust import Trust
 
 CA = PeerKey(b"c" * 32)
 MEMBER = PeerKey(b"m" * 32)
@@ -18,24 +19,24 @@ GRANT = Grant(1, MEMBER.public, (Rule("read", "osm/*"), Rule("publish", "osm/roa
 
 
 def test_what_the_authority_sealed_is_read_back() -> None:
-    assert open_sealed(seal(CA, CREDENTIAL), Credential, authority=CA.public, wall_now=NOW) == CREDENTIAL
-    assert open_sealed(seal(CA, GRANT), Grant, authority=CA.public, wall_now=NOW) == GRANT
+    assert open_sealed(seal(CA, CREDENTIAL), Credential, authority=Trust(CA.public), wall_now=NOW) == CREDENTIAL
+    assert open_sealed(seal(CA, GRANT), Grant, authority=Trust(CA.public), wall_now=NOW) == GRANT
     assert CREDENTIAL.peer_id == MEMBER.peer_id
 
 
 def test_nobody_else_may_seal() -> None:
     with pytest.raises(RemoteProtocolError, match="not signed"):
-        open_sealed(seal(MEMBER, GRANT), Grant, authority=CA.public, wall_now=NOW)
+        open_sealed(seal(MEMBER, GRANT), Grant, authority=Trust(CA.public), wall_now=NOW)
 
 
 def test_one_kind_is_not_taken_for_another() -> None:
     """A credential's bytes resealed as a grant, and a credential's seal on a grant's body."""
     with pytest.raises(RemoteProtocolError, match="not signed"):
-        open_sealed(seal(CA, CREDENTIAL), Grant, authority=CA.public, wall_now=NOW)
+        open_sealed(seal(CA, CREDENTIAL), Grant, authority=Trust(CA.public), wall_now=NOW)
     body = canonical.encode(GRANT)
     crossed = canonical.encode(Signed(body, CA.sign("credential", body)))
     with pytest.raises(RemoteProtocolError, match="not signed"):
-        open_sealed(crossed, Grant, authority=CA.public, wall_now=NOW)
+        open_sealed(crossed, Grant, authority=Trust(CA.public), wall_now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -45,10 +46,10 @@ def test_one_kind_is_not_taken_for_another() -> None:
 def test_only_while_in_force(wall_now: float, refusal: str | None) -> None:
     sealed = seal(CA, GRANT)
     if refusal is None:
-        assert open_sealed(sealed, Grant, authority=CA.public, wall_now=wall_now) == GRANT
+        assert open_sealed(sealed, Grant, authority=Trust(CA.public), wall_now=wall_now) == GRANT
     else:
         with pytest.raises(RemoteProtocolError, match=refusal):
-            open_sealed(sealed, Grant, authority=CA.public, wall_now=wall_now)
+            open_sealed(sealed, Grant, authority=Trust(CA.public), wall_now=wall_now)
 
 
 def test_every_byte_counts() -> None:
@@ -57,7 +58,7 @@ def test_every_byte_counts() -> None:
         damaged = bytearray(sealed)
         damaged[at] ^= 1
         with pytest.raises(RemoteProtocolError):
-            open_sealed(bytes(damaged), Grant, authority=CA.public, wall_now=NOW)
+            open_sealed(bytes(damaged), Grant, authority=Trust(CA.public), wall_now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +91,7 @@ def test_no_rules_allow_nothing() -> None:
 )
 def test_a_sealed_body_is_checked_all_the_same(grant: Grant) -> None:
     with pytest.raises(RemoteProtocolError, match="malformed"):
-        open_sealed(seal(CA, grant), Grant, authority=CA.public, wall_now=NOW)
+        open_sealed(seal(CA, grant), Grant, authority=Trust(CA.public), wall_now=NOW)
 
 
 def test_addresses_in_text() -> None:
@@ -103,4 +104,4 @@ def test_addresses_in_text() -> None:
 
 def test_a_record_has_its_limit() -> None:
     with pytest.raises(RemoteProtocolError, match="the limit is"):
-        open_sealed(bytes(2 * RECORD_MAX_BYTES + 1), Grant, authority=CA.public, wall_now=NOW)
+        open_sealed(bytes(2 * RECORD_MAX_BYTES + 1), Grant, authority=Trust(CA.public), wall_now=NOW)

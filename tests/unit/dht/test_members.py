@@ -15,7 +15,7 @@ ONE = node_id(SECRET, key_of(1).public)
 
 
 def test_a_member_shows_its_credential_once() -> None:
-    members = Members(CA.public)
+    members = Members(CA.trust)
     public = key_of(1).public
     assert members.admit(ONE, public, b"", NOW) is None
     assert members.admit(ONE, public, credential_of(1), NOW) is not None
@@ -24,7 +24,7 @@ def test_a_member_shows_its_credential_once() -> None:
 
 
 def test_a_fresh_credential_takes_the_place_of_one_that_expires() -> None:
-    members = Members(CA.public)
+    members = Members(CA.trust)
     public = key_of(1).public
     members.admit(ONE, public, credential_of(1), NOW)
     later = NOW + CERTIFICATE_LIFETIME_S - 10
@@ -45,7 +45,7 @@ def test_a_fresh_credential_takes_the_place_of_one_that_expires() -> None:
     ids=["another member's", "another authority's", "forged", "garbage", "a grant"],
 )
 def test_nobody_is_a_member_by_what_the_authority_did_not_seal_for_it(credential: bytes) -> None:
-    members = Members(CA.public)
+    members = Members(CA.trust)
     assert members.admit(ONE, key_of(1).public, credential, NOW) is None
     assert members.get(ONE) is None
     assert len(members) == 0
@@ -65,7 +65,7 @@ def test_timeouts_follow_what_a_node_takes() -> None:
 
 
 def test_an_unmeasured_node_is_late_by_what_all_take_but_has_time() -> None:
-    members = Members(CA.public)
+    members = Members(CA.trust)
     assert members.timeouts_s(b"unknown", 2) == (FIRST_TIMEOUT_S, 2 * FIRST_TIMEOUT_S)
     member = members.admit(ONE, key_of(1).public, credential_of(1), NOW)
     assert member is not None
@@ -78,7 +78,7 @@ def test_an_unmeasured_node_is_late_by_what_all_take_but_has_time() -> None:
 
 
 def test_silence_lasts_longer_each_time_and_ends_with_an_answer() -> None:
-    members = Members(CA.public)
+    members = Members(CA.trust)
     member = members.admit(ONE, key_of(1).public, credential_of(1), NOW)
     assert member is not None
     assert not members.is_silent(ONE, 0.0)
@@ -92,7 +92,7 @@ def test_silence_lasts_longer_each_time_and_ends_with_an_answer() -> None:
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    members = Members(CA.public, limit=3)
+    members = Members(CA.trust, limit=3)
     for number in range(DHT_SILENT_MAX + 10):
         members.silent(number.to_bytes(20, "big"), 0.0)
     assert len(members._silent) == DHT_SILENT_MAX

@@ -22,6 +22,7 @@ from swarm.peer.tasks import Tasks
 from swarm.peer.traffic import Traffic
 from swarm.peer.wire import Heads, Here, Indifferent, Message, Neighbours, WhoElse
 from swarm.records import Address, Credential, Location, seal, seal_location
+from swarm.trust import Trust
 
 AUTHORITY, STRANGER = PeerKey(b"a" * 32), PeerKey(b"s" * 32)
 KEYS = [PeerKey(bytes([number]) * 32) for number in range(1, 40)]
@@ -45,7 +46,7 @@ class Rig:
     """A meeting without a network: channels are put in by hand."""
 
     def __init__(self) -> None:
-        access, self.resolver, sites = Access(AUTHORITY.public), PeerResolver(), Sites("")
+        access, self.resolver, sites = Access(Trust(AUTHORITY.public)), PeerResolver(), Sites("")
         self.channels = Channels(
             KEYS[0].peer_id, cast(Any, None), access, cast(Any, None), self.resolver, cast(Any, None), sites
         )

@@ -12,6 +12,7 @@ from swarm.objects.memory import MemoryObjectStore
 from swarm.snapshot import open_snapshot
 from swarm.tracker import catalogue as catalogue_module
 from swarm.tracker.catalogue import Catalogue, log_key
+from swarm.trust import Trust
 from tests.unit.log_samples import CA_KEY, FIRST, GRANT, PUBLISHER, V1, V2, WALL, after, authority, changed
 
 ROADS = "library/roads"
@@ -68,7 +69,7 @@ def test_who_comes_second_between_look_and_write_loses() -> None:
 def test_a_snapshot_says_all_tags_as_of_now() -> None:
     catalogue = Catalogue(MemoryObjectStore(), authority())
     catalogue.append(half(FIRST))
-    snapshot = open_snapshot(catalogue.snapshot(ROADS, WALL), authority=CA_KEY.public, wall_now=WALL)
+    snapshot = open_snapshot(catalogue.snapshot(ROADS, WALL), authority=Trust(CA_KEY.public), wall_now=WALL)
     assert (snapshot.serial, [state.tag for state in snapshot.tags]) == (1, ["latest", "v1"])
 
 
