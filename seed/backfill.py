@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Final
 
+from seed.known import Known
 from seed.packs import Index, Location, decode_index, encode_index
 from swarm.encoding import open_block
 from swarm.errors import AetherError, NotFoundError, RemoteProtocolError
@@ -23,94 +25,138 @@ EXTENT_BYTES: Final = 8 * MIB
 DEFAULT_MEMORY_BYTES: Final = 128 * MIB
 INDEXES: Final = "indexes/"
 PACKS: Final = "packs/"
+# Index objects that are read at a time.
+LOADING: Final = 8
+# What was listed may be merged and gone when it is read: then the list is read again, so often.
+REFRESH_ROUNDS: Final = 8
 
 log = logging.getLogger("aetherfs.seed")
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    pack: str
-    offset: int
-    length: int
-
-
 class PackStore:
-    """Blocks in packs of an object store, and which versions of which datasets they make up."""
+    """Blocks in packs of an object store. What the indexes say of them is ``known``."""
 
     def __init__(self, objects: ObjectStore, memory_bytes: int = DEFAULT_MEMORY_BYTES) -> None:
         self.objects = objects
-        self._places: dict[bytes, _Place] = {}
-        self._datasets: dict[bytes, frozenset[str]] = {}
-        self._versions: dict[tuple[str, bytes], frozenset[bytes]] = {}
-        self._indexes: set[str] = set()
+        self.known = Known()
+        self._refused: set[str] = set()
+        self._refreshing = asyncio.Lock()
+        self._begun = 0
         self._extents: OrderedDict[tuple[str, int], bytes] = OrderedDict()
         self._reading: dict[tuple[str, int], asyncio.Task[bytes]] = {}
         self._memory_bytes = memory_bytes
         self._memory_used = 0
 
+    # ---- indexes ------------------------------------------------------------------------------------------------
+
     async def refresh(self) -> None:
-        """Read the index objects that are not known yet, also other seeds'. One that is damaged is passed over, and
-        logged.
+        """Read the indexes that came, also other seeds', and forget those that went. One that is damaged is passed
+        over, and logged. Who asks while it is done waits for one that begins after that.
         """
-        after = ""
-        while keys := await asyncio.to_thread(self.objects.list, INDEXES, after=after):
-            after = keys[-1]
-            for key in keys:
-                if key not in self._indexes:
-                    await self._load(key)
+        begun = self._begun
+        async with self._refreshing:
+            if self._begun > begun:
+                return
+            self._begun += 1
+            try:
+                await self._rounds()
+            except BaseException:
+                self._begun -= 1
+                raise
 
-    async def _load(self, key: str) -> None:
-        try:
-            index = decode_index(await asyncio.to_thread(self.objects.get, key))
-        except (NotFoundError, RemoteProtocolError) as error:
-            log.error("index %s is not used: %s", key, error)
-            return
-        self.add(key, index)
+    async def _rounds(self) -> None:
+        for _ in range(REFRESH_ROUNDS):
+            if await self._refreshed():
+                return
 
-    def add(self, key: str, index: Index) -> None:
-        """Take an index into account."""
-        self._indexes.add(key)
-        for location in index.locations:
-            pack = index.packs[location.pack]
-            self._places.setdefault(location.signature, _Place(pack, location.offset, location.length))
-        self._versions[index.dataset, index.version] = frozenset(index.version_blocks)
-        alone = frozenset([index.dataset])
-        for signature in index.version_blocks:
-            known = self._datasets.get(signature)
-            if known is None:
-                self._datasets[signature] = alone
-            elif index.dataset not in known:
-                self._datasets[signature] = known | alone
+    async def _refreshed(self) -> bool:
+        """One round of it; False when an index went while it was read."""
+        before = set(self.known.keys()) | self._refused
+        listed = set(await asyncio.to_thread(self._listed))
+        slots = asyncio.Semaphore(LOADING)
+        found = await asyncio.gather(*(self._load(key, slots) for key in sorted(listed - before)))
+        # Those that came are there before their predecessors go; what was written meanwhile is not in the list.
+        for key in before - listed:
+            self.known.forget(key)
+            self._refused.discard(key)
+        return all(found)
 
-    async def write(self, key: str, index: Index) -> None:
-        """Write an index object: the moment from which its blocks are kept."""
-        await asyncio.to_thread(self.objects.put, key, encode_index(index))
-        self.add(key, index)
+    def _listed(self) -> list[str]:
+        found: list[str] = []
+        while keys := self.objects.list(INDEXES, after=found[-1] if found else ""):
+            found += keys
+        return found
+
+    async def _load(self, key: str, slots: asyncio.Semaphore) -> bool:
+        async with slots:
+            try:
+                index, size = await asyncio.to_thread(self._read_index, key)
+            except NotFoundError:
+                return False
+            except RemoteProtocolError as error:
+                log.error("index %s is not used: %s", key, error)
+                self._refused.add(key)
+                return True
+        self.known.add(key, index, size)
+        return True
+
+    def _read_index(self, key: str) -> tuple[Index, int]:
+        data = self.objects.get(key)
+        return decode_index(data), len(data)
+
+    async def write(self, index: Index) -> str:
+        """Write an index object: the moment from which its blocks are kept. Its key."""
+        key = INDEXES + secrets.token_hex(16)
+        data = await asyncio.to_thread(encode_index, index)
+        await asyncio.to_thread(self.objects.put, key, data)
+        self.known.add(key, index, len(data))
+        return key
+
+    async def remove(self, keys: Iterable[str]) -> None:
+        """Delete index objects whose successor is written."""
+        for key in keys:
+            await asyncio.to_thread(self.objects.delete, key)
+            self.known.forget(key)
+
+    # ---- blocks -------------------------------------------------------------------------------------------------
 
     def has(self, signature: bytes) -> bool:
-        return signature in self._places
+        return self.known.find(signature) is not None
 
     def has_version(self, dataset: str, version: bytes) -> bool:
-        return (dataset, version) in self._versions
-
-    def datasets_of(self, signature: bytes) -> frozenset[str]:
-        """The datasets with a version that the block is part of."""
-        return self._datasets.get(signature, frozenset()) if signature in self._places else frozenset()
+        return self.known.has_version(dataset, version)
 
     async def get(self, signature: bytes) -> bytes | None:
-        """The encoded block, verified; None if no pack holds it (any more)."""
-        place = self._places.get(signature)
+        """The encoded block, verified; None if no pack holds it (any more).
+
+        A pack that is gone may have been packed anew: then the indexes are looked at again, once.
+        """
+        place = self.known.find(signature)
         if place is None:
             return None
+        try:
+            return await self._read_block(signature, place)
+        except NotFoundError as error:
+            log.info("pack %s is gone (%s): looking where its blocks lie now", place.pack, error)
+        await self.refresh()
+        self.known.forget_pack(place.pack)
+        place = self.known.find(signature)
+        try:
+            return await self._read_block(signature, place) if place is not None else None
+        except NotFoundError as error:
+            log.error("block %s is lost: %s", signature.hex()[:16], error)
+            return None
+
+    async def _read_block(self, signature: bytes, place: Location) -> bytes | None:
         encoded = b""
         start, end = place.offset, place.offset + place.length
+        for number in range(start // EXTENT_BYTES, (end - 1) // EXTENT_BYTES + 1):
+            base = number * EXTENT_BYTES
+            extent = await self._extent(place.pack, number)
+            encoded += extent[max(0, start - base) : end - base]
         try:
-            for number in range(start // EXTENT_BYTES, (end - 1) // EXTENT_BYTES + 1):
-                base = number * EXTENT_BYTES
-                extent = await self._extent(place.pack, number)
-                encoded += extent[max(0, start - base) : end - base]
             await asyncio.to_thread(open_block, encoded, signature)
-        except (NotFoundError, RemoteProtocolError) as error:
+        except RemoteProtocolError as error:
             log.error("block %s cannot be read from pack %s: %s", signature.hex()[:16], place.pack, error)
             return None
         return encoded
@@ -147,6 +193,3 @@ class PackStore:
     async def read(self, signature: bytes) -> bytes | None:
         """The name under which a Holding reads."""
         return await self.get(signature)
-
-
-__all__ = ["EXTENT_BYTES", "INDEXES", "PACKS", "Location", "PackStore"]

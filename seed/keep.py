@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
-from seed.backfill import INDEXES, PACKS, PackStore
-from seed.packs import Index, Location, PackBuilder
+from seed import table
+from seed.backfill import PACKS, PackStore
+from seed.packs import Kept, Location, PackBuilder, make_index
 from swarm.encoding import smaller
 
 # Blocks that are encoded in one go in a thread, and how many such goes are under way.
@@ -30,9 +32,9 @@ class PackWriter:
     def __init__(self, packs: PackStore) -> None:
         self._store = packs
         self._builder = PackBuilder()
-        self._packs: list[str] = []
-        self._locations: list[Location] = []
-        self._writing: asyncio.Task[list[Location]] | None = None
+        self._packs: dict[str, int] = {}
+        self._places: dict[bytes, Location] = {}
+        self._writing: asyncio.Task[None] | None = None
 
     async def add(self, signature: bytes, encoded: bytes) -> None:
         """Take a block that no pack holds. FullError and others when a pack cannot be written."""
@@ -44,32 +46,32 @@ class PackWriter:
         """As ``add``, blocking, and not beside it."""
         self._builder.add(signature, encoded)
         if self._builder.is_full:
-            self._locations += self._write(*self._next())
+            self._write(self._next())
 
     def end_pack_now(self) -> None:
         """Write what there is, blocking. What comes after goes into another pack."""
         if self._builder.size_bytes:
-            self._locations += self._write(*self._next())
+            self._write(self._next())
 
     async def _flush(self) -> None:
         await self._written()
-        self._writing = asyncio.create_task(asyncio.to_thread(self._write, *self._next()))
+        self._writing = asyncio.create_task(asyncio.to_thread(self._write, self._next()))
 
-    def _next(self) -> tuple[str, PackBuilder, int]:
-        """The pack that is to be written, its blocks and its number; another one begins."""
-        pack, number = secrets.token_hex(16), len(self._packs)
+    def _next(self) -> PackBuilder:
+        """The blocks of the pack that is to be written; another one begins."""
         full, self._builder = self._builder, PackBuilder()
-        self._packs.append(pack)
-        return pack, full, number
+        return full
 
-    def _write(self, pack: str, full: PackBuilder, number: int) -> list[Location]:
-        data, locations = full.finish(number)
+    def _write(self, full: PackBuilder) -> None:
+        pack = secrets.token_hex(16)
+        data, places = full.finish(pack)
         self._store.objects.put(PACKS + pack, data)
-        return locations
+        self._packs[pack] = len(data)
+        self._places |= places
 
     async def _written(self) -> None:
         if self._writing is not None:
-            self._locations += await self._writing
+            await self._writing
             self._writing = None
 
     async def finish(self, dataset: str, version: bytes, blocks: Iterable[bytes]) -> None:
@@ -77,11 +79,12 @@ class PackWriter:
         if self._builder.size_bytes:
             await self._flush()
         await self._written()
-        needed = dict.fromkeys(blocks)
+        needed = set(blocks)
         # What was laid out and is not in the version after all is left to lie there.
-        locations = tuple(location for location in self._locations if location.signature in needed)
-        index = Index(1, dataset, version, tuple(self._packs), locations, tuple(needed))
-        await self._store.write(INDEXES + secrets.token_hex(16), index)
+        places = {signature: place for signature, place in self._places.items() if signature in needed}
+        wall_now = int(time.time())
+        kept = Kept(dataset, version, wall_now, table.packed(needed))
+        await self._store.write(make_index(self._store.known.next_wall_time(wall_now), self._packs, places, [kept]))
 
     async def abandon(self) -> None:
         """Wait for what is under way, whatever comes of it."""

@@ -88,7 +88,9 @@ class Uploads:
         return [s for s in dict.fromkeys(signatures) if not self._is_present(session, s, may_read)]
 
     def _is_present(self, session: Session, signature: bytes, may_read: MayRead) -> bool:
-        return session.staged.has(signature) or any(map(may_read, self._packs.datasets_of(signature)))
+        if session.staged.has(signature):
+            return True
+        return self._packs.has(signature) and self._packs.known.is_in_any(signature, may_read)
 
     async def put(self, session: Session, signature: bytes, encoded: bytes) -> None:
         """Take a block. IntegrityError if it is not the one that the signature names."""
