@@ -72,7 +72,7 @@ class PackStore:
     async def _refreshed(self) -> bool:
         """One round of it; False when an index went while it was read."""
         before = set(self.known.keys()) | self._refused
-        listed = set(await asyncio.to_thread(self._listed))
+        listed = set(await asyncio.to_thread(self.listed, INDEXES))
         slots = asyncio.Semaphore(LOADING)
         found = await asyncio.gather(*(self._load(key, slots) for key in sorted(listed - before)))
         # Those that came are there before their predecessors go; what was written meanwhile is not in the list.
@@ -81,9 +81,10 @@ class PackStore:
             self._refused.discard(key)
         return all(found)
 
-    def _listed(self) -> list[str]:
+    def listed(self, prefix: str) -> list[str]:
+        """All keys below a prefix. Blocking."""
         found: list[str] = []
-        while keys := self.objects.list(INDEXES, after=found[-1] if found else ""):
+        while keys := self.objects.list(prefix, after=found[-1] if found else ""):
             found += keys
         return found
 
@@ -121,7 +122,7 @@ class PackStore:
     # ---- blocks -------------------------------------------------------------------------------------------------
 
     def has(self, signature: bytes) -> bool:
-        return self.known.find(signature) is not None
+        return self.known.has(signature)
 
     def has_version(self, dataset: str, version: bytes) -> bool:
         return self.known.has_version(dataset, version)

@@ -1,6 +1,6 @@
 """What the indexes say, together: where each block lies, which packs there are, which versions are kept.
 
-Of several places of a block the one in the latest index counts whose pack is not known to be gone. Nothing here is an
+Of several places of a block the one in the latest pack counts that is not known to be gone. Nothing here is an
 object per block. Pure: no I/O, no clock. Written on the loop; ``find`` and what asks for versions may be called in any
 thread.
 """
@@ -24,9 +24,10 @@ class KnownVersion(NamedTuple):
 
 
 class KnownPack(NamedTuple):
-    """A pack's bytes, and the keys of the indexes that name it."""
+    """A pack's bytes, its wall time, and the keys of the indexes that name it."""
 
     size_bytes: int
+    wall_time: int
     keys: frozenset[str]
 
 
@@ -49,6 +50,7 @@ class Known:
         self._kept: dict[str, dict[bytes, Kept]] = {}
         self._packs: dict[str, KnownPack] = {}
         self._gone: set[str] = set()
+        self._latest = -1
 
     # ---- indexes ------------------------------------------------------------------------------------------------
 
@@ -57,9 +59,10 @@ class Known:
         self.forget(key)
         entry = _Entry(index.wall_time, key, Table(index), index.versions, size_bytes)
         self._entries = tuple(sorted([*self._entries, entry], key=lambda one: one[:2], reverse=True))
-        for pack, size in index.packs:
-            known = self._packs.get(pack)
-            self._packs[pack] = KnownPack(size, (known.keys if known else frozenset()) | {key})
+        for pack, size, wall_time in index.packs:
+            known = self._packs.get(pack, KnownPack(size, wall_time, frozenset()))
+            self._packs[pack] = KnownPack(size, max(known.wall_time, wall_time), known.keys | {key})
+            self._latest = max(self._latest, wall_time)
         for kept in index.versions:
             self._kept.setdefault(kept.dataset, {}).setdefault(kept.version, kept)
 
@@ -68,7 +71,7 @@ class Known:
         gone = [entry for entry in self._entries if entry.key == key]
         self._entries = tuple(entry for entry in self._entries if entry.key != key)
         for entry in gone:
-            for pack, _ in entry.table.packs:
+            for pack, _, _ in entry.table.packs:
                 self._unname(pack, key)
             for kept in entry.kept:
                 self._unkeep(kept)
@@ -104,26 +107,37 @@ class Known:
         """The keys of all indexes, the latest first."""
         return [entry.key for entry in self._entries]
 
-    def size_of(self, key: str) -> int:
-        """The bytes of an index object, 0 if they or the index are not known."""
-        return next((entry.size_bytes for entry in self._entries if entry.key == key), 0)
+    def sizes(self) -> dict[str, int]:
+        """The bytes of each index object, by key."""
+        return {entry.key: entry.size_bytes for entry in self._entries}
 
     def next_wall_time(self, wall_now: int) -> int:
-        """The wall time of an index that is written now, so that its places count before all that are known."""
-        return max([wall_now, *(entry.wall_time + 1 for entry in self._entries[:1])])
+        """The wall time of packs that are written now, so that places in them count before all that are known."""
+        return max(wall_now, self._latest + 1)
 
     # ---- blocks and packs ---------------------------------------------------------------------------------------
 
-    def find(self, signature: bytes) -> Location | None:
-        """Where a block lies."""
-        return next(self.places(signature), None)
+    def has(self, signature: bytes) -> bool:
+        """Whether a block lies anywhere."""
+        return any(True for _ in self._found(signature))
 
-    def places(self, signature: bytes) -> Iterator[Location]:
+    def find(self, signature: bytes) -> Location | None:
+        """The place of a block that counts."""
+        return next(iter(self.places(signature)), None)
+
+    def places(self, signature: bytes) -> list[Location]:
         """Every place of a block, the one that counts first, but for packs that are gone."""
+        return sorted(self._found(signature), key=self._age, reverse=True)
+
+    def _found(self, signature: bytes) -> Iterator[Location]:
         for entry in self._entries:
             place = entry.table.find(signature)
             if place is not None and place.pack not in self._gone:
                 yield place
+
+    def _age(self, place: Location) -> tuple[int, str]:
+        known = self._packs.get(place.pack)
+        return (known.wall_time if known is not None else -1), place.pack
 
     def packs(self) -> dict[str, KnownPack]:
         """The packs that indexes name, by id, but for those that are gone."""

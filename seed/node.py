@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import random
+import secrets
 from contextlib import AbstractAsyncContextManager
 
 from seed.backfill import PackStore
+from seed.compaction import Compactor
 from seed.routes import BlockRoutes
 from seed.uploads import Uploads
 from swarm.encoding import open_block
@@ -98,4 +101,5 @@ async def start_seed(settings: NodeSettings, objects: ObjectStore) -> PeerNode:
     await extension.packs.refresh()
     node = await start_peer(settings, extension)
     node.tasks.start(extension.announce_all(node))
+    node.tasks.start(Compactor(extension.packs, random.Random(secrets.randbits(128))).run())
     return node

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from seed.backfill import EXTENT_BYTES, INDEXES, PACKS, PackStore
-from seed.packs import PackBuilder
+from seed.packs import PackBuilder, head_bytes, read_head
 from seed.uploads import Uploads
 from swarm.encoding import encode_block, encode_raw
 from swarm.errors import IntegrityError, NotFoundError, RemoteProtocolError
@@ -176,11 +176,23 @@ def test_a_manifest_that_lies_about_a_size_is_not_kept(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_packs_lay_blocks_end_to_end() -> None:
+def test_a_pack_says_itself_what_lies_in_it() -> None:
     builder = PackBuilder()
-    for number in range(3):
-        builder.add(bytes([number]) * 32, bytes([number]) * (number + 1))
+    blocks = {signature_of(plain): plain for plain in (b"", b"a", b"bc" * 5000)}
+    for signature, plain in blocks.items():
+        builder.add(signature, encode_block(plain))
     data, places = builder.finish("a pack")
-    assert data == b"\0\1\1\2\2\2"
-    assert list(places.values()) == [("a pack", 0, 1), ("a pack", 1, 2), ("a pack", 3, 3)]
+    assert {one: data[at.offset : at.offset + at.length] for one, at in places.items()} == {
+        one: encode_block(plain) for one, plain in blocks.items()
+    }
     assert (builder.size_bytes, builder.is_full) == (0, False)
+    start = head_bytes(data[:100])
+    assert start < 300
+    assert read_head("a pack", data[:start]) == (len(data), places, {one: len(plain) for one, plain in blocks.items()})
+    for at in range(start):
+        damaged = bytearray(data[:start])
+        damaged[at] ^= 1
+        with pytest.raises(RemoteProtocolError):
+            read_head("a pack", bytes(damaged[: head_bytes(bytes(damaged))]))
+    with pytest.raises(RemoteProtocolError):
+        head_bytes(data[:20])

@@ -1,0 +1,81 @@
+"""Merging index objects in the background, beside other seeds that do the same, and safe to be killed at any point.
+
+The successor is written first and its predecessors are deleted then, so at every moment the indexes that are there say
+all. Two seeds may merge the same ones at once: each looks, once its own successor is written, whether all predecessors
+are still there; if not, another seed's successor says it all, and its own is taken back. Whoever deletes a predecessor
+has written a successor that stays: so at least one does, and of two that do the next merging makes one again.
+
+A version that retention has removed meanwhile must not come back with a successor that was made from an older state:
+hence the second look, and a time within which all has to be done. Retention gives packs that nobody names a longer one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from typing import Final
+
+from seed.backfill import INDEXES, PackStore
+from seed.merging import chosen, merged
+from seed.packs import Index, decode_index
+from swarm.errors import AetherError, NotFoundError, RemoteProtocolError
+
+# A merging that takes longer is given up. Shorter than any grace that packs are given.
+MERGE_DEADLINE_S: Final = 300.0
+# So often a seed looks for something to merge, at a moment of its own.
+LOOK_EVERY_S: Final = 60.0
+ROUNDS_MAX: Final = 64
+
+log = logging.getLogger("aetherfs.seed")
+
+
+class Compactor:
+    """Merges the indexes of one store."""
+
+    def __init__(self, packs: PackStore, rng: random.Random) -> None:
+        self._packs = packs
+        self._rng = rng
+
+    async def run(self) -> None:
+        """Look now and then until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S * self._rng.uniform(0.5, 1.5))
+            try:
+                await self._packs.refresh()
+                for _ in range(ROUNDS_MAX):
+                    if not await self.once():
+                        break
+            except AetherError as error:
+                log.warning("the indexes are not merged: %s", error)
+
+    async def once(self) -> bool:
+        """Merge some indexes, if there are enough. Whether there may be more to merge."""
+        keys = chosen(self._packs.known.sizes())
+        if not keys:
+            return False
+        began = time.monotonic()
+        try:
+            successor = await asyncio.to_thread(self._merged, keys)
+        except NotFoundError:
+            await self._packs.refresh()
+            return True
+        except RemoteProtocolError as error:
+            log.error("an index cannot be read any more: %s", error)
+            return False
+        if time.monotonic() - began > MERGE_DEADLINE_S:
+            return False
+        mine = await self._packs.write(successor)
+        if time.monotonic() - began > MERGE_DEADLINE_S or not await asyncio.to_thread(self._are_there, keys):
+            await self._packs.remove([mine])
+            await self._packs.refresh()
+            return True
+        await self._packs.remove(keys)
+        return True
+
+    def _merged(self, keys: list[str]) -> Index:
+        return merged([decode_index(self._packs.objects.get(key)) for key in keys])
+
+    def _are_there(self, keys: list[str]) -> bool:
+        return set(keys) <= set(self._packs.listed(INDEXES))
