@@ -10,6 +10,9 @@ Refusals come back as the exceptions of ``swarm.errors``; UnreachableError means
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import random
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -60,6 +63,9 @@ from swarm.snapshot import Snapshot
 from swarm.trust import Trust
 
 COMMIT_ATTEMPTS: Final = 32
+# Who lost a race waits for up to so long before the next try, doubled each time, so that many racers do not collide.
+PAUSE_S: Final = 0.01
+PAUSE_MAX_S: Final = 1.0
 LOG_ANSWER_MAX_BYTES: Final = 16 * MIB
 WATCH_STALL_S: Final = 60.0
 MSGPACK: Final = "application/msgpack"
@@ -215,13 +221,14 @@ class TrackerClient:
             raise RemoteProtocolError("the tracker answered with another dataset's snapshot")
         return answer.snapshot, tags
 
-    async def append(self, data: bytes, receipt: bytes = b"") -> tuple[bytes, Entry]:
+    async def append(self, data: bytes, receipt: bytes = b"", *, if_serial: int | None = None) -> tuple[bytes, Entry]:
         """Commit one entry that this member sealed (``log.seal_entry``): the entry as endorsed, and what it says.
 
-        ConflictError names who was first. Safe to repeat: the same entry again is the same answer.
+        ``if_serial``: see ``commit``. ConflictError names who was first. Safe to repeat: the same entry again is the
+        same answer.
         """
         _, entry = log.parse_entry(data)
-        body = msgspec.json.encode(AppendRequest(data, receipt))
+        body = msgspec.json.encode(AppendRequest(data, receipt, if_serial))
         answer = _parse(await self._call("POST", f"/api/v1/datasets/{entry.dataset}/log", body=body), AppendAnswer)
         if log.verify_entry(answer.entry, authority=self.authority) != entry:
             raise RemoteProtocolError("the tracker committed something else than it was given")
@@ -237,22 +244,20 @@ class TrackerClient:
         message: str = "",
         totals: Totals | None = None,
         receipt: bytes = b"",
-        base: int | None = None,
+        if_serial: int | None = None,
     ) -> tuple[bytes, Entry]:
-        """Append an entry to the current head, built again when others were first with other tags.
+        """Append one entry to the current head, built again when others were first. All moves count, or none.
 
-        ``grant`` is this member's sealed grant. ``base`` is the head serial that the caller decided on, default the
-        current one: ConflictError when one of these tags has been moved since.
+        ``grant`` is this member's sealed grant. ``if_serial`` is the last entry that the caller has seen:
+        ConflictError, naming the winner, when a later one moved one of these tags. Without it who comes last wins.
+        UnreachableError leaves open whether the entry was committed.
         """
         head = await self.head(dataset)
-        seen = base if base is not None else _serial_of(head)
-        for _ in range(COMMIT_ATTEMPTS):
-            await self._check_unmoved(dataset, moves, seen, _serial_of(head))
-            seen = _serial_of(head)
+        for attempt in range(COMMIT_ATTEMPTS):
             entry = Entry(
                 format=1,
                 dataset=dataset,
-                serial=seen + 1,
+                serial=_serial_of(head) + 1,
                 previous=log.entry_hash(head[0]) if head is not None else b"",
                 wall_time=int(time.time()),
                 kind=kind,
@@ -262,13 +267,23 @@ class TrackerClient:
                 publisher=self.key.public,
             )
             try:
-                return await self.append(log.seal_entry(self.key, entry, grant), receipt)
+                return await self.append(log.seal_entry(self.key, entry, grant), receipt, if_serial=if_serial)
             except ConflictError as error:
                 last = error
+                await asyncio.sleep(random.uniform(0.0, min(PAUSE_MAX_S, PAUSE_S * 2**attempt)))
                 head = await self.head(dataset)
                 if _serial_of(head) < entry.serial:
-                    raise
+                    raise  # Nobody took the place: the tracker refused what the entry does.
         raise last
+
+    async def check_unmoved(self, dataset: str, tags: Sequence[str], if_serial: int) -> None:
+        """ConflictError when it shows already that ``commit`` will refuse. That a tag was removed shows only there."""
+        scope, _, name = dataset.partition("/")
+        for tag in tags:
+            with contextlib.suppress(NotFoundError):
+                found = await self.lookup(Reference(scope, name, tag))
+                if found.serial > if_serial:
+                    raise ConflictError(log.conflict_text(found.entry, [tag]))
 
     async def watch(self, dataset: str, *, after: int = 0) -> AsyncIterator[tuple[bytes, Entry]]:
         """Entries as they are committed, from ``after`` + 1 on. Ends with UnreachableError: call again to go on."""
@@ -330,19 +345,6 @@ class TrackerClient:
             if index and entry.previous != log.entry_hash(entries[index - 1][0]):
                 raise RemoteProtocolError(f"entry {entry.serial} of {dataset} does not follow the one before it")
         return entries
-
-    async def _check_unmoved(self, dataset: str, moves: Sequence[Move], seen: int, head: int) -> None:
-        """ConflictError when an entry after ``seen`` moved one of these tags."""
-        tags = {move.tag for move in moves}
-        while seen < head:
-            page = await self.log(dataset, after=seen)
-            for _, entry in page:
-                taken = sorted(tags & {move.tag for move in entry.moves})
-                if taken:
-                    raise ConflictError(log.conflict_text(entry, taken))
-            if not page:
-                return
-            seen = page[-1][1].serial
 
 
 def _serial_of(head: tuple[bytes, Entry] | None) -> int:

@@ -10,7 +10,8 @@ or reads a clock.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -38,10 +39,16 @@ from swarm.trust import Trust
 
 PUBLISHER_CONTEXT: Final = "log-entry"
 TRACKER_CONTEXT: Final = "log-entry-tracker"
+# So many tags stand in a sentence; an entry may move more.
+TOLD_TAGS: Final = 8
+# The end of the year 9999, behind which no calendar goes.
+_LAST_MOMENT: Final = 253_402_300_799
 _REORDERING: Final = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
 
 Kind = Literal["publish", "tag", "rollback", "rm"]
 Serial = Annotated[int, msgspec.Meta(ge=1, le=(1 << 63) - 1)]
+# The last entry that somebody has seen; 0 before the first.
+SeenSerial = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 DatasetName = Annotated[str, msgspec.Meta(min_length=3, max_length=2 * NAME_CHARS + 1)]
 TagName = Annotated[str, msgspec.Meta(min_length=1, max_length=TAG_CHARS)]
 WallTime = Annotated[int, msgspec.Meta(ge=0, le=(1 << 53) - 1)]
@@ -178,13 +185,20 @@ def _check_tracker(signed: SignedEntry, entry: Entry, authority: Trust) -> None:
     anchor.check_sealed_at(entry.wall_time, TRACKER_CONTEXT)
 
 
-def conflict_text(winner: Entry, tags: Iterable[str]) -> str:
-    """What a loser is told: who was first, with what."""
-    moved = ", ".join(repr(tag) for tag in tags)
+def conflict_text(winner: Entry, tags: Sequence[str]) -> str:
+    """What a loser is told: who was first, with what, and when."""
+    more = f" and {len(tags) - TOLD_TAGS} more" if len(tags) > TOLD_TAGS else ""
+    moved = ", ".join(repr(tag) for tag in tags[:TOLD_TAGS])
+    moment = datetime.fromtimestamp(min(winner.wall_time, _LAST_MOMENT), UTC)
     return (
-        f"entry {winner.serial} of {winner.dataset} was first: {winner.kind} of {moved} "
-        f"by {peer_id_of(winner.publisher)[:12]}; look at the history, then repeat"
+        f"entry {winner.serial} of {winner.dataset} was first: {winner.kind} of {moved}{more} "
+        f"by {peer_id_of(winner.publisher)[:12]} at {moment:%Y-%m-%d %H:%M:%S} UTC; look at the history, then repeat"
     )
+
+
+def unseen_text(dataset: str, head: int, seen: int) -> str:
+    """What somebody is told who states to have seen more than there is."""
+    return f"{dataset} ends at entry {head}, so nobody has seen an entry {seen} of it: look at the history, then repeat"
 
 
 def check_follows(entry: Entry, serial: int, previous: bytes) -> None:

@@ -27,7 +27,7 @@ from swarm.limits import (
     TOKEN_MAX_USES,
     TRACKERS_MAX,
 )
-from swarm.log import DatasetName, WallTime
+from swarm.log import DatasetName, SeenSerial, WallTime
 from swarm.records import Addresses, Key, Role, Seal
 
 JOIN_CONTEXT: Final = "join"
@@ -173,10 +173,14 @@ class LogAnswer(msgspec.Struct, frozen=True):
 
 
 class AppendRequest(msgspec.Struct, frozen=True):
-    """A signed entry with the publisher's endorsement; ``receipt`` is a seed's, for kind ``publish``."""
+    """A signed entry with the publisher's endorsement; ``receipt`` is a seed's, for kind ``publish``.
+
+    ``if_serial``: commit it only if no entry after this serial has moved one of its tags; 0 for tags that never were.
+    """
 
     entry: bytes
     receipt: bytes = b""
+    if_serial: SeenSerial | None = None
 
 
 class AppendAnswer(msgspec.Struct, frozen=True):

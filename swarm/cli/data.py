@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from swarm.cli.output import columns, duration, moment, short, size
-from swarm.cli.program import Program, options, pass_program
+from swarm.cli.program import Program, if_serial_option, options, pass_program
 from swarm.errors import IntegrityError, NotFoundError, UsageError
 
 
@@ -26,16 +26,25 @@ from swarm.errors import IntegrityError, NotFoundError, UsageError
     show_default=True,
     help="What to do with a link that leads out of PATH.",
 )
+@if_serial_option
 @options
 @pass_program
-def publish(program: Program, path: str, names: tuple[str, ...], message: str, links: str) -> None:
-    """Publish a directory or file under one or more tags."""
+def publish(
+    program: Program, path: str, names: tuple[str, ...], message: str, links: str, if_serial: int | None
+) -> None:
+    """Publish a directory or file under one or more tags: all of them move, or none."""
     from swarm.cli.perform import perform
     from swarm.cli.references import check_message, new_name
 
     dataset_names = [new_name(name) for name in names]
     source = existing(path)
-    arguments = {"path": source, "names": dataset_names, "message": check_message(message), "links": links}
+    arguments = {
+        "path": source,
+        "names": dataset_names,
+        "message": check_message(message),
+        "links": links,
+        "if_serial": if_serial,
+    }
     result = perform(program, "publish", arguments)
     program.output.result(result, _published(result))
 

@@ -64,6 +64,14 @@ class Program:
 
 pass_program = click.make_pass_decorator(Program)
 
+# For every command that moves tags.
+if_serial_option = click.option(
+    "--if-serial",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Only if no entry after N has moved these tags (`inspect` and `history` show N; 0: they never were).",
+)
+
 
 def options(function: F) -> F:
     """--json, --quiet, --debug, --config and --home, which every command takes."""

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from swarm.cli.output import columns, moment, short, size
-from swarm.cli.program import Program, options, pass_program
+from swarm.cli.program import Program, if_serial_option, options, pass_program
 
 
 @click.command()
@@ -47,42 +47,46 @@ def _logged(entry: Mapping[str, Any]) -> list[str]:
 
 @click.command()
 @click.argument("ref")
-@click.argument("name", metavar="NAME:TAG")
+@click.argument("names", metavar="NAME:TAG...", nargs=-1, required=True)
+@if_serial_option
 @options
 @pass_program
-def tag(program: Program, ref: str, name: str) -> None:
-    """Give a version another name."""
+def tag(program: Program, ref: str, names: tuple[str, ...], if_serial: int | None) -> None:
+    """Give a version other names: all of them, or none."""
     from swarm.cli.perform import perform
     from swarm.cli.references import new_name, whole
 
-    result = perform(program, "tag", {"ref": whole(program, ref), "name": new_name(name)})
+    arguments = {"ref": whole(program, ref), "names": [new_name(name) for name in names], "if_serial": if_serial}
+    result = perform(program, "tag", arguments)
     program.output.result(result, _moved(result))
 
 
 @click.command()
 @click.argument("name", metavar="NAME:TAG")
 @click.option("--to", type=click.IntRange(min=1), metavar="SERIAL", help="Entry of the history to go back to.")
+@if_serial_option
 @options
 @pass_program
-def rollback(program: Program, name: str, to: int | None) -> None:
+def rollback(program: Program, name: str, to: int | None, if_serial: int | None) -> None:
     """Let a tag point to the version that it had before."""
     from swarm.cli.perform import perform
     from swarm.cli.references import new_name
 
-    result = perform(program, "rollback", {"name": new_name(name), "to": to})
+    result = perform(program, "rollback", {"name": new_name(name), "to": to, "if_serial": if_serial})
     program.output.result(result, _moved(result))
 
 
 @click.command()
-@click.argument("name", metavar="NAME:TAG")
+@click.argument("names", metavar="NAME:TAG...", nargs=-1, required=True)
+@if_serial_option
 @options
 @pass_program
-def rm(program: Program, name: str) -> None:
-    """Remove a tag; its versions stay in the history."""
+def rm(program: Program, names: tuple[str, ...], if_serial: int | None) -> None:
+    """Remove tags, all or none; their versions stay in the history."""
     from swarm.cli.perform import perform
     from swarm.cli.references import new_name
 
-    result = perform(program, "rm", {"name": new_name(name)})
+    result = perform(program, "rm", {"names": [new_name(name) for name in names], "if_serial": if_serial})
     program.output.result(result, _moved(result))
 
 

@@ -19,11 +19,11 @@ from swarm import names
 from swarm.errors import ConflictError, NotAllowedError, NotFoundError, UnreachableError, UsageError
 from swarm.identity import peer_id_of
 from swarm.limits import PATTERNS_MAX
-from swarm.log import Entry, Kind, Move
+from swarm.log import Entry, Kind, Move, SeenSerial, unseen_text
 from swarm.messages import TokenRequest
 from swarm.names import Reference
 from swarm.peer.node import PeerNode
-from swarm.peer.publish import publish
+from swarm.peer.publish import Wanted, publish
 from swarm.peer.pull import Progress, manifest_of, pull
 from swarm.peer.read import read_file
 from swarm.peer.status import status_of
@@ -43,6 +43,7 @@ class PublishArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     names: Names
     message: str = ""
     links: Links = "refuse"
+    if_serial: SeenSerial | None = None
 
 
 class PullArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -62,16 +63,19 @@ class ListArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class TagArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ref: str
-    name: str
+    names: Names
+    if_serial: SeenSerial | None = None
 
 
 class RollbackArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     to: int | None = None
+    if_serial: SeenSerial | None = None
 
 
-class NameArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    name: str
+class RemoveArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    names: Names
+    if_serial: SeenSerial | None = None
 
 
 class VerifyArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -92,8 +96,9 @@ class TokenArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 async def _publish(node: PeerNode, arguments: PublishArguments, progress: Progress) -> Result:
-    references = [_tag_of(text) for text in arguments.names]
-    return await publish(node, Path(arguments.path), references, arguments.message, arguments.links, progress)
+    dataset, tags = _tags_of(arguments.names)
+    wanted = Wanted(dataset, tags, arguments.message, arguments.if_serial)
+    return await publish(node, Path(arguments.path), wanted, arguments.links, progress)
 
 
 async def _pull(node: PeerNode, arguments: PullArguments, progress: Progress) -> Result:
@@ -198,11 +203,11 @@ def _shown(entry: Entry) -> Result:
 
 async def _tag(node: PeerNode, arguments: TagArguments, progress: Progress) -> Result:
     reference = names.parse(arguments.ref)
-    name = _tag_of(arguments.name)
-    if name.dataset != reference.dataset:
-        raise UsageError(f"{name} is a tag of another dataset than {reference}: a version belongs to one dataset")
+    dataset, tags = _tags_of(arguments.names)
+    if dataset != reference.dataset:
+        raise UsageError(f"{dataset} is another dataset than that of {reference}: a version belongs to one dataset")
     resolved = await node.finder.resolve(reference)
-    return await _commit(node, name.dataset, "tag", [Move(name.tag or "", resolved.version)])
+    return await _commit(node, dataset, "tag", [Move(tag, resolved.version) for tag in tags], arguments.if_serial)
 
 
 async def _rollback(node: PeerNode, arguments: RollbackArguments, progress: Progress) -> Result:
@@ -214,8 +219,12 @@ async def _rollback(node: PeerNode, arguments: RollbackArguments, progress: Prog
         moves += [(entry.serial, move.version) for _, entry in page for move in entry.moves if move.tag == name.tag]
     if not moves:
         raise NotFoundError(f"{name} does not exist: see `aetherfs ls`")
+    # What it goes back to is read off the log as far as ``after``.
+    seen = after if arguments.if_serial is None else arguments.if_serial
+    if seen > after:
+        raise ConflictError(unseen_text(name.dataset, after, seen))
     version = _rolled_back(name, moves, arguments.to)
-    return await _commit(node, name.dataset, "rollback", [Move(name.tag or "", version)], base=after)
+    return await _commit(node, name.dataset, "rollback", [Move(name.tag or "", version)], if_serial=seen)
 
 
 def _rolled_back(name: Reference, moves: list[tuple[int, bytes | None]], to: int | None) -> bytes:
@@ -232,13 +241,13 @@ def _rolled_back(name: Reference, moves: list[tuple[int, bytes | None]], to: int
     raise ConflictError(f"{name} has no earlier version to go back to: see `aetherfs history {name}`")
 
 
-async def _rm(node: PeerNode, arguments: NameArguments, progress: Progress) -> Result:
-    name = _tag_of(arguments.name)
-    return await _commit(node, name.dataset, "rm", [Move(name.tag or "", None)])
+async def _rm(node: PeerNode, arguments: RemoveArguments, progress: Progress) -> Result:
+    dataset, tags = _tags_of(arguments.names)
+    return await _commit(node, dataset, "rm", [Move(tag, None) for tag in tags], arguments.if_serial)
 
 
-async def _commit(node: PeerNode, dataset: str, kind: Kind, moves: list[Move], base: int | None = None) -> Result:
-    raw, entry = await node.tracker.commit(dataset, kind, moves, grant=node.papers.grant, base=base)
+async def _commit(node: PeerNode, dataset: str, kind: Kind, moves: list[Move], if_serial: int | None) -> Result:
+    raw, entry = await node.tracker.commit(dataset, kind, moves, grant=node.papers.grant, if_serial=if_serial)
     node.access.learn(raw)
     node.ledger.record(entry, raw)
     node.exchange.announce(raw)
@@ -275,6 +284,18 @@ async def _token(node: PeerNode, arguments: TokenArguments, progress: Progress) 
     return {"token": answer.token, "expires": answer.expires}
 
 
+def _tags_of(texts: list[str]) -> tuple[str, list[str]]:
+    """The one dataset of these names and their tags, which move together or not at all."""
+    references = [_tag_of(text) for text in texts]
+    datasets = {reference.dataset for reference in references}
+    if len(datasets) != 1:
+        raise UsageError("tags of one dataset move at a time: name them all NAME:TAG with one NAME")
+    tags = [reference.tag or "" for reference in references]
+    if len(set(tags)) != len(tags):
+        raise UsageError("a tag is named twice: name each once")
+    return datasets.pop(), tags
+
+
 def _tag_of(text: str) -> Reference:
     reference = names.parse(text)
     if reference.signature is not None or reference.path is not None:
@@ -298,7 +319,7 @@ VERBS: Final[Mapping[str, Verb]] = {
     "history": Verb(RefArguments, _history),
     "tag": Verb(TagArguments, _tag),
     "rollback": Verb(RollbackArguments, _rollback),
-    "rm": Verb(NameArguments, _rm),
+    "rm": Verb(RemoveArguments, _rm),
     "verify": Verb(VerifyArguments, _verify),
     "status": Verb(StatusArguments, _status),
     "token": Verb(TokenArguments, _token),

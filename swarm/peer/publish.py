@@ -10,14 +10,14 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from swarm.encoding import encode_raw
-from swarm.errors import AetherError, NotAllowedError, UnreachableError, UsageError
+from swarm.errors import AetherError, NotAllowedError, UnreachableError
 from swarm.log import Move, Totals
 from swarm.manifest import Manifest
-from swarm.names import Reference
 from swarm.peer.holdings import Holding, StoreSource
 from swarm.peer.node import Keeping, PeerNode
 from swarm.peer.pull import Progress
@@ -36,16 +36,25 @@ from swarm.walk import Links
 ROUNDS: Final = 3
 
 
-async def publish(
-    node: PeerNode, path: Path, names: list[Reference], message: str, links: Links, progress: Progress
-) -> dict[str, Any]:
-    """Publish ``path`` under every name, which are tags of one dataset. The result is INTERFACE's for ``publish
-    --json``.
-    """
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the entry is to say. ``if_serial``: only if no entry after this serial has moved one of the tags."""
+
+    dataset: str
+    tags: list[str]
+    message: str
+    if_serial: int | None
+
+
+async def publish(node: PeerNode, path: Path, wanted: Wanted, links: Links, progress: Progress) -> dict[str, Any]:
+    """Publish ``path`` under every tag. The result is INTERFACE's for ``publish --json``."""
     started = time.monotonic()
-    dataset = _dataset_of(names)
+    dataset = wanted.dataset
     if not node.home.grant(time.time()).allows("publish", dataset):
         raise NotAllowedError(f"this home may not publish to {dataset}: join with a token whose --datasets covers it")
+    if wanted.if_serial is not None:
+        # A race that is lost already costs no upload. The commit decides.
+        await node.tracker.check_unmoved(dataset, wanted.tags, wanted.if_serial)
     root = Path(path).absolute()
     for _ in range(ROUNDS):
         async with _keeping(node, dataset) as keeping:
@@ -67,15 +76,15 @@ async def publish(
         blocks=len(manifest.unique),
         root_size=len(manifest.root_bytes),
     )
-    tags = [name.tag or "" for name in names]
     raw, entry = await node.tracker.commit(
         dataset,
         "publish",
-        [Move(tag, manifest.version) for tag in tags],
+        [Move(tag, manifest.version) for tag in wanted.tags],
         grant=node.papers.grant,
-        message=message,
+        message=wanted.message,
         totals=totals,
         receipt=receipt,
+        if_serial=wanted.if_serial,
     )
     node.ledger.record(entry, raw)
     await _serve(node, dataset, raw, tree)
@@ -90,7 +99,7 @@ async def publish(
         "uploaded": sent,
         "read": scanned.read_bytes,
         "seconds": round(time.monotonic() - started, 3),
-        "tags": tags,
+        "tags": wanted.tags,
     }
 
 
@@ -110,16 +119,6 @@ async def _serve(node: PeerNode, dataset: str, entry: bytes, tree: TreeStore) ->
 def _source(node: PeerNode, tree: TreeStore) -> Store:
     """The blocks of a directory that was scanned: those of small files may still be in memory."""
     return Tiers([node.memory, tree], writable=0)
-
-
-def _dataset_of(names: list[Reference]) -> str:
-    datasets = {name.dataset for name in names}
-    if len(datasets) != 1:
-        raise UsageError("publish takes tags of one dataset at a time: name them all NAME:TAG with one NAME")
-    for name in names:
-        if name.signature is not None or name.path is not None:
-            raise UsageError(f"{name} is not a tag: publish to NAME:TAG")
-    return datasets.pop()
 
 
 def _keeping(node: PeerNode, dataset: str) -> AbstractAsyncContextManager[Keeping | None]:

@@ -32,13 +32,16 @@ STATES_MAX: Final = 4096
 
 @dataclass(slots=True)
 class _State:
-    """A dataset as of entry ``serial``. ``versions`` tells in which entry a version came first."""
+    """A dataset as of entry ``serial``. ``versions`` tells in which entry a version came first, ``moved`` which entry
+    moved or removed a tag last.
+    """
 
     serial: int = 0
     data: bytes = b""
     head: Entry | None = None
     tags: dict[str, TagState] = field(default_factory=dict)
     versions: dict[bytes, int] = field(default_factory=dict)
+    moved: dict[str, int] = field(default_factory=dict)
     read_at: float = float("-inf")
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -49,6 +52,7 @@ class _State:
     def apply(self, entry: Entry, data: bytes) -> None:
         log.check_follows(entry, self.serial, self.head_hash)
         for move in entry.moves:
+            self.moved[move.tag] = entry.serial
             if move.version is None:
                 self.tags.pop(move.tag, None)
             else:
@@ -133,11 +137,13 @@ class Catalogue:
 
     # ---- writing ------------------------------------------------------------------------------------------------
 
-    def append(self, data: bytes) -> tuple[bytes, Entry]:
+    def append(self, data: bytes, if_serial: int | None = None) -> tuple[bytes, Entry]:
         """Endorse and commit an entry whose publisher has been verified: the bytes as committed, and the entry.
 
-        The same entry again is answered as the first time. Raises ConflictError naming who was first, NotFoundError
-        for a tag or version that the log does not hold, FullError for too many tags.
+        ``if_serial``: only if no entry after this serial has moved one of its tags. The entry's place in the chain
+        makes that hold at the commit as well. The same entry again is answered as the first time. Raises
+        ConflictError naming who was first, NotFoundError for a tag or version that the log does not hold, FullError
+        for too many tags.
         """
         signed, entry = log.parse_entry(data)
         state = self._state(entry.dataset)
@@ -150,6 +156,8 @@ class Catalogue:
                     f"entry {entry.serial} of {entry.dataset} does not follow the head, which is {state.serial}: "
                     "read the log and build the entry again"
                 )
+            if if_serial is not None:
+                self._check_unmoved(entry, state, if_serial)
             _check_moves(entry, state)
             endorsed = log.endorse(self._authority.key, data)
             if entry.serial == 1:
@@ -169,6 +177,16 @@ class Catalogue:
         if winner_signed.body == body:
             return data, winner
         raise ConflictError(log.conflict_text(winner, [move.tag for move in winner.moves]))
+
+    def _check_unmoved(self, entry: Entry, state: _State, if_serial: int) -> None:
+        """ConflictError when an entry after this serial has moved one of the tags."""
+        if if_serial > state.serial:
+            raise ConflictError(log.unseen_text(entry.dataset, state.serial, if_serial))
+        tags = {move.tag for move in entry.moves}
+        last = max(state.moved.get(tag, 0) for tag in tags)
+        if last > if_serial:
+            _, winner = log.parse_entry(self._objects.get(log_key(entry.dataset, last)))
+            raise ConflictError(log.conflict_text(winner, [move.tag for move in winner.moves if move.tag in tags]))
 
     def _state(self, dataset: str) -> _State:
         with self._lock:

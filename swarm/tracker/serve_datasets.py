@@ -143,7 +143,7 @@ class _Serve:
             authority=self.state.keys.authority.trust,
             wall_now=wall_now,
         )
-        return self.catalogue.append(asked.entry)
+        return self.catalogue.append(asked.entry, asked.if_serial)
 
     async def watch(self, request: web.Request, member: Member) -> web.StreamResponse:
         dataset = _readable(request, member)

@@ -148,10 +148,10 @@ def test_tags_move_back_and_forth_and_are_removed(tmp_path: Path) -> None:
             assert rolled["tags"] == {"latest": first["version"]}
             await swarm.pull(peer, "maps/roads:latest", tmp_path / "out")
             assert not (tmp_path / "out" / "new").exists()
-            await run(peer, "tag", ref="maps/roads:v2", name="maps/roads:stable")
+            await run(peer, "tag", ref="maps/roads:v2", names=["maps/roads:stable"])
             history = await run(peer, "history", ref="maps/roads:latest")
             assert [entry["kind"] for entry in history["entries"]] == ["publish", "publish", "rollback"]
-            await run(peer, "rm", name="maps/roads:latest")
+            await run(peer, "rm", names=["maps/roads:latest"])
             with pytest.raises(NotFoundError):
                 await run(peer, "inspect", ref="maps/roads:latest")
             assert (await run(peer, "inspect", ref="maps/roads:stable"))["version"] == second["version"]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 import pytest
 
-from swarm import log
+from swarm import log, names
 from swarm.errors import (
     AetherError,
     ConflictError,
@@ -21,7 +22,7 @@ from swarm.errors import (
     UsageError,
 )
 from swarm.identity import PeerKey
-from swarm.log import Move, Totals
+from swarm.log import Entry, Move, Totals
 from swarm.messages import AppendRequest
 from swarm.objects.folder import FolderObjectStore
 from swarm.signature import signature_of
@@ -29,6 +30,7 @@ from swarm.tracker.server import Tracker
 from tests.integration.tracker_rig import (
     STORE_KEY,
     TOTALS,
+    Enrolled,
     Rig,
     changed,
     entry_after,
@@ -38,6 +40,7 @@ from tests.integration.tracker_rig import (
 )
 
 V1, V2, V3 = (signature_of(bytes([number])) for number in (1, 2, 3))
+ROADS = "library/roads"
 Kind = Literal["publish", "tag", "rollback", "rm"]
 
 
@@ -125,10 +128,71 @@ def test_a_loser_is_told_who_was_first(tmp_path: Path) -> None:
                     grant=second.papers.grant,
                     totals=TOTALS,
                     receipt=other_receipt,
-                    base=0,
+                    if_serial=0,
                 )
             _, entry = await publish(second, seed, "library/roads", "latest", V2)
             assert entry.serial == 2
+
+    asyncio.run(main())
+
+
+def beaten(loser: Enrolled, rival: Callable[[], Awaitable[object]]) -> list[int]:
+    """Between this member's look at the head and its first append, the rival commits. Its appends are counted."""
+    appends: list[int] = []
+    append = loser.client.append
+
+    async def late(data: bytes, receipt: bytes = b"", *, if_serial: int | None = None) -> tuple[bytes, Entry]:
+        appends.append(log.parse_entry(data)[1].serial)
+        if len(appends) == 1:
+            await rival()
+        return await append(data, receipt, if_serial=if_serial)
+
+    loser.client.append = late  # type: ignore[method-assign]
+    return appends
+
+
+def test_of_two_who_move_one_tag_the_last_wins_and_both_are_in_the_history(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with running_tracker(tmp_path) as rig:
+            seed, first, second = await rig.member("seed"), await rig.member(), await rig.member()
+            appends = beaten(second, lambda: publish(first, seed, ROADS, "latest", V1))
+            await publish(second, seed, ROADS, "latest", V2)
+            assert appends == [1, 2]
+            history = [(entry.publisher, entry.version) for _, entry in await first.client.log(ROADS)]
+            assert history == [(first.key.public, V1), (second.key.public, V2)]
+            assert (await first.client.lookup(names.parse("roads"))).version == V2
+
+    asyncio.run(main())
+
+
+def test_who_saw_less_than_the_winner_made_is_refused(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with running_tracker(tmp_path) as rig:
+            seed, first, second = await rig.member("seed"), await rig.member(), await rig.member()
+            await publish(first, seed, ROADS, "latest", V1)
+            moves, grant = [Move("other", V1), Move("latest", V1)], second.papers.grant
+            appends = beaten(second, lambda: publish(first, seed, ROADS, "latest", V2))
+            with pytest.raises(ConflictError, match=f"entry 2 .*publish of 'latest' by {first.key.peer_id[:12]} at 20"):
+                await second.client.commit(ROADS, "tag", moves, grant=grant, if_serial=1)
+            assert appends == [2, 3]
+            assert [tag.tag for tag in (await first.client.dataset(ROADS)).tags] == ["latest"]
+            with pytest.raises(ConflictError, match="entry 2 "):
+                await second.client.check_unmoved(ROADS, ["other", "latest"], 1)
+            await second.client.check_unmoved(ROADS, ["other", "latest"], 2)
+            await second.client.commit(ROADS, "tag", moves, grant=grant, if_serial=2)
+
+    asyncio.run(main())
+
+
+def test_an_unrelated_tag_that_moves_meanwhile_is_no_conflict(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with running_tracker(tmp_path) as rig:
+            seed, first, second = await rig.member("seed"), await rig.member(), await rig.member()
+            await publish(first, seed, ROADS, "latest", V1)
+            appends = beaten(second, lambda: publish(first, seed, ROADS, "other", V2))
+            grant = second.papers.grant
+            _, entry = await second.client.commit(ROADS, "tag", [Move("latest", V1)], grant=grant, if_serial=1)
+            assert (appends, entry.serial) == ([2, 3], 3)
 
     asyncio.run(main())
 

@@ -197,5 +197,13 @@ def test_the_largest_entry_fits() -> None:
 def test_a_conflict_names_the_winner() -> None:
     text = log.conflict_text(FIRST, ["latest", "v1"])
     assert "entry 1 of library/roads" in text
-    assert "'latest', 'v1'" in text
+    assert "publish of 'latest', 'v1' by" in text
     assert PUBLISHER.peer_id[:12] in text
+    assert "at 2027-01-15 08:00:00 UTC" in text
+
+
+def test_a_conflict_with_many_tags_or_a_far_moment_is_told_too() -> None:
+    text = log.conflict_text(changed(FIRST, wall_time=(1 << 53) - 1), [f"t{number}" for number in range(64)])
+    assert "'t7' and 56 more by" in text
+    assert "'t8'" not in text
+    assert "9999-12-31" in text

@@ -96,3 +96,47 @@ def test_states_that_made_room_come_back(monkeypatch: pytest.MonkeyPatch) -> Non
     assert [catalogue.head(name).serial for name in names] == [1] * 5
     with pytest.raises(NotFoundError):
         catalogue.head("library/none")
+
+
+def test_an_entry_that_was_seen_lets_unrelated_tags_move_on() -> None:
+    catalogue = Catalogue(MemoryObjectStore(), authority())
+    first, _ = catalogue.append(half(FIRST), 0)
+    other, _ = catalogue.append(half(after(first, moves=(Move("stable", V1),))), 0)
+    mine, _ = catalogue.append(half(after(other, moves=(Move("latest", V1),))), 1)
+    catalogue.append(half(after(mine, moves=(Move("v1", V1),))), 2)
+
+
+def test_a_tag_that_moved_after_what_was_seen_is_a_conflict() -> None:
+    """Moved and removed alike; one of several tags is enough, and then none of them moves."""
+    catalogue = Catalogue(MemoryObjectStore(), authority())
+    first, _ = catalogue.append(half(FIRST))
+    moved, _ = catalogue.append(half(after(first, moves=(Move("latest", V1), Move("next", V1)))))
+    head, _ = catalogue.append(half(after(moved, kind="rm", moves=(Move("v1", None),))))
+    for tag, seen, winner in (
+        ("latest", 1, "2 .*tag of 'latest' by"),
+        ("v1", 2, "3 .*rm of 'v1' by"),
+        ("next", 0, "2 "),
+    ):
+        late = half(after(head, moves=(Move("new", V1), Move(tag, V1))))
+        with pytest.raises(ConflictError, match=f"entry {winner}"):
+            catalogue.append(late, seen)
+    with pytest.raises(ConflictError, match="entry 3 "):
+        catalogue.append(half(after(head, kind="rm", moves=(Move("v1", None),))), 2)
+    assert "new" not in {state.tag for state in catalogue.head(ROADS).tags}
+    catalogue.append(half(after(head, moves=(Move("new", V1), Move("v1", V1)))), 3)
+
+
+def test_more_than_there_is_was_seen_by_nobody() -> None:
+    catalogue = Catalogue(MemoryObjectStore(), authority())
+    with pytest.raises(ConflictError, match="ends at entry 0"):
+        catalogue.append(half(FIRST), 1)
+    first, _ = catalogue.append(half(FIRST), 0)
+    with pytest.raises(ConflictError, match="ends at entry 1"):
+        catalogue.append(half(after(first)), 2)
+
+
+def test_the_same_entry_again_does_not_conflict_with_itself() -> None:
+    catalogue = Catalogue(MemoryObjectStore(), authority())
+    committed = catalogue.append(half(FIRST), 0)
+    assert catalogue.append(half(FIRST), 0) == committed
+    assert Catalogue(catalogue._objects, authority()).append(half(FIRST), 0) == committed
