@@ -268,13 +268,14 @@ class TrackerClient:
             )
             try:
                 return await self.append(log.seal_entry(self.key, entry, grant), receipt, if_serial=if_serial)
-            except ConflictError as error:
-                last = error
+            except ConflictError:
                 await asyncio.sleep(random.uniform(0.0, min(PAUSE_MAX_S, PAUSE_S * 2**attempt)))
                 head = await self.head(dataset)
                 if _serial_of(head) < entry.serial:
                     raise  # Nobody took the place: the tracker refused what the entry does.
-        raise last
+        raise ConflictError(
+            f"others were first with {dataset} {COMMIT_ATTEMPTS} times in a row, nothing was moved: repeat the command"
+        )
 
     async def check_unmoved(self, dataset: str, tags: Sequence[str], if_serial: int) -> None:
         """ConflictError when it shows already that ``commit`` will refuse. That a tag was removed shows only there."""

@@ -143,6 +143,7 @@ class Tracker:
             log.warning(
                 "this tracker stays listed for some minutes: %s", str(error) or "the object store does not answer"
             )
+        self.state.has_ended = True
         self.state.pool.shutdown(wait=False)
 
     async def _enlist(self) -> None:

@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import web
 
 from swarm.authority import Membership
-from swarm.errors import AetherError, NotAllowedError, UsageError
+from swarm.errors import AetherError, NotAllowedError, UnreachableError, UsageError
 from swarm.http.problem import Handler
 from swarm.http.serve import caller_of
 from swarm.messages import Contact
@@ -58,6 +58,7 @@ class TrackerState:
     on_commit: Callable[[bytes], None] | None = None
     watchers: int = 0
     is_closing: bool = False
+    has_ended: bool = False
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(STORE_THREADS, "tracker-store"))
 
     def __post_init__(self) -> None:
@@ -68,7 +69,9 @@ class TrackerState:
         self.metrics.gauge("aetherfs_tracker_watchers", "Open watches of datasets.", lambda: self.watchers)
 
     async def work(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run what waits for the object store in a thread of ours."""
+        """Run what waits for the object store in a thread of ours. UnreachableError when this tracker has ended."""
+        if self.has_ended:
+            raise UnreachableError("this tracker has just ended: ask another, or try again")
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self.pool, lambda: function(*args, **kwargs))
 

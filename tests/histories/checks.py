@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from swarm import log
 from swarm.errors import RemoteProtocolError
@@ -11,6 +12,20 @@ from tests.histories.log_model import Answer, Append, Call, Committed, Entries, 
 from tests.histories.search import by_object, order_of
 
 History = Sequence[Operation[Call, Answer]]
+
+
+def settled(history: History, dataset: str, entries: Sequence[bytes]) -> list[Operation[Call, Answer]]:
+    """The history as it is after the log was read to its end: an unknown entry that stands there came to be, at some
+    moment, and one that does not never did.
+    """
+    serials = {log.parse_entry(data)[1].message: serial for serial, data in enumerate(entries, 1)}
+    known = []
+    for each in history:
+        if not isinstance(each.call, Append) or each.call.dataset != dataset or each.answer is not None:
+            known.append(each)
+        elif each.call.mark in serials:
+            known.append(replace(each, answer=Committed(serials[each.call.mark])))
+    return known
 
 
 def not_linear(history: History) -> list[str]:

@@ -15,7 +15,9 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True, slots=True)
 class Operation(Generic[Call, Answer]):
-    """One call of one client. ``answer`` is None, and so is ``returned``, when it is not known what came of it."""
+    """One call of one client. ``answer`` is None when it is not known what came of it, and ``returned`` when that was
+    not known while others were still asking.
+    """
 
     client: str
     invoked: int
@@ -43,10 +45,14 @@ class Recorder(Generic[Call, Answer]):
         return self._moment
 
     def answered(self, invoked: int, answer: Answer) -> None:
-        """A call ended with this answer. One for which this is never called is of unknown outcome."""
+        """A call ended with this answer. One for which it is never told is of unknown outcome."""
         self._moment += 1
         client, call = self._asked.pop(invoked)
         self._done.append(Operation(client, invoked, self._moment, call, answer))
+
+    def forget(self, invoked: int) -> None:
+        """A call that changes nothing ended without an answer: it says nothing."""
+        del self._asked[invoked]
 
     def history(self) -> list[Operation[Call, Answer]]:
         """All that was recorded, by the moments of the calls."""

@@ -123,7 +123,7 @@ class LogModel:
 
 def _append(state: LogState, call: Append, answer: Answer | None) -> LogState | None:
     if isinstance(answer, GaveUp):
-        return state if call.if_serial is None else None
+        return state
     if isinstance(answer, Refused):
         return state if call.if_serial is not None and _refusal(state, call) == answer else None
     if call.if_serial is not None and _refusal(state, call) is not None:

@@ -125,7 +125,7 @@ class _Search(Generic[State, Call, Answer]):
         self._mask = 0
         self._seen: set[tuple[int, State]] = set()
         self._node = self._events.after[0]
-        self.left = sum(1 for each in history if each.returned is not None)
+        self.left = sum(1 for each in history if each.answer is not None)
         self.best: Order[Call, Answer] = Order([], [])
 
     def steps(self) -> list[Operation[Call, Answer]]:
@@ -145,7 +145,7 @@ class _Search(Generic[State, Call, Answer]):
         self._seen.add((place[0], reached))
         self._done.append((self._node, self._state))
         self._mask, self._state = place[0], reached
-        self.left -= each.returned is not None
+        self.left -= each.answer is not None
         self._events.lift(self._node)
         self._node = self._events.after[0]
 
@@ -158,7 +158,7 @@ class _Search(Generic[State, Call, Answer]):
             return False
         node, self._state = self._done.pop()
         self._mask &= ~(1 << node)
-        self.left += self._history[node - 1].returned is not None
+        self.left += self._history[node - 1].answer is not None
         self._events.put_back(node)
         self._node = self._events.after[node]
         return True

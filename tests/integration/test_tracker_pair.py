@@ -163,3 +163,16 @@ def test_what_is_advertised_is_what_members_are_told(tmp_path: Path) -> None:
             await other.close()
 
     asyncio.run(main())
+
+
+def test_who_asks_a_tracker_that_has_just_ended_is_sent_to_another(tmp_path: Path) -> None:
+    """A request that came in before the listener closed may get to the store after it."""
+
+    async def main() -> None:
+        async with running_tracker(tmp_path) as rig:
+            other = await start(rig.objects)
+            await other.close()
+            with pytest.raises(UnreachableError, match="ended"):
+                await other.state.member(rig.key.peer_id)
+
+    asyncio.run(main())

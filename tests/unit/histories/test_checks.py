@@ -6,7 +6,7 @@ import pytest
 
 from swarm import log
 from swarm.log import Entry, Move
-from tests.histories.checks import not_dense, not_kept, not_linear, not_monotonic
+from tests.histories.checks import not_dense, not_kept, not_linear, not_monotonic, settled
 from tests.histories.history import Operation
 from tests.histories.log_model import (
     Answer,
@@ -174,7 +174,6 @@ BAD: dict[str, list[Op]] = {
         op("p", 3, 4, move("m2", "rm", ("latest", None)), Missing()),
     ],
     "a tag on a version that nobody published": [op("p", 1, 2, move("m1", "tag", ("latest", V1)), Committed(1))],
-    "given up by who saw": [op("p", 1, 2, publish("m1", ("latest", V1), seen=0), GaveUp())],
 }
 
 
@@ -266,6 +265,19 @@ def test_what_was_acknowledged_is_kept_once_and_nothing_else() -> None:
         wrong = not_kept(history, ROADS, entries)
         assert len(wrong) == 1, wrong
         assert told in wrong[0]
+
+
+def test_what_the_log_shows_in_the_end_settles_what_was_unknown() -> None:
+    first = entry("m1", ("latest", V1))
+    unknown = op("p", 1, None, publish("m1", ("latest", V1)))
+    never = op("q", 1, None, publish("m2", ("latest", V2)))
+    seen = op("r", 5, 6, LATEST, tags(1, ("latest", 1, V2), found=(1, V2)))
+    assert not_linear([unknown, never, seen]) == []
+    known = settled([unknown, never, seen], ROADS, [first])
+    assert known == [op("p", 1, None, publish("m1", ("latest", V1)), Committed(1)), seen]
+    assert len(not_linear(known)) == 1
+    assert len(not_linear([known[0], op("r", 5, 6, ReadTags(ROADS), Missing())])) == 0
+    assert settled([unknown, never, seen], "library/lakes", [first]) == [unknown, never, seen]
 
 
 def test_many_unknown_outcomes_are_still_decided() -> None:
