@@ -54,11 +54,15 @@ compiled: setup ## a copy in build/compiled with simulator and cores compiled by
 
 EXAMPLES ?= 20000
 KILL_ROUNDS ?= 10
-soak: sim ## the long rounds: simulated swarms, then bytes that strangers may send (EXAMPLES each), then kills of pulls
+RACE_ROUNDS ?= 20
+RACE_MOVES ?= 200
+soak: sim ## the long rounds: simulated swarms, bytes that strangers may send (EXAMPLES each), kills of pulls, races for tags
 	@EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -n 2 --timeout 3600 --hypothesis-profile soak \
 	  tests/property/test_mutations.py tests/property/test_log_bytes.py tests/property/test_dht_wire.py \
 	  tests/property/test_neighbour_machines.py tests/unit/test_hello.py -k "not TestMesh and not TestGossip"
 	@KILL_ROUNDS=$(KILL_ROUNDS) $(BIN)/python -m pytest -n 2 --timeout 3600 tests/integration/test_killed_pulls.py
+	@RACE_ROUNDS=$(RACE_ROUNDS) RACE_MOVES=$(RACE_MOVES) $(BIN)/python -m pytest -n 2 --timeout 3600 \
+	  tests/integration/test_racing.py tests/e2e/test_racing_processes.py
 
 bench: setup ## loopback pulls beside nginx+curl over TLS, libtorrent and syncthing
 	@$(BIN)/python -m bench pair

@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
+import random
 import select
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -160,6 +163,16 @@ class Bench:
         temporary = self.folder / "temporary"
         temporary.mkdir(exist_ok=True)
         return {**kept, "AETHERFS_HOME": str(self.home(home)), "TMPDIR": str(temporary)}
+
+
+def free_base() -> int:
+    """Three ports in a row for a process that comes back, below those that systems give to whoever asks for any."""
+    while True:
+        base = random.randrange(12_000, 30_000)
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+            for port in range(base, base + 3):
+                stack.enter_context(socket.create_server(("127.0.0.1", port)))
+            return base
 
 
 def wait_for(what: str, holds: Callable[[], object]) -> None:

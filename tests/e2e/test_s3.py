@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import random
-import socket
 
 import pytest
 
-from tests.e2e.harness import Bench
+from tests.e2e.harness import Bench, free_base
 from tests.s3_server import S3Server
 
 NOT_FOUND = 3
@@ -25,7 +22,7 @@ def test_publish_pull_restart_and_pull_again(bench: Bench, s3: S3Server) -> None
     (data / "large.bin").write_bytes(os.urandom(3_000_000))
     (data / "small.txt").write_text("small\n", encoding="ascii")
 
-    base = _free_base()
+    base = free_base()
     tracker = bench.start("tracker", "tracker", "--store", url, port_base=base)
     bench.enrol("seed", hub="tracker", options=["--role", "seed"])
     bench.enrol("producer", "one", "two", hub="tracker")
@@ -43,16 +40,6 @@ def test_publish_pull_restart_and_pull_again(bench: Bench, s3: S3Server) -> None
     bench.ok("two", "pull", "maps/roads:v1", str(bench.folder / "two"))
     for name in ("large.bin", "small.txt"):
         assert (bench.folder / "two" / name).read_bytes() == (data / name).read_bytes()
-
-
-def _free_base() -> int:
-    """Three ports in a row for a tracker that comes back, below those that systems give to whoever asks for any."""
-    while True:
-        base = random.randrange(12_000, 30_000)
-        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
-            for port in range(base, base + 3):
-                stack.enter_context(socket.create_server(("127.0.0.1", port)))
-            return base
 
 
 def test_a_store_that_cannot_be_is_told_in_one_line(bench: Bench, s3: S3Server) -> None:

@@ -20,8 +20,9 @@ R = TypeVar("R")
 class FaultyStore:
     """Another store, as one process reaches it. Only what lies below ``datasets/`` fails, so that it is about logs.
 
-    ``rate`` of the calls fail, as if the store were away. Before every other of these ``hang_up`` is called, which is
-    to end the connections of those who wait for an answer.
+    ``rate`` of the calls fail, as if the store were away. Before it ``hang_up`` is called, which is to end the
+    connections of those who wait for an answer: for every read, so that nobody is told what was true before, and for
+    every other write.
     """
 
     def __init__(self, store: ObjectStore, rng: random.Random, rate: float, hang_up: Callable[[], None]) -> None:
@@ -32,25 +33,25 @@ class FaultyStore:
         self._lock = threading.Lock()
         self.failed = 0
 
-    def _through(self, key: str, call: Callable[[], R]) -> R:
+    def _through(self, key: str, call: Callable[[], R], *, writes: bool = False) -> R:
         if not key.startswith("datasets/"):
             return call()
         with self._lock:
-            is_failing, is_done, is_silent = (self._rng.random() < share for share in (self._rate, 0.5, 0.5))
+            is_failing, is_done, is_told = (self._rng.random() < share for share in (self._rate, 0.5, 0.5))
             pause_s = PAUSE_MAX_S * self._rng.random() ** 4
         if is_failing and not is_done:
-            self._fail(is_silent)
+            self._fail(is_told and writes)
         try:
             result = call()
         finally:
             time.sleep(pause_s)
         if is_failing:
-            self._fail(is_silent)
+            self._fail(is_told and writes)
         return result
 
-    def _fail(self, is_silent: bool) -> None:
+    def _fail(self, is_told: bool) -> None:
         self.failed += 1
-        if is_silent:
+        if not is_told:
             self._hang_up()
         raise UnreachableError("the object store does not answer: try again")
 
@@ -61,16 +62,16 @@ class FaultyStore:
         return self._through(key, lambda: self._store.get_range(key, start, length))
 
     def put(self, key: str, data: bytes) -> None:
-        self._through(key, lambda: self._store.put(key, data))
+        self._through(key, lambda: self._store.put(key, data), writes=True)
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
-        return self._through(key, lambda: self._store.put_if_absent(key, data))
+        return self._through(key, lambda: self._store.put_if_absent(key, data), writes=True)
 
     def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[str]:
         return self._through(prefix, lambda: self._store.list(prefix, after=after, limit=limit))
 
     def delete(self, key: str) -> None:
-        self._through(key, lambda: self._store.delete(key))
+        self._through(key, lambda: self._store.delete(key), writes=True)
 
     def close(self) -> None:
         """The store behind stays its opener's."""

@@ -41,6 +41,16 @@ class Enrolled:
     client: TrackerClient
 
 
+def enrolled_in(folder: Path, key: PeerKey, papers: JoinAnswer) -> Enrolled:
+    """A member around papers, with its files in a new folder. Its client is the caller's to close."""
+    folder.mkdir(parents=True)
+    files = TlsFiles(folder / "certificate.pem", folder / "key.pem", folder / "ca.pem")
+    files.certificate.write_bytes(papers.certificate)
+    files.key.write_bytes(private_pem(key))
+    files.root.write_bytes(papers.ca)
+    return Enrolled(key, papers, files, TrackerClient(papers.trackers, key=key, root=papers.ca, files=files))
+
+
 class Rig:
     """A tracker and its members. ``admin`` is the tracker's own home."""
 
@@ -56,14 +66,7 @@ class Rig:
 
     def enrolled(self, key: PeerKey, papers: JoinAnswer) -> Enrolled:
         """A member around papers, whoever gave them."""
-        folder = self.folder / os.urandom(6).hex()
-        folder.mkdir(parents=True)
-        files = TlsFiles(folder / "certificate.pem", folder / "key.pem", folder / "ca.pem")
-        files.certificate.write_bytes(papers.certificate)
-        files.key.write_bytes(private_pem(key))
-        files.root.write_bytes(papers.ca)
-        client = TrackerClient(papers.trackers, key=key, root=papers.ca, files=files)
-        member = Enrolled(key, papers, files, client)
+        member = enrolled_in(self.folder / os.urandom(6).hex(), key, papers)
         self.members.append(member)
         return member
 
