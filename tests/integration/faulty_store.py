@@ -25,7 +25,7 @@ class FaultyStore:
     every other write.
     """
 
-    def __init__(self, store: ObjectStore, rng: random.Random, rate: float, hang_up: Callable[[], None]) -> None:
+    def __init__(self, store: ObjectStore, rng: random.Random, rate: float, hang_up: Callable[[], object]) -> None:
         self._store = store
         self._hang_up = hang_up
         self._rng = rng
