@@ -67,11 +67,16 @@ class S3Server:
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="aetherfs-s3-"))
-        ports = free_ports(2 * len(PORTS))
-        self.endpoint = f"http://127.0.0.1:{ports[PORTS.index('s3')]}"
-        with (self.folder / "log").open("wb") as log:
+        self._ports = free_ports(2 * len(PORTS))
+        self.endpoint = f"http://127.0.0.1:{self._ports[PORTS.index('s3')]}"
+        self.client = plain_client(self.endpoint)
+        self.start()
+
+    def start(self) -> None:
+        """Start the process, also again after ``kill``: on the same ports, with what was stored."""
+        with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                _command(self.folder, ports),
+                _command(self.folder, self._ports),
                 env={**os.environ, **CREDENTIALS, "WEED_S3_SSE_KEY": "a key of the tests", "HOME": str(self.folder)},
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
@@ -79,7 +84,6 @@ class S3Server:
                 stderr=log,
                 preexec_fn=die_with_parent,
             )
-        self.client = plain_client(self.endpoint)
         try:
             self._wait_until_ready()
         except BaseException:
@@ -90,9 +94,13 @@ class S3Server:
         """The address of a store in its bucket."""
         return store_url(self.endpoint, prefix, **options)
 
-    def close(self) -> None:
+    def kill(self) -> None:
+        """kill -9, at whatever it is."""
         self._process.kill()
         self._process.wait()
+
+    def close(self) -> None:
+        self.kill()
         self.client.close()
         shutil.rmtree(self.folder)
 

@@ -1,0 +1,174 @@
+"""What lies in a bucket, looked at from outside: is all there that the logs promise, and what does nothing name.
+
+Nothing of ``seed`` is run but what decodes an index. An object is named if it is an entry of a log, an index of a
+version that a log published, a pack of such an index, a lease in force or what its dataset's lease may be writing,
+or one of the swarm's own. What is left over is garbage: ``gc`` has to find all of it that is old enough.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from seed.packs import decode_index
+from swarm import log
+from swarm.encoding import open_block
+from swarm.errors import AetherError
+from swarm.manifest import assemble, parse_root
+from tests.histories.checks import not_dense
+
+LEASE_S: Final = 3600.0
+PAGE: Final = 1000
+
+Version = tuple[str, bytes]
+Place = tuple[str, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Lying:
+    """An object by its size and age."""
+
+    size_bytes: int
+    age_s: float
+
+
+@dataclass(slots=True)
+class Bucket:
+    """``objects`` by key. Of ``read`` each object is asked for once, whole."""
+
+    objects: Mapping[str, Lying]
+    read: Callable[[str], bytes]
+    _packs: dict[str, bytes] = field(default_factory=dict)
+
+    def below(self, prefix: str) -> list[str]:
+        return sorted(key for key in self.objects if key.startswith(prefix))
+
+    # ---- what the logs promise ----------------------------------------------------------------------------------
+
+    def logs(self) -> dict[str, list[bytes]]:
+        """The entries of each dataset, in order."""
+        found: dict[str, list[bytes]] = {}
+        for key in self.below("datasets/"):
+            dataset, is_entry, _ = key.removeprefix("datasets/").partition("/log/")
+            if is_entry:
+                found.setdefault(dataset, []).append(self.read(key))
+        return found
+
+    def published(self) -> dict[Version, int]:
+        """Each version that an entry brought, and the first serial."""
+        found: dict[Version, int] = {}
+        for dataset, entries in self.logs().items():
+            for entry in (log.parse_entry(data)[1] for data in entries):
+                for version in {move.version for move in entry.moves} - {None}:
+                    assert version is not None
+                    found.setdefault((dataset, version), entry.serial)
+        return found
+
+    def broken(self) -> list[str]:
+        """What the logs promise and is not there, or not whole: gaps, blocks without a place, wrong bytes."""
+        wrong = [f"{dataset}: {text}" for dataset, entries in self.logs().items() for text in not_dense(entries)]
+        places = self.places()
+        for (dataset, version), serial in self.published().items():
+            try:
+                self._read_version(version, places)
+            except (AetherError, KeyError) as error:
+                wrong.append(f"{dataset}@{version.hex()[:12]} of entry {serial} is not whole: {error!r}")
+        return wrong
+
+    def _read_version(self, version: bytes, places: Mapping[bytes, list[Place]]) -> None:
+        """Every block of a version, verified."""
+        root = self._block(version, places)
+        segments = {ref.signature: self._block(ref.signature, places) for ref in parse_root(root).segment_refs}
+        for block in assemble(root, segments).unique:
+            if len(self._block(block.signature, places)) != block.size:
+                raise KeyError(f"block {block.signature.hex()[:12]} has another size")
+
+    def _block(self, signature: bytes, places: Mapping[bytes, list[Place]]) -> bytes:
+        pack, offset, length = places[signature][0]
+        if pack not in self._packs:
+            self._packs[pack] = self.read(pack)
+        return bytes(open_block(self._packs[pack][offset : offset + length], signature))
+
+    # ---- what indexes say ---------------------------------------------------------------------------------------
+
+    def indexes(self) -> dict[str, Named]:
+        return {key: _named_by(self.read(key)) for key in self.below("indexes/")}
+
+    def places(self) -> dict[bytes, list[Place]]:
+        """Where each block lies: key of the pack, offset, length."""
+        found: dict[bytes, list[Place]] = {}
+        for named in self.indexes().values():
+            for signature, place in named.places.items():
+                if place[0] in self.objects:
+                    found.setdefault(signature, []).append(place)
+        return found
+
+    # ---- what nothing names -------------------------------------------------------------------------------------
+
+    def garbage(self, wall_now: float) -> dict[str, Lying]:
+        """Objects that neither a log nor an index nor a lease in force names, by key."""
+        published = set(self.published())
+        held = {dataset for dataset, until in self.leases().items() if until > wall_now}
+        named: set[str] = set()
+        for key, index in self.indexes().items():
+            if index.versions & published or any(dataset in held for dataset, _ in index.versions):
+                named |= {key, *index.packs}
+        datasets = set(self.logs())
+        return {key: lying for key, lying in self.objects.items() if not self._is_named(key, named, datasets, held)}
+
+    def _is_named(self, key: str, named: set[str], datasets: set[str], held: set[str]) -> bool:
+        kind, _, rest = key.partition("/")
+        if kind == "names":
+            return rest in datasets or rest in held
+        if kind in ("packs", "indexes"):
+            return key in named or bool(held)
+        if kind == "uploads":
+            return self.objects[key].age_s < LEASE_S
+        return kind in ("datasets", "swarm")
+
+    def leases(self) -> dict[str, float]:
+        """By dataset, until when a lease on it is in force, wall seconds."""
+        found: dict[str, float] = {}
+        for key in self.below("uploads/"):
+            dataset, _, begun = self.read(key).decode().partition(" ")
+            found[dataset] = max(found.get(dataset, 0.0), float(begun) + LEASE_S)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What an index names: versions, packs by key, and where blocks lie."""
+
+    versions: frozenset[Version]
+    packs: frozenset[str]
+    places: Mapping[bytes, Place]
+
+
+def _named_by(data: bytes) -> Named:
+    """The one thing here that knows the format of an index."""
+    index = decode_index(data)
+    keys = [f"packs/{pack}" for pack in index.packs]
+    places = {place.signature: (keys[place.pack], place.offset, place.length) for place in index.locations}
+    return Named(frozenset({(index.dataset, index.version)}), frozenset(keys), places)
+
+
+def bucket_on(client: Any, name: str, prefix: str) -> Bucket:
+    """What lies below a prefix of a bucket, by a client of boto3's."""
+    now = time.time()
+    found: dict[str, Lying] = {}
+    for folder in ("datasets", "names", "packs", "indexes", "uploads", "swarm", "probes", "gc", "gone"):
+        page = client.list_objects_v2(Bucket=name, Prefix=f"{prefix}/{folder}/", MaxKeys=PAGE)
+        assert not page["IsTruncated"], f"more than {PAGE} objects below {folder}/: look at them in parts"
+        for each in page.get("Contents", []):
+            age_s = now - each["LastModified"].timestamp()
+            found[each["Key"].removeprefix(prefix + "/")] = Lying(each["Size"], age_s)
+    seen: dict[str, bytes] = {}
+
+    def read(key: str) -> bytes:
+        if key not in seen:
+            seen[key] = client.get_object(Bucket=name, Key=f"{prefix}/{key}")["Body"].read()
+        return seen[key]
+
+    return Bucket(found, read)
