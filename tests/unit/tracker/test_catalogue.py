@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from swarm import log
-from swarm.errors import ConflictError, FullError, NotFoundError
+from swarm.errors import ConflictError, FullError, NotFoundError, UnreachableError
 from swarm.limits import DATASET_MAX_TAGS, LOG_MAX_MOVES
 from swarm.log import Move
 from swarm.objects.memory import MemoryObjectStore
@@ -140,3 +140,26 @@ def test_the_same_entry_again_does_not_conflict_with_itself() -> None:
     committed = catalogue.append(half(FIRST), 0)
     assert catalogue.append(half(FIRST), 0) == committed
     assert Catalogue(catalogue._objects, authority()).append(half(FIRST), 0) == committed
+
+
+def test_an_append_that_cannot_look_is_no_conflict() -> None:
+    """What is known from before says nothing of an entry that follows what others have committed meanwhile."""
+
+    class Away(MemoryObjectStore):
+        is_away = False
+
+        def get(self, key: str) -> bytes:
+            if self.is_away:
+                raise UnreachableError("the object store does not answer")
+            return super().get(key)
+
+    objects = Away()
+    one, two = Catalogue(objects, authority()), Catalogue(objects, authority())
+    first, _ = one.append(half(FIRST))
+    second, _ = two.append(half(after(first, moves=(Move("next", V1),))))
+    objects.is_away = True
+    for entry in (after(second), after(second, kind="rm", moves=(Move("next", None),)), after(first)):
+        with pytest.raises(UnreachableError):
+            one.append(half(entry))
+    objects.is_away = False
+    one.append(half(after(second, kind="rm", moves=(Move("next", None),))), 2)
