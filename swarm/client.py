@@ -245,15 +245,19 @@ class TrackerClient:
         totals: Totals | None = None,
         receipt: bytes = b"",
         if_serial: int | None = None,
+        since: int | None = None,
     ) -> tuple[bytes, Entry]:
         """Append one entry to the current head, built again when others were first. All moves count, or none.
 
         ``grant`` is this member's sealed grant. ``if_serial`` is the last entry that the caller has seen:
         ConflictError, naming the winner, when a later one moved one of these tags. Without it who comes last wins.
-        UnreachableError leaves open whether the entry was committed.
+        UnreachableError leaves open whether the entry was committed. ``since`` (wall seconds): this repeats what was
+        broken off after that moment, so if the entry stands there already it is the answer.
         """
         head = await self.head(dataset)
         for attempt in range(COMMIT_ATTEMPTS):
+            if since is not None and (done := await self.committed_since(dataset, kind, moves, since)) is not None:
+                return done
             entry = Entry(
                 format=1,
                 dataset=dataset,
@@ -276,6 +280,18 @@ class TrackerClient:
         raise ConflictError(
             f"others were first with {dataset} {COMMIT_ATTEMPTS} times in a row, nothing was moved: repeat the command"
         )
+
+    async def committed_since(
+        self, dataset: str, kind: Kind, moves: Sequence[Move], since: int
+    ) -> tuple[bytes, Entry] | None:
+        """This member's last entry of this kind with just these moves, among the last ones, if it is not older."""
+        head = _serial_of(await self.head(dataset))
+        page = await self.log(dataset, after=max(0, head - LOG_PAGE_MAX)) if head else []
+        for data, entry in reversed(page):
+            is_own = entry.publisher == self.key.public and entry.wall_time >= since
+            if is_own and (entry.kind, entry.moves) == (kind, tuple(moves)):
+                return data, entry
+        return None
 
     async def check_unmoved(self, dataset: str, tags: Sequence[str], if_serial: int) -> None:
         """ConflictError when it shows already that ``commit`` will refuse. That a tag was removed shows only there."""

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 HANDOVER_S: Final = 20.0
 RETRY_S: Final = 0.1
+# Done twice these are not what they are when done once: a repetition is told since when it may have been done.
+MOVING: Final = frozenset({"publish", "tag", "rollback", "rm"})
 # These need a process that stays: there is nothing to tell, or nobody to tell it, without one.
 NEEDS_AGENT: Final = frozenset({"status", "token"})
 
@@ -36,15 +38,21 @@ class LockedError(ConflictError):
 
 def perform(program: Program, verb: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The result of a verb. Progress is shown meanwhile."""
+    asked, began = dict(arguments), int(time.time())
     with showing(program.output, verb) as progress:
 
         def ask(client: AgentClient) -> dict[str, Any]:
-            return client.call(verb, arguments, progress)
+            try:
+                return client.call(verb, asked, progress)
+            except BrokenOffError:
+                if verb in MOVING:
+                    asked["since"] = began
+                raise
 
         async def do(node: PeerNode) -> dict[str, Any]:
             from swarm.peer import operations
 
-            return await operations.run(node, verb, dict(arguments), progress)
+            return await operations.run(node, verb, asked, progress)
 
         return _by_either(program, verb, ask, do)
 

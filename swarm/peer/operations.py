@@ -19,7 +19,7 @@ from swarm import names
 from swarm.errors import ConflictError, NotAllowedError, NotFoundError, UnreachableError, UsageError
 from swarm.identity import peer_id_of
 from swarm.limits import PATTERNS_MAX
-from swarm.log import Entry, Kind, Move, SeenSerial, unseen_text
+from swarm.log import Entry, Kind, Move, SeenSerial, WallTime, unseen_text
 from swarm.messages import TokenRequest
 from swarm.names import Reference
 from swarm.peer.node import PeerNode
@@ -38,12 +38,16 @@ HISTORY_MAX: Final = 10_000
 KINDS: Final = {FILE: "file", EMPTY_DIRECTORY: "directory"}
 
 
+# ``since``: this repeats a command of that moment which was broken off, and may have been done to the end.
+
+
 class PublishArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     path: str
     names: Names
     message: str = ""
     links: Links = "refuse"
     if_serial: SeenSerial | None = None
+    since: WallTime | None = None
 
 
 class PullArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,17 +69,20 @@ class TagArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ref: str
     names: Names
     if_serial: SeenSerial | None = None
+    since: WallTime | None = None
 
 
 class RollbackArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     to: int | None = None
     if_serial: SeenSerial | None = None
+    since: WallTime | None = None
 
 
 class RemoveArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     names: Names
     if_serial: SeenSerial | None = None
+    since: WallTime | None = None
 
 
 class VerifyArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -97,7 +104,7 @@ class TokenArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 async def _publish(node: PeerNode, arguments: PublishArguments, progress: Progress) -> Result:
     dataset, tags = _tags_of(arguments.names)
-    wanted = Wanted(dataset, tags, arguments.message, arguments.if_serial)
+    wanted = Wanted(dataset, tags, arguments.message, arguments.if_serial, arguments.since)
     return await publish(node, Path(arguments.path), wanted, arguments.links, progress)
 
 
@@ -207,7 +214,8 @@ async def _tag(node: PeerNode, arguments: TagArguments, progress: Progress) -> R
     if dataset != reference.dataset:
         raise UsageError(f"{dataset} is another dataset than that of {reference}: a version belongs to one dataset")
     resolved = await node.finder.resolve(reference)
-    return await _commit(node, dataset, "tag", [Move(tag, resolved.version) for tag in tags], arguments.if_serial)
+    moves = [Move(tag, resolved.version) for tag in tags]
+    return await _commit(node, dataset, "tag", moves, arguments.if_serial, arguments.since)
 
 
 async def _rollback(node: PeerNode, arguments: RollbackArguments, progress: Progress) -> Result:
@@ -216,7 +224,11 @@ async def _rollback(node: PeerNode, arguments: RollbackArguments, progress: Prog
     after = 0
     while page := await node.tracker.log(name.dataset, after=after):
         after = page[-1][1].serial
-        moves += [(entry.serial, move.version) for _, entry in page for move in entry.moves if move.tag == name.tag]
+        for raw, entry in page:
+            if arguments.since is not None and _is_own_rollback(node, entry, name, arguments.since):
+                # A second one would go back to where the first came from.
+                return _committed(node, raw, entry)
+            moves += [(entry.serial, move.version) for move in entry.moves if move.tag == name.tag]
     if not moves:
         raise NotFoundError(f"{name} does not exist: see `aetherfs ls`")
     # What it goes back to is read off the log as far as ``after``.
@@ -224,7 +236,12 @@ async def _rollback(node: PeerNode, arguments: RollbackArguments, progress: Prog
     if seen > after:
         raise ConflictError(unseen_text(name.dataset, after, seen))
     version = _rolled_back(name, moves, arguments.to)
-    return await _commit(node, name.dataset, "rollback", [Move(name.tag or "", version)], if_serial=seen)
+    return await _commit(node, name.dataset, "rollback", [Move(name.tag or "", version)], seen, arguments.since)
+
+
+def _is_own_rollback(node: PeerNode, entry: Entry, name: Reference, since: int) -> bool:
+    is_own = entry.publisher == node.key.public and entry.wall_time >= since
+    return is_own and entry.kind == "rollback" and [move.tag for move in entry.moves] == [name.tag]
 
 
 def _rolled_back(name: Reference, moves: list[tuple[int, bytes | None]], to: int | None) -> bytes:
@@ -243,16 +260,24 @@ def _rolled_back(name: Reference, moves: list[tuple[int, bytes | None]], to: int
 
 async def _rm(node: PeerNode, arguments: RemoveArguments, progress: Progress) -> Result:
     dataset, tags = _tags_of(arguments.names)
-    return await _commit(node, dataset, "rm", [Move(tag, None) for tag in tags], arguments.if_serial)
+    return await _commit(node, dataset, "rm", [Move(tag, None) for tag in tags], arguments.if_serial, arguments.since)
 
 
-async def _commit(node: PeerNode, dataset: str, kind: Kind, moves: list[Move], if_serial: int | None) -> Result:
-    raw, entry = await node.tracker.commit(dataset, kind, moves, grant=node.papers.grant, if_serial=if_serial)
+async def _commit(
+    node: PeerNode, dataset: str, kind: Kind, moves: list[Move], if_serial: int | None, since: int | None
+) -> Result:
+    raw, entry = await node.tracker.commit(
+        dataset, kind, moves, grant=node.papers.grant, if_serial=if_serial, since=since
+    )
+    return _committed(node, raw, entry)
+
+
+def _committed(node: PeerNode, raw: bytes, entry: Entry) -> Result:
     node.access.learn(raw)
     node.ledger.record(entry, raw)
     node.exchange.announce(raw)
-    tags = {move.tag: None if move.version is None else move.version.hex() for move in moves}
-    return {"dataset": dataset, "serial": entry.serial, "tags": tags}
+    tags = {move.tag: None if move.version is None else move.version.hex() for move in entry.moves}
+    return {"dataset": entry.dataset, "serial": entry.serial, "tags": tags}
 
 
 async def _verify(node: PeerNode, arguments: VerifyArguments, progress: Progress) -> Result:

@@ -38,12 +38,13 @@ ROUNDS: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the entry is to say. ``if_serial``: only if no entry after this serial has moved one of the tags."""
+    """What the entry is to say. ``if_serial``, ``since``: see ``TrackerClient.commit``."""
 
     dataset: str
     tags: list[str]
     message: str
     if_serial: int | None
+    since: int | None
 
 
 async def publish(node: PeerNode, path: Path, wanted: Wanted, links: Links, progress: Progress) -> dict[str, Any]:
@@ -52,7 +53,7 @@ async def publish(node: PeerNode, path: Path, wanted: Wanted, links: Links, prog
     dataset = wanted.dataset
     if not node.home.grant(time.time()).allows("publish", dataset):
         raise NotAllowedError(f"this home may not publish to {dataset}: join with a token whose --datasets covers it")
-    if wanted.if_serial is not None:
+    if wanted.if_serial is not None and wanted.since is None:
         # A race that is lost already costs no upload. The commit decides.
         await node.tracker.check_unmoved(dataset, wanted.tags, wanted.if_serial)
     root = Path(path).absolute()
@@ -85,6 +86,7 @@ async def publish(node: PeerNode, path: Path, wanted: Wanted, links: Links, prog
         totals=totals,
         receipt=receipt,
         if_serial=wanted.if_serial,
+        since=wanted.since,
     )
     node.ledger.record(entry, raw)
     await _serve(node, dataset, raw, tree)

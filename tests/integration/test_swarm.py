@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
@@ -214,5 +215,38 @@ def test_a_download_whose_clock_breaks_says_so_and_ends(tmp_path: Path, monkeypa
             with pytest.raises(AetherError, match="this is a defect"):
                 async with asyncio.timeout(60):
                     await swarm.pull(peer, "maps/roads:latest", tmp_path / "out")
+
+    asyncio.run(main())
+
+
+def test_a_command_that_is_repeated_counts_once(tmp_path: Path) -> None:
+    """Its process may have been killed between the commit and the answer; then the repetition finds the entry."""
+
+    async def main() -> None:
+        source = make_tree(tmp_path / "source", 7)
+        async with Swarm(tmp_path) as swarm:
+            producer, other = await swarm.peer("producer"), await swarm.peer("other")
+            began = int(time.time())
+            commands: list[tuple[str, dict[str, Any]]] = [
+                ("publish", {"path": str(source), "names": ["maps/roads:v1", "maps/roads:latest"]}),
+                ("tag", {"ref": "maps/roads:v1", "names": ["maps/roads:a", "maps/roads:b"]}),
+                ("rm", {"names": ["maps/roads:a", "maps/roads:b"]}),
+            ]
+            for serial, (verb, arguments) in enumerate(commands, 1):
+                seen = {"if_serial": serial - 1}
+                assert (await run(producer, verb, **arguments, **seen))["serial"] == serial
+                again = await run(producer, verb, **arguments, **seen, since=began)
+                assert again["serial"] == serial
+            (source / "new").write_bytes(b"new")
+            second = await swarm.publish(producer, source, "maps/roads:latest")
+            rolled = await run(producer, "rollback", name="maps/roads:latest", since=began)
+            again = await run(producer, "rollback", name="maps/roads:latest", since=began)
+            assert (rolled["serial"], again) == (second["serial"] + 1, rolled)
+            assert rolled["tags"] != {"latest": second["version"]}
+            # Somebody else's entry, an older one and one with other moves are not this command's.
+            tags = {"ref": "maps/roads:v1", "names": ["maps/roads:a"]}
+            serials = [(await run(node, "tag", **tags, since=began))["serial"] for node in (producer, other)]
+            serials += [(await run(producer, "tag", **tags, since=began + 1000))["serial"]]
+            assert serials == [6, 7, 8]
 
     asyncio.run(main())
