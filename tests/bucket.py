@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from seed.packs import decode_index
+from seed.packs import Table, decode_index
 from swarm import log
 from swarm.encoding import open_block
 from swarm.errors import AetherError
@@ -149,9 +149,9 @@ class Named:
 def _named_by(data: bytes) -> Named:
     """The one thing here that knows the format of an index."""
     index = decode_index(data)
-    keys = [f"packs/{pack}" for pack in index.packs]
-    places = {place.signature: (keys[place.pack], place.offset, place.length) for place in index.locations}
-    return Named(frozenset({(index.dataset, index.version)}), frozenset(keys), places)
+    places = {signature: (f"packs/{at.pack}", at.offset, at.length) for signature, at in Table(index).places()}
+    versions = frozenset((kept.dataset, kept.version) for kept in index.versions)
+    return Named(versions, frozenset(f"packs/{pack}" for pack, _, _ in index.packs), places)
 
 
 def bucket_on(client: Any, name: str, prefix: str) -> Bucket:

@@ -19,6 +19,7 @@ from swarm.limits import LOG_PAGE_MAX
 from swarm.log import Kind, Move
 from swarm.names import Reference
 from swarm.signature import signature_of
+from swarm.trust import Trust
 from tests.histories.checks import not_dense, not_kept, not_linear, not_monotonic, settled
 from tests.histories.history import Operation, Recorder
 from tests.histories.log_model import (
@@ -202,7 +203,7 @@ async def check_history(
     }
 
 
-def _badly_sealed(entries: Sequence[bytes], authority: bytes) -> list[int]:
+def _badly_sealed(entries: Sequence[bytes], authority: Trust) -> list[int]:
     wrong = []
     for number, data in enumerate(entries, 1):
         try:
