@@ -1,0 +1,89 @@
+"""The look at a bucket from outside: what is broken on purpose is told, and what nothing names is found."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+from swarm.objects.memory import MemoryObjectStore
+from tests.bucket import LEASE_S, Bucket, Lying
+from tests.integration.swarm_rig import Swarm, make_tree, run
+
+ORPHANS = {
+    "packs/" + "0" * 32: b"of a publish that was killed",
+    "names/maps/never": b"",
+}
+
+
+def look(objects: MemoryObjectStore, age_s: float = 0.0) -> Bucket:
+    return Bucket({key: Lying(len(data), age_s) for key, data in objects._objects.items()}, objects.get)
+
+
+def changed(objects: MemoryObjectStore, key: str, data: bytes | None) -> Bucket:
+    """What it would be with one object changed or gone."""
+    other = MemoryObjectStore()
+    other._objects = {**objects._objects}
+    if data is None:
+        del other._objects[key]
+    else:
+        other._objects[key] = data
+    return look(other)
+
+
+def test_what_is_broken_and_what_nothing_names(tmp_path: Path) -> None:
+    objects = MemoryObjectStore()
+
+    async def main() -> None:
+        async with Swarm(tmp_path, objects=objects) as swarm:
+            producer = await swarm.peer("producer")
+            source = make_tree(tmp_path / "source", 3)
+            await swarm.publish(producer, source, "maps/roads:v1", "maps/roads:latest")
+            (source / "more").write_bytes(b"more")
+            await swarm.publish(producer, source, "maps/roads:latest")
+            await run(producer, "tag", ref="maps/roads:v1", names=["maps/roads:old"])
+
+    asyncio.run(main())
+    whole = look(objects)
+    assert whole.broken() == []
+    assert sorted(serial for serial in whole.published().values()) == [1, 2]
+    assert whole.garbage(time.time()) == {}
+    for kind, said in (
+        ("packs/", "not whole"),
+        ("indexes/", "not whole"),
+        ("datasets/maps/roads/log/", "does not follow"),
+    ):
+        first = whole.below(kind)[0]
+        assert any(said in text for text in changed(objects, first, None).broken()), kind
+    pack = max(whole.below("packs/"), key=lambda key: whole.objects[key].size_bytes)
+    data = objects.get(pack)
+    flipped = data[:1000] + bytes([data[1000] ^ 1]) + data[1001:]
+    assert len(changed(objects, pack, flipped).broken()) >= 1
+    assert len(changed(objects, pack, data[:-1]).broken()) >= 1
+
+
+def test_garbage_is_what_neither_log_nor_index_nor_lease_names(tmp_path: Path) -> None:
+    objects = MemoryObjectStore()
+
+    async def main() -> None:
+        async with Swarm(tmp_path, objects=objects) as swarm:
+            producer = await swarm.peer("producer")
+            await swarm.publish(producer, make_tree(tmp_path / "source", 3), "maps/roads:v1")
+            before = set(objects._objects)
+            await swarm.publish(producer, make_tree(tmp_path / "other", 4), "maps/lost:v1")
+            # As if the publisher had been killed before the commit: all is there but the entry.
+            made = {key for key in objects._objects if key not in before and not key.startswith("swarm/")}
+            for key in [key for key in made if key.startswith("datasets/")]:
+                objects.delete(key)
+                made.remove(key)
+            for key, data in ORPHANS.items():
+                objects.put(key, data)
+            assert set(look(objects).garbage(time.time())) == made | set(ORPHANS)
+            lease = f"maps/lost {int(time.time())}".encode()
+            objects.put("uploads/" + "1" * 32, lease)
+            assert set(look(objects).garbage(time.time())) == {"names/maps/never"}
+            later = time.time() + LEASE_S + 1
+            expected = made | set(ORPHANS) | {"uploads/" + "1" * 32}
+            assert set(look(objects, LEASE_S + 1).garbage(later)) == expected
+
+    asyncio.run(main())
