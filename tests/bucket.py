@@ -110,30 +110,25 @@ class Bucket:
     def garbage(self, wall_now: float) -> dict[str, Lying]:
         """Objects that neither a log nor an index nor a lease in force names, by key."""
         published = set(self.published())
-        held = {dataset for dataset, until in self.leases().items() if until > wall_now}
+        in_force = {key: dataset for key, (dataset, until) in self.leases().items() if until > wall_now}
+        held = set(in_force.values())
         named: set[str] = set()
         for key, index in self.indexes().items():
             if index.versions & published or any(dataset in held for dataset, _ in index.versions):
                 named |= {key, *index.packs}
-        datasets = set(self.logs())
-        return {key: lying for key, lying in self.objects.items() if not self._is_named(key, named, datasets, held)}
+        named |= in_force.keys() | {f"names/{dataset}" for dataset in held.union(self.logs())}
+        if held:
+            # What it writes has no index yet.
+            named.update(self.below("packs/"), self.below("indexes/"))
+        named.update(self.below("datasets/"), self.below("swarm/"))
+        return {key: lying for key, lying in self.objects.items() if key not in named}
 
-    def _is_named(self, key: str, named: set[str], datasets: set[str], held: set[str]) -> bool:
-        kind, _, rest = key.partition("/")
-        if kind == "names":
-            return rest in datasets or rest in held
-        if kind in ("packs", "indexes"):
-            return key in named or bool(held)
-        if kind == "uploads":
-            return self.objects[key].age_s < LEASE_S
-        return kind in ("datasets", "swarm")
-
-    def leases(self) -> dict[str, float]:
-        """By dataset, until when a lease on it is in force, wall seconds."""
-        found: dict[str, float] = {}
+    def leases(self) -> dict[str, tuple[str, float]]:
+        """By key, the dataset that a lease is on and until when it is in force, wall seconds."""
+        found: dict[str, tuple[str, float]] = {}
         for key in self.below("uploads/"):
             dataset, _, begun = self.read(key).decode().partition(" ")
-            found[dataset] = max(found.get(dataset, 0.0), float(begun) + LEASE_S)
+            found[key] = (dataset, float(begun) + LEASE_S)
         return found
 
 

@@ -16,8 +16,8 @@ ORPHANS = {
 }
 
 
-def look(objects: MemoryObjectStore, age_s: float = 0.0) -> Bucket:
-    return Bucket({key: Lying(len(data), age_s) for key, data in objects._objects.items()}, objects.get)
+def look(objects: MemoryObjectStore) -> Bucket:
+    return Bucket({key: Lying(len(data), 0.0) for key, data in objects._objects.items()}, objects.get)
 
 
 def changed(objects: MemoryObjectStore, key: str, data: bytes | None) -> Bucket:
@@ -84,6 +84,6 @@ def test_garbage_is_what_neither_log_nor_index_nor_lease_names(tmp_path: Path) -
             assert set(look(objects).garbage(time.time())) == {"names/maps/never"}
             later = time.time() + LEASE_S + 1
             expected = made | set(ORPHANS) | {"uploads/" + "1" * 32}
-            assert set(look(objects, LEASE_S + 1).garbage(later)) == expected
+            assert set(look(objects).garbage(later)) == expected
 
     asyncio.run(main())
