@@ -1,8 +1,8 @@
 """What lies in a bucket, looked at from outside: is all there that the logs promise, and what does nothing name.
 
 Nothing of ``seed`` is run but what decodes an index. An object is named if it is an entry of a log, an index of a
-version that a log published, a pack of such an index, a lease in force or what its dataset's lease may be writing,
-or one of the swarm's own. What is left over is garbage: ``gc`` has to find all of it that is old enough.
+version that a log published, a pack with a block of such a version, a lease in force or what its dataset's lease may be
+writing, or one of the swarm's own. What is left over is garbage: ``gc`` has to find all of it that is old enough.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from seed import table
 from seed.packs import Table, decode_index
 from swarm import log
 from swarm.encoding import open_block
@@ -109,19 +110,30 @@ class Bucket:
 
     def garbage(self, wall_now: float) -> dict[str, Lying]:
         """Objects that neither a log nor an index nor a lease in force names, by key."""
-        published = set(self.published())
         in_force = {key: dataset for key, (dataset, until) in self.leases().items() if until > wall_now}
         held = set(in_force.values())
-        named: set[str] = set()
-        for key, index in self.indexes().items():
-            if index.versions & published or any(dataset in held for dataset, _ in index.versions):
-                named |= {key, *index.packs}
+        named = self._named_by_indexes(held)
         named |= in_force.keys() | {f"names/{dataset}" for dataset in held.union(self.logs())}
         if held:
             # What it writes has no index yet.
             named.update(self.below("packs/"), self.below("indexes/"))
         named.update(self.below("datasets/"), self.below("swarm/"))
         return {key: lying for key, lying in self.objects.items() if key not in named}
+
+    def _named_by_indexes(self, held: set[str]) -> set[str]:
+        """The indexes with a version that a log published or of a dataset that is held, and the packs that such a
+        version has a block in. An index may have been merged with one of a publish that never was.
+        """
+        published, indexes = set(self.published()), self.indexes()
+        needed: set[bytes] = set()
+        named: set[str] = set()
+        for key, index in indexes.items():
+            wanted = {version for version in index.versions if version in published or version[0] in held}
+            named |= {key} if wanted else set()
+            needed.update(*(index.versions[version] for version in wanted))
+        for index in indexes.values():
+            named |= {place[0] for signature, place in index.places.items() if signature in needed}
+        return named
 
     def leases(self) -> dict[str, tuple[str, float]]:
         """By key, the dataset that a lease is on and until when it is in force, wall seconds."""
@@ -134,10 +146,9 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """What an index names: versions, packs by key, and where blocks lie."""
+    """What an index names: versions with their blocks, and where blocks lie, by the key of the pack."""
 
-    versions: frozenset[Version]
-    packs: frozenset[str]
+    versions: Mapping[Version, frozenset[bytes]]
     places: Mapping[bytes, Place]
 
 
@@ -145,8 +156,8 @@ def _named_by(data: bytes) -> Named:
     """The one thing here that knows the format of an index."""
     index = decode_index(data)
     places = {signature: (f"packs/{at.pack}", at.offset, at.length) for signature, at in Table(index).places()}
-    versions = frozenset((kept.dataset, kept.version) for kept in index.versions)
-    return Named(versions, frozenset(f"packs/{pack}" for pack, _, _ in index.packs), places)
+    versions = {(kept.dataset, kept.version): frozenset(table.each(kept.blocks)) for kept in index.versions}
+    return Named(versions, places)
 
 
 def bucket_on(client: Any, name: str, prefix: str) -> Bucket:

@@ -147,7 +147,7 @@ class Rounds:
         """One publish and one pull without a blow: how long they take is when blows fall."""
         self.contents = first_contents(self.rng)
         write_files(self._source, self.contents)
-        target = self.mortals.bench.folder / "pulled"
+        target = self.mortals.bench.folder / "pulled-consumer"
         for kind, home, command in (
             ("publish", "producer", ["publish", str(self._source), LATEST]),
             ("pull", "consumer", ["pull", LATEST, str(target)]),
@@ -190,7 +190,8 @@ class Rounds:
         self._acknowledge(self.mortals.eventually("producer", "publish", str(self._source), LATEST))
         self._is_now(after)
         is_new = self.rng.random() < 0.5
-        target = self.mortals.bench.folder / f"pulled{self.number if is_new else ''}"
+        # A home knows what it put into a directory, and takes what another put there for the user's.
+        target = self.mortals.bench.folder / f"pulled-{home}{self.number if is_new else ''}"
         held = contents_of(target) if target.exists() else {}
         done, seen = self.mortals.struck(blow, home, "pull", LATEST, str(target))
         self._note(blow, "pull", done)

@@ -32,7 +32,7 @@ VICTIMS: Final = [
     (S3, "pull"),
 ]
 SEED: Final = int(os.environ.get("KILL_SEED", "1"))
-COUNT: Final = 4 if "KILL_ROUNDS" not in os.environ else len(VICTIMS) * int(os.environ["KILL_ROUNDS"])
+COUNT: Final = 3 if "KILL_ROUNDS" not in os.environ else len(VICTIMS) * int(os.environ["KILL_ROUNDS"])
 
 
 @pytest.fixture
