@@ -134,7 +134,7 @@ class Rounds:
     contents: Contents = field(default_factory=dict)
     acknowledged: dict[int, str] = field(default_factory=dict)
     told: Counter[str] = field(default_factory=Counter)
-    usual_s: dict[str, float] = field(default_factory=dict)
+    usual_s: dict[tuple[str, bool], float] = field(default_factory=dict)
     number: int = 0
     earlier: list[Contents] = field(default_factory=list)
     seen_serial: int = 0
@@ -144,25 +144,30 @@ class Rounds:
         return self.mortals.bench.folder / "source"
 
     def begin(self) -> None:
-        """One publish and one pull without a blow: how long they take is when blows fall."""
-        self.contents = first_contents(self.rng)
-        write_files(self._source, self.contents)
-        target = self.mortals.bench.folder / "pulled-consumer"
-        for kind, home, command in (
-            ("publish", "producer", ["publish", str(self._source), LATEST]),
-            ("pull", "consumer", ["pull", LATEST, str(target)]),
-        ):
-            started = time.monotonic()
-            done = self.mortals.eventually(home, *command)
-            self.usual_s[kind] = time.monotonic() - started
-            if kind == "publish":
-                self._acknowledge(done)
-        assert contents_of(target) == self.contents
+        """Publishes and pulls without a blow: how long they take is when blows fall."""
+        for producer, consumer in (("producer", "consumer"), (LONER, LONER)):
+            self._is_now(self._changed() if self.contents else self._first())
+            self._acknowledge(self._timed("publish", producer, str(self._source), LATEST))
+            target = self.mortals.bench.folder / f"pulled-{consumer}"
+            self._timed("pull", consumer, LATEST, str(target))
+            assert contents_of(target) == self.contents
+
+    def _first(self) -> Contents:
+        contents = first_contents(self.rng)
+        write_files(self._source, contents)
+        return contents
+
+    def _timed(self, phase: str, home: str, *arguments: str) -> Done:
+        started = time.monotonic()
+        done = self.mortals.eventually(home, phase, *arguments)
+        self.usual_s[phase, home == LONER] = time.monotonic() - started
+        return done
 
     def one(self, victim: str, phase: str) -> None:
         """One round: the victim is killed during a publish or during a pull."""
         self.number += 1
-        blow = Blow(victim, self.rng.uniform(0.0, 1.2 * self.usual_s[phase]), self.rng.uniform(0.0, 0.5))
+        usual_s = self.usual_s[phase, victim == LONER]
+        blow = Blow(victim, self.rng.uniform(0.0, 1.2 * usual_s), self.rng.uniform(0.0, 0.5))
         if phase == "publish":
             self._publish(blow)
         else:
@@ -207,7 +212,7 @@ class Rounds:
     def _changed(self) -> Contents:
         """The source with some files changed, one gone and one new."""
         changed = dict(self.contents)
-        for path in self.rng.sample(sorted(changed), 5):
+        for path in sorted({"large", *self.rng.sample(sorted(changed), 5)}):
             changed[path] = self.rng.randbytes(len(changed[path]))
         changed[f"new/{self.number}"] = self.rng.randbytes(3000)
         changed.pop(f"new/{self.number - 3}", None)
