@@ -79,7 +79,7 @@ class Found:
     meant.
 
     ``snapshot`` is the dataset's tags as sealed by a tracker just now; ``snapshot_data`` the same to be shown to
-    others.
+    others. ``age_s``: how long ago the tracker knew this to be so; more than a moment while its object store is away.
     """
 
     data: bytes
@@ -87,6 +87,7 @@ class Found:
     version: bytes
     snapshot: Snapshot
     snapshot_data: bytes
+    age_s: int = 0
 
     @property
     def serial(self) -> int:
@@ -195,7 +196,7 @@ class TrackerClient:
         if entry.dataset != ref.dataset or tags.dataset != ref.dataset or entry.serial > tags.serial:
             raise RemoteProtocolError("the tracker answered a lookup with something else")
         version = _version_meant(ref, entry, tags)
-        return Found(answer.entry, entry, version, tags, answer.snapshot)
+        return Found(answer.entry, entry, version, tags, answer.snapshot, max(0, answer.wall_time - tags.issued))
 
     async def log(self, dataset: str, *, after: int = 0, limit: int = LOG_PAGE_MAX) -> list[tuple[bytes, Entry]]:
         """Up to ``limit`` entries from serial ``after`` + 1 on, in order, verified and chained to one another."""

@@ -154,7 +154,10 @@ class DatasetsAnswer(msgspec.Struct, frozen=True):
 
 
 class LookupAnswer(msgspec.Struct, frozen=True):
-    """A tag or version found: the signed entry that proves it, and a sealed snapshot that shows how fresh it is."""
+    """A tag or version found: the signed entry that proves it, and a sealed snapshot that shows how fresh it is.
+
+    ``wall_time`` is when it was answered: a tracker whose object store is away answers with an older snapshot.
+    """
 
     dataset: str
     tag: str | None
@@ -162,6 +165,7 @@ class LookupAnswer(msgspec.Struct, frozen=True):
     version: str
     entry: bytes
     snapshot: bytes
+    wall_time: int = 0
 
 
 class LogAnswer(msgspec.Struct, frozen=True):

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from swarm.client import TrackerClient
+from swarm.client import Found, TrackerClient
 from swarm.dht.keys import tag_key, trackers_key, version_key
 from swarm.dht.node import DhtNode
 from swarm.errors import AetherError, IntegrityError, NotFoundError, RemoteProtocolError, UnreachableError
@@ -34,6 +34,8 @@ ASK_AGAIN_S: Final = 0.3
 # A version that comes from this many is not looked up in the DHT.
 SERVED_BY: Final = 4
 ASKED_MAX: Final = 8
+# What a tracker last knew longer ago may have changed since.
+FRESH_S: Final = 10
 
 log = logging.getLogger("aetherfs.find")
 
@@ -87,14 +89,22 @@ class Finder:
         try:
             done, _ = await asyncio.wait([asking], timeout=TRACKER_HEAD_START_S)
             if done and not isinstance(asking.exception(), UnreachableError):
-                return self._resolved(reference, asking.result(), is_stale=False)
+                return self._answered(reference, asking.result())
             entry = await self._without_tracker(reference, asking)
-            is_stale = asking.cancelled() or not asking.done() or asking.exception() is not None
+            is_answered = asking.done() and not asking.cancelled() and asking.exception() is None
+            is_stale = not is_answered or asking.result().age_s > FRESH_S
             return self._resolved(reference, entry, is_stale=is_stale)
         finally:
             asking.cancel()
 
-    async def _without_tracker(self, reference: Reference, asking: asyncio.Task[bytes]) -> bytes:
+    def _answered(self, reference: Reference, found: Found) -> Resolved:
+        """What a tracker says; of one whose object store is away, the later of that and of what is known here."""
+        is_stale = found.age_s > FRESH_S
+        known = self._known(reference) if is_stale else None
+        entry = found.data if known is None else max(found.data, known, key=self._serial)
+        return self._resolved(reference, entry, is_stale=is_stale)
+
+    async def _without_tracker(self, reference: Reference, asking: asyncio.Task[Found]) -> bytes:
         """The highest entry that this home or the swarm knows, or the tracker's after all. The DHT may still be
         joining.
         """
@@ -108,7 +118,7 @@ class Finder:
             # Who answers has heard all news that it may read: it is not asked for as long as nobody at all.
             deadline = started + (ANSWERED_DEADLINE_S if answers else SWARM_DEADLINE_S)
             if asking.done() and not isinstance(asking.exception(), UnreachableError):
-                return asking.result()
+                return asking.result().data
             if time.monotonic() > deadline:
                 raise UnreachableError(
                     f"no tracker answers, and no peer that can be reached knows {reference}: "
@@ -116,8 +126,8 @@ class Finder:
                 )
             await asyncio.sleep(ASK_AGAIN_S)
 
-    async def _ask_tracker(self, reference: Reference) -> bytes:
-        return (await self._tracker.lookup(reference)).data
+    async def _ask_tracker(self, reference: Reference) -> Found:
+        return await self._tracker.lookup(reference)
 
     def _known(self, reference: Reference) -> bytes | None:
         if reference.signature is not None:

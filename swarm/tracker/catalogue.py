@@ -5,7 +5,8 @@
 
 Current tags are found by replaying the log: each dataset's state is kept in memory and advanced by the entries that are
 new in the store, whoever wrote them. Every entry is verified on the way, so what somebody else put into the store is
-found and never served on. Thread-safe; calls block on the store.
+found and never served on. While the store is away, what is known is told on; a snapshot's times say how old it is. What
+needs the store fails. Thread-safe; calls block on the store.
 """
 
 from __future__ import annotations
@@ -19,8 +20,15 @@ from typing import Final
 
 from swarm import log
 from swarm.authority import Authority
-from swarm.errors import ConflictError, FullError, IntegrityError, NotFoundError, RemoteProtocolError
-from swarm.limits import DATASET_MAX_TAGS, PAGE_MAX, SNAPSHOT_LIFETIME_S
+from swarm.errors import (
+    ConflictError,
+    FullError,
+    IntegrityError,
+    NotFoundError,
+    RemoteProtocolError,
+    UnreachableError,
+)
+from swarm.limits import DATASET_MAX_TAGS, MIB, PAGE_MAX, SNAPSHOT_LIFETIME_S
 from swarm.log import Entry
 from swarm.objects import ObjectStore
 from swarm.snapshot import Snapshot, TagState, seal_snapshot
@@ -28,6 +36,8 @@ from swarm.snapshot import Snapshot, TagState, seal_snapshot
 DATASETS: Final = "datasets/"
 NAMES: Final = "names/"
 STATES_MAX: Final = 4096
+# Entries that were read last, to be told when the store is away. An entry never changes.
+ENTRIES_MAX_BYTES: Final = 64 * MIB
 
 
 @dataclass(slots=True)
@@ -63,10 +73,11 @@ class _State:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A dataset at one moment: its last serial and all tags, sorted."""
+    """A dataset at one moment: its last serial and all tags, sorted; and how long ago that moment is."""
 
     serial: int
     tags: tuple[TagState, ...]
+    age_s: float = 0.0
 
 
 class Catalogue:
@@ -76,6 +87,8 @@ class Catalogue:
         self._objects = objects
         self._authority = authority
         self._states: OrderedDict[str, _State] = OrderedDict()
+        self._entries: OrderedDict[str, bytes] = OrderedDict()
+        self._entries_bytes = 0
         self._lock = threading.Lock()
 
     # ---- reading ------------------------------------------------------------------------------------------------
@@ -91,36 +104,52 @@ class Catalogue:
         """Up to ``limit`` signed entries from serial ``after`` + 1 on. NotFoundError for a log without entries."""
         head = self.head(dataset, max_age_s=max_age_s).serial
         last = min(head, after + min(limit, PAGE_MAX))
-        return [self._objects.get(log_key(dataset, serial)) for serial in range(max(after, 0) + 1, last + 1)]
+        return [self._kept(dataset, serial) for serial in range(max(after, 0) + 1, last + 1)]
 
     def find_tag(self, dataset: str, tag: str, wall_now: float) -> tuple[bytes, TagState, bytes]:
         """The entry that moved a tag last, what it says, and a snapshot. NotFoundError when there is no such tag."""
         state = self._state(dataset)
         with state.lock:
-            self._advance(dataset, state)
+            away = self._advance(dataset, state)
             head = _head_of(dataset, state)
             found = state.tags.get(tag)
         if found is None:
-            raise NotFoundError(f"{dataset} has no tag {tag!r}: see its tags with `aetherfs inspect {dataset}`")
-        return self._objects.get(log_key(dataset, found.serial)), found, self._sealed(dataset, head, wall_now)
+            raise away or NotFoundError(f"{dataset} has no tag {tag!r}: see its tags with `aetherfs inspect {dataset}`")
+        return self._kept(dataset, found.serial), found, self._sealed(dataset, head, wall_now)
 
     def find_version(self, dataset: str, version: bytes, wall_now: float) -> tuple[bytes, int, bytes]:
         """The entry by which a version belongs to the dataset, its serial, a snapshot. NotFoundError without one."""
         state = self._state(dataset)
         with state.lock:
-            self._advance(dataset, state)
+            away = self._advance(dataset, state)
             head = _head_of(dataset, state)
             serial = state.versions.get(version)
         if serial is None:
-            raise NotFoundError(f"{dataset} has no version {version.hex()[:16]}...: see `aetherfs history {dataset}`")
-        return self._objects.get(log_key(dataset, serial)), serial, self._sealed(dataset, head, wall_now)
+            raise away or NotFoundError(
+                f"{dataset} has no version {version.hex()[:16]}...: see `aetherfs history {dataset}`"
+            )
+        return self._kept(dataset, serial), serial, self._sealed(dataset, head, wall_now)
 
     def snapshot(self, dataset: str, wall_now: float) -> bytes:
-        """All tags as of now, sealed."""
+        """All tags as of now, sealed; of when the store was read last, while it is away."""
         return self._sealed(dataset, self.head(dataset), wall_now)
 
     def datasets(self, cursor: str, limit: int, may_read: Callable[[str], bool]) -> tuple[list[str], str]:
-        """A page of the datasets that the caller may read, and the cursor of the next page (empty at the end)."""
+        """A page of the datasets that the caller may read, and the cursor of the next page (empty at the end).
+
+        Those that are known here, while the store is away; UnreachableError if none is.
+        """
+        try:
+            return self._listed(cursor, limit, may_read)
+        except UnreachableError:
+            with self._lock:
+                known = [name for name, state in self._states.items() if state.serial]
+            if not known:
+                raise
+        found = sorted(name for name in known if name > cursor and may_read(name))
+        return found[:limit], found[limit - 1] if len(found) > limit else ""
+
+    def _listed(self, cursor: str, limit: int, may_read: Callable[[str], bool]) -> tuple[list[str], str]:
         found: list[str] = []
         after = NAMES + cursor if cursor else ""
         while True:
@@ -143,14 +172,16 @@ class Catalogue:
         ``if_serial``: only if no entry after this serial has moved one of its tags. The entry's place in the chain
         makes that hold at the commit as well. The same entry again is answered as the first time. Raises
         ConflictError naming who was first, NotFoundError for a tag or version that the log does not hold, FullError
-        for too many tags.
+        for too many tags, UnreachableError while the store is away.
         """
         signed, entry = log.parse_entry(data)
         state = self._state(entry.dataset)
         with state.lock:
-            self._advance(entry.dataset, state)
+            away = self._advance(entry.dataset, state)
             if entry.serial <= state.serial:
                 return self._repeated(signed.body, entry)
+            if away is not None:
+                raise away
             if entry.serial != state.serial + 1 or entry.previous != state.head_hash:
                 raise ConflictError(
                     f"entry {entry.serial} of {entry.dataset} does not follow the head, which is {state.serial}: "
@@ -166,13 +197,14 @@ class Catalogue:
                 self._advance(entry.dataset, state)
                 return self._repeated(signed.body, entry)
             state.apply(entry, endorsed)
+            self._keep(log_key(entry.dataset, entry.serial), endorsed)
             return endorsed, entry
 
     # ---- inside -------------------------------------------------------------------------------------------------
 
     def _repeated(self, body: bytes, entry: Entry) -> tuple[bytes, Entry]:
         """The committed entry of this serial if it is the same one, else ConflictError."""
-        data = self._objects.get(log_key(entry.dataset, entry.serial))
+        data = self._kept(entry.dataset, entry.serial)
         winner_signed, winner = log.parse_entry(data)
         if winner_signed.body == body:
             return data, winner
@@ -198,11 +230,23 @@ class Catalogue:
             self._states.move_to_end(dataset)
             return state
 
-    def _advance(self, dataset: str, state: _State, max_age_s: float = 0.0) -> None:
-        """Apply what is new in the store. Needs the state's lock."""
+    def _advance(self, dataset: str, state: _State, max_age_s: float = 0.0) -> UnreachableError | None:
+        """Apply what is new in the store; why it could not be looked at, when something is known from before. Needs
+        the state's lock.
+        """
         now = time.monotonic()
         if state.read_at + max_age_s > now:
-            return
+            return None
+        try:
+            self._catch_up(dataset, state)
+        except UnreachableError as error:
+            if state.serial == 0 or state.read_at == float("-inf"):
+                raise
+            return error
+        state.read_at = now
+        return None
+
+    def _catch_up(self, dataset: str, state: _State) -> None:
         while (data := self._entry(dataset, state.serial + 1)) is not None:
             try:
                 entry = log.verify_endorsed(data, authority=self._authority.trust)
@@ -214,7 +258,24 @@ class Catalogue:
                     f"entry {state.serial + 1} of {dataset} in the object store is damaged ({error}): "
                     "restore it from a backup"
                 ) from error
-        state.read_at = now
+            self._keep(log_key(dataset, entry.serial), data)
+
+    def _kept(self, dataset: str, serial: int) -> bytes:
+        """A committed entry that has been verified here, from memory if it is there."""
+        key = log_key(dataset, serial)
+        with self._lock:
+            data = self._entries.get(key)
+            if data is not None:
+                self._entries.move_to_end(key)
+                return data
+        return self._objects.get(key)
+
+    def _keep(self, key: str, data: bytes) -> None:
+        with self._lock:
+            self._entries_bytes += len(data) - len(self._entries.pop(key, b""))
+            self._entries[key] = data
+            while self._entries_bytes > ENTRIES_MAX_BYTES:
+                self._entries_bytes -= len(self._entries.popitem(last=False)[1])
 
     def _entry(self, dataset: str, serial: int) -> bytes | None:
         try:
@@ -229,7 +290,7 @@ class Catalogue:
         return (state is not None and state.serial > 0) or self._entry(dataset, 1) is not None
 
     def _sealed(self, dataset: str, head: Head, wall_now: float) -> bytes:
-        issued = int(wall_now)
+        issued = int(wall_now) - int(head.age_s)
         snapshot = Snapshot(1, dataset, head.serial, head.tags, issued, issued + SNAPSHOT_LIFETIME_S)
         return seal_snapshot(self._authority.key, snapshot)
 
@@ -247,7 +308,8 @@ def no_dataset(dataset: str) -> NotFoundError:
 def _head_of(dataset: str, state: _State) -> Head:
     if state.serial == 0:
         raise no_dataset(dataset)
-    return Head(state.serial, tuple(state.tags[tag] for tag in sorted(state.tags)))
+    age_s = max(0.0, time.monotonic() - state.read_at)
+    return Head(state.serial, tuple(state.tags[tag] for tag in sorted(state.tags)), age_s)
 
 
 def _check_moves(entry: Entry, state: _State) -> None:

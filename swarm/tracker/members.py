@@ -3,7 +3,8 @@
     swarm/members/{peer id}     the membership, sealed by the CA
     swarm/removed/{peer id}     a mark that never goes away: that key is refused from then on
 
-Renewal needs no certificate, only the key and the membership, so an outage never locks members out.
+Renewal needs no certificate, only the key and the membership, so an outage never locks members out. While the store is
+away, members that are known here stay members; joins and removals need the store.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import msgspec
 
 from swarm.authority import Membership
 from swarm.canonical import agree_version
-from swarm.errors import NotAllowedError, NotFoundError
+from swarm.errors import NotAllowedError, NotFoundError, UnreachableError
 from swarm.identity import peer_id_of, public_of
 from swarm.limits import GRANT_MAX_RULES, NAME_CHARS, PAGE_MAX
 from swarm.log import WallTime
@@ -95,6 +96,10 @@ class Members:
             data = self._objects.get(MEMBERS + peer_id)
         except NotFoundError:
             return None
+        except UnreachableError:
+            if cached is None:
+                raise
+            return cached[1]
         member = sealed.unseal(data, Member, authority=self._keys.authority.trust, key=MEMBERS + peer_id)
         if member.peer_id != peer_id:
             return None
@@ -180,12 +185,21 @@ class Members:
         with self._lock:
             if self._removed_at + REMOVED_CACHE_S > now:
                 return self._removed
+        try:
+            keys = self._listed_as_removed()
+        except UnreachableError:
+            if self._removed_at == float("-inf"):
+                raise
+            return self._removed
+        with self._lock:
+            self._removed |= {key.removeprefix(REMOVED) for key in keys}
+            self._removed_at = now
+            return self._removed
+
+    def _listed_as_removed(self) -> list[str]:
         keys: list[str] = []
         while page := self._objects.list(REMOVED, after=keys[-1] if keys else "", limit=PAGE_MAX):
             keys += page
             if len(page) < PAGE_MAX:
                 break
-        with self._lock:
-            self._removed |= {key.removeprefix(REMOVED) for key in keys}
-            self._removed_at = now
-            return self._removed
+        return keys

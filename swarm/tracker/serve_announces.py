@@ -11,7 +11,7 @@ import time
 from aiohttp import web
 
 from swarm import canonical
-from swarm.errors import NotFoundError, UsageError
+from swarm.errors import NotFoundError, UnreachableError, UsageError
 from swarm.http.routes import Route
 from swarm.limits import (
     ANNOUNCE_MAX_BYTES,
@@ -133,7 +133,8 @@ def _heads(state: TrackerState, asked: Announce, member: Member) -> tuple[Head, 
             continue
         try:
             found.append(Head(dataset, state.catalogue.head(dataset, max_age_s=HEAD_MAX_AGE_S).serial))
-        except NotFoundError:
+        except (NotFoundError, UnreachableError):
+            # A dataset that is not known here while the object store is away has no head to tell of.
             continue
     return tuple(found)
 

@@ -100,14 +100,16 @@ class _Serve:
     async def tag(self, request: web.Request, member: Member) -> web.Response:
         dataset = _readable(request, member)
         tag = check_tag(request.match_info["tag"])
-        entry, found, snapshot = await self.state.work(self.catalogue.find_tag, dataset, tag, time.time())
-        return answer(LookupAnswer(dataset, tag, found.serial, found.version.hex(), entry, snapshot))
+        wall_now = time.time()
+        entry, found, snapshot = await self.state.work(self.catalogue.find_tag, dataset, tag, wall_now)
+        return answer(LookupAnswer(dataset, tag, found.serial, found.version.hex(), entry, snapshot, int(wall_now)))
 
     async def version(self, request: web.Request, member: Member) -> web.Response:
         dataset = _readable(request, member)
         version = from_hex(request.match_info["version"])
-        entry, serial, snapshot = await self.state.work(self.catalogue.find_version, dataset, version, time.time())
-        return answer(LookupAnswer(dataset, None, serial, version.hex(), entry, snapshot))
+        wall_now = time.time()
+        entry, serial, snapshot = await self.state.work(self.catalogue.find_version, dataset, version, wall_now)
+        return answer(LookupAnswer(dataset, None, serial, version.hex(), entry, snapshot, int(wall_now)))
 
     async def log(self, request: web.Request, member: Member) -> web.Response:
         dataset = _readable(request, member)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from swarm import log
@@ -13,6 +15,7 @@ from swarm.snapshot import open_snapshot
 from swarm.tracker import catalogue as catalogue_module
 from swarm.tracker.catalogue import Catalogue, log_key
 from swarm.trust import Trust
+from tests.away import LeavingStore
 from tests.unit.log_samples import CA_KEY, FIRST, GRANT, PUBLISHER, V1, V2, WALL, after, authority, changed
 
 ROADS = "library/roads"
@@ -163,3 +166,70 @@ def test_an_append_that_cannot_look_is_no_conflict() -> None:
             one.append(half(entry))
     objects.is_away = False
     one.append(half(after(second, kind="rm", moves=(Move("next", None),))), 2)
+
+
+# ---- while the store is away ----------------------------------------------------------------------------------------
+
+
+def known_then_away() -> tuple[LeavingStore, Catalogue, bytes]:
+    objects = LeavingStore()
+    Catalogue(objects, authority()).append(half(FIRST))
+    catalogue = Catalogue(objects, authority())
+    data = catalogue.find_tag(ROADS, "latest", WALL)[0]
+    objects.is_away = True
+    return objects, catalogue, data
+
+
+def test_what_is_known_is_told_while_the_store_is_away() -> None:
+    _, catalogue, data = known_then_away()
+    assert catalogue.head(ROADS).serial == 1
+    assert catalogue.find_tag(ROADS, "latest", WALL)[0] == data
+    assert catalogue.find_version(ROADS, V1, WALL)[:2] == (data, 1)
+    assert catalogue.read(ROADS, after=0, limit=10) == [data]
+    assert catalogue.datasets("", 10, lambda dataset: True) == ([ROADS], "")
+    assert catalogue.datasets("", 10, lambda dataset: False) == ([], "")
+
+
+def test_a_snapshot_is_of_when_the_store_was_read_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    objects, catalogue, _ = known_then_away()
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 600.0)
+    away = open_snapshot(catalogue.snapshot(ROADS, WALL + 600), authority=CA_KEY.public, wall_now=None)
+    assert WALL <= away.issued <= WALL + 1
+    objects.is_away = False
+    back = open_snapshot(catalogue.snapshot(ROADS, WALL + 600), authority=CA_KEY.public, wall_now=None)
+    assert back.issued == WALL + 600
+    assert away.expires - away.issued == back.expires - back.issued
+
+
+def test_what_needs_the_store_fails_while_it_is_away_and_works_when_it_is_back() -> None:
+    objects, catalogue, data = known_then_away()
+    move = half(after(data, moves=(Move("stable", V1),)))
+    with pytest.raises(UnreachableError):
+        catalogue.append(move)
+    assert catalogue.append(half(FIRST))[0] == data
+    objects.is_away = False
+    assert catalogue.append(move)[1].serial == 2
+
+
+def test_what_is_not_known_is_not_said_to_be_missing() -> None:
+    """It may be there; nobody can look."""
+    _, catalogue, _ = known_then_away()
+    with pytest.raises(UnreachableError):
+        catalogue.find_tag(ROADS, "stable", WALL)
+    with pytest.raises(UnreachableError):
+        catalogue.find_version(ROADS, V2, WALL)
+    with pytest.raises(UnreachableError):
+        catalogue.head("library/other")
+    with pytest.raises(UnreachableError):
+        Catalogue(catalogue._objects, authority()).datasets("", 10, lambda dataset: True)
+
+
+def test_kept_entries_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    objects, catalogue, data = known_then_away()
+    objects.is_away = False
+    monkeypatch.setattr(catalogue_module, "ENTRIES_MAX_BYTES", 3 * len(data))
+    for _ in range(5):
+        data, _ = catalogue.append(half(after(data)))
+    assert 0 < catalogue._entries_bytes == sum(map(len, catalogue._entries.values())) <= 3 * len(data)
+    assert len(catalogue.read(ROADS, after=0, limit=10)) == 6
