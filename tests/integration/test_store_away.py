@@ -1,4 +1,4 @@
-"""A tracker whose object store is away: what it knows it tells, what needs the store fails, and nothing is restarted."""
+"""A tracker whose object store is away: it tells what it knows, what needs the store fails, nothing is restarted."""
 
 from __future__ import annotations
 
