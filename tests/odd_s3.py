@@ -1,7 +1,8 @@
 """A small S3 server in memory that can be odd: for what a good server never shows, and for lists in the order of S3.
 
 It speaks what our store asks: objects, conditional writes, checksums, ranges, lists, one bucket, no signatures. ``odd``
-holds what it does wrong for good, ``next`` what it does wrong how many times more.
+holds what it does wrong for good, ``next`` what it does wrong how many times more. ``accepts`` are the access keys that
+have not expired, None for all.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import threading
+import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -54,6 +56,8 @@ class OddS3:
     next: Counter[str] = field(default_factory=Counter)
     asked: Counter[str] = field(default_factory=Counter)
     default_encryption: str = ""
+    accepts: set[str] | None = None
+    ended: threading.Event = field(default_factory=threading.Event)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def __enter__(self) -> OddS3:
@@ -63,6 +67,7 @@ class OddS3:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.ended.set()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -94,6 +99,12 @@ class _Handler(BaseHTTPRequestHandler):
     s3: OddS3
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """An hour ago, by a clock that is another than ours."""
+        if "other clock" in self.s3.odd:
+            timestamp = time.time() - 3600
+        return super().date_time_string(timestamp)
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
@@ -148,6 +159,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _is_refused(self, method: str) -> bool:
         self.s3.asked[method] += 1
+        if self.s3.takes("hangs"):
+            self.s3.ended.wait()
+            self.close_connection = True
+            return True
+        key = self.headers["Authorization"].partition("Credential=")[2].partition("/")[0]
+        if self.s3.accepts is not None and key not in self.s3.accepts:
+            self._refuse(403, "ExpiredToken")
+            return True
+        if self.s3.takes("other clock"):
+            self._refuse(403, "RequestTimeTooSkewed")
+            return True
         if self.s3.takes("no bucket"):
             self._refuse(404, "NoSuchBucket")
             return True

@@ -19,30 +19,61 @@ from typing import Any, Final
 from botocore.exceptions import ClientError
 
 from swarm.errors import IncompleteError, RemoteProtocolError
+from swarm.limits import MIB
 from swarm.objects import check_key, is_key
+from swarm.objects.meter import Meter
 from swarm.objects.s3_address import S3Address
 from swarm.objects.s3_calls import Calls
+from swarm.objects.s3_client import Clients
 from swarm.objects.s3_failures import is_refused_as_present, status_of
+from swarm.objects.standing import Standing
 
 PAGE_KEYS: Final = 1000
 # The metadata of an object that says which call wrote it.
 WRITER: Final = "writer"
+# A server may take its time to answer a write of so much.
+LARGE_BYTES: Final = MIB
 
 
 class S3ObjectStore:
-    """An ObjectStore. ``client`` is boto3's; ``encryption`` are the arguments of each write that ask for it.
+    """An ObjectStore. ``encryption`` are the arguments of each write that ask for it.
+
+    ``is_open``: it has been found fit, so that from now on it may be away (see ``s3_calls``).
 
     ``is_ordered``: the server lists by the bytes of the keys, as S3 does. SeaweedFS 4.48 goes through folders instead
     and loses keys between pages where one is the beginning of another: then the store goes through the folders itself,
     all of them for each list.
     """
 
-    def __init__(self, client: Any, address: S3Address, *, encryption: Mapping[str, str], is_ordered: bool) -> None:
-        self.client = client
+    def __init__(
+        self,
+        clients: Clients,
+        meter: Meter,
+        address: S3Address,
+        *,
+        encryption: Mapping[str, str],
+        is_ordered: bool,
+        is_open: bool = False,
+    ) -> None:
+        self.clients = clients
+        self.meter = meter
         self.address = address
         self.encryption = encryption
         self.is_ordered = is_ordered
-        self.calls = Calls()
+        self.calls = Calls(str(address), clients, meter, self._look if is_open else None)
+
+    @property
+    def client(self) -> Any:
+        """boto3's, as of now: others take its place when credentials are renewed."""
+        return self.clients.quick
+
+    def standing(self) -> Standing:
+        """Whether the store is there."""
+        return self.calls.standing()
+
+    def _look(self) -> None:
+        place = {"Bucket": self.address.bucket, "Prefix": self.address.prefix + "none/", "MaxKeys": 1}
+        self.client.list_objects_v2(**place)
 
     def get(self, key: str) -> bytes:
         return self._fetch(key, {})
@@ -54,7 +85,7 @@ class S3ObjectStore:
 
     def put(self, key: str, data: bytes) -> None:
         arguments = self.write_arguments(key, data)
-        self.calls(self._cannot("write", key), lambda: self.client.put_object(**arguments))
+        self.calls(self._cannot("write", key), lambda: self._writer(data).put_object(**arguments))
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
         """As the contract. IncompleteError if an object was there and is gone before it could be told whose it was."""
@@ -64,13 +95,17 @@ class S3ObjectStore:
 
     def _write_if_absent(self, key: str, arguments: Mapping[str, Any], writer: str) -> bool:
         try:
-            self.client.put_object(**arguments)
+            self._writer(arguments["Body"]).put_object(**arguments)
         except ClientError as error:
             if not is_refused_as_present(error):
                 raise
             # An earlier try may have written it, one of ours or of a proxy's.
             return self._writer_of(key) == writer
         return True
+
+    def _writer(self, data: bytes) -> Any:
+        """The client for a write."""
+        return self.clients.patient if len(data) >= LARGE_BYTES else self.clients.quick
 
     def _writer_of(self, key: str) -> str:
         try:
@@ -95,7 +130,7 @@ class S3ObjectStore:
     def close(self) -> None:
         """Give up what is being tried again, and the connections."""
         self.calls.close()
-        self.client.close()
+        self.clients.close()
 
     def write_arguments(self, key: str, data: bytes) -> dict[str, Any]:
         """How an object is written: where, what, its checksum, encrypted."""
@@ -122,7 +157,9 @@ class S3ObjectStore:
             with contextlib.closing(answer["Body"]) as body:
                 if not str(answer.get("ContentRange", "")).startswith(stated):
                     raise RemoteProtocolError(f"{self._cannot('read', key)}: the server answers with another range")
-                return bytes(body.read())
+                data = bytes(body.read())
+                self.meter.received(len(data))
+                return data
 
         return self.calls(self._cannot("read", key), fetch)
 

@@ -5,6 +5,8 @@ The one place that knows foreign error codes. Sources: the error tables of the S
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Final
 
 import botocore.exceptions as boto
@@ -34,6 +36,13 @@ _NO_ANSWER: Final = (
     HTTPError,
     OSError,
 )
+_NO_CREDENTIALS: Final = (
+    boto.NoCredentialsError,
+    boto.PartialCredentialsError,
+    boto.CredentialRetrievalError,
+    boto.SSOError,
+    boto.TokenRetrievalError,
+)
 _Told = tuple[type[AetherError], str]
 
 _LATER: Final = "it is overloaded or failing, repeat later"
@@ -54,6 +63,7 @@ _BY_CODE: Final[dict[str, _Told]] = {
     "SignatureDoesNotMatch": (NotAllowedError, _CREDENTIALS),
     "ExpiredToken": (NotAllowedError, "the credentials have expired, renew them"),
     "TokenRefreshRequired": (NotAllowedError, "the credentials have expired, renew them"),
+    "RequestExpired": (NotAllowedError, "the credentials have expired, renew them"),
     "RequestTimeTooSkewed": (NotAllowedError, "the clocks differ, set this machine's"),
     "QuotaExceeded": (FullError, _ROOM),
     "InsufficientStorage": (FullError, _ROOM),
@@ -74,16 +84,7 @@ _BY_STATUS: Final[dict[int, _Told]] = {
 }
 # The first that fits counts.
 _BY_CLASS: Final[tuple[tuple[tuple[type[Exception], ...], _Told], ...]] = (
-    (
-        (
-            boto.NoCredentialsError,
-            boto.PartialCredentialsError,
-            boto.CredentialRetrievalError,
-            boto.SSOError,
-            boto.TokenRetrievalError,
-        ),
-        (NotAllowedError, _CREDENTIALS),
-    ),
+    (_NO_CREDENTIALS, (NotAllowedError, _CREDENTIALS)),
     ((boto.ProfileNotFound, boto.ConfigParseError), (UsageError, "correct AWS_PROFILE or the file of settings")),
     ((boto.FlexibleChecksumError,), (IntegrityError, _WAY)),
     ((boto.SSLError,), (UnreachableError, "check the endpoint's certificate, or name its CA with AWS_CA_BUNDLE")),
@@ -105,6 +106,28 @@ _PASSING: Final = frozenset(
         "ThrottlingException",
         "XAmzContentChecksumMismatch",
         "XAmzContentSHA256Mismatch",
+    }
+)
+# Those of them that are about one call, of a store that does its work.
+_ABOUT_ONE_CALL: Final = _PASSING & {
+    "BadDigest",
+    "ConditionalRequestConflict",
+    "IncompleteBody",
+    "OperationAborted",
+    "XAmzContentChecksumMismatch",
+    "XAmzContentSHA256Mismatch",
+}
+# Codes by which all calls are refused alike.
+_REFUSALS: Final = frozenset(
+    {
+        "ExpiredToken",
+        "InvalidAccessKeyId",
+        "InvalidToken",
+        "NoSuchBucket",
+        "RequestExpired",
+        "RequestTimeTooSkewed",
+        "SignatureDoesNotMatch",
+        "TokenRefreshRequired",
     }
 )
 
@@ -136,13 +159,48 @@ def is_passing(error: Exception) -> bool:
     return isinstance(error, (*_NO_ANSWER, boto.FlexibleChecksumError))
 
 
+def is_no_answer(error: Exception) -> bool:
+    """Whether the store said nothing, or "later": what it says when it cannot do its work."""
+    if isinstance(error, boto.ClientError):
+        return is_passing(error) and code_of(error) not in _ABOUT_ONE_CALL
+    return is_passing(error) and not isinstance(error, boto.FlexibleChecksumError)
+
+
+def is_refusal(error: Exception) -> bool:
+    """Whether the store refuses this machine whatever it asks, until somebody mends that."""
+    if isinstance(error, boto.ClientError):
+        return code_of(error) in _REFUSALS
+    return isinstance(error, _NO_CREDENTIALS)
+
+
+def is_timeout(error: Exception) -> bool:
+    """Whether it took as long as we wait."""
+    return isinstance(error, (boto.ConnectTimeoutError, boto.ReadTimeoutError, TimeoutError))
+
+
 def failure(what: str, error: Exception) -> AetherError:
     """One of ours for one of theirs: what failed, why, and what to do."""
-    kind, then = _told(error)
-    why = " ".join(str(error).split())[:300].rstrip(".")
+    return _told(error)[0](f"{what}: {reason_of(error)}")
+
+
+def reason_of(error: Exception) -> str:
+    """Why, and what to do."""
+    why = str(error)
     if isinstance(error, boto.ClientError):
-        why = " ".join(f"{code_of(error)} {error.response['Error'].get('Message', '')}".split())[:300].rstrip(".")
-    return kind(f"{what}: {why}; {then}")
+        why = f"{code_of(error)} {error.response['Error'].get('Message', '')}"
+    return " ".join(why.split())[:300].rstrip(".") + f"{_skew_of(error)}; {_told(error)[1]}"
+
+
+def _skew_of(error: Exception) -> str:
+    """How far the clocks are apart, of a request that was refused for it."""
+    if code_of(error) != "RequestTimeTooSkewed" or not isinstance(error, boto.ClientError):
+        return ""
+    told = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
+    try:
+        ahead_s = (datetime.now(UTC) - parsedate_to_datetime(told)).total_seconds()
+    except (TypeError, ValueError):
+        return ""
+    return f" (this machine's clock is {abs(ahead_s):.0f} s {'ahead' if ahead_s > 0 else 'behind'})"
 
 
 def _told(error: Exception) -> _Told:

@@ -16,16 +16,18 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
 from swarm.errors import AetherError, NotAllowedError, NotFoundError, UsageError
+from swarm.objects.meter import Meter
 from swarm.objects.s3 import S3ObjectStore
 from swarm.objects.s3_address import S3Address
-from swarm.objects.s3_client import make_client
+from swarm.objects.s3_client import Clients
 from swarm.objects.s3_failures import FOREIGN, code_of, failure, status_of
 
 PROBES: Final = "probes/"
@@ -38,30 +40,34 @@ DATA: Final = b"a look at what this server honours"
 PLAIN: Final[Mapping[str, str]] = {}
 DEFAULT_ENCRYPTION: Final = "AES256"
 
+Make = Callable[..., S3ObjectStore]
+
 log = logging.getLogger("aetherfs.objects")
 
 
 def open_s3(address: S3Address) -> S3ObjectStore:
     """The store, over a server that was found fit. UsageError for one that is not, and others for what failed."""
-    client = make_client(address)
+    meter = Meter()
+    clients = Clients(address, meter)
     try:
-        return _found_fit(client, address)
+        return _found_fit(clients, meter, address)
     except BaseException:
-        client.close()
+        clients.close()
         raise
 
 
-def _found_fit(client: Any, address: S3Address) -> S3ObjectStore:
-    first = S3ObjectStore(client, address, encryption=PLAIN, is_ordered=False)
+def _found_fit(clients: Clients, meter: Meter, address: S3Address) -> S3ObjectStore:
+    make = partial(S3ObjectStore, clients, meter, address)
+    first = make(encryption=PLAIN, is_ordered=False)
     _check_bucket(first)
     with _folder(first) as folder:
-        encryption = _encryption(client, address, folder)
-        store = S3ObjectStore(client, address, encryption=encryption, is_ordered=False)
+        encryption = _encryption(make, address, folder)
+        store = make(encryption=encryption, is_ordered=False)
         _check_put_if_absent(store, folder)
         _check_checksums(store, folder + KEYS[2])
         store.put(folder + KEYS[2], DATA)
         _check_reading(store, folder)
-        return S3ObjectStore(client, address, encryption=encryption, is_ordered=_is_ordered(store, folder))
+        return make(encryption=encryption, is_ordered=_is_ordered(store, folder), is_open=True)
 
 
 @contextlib.contextmanager
@@ -94,36 +100,36 @@ def _check_bucket(store: S3ObjectStore) -> None:
         raise
 
 
-def _encryption(client: Any, address: S3Address, folder: str) -> Mapping[str, str]:
+def _encryption(make: Make, address: S3Address, folder: str) -> Mapping[str, str]:
     """The arguments by which a write is encrypted as the address wants it."""
     if address.encryption == "none":
         return PLAIN
     if address.encryption == "auto":
         with contextlib.suppress(NotAllowedError):  # A bucket's policy may demand that each write asks for it.
-            if _lies_encrypted(client, address, PLAIN, folder + "plain"):
+            if _lies_encrypted(make, address, PLAIN, folder + "plain"):
                 return PLAIN
     wanted = address.encryption if address.encryption != "auto" else DEFAULT_ENCRYPTION
     arguments = {"ServerSideEncryption": wanted}
     if address.kms_key:
         arguments["SSEKMSKeyId"] = address.kms_key
-    if _lies_encrypted(client, address, arguments, folder + "encrypted") != wanted:
+    if _lies_encrypted(make, address, arguments, folder + "encrypted") != wanted:
         raise _in_the_clear(address, wanted, "it does not say of the object that it is")
     return arguments
 
 
-def _lies_encrypted(client: Any, address: S3Address, arguments: Mapping[str, str], key: str) -> str:
+def _lies_encrypted(make: Make, address: S3Address, arguments: Mapping[str, str], key: str) -> str:
     """Write an object so; how it then says to be encrypted, empty for not."""
-    store = S3ObjectStore(client, address, encryption=arguments, is_ordered=False)
+    store = make(encryption=arguments, is_ordered=False)
     written = store.write_arguments(key, DATA)
     try:
-        store.calls(f"cannot write to {address}", lambda: client.put_object(**written), tries=2)
+        store.calls(f"cannot write to {address}", lambda: store.client.put_object(**written), tries=2)
     except AetherError as error:
         # A right that is missing and a server that does not answer say nothing of encryption.
         if not arguments or isinstance(error, NotAllowedError) or not status_of(error.__cause__):
             raise
         raise _in_the_clear(address, arguments["ServerSideEncryption"], str(error)) from error
     place = {"Bucket": address.bucket, "Key": address.prefix + key}
-    found = store.calls(f"cannot read from {address}", lambda: client.head_object(**place))
+    found = store.calls(f"cannot read from {address}", lambda: store.client.head_object(**place))
     key_found, key_wanted = str(found.get("SSEKMSKeyId", "")), address.kms_key.rpartition("/")[2]
     if arguments and "alias/" not in address.kms_key and not key_found.endswith(key_wanted):
         raise UsageError(f"{address} encrypts with key {key_found or 'of its own'}: correct sse-kms-key-id")

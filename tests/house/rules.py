@@ -28,6 +28,8 @@ PURE: Final = (
     "swarm/dht/members.py",
     "swarm/dht/records.py",
     "swarm/dht/sweep.py",
+    "swarm/objects/bill.py",
+    "swarm/objects/weather.py",
     "swarm/peer/blocks.py",
     "swarm/peer/budget.py",
     "swarm/peer/candidates.py",

@@ -1,0 +1,45 @@
+"""Whether an object store is there, for whoever tells of it: status, readiness, metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Protocol, runtime_checkable
+
+from swarm.objects import ObjectStore
+from swarm.objects.meter import Meter
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """``away_since`` (wall seconds) is None while the store answers; ``why`` it does not, in a line."""
+
+    away_since: float | None = None
+    why: str = ""
+
+    @property
+    def clock(self) -> str:
+        """Since when, for people."""
+        return datetime.fromtimestamp(self.away_since or 0.0, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+HERE: Final = Standing()
+
+
+@runtime_checkable
+class Watched(Protocol):
+    """What a store adds that counts its requests and knows whether it is there."""
+
+    meter: Meter
+
+    def standing(self) -> Standing: ...
+
+
+def standing_of(objects: ObjectStore) -> Standing:
+    """Whether the store is there; one that does not know is."""
+    return objects.standing() if isinstance(objects, Watched) else HERE
+
+
+def meter_of(objects: ObjectStore) -> Meter:
+    """What the store was asked for; nothing, of one that does not count."""
+    return objects.meter if isinstance(objects, Watched) else Meter()

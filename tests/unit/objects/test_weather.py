@@ -1,0 +1,68 @@
+"""When a call is tried again, and when a store counts as away: tables of tries in made-up time."""
+
+from __future__ import annotations
+
+from swarm.objects.weather import AWAY_AFTER_S, AWAY_TRIES, BUCKET_TOKENS, TIMEOUT_COST, TRY_COST, Weather
+
+
+def test_an_outage_is_asked_once_a_call_when_the_bucket_is_empty() -> None:
+    weather = Weather()
+    tries = 0
+    for _ in range(1000):
+        for number in range(6):
+            tries += 1
+            weather.failed(0.0, 0.0, "no")
+            if number == 5 or not weather.pay(timed_out=False):
+                break
+    assert tries == 1000 + BUCKET_TOKENS // TRY_COST
+
+
+def test_a_timeout_costs_more_and_the_bucket_is_never_overdrawn() -> None:
+    weather = Weather()
+    while weather.pay(timed_out=True):
+        pass
+    assert 0 <= weather.tokens < TIMEOUT_COST
+
+
+def test_answers_fill_the_bucket_and_a_try_that_helped_costs_nothing() -> None:
+    weather = Weather()
+    paid = weather.pay(timed_out=False)
+    weather.answered(1.0, paid)
+    assert weather.tokens == BUCKET_TOKENS
+    while weather.pay(timed_out=False):
+        pass
+    for second in range(TRY_COST):
+        weather.answered(float(second))
+    assert weather.pay(timed_out=False)
+    weather.answered(9.0)
+    for _ in range(10 * BUCKET_TOKENS):
+        weather.answered(10.0)
+    assert weather.tokens == BUCKET_TOKENS
+
+
+def test_away_is_who_answers_nothing_for_long_and_not_who_fails_for_a_moment() -> None:
+    weather = Weather()
+    weather.answered(100.0)
+    for number in range(10 * AWAY_TRIES):
+        weather.failed(101.0, 101.0 + number / 100, "no")
+    assert not weather.is_away
+    weather.answered(102.0)
+    weather.failed(103.0, 103.0 + AWAY_AFTER_S, "no")
+    for _ in range(AWAY_TRIES - 2):
+        weather.failed(103.0, 103.0 + AWAY_AFTER_S, "no")
+    assert not weather.is_away
+    weather.failed(104.0, 103.0 + AWAY_AFTER_S, "late")
+    assert (weather.away_since, weather.why) == (103.0, "late")
+    weather.answered(120.0)
+    assert (weather.away_since, weather.why) == (None, "")
+
+
+def test_a_call_that_gave_up_means_away_unless_others_were_answered() -> None:
+    weather = Weather()
+    weather.failed(10.0, 10.1, "no")
+    weather.answered(10.5)
+    weather.failed(10.6, 10.7, "no")
+    weather.gave_up(10.0, "no")
+    assert not weather.is_away
+    weather.gave_up(10.55, "no")
+    assert weather.away_since == 10.6
