@@ -214,4 +214,4 @@ def _line(path: str) -> str:
     return path if path.isprintable() else ascii(path)
 
 
-__all__ = ["Tree", "TreeStore", "failure", "occurrences", "read_block", "read_places", "verify_tree"]
+__all__ = ["Tree", "TreeStore", "failure", "is_absent", "occurrences", "read_block", "read_places", "verify_tree"]

@@ -9,6 +9,7 @@ across processes.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import time
@@ -16,14 +17,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from swarm.errors import AetherError, NotFoundError
+from swarm.errors import AetherError, NotFoundError, UnreachableError
 from swarm.objects import check_key
-from swarm.tree import failure
+from swarm.tree import failure, is_absent
 
 SUFFIX: Final = "~"
 TEMPORARY: Final = ".new"
 # A temporary file this old belongs to a process that is gone.
 ABANDONED_S: Final = 86_400.0
+# What a disk or a mount that is not there any more answers with.
+_GONE: Final = frozenset(
+    {errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ENODEV, errno.ENXIO, errno.EHOSTDOWN, errno.ETIMEDOUT}
+)
 
 
 class FolderObjectStore:
@@ -44,14 +49,14 @@ class FolderObjectStore:
         try:
             return self._file(key).read_bytes()
         except OSError as error:
-            raise _missing(key, error) from error
+            raise self._missing(key, error) from error
 
     def get_range(self, key: str, start: int, length: int) -> bytes:
         try:
             with open(self._file(key), "rb", buffering=0) as file:
                 return os.pread(file.fileno(), length, start)
         except OSError as error:
-            raise _missing(key, error) from error
+            raise self._missing(key, error) from error
 
     def put(self, key: str, data: bytes) -> None:
         path = self._file(key)
@@ -74,6 +79,7 @@ class FolderObjectStore:
         return True
 
     def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[str]:
+        self._check_there()
         directory = prefix.rpartition("/")[0]
         found = sorted(key for key in self._walk(directory) if key.startswith(prefix) and key > after)
         return found[:limit]
@@ -82,7 +88,7 @@ class FolderObjectStore:
         try:
             self._file(key).unlink(missing_ok=True)
         except OSError as error:
-            raise failure(f"cannot delete object {key}", error) from error
+            raise _failed(f"cannot delete object {key}", error) from error
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -90,8 +96,19 @@ class FolderObjectStore:
     def _file(self, key: str) -> Path:
         return self._path / (check_key(key) + SUFFIX)
 
+    def _missing(self, key: str, error: OSError) -> AetherError:
+        if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError):
+            self._check_there()
+            return NotFoundError(f"there is no object {key}")
+        return _failed(f"cannot read object {key}", error)
+
+    def _check_there(self) -> None:
+        """The folder itself is there: one that was unmounted or moved is not an empty store."""
+        if not self._temporary.is_dir():
+            raise UnreachableError(f"the object store is gone from {self._path}: mount it again, or put it back")
+
     def _walk(self, directory: str) -> Iterator[str]:
-        for at, names, files in os.walk(self._path / directory if directory else self._path):
+        for at, names, files in os.walk(self._path / directory, onerror=_unless_absent):
             if TEMPORARY in names:
                 names.remove(TEMPORARY)
             below = os.path.relpath(at, self._path)
@@ -110,7 +127,9 @@ class FolderObjectStore:
                 os.fsync(file.fileno())
             yield temporary
         except OSError as error:
-            raise failure(f"cannot write object {key}", error) from error
+            if isinstance(error, FileNotFoundError):
+                self._check_there()
+            raise _failed(f"cannot write object {key}", error) from error
         finally:
             with contextlib.suppress(FileNotFoundError):
                 temporary.unlink()
@@ -132,7 +151,14 @@ def _sync(directory: Path) -> None:
         os.close(descriptor)
 
 
-def _missing(key: str, error: OSError) -> AetherError:
-    if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError):
-        return NotFoundError(f"there is no object {key}")
-    return failure(f"cannot read object {key}", error)
+def _unless_absent(error: OSError) -> None:
+    """A folder that cannot be read is not an empty one."""
+    if not is_absent(error):
+        raise _failed("cannot list the object store", error) from error
+
+
+def _failed(doing: str, error: OSError) -> AetherError:
+    """Our error. A filesystem that is gone is as good as a server that does not answer."""
+    if error.errno in _GONE:
+        return UnreachableError(f"{doing}: {error.strerror}; look at that disk or mount, then repeat")
+    return failure(doing, error)

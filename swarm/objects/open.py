@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 from swarm.errors import UsageError
 from swarm.objects import ObjectStore
+from swarm.objects.counted import CountedStore
 from swarm.objects.folder import FolderObjectStore
 
 
@@ -17,7 +18,7 @@ def open_store(url: str) -> ObjectStore:
     """
     parts = urlsplit(url)
     if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path.startswith("/"):
-        return FolderObjectStore(Path(unquote(parts.path)))
+        return CountedStore(FolderObjectStore(Path(unquote(parts.path))))
     if parts.scheme == "s3":
         from swarm.objects.s3_address import parse_s3_address
 

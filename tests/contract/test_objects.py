@@ -8,19 +8,25 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from swarm.errors import FullError, LocalProtocolError, NotFoundError, UsageError
+from swarm.errors import FullError, LocalProtocolError, NotFoundError, UnreachableError, UsageError
 from swarm.objects import ObjectStore
+from swarm.objects.counted import CountedStore
 from swarm.objects.folder import FolderObjectStore
 from swarm.objects.memory import MemoryObjectStore
+from swarm.objects.meter import Spent
 from swarm.objects.open import open_store
+from swarm.objects.standing import HERE, standing_of
+from tests.away import LeavingStore
 
 MAKERS: dict[str, Callable[[pytest.FixtureRequest, Path], ObjectStore]] = {
     "memory": lambda request, path: MemoryObjectStore(),
     "folder": lambda request, path: FolderObjectStore(path / "objects"),
+    "counted": lambda request, path: CountedStore(MemoryObjectStore()),
     "s3": lambda request, path: open_store(request.getfixturevalue("s3").url()),
     "s3-in-order": lambda request, path: open_store(request.getfixturevalue("odd_s3").url()),
 }
@@ -209,6 +215,82 @@ def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.undo()
     assert store.list("") == []
     assert store.put_if_absent("a", b"x")
+
+
+@contextmanager
+def small_disk(place: Path) -> Iterator[Path]:
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(place)], check=True)
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+@pytest.mark.root
+def test_a_disk_that_fills_leaves_whole_objects_only(tmp_path: Path) -> None:
+    """A real one, whichever step meets its end: the bytes, a folder on the way, or the name."""
+    with small_disk(tmp_path / "disk") as disk:
+        store = FolderObjectStore(disk)
+        kept: dict[str, bytes] = {}
+        rng = random.Random(4)
+        refused = 0
+        for number in range(400):
+            key, data = f"f{number % 40}/{number}", rng.randbytes(rng.choice((0, 10, 5_000, 60_000)))
+            try:
+                kept |= {key: data} if store.put_if_absent(key, data) else {}
+            except FullError as error:
+                refused += 1
+                assert "free some space" in str(error)
+        assert refused > 20
+        assert store.list("", limit=1000) == sorted(kept)
+        assert {key: store.get(key) for key in kept} == kept
+        assert not list((disk / ".new").iterdir())
+        for key in list(kept)[:10]:
+            store.delete(key)
+        assert store.put_if_absent("after", b"x")
+
+
+def test_a_folder_that_is_gone_is_not_an_empty_store(tmp_path: Path) -> None:
+    """A disk that was unmounted: ``NotFoundError`` would have a tracker begin each log anew."""
+    store = FolderObjectStore(tmp_path / "store")
+    store.put("a", b"1")
+    (tmp_path / "store").rename(tmp_path / "elsewhere")
+    (tmp_path / "store").mkdir()
+    for call in (
+        lambda: store.get("a"),
+        lambda: store.get_range("a", 0, 1),
+        lambda: store.list(""),
+        lambda: store.put("b", b""),
+        lambda: store.put_if_absent("a", b""),
+    ):
+        with pytest.raises(UnreachableError, match="mount it again"):
+            call()
+    (tmp_path / "store").rmdir()
+    (tmp_path / "elsewhere").rename(tmp_path / "store")
+    assert store.get("a") == b"1"
+
+
+def test_a_counted_store_counts_and_knows_since_when_it_is_away() -> None:
+    inner = LeavingStore()
+    store = CountedStore(inner)
+    store.put("a", b"123")
+    store.get("a")
+    store.list("")
+    with pytest.raises(NotFoundError):
+        store.get("b")
+    assert store.meter.spent == Spent(put=1, get=2, list=1, sent_bytes=3, received_bytes=3)
+    assert standing_of(store).away_since is None
+    inner.is_away = True
+    for _ in range(2):
+        with pytest.raises(UnreachableError):
+            store.delete("a")
+    first = standing_of(store)
+    assert first.away_since is not None
+    assert "repeat later" in first.why
+    inner.is_away = False
+    store.delete("a")
+    assert standing_of(store) is HERE
 
 
 def test_addresses_of_stores(tmp_path: Path) -> None:
