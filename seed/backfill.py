@@ -11,11 +11,12 @@ import asyncio
 import logging
 import secrets
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from seed.known import Known
 from seed.packs import Index, Location, decode_index, encode_index
+from seed.rereads import Extent, Rereads
 from swarm.encoding import open_block
 from swarm.errors import AetherError, NotFoundError, RemoteProtocolError
 from swarm.limits import MIB
@@ -44,6 +45,7 @@ class PackStore:
         self._begun = 0
         self._extents: OrderedDict[tuple[str, int], bytes] = OrderedDict()
         self._reading: dict[tuple[str, int], asyncio.Task[bytes]] = {}
+        self._rereads = Rereads()
         self._memory_bytes = memory_bytes
         self._memory_used = 0
 
@@ -149,18 +151,39 @@ class PackStore:
             return None
 
     async def _read_block(self, signature: bytes, place: Location) -> bytes | None:
-        encoded = b""
+        """The encoded block, verified; None if it lies damaged. Extents that were damaged on the way are read again:
+        see ``rereads``.
+        """
         start, end = place.offset, place.offset + place.length
-        for number in range(start // EXTENT_BYTES, (end - 1) // EXTENT_BYTES + 1):
-            base = number * EXTENT_BYTES
-            extent = await self._extent(place.pack, number)
-            encoded += extent[max(0, start - base) : end - base]
-        try:
-            await asyncio.to_thread(open_block, encoded, signature)
-        except RemoteProtocolError as error:
-            log.error("block %s cannot be read from pack %s: %s", signature.hex()[:16], place.pack, error)
-            return None
-        return encoded
+        extents = [(place.pack, number) for number in range(start // EXTENT_BYTES, (end - 1) // EXTENT_BYTES + 1)]
+        is_again = False
+        while True:
+            read = [await self._extent(pack, number) for pack, number in extents]
+            parts = zip((number * EXTENT_BYTES for _, number in extents), read, strict=True)
+            encoded = b"".join(data[max(0, start - base) : end - base] for base, data in parts)
+            try:
+                await asyncio.to_thread(open_block, encoded, signature)
+            except RemoteProtocolError as error:
+                if not self._forget_damaged(dict(zip(extents, read, strict=True))):
+                    log.error("block %s cannot be read from pack %s: %s", signature.hex()[:16], place.pack, error)
+                    return None
+                log.warning("pack %s came damaged, and is read again: %s", place.pack, error)
+                is_again = True
+                continue
+            for extent in extents if is_again else ():
+                self._rereads.mended(extent)
+            return encoded
+
+    def _forget_damaged(self, read: Mapping[Extent, bytes]) -> bool:
+        """Let go of extents that gave a wrong block; whether they may be read again. What others have read again
+        meanwhile stays.
+        """
+        now = asyncio.get_running_loop().time()
+        same = [extent for extent, data in read.items() if self._extents.get(extent, data) is data]
+        may = all(self._rereads.may(extent, now) for extent in same)
+        for extent in same if may else ():
+            self._memory_used -= len(self._extents.pop(extent, b""))
+        return may
 
     async def _extent(self, pack: str, number: int) -> bytes:
         key = (pack, number)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import random
 import secrets
 from contextlib import AbstractAsyncContextManager
+from typing import Final
 
 from seed.backfill import PackStore
 from seed.compaction import Compactor
 from seed.routes import BlockRoutes
 from seed.uploads import Uploads
 from swarm.encoding import open_block
-from swarm.errors import AetherError, IncompleteError, LocalProtocolError, RemoteProtocolError
+from swarm.errors import AetherError, IncompleteError, LocalProtocolError, RemoteProtocolError, UnreachableError
 from swarm.http.routes import Route
 from swarm.limits import ROOT_MAX_BYTES
 from swarm.manifest import Manifest, assemble, parse_root
@@ -23,12 +26,19 @@ from swarm.peer.holdings import Holding
 from swarm.peer.node import Keeping, NodeSettings, PeerNode
 from swarm.peer.wire import SEED
 
+LOOK_S: Final = 1.0
+POSTPONED_MAX: Final = 256
+
+log = logging.getLogger("aetherfs.seed")
+
 
 class SeedExtension:
     """What a seed adds to a peer: the Block API, and every version in the object store."""
 
     def __init__(self, objects: ObjectStore) -> None:
         self.packs = PackStore(objects)
+        # Versions that were asked for while the object store was away.
+        self._postponed: dict[tuple[str, bytes], None] = {}
         self._node: PeerNode | None = None
         self._uploads: Uploads | None = None
 
@@ -44,7 +54,18 @@ class SeedExtension:
         return self._uploads.keeping(dataset)
 
     async def load(self, dataset: str, version: bytes) -> Holding | None:
-        """A version out of the packs, as an origin. None unless its entry is known or a tracker can show it."""
+        """A version out of the packs, as an origin. None unless its entry is known or a tracker can show it.
+
+        None too while the object store is away: it is held, and told of, when that is back.
+        """
+        try:
+            return await self._loaded(dataset, version)
+        except UnreachableError as error:
+            log.info("%s@%s waits for the object store: %s", dataset, version.hex()[:12], error)
+            self._postpone(dataset, version)
+            return None
+
+    async def _loaded(self, dataset: str, version: bytes) -> Holding | None:
         if not self.packs.has_version(dataset, version):
             await self.packs.refresh()
         if self._node is None or not self.packs.has_version(dataset, version):
@@ -57,6 +78,23 @@ class SeedExtension:
         except (IncompleteError, RemoteProtocolError):
             return None
         return Holding(dataset, manifest, entry, self.packs, None, origin=SEED)
+
+    def _postpone(self, dataset: str, version: bytes) -> None:
+        if self._node is not None and len(self._postponed) < POSTPONED_MAX:
+            self._postponed[dataset, version] = None
+            if len(self._postponed) == 1:
+                self._node.tasks.start(self._when_back(self._node))
+
+    async def _when_back(self, node: PeerNode) -> None:
+        """Hold what was asked for while the object store was away, as soon as it is back."""
+        while self._postponed:
+            await asyncio.sleep(LOOK_S)
+            with contextlib.suppress(UnreachableError):
+                for dataset, version in list(self._postponed):
+                    holding = await self._loaded(dataset, version)
+                    del self._postponed[dataset, version]
+                    if holding is not None:
+                        node.holdings.add(holding)
 
     async def read(self, signature: bytes) -> bytes | None:
         """A block out of the packs."""

@@ -21,8 +21,7 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
-from swarm.encoding import Encoded
-from swarm.errors import NotAllowedError, RemoteProtocolError
+from swarm.errors import AetherError, NotAllowedError, RemoteProtocolError
 from swarm.limits import HEADER_DEADLINE_S, RUNS_SERVED_MAX
 from swarm.peer.access import Access, Caller
 from swarm.peer.buffers import Buffers
@@ -171,7 +170,12 @@ class RunServer:
                     del self._per_peer[peer]
 
     def _answer(self, stream: GivenStream, caller: Caller, run: RunRequest) -> None:
-        holding = self._holding(stream, caller, run)
+        try:
+            holding = self._holding(stream, caller, run)
+        except AetherError as error:
+            log.info("a version cannot be looked for now: %s", error)
+            stream.send(BUSY, count=len(run.signatures))
+            return
         if holding is None:
             stream.send(NOT_HERE, count=len(run.signatures))
             return
@@ -198,19 +202,25 @@ class RunServer:
                     raise ConnectionResetError("it left while it waited")
             sent_bytes = 0
             if turn.status == BLOCK:
-                encoded = holding.get(signature, lambda work: self._on_loop(stream, work))
-                self._write(stream, encoded)
-                sent_bytes = len(encoded or b"")
+                sent_bytes = self._give_block(stream, holding, signature)
             else:
                 stream.send(turn.status, turn.ask.encode())
             self._count(stream.peer, turn.status, sent_bytes)
             self._turns.done(stream.peer, run.run, sent_bytes=sent_bytes)
 
-    def _write(self, stream: GivenStream, encoded: Encoded | None) -> None:
+    def _give_block(self, stream: GivenStream, holding: Holding, signature: bytes) -> int:
+        """Send a block; its encoded bytes, 0 if it is not here, or cannot be read now: an object store may be away."""
+        try:
+            encoded = holding.get(signature, lambda work: self._on_loop(stream, work))
+        except AetherError as error:
+            log.info("block %s cannot be read now: %s", signature.hex()[:16], error)
+            stream.send(BUSY)
+            return 0
         if encoded is None:
             stream.send(NOT_HERE)
-        else:
-            stream.send(BLOCK, encoded)
+            return 0
+        stream.send(BLOCK, encoded)
+        return len(encoded)
 
     def _count(self, peer: str, status: int, sent_bytes: int) -> None:
         with self._lock:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from seed import rereads
 from seed.backfill import EXTENT_BYTES, INDEXES, PACKS, PackStore
 from seed.packs import PackBuilder, head_bytes, read_head
 from seed.uploads import Uploads
@@ -38,6 +39,23 @@ class Counting(MemoryObjectStore):
         with self._counting:
             self.reads += 1
             self.read_bytes += len(data)
+        return data
+
+
+class Flipping(Counting):
+    """Changes a bit of the next so many ranges, and of all those of a key for good."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flips = 0
+        self.damaged = ""
+
+    def get_range(self, key: str, start: int, length: int) -> bytes:
+        data = super().get_range(key, start, length)
+        if self.flips > 0 or key == self.damaged:
+            self.flips -= 1
+            middle = len(data) // 2
+            return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
         return data
 
 
@@ -96,6 +114,54 @@ def test_an_upload_is_packed_and_read_back_with_one_read_per_extent(tmp_path: Pa
         assert objects.read_bytes == size
 
     asyncio.run(main())
+
+
+def test_an_extent_that_was_damaged_on_the_way_is_read_again_and_never_given(tmp_path: Path) -> None:
+    async def main() -> None:
+        objects = Flipping()
+        blocks = blocks_of(1, 10)
+        await upload(Uploads(PackStore(objects), SEED, tmp_path), ALICE, "maps/roads", blocks)
+        fresh = PackStore(objects)
+        await fresh.refresh()
+        objects.flips = 2
+        right = [encode_raw(block) for block in blocks]
+        first = await asyncio.gather(*(fresh.get(signature_of(block)) for block in blocks))
+        assert first == right
+        assert objects.reads == 3
+        assert [await fresh.get(signature_of(block)) for block in blocks] == right
+        assert objects.reads == 3
+
+    asyncio.run(main())
+
+
+def test_what_lies_damaged_is_not_read_again_for_each_who_asks(tmp_path: Path) -> None:
+    async def main() -> None:
+        objects = Flipping()
+        blocks = blocks_of(1, 10)
+        await upload(Uploads(PackStore(objects), SEED, tmp_path), ALICE, "maps/roads", blocks)
+        fresh = PackStore(objects)
+        await fresh.refresh()
+        objects.damaged = objects.list(PACKS)[0]
+        for _ in range(5):
+            found = [await fresh.get(signature_of(block)) for block in blocks]
+            assert found.count(None) == 1
+            assert all(given in (None, encode_raw(block)) for given, block in zip(found, blocks, strict=True))
+        assert objects.reads == 1 + rereads.AT_ONCE
+
+    asyncio.run(main())
+
+
+def test_rereads_have_a_budget_and_come_back() -> None:
+    budget = rereads.Rereads()
+    extent = ("pack", 0)
+    assert [budget.may(extent, 0.0) for _ in range(5)] == [True] * 3 + [False] * 2
+    assert budget.may(("pack", 1), 0.0)
+    assert [budget.may(extent, rereads.EVERY_S) for _ in range(2)] == [True, False]
+    budget.mended(extent)
+    assert budget.may(extent, rereads.EVERY_S)
+    for number in range(2 * rereads.EXTENTS_MAX):
+        budget.may(("other", number), 0.0)
+    assert len(budget._spent) == rereads.EXTENTS_MAX
 
 
 def test_an_interrupted_upload_brings_only_what_is_missing(tmp_path: Path) -> None:
