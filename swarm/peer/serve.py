@@ -21,6 +21,7 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
+from swarm.encoding import Encoded
 from swarm.errors import AetherError, NotAllowedError, RemoteProtocolError
 from swarm.limits import HEADER_DEADLINE_S, RUNS_SERVED_MAX
 from swarm.peer.access import Access, Caller
@@ -216,11 +217,14 @@ class RunServer:
             log.info("block %s cannot be read now: %s", signature.hex()[:16], error)
             stream.send(BUSY)
             return 0
+        self._write(stream, encoded)
+        return len(encoded or b"")
+
+    def _write(self, stream: GivenStream, encoded: Encoded | None) -> None:
         if encoded is None:
             stream.send(NOT_HERE)
-            return 0
-        stream.send(BLOCK, encoded)
-        return len(encoded)
+        else:
+            stream.send(BLOCK, encoded)
 
     def _count(self, peer: str, status: int, sent_bytes: int) -> None:
         with self._lock:

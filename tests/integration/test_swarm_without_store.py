@@ -40,7 +40,7 @@ def test_peers_pull_from_peers_and_from_the_seeds_memory(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("is_known", [True, False])
 def test_a_pull_that_only_the_store_can_serve_waits_until_it_is_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_known: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, is_known: bool
 ) -> None:
     """A seed that has the first bytes of a version in memory, and one that has not looked at it yet."""
     monkeypatch.setattr(seed_node, "LOOK_S", 0.05)
@@ -77,3 +77,4 @@ def test_a_pull_that_only_the_store_can_serve_waits_until_it_is_back(
             assert pulled["version"] == published["version"]
 
     asyncio.run(main())
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
