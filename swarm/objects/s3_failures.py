@@ -144,6 +144,15 @@ def status_of(error: BaseException | None) -> int:
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
+def is_cut_short(error: Exception) -> bool:
+    """Whether an answer that has to have a code has none: what explains it did not come, or no S3 server sent it."""
+    return (
+        isinstance(error, boto.ClientError)
+        and code_of(error) in ("", str(status_of(error)))
+        and error.operation_name != "HeadObject"
+    )
+
+
 def is_refused_as_present(error: Exception) -> bool:
     """Whether a write with ``If-None-Match: *`` was refused since there is an object."""
     return status_of(error) == 412 or code_of(error) == "PreconditionFailed"
@@ -153,7 +162,8 @@ def is_passing(error: Exception) -> bool:
     """Whether the same call may do better in a moment."""
     if isinstance(error, boto.ClientError):
         status = status_of(error)
-        return code_of(error) in _PASSING or status in (408, 429) or (status >= 500 and status not in (501, 507))
+        is_later = status in (408, 429) or (status >= 500 and status not in (501, 507))
+        return is_later or code_of(error) in _PASSING or is_cut_short(error)
     if isinstance(error, boto.SSLError):
         return False
     return isinstance(error, (*_NO_ANSWER, boto.FlexibleChecksumError))
@@ -209,6 +219,9 @@ def _told(error: Exception) -> _Told:
         return _BY_CODE[code]
     if code.startswith("KMS"):
         return NotAllowedError, _KMS
+    if status == 404 and is_cut_short(error):
+        # A proxy's, for one. That must not read as that an object is not there.
+        return UnreachableError, _NETWORK
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     if status >= 500 and status != 501:
