@@ -36,14 +36,14 @@ from swarm.snapshot import Snapshot, TagState, seal_snapshot
 DATASETS: Final = "datasets/"
 NAMES: Final = "names/"
 STATES_MAX: Final = 4096
-# Entries that were read last, to be told when the store is away. An entry never changes.
-ENTRIES_MAX_BYTES: Final = 64 * MIB
+# Entries as they were read or written here, which never change: those used last are kept.
+ENTRIES_MAX_BYTES: Final = 16 * MIB
 
 
 @dataclass(slots=True)
 class _State:
     """A dataset as of entry ``serial``. ``versions`` tells in which entry a version came first, ``moved`` which entry
-    moved or removed a tag last.
+    moved or removed a tag last; ``confirmed_at`` is when the store said last that this is all there is.
     """
 
     serial: int = 0
@@ -53,6 +53,7 @@ class _State:
     versions: dict[bytes, int] = field(default_factory=dict)
     moved: dict[str, int] = field(default_factory=dict)
     read_at: float = float("-inf")
+    confirmed_at: float | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -87,7 +88,7 @@ class Catalogue:
         self._objects = objects
         self._authority = authority
         self._states: OrderedDict[str, _State] = OrderedDict()
-        self._entries: OrderedDict[str, bytes] = OrderedDict()
+        self._entries: OrderedDict[tuple[str, int], bytes] = OrderedDict()
         self._entries_bytes = 0
         self._lock = threading.Lock()
 
@@ -104,7 +105,18 @@ class Catalogue:
         """Up to ``limit`` signed entries from serial ``after`` + 1 on. NotFoundError for a log without entries."""
         head = self.head(dataset, max_age_s=max_age_s).serial
         last = min(head, after + min(limit, PAGE_MAX))
-        return [self._kept(dataset, serial) for serial in range(max(after, 0) + 1, last + 1)]
+        return [self.entry(dataset, serial) for serial in range(max(after, 0) + 1, last + 1)]
+
+    def entry(self, dataset: str, serial: int) -> bytes:
+        """A committed entry. NotFoundError for one that is not there."""
+        with self._lock:
+            kept = self._entries.get((dataset, serial))
+            if kept is not None:
+                self._entries.move_to_end((dataset, serial))
+                return kept
+        data = self._objects.get(log_key(dataset, serial))
+        self._keep(dataset, serial, data)
+        return data
 
     def find_tag(self, dataset: str, tag: str, wall_now: float) -> tuple[bytes, TagState, bytes]:
         """The entry that moved a tag last, what it says, and a snapshot. NotFoundError when there is no such tag."""
@@ -115,7 +127,7 @@ class Catalogue:
             found = state.tags.get(tag)
         if found is None:
             raise away or NotFoundError(f"{dataset} has no tag {tag!r}: see its tags with `aetherfs inspect {dataset}`")
-        return self._kept(dataset, found.serial), found, self._sealed(dataset, head, wall_now)
+        return self.entry(dataset, found.serial), found, self._sealed(dataset, head, wall_now)
 
     def find_version(self, dataset: str, version: bytes, wall_now: float) -> tuple[bytes, int, bytes]:
         """The entry by which a version belongs to the dataset, its serial, a snapshot. NotFoundError without one."""
@@ -128,7 +140,7 @@ class Catalogue:
             raise away or NotFoundError(
                 f"{dataset} has no version {version.hex()[:16]}...: see `aetherfs history {dataset}`"
             )
-        return self._kept(dataset, serial), serial, self._sealed(dataset, head, wall_now)
+        return self.entry(dataset, serial), serial, self._sealed(dataset, head, wall_now)
 
     def snapshot(self, dataset: str, wall_now: float) -> bytes:
         """All tags as of now, sealed; of when the store was read last, while it is away."""
@@ -197,14 +209,14 @@ class Catalogue:
                 self._advance(entry.dataset, state)
                 return self._repeated(signed.body, entry)
             state.apply(entry, endorsed)
-            self._keep(log_key(entry.dataset, entry.serial), endorsed)
+            self._keep(entry.dataset, entry.serial, endorsed)
             return endorsed, entry
 
     # ---- inside -------------------------------------------------------------------------------------------------
 
     def _repeated(self, body: bytes, entry: Entry) -> tuple[bytes, Entry]:
         """The committed entry of this serial if it is the same one, else ConflictError."""
-        data = self._kept(entry.dataset, entry.serial)
+        data = self.entry(entry.dataset, entry.serial)
         winner_signed, winner = log.parse_entry(data)
         if winner_signed.body == body:
             return data, winner
@@ -240,10 +252,10 @@ class Catalogue:
         try:
             self._catch_up(dataset, state)
         except UnreachableError as error:
-            if state.serial == 0 or state.read_at == float("-inf"):
+            if state.serial == 0 or state.confirmed_at is None:
                 raise
             return error
-        state.read_at = now
+        state.read_at = state.confirmed_at = now
         return None
 
     def _catch_up(self, dataset: str, state: _State) -> None:
@@ -258,22 +270,13 @@ class Catalogue:
                     f"entry {state.serial + 1} of {dataset} in the object store is damaged ({error}): "
                     "restore it from a backup"
                 ) from error
-            self._keep(log_key(dataset, entry.serial), data)
+            self._keep(dataset, entry.serial, data)
 
-    def _kept(self, dataset: str, serial: int) -> bytes:
-        """A committed entry that has been verified here, from memory if it is there."""
-        key = log_key(dataset, serial)
+    def _keep(self, dataset: str, serial: int, data: bytes) -> None:
+        """Remember an entry as it lies in the store."""
         with self._lock:
-            data = self._entries.get(key)
-            if data is not None:
-                self._entries.move_to_end(key)
-                return data
-        return self._objects.get(key)
-
-    def _keep(self, key: str, data: bytes) -> None:
-        with self._lock:
-            self._entries_bytes += len(data) - len(self._entries.pop(key, b""))
-            self._entries[key] = data
+            self._entries_bytes += len(data) - len(self._entries.pop((dataset, serial), b""))
+            self._entries[dataset, serial] = data
             while self._entries_bytes > ENTRIES_MAX_BYTES:
                 self._entries_bytes -= len(self._entries.popitem(last=False)[1])
 
@@ -308,7 +311,7 @@ def no_dataset(dataset: str) -> NotFoundError:
 def _head_of(dataset: str, state: _State) -> Head:
     if state.serial == 0:
         raise no_dataset(dataset)
-    age_s = max(0.0, time.monotonic() - state.read_at)
+    age_s = max(0.0, time.monotonic() - (state.confirmed_at or 0.0))
     return Head(state.serial, tuple(state.tags[tag] for tag in sorted(state.tags)), age_s)
 
 
