@@ -229,7 +229,7 @@ class _Handler(BaseHTTPRequestHandler):
         told = "".join(
             f"<CommonPrefixes><Prefix>{quote(entry)}</Prefix></CommonPrefixes>"
             if entries[entry]
-            else f"<Contents><Key>{quote(entry)}</Key></Contents>"
+            else f"<Contents><Key>{quote(entry)}</Key><Size>{len(self.s3.objects[entry].body)}</Size></Contents>"
             for entry in page
         )
         self._answer(

@@ -13,6 +13,7 @@ from swarm.errors import AetherError, UnreachableError
 from swarm.objects import ObjectStore
 from swarm.objects.meter import Kind, Meter
 from swarm.objects.standing import HERE, Standing
+from swarm.objects.usage import Usage, usage_of
 
 T = TypeVar("T")
 
@@ -39,6 +40,10 @@ class CountedStore:
 
     def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[str]:
         return self._asked("list", lambda: self._store.list(prefix, after=after, limit=limit))
+
+    def usage(self, prefix: str = "") -> Usage:
+        """What the other tells."""
+        return self._asked("list", lambda: usage_of(self._store, prefix))
 
     def delete(self, key: str) -> None:
         self._asked("delete", lambda: self._store.delete(key))

@@ -19,6 +19,7 @@ from typing import Final
 
 from swarm.errors import AetherError, NotFoundError, UnreachableError
 from swarm.objects import check_key
+from swarm.objects.usage import Usage, usage_of_sizes
 from swarm.tree import failure, is_absent
 
 SUFFIX: Final = "~"
@@ -83,6 +84,17 @@ class FolderObjectStore:
         directory = prefix.rpartition("/")[0]
         found = sorted(key for key in self._walk(directory) if key.startswith(prefix) and key > after)
         return found[:limit]
+
+    def usage(self, prefix: str = "") -> Usage:
+        """The objects whose keys begin with ``prefix``."""
+        sizes = (self._size(key) for key in self._walk(prefix.rpartition("/")[0]) if key.startswith(prefix))
+        return usage_of_sizes(size for size in sizes if size is not None)
+
+    def _size(self, key: str) -> int | None:
+        try:
+            return self._file(key).stat().st_size
+        except FileNotFoundError:
+            return None
 
     def delete(self, key: str) -> None:
         try:

@@ -6,6 +6,7 @@ import threading
 
 from swarm.errors import NotFoundError
 from swarm.objects import check_key
+from swarm.objects.usage import Usage, usage_of_sizes
 
 
 class MemoryObjectStore:
@@ -36,6 +37,10 @@ class MemoryObjectStore:
 
     def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[str]:
         return sorted(key for key in list(self._objects) if key.startswith(prefix) and key > after)[:limit]
+
+    def usage(self, prefix: str = "") -> Usage:
+        """The objects whose keys begin with ``prefix``."""
+        return usage_of_sizes(len(data) for key, data in list(self._objects.items()) if key.startswith(prefix))
 
     def delete(self, key: str) -> None:
         self._objects.pop(check_key(key), None)

@@ -27,6 +27,7 @@ from swarm.objects.s3_calls import Calls
 from swarm.objects.s3_client import Clients
 from swarm.objects.s3_failures import is_refused_as_present, status_of
 from swarm.objects.standing import Standing
+from swarm.objects.usage import Usage, usage_of_sizes
 
 PAGE_KEYS: Final = 1000
 # The metadata of an object that says which call wrote it.
@@ -120,8 +121,13 @@ class S3ObjectStore:
 
     def list(self, prefix: str, *, after: str = "", limit: int = PAGE_KEYS) -> list[str]:
         if self.is_ordered:
-            return list(islice(self._behind(prefix, after, limit), limit))
-        return sorted(key for key in self._walk(prefix) if key > after)[:limit]
+            return list(islice((key for key, _ in self._behind(prefix, after, limit)), limit))
+        return sorted(key for key, _ in self._walk(prefix) if key > after)[:limit]
+
+    def usage(self, prefix: str = "") -> Usage:
+        """The objects whose keys begin with ``prefix``. A request for each thousand of them, or each folder."""
+        found = self._behind(prefix, "", PAGE_KEYS) if self.is_ordered else self._walk(prefix)
+        return usage_of_sizes(size for _, size in found)
 
     def delete(self, key: str) -> None:
         place = {"Bucket": self.address.bucket, "Key": self.address.prefix + check_key(key)}
@@ -163,24 +169,25 @@ class S3ObjectStore:
 
         return self.calls(self._cannot("read", key), fetch)
 
-    def _behind(self, prefix: str, after: str, limit: int) -> Iterator[str]:
-        """The keys behind ``after``, a page of at most ``limit`` at a time."""
+    def _behind(self, prefix: str, after: str, limit: int) -> Iterator[tuple[str, int]]:
+        """The keys, with objects' sizes, behind ``after``, a page of at most ``limit`` at a time."""
         while True:
             page = self._page(prefix, StartAfter=self.address.prefix + after, MaxKeys=min(PAGE_KEYS, limit))
-            keys = self._keys(page)
+            found = self._found(page)
+            keys = [key for key, _ in found]
             if keys and not (keys[0] > after and all(one < other for one, other in pairwise(keys))):
                 raise RemoteProtocolError(f"{self.address} lists keys in another order than S3: use another server")
-            yield from filter(is_key, keys)
+            yield from (each for each in found if is_key(each[0]))
             if not keys or not page.get("IsTruncated"):
                 return
             after = keys[-1]
 
-    def _walk(self, prefix: str) -> Iterator[str]:
-        """All keys below a prefix, a folder at a time."""
+    def _walk(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """All keys below a prefix, with objects' sizes, a folder at a time."""
         token: dict[str, str] = {}
         while True:
             page = self._page(prefix, Delimiter="/", **token)
-            yield from filter(is_key, self._keys(page))
+            yield from (each for each in self._found(page) if is_key(each[0]))
             for folder in page.get("CommonPrefixes", []):
                 yield from self._walk(folder["Prefix"].removeprefix(self.address.prefix))
             if not page.get("IsTruncated"):
@@ -196,8 +203,9 @@ class S3ObjectStore:
         )
         return page
 
-    def _keys(self, page: Mapping[str, Any]) -> Sequence[str]:
-        return [entry["Key"].removeprefix(self.address.prefix) for entry in page.get("Contents", [])]
+    def _found(self, page: Mapping[str, Any]) -> Sequence[tuple[str, int]]:
+        entries = page.get("Contents", [])
+        return [(entry["Key"].removeprefix(self.address.prefix), int(entry.get("Size", 0))) for entry in entries]
 
     def _cannot(self, verb: str, key: str) -> str:
         return f"cannot {verb} object {key} in {self.address}"

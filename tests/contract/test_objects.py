@@ -21,6 +21,7 @@ from swarm.objects.memory import MemoryObjectStore
 from swarm.objects.meter import Spent
 from swarm.objects.open import open_store
 from swarm.objects.standing import HERE, standing_of
+from swarm.objects.usage import usage_of
 from tests.away import LeavingStore
 
 MAKERS: dict[str, Callable[[pytest.FixtureRequest, Path], ObjectStore]] = {
@@ -101,6 +102,20 @@ def test_what_is_behind_a_key_that_is_gone(objects: ObjectStore) -> None:
     objects.delete("a/2")
     assert objects.list("a/", after="a/2") == ["a/3"]
     assert objects.list("", after="a/") == ["a/1", "a/3"]
+
+
+def test_usage_is_the_objects_and_their_bytes(objects: ObjectStore) -> None:
+    assert usage_of(objects) == (0, 0)
+    for number in range(12):
+        objects.put(f"a/{number % 3}/{number}", bytes(number))
+    objects.put("a", b"123")
+    objects.put("b", b"1")
+    assert usage_of(objects) == (14, 66 + 4)
+    assert usage_of(objects, "a/") == (12, 66)
+    assert usage_of(objects, "a/1") == (4, 1 + 4 + 7 + 10)
+    objects.delete("b")
+    objects.put("a", b"")
+    assert usage_of(objects) == (13, 66)
 
 
 def test_empty_objects_and_large_ones(objects: ObjectStore) -> None:
