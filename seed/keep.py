@@ -11,13 +11,14 @@ import secrets
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Final
 
 from seed import table
 from seed.backfill import PACKS, PackStore
 from seed.packs import Kept, Location, PackBuilder, make_index
 from swarm.encoding import smaller
+from swarm.objects.threads import Threads
 
 # Blocks that are encoded in one go in a thread, and how many such goes are under way.
 BATCH: Final = 8
@@ -102,7 +103,7 @@ class EarlyPacks:
         self._store = packs
         self._writer = PackWriter(packs)
         self._taken: set[bytes] = set()
-        self._thread = ThreadPoolExecutor(1, "packs")
+        self._thread = Threads(1, "packs")
         self._under_way: deque[Future[None]] = deque()
         # The encoded bytes of each block that was laid out.
         self.laid: dict[bytes, int] = {}

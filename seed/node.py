@@ -7,11 +7,13 @@ import contextlib
 import logging
 import random
 import secrets
-from contextlib import AbstractAsyncContextManager
+import time
+from collections.abc import AsyncIterator
 from typing import Final
 
 from seed.backfill import PackStore
 from seed.compaction import Compactor
+from seed.costs import CostKeeper
 from seed.routes import BlockRoutes
 from seed.uploads import Uploads
 from swarm.encoding import open_block
@@ -21,6 +23,8 @@ from swarm.limits import ROOT_MAX_BYTES
 from swarm.manifest import Manifest, assemble, parse_root
 from swarm.names import Reference
 from swarm.objects import ObjectStore
+from swarm.objects.accounts import Accounts
+from swarm.objects.meter import Account, charged
 from swarm.peer.agent import start_peer
 from swarm.peer.holdings import Holding
 from swarm.peer.node import Keeping, NodeSettings, PeerNode
@@ -35,8 +39,9 @@ log = logging.getLogger("aetherfs.seed")
 class SeedExtension:
     """What a seed adds to a peer: the Block API, and every version in the object store."""
 
-    def __init__(self, objects: ObjectStore) -> None:
+    def __init__(self, objects: ObjectStore, accounts: Accounts) -> None:
         self.packs = PackStore(objects)
+        self.accounts = accounts
         # Versions that were asked for while the object store was away.
         self._postponed: dict[tuple[str, bytes], None] = {}
         self._node: PeerNode | None = None
@@ -45,13 +50,19 @@ class SeedExtension:
     def routes(self, node: PeerNode) -> list[Route]:
         self._node = node
         self._uploads = Uploads(self.packs, node.key, node.home.path / "uploads")
-        return BlockRoutes(self._uploads, node.access, node.holdings).routes()
+        return BlockRoutes(self._uploads, node.access, node.holdings, self.accounts).routes()
 
-    def keeping(self, dataset: str) -> AbstractAsyncContextManager[Keeping]:
+    @contextlib.asynccontextmanager
+    async def keeping(self, dataset: str) -> AsyncIterator[Keeping]:
         """Keep a version that this node publishes: see ``Uploads.keeping``."""
         if self._uploads is None:
             raise LocalProtocolError("a seed keeps a version before it is a node's")
-        return self._uploads.keeping(dataset)
+        account = Account()
+        with charged(account):
+            async with self._uploads.keeping(dataset) as keeping:
+                yield keeping
+        if keeping.version:
+            self.accounts.published(dataset, keeping.version, account.spent, time.time())
 
     async def load(self, dataset: str, version: bytes) -> Holding | None:
         """A version out of the packs, as an origin. None unless its entry is known or a tracker can show it.
@@ -74,10 +85,11 @@ class SeedExtension:
         if entry is None:
             return None
         try:
-            manifest = await self._manifest(version)
+            with charged(self.accounts.rollout(dataset, version, time.time())):
+                manifest = await self._manifest(version)
         except (IncompleteError, RemoteProtocolError):
             return None
-        return Holding(dataset, manifest, entry, self.packs, None, origin=SEED)
+        return Holding(dataset, manifest, entry, Reading(self, dataset, version), None, origin=SEED)
 
     def _postpone(self, dataset: str, version: bytes) -> None:
         if self._node is not None and len(self._postponed) < POSTPONED_MAX:
@@ -132,12 +144,30 @@ class SeedExtension:
         await node.announcer.announce_records()
 
 
+class Reading:
+    """A version's blocks out of the packs, on the account of its rollout."""
+
+    def __init__(self, extension: SeedExtension, dataset: str, version: bytes) -> None:
+        self._extension = extension
+        self._of = (dataset, version)
+
+    async def read(self, signature: bytes) -> bytes | None:
+        """As ``Source``."""
+        with charged(self._extension.accounts.rollout(*self._of, time.time())):
+            return await self._extension.packs.read(signature)
+
+
 async def start_seed(settings: NodeSettings, objects: ObjectStore) -> PeerNode:
     """A seed over an object store, on an enrolled home. The store stays its opener's to close, after the seed."""
-    extension = SeedExtension(objects)
+    keeper = await asyncio.to_thread(CostKeeper, objects, settings.home.key().peer_id)
+    extension = SeedExtension(objects, keeper.accounts)
     # Before anybody can ask for what lies in the packs; a store that fails leaves no node behind.
     await extension.packs.refresh()
     node = await start_peer(settings, extension)
+    node.set_objects(objects)
+    node.costs = keeper.costs
+    node.at_close(keeper.close)
+    node.tasks.start(keeper.run())
     node.tasks.start(extension.announce_all(node))
     node.tasks.start(Compactor(extension.packs, random.Random(secrets.randbits(128))).run())
     return node

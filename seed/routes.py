@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -21,10 +21,12 @@ from swarm.http.serve import caller_of
 from swarm.identity import public_of
 from swarm.limits import ENCODED_MAX_BYTES, MISSING_MAX_SIGNATURES, ROOT_MAX_BYTES
 from swarm.names import check_dataset
+from swarm.objects.accounts import Accounts
+from swarm.objects.meter import Account, charged
 from swarm.peer.access import Access, Caller
 from swarm.peer.grants import grant_of
 from swarm.peer.holdings import Holdings
-from swarm.signature import from_hex
+from swarm.signature import from_hex, signature_of
 
 BLOCK_TYPE: Final = "application/vnd.aetherfs.block"
 _RANGE = re.compile(r"bytes=(\d{0,12})-(\d{0,12})")
@@ -52,16 +54,18 @@ class MissingAnswer(msgspec.Struct, frozen=True):
 
 
 class CommitAnswer(msgspec.Struct, frozen=True):
-    """The seed's sealed receipt, base64."""
+    """The seed's sealed receipt, base64, and what the upload asked of the object store."""
 
     receipt: bytes
+    store: dict[str, Any] = {}
 
 
 class BlockRoutes:
     """The handlers."""
 
-    def __init__(self, uploads: Uploads, access: Access, holdings: Holdings) -> None:
+    def __init__(self, uploads: Uploads, access: Access, holdings: Holdings, accounts: Accounts) -> None:
         self._uploads = uploads
+        self._accounts = accounts
         self._access = access
         self._holdings = holdings
 
@@ -106,7 +110,11 @@ class BlockRoutes:
             raise NotAllowedError(
                 f"this home may not publish to {dataset}: join with a token whose --datasets covers it"
             )
-        return _json(UploadAnswer(await self._uploads.begin(dataset, public_of(caller.peer_id))))
+        account = Account()
+        with charged(account):
+            session_id = await self._uploads.begin(dataset, public_of(caller.peer_id))
+        self._uploads.session(session_id, public_of(caller.peer_id)).account = account
+        return _json(UploadAnswer(session_id))
 
     def _session(self, caller: Caller, session_id: str) -> Session:
         session = self._uploads.session(session_id, public_of(caller.peer_id))
@@ -126,7 +134,8 @@ class BlockRoutes:
         session = self._session(caller, request.query.get("session", ""))
         if request.content_length is None or request.content_length > ENCODED_MAX_BYTES:
             raise UsageError(f"an encoded block states its length, of at most {ENCODED_MAX_BYTES} bytes")
-        await self._uploads.put(session, from_hex(request.match_info["signature"]), await request.read())
+        with charged(session.account):
+            await self._uploads.put(session, from_hex(request.match_info["signature"]), await request.read())
         return web.Response(status=200)
 
     async def _commit(self, request: web.Request) -> web.Response:
@@ -135,7 +144,10 @@ class BlockRoutes:
         root = await request.read()
         if len(root) > ROOT_MAX_BYTES:
             raise UsageError(f"a manifest's root has at most {ROOT_MAX_BYTES} bytes")
-        return _json(CommitAnswer(await self._uploads.commit(session, root, caller.may_read)))
+        with charged(session.account):
+            receipt = await self._uploads.commit(session, root, caller.may_read)
+        self._accounts.published(session.dataset, signature_of(root), session.account.spent, time.time())
+        return _json(CommitAnswer(receipt, session.account.spent.told()))
 
     async def _get(self, request: web.Request) -> web.Response:
         caller = self._caller(request)

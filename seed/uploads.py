@@ -12,7 +12,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +23,7 @@ from swarm.errors import FullError, IntegrityError, NotFoundError, RemoteProtoco
 from swarm.identity import PeerKey
 from swarm.limits import MIB, ROOT_MAX_BYTES
 from swarm.manifest import Manifest, assemble, parse_root
+from swarm.objects.meter import Account
 from swarm.receipt import Receipt, seal_receipt
 from swarm.signature import signature_of
 from swarm.store.disk import DiskStore
@@ -44,6 +45,8 @@ class Session:
     publisher: bytes
     staged: DiskStore
     last_used: float
+    # What it asks of the object store.
+    account: Account = field(default_factory=Account)
 
 
 class Uploads:
@@ -225,13 +228,15 @@ class Uploads:
             await asyncio.to_thread(self._packs.objects.delete, LEASES + session.id)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class OwnKeeping:
     """A version of this node's own, on its way into packs. Its bytes are at hand, so nothing is uploaded."""
 
     uploads: Uploads
     dataset: str
     early: EarlyPacks
+    # Empty until it is kept.
+    version: bytes = b""
 
     def take(self, signature: bytes, raw: bytes) -> None:
         """Take a block, raw encoded, while the rest is still being read: see ``EarlyPacks.take``."""
@@ -249,7 +254,9 @@ class OwnKeeping:
         ``encode`` gives a block that was not taken, in a thread; whatever it raises ends it. ``progress`` gets the
         blocks done.
         """
-        return await self.uploads.keep_own(self.dataset, manifest, self.early, encode, progress)
+        kept = await self.uploads.keep_own(self.dataset, manifest, self.early, encode, progress)
+        self.version = manifest.version
+        return kept
 
 
 def _blocks_of(manifest: Manifest) -> list[bytes]:

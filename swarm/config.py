@@ -54,6 +54,7 @@ SETTINGS: Final = (
     Setting("listen", "text", "127.0.0.1", "host to listen on, and to be reached at"),
     Setting("port_base", "count", DEFAULT_PORT_BASE, "first of the three ports (0: free ones)", most=PORT_BASE_MAX),
     Setting("join_file", "text", "", "file with the join token of a home that is not enrolled yet"),
+    Setting("prices", "text", "", "file with the prices of the object store, TOML (empty: AWS S3 Standard, us-east-1)"),
     Setting("memory_bytes", "count", 64 * 1024**2, "bytes of blocks kept in memory", least=1024**2),
     Setting("disk_bytes", "count", 10_000 * 1024**2, "bytes of blocks kept on disk", least=1024**2),
 )
@@ -92,6 +93,11 @@ class Settings:
     @property
     def join_file(self) -> str:
         return self._text("join_file")
+
+    @property
+    def prices(self) -> str:
+        """The path of the file with prices."""
+        return self._text("prices")
 
     @property
     def memory_bytes(self) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, Literal
 
 from swarm.errors import LocalProtocolError
@@ -59,11 +59,18 @@ class Gauge:
         return [((), self._read() if self._read is not None else self._value)]
 
 
+class Sampled:
+    """A family whose series are asked for at each reading: of what is counted elsewhere."""
+
+    def __init__(self, read: Callable[[], list[tuple[Labels, float]]]) -> None:
+        self.samples = read
+
+
 class Metrics:
     """The registry of one process. ``exposition`` is what ``/metrics`` answers."""
 
     def __init__(self) -> None:
-        self._families: dict[str, tuple[Literal["counter", "gauge"], str, Counter | Gauge]] = {}
+        self._families: dict[str, tuple[Literal["counter", "gauge"], str, Counter | Gauge | Sampled]] = {}
 
     def counter(self, name: str, text: str) -> Counter:
         """A counter; its name ends in ``_total``. The same name gives the same counter."""
@@ -82,6 +89,10 @@ class Metrics:
         self._add(name, "gauge", text, gauge)
         return gauge
 
+    def sampled(self, name: str, text: str, label: str, read: Callable[[], Mapping[str, float]]) -> None:
+        """A counter that is kept elsewhere: a value for each value of one label."""
+        self._add(name, "counter", text, Sampled(lambda: [(((label, key),), value) for key, value in read().items()]))
+
     def exposition(self) -> str:
         """All series, sorted by name, in Prometheus text format."""
         lines: list[str] = []
@@ -90,7 +101,7 @@ class Metrics:
             lines += [f"{name}{_braces(labels)} {_number(value)}" for labels, value in family.samples()]
         return "\n".join(lines) + "\n"
 
-    def _add(self, name: str, kind: Literal["counter", "gauge"], text: str, family: Counter | Gauge) -> None:
+    def _add(self, name: str, kind: Literal["counter", "gauge"], text: str, family: Counter | Gauge | Sampled) -> None:
         if not _NAME.fullmatch(name):
             raise LocalProtocolError(f"{name} is not a metric's name")
         if name in self._families:

@@ -34,8 +34,10 @@ def publish(
 ) -> None:
     """Publish a directory or file under one or more tags: all of them move, or none."""
     from swarm.cli.perform import perform
+    from swarm.cli.prices import prices_for, with_cost
     from swarm.cli.references import check_message, new_name
 
+    prices = prices_for(program)
     dataset_names = [new_name(name) for name in names]
     source = existing(path)
     arguments = {
@@ -46,6 +48,8 @@ def publish(
         "if_serial": if_serial,
     }
     result = perform(program, "publish", arguments)
+    if "store" in result:
+        result["store"] = with_cost(result["store"], prices)
     program.output.result(result, _published(result))
 
 

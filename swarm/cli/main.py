@@ -46,6 +46,7 @@ COMMANDS: Final = {
     "token": Listed("Running", "enrol", "Make tokens that let a home join."),
     "join": Listed("Running", "enrol", "Make this home a member of a swarm."),
     "status": Listed("Running", "status", "Show what this peer does, holds and waits for."),
+    "store": Listed("Running", "store", "Look after the object store: what it costs."),
     "demo": Listed("Running", "demo.command", "Show a swarm of processes at work on this machine."),
     "publish": Listed("Data", "data", "Publish a directory or file under one or more tags: all of them move, or none."),
     "pull": Listed("Data", "data", "Bring a version into a directory; what is there already is reused."),

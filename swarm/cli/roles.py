@@ -93,6 +93,8 @@ async def running(program: Program, role: Role) -> AsyncIterator[Running]:
         else:
             node = await start_peer(settings)
         stack.push_async_callback(node.close)
+        if objects is not None:
+            node.set_objects(objects)
         if tracker is not None:
             node.tracker_address = str(tracker.contact.addresses[0])
             tracker.state.on_commit = node.exchange.announce

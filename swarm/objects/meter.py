@@ -10,7 +10,7 @@ import contextlib
 import threading
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -40,14 +40,21 @@ class Spent(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=
     def by_kind(self) -> dict[Kind, int]:
         return {kind: getattr(self, kind) for kind in KINDS}
 
-    def told(self) -> dict[str, object]:
+    def told(self) -> dict[str, Any]:
         """As ``--json`` tells it."""
-        return {
-            "requests": self.by_kind(),
-            "retries": self.retries,
-            "sent_bytes": self.sent_bytes,
-            "received_bytes": self.received_bytes,
-        }
+        moved = {"sent": self.sent_bytes, "received": self.received_bytes}
+        return {"requests": dict(self.by_kind()), "retries": self.retries, "bytes": moved}
+
+
+def spent_of(told: Mapping[str, Any]) -> Spent:
+    """What ``told`` told. Counts that are missing are none."""
+    requests, moved = told.get("requests", {}), told.get("bytes", {})
+    return Spent(
+        **{kind: int(requests.get(kind, 0)) for kind in KINDS},
+        retries=int(told.get("retries", 0)),
+        sent_bytes=int(moved.get("sent", 0)),
+        received_bytes=int(moved.get("received", 0)),
+    )
 
 
 def _fields(spent: Spent) -> tuple[int, ...]:
@@ -109,8 +116,3 @@ class Meter:
     @property
     def spent(self) -> Spent:
         return self._all.spent
-
-
-def samples(meter: Meter) -> Mapping[str, int]:
-    """Requests by kind, for metrics."""
-    return {str(kind): count for kind, count in meter.spent.by_kind().items()}

@@ -24,6 +24,15 @@ class Standing:
 
 
 HERE: Final = Standing()
+# What a store that is away keeps the parts of a process from.
+AFFECTED_TRACKER: Final = (
+    "lookups are answered from memory, with their age",
+    "publishes, moves of tags, joins and tokens fail until it is back",
+)
+AFFECTED_SEED: Final = (
+    "blocks are given from memory and from the peers that have them, others wait until it is back",
+    "uploads fail until it is back",
+)
 
 
 @runtime_checkable

@@ -17,11 +17,13 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
+from swarm import metrics
 from swarm.errors import AetherError, NotAllowedError, UsageError
 from swarm.http.routes import Route, mount
 from swarm.http.serve import make_app, start_listener
 from swarm.peer import operations
 from swarm.peer.node import Extension, NodeSettings, PeerNode
+from swarm.peer.status import status_of
 from swarm.standing import AgentInfo
 
 NDJSON: Final = "application/x-ndjson"
@@ -70,16 +72,20 @@ class Agent:
             Route("POST", "/api/v1/agent/shutdown", self._shutdown, "public", "End this peer"),
             Route("POST", "/api/v1/agent/{verb}", self._verb, "public", "Carry out a verb", response=NDJSON),
             Route("GET", "/livez", self._live, "public", "Whether the process runs"),
-            Route("GET", "/readyz", self._live, "public", "Whether it serves"),
+            Route("GET", "/readyz", self._ready, "public", "Whether it serves", response="text/plain"),
+            Route("GET", "/metrics", self._metrics, "public", "Prometheus metrics", response="text/plain"),
         ]
 
     def _check(self, request: web.Request) -> None:
-        host = request.host.rpartition(":")[0] or request.host
-        if host not in LOOPBACK_HOSTS or "Origin" in request.headers:
-            raise NotAllowedError("the agent answers local programs only")
+        self._check_local(request)
         expected = f"Bearer {self._token}"
         if not hmac.compare_digest(request.headers.get("Authorization", "").encode(), expected.encode()):
             raise NotAllowedError("the agent needs the token of its home")
+
+    def _check_local(self, request: web.Request) -> None:
+        host = request.host.rpartition(":")[0] or request.host
+        if host not in LOOPBACK_HOSTS or "Origin" in request.headers:
+            raise NotAllowedError("the agent answers local programs only")
 
     async def _arguments(self, request: web.Request) -> dict[str, Any]:
         try:
@@ -140,6 +146,18 @@ class Agent:
 
     async def _live(self, request: web.Request) -> web.StreamResponse:
         return web.Response(text="ok\n")
+
+    async def _ready(self, request: web.Request) -> web.StreamResponse:
+        store = status_of(self._node).get("store", {})
+        if "away_since" not in store:
+            return web.Response(text="ok\n")
+        told = [f"degraded: the object store is {store['state']} ({store['why']})", *store["affected"]]
+        return web.Response(text="; ".join(told) + "\n")
+
+    async def _metrics(self, request: web.Request) -> web.StreamResponse:
+        self._check_local(request)
+        text = self._node.metrics.exposition()
+        return web.Response(body=text.encode(), headers={"Content-Type": metrics.CONTENT_TYPE})
 
 
 def _last_line(work: asyncio.Task[dict[str, Any]]) -> dict[str, Any]:

@@ -31,6 +31,9 @@ from swarm.http.tls import peer_client_context, peer_server_context, run_client_
 from swarm.identity import peer_id_of
 from swarm.limits import LOCATION_LIFETIME_S, MIB
 from swarm.manifest import Manifest
+from swarm.metrics import Metrics
+from swarm.objects import ObjectStore
+from swarm.objects.accounts import Costs
 from swarm.peer.access import Access
 from swarm.peer.addresses import addresses_of
 from swarm.peer.announce import Announcer
@@ -54,6 +57,7 @@ from swarm.store import Store
 from swarm.store.disk import DiskStore
 from swarm.store.memory import MemoryStore
 from swarm.store.tiers import Tiers
+from swarm.store_metrics import add_store_metrics
 from swarm.tree import TreeStore
 
 LOOKED_AT: Final = 16
@@ -150,6 +154,10 @@ class PeerNode:
         self.stop_requested = asyncio.Event()
         self.tracker_address: str | None = None
         self.agent_address: str | None = None
+        # The object store of a tracker's or seed's process, and what a seed's publishes and rollouts have cost.
+        self.objects: ObjectStore | None = None
+        self.metrics = Metrics()
+        self.costs: Callable[[], Costs] | None = None
         self._stated: tuple[tuple[bytes, Location], bytes] | None = None
         self._closers: list[Callable[[], Awaitable[None]]] = []
 
@@ -311,6 +319,12 @@ class PeerNode:
         for contact in self.rng.sample(contacts, min(LOOKED_AT, len(contacts))):
             self.meeting.learn(peer_id_of(contact.public), (Address(contact.host, contact.port),))
         self.announcer.wake()
+
+    def set_objects(self, objects: ObjectStore) -> None:
+        """The object store that parts of this process work over: to be told of."""
+        if self.objects is None:
+            self.objects = objects
+            add_store_metrics(self.metrics, objects)
 
     def hold(self, holding: Holding, store: Store | None = None) -> None:
         """Serve a version from now on; ``store`` is also a source of blocks for other versions.

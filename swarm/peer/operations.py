@@ -27,6 +27,7 @@ from swarm.peer.publish import Wanted, publish
 from swarm.peer.pull import Progress, manifest_of, pull
 from swarm.peer.read import read_file
 from swarm.peer.status import status_of
+from swarm.peer.store_cost import store_cost
 from swarm.records import Role
 from swarm.segments import EMPTY_DIRECTORY, FILE
 from swarm.tree import verify_tree
@@ -295,6 +296,10 @@ async def _status(node: PeerNode, arguments: StatusArguments, progress: Progress
     return status_of(node)
 
 
+async def _store_cost(node: PeerNode, arguments: StatusArguments, progress: Progress) -> Result:
+    return await store_cost(node)
+
+
 async def _token(node: PeerNode, arguments: TokenArguments, progress: Progress) -> Result:
     if node.home.credential(time.time()).role != "tracker":
         raise NotAllowedError("only a tracker's home makes tokens: run this with the AETHERFS_HOME of a tracker")
@@ -347,6 +352,7 @@ VERBS: Final[Mapping[str, Verb]] = {
     "rm": Verb(RemoveArguments, _rm),
     "verify": Verb(VerifyArguments, _verify),
     "status": Verb(StatusArguments, _status),
+    "store-cost": Verb(StatusArguments, _store_cost),
     "token": Verb(TokenArguments, _token),
 }
 

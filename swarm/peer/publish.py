@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +18,7 @@ from swarm.encoding import encode_raw
 from swarm.errors import AetherError, NotAllowedError, UnreachableError
 from swarm.log import Move, Totals
 from swarm.manifest import Manifest
+from swarm.objects.meter import Account, charged
 from swarm.peer.holdings import Holding, StoreSource
 from swarm.peer.node import Keeping, PeerNode
 from swarm.peer.pull import Progress
@@ -57,33 +58,32 @@ async def publish(node: PeerNode, path: Path, wanted: Wanted, links: Links, prog
         # A race that is lost already costs no upload. The commit decides.
         await node.tracker.check_unmoved(dataset, wanted.tags, wanted.if_serial)
     root = Path(path).absolute()
+    own = Account()
     for _ in range(ROUNDS):
-        async with _keeping(node, dataset) as keeping:
+        async with _charged(own, _keeping(node, dataset)) as keeping:
             scanned, saving = await _scan(node, root, links, progress, keeping)
             tree = TreeStore(scanned.root, scanned.manifest, follow_links=scanned.follow_links)
             try:
                 source = _source(node, tree)
-                receipt, new_blocks, sent = await _upload(node, dataset, scanned.manifest, source, progress, keeping)
+                receipt, new_blocks, sent, asked = await _upload(
+                    node, dataset, scanned.manifest, source, progress, keeping
+                )
                 break
             except ChangedWhileUploaded as error:
                 changed = error
                 tree.close()
     else:
         raise changed
+    if keeping is not None:
+        asked = own.spent.told()
     manifest = scanned.manifest
-    totals = Totals(
-        files=manifest.file_count,
-        bytes=manifest.total_bytes,
-        blocks=len(manifest.unique),
-        root_size=len(manifest.root_bytes),
-    )
     raw, entry = await node.tracker.commit(
         dataset,
         "publish",
         [Move(tag, manifest.version) for tag in wanted.tags],
         grant=node.papers.grant,
         message=wanted.message,
-        totals=totals,
+        totals=_totals_of(manifest),
         receipt=receipt,
         if_serial=wanted.if_serial,
         since=wanted.since,
@@ -102,7 +102,17 @@ async def publish(node: PeerNode, path: Path, wanted: Wanted, links: Links, prog
         "read": scanned.read_bytes,
         "seconds": round(time.monotonic() - started, 3),
         "tags": wanted.tags,
+        **({"store": asked} if asked else {}),
     }
+
+
+def _totals_of(manifest: Manifest) -> Totals:
+    return Totals(
+        files=manifest.file_count,
+        bytes=manifest.total_bytes,
+        blocks=len(manifest.unique),
+        root_size=len(manifest.root_bytes),
+    )
 
 
 async def _serve(node: PeerNode, dataset: str, entry: bytes, tree: TreeStore) -> None:
@@ -126,6 +136,16 @@ def _source(node: PeerNode, tree: TreeStore) -> Store:
 def _keeping(node: PeerNode, dataset: str) -> AbstractAsyncContextManager[Keeping | None]:
     """How this node itself keeps the version, if it is a seed."""
     return nullcontext() if node.extension is None else node.extension.keeping(dataset)
+
+
+@asynccontextmanager
+async def _charged(
+    account: Account, keeping: AbstractAsyncContextManager[Keeping | None]
+) -> AsyncIterator[Keeping | None]:
+    """Whatever is asked of this process's object store meanwhile counts for the account."""
+    with charged(account):
+        async with keeping as entered:
+            yield entered
 
 
 async def _scan(
@@ -183,14 +203,16 @@ def _rarely(tell: Any) -> Any:
 
 async def _upload(
     node: PeerNode, dataset: str, manifest: Manifest, blocks: Store, progress: Progress, keeping: Keeping | None
-) -> tuple[bytes, int, int]:
-    """Bring the version to a seed: this node itself, else the first that takes it."""
+) -> tuple[bytes, int, int, dict[str, Any]]:
+    """Bring the version to a seed: this node itself, else the first that takes it, which says what it asked of its
+    object store.
+    """
 
     def tell(done: int, total: int) -> None:
         progress({"event": "progress", "phase": "upload", "done_bytes": done, "total_bytes": total})
 
     if keeping is not None:
-        return await _keep(keeping, manifest, blocks, _rarely(tell))
+        return *await _keep(keeping, manifest, blocks, _rarely(tell)), {}
     await node.announcer.beat()  # which tells of the seeds
     failure: AetherError = UnreachableError(
         "no seed is known to the tracker: start one (`aetherfs seed`, or `aetherfs up`), then publish again"
@@ -198,7 +220,7 @@ async def _upload(
     for seed in node.announcer.seeds:
         client = SeedClient(node.session, seed, node.papers.grant)
         try:
-            return await upload(client, dataset, manifest, blocks, _rarely(tell))
+            return *await upload(client, dataset, manifest, blocks, _rarely(tell)), client.store
         except UnreachableError as error:
             failure = error
     raise failure

@@ -6,6 +6,8 @@ import time
 from dataclasses import asdict
 from typing import Any
 
+from swarm.objects import ObjectStore
+from swarm.objects.standing import AFFECTED_SEED, AFFECTED_TRACKER, standing_of
 from swarm.peer.holdings import Holding
 from swarm.peer.node import PeerNode
 from swarm.peer.wire import NOT_ORIGIN
@@ -38,6 +40,22 @@ def status_of(node: PeerNode) -> dict[str, Any]:
         "dht": asdict(dht),
         "waiting_for": {name: waiting() for name, waiting in node.waiting.items()},
         "certificate_expires": credential.expires,
+        **({"store": _store(node, node.objects)} if node.objects is not None else {}),
+    }
+
+
+def _store(node: PeerNode, objects: ObjectStore) -> dict[str, Any]:
+    """Whether the object store of this process is there, and what is affected while it is not."""
+    standing = standing_of(objects)
+    if standing.away_since is None:
+        return {"state": "answers"}
+    affected = [*(AFFECTED_TRACKER if node.tracker_address is not None else ())]
+    affected += AFFECTED_SEED if node.extension is not None else ()
+    return {
+        "state": f"away since {standing.clock}",
+        "away_since": round(standing.away_since, 3),
+        "why": standing.why,
+        "affected": affected,
     }
 
 

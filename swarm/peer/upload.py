@@ -37,6 +37,8 @@ class SeedClient:
     def __init__(self, session: aiohttp.ClientSession, seed: str, grant: bytes) -> None:
         self._session = session
         self._seed = seed
+        # What the seed's object store was asked for, once a version is kept.
+        self.store: dict[str, Any] = {}
         self._headers = {GRANT_HEADER: base64.b64encode(grant).decode()}
 
     async def begin(self, dataset: str) -> str:
@@ -61,6 +63,7 @@ class SeedClient:
         """The seed's sealed receipt for the version."""
         path = f"/api/v1/uploads/{session}:commit"
         answer = _json(await self._call("POST", path, root_bytes, None, "application/octet-stream"))
+        self.store = answer.get("store", {})
         return base64.b64decode(answer["receipt"])
 
     async def _call(

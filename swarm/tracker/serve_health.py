@@ -13,6 +13,7 @@ from swarm import metrics
 from swarm.errors import NotAllowedError, UnreachableError
 from swarm.http.routes import Route
 from swarm.http.serve import caller_of
+from swarm.objects.standing import AFFECTED_TRACKER
 from swarm.tracker.keys import CA_KEY
 from swarm.tracker.presence import is_loopback
 from swarm.tracker.state import TrackerState, remote_of
@@ -29,11 +30,17 @@ def health_routes(state: TrackerState, document: Callable[[], dict[str, Any]]) -
     async def readyz(request: web.Request) -> web.Response:
         try:
             found = await asyncio.wait_for(state.work(state.objects.list, CA_KEY, limit=1), READY_TIMEOUT_S)
-        except TimeoutError as error:
-            raise UnreachableError(f"the object store has not answered within {READY_TIMEOUT_S:.0f} s") from error
+        except TimeoutError:
+            return degraded(f"the object store has not answered within {READY_TIMEOUT_S:.0f} s")
+        except UnreachableError as error:
+            return degraded(str(error))
         if not found or state.is_closing:
             raise UnreachableError("the object store no longer holds the swarm, or this tracker is closing")
         return web.Response(text="ok\n")
+
+    def degraded(why: str) -> web.Response:
+        """Ready still: all trackers share one store, and without them nobody would find what the swarm holds."""
+        return web.Response(text=f"degraded: {why}; {'; '.join(AFFECTED_TRACKER)}\n")
 
     async def exposition(request: web.Request) -> web.Response:
         peer_id = caller_of(request)

@@ -20,6 +20,7 @@ from swarm.http.serve import caller_of
 from swarm.messages import Contact
 from swarm.metrics import Counter, Metrics
 from swarm.objects import ObjectStore
+from swarm.store_metrics import add_store_metrics
 from swarm.tracker.bell import Bell
 from swarm.tracker.catalogue import Catalogue
 from swarm.tracker.keys import SwarmKeys
@@ -65,6 +66,7 @@ class TrackerState:
         self.requests: Counter = self.metrics.counter(
             "aetherfs_tracker_requests_total", "Requests answered, by operation and result."
         )
+        add_store_metrics(self.metrics, self.objects)
         self.metrics.gauge("aetherfs_tracker_peers", "Peers heard of lately.", lambda: len(self.presence))
         self.metrics.gauge("aetherfs_tracker_watchers", "Open watches of datasets.", lambda: self.watchers)
 
