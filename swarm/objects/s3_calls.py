@@ -19,7 +19,15 @@ from typing import Final, TypeVar
 from swarm.errors import AetherError, NotAllowedError, UnreachableError
 from swarm.objects.meter import Meter
 from swarm.objects.s3_client import CALLS_MAX, Clients
-from swarm.objects.s3_failures import FOREIGN, failure, is_no_answer, is_passing, is_refusal, is_timeout, reason_of
+from swarm.objects.s3_failures import (
+    FOREIGN,
+    failure,
+    is_no_answer,
+    is_passing,
+    is_refusal,
+    is_timeout,
+    short_reason_of,
+)
 from swarm.objects.standing import HERE, Standing
 from swarm.objects.weather import Weather
 
@@ -136,7 +144,7 @@ class Calls:
             is_last = trial.number >= trial.tries or time.monotonic() > trial.began + TRY_FOR_S
             trial.paid = 0 if is_last else self._weather.pay(timed_out=is_timeout(error))
             if is_last and self._look is not None and is_no_answer(error):
-                self._weather.gave_up(trial.began, reason_of(error))
+                self._weather.gave_up(trial.began, short_reason_of(error))
                 self._look_for_it()
             return trial.paid > 0 and not self._is_interrupted(self._pause_s(trial.number))
 
@@ -152,9 +160,9 @@ class Calls:
             if not is_no_answer(error) and not is_refusal(error):
                 self._weather.answered(time.monotonic())
             elif self._look is not None:
-                self._weather.failed(began, time.monotonic(), reason_of(error))
+                self._weather.failed(began, time.monotonic(), short_reason_of(error))
                 if is_refusal(error):
-                    self._weather.gone(reason_of(error))
+                    self._weather.gone(short_reason_of(error))
                 self._look_for_it()
 
     def _failure(self, what: str, error: Exception) -> AetherError:
@@ -166,9 +174,9 @@ class Calls:
 
     def _away(self, what: str) -> UnreachableError:
         since = time.time() - (time.monotonic() - (self._weather.away_since or 0.0))
+        why = self._weather.why
         return UnreachableError(
-            f"{what}: the object store is away since {Standing(since).clock} ({self._weather.why}); "
-            "it is looked for all the time, repeat when `aetherfs status` has it back"
+            f"{what}: the store is away since {Standing(since).clock} ({why}); it is looked for, repeat when it is back"
         )
 
     # ---- looking for a store that is away -----------------------------------------------------------------------

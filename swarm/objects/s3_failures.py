@@ -93,6 +93,15 @@ _BY_CLASS: Final[tuple[tuple[tuple[type[Exception], ...], _Told], ...]] = (
         (UnreachableError, _NETWORK),
     ),
 )
+# The first that fits counts. What else there is to say of these, a log has.
+_IN_WORDS: Final[tuple[tuple[tuple[type[Exception], ...], str], ...]] = (
+    ((boto.ConnectTimeoutError, boto.ReadTimeoutError, TimeoutError), "it does not answer in time"),
+    ((boto.SSLError,), "it cannot prove its identity; check the endpoint's certificate, or name its CA"),
+    ((boto.EndpointConnectionError, ConnectionRefusedError), "nobody listens there"),
+    ((boto.ConnectionClosedError, boto.ConnectionError, ConnectionError), "it closes the connection"),
+    ((boto.IncompleteReadError, boto.ResponseStreamingError, HTTPError), "its answers break off"),
+    ((ResponseParserError,), "its answers are no S3 server's"),
+)
 # Codes with a status below 500 that another try may do away with.
 _PASSING: Final = frozenset(
     {
@@ -199,6 +208,14 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, boto.ClientError):
         why = f"{code_of(error)} {error.response['Error'].get('Message', '')}"
     return " ".join(why.split())[:300].rstrip(".") + f"{_skew_of(error)}; {_told(error)[1]}"
+
+
+def short_reason_of(error: Exception) -> str:
+    """Why, in a few words where that says as much: for what is told again and again."""
+    for classes, words in _IN_WORDS:
+        if isinstance(error, classes):
+            return words
+    return reason_of(error)
 
 
 def _skew_of(error: Exception) -> str:
