@@ -160,7 +160,8 @@ class Calls:
             if not is_no_answer(error) and not is_refusal(error):
                 self._weather.answered(time.monotonic())
             elif self._look is not None:
-                self._weather.failed(began, time.monotonic(), short_reason_of(error))
+                reason, timed_out = short_reason_of(error), is_timeout(error)
+                self._weather.failed(began, time.monotonic(), reason, timed_out=timed_out)
                 if is_refusal(error):
                     self._weather.gone(short_reason_of(error))
                 self._look_for_it()

@@ -51,11 +51,11 @@ class Weather:
         self.tokens = min(BUCKET_TOKENS, self.tokens + (paid or FIRST_TRY_GIVES))
         self.away_since, self.why, self._failures, self._answered_at = None, "", 0, now
 
-    def failed(self, began: float, now: float, why: str) -> None:
-        """A try that began then had no answer."""
+    def failed(self, began: float, now: float, why: str, *, timed_out: bool = False) -> None:
+        """A try that began then had no answer. One that was waited for as long as we wait counts twice."""
         if self._failures == 0:
             self._failing_since = began
-        self._failures += 1
+        self._failures += 2 if timed_out else 1
         if self.is_away:
             self.why = why
         elif self._failures >= AWAY_TRIES and now - self._failing_since >= AWAY_AFTER_S:

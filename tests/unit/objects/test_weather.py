@@ -57,6 +57,14 @@ def test_away_is_who_answers_nothing_for_long_and_not_who_fails_for_a_moment() -
     assert (weather.away_since, weather.why) == (None, "")
 
 
+def test_who_hangs_is_away_after_two_tries() -> None:
+    weather = Weather()
+    weather.failed(10.0, 10.0 + AWAY_AFTER_S, "slow", timed_out=True)
+    assert not weather.is_away
+    weather.failed(15.0, 15.0 + AWAY_AFTER_S, "slow", timed_out=True)
+    assert weather.away_since == 10.0
+
+
 def test_a_call_that_gave_up_means_away_unless_others_were_answered() -> None:
     weather = Weather()
     weather.failed(10.0, 10.1, "no")
