@@ -52,12 +52,13 @@ class Fault:
 CALM: Final = Fault("", 0.0)
 
 
-def fault_of(seed: int, number: int, rate: float) -> Fault:
+def fault_of(seed: int, number: int, rate: float, only: frozenset[str] = frozenset(FAULTS)) -> Fault:
     """Pure: the weather of one request."""
     rng = random.Random(f"{seed} {number}")
     if rng.random() >= rate:
         return CALM
-    return Fault(rng.choices(list(FAULTS), list(FAULTS.values()))[0], rng.random())
+    kinds = [kind for kind in FAULTS if kind in only]
+    return Fault(rng.choices(kinds, [FAULTS[kind] for kind in kinds])[0], rng.random())
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ class BadWeather:
         self._target = urlsplit(endpoint)
         self.seed = seed
         self.rate = rate
-        self.only: set[str] | None = None
+        self.only = frozenset(FAULTS)
         self.is_away = False
         self.requests = 0
         self.befell: Counter[str] = Counter()
@@ -148,9 +149,7 @@ class BadWeather:
         if self.is_away:
             return False
         number, self.requests = self.requests, self.requests + 1
-        fault = fault_of(self.seed, number, self.rate)
-        if self.only is not None and fault.kind not in self.only:
-            fault = CALM
+        fault = fault_of(self.seed, number, self.rate, self.only)
         is_object = "list-type=" not in request.first
         if fault.kind:
             self.befell[fault.kind] += 1
