@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from tests.s3_server import S3Server, store_url
 USAGE = 2
 NOT_FOUND = 3
 UNREACHABLE = 7
+FULL = 9
 
 
 def test_the_swarm_goes_on_without_its_store_and_nothing_is_restarted(bench: Bench, s3: S3Server) -> None:
@@ -73,6 +75,35 @@ def _metric(bench: Bench, series: str) -> float:
     lines = [line for line in _agent(bench, "/metrics").splitlines() if line.startswith(series + " ")]
     assert len(lines) == 1, series
     return float(lines[0].rpartition(" ")[2])
+
+
+@pytest.mark.root
+def test_a_folder_store_that_is_full(bench: Bench, tmp_path: Path) -> None:
+    """Exit code 9, nothing half, and what was there before is whole."""
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "a").write_bytes(os.urandom(300_000))
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", str(disk)], check=True)
+    try:
+        hub = bench.start("hub", "up", "--store", disk.as_uri())
+        bench.enrol("producer", "one")
+        bench.ok("producer", "publish", str(data), "maps/roads:v1")
+        (data / "b").write_bytes(os.urandom(4_000_000))
+        before = sorted(path for path in disk.rglob("*~") if "uploads" not in str(path))
+        for home in ("producer", "hub"):
+            assert "No space left" in bench.refused(FULL, home, "publish", str(data), "maps/roads:v2")
+        assert sorted(path for path in disk.rglob("*~") if "uploads" not in str(path)) == before
+        assert not list((disk / ".new").iterdir())
+        bench.ok("one", "pull", "maps/roads:v1", str(bench.folder / "one"))
+        subprocess.run(["mount", "-o", "remount,size=20m", str(disk)], check=True)
+        bench.ok("producer", "publish", str(data), "maps/roads:v2")
+        bench.ok("one", "pull", "maps/roads:v2", str(bench.folder / "one"))
+        hub.terminate()
+        hub.wait(30)
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,8 @@ def until(holds: Callable[[], object]) -> None:
 
 
 def is_one_line(error: AetherError) -> bool:
-    return bool(str(error)) and "\n" not in str(error) and ";" in str(error)
+    """One line, and of a kind that says what to make of it."""
+    return type(error) is not AetherError and "\n" not in str(error) and ";" in str(error)
 
 
 # ---- the store ------------------------------------------------------------------------------------------------------
