@@ -126,6 +126,8 @@ _ABOUT_ONE_CALL: Final = _PASSING & {
     "XAmzContentChecksumMismatch",
     "XAmzContentSHA256Mismatch",
 }
+# Codes of what is not there.
+_ABSENT: Final = frozenset({"NoSuchKey", "NoSuchBucket"})
 # Codes by which all calls are refused alike.
 _REFUSALS: Final = frozenset(
     {
@@ -153,13 +155,14 @@ def status_of(error: BaseException | None) -> int:
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
-def is_cut_short(error: Exception) -> bool:
-    """Whether an answer that has to have a code has none: what explains it did not come, or no S3 server sent it."""
-    return (
-        isinstance(error, boto.ClientError)
-        and code_of(error) in ("", str(status_of(error)))
-        and error.operation_name != "HeadObject"
-    )
+def is_unexplained(error: Exception) -> bool:
+    """Whether an answer that has to have a code has none, or one that S3 does not know: what explains it did not come,
+    or came damaged, or no S3 server sent it.
+    """
+    if not isinstance(error, boto.ClientError) or error.operation_name == "HeadObject":
+        return False
+    code, status = code_of(error), status_of(error)
+    return code in ("", str(status)) or (status == 404 and code not in _ABSENT)
 
 
 def is_refused_as_present(error: Exception) -> bool:
@@ -172,7 +175,7 @@ def is_passing(error: Exception) -> bool:
     if isinstance(error, boto.ClientError):
         status = status_of(error)
         is_later = status in (408, 429) or (status >= 500 and status not in (501, 507))
-        return is_later or code_of(error) in _PASSING or is_cut_short(error)
+        return is_later or code_of(error) in _PASSING or is_unexplained(error)
     if isinstance(error, boto.SSLError):
         return False
     return isinstance(error, (*_NO_ANSWER, boto.FlexibleChecksumError))
@@ -236,8 +239,8 @@ def _told(error: Exception) -> _Told:
         return _BY_CODE[code]
     if code.startswith("KMS"):
         return NotAllowedError, _KMS
-    if status == 404 and is_cut_short(error):
-        # A proxy's, for one. That must not read as that an object is not there.
+    if status == 404 and is_unexplained(error):
+        # A proxy's, for one: that must not read as that an object is not there.
         return UnreachableError, _NETWORK
     if status in _BY_STATUS:
         return _BY_STATUS[status]

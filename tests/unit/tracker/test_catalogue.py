@@ -194,10 +194,10 @@ def test_a_snapshot_is_of_when_the_store_was_read_last(monkeypatch: pytest.Monke
     objects, catalogue, _ = known_then_away()
     now = time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: now + 600.0)
-    away = open_snapshot(catalogue.snapshot(ROADS, WALL + 600), authority=CA_KEY.public, wall_now=None)
+    away = open_snapshot(catalogue.snapshot(ROADS, WALL + 600), authority=Trust(CA_KEY.public), wall_now=None)
     assert WALL <= away.issued <= WALL + 1
     objects.is_away = False
-    back = open_snapshot(catalogue.snapshot(ROADS, WALL + 600), authority=CA_KEY.public, wall_now=None)
+    back = open_snapshot(catalogue.snapshot(ROADS, WALL + 600), authority=Trust(CA_KEY.public), wall_now=None)
     assert back.issued == WALL + 600
     assert away.expires - away.issued == back.expires - back.issued
 
