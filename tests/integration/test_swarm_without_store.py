@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 
 import pytest
 
 from seed import node as seed_node
-from swarm.errors import UnreachableError
+from swarm.errors import NotFoundError, UnreachableError
+from swarm.identity import PeerKey
+from swarm.log import Move
+from swarm.objects.memory import MemoryObjectStore
+from swarm.peer import find
+from swarm.tracker.server import Tracker
 from tests.away import LeavingStore
-from tests.integration.swarm_rig import Swarm, contents, make_tree
+from tests.integration.swarm_rig import Swarm, contents, make_tree, run
 
 
 def test_peers_pull_from_peers_and_from_the_seeds_memory(tmp_path: Path) -> None:
@@ -78,3 +84,45 @@ def test_a_pull_that_only_the_store_can_serve_waits_until_it_is_back(
 
     asyncio.run(main())
     assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+def test_a_tracker_without_its_store_takes_nobody_back_behind_what_was_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another tracker, whose way to the store is open, has committed an entry meanwhile. Who saw it stays there,
+    and is told that what it gets may be old.
+    """
+    monkeypatch.setattr(find, "FRESH_S", 0)
+
+    async def main() -> None:
+        store = LeavingStore()
+        source = make_tree(tmp_path / "source", 1)
+        async with Swarm(tmp_path, objects=store) as swarm:
+            producer = await swarm.peer("producer")
+            first = await swarm.publish(producer, source, "maps/roads:latest")
+            reader = await swarm.peer("reader")
+            assert (await run(reader, "inspect", ref="maps/roads"))["stale"] is False
+            reachable = MemoryObjectStore()
+            reachable._objects = store._objects
+            other = await Tracker.start(reachable, swarm._store_key, PeerKey(os.urandom(32)), "127.0.0.1", 0)
+            try:
+                alone = swarm.tracker.contact
+                store.is_away = True
+                told = await run(reader, "inspect", ref="maps/roads")
+                while not told["stale"]:  # The age is told in whole seconds.
+                    told = await run(reader, "inspect", ref="maps/roads")
+                assert told["version"] == first["version"]
+                producer.tracker.set_trackers([other.contact])
+                moved = await producer.tracker.commit(
+                    "maps/roads", "rm", [Move("latest", None)], grant=producer.papers.grant
+                )
+                producer.exchange.announce(moved[0])
+                while reader.ledger.head("maps/roads") < 2:
+                    await asyncio.sleep(0.01)
+                reader.tracker.set_trackers([alone])
+                with pytest.raises(NotFoundError, match="was removed"):
+                    await run(reader, "inspect", ref="maps/roads")
+            finally:
+                await other.close()
+
+    asyncio.run(main())
