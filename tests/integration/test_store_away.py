@@ -3,23 +3,57 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from swarm import names
 from swarm.errors import NotFoundError, UnreachableError
+from swarm.http.tls import unverified_context
 from swarm.joining import join
 from swarm.messages import Holding, TokenRequest
+from swarm.objects.counted import CountedStore
 from swarm.records import Address
 from swarm.signature import signature_of
 from swarm.token import parse_token
 from swarm.tracker import members
 from tests.away import LeavingStore
-from tests.integration.tracker_rig import announce_of, new_key, publish, running_tracker
+from tests.integration.tracker_rig import Rig, announce_of, new_key, publish, running_tracker
 
 V1, V2 = (signature_of(bytes([number])) for number in (1, 2))
 ROADS = "library/roads"
+
+
+def test_a_tracker_is_ready_without_its_store_and_says_what_it_cannot_do(tmp_path: Path) -> None:
+    async def main() -> None:
+        inner = LeavingStore()
+        async with running_tracker(tmp_path, CountedStore(inner)) as rig:
+            assert await fetched(rig, "/readyz") == "ok\n"
+            assert "aetherfs_store_away_seconds 0\n" in await fetched(rig, "/metrics")
+            inner.is_away = True
+            told = await fetched(rig, "/readyz")
+            assert told.startswith("degraded: the object store is away")
+            assert "publishes, moves of tags, joins and tokens fail until it is back" in told
+            exposed = await fetched(rig, "/metrics")
+            assert "aetherfs_store_away_seconds 0\n" not in exposed
+            assert re.search(r'aetherfs_store_requests_total\{kind="put"\} [1-9]', exposed)
+            inner.is_away = False
+            assert await fetched(rig, "/readyz") == "ok\n"
+            assert "aetherfs_store_away_seconds 0\n" in await fetched(rig, "/metrics")
+
+    asyncio.run(main())
+
+
+async def fetched(rig: Rig, path: str) -> str:
+    connector = aiohttp.TCPConnector(ssl=unverified_context())
+    async with (
+        aiohttp.ClientSession(connector=connector) as session,
+        session.get(f"https://127.0.0.1:{rig.tracker.port}{path}") as response,
+    ):
+        assert response.status == 200
+        return await response.text()
 
 
 def test_a_tracker_goes_on_with_what_it_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
