@@ -147,10 +147,14 @@ class DatasetAnswer(msgspec.Struct, frozen=True):
 
 
 class DatasetsAnswer(msgspec.Struct, frozen=True):
-    """A page of datasets; ``next`` is the cursor of the next page, empty at the end."""
+    """A page of datasets; ``next`` is the cursor of the next page, empty at the end.
+
+    ``stale``: the object store is away, and these are those that the tracker knows of.
+    """
 
     datasets: Annotated[tuple[str, ...], msgspec.Meta(max_length=PAGE_MAX)]
     next: str
+    stale: bool = False
 
 
 class LookupAnswer(msgspec.Struct, frozen=True):

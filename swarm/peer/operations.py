@@ -142,15 +142,15 @@ async def _ls(node: PeerNode, arguments: ListArguments, progress: Progress) -> R
 async def _datasets(node: PeerNode) -> Result:
     found: list[Result] = []
     try:
-        cursor = ""
+        cursor, is_stale = "", False
         while True:
             page = await node.tracker.datasets(cursor=cursor)
             for dataset in page.datasets:
                 tags = (await node.tracker.dataset(dataset)).tags
                 found.append({"dataset": dataset, "tags": [tag.tag for tag in tags]})
-            cursor = page.next
+            cursor, is_stale = page.next, is_stale or page.stale
             if not cursor:
-                return {"datasets": found, "stale": False}
+                return {"datasets": found, "stale": is_stale}
     except UnreachableError:
         known: dict[str, list[str]] = {}
         for dataset, tag, version in node.ledger.tags():

@@ -54,6 +54,8 @@ class _State:
     moved: dict[str, int] = field(default_factory=dict)
     read_at: float = float("-inf")
     confirmed_at: float | None = None
+    # Why the last look at the store failed; None when it did not.
+    away: UnreachableError | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -248,14 +250,16 @@ class Catalogue:
         """
         now = time.monotonic()
         if state.read_at + max_age_s > now:
-            return None
+            return state.away
         try:
             self._catch_up(dataset, state)
         except UnreachableError as error:
             if state.serial == 0 or state.confirmed_at is None:
                 raise
+            state.away = error
             return error
         state.read_at = state.confirmed_at = now
+        state.away = None
         return None
 
     def _catch_up(self, dataset: str, state: _State) -> None:

@@ -29,6 +29,7 @@ from swarm.messages import (
     TagItem,
 )
 from swarm.names import check_dataset, check_tag
+from swarm.objects.standing import standing_of
 from swarm.signature import from_hex
 from swarm.tracker.catalogue import no_dataset
 from swarm.tracker.commits import check_commit
@@ -89,7 +90,8 @@ class _Serve:
         if cursor:
             check_dataset(cursor)
         found, after = await self.state.work(self.catalogue.datasets, cursor, limit, partial(member.may, "read"))
-        return answer(DatasetsAnswer(tuple(found), after))
+        is_stale = standing_of(self.state.objects).away_since is not None
+        return answer(DatasetsAnswer(tuple(found), after, is_stale))
 
     async def dataset(self, request: web.Request, member: Member) -> web.Response:
         dataset = _readable(request, member)

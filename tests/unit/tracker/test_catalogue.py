@@ -219,6 +219,9 @@ def test_what_is_not_known_is_not_said_to_be_missing() -> None:
         catalogue.find_tag(ROADS, "stable", WALL)
     with pytest.raises(UnreachableError):
         catalogue.find_version(ROADS, V2, WALL)
+    catalogue._state(ROADS).read_at = time.monotonic() + 1000  # whoever has just looked does not look again
+    with pytest.raises(UnreachableError):
+        catalogue.find_tag(ROADS, "stable", WALL)
     with pytest.raises(UnreachableError):
         catalogue.head("library/other")
     with pytest.raises(UnreachableError):
