@@ -28,7 +28,7 @@ def cost(program: Program) -> None:
 
     prices = prices_for(program)
     found = perform(program, "store-cost", {})
-    bill = priced(found["store"], prices, stored_bytes=found["stored"]["bytes"])
+    bill = priced(found["store"], prices, stored_bytes=(found["stored"] or {"bytes": 0})["bytes"])
     result = {
         **found,
         "store": with_cost(found["store"], prices),
@@ -48,8 +48,11 @@ def _lines(result: Mapping[str, Any], prices: Prices) -> Iterator[str]:
         yield f"{asked['refused']} calls failed at once, since the store was away"
     requests, moved = amount(bill["requests"], prices), amount(bill["transfer"], prices)
     yield f"that costs {amount(asked['cost'], prices)}: {requests} for requests, {moved} for bytes"
-    month = amount(bill["storage_month"], prices)
-    yield f"stored: {stored['objects']} objects, {size(stored['bytes'])}, {month} a month"
+    if stored is None:
+        yield "what is stored is not known: the object store is away"
+    else:
+        month = amount(bill["storage_month"], prices)
+        yield f"stored: {stored['objects']} objects, {size(stored['bytes'])}, {month} a month"
     for name, kind in (("publishes", "publish"), ("rollouts", "rollout")):
         yield from columns(
             [

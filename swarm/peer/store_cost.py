@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Iterable
 from typing import Any, Final
 
-from swarm.errors import NotAllowedError, NotFoundError
+from swarm.errors import NotAllowedError, NotFoundError, UnreachableError
 from swarm.objects import ObjectStore
 from swarm.objects.accounts import PREFIX, Cost, Costs, decode_costs, summed
 from swarm.objects.standing import meter_of
@@ -16,9 +17,13 @@ from swarm.peer.node import PeerNode
 
 SEEDS_MAX: Final = 1000
 
+log = logging.getLogger("aetherfs.store")
+
 
 async def store_cost(node: PeerNode) -> dict[str, Any]:
-    """Requests and bytes, without prices. NotAllowedError for a peer without an object store."""
+    """Requests and bytes, without prices. NotAllowedError for a peer without an object store. While that is away,
+    what this process itself knows.
+    """
     objects = node.objects
     if objects is None:
         raise NotAllowedError(
@@ -26,14 +31,20 @@ async def store_cost(node: PeerNode) -> dict[str, Any]:
         )
     meter = meter_of(objects)
     spent, refused = meter.spent, meter.refused
-    kept = await asyncio.to_thread(_kept, objects)
+    kept: dict[str, Costs] = {}
+    stored = None
+    try:
+        kept = await asyncio.to_thread(_kept, objects)
+        usage = await asyncio.to_thread(usage_of, objects)
+        stored = {"objects": usage.objects, "bytes": usage.size_bytes}
+    except UnreachableError as error:
+        log.info("what is stored is not told: %s", error)
     if node.costs is not None:
         kept[node.key.peer_id] = node.costs()
-    usage = await asyncio.to_thread(usage_of, objects)
     return {
         "since": round(time.time() - (time.monotonic() - node.started), 3),
         "store": {**spent.told(), "refused": refused},
-        "stored": {"objects": usage.objects, "bytes": usage.size_bytes},
+        "stored": stored,
         "seeds": [{"peer": peer, "since": costs.since, **costs.spent.told()} for peer, costs in sorted(kept.items())],
         "publishes": _told(cost for costs in kept.values() for cost in costs.publishes),
         "rollouts": _told(cost for costs in kept.values() for cost in costs.rollouts),

@@ -45,6 +45,8 @@ def test_the_swarm_goes_on_without_its_store_and_nothing_is_restarted(bench: Ben
         assert bench.ok("two", "ls", "--json").json == listed
         assert bench.ok("two", "history", "maps/roads:v1", "--json").json["entries"][0]["serial"] == 1
 
+        assert bench.ok("hub", "store", "cost", "--json").json["stored"] is None
+        assert "the object store is away" in bench.ok("hub", "store", "cost").text
         told = _store(bench)
         assert told["state"].startswith("away since 20")
         assert "publishes, moves of tags, joins and tokens fail until it is back" in told["affected"]
