@@ -120,6 +120,9 @@ class LogModel:
             return _append(state, call, answer)
         return state if answer is None or _reads(state, call) == answer else None
 
+    def only_looks(self, call: Call, answer: Answer | None) -> bool:
+        return not isinstance(call, Append) or not (answer is None or isinstance(answer, Committed))
+
 
 def _append(state: LogState, call: Append, answer: Answer | None) -> LogState | None:
     if isinstance(answer, GaveUp):

@@ -3,8 +3,9 @@ comes before what had returned when it was asked for?
 
 Wing and Gong, *Testing and verifying concurrent objects*, 1993: try each operation that nothing still waiting must
 precede, go back where none fits. What keeps it short is Lowe, *Testing for linearizability*, 2017: the same operations
-done and the same state reached is never searched twice. Histories of several objects are judged one object at a time
-(Herlihy and Wing: linearizability is local); see ``by_object``.
+done and the same state reached is never searched twice. And what only looks is done as soon as it can be, with no other
+try beside it: it is in nobody's way. Histories of several objects are judged one object at a time (Herlihy and Wing:
+linearizability is local); see ``by_object``.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from tests.histories.history import Answer, Call, Operation
 
 # A history of some thousand operations needs about as many steps; who needs so many has too many unknown outcomes.
 STEPS_MAX: Final = 2_000_000
+# Before all events and behind them.
+END: Final = 0
 
 State = TypeVar("State", bound=Hashable)
 Object = TypeVar("Object", bound=Hashable)
@@ -36,6 +39,10 @@ class Model(Protocol[State, Asked, Answered]):
 
         Without an answer: the state after the call took effect, None where it would have had none.
         """
+        ...
+
+    def only_looks(self, call: Asked, answer: Answered | None) -> bool:
+        """Whether a call with this answer leaves every state as it is."""
         ...
 
 
@@ -138,13 +145,14 @@ class _Search(Generic[State, Call, Answer]):
         """Let this operation come next, if it can, and if that does not lead where the search has been."""
         each = self._history[self._node - 1]
         reached = self._model.step(self._state, each.call, each.answer)
-        place = (self._mask | 1 << self._node, reached)
-        if reached is None or place in self._seen:
-            self._node = self._events.after[self._node]
+        mask = self._mask | 1 << self._node
+        if reached is None or (mask, reached) in self._seen:
+            is_dead = reached is not None and self._model.only_looks(each.call, each.answer)
+            self._node = END if is_dead else self._events.after[self._node]
             return
-        self._seen.add((place[0], reached))
+        self._seen.add((mask, reached))
         self._done.append((self._node, self._state))
-        self._mask, self._state = place[0], reached
+        self._mask, self._state = mask, reached
         self.left -= each.answer is not None
         self._events.lift(self._node)
         self._node = self._events.after[0]
@@ -154,14 +162,20 @@ class _Search(Generic[State, Call, Answer]):
         if not self.best.stuck or len(self._done) > len(self.best.steps):
             stuck = [self._history[call - 1] for call in self._events.calls_that_may_come_next()]
             self.best = Order(self.steps(), stuck)
-        if not self._done:
-            return False
+        while self._done:
+            node = self._take_back()
+            each = self._history[node - 1]
+            if not self._model.only_looks(each.call, each.answer):
+                self._node = self._events.after[node]
+                return True
+        return False
+
+    def _take_back(self) -> int:
         node, self._state = self._done.pop()
         self._mask &= ~(1 << node)
         self.left += self._history[node - 1].answer is not None
         self._events.put_back(node)
-        self._node = self._events.after[node]
-        return True
+        return node
 
 
 def by_object(

@@ -50,6 +50,9 @@ class Register:
             return call.new if done else None
         return (call.new if done else state) if answer == done else None
 
+    def only_looks(self, call: Call, answer: int | None) -> bool:
+        return isinstance(call, Read) or (isinstance(call, Swap) and answer == 0)
+
 
 def op(invoked: int, returned: int | None, call: Call, answer: int | None = OK) -> Op:
     return Operation("c", invoked, returned, call, None if returned is None else answer)
