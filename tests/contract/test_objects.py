@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import random
 import signal
 import subprocess
@@ -284,6 +286,31 @@ def test_a_folder_that_is_gone_is_not_an_empty_store(tmp_path: Path) -> None:
     (tmp_path / "store").rmdir()
     (tmp_path / "elsewhere").rename(tmp_path / "store")
     assert store.get("a") == b"1"
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.ENOTCONN])
+def test_a_disk_that_fails_is_a_store_that_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """A list that left out what cannot be read would have what it names taken for garbage."""
+    store = FolderObjectStore(tmp_path)
+    store.put("a/b", b"1")
+
+    def failing(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    for name, call in (
+        ("pathlib.Path.read_bytes", lambda: store.get("a/b")),
+        ("os.pread", lambda: store.get_range("a/b", 0, 1)),
+        ("os.scandir", lambda: store.list("")),
+        ("os.fsync", lambda: store.put("c", b"")),
+        ("os.fsync", lambda: store.put_if_absent("d", b"")),
+    ):
+        monkeypatch.setattr(name, failing)
+        with pytest.raises(UnreachableError, match="look at that disk or mount"):
+            call()
+        monkeypatch.undo()
+    assert store.list("") == ["a/b"]
 
 
 def test_a_counted_store_counts_and_knows_since_when_it_is_away() -> None:

@@ -5,12 +5,17 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from swarm.objects import accounts as accounts_module
-from swarm.objects.accounts import COSTS_MAX_BYTES, Accounts, Cost, decode_costs, encode_costs, summed
+from swarm.objects.accounts import COSTS_MAX_BYTES, Accounts, Cost, Costs, decode_costs, encode_costs, summed
 from swarm.objects.meter import Account, Meter, Spent, charged
 from swarm.objects.threads import Threads
 
 V1, V2 = bytes(32), bytes([1]) * 32
 ROADS = "maps/roads"
+GOLDEN = (
+    "9501cd03e89801020304050607089194aa6d6170732f726f616473c420"
+    "0000000000000000000000000000000000000000000000000000000000000000"
+    "cd03e998030000000000cd012c0090"
+)
 
 
 def test_accounts_go_on_after_a_restart() -> None:
@@ -39,6 +44,22 @@ def test_accounts_are_bounded_and_those_of_last_are_kept() -> None:
     assert costs.publishes[-1].version == costs.rollouts[-1].version == (many - 1).to_bytes(32, "big")
     assert len(encode_costs(costs)) < COSTS_MAX_BYTES
     assert decode_costs(encode_costs(costs)) == costs
+
+
+def test_accounts_that_were_written_once_are_read_for_ever() -> None:
+    cost = Cost(ROADS, V1, 1001, Spent(put=3, sent_bytes=300))
+    costs = Costs(1, 1000, Spent(1, 2, 3, 4, 5, 6, 7, 8), (cost,), ())
+    assert encode_costs(costs).hex() == GOLDEN
+    assert decode_costs(bytes.fromhex(GOLDEN)) == costs
+
+
+def test_accounts_with_a_changed_byte_are_others_or_none() -> None:
+    golden = bytes.fromhex(GOLDEN)
+    for place in range(len(golden)):
+        for bit in range(8):
+            changed = golden[:place] + bytes([golden[place] ^ 1 << bit]) + golden[place + 1 :]
+            read = decode_costs(changed)
+            assert read is None or encode_costs(read) == changed
 
 
 def test_damaged_accounts_are_none() -> None:
