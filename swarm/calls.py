@@ -20,6 +20,7 @@ from swarm.http.problem import error_from
 from swarm.http.resolver import PeerResolver
 from swarm.http.session import peer_session
 from swarm.identity import server_name_of
+from swarm.keyring import HEADER
 from swarm.limits import JSON_BODY_MAX_BYTES
 from swarm.messages import Contact
 
@@ -40,6 +41,9 @@ class Calls:
         self._session = peer_session(context, self._resolver, per_peer=8, stall_timeout_s=None)
         self._avoided_until: dict[str, float] = {}
         self.trackers: tuple[Contact, ...] = ()
+        # The newest keys that a tracker has stated to know, and whether one could not prove lately to be one.
+        self.keys_told = 0
+        self.is_distrusted = False
         self.set_trackers(trackers)
 
     def set_trackers(self, trackers: Sequence[Contact]) -> None:
@@ -74,8 +78,10 @@ class Calls:
                     timeout=timeout,
                     allow_redirects=False,
                 ) as response:
+                    self._note_keys(response)
                     return await _answer_of(response, limit_bytes)
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                self.is_distrusted |= isinstance(error, aiohttp.ClientConnectorCertificateError)
                 failures.append(f"{_where(tracker)}: {reason_of(error)}")
             except UnreachableError as error:
                 failures.append(f"{_where(tracker)}: {error}")
@@ -113,6 +119,12 @@ class Calls:
     def _in_order(self) -> list[Contact]:
         now = asyncio.get_running_loop().time()
         return sorted(self.trackers, key=lambda tracker: self._avoided_until.get(tracker.peer_id, 0.0) > now)
+
+    def _note_keys(self, response: aiohttp.ClientResponse) -> None:
+        stated = response.headers.get(HEADER, "")
+        self.is_distrusted = False
+        if stated.isascii() and stated.isdigit() and len(stated) < 8:
+            self.keys_told = max(self.keys_told, int(stated))
 
     def _avoid(self, tracker: Contact) -> None:
         self._avoided_until[tracker.peer_id] = asyncio.get_running_loop().time() + BACKOFF_S

@@ -31,6 +31,7 @@ from swarm.events import entries_of
 from swarm.http.tls import TlsFiles, anonymous_context, peer_client_context
 from swarm.identity import PeerKey
 from swarm.joining import check_papers
+from swarm.keyring import decode_keyring
 from swarm.limits import (
     ANNOUNCE_ANSWER_MAX_BYTES,
     JSON_BODY_MAX_BYTES,
@@ -52,6 +53,8 @@ from swarm.messages import (
     LookupAnswer,
     RenewAnswer,
     RenewRequest,
+    RotateAnswer,
+    RotateRequest,
     SnapshotAnswer,
     SwarmInfo,
     TokenAnswer,
@@ -104,14 +107,18 @@ class TrackerClient:
         key: PeerKey,
         root: bytes,
         files: TlsFiles | None = None,
+        trust: Trust | None = None,
         timeout_s: float = DEFAULT_TIMEOUT_S,
     ) -> None:
-        """``root`` is the CA in PEM; ``files`` this member's certificate and key."""
+        """``root`` is the CA in PEM; ``files`` this member's certificate and key; ``trust`` what it knows of the CA's
+        keys, by default that root's.
+        """
         self.key = key
         self.root = root
-        self.authority = Trust(public_of_root(root), root)
+        self.authority = trust or Trust(public_of_root(root), root)
         self._expires: float | None = None
-        self._anonymous = Calls(trackers, anonymous_context(root.decode()), timeout_s=timeout_s)
+        self._anonymous_context = anonymous_context(root.decode())
+        self._anonymous = Calls(trackers, self._anonymous_context, timeout_s=timeout_s)
         self._member: Calls | None = None
         if files is not None:
             self._context = peer_client_context(files)
@@ -134,6 +141,25 @@ class TrackerClient:
             raise NotAllowedError("this client was made without a certificate: make a new one")
         self._context.load_cert_chain(files.certificate, files.key)
         self._expires = _expiry_of(files.certificate)
+
+    def trust_root(self, bundle: bytes) -> None:
+        """Believe trackers under these roots (PEM) too, on new connections."""
+        for context in [self._anonymous_context, *([self._context] if self._member is not None else [])]:
+            context.load_verify_locations(cadata=bundle.decode())
+
+    @property
+    def keys_told(self) -> int:
+        """The generation of the newest keys that a tracker has stated to know."""
+        return max(calls.keys_told for calls in self._pools)
+
+    @property
+    def is_distrusted(self) -> bool:
+        """Whether somebody at a tracker's address could not prove to be it, and nobody else has answered since."""
+        return any(calls.is_distrusted for calls in self._pools)
+
+    @property
+    def _pools(self) -> list[Calls]:
+        return [self._anonymous, *([self._member] if self._member is not None else [])]
 
     async def close(self) -> None:
         await self._anonymous.close()
@@ -162,8 +188,14 @@ class TrackerClient:
         answer = _parse(
             await self._anonymous.call("POST", "/api/v1/renew", body=msgspec.json.encode(request)), RenewAnswer
         )
-        check_papers(self.key, self.root, answer.credential, answer.grant, wall_now=answer.wall_time)
+        # They may be under a key that is told with them.
+        self.authority.learn(decode_keyring(answer.keys).links)
+        check_papers(self.key, self.authority, answer.credential, answer.grant, wall_now=answer.wall_time)
         return answer
+
+    async def rotate(self, request: RotateRequest) -> RotateAnswer:
+        """Give the swarm a new key. Only for members of role tracker."""
+        return _parse(await self._call("POST", "/api/v1/rotate", body=msgspec.json.encode(request)), RotateAnswer)
 
     async def token_create(self, request: TokenRequest) -> TokenAnswer:
         """A new join token. Only for members of role tracker."""

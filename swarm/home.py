@@ -1,6 +1,7 @@
 """The one state folder of a process (AETHERFS_HOME): what lies where, how it is written, and who may use it.
 
     key.pem certificate.pem ca.pem credential grant swarm     identity and membership (key 0600)
+    keys                                                      what was told of rotations of the swarm's keys (0600)
     agent.json lock                                           the process that runs on this home
     blocks/ trees scans/ serials/ dht                         what it holds and remembers
 
@@ -14,9 +15,10 @@ import contextlib
 import errno
 import fcntl
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 from cryptography.hazmat.primitives import serialization
@@ -26,11 +28,14 @@ from swarm import authority, canonical
 from swarm.errors import AetherError, ConflictError, FullError, NotAllowedError
 from swarm.http.tls import TlsFiles
 from swarm.identity import PeerKey
+from swarm.keyring import NO_KEYS, Keyring, decode_keyring
 from swarm.limits import MIB
 from swarm.messages import Contact
 from swarm.records import Credential, Grant, open_sealed
 from swarm.standing import AGENT_FILE, LOCK_FILE, AgentInfo, agent_of
 from swarm.trust import Trust
+
+PEM_END: Final = b"-----END CERTIFICATE-----\n"
 
 
 class SwarmState(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
@@ -104,16 +109,25 @@ class Home:
         self.check_enrolled()
         return canonical.decode((self.path / "swarm").read_bytes(), SwarmState, limit_bytes=MIB)
 
-    def enrol(self, papers: Papers, state: SwarmState) -> None:
+    def enrol(self, papers: Papers, state: SwarmState, keyring: Keyring = NO_KEYS) -> None:
         """Become a member. ConflictError if this home belongs to another swarm. The state is written last: it is
         the commit.
         """
-        if self.is_enrolled() and self.papers().root != papers.root:
+        if self.is_enrolled() and not self._is_ours(papers.root, keyring):
             raise ConflictError(
                 f"{self.path} belongs to another swarm already: choose another AETHERFS_HOME for this one"
             )
+        if keyring.generation:
+            self._write("keys", canonical.encode(keyring), secret=True)
         self.renew(papers)
+        self.learn(keyring)
         self.remember(state)
+
+    def _is_ours(self, root: bytes, keyring: Keyring) -> bool:
+        """Whether a root is our CA's, by what we know and by what is told."""
+        trust = self.trust()
+        trust.learn(keyring.links)
+        return trust.find(authority.public_of_root(root)) is not None
 
     def renew(self, papers: Papers) -> None:
         """Replace the papers by fresh ones."""
@@ -128,7 +142,18 @@ class Home:
     def trust(self) -> Trust:
         """The CA's keys, as far as this home knows them."""
         root = (self.path / "ca.pem").read_bytes()
-        return Trust(authority.public_of_root(root), root)
+        first = root[: root.find(PEM_END) + len(PEM_END)] if PEM_END in root else root
+        return Trust(authority.public_of_root(root), first, self.keyring().links)
+
+    def keyring(self) -> Keyring:
+        """What was told of rotations; an empty one if there were none."""
+        return decode_keyring(self.read_state("keys") or b"")
+
+    def learn(self, keyring: Keyring) -> None:
+        """Keep what was told of rotations, and let TLS trust the roots that count."""
+        if keyring.generation:
+            self._write("keys", canonical.encode(keyring), secret=True)
+        self._write("ca.pem", self.trust().bundle(time.time()))
 
     def grant(self, wall_now: float) -> Grant:
         """This member's grant. RemoteProtocolError when it has expired."""

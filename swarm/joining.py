@@ -8,7 +8,9 @@ another CA nor a mere member of the swarm, nor somebody who replays a tracker's 
 
 from __future__ import annotations
 
+import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import aiohttp
@@ -21,20 +23,28 @@ from swarm.canonical import agree_version
 from swarm.errors import AetherError, NotAllowedError, RemoteProtocolError, UnreachableError, UsageError
 from swarm.http.tls import anonymous_context, unverified_context
 from swarm.identity import PeerKey
+from swarm.keyring import decode_keyring
 from swarm.messages import OUR_VERSIONS, Contact, JoinAnswer, JoinRequest, SwarmInfo, join_proof
 from swarm.records import Address, Credential, Grant
 from swarm.token import Token
 from swarm.trust import Trust
 
-SWARM_INFO_MAX_BYTES = 64 * 1024
+# Room for as many successions as there may be, in base64.
+SWARM_INFO_MAX_BYTES = 384 * 1024
+
+log = logging.getLogger("aetherfs.joining")
 
 
 @dataclass(frozen=True, slots=True)
 class Discovered:
-    """A tracker that says it belongs to the pinned CA: call it at ``contact`` with ``root`` (PEM) as only authority."""
+    """A tracker that says it belongs to the pinned CA: call it at ``contact`` with ``root`` (PEM) as only authority.
+
+    ``trust`` is what it has proved of the CA's keys.
+    """
 
     contact: Contact
     root: bytes
+    trust: Trust
 
 
 def parse_address(text: str) -> Address:
@@ -58,13 +68,13 @@ async def discover(
     """
     info = await _look(address, timeout_s)
     try:
-        found = fingerprint_of(info.ca)
-        authority = Trust(public_of_root(info.ca), info.ca)
+        authority = Trust(public_of_root(info.ca), info.ca, info.links)
+        known = {fingerprint_of(anchor.root) for anchor in authority.anchors}
     except (ValueError, TypeError) as error:
         raise RemoteProtocolError(
             f"what answers at {address} shows no root certificate: it is not a tracker"
         ) from error
-    if found != fingerprint:
+    if fingerprint not in known:
         raise NotAllowedError(
             f"what answers at {address} belongs to another swarm than the token: ask for a token of that swarm"
         )
@@ -74,7 +84,22 @@ async def discover(
         raise NotAllowedError(
             f"what answers at {address} is a member of the swarm but not a tracker: its address is wrong"
         )
-    return Discovered(Contact(credential.public, (address,)), info.ca)
+    return Discovered(Contact(credential.public, (address,)), info.ca, authority)
+
+
+async def look_for_links(trackers: Sequence[Contact], trust: Trust) -> tuple[bytes, ...]:
+    """Successions of the CA that whoever answers at the trackers' addresses shows, and that are new to ``trust``.
+
+    They prove themselves, so it does not matter who shows them. Nothing secret is sent.
+    """
+    for address in [address for contact in trackers for address in contact.addresses]:
+        try:
+            links = (await _look(address, DEFAULT_TIMEOUT_S)).links
+            if Trust(trust.newest.public, b"", trust.links).learn(links):
+                return links
+        except (UnreachableError, RemoteProtocolError) as error:
+            log.info("no keys are learnt at %s: %s", address, error)
+    return ()
 
 
 async def join(token: Token, key: PeerKey, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> JoinAnswer:
@@ -134,7 +159,7 @@ async def _join_at(found: Discovered, token: Token, key: PeerKey, wall_now: floa
         wall_time=int(wall_now),
         proof=join_proof(key, token.id, token.fingerprint, int(wall_now)),
     )
-    calls = Calls([found.contact], anonymous_context(found.root.decode()), timeout_s=timeout_s)
+    calls = Calls([found.contact], anonymous_context(found.trust.bundle(wall_now).decode()), timeout_s=timeout_s)
     try:
         data = await calls.call("POST", "/api/v1/join", body=msgspec.json.encode(request))
     finally:
@@ -143,15 +168,16 @@ async def _join_at(found: Discovered, token: Token, key: PeerKey, wall_now: floa
         answer = msgspec.json.decode(data, type=JoinAnswer)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise RemoteProtocolError(f"the tracker's answer to a join is malformed: {error}") from error
-    check_papers(key, found.root, answer.credential, answer.grant, wall_now=wall_now)
+    keyring = decode_keyring(answer.keys)
+    found.trust.learn(keyring.links)
+    check_papers(key, found.trust, answer.credential, answer.grant, wall_now=wall_now)
     if answer.ca != found.root:
         raise RemoteProtocolError("the tracker's answer to a join names another root than its own")
     return answer
 
 
-def check_papers(key: PeerKey, root: bytes, credential: bytes, grant: bytes, *, wall_now: float) -> None:
+def check_papers(key: PeerKey, authority: Trust, credential: bytes, grant: bytes, *, wall_now: float) -> None:
     """Whether papers are the CA's and for this key, or RemoteProtocolError."""
-    authority = Trust(public_of_root(root), root)
     holders = {
         records.open_sealed(credential, Credential, authority=authority, wall_now=wall_now).public,
         records.open_sealed(grant, Grant, authority=authority, wall_now=wall_now).public,

@@ -68,6 +68,10 @@ ROOT_PEM_MAX_BYTES: Final = 2 * KIB
 SUCCESSION_MAX_BYTES: Final = 6 * KIB
 SUCCESSIONS_MAX: Final = 16
 SUCCESSION_SLACK_S: Final = 2 * CLOCK_SKEW_S
+# What a member is told of rotations; of the DHT's secrets those that count, of which a packet's epoch tells 16 apart.
+SECRETS_MAX: Final = 4
+KEYRING_MAX_BYTES: Final = 256 * KIB
+ROTATION_MAX_S: Final = 365 * 86_400
 
 # Exchange.
 RUN_MAX_BLOCKS: Final = 64

@@ -23,6 +23,8 @@ from swarm.limits import (
     PATTERNS_MAX,
     PROTOCOL_HIGHEST,
     PROTOCOL_LOWEST,
+    ROTATION_MAX_S,
+    SUCCESSIONS_MAX,
     TOKEN_MAX_LIFETIME_S,
     TOKEN_MAX_USES,
     TRACKERS_MAX,
@@ -56,12 +58,16 @@ Trackers = Annotated[tuple[Contact, ...], msgspec.Meta(max_length=TRACKERS_MAX)]
 
 
 class SwarmInfo(msgspec.Struct, frozen=True):
-    """What anyone may know of a swarm before it trusts it: the CA's root (PEM), and the tracker's sealed credential."""
+    """What anyone may know of a swarm before it trusts it: the CA's root (PEM), and the tracker's sealed credential.
+
+    ``links`` are the sealed successions of the CA (``swarm.trust``).
+    """
 
     ca: bytes
     credential: bytes
     protocol: Versions
     wall_time: WallTime
+    links: Annotated[tuple[bytes, ...], msgspec.Meta(max_length=SUCCESSIONS_MAX)] = ()
 
 
 class JoinRequest(msgspec.Struct, frozen=True):
@@ -76,7 +82,10 @@ class JoinRequest(msgspec.Struct, frozen=True):
 
 
 class JoinAnswer(msgspec.Struct, frozen=True):
-    """What makes a home a member. ``secret`` is the swarm's DHT secret; ``store_key`` is for role tracker alone."""
+    """What makes a home a member. ``secret`` is the swarm's first DHT secret; ``store_key`` is for role tracker alone.
+
+    ``keys`` is an encoded ``swarm.keyring.Keyring``, empty where nothing was ever rotated.
+    """
 
     protocol: ProtocolVersion
     certificate: bytes
@@ -88,6 +97,7 @@ class JoinAnswer(msgspec.Struct, frozen=True):
     trackers: Trackers
     wall_time: WallTime
     store_key: Annotated[bytes, msgspec.Meta(max_length=32)] = b""
+    keys: bytes = b""
 
 
 class RenewRequest(msgspec.Struct, frozen=True):
@@ -100,7 +110,7 @@ class RenewRequest(msgspec.Struct, frozen=True):
 
 
 class RenewAnswer(msgspec.Struct, frozen=True):
-    """A fresh certificate (PEM), sealed credential and sealed grant."""
+    """A fresh certificate (PEM), sealed credential and sealed grant; ``keys`` as in ``JoinAnswer``."""
 
     protocol: ProtocolVersion
     certificate: bytes
@@ -108,6 +118,22 @@ class RenewAnswer(msgspec.Struct, frozen=True):
     grant: bytes
     trackers: Trackers
     wall_time: WallTime
+    keys: bytes = b""
+
+
+class RotateRequest(msgspec.Struct, frozen=True):
+    """Let a new key of the CA, or secret, be in force in ``after_s``, and the former one retired ``retire_s`` later."""
+
+    what: Literal["ca", "secret"]
+    after_s: Annotated[int, msgspec.Meta(ge=0, le=ROTATION_MAX_S)]
+    retire_s: Annotated[int, msgspec.Meta(ge=0, le=ROTATION_MAX_S)]
+
+
+class RotateAnswer(msgspec.Struct, frozen=True):
+    """When the new one is in force, and the former one is retired (wall seconds)."""
+
+    in_force: WallTime
+    retired: WallTime
 
 
 class TokenRequest(msgspec.Struct, frozen=True):

@@ -132,6 +132,12 @@ def open_sealed(data: bytes, kind: type[T], *, authority: Trust, wall_now: float
     return record
 
 
+def sealed_by(data: bytes, kind: type[T], authority: Trust) -> bytes:
+    """Which key of the CA sealed a record. RemoteProtocolError."""
+    signed = canonical.decode(data, Signed, limit_bytes=2 * RECORD_MAX_BYTES, what=kind.__name__)
+    return authority.verify(_context(kind), signed.body, signed.seal).public
+
+
 def seal_location(key: PeerKey, credential: bytes, location: Location) -> bytes:
     """What a member gives its neighbours to pass on; ``open_location`` reads it."""
     body = canonical.encode(location)

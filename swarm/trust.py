@@ -102,6 +102,10 @@ class Trust:
         others = [a for a in self.anchors if a is not first and not a.is_retired(wall_now)]
         return (first, *others)
 
+    def bundle(self, wall_now: float) -> bytes:
+        """The roots under which certificates count, as one PEM file for TLS, the one in force first."""
+        return b"".join(anchor.root for anchor in self.counting(wall_now))
+
     def find(self, public: bytes) -> Anchor | None:
         """The anchor of a key, None for one that is not the CA's."""
         return next((anchor for anchor in self.anchors if anchor.public == public), None)

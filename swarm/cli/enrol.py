@@ -141,7 +141,7 @@ def _is_member(home: Home, token: Token) -> bool:
 
     if not home.is_enrolled():
         return False
-    if fingerprint_of(home.papers().root) != token.fingerprint:
+    if token.fingerprint not in {fingerprint_of(anchor.root) for anchor in home.trust().anchors}:
         raise ConflictError(
             f"{home.path} is a member of another swarm than the token's: set AETHERFS_HOME to another folder for this "
             "one"
@@ -152,12 +152,13 @@ def _is_member(home: Home, token: Token) -> bool:
 def remember(home: Home, answer: JoinAnswer) -> None:
     """Make the home a member with what a tracker answered."""
     from swarm.home import Papers, SwarmState
+    from swarm.keyring import decode_keyring
 
     papers = Papers(certificate=answer.certificate, root=answer.ca, credential=answer.credential, grant=answer.grant)
     state = SwarmState(
         format=1, secret=answer.secret, trackers=answer.trackers, bootstrap=answer.bootstrap, store_key=answer.store_key
     )
-    home.enrol(papers, state)
+    home.enrol(papers, state, decode_keyring(answer.keys))
 
 
 def ensure_enrolled(program: Program) -> None:

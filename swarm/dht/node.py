@@ -74,6 +74,7 @@ class DhtNode:
         credential: bytes,
         authority: Trust,
         secret: bytes,
+        epoch: int,
         addresses: Callable[[], tuple[Address, ...]],
         state_path: Path | None,
         client_only: bool,
@@ -87,6 +88,7 @@ class DhtNode:
             credential=credential,
             authority=authority,
             secret=secret,
+            epoch=epoch,
             client_only=client_only,
             wall=wall,
             serve=self._serve,
@@ -115,36 +117,45 @@ class DhtNode:
         self._refused_records = 0
         self._tasks: set[asyncio.Task[Any]] = set()
         self._transport: Transport
+        self._is_shared = False
 
     @classmethod
     async def start(
         cls,
         *,
-        host: str,
-        port: int,
+        host: str = "",
+        port: int = 0,
+        transport: Transport | None = None,
         key: PeerKey,
         credential: bytes,
         authority: Trust,
         secret: bytes,
+        epoch: int = 0,
         addresses: Callable[[], tuple[Address, ...]],
         state_path: Path | None = None,
         client_only: bool = False,
         rng: random.Random,
         wall: Callable[[], float] = time.time,
     ) -> DhtNode:
-        """Bind host:port and begin. ``addresses`` are what its records say; ``credential`` is its sealed one."""
+        """Bind host:port and begin; or use a ``transport``, whose owner hands on what comes for this epoch, and
+        closes it.
+
+        ``addresses`` are what its records say; ``credential`` is its sealed one.
+        """
         node = cls(
             key=key,
             credential=credential,
             authority=authority,
             secret=secret,
+            epoch=epoch,
             addresses=addresses,
             state_path=state_path,
             client_only=client_only,
             rng=rng,
             wall=wall,
         )
-        node._transport = await Transport.bind(host, port, node.requests.received)
+        node._is_shared = transport is not None
+        node._transport = transport or await Transport.bind(host, port, node.requests.received)
         node.requests.start(node._transport)
         node._start(node._maintain())
         node._start(node._announcer.sweep_forever())
@@ -177,7 +188,8 @@ class DhtNode:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.requests.close()
-        await self._transport.close()
+        if not self._is_shared:
+            await self._transport.close()
         await self._save()
 
     # ---- finding and announcing -------------------------------------------------------------------------------------

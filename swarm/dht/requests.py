@@ -91,6 +91,7 @@ class Requests:
         credential: bytes,
         authority: Trust,
         secret: bytes,
+        epoch: int,
         client_only: bool,
         wall: Callable[[], float],
         serve: Callable[[Request], Message],
@@ -104,6 +105,7 @@ class Requests:
         self._key = key
         self._credential = credential
         self._secret = secret
+        self._epoch = epoch
         self._box = SecretBox(packet_key(secret))
         self._client_only = client_only
         self._wall = wall
@@ -196,14 +198,14 @@ class Requests:
             credential=self._credential if with_credential else b"",
             message=message,
         )
-        self.transport.send(seal_packet(self._box, self._key, body), peer)
+        self.transport.send(seal_packet(self._box, self._key, body, epoch=self._epoch), peer)
 
     # ---- what comes in ----------------------------------------------------------------------------------------------
 
     def received(self, datagram: bytes, peer: Peer) -> None:
         """Open and act on a datagram. Whatever is wrong with it, it is dropped and counted."""
         try:
-            packet, body = open_packet(self._box, datagram)
+            packet, body = open_packet(self._box, datagram, epoch=self._epoch)
             sender = node_id(self._secret, body.public)
             wall_now = self._wall()
             self._check_address(body, sender, wall_now)

@@ -30,6 +30,7 @@ from swarm.records import Address, Key, Port, Seal
 
 # High half: the format. Low half: the epoch of the key that sealed the packet.
 FORMAT: Final = 0x10
+EPOCHS: Final = 16
 SEALED_OVERHEAD: Final = 1 + SecretBox.NONCE_SIZE + SecretBox.MACBYTES
 CONTEXT: Final = "dht-packet"
 TO_BYTES: Final = 4
@@ -125,19 +126,24 @@ class Packet(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields
     seal: Seal
 
 
-def seal_packet(box: SecretBox, key: PeerKey, body: Body, nonce: bytes | None = None) -> bytes:
+def seal_packet(box: SecretBox, key: PeerKey, body: Body, nonce: bytes | None = None, *, epoch: int = 0) -> bytes:
     """The datagram. LocalProtocolError if it is too long to be sent. Without a nonce a random one is taken."""
     encoded = canonical.encode(body)
     packet = canonical.encode(Packet(encoded, key.sign(CONTEXT, encoded)))
-    datagram = bytes([FORMAT]) + bytes(box.encrypt(packet, nonce))
+    datagram = bytes([FORMAT | epoch % EPOCHS]) + bytes(box.encrypt(packet, nonce))
     if len(datagram) > DHT_PACKET_MAX_BYTES:
         raise LocalProtocolError(f"a packet would have {len(datagram)} bytes, the limit is {DHT_PACKET_MAX_BYTES}")
     return datagram
 
 
-def open_packet(box: SecretBox, datagram: bytes) -> tuple[Packet, Body]:
+def epoch_of(datagram: bytes) -> int:
+    """The low digits of the epoch that a datagram claims, -1 for what is no packet of this format."""
+    return datagram[0] % EPOCHS if datagram and datagram[0] - datagram[0] % EPOCHS == FORMAT else -1
+
+
+def open_packet(box: SecretBox, datagram: bytes, *, epoch: int = 0) -> tuple[Packet, Body]:
     """A packet that was sealed with the swarm's key. RemoteProtocolError. Its signature is for ``check_packet``."""
-    if not SEALED_OVERHEAD < len(datagram) <= DHT_PACKET_MAX_BYTES or datagram[0] != FORMAT:
+    if not SEALED_OVERHEAD < len(datagram) <= DHT_PACKET_MAX_BYTES or epoch_of(datagram) != epoch % EPOCHS:
         raise RemoteProtocolError("a datagram is not a packet of this format")
     try:
         plain = box.decrypt(datagram[1:])

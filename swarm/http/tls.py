@@ -42,8 +42,8 @@ def peer_server_context(files: TlsFiles) -> ssl.SSLContext:
     return context
 
 
-def tracker_server_context(files: TlsFiles, web: TlsFiles) -> ssl.SSLContext:
-    """For the tracker's port: a client certificate is optional; routes decide.
+def tracker_server_context(files: TlsFiles, web: TlsFiles) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """For the tracker's port: a client certificate is optional; routes decide. The first context is to listen with.
 
     A name that is a key gets the member's certificate; any other name gets the P-256 one, as browsers refuse Ed25519.
     """
@@ -57,7 +57,7 @@ def tracker_server_context(files: TlsFiles, web: TlsFiles) -> ssl.SSLContext:
             connection.context = people
 
     context.sni_callback = choose
-    return context
+    return context, people
 
 
 def peer_client_context(files: TlsFiles) -> ssl.SSLContext:

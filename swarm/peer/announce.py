@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Final
 
 from swarm import messages
 from swarm.errors import AetherError
-from swarm.home import Papers, SwarmState
+from swarm.home import SwarmState
 from swarm.limits import ANNOUNCE_INTERVAL_S, ANNOUNCE_MAX_VERSIONS, BOOTSTRAP_MAX
 from swarm.messages import Announce, AnnounceAnswer, Contact, Neighbour
 from swarm.peer.mesh import FETCHING
+from swarm.peer.rotation import Rotation
 from swarm.peer.wire import NOT_ORIGIN
 from swarm.records import Credential, Grant, open_sealed
 
@@ -45,18 +46,22 @@ class Announcer:
         self.tracker_state = "not asked yet"
         self._was_answered = False
         self._records_at = 0.0
+        self.rotation = Rotation(node)
 
     async def run(self) -> None:
         """Beat until cancelled."""
         while True:
             wait_s = self._interval_s
             try:
-                await self._renew_if_expired()
+                await self.rotation.tend()
                 await self.beat()
+                await self.rotation.heard()
             except AetherError as error:
                 self.tracker_state = str(error)
                 log.info("no tracker took the announce: %s", error)
                 wait_s = min(RETRY_S, wait_s)
+                if self._node.tracker.is_distrusted and await self.rotation.look():
+                    continue
             if time.monotonic() - self._records_at > RECORDS_INTERVAL_S:
                 await self.announce_records()
             self._woken.clear()
@@ -98,8 +103,8 @@ class Announcer:
     async def announce_records(self) -> None:
         """Versions and tags to the DHT at once, blocks by its sweep."""
         self._records_at = time.monotonic()
-        await self._node.dht.announce(self._node.version_keys())
-        self._node.dht.set_sweep(self._node.block_keys())
+        await self._node.dht.announce(self._node.version_keys)
+        self._node.dht.set_sweep(self._node.block_keys)
 
     async def leave(self) -> None:
         """Tell the tracker that this peer goes, if it has spoken with it."""
@@ -155,7 +160,7 @@ class Announcer:
         known = [*answer.seeds, *(n for handout in answer.handouts for n in handout.neighbours)]
         node.tasks.start(self._catch_up(answer))
         if answer.certificate or answer.grant:
-            self._renewed(answer)
+            node.tasks.start(self._renew())
         self._remember(answer, known)
 
     async def _catch_up(self, answer: AnnounceAnswer) -> None:
@@ -189,26 +194,9 @@ class Announcer:
             node.swarm = state
             node.home.remember(state)
 
-    def _renewed(self, answer: AnnounceAnswer) -> None:
-        old = self._node.papers
-        self._node.home.renew(
-            Papers(
-                certificate=answer.certificate or old.certificate,
-                root=old.root,
-                credential=answer.credential or old.credential,
-                grant=answer.grant or old.grant,
-            )
-        )
-        self._node.reload_papers()
-
-    async def _renew_if_expired(self) -> None:
-        """After an outage longer than the papers last, a signature of the key gets fresh ones."""
-        node = self._node
-        wall_now = time.time()
+    async def _renew(self) -> None:
+        """The tracker says that papers are due: get them with all that is new about keys."""
         try:
-            open_sealed(node.papers.credential, Credential, authority=node.access.authority, wall_now=wall_now)
-            open_sealed(node.papers.grant, Grant, authority=node.access.authority, wall_now=wall_now)
-        except AetherError:
-            answer = await node.tracker.renew()
-            node.home.renew(Papers(answer.certificate, node.papers.root, answer.credential, answer.grant))
-            node.reload_papers()
+            await self.rotation.renew()
+        except AetherError as error:
+            log.info("papers are not renewed yet: %s", error)

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from swarm.client import Found, TrackerClient
+from swarm.dht.epochs import Dht
 from swarm.dht.keys import tag_key, trackers_key, version_key
-from swarm.dht.node import DhtNode
 from swarm.errors import AetherError, IntegrityError, NotFoundError, RemoteProtocolError, UnreachableError
 from swarm.log import Entry
 from swarm.names import Reference
@@ -64,8 +64,7 @@ class Finder:
         channels: Channels,
         fetcher: Fetcher,
         tracker: TrackerClient,
-        dht: DhtNode,
-        secret: bytes,
+        dht: Dht,
         meeting: Meeting,
         learnt: Callable[[bytes], None],
     ) -> None:
@@ -75,7 +74,6 @@ class Finder:
         self._fetcher = fetcher
         self._tracker = tracker
         self._dht = dht
-        self._secret = secret
         self._meeting = meeting
         self._learnt = learnt
 
@@ -136,13 +134,14 @@ class Finder:
 
     async def _ask_swarm(self, reference: Reference) -> list[bytes]:
         """What those whom the DHT names and neighbours answer: a signed entry, or nothing if they know none."""
-        key = (
-            version_key(self._secret, reference.dataset, reference.signature)
-            if reference.signature is not None
-            else tag_key(self._secret, reference.dataset, reference.tag or "")
-        )
+
+        def key_of(secret: bytes) -> bytes:
+            if reference.signature is not None:
+                return version_key(secret, reference.dataset, reference.signature)
+            return tag_key(secret, reference.dataset, reference.tag or "")
+
         peers = dict.fromkeys(self._channels.open)
-        for provider in await self._dht.find_providers(key):
+        for provider in await self._dht.find_providers(key_of):
             self._meeting.learn(provider.peer_id, provider.addresses)
             peers[provider.peer_id] = None
         request = TagRequest(
@@ -188,12 +187,12 @@ class Finder:
         self._meeting.want(version)
         if self._meeting.mesh.gets_on(version, time.monotonic(), members=SERVED_BY):
             return
-        for provider in await self._dht.find_providers(version_key(self._secret, dataset, version)):
+        for provider in await self._dht.find_providers(lambda secret: version_key(secret, dataset, version)):
             self._meeting.learn(provider.peer_id, provider.addresses, version)
 
     async def trackers(self) -> list[str]:
         """``host:port`` of trackers that the DHT knows."""
-        found = await self._dht.find_providers(trackers_key(self._secret))
+        found = await self._dht.find_providers(trackers_key)
         return [str(address) for provider in found for address in provider.addresses]
 
 

@@ -19,8 +19,8 @@ from typing import Final, Protocol
 from weakref import WeakValueDictionary
 
 from swarm.client import TrackerClient
+from swarm.dht.epochs import Dht
 from swarm.dht.keys import block_key, tag_key, version_key
-from swarm.dht.node import DhtNode
 from swarm.errors import AetherError, RemoteProtocolError
 from swarm.home import Home
 from swarm.http.resolver import PeerResolver
@@ -29,6 +29,7 @@ from swarm.http.serve import make_app, start_listener
 from swarm.http.session import peer_session
 from swarm.http.tls import peer_client_context, peer_server_context, run_client_context
 from swarm.identity import peer_id_of
+from swarm.keyring import SwarmSecret
 from swarm.limits import LOCATION_LIFETIME_S, MIB
 from swarm.manifest import Manifest
 from swarm.metrics import Metrics
@@ -133,10 +134,13 @@ class PeerNode:
         self.extension = extension
         self.started = time.monotonic()
         self.key = self.home.key()
+        # Roots may have been retired, or the last process ended before it had written all of them.
+        self.home.learn(self.home.keyring())
         self.papers = self.home.papers()
         self.swarm = self.home.swarm()
         self.rng = random.Random(secrets.randbits(128))
         self.tasks = Tasks()
+        self.keyring = self.home.keyring()
         self.access = Access(self.home.trust())
         self.sites = Sites(site_of(self.papers.credential))
         self.traffic = Traffic()
@@ -208,7 +212,11 @@ class PeerNode:
         await self._listen()
         self._closers.append(self.channels.close)  # before the listener, which waits for whoever is connected
         self.tracker = TrackerClient(
-            self.swarm.trackers, key=self.key, root=self.papers.root, files=self.home.tls_files
+            self.swarm.trackers,
+            key=self.key,
+            root=self.papers.root,
+            files=self.home.tls_files,
+            trust=self.access.authority,
         )
         self._closers.append(self.tracker.close)
         await self._start_dht()
@@ -219,7 +227,6 @@ class PeerNode:
             self.fetcher,
             self.tracker,
             self.dht,
-            self.swarm.secret,
             self.meeting,
             self.exchange.announce,
         )
@@ -243,13 +250,13 @@ class PeerNode:
         self._closers += [self.listener.close, self._end_streams]
 
     async def _start_dht(self) -> None:
-        self.dht = await DhtNode.start(
+        self.dht = await Dht.start(
             host=self.settings.listen,
             port=self.listener.port,
             key=self.key,
             credential=self.papers.credential,
             authority=self.access.authority,
-            secret=self.swarm.secret,
+            secrets=self.secrets(),
             addresses=self.addresses,
             state_path=self.home.dht,
             rng=random.Random(self.rng.getrandbits(64)),
@@ -362,17 +369,19 @@ class PeerNode:
             blocks = enumerate(old.manifest.unique)
             old.held = {index for index, block in blocks if self.store.has(block.signature)}
 
-    def version_keys(self) -> list[bytes]:
+    def secrets(self) -> tuple[SwarmSecret, ...]:
+        """The DHT's secrets that count, the one in force first."""
+        return self.keyring.counting(self.swarm.secret, time.time())
+
+    def version_keys(self, secret: bytes) -> list[bytes]:
         """DHT keys to announce at once: versions held, and the tags that point to them."""
-        secret = self.swarm.secret
         held = {(holding.dataset, holding.version) for holding in self.holdings}
         keys = [version_key(secret, dataset, version) for dataset, version in held]
         tags = [(d, t) for d, t, version in self.ledger.tags() if version is not None and (d, version) in held]
         return keys + [tag_key(secret, dataset, tag) for dataset, tag in tags]
 
-    def block_keys(self) -> list[bytes]:
+    def block_keys(self, secret: bytes) -> list[bytes]:
         """DHT keys of every block held, for the sweep."""
-        secret = self.swarm.secret
         held = {
             block.signature
             for holding in self.holdings
@@ -390,6 +399,13 @@ class PeerNode:
             context.load_cert_chain(self.home.tls_files.certificate, self.home.tls_files.key)
         self.tracker.reload(self.home.tls_files)
         self.dht.renew(self.papers.credential)
+
+    def trust_roots(self) -> None:
+        """Let TLS trust the CA's roots that were learnt of, on new connections."""
+        bundle = self.access.authority.bundle(time.time())
+        for context in (self._client_context, self._run_context, self._server_context):
+            context.load_verify_locations(cadata=bundle.decode())
+        self.tracker.trust_root(bundle)
 
     async def _end_streams(self) -> None:
         self.fetcher.close()

@@ -20,7 +20,7 @@ from swarm.errors import ConflictError, NotAllowedError, NotFoundError, Unreacha
 from swarm.identity import peer_id_of
 from swarm.limits import PATTERNS_MAX
 from swarm.log import Entry, Kind, Move, SeenSerial, WallTime, unseen_text
-from swarm.messages import TokenRequest
+from swarm.messages import RotateRequest, TokenRequest
 from swarm.names import Reference
 from swarm.peer.node import PeerNode
 from swarm.peer.publish import Wanted, publish
@@ -300,6 +300,14 @@ async def _store_cost(node: PeerNode, arguments: StatusArguments, progress: Prog
     return await store_cost(node)
 
 
+async def _rotate(node: PeerNode, arguments: RotateRequest, progress: Progress) -> Result:
+    if node.home.credential(time.time()).role != "tracker":
+        raise NotAllowedError("only a tracker's home rotates keys: run this with the AETHERFS_HOME of a tracker")
+    answer = await node.tracker.rotate(arguments)
+    node.announcer.wake()
+    return {"what": arguments.what, "in_force": answer.in_force, "former_retired": answer.retired}
+
+
 async def _token(node: PeerNode, arguments: TokenArguments, progress: Progress) -> Result:
     if node.home.credential(time.time()).role != "tracker":
         raise NotAllowedError("only a tracker's home makes tokens: run this with the AETHERFS_HOME of a tracker")
@@ -354,6 +362,7 @@ VERBS: Final[Mapping[str, Verb]] = {
     "status": Verb(StatusArguments, _status),
     "store-cost": Verb(StatusArguments, _store_cost),
     "token": Verb(TokenArguments, _token),
+    "rotate": Verb(RotateRequest, _rotate),
 }
 
 

@@ -27,8 +27,10 @@ from swarm.limits import CERTIFICATE_LIFETIME_S, CLOCK_SKEW_S
 
 def listener_context(
     key: PeerKey, certificate: bytes, root: bytes, hosts: Iterable[str], wall_now: float
-) -> ssl.SSLContext:
-    """The TLS context of a tracker. ``hosts`` are the names and addresses that people may call it by."""
+) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """The TLS contexts of a tracker, for members and for people. ``hosts`` are the names and addresses that people may
+    call it by; ``root`` (PEM) may be several.
+    """
     web_certificate, web_key = people_certificate(hosts, wall_now)
     with tempfile.TemporaryDirectory(prefix="aetherfs-tls-") as folder:
         member = _write(Path(folder) / "member", certificate, private_pem(key), root)

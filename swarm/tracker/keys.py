@@ -1,5 +1,7 @@
 """The swarm's own keys in the object store: the CA at ``swarm/ca``, the DHT secret at ``swarm/secret``.
 
+Those that followed them lie beside, at ``swarm/ca/{number:08}`` and ``swarm/secret/{number:08}``, each written once.
+
 They are made once, by whichever tracker comes first (put-if-absent), and lie there sealed with the store key, which
 only trackers' homes have. A wrong store key, and bytes that somebody changed, are refused.
 """
@@ -7,7 +9,9 @@ only trackers' homes have. A wrong store key, and bytes that somebody changed, a
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+import threading
+import time
+from datetime import UTC, datetime
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -16,11 +20,13 @@ from nacl.secret import SecretBox
 
 from swarm import authority, canonical
 from swarm.authority import Authority
-from swarm.errors import IntegrityError, NotAllowedError, UsageError
+from swarm.errors import ConflictError, FullError, IntegrityError, NotAllowedError, RemoteProtocolError, UsageError
 from swarm.identity import PeerKey
-from swarm.limits import RECORD_MAX_BYTES
+from swarm.keyring import NEVER, Keyring, SwarmSecret
+from swarm.limits import RECORD_MAX_BYTES, SECRETS_MAX, SUCCESSIONS_MAX
 from swarm.objects import ObjectStore
 from swarm.signature import keyed
+from swarm.trust import WallTime
 
 CA_KEY: Final = "swarm/ca"
 SECRET_KEY: Final = "swarm/secret"
@@ -42,15 +48,121 @@ class KeptSecret(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fi
     secret: Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 
 
-@dataclass(frozen=True, slots=True)
-class SwarmKeys:
-    """The CA and the 32-byte DHT secret."""
+class KeptSuccessor(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """A later key of the CA: its seed, and the sealed succession that leads to it."""
 
-    authority: Authority
-    secret: bytes
+    format: Literal[1]
+    seed: Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
+    link: bytes
+
+
+class KeptNextSecret(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """A later secret: from when on it is in force, and the one before it of no use."""
+
+    format: Literal[1]
+    secret: Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
+    in_force: WallTime
+    former_retired: WallTime
+
+
+Kept = KeptAuthority | KeptSecret | KeptSuccessor | KeptNextSecret
+
+
+class SwarmKeys:
+    """The CA and the DHT's secrets, as this tracker has read them. Calls that take ``objects`` block on the store."""
+
+    def __init__(self, authority: Authority, secret: bytes, store_key: bytes) -> None:
+        self.authority = authority
+        self.secret = secret
+        self.secrets: tuple[SwarmSecret, ...] = (SwarmSecret(0, secret, 0, NEVER),)
+        self._store_key = store_key
+        self._lock = threading.Lock()
+        self._read_at = float("-inf")
 
     def __repr__(self) -> str:
-        return f"<SwarmKeys {self.authority.fingerprint.hex()[:8]}>"
+        return f"<SwarmKeys {self.authority.fingerprint.hex()[:8]}, generation {self.generation}>"
+
+    @property
+    def generation(self) -> int:
+        return len(self.authority.trust.links) + self.secrets[-1].epoch
+
+    def keyring(self, wall_now: float) -> Keyring:
+        """What members are told of rotations."""
+        useful = tuple(secret for secret in self.secrets if wall_now < secret.retired)
+        return Keyring(1, self.authority.trust.links, useful[-SECRETS_MAX:] if self.secrets[-1].epoch else ())
+
+    def next_change(self, wall_now: float) -> float:
+        """When another key of the CA is in force, infinity if none is known to come."""
+        times = [anchor.in_force for anchor in self.authority.trust.anchors if anchor.in_force > wall_now]
+        return min(times, default=float("inf"))
+
+    def refresh(self, objects: ObjectStore, wall_now: float, *, max_age_s: float = 0.0) -> None:
+        """Read what other trackers have rotated, and let what is in force now be used."""
+        with self._lock:
+            if self._read_at + max_age_s <= time.monotonic():
+                for key in objects.list(f"{CA_KEY}/"):
+                    self._take_successor(objects, key)
+                for key in objects.list(f"{SECRET_KEY}/"):
+                    self._take_secret(objects, key)
+                self._read_at = time.monotonic()
+            self.authority.advance(wall_now)
+
+    def rotate_ca(self, objects: ObjectStore, wall_now: float, after_s: int, retire_s: int) -> tuple[int, int]:
+        """Let a new key follow: when it is in force, and the former is retired.
+
+        ConflictError while the last rotation is not in force, or when another tracker was first.
+        """
+        self.refresh(objects, wall_now)
+        trust = self.authority.trust
+        if trust.newest.in_force > wall_now:
+            raise _under_way(trust.newest.in_force)
+        if len(trust.links) >= SUCCESSIONS_MAX:
+            raise FullError(f"the CA has had {SUCCESSIONS_MAX} successors, which is the limit: make a new swarm")
+        in_force = int(wall_now) + after_s
+        key, retired = PeerKey(os.urandom(32)), in_force + retire_s
+        link = self.authority.successor(key, wall_now, in_force, retired)
+        self._write(objects, _numbered(CA_KEY, len(trust.links) + 1), KeptSuccessor(1, key.seed, link))
+        self.refresh(objects, wall_now)
+        return in_force, retired
+
+    def rotate_secret(self, objects: ObjectStore, wall_now: float, after_s: int, retire_s: int) -> tuple[int, int]:
+        """As ``rotate_ca``, for the secret of the DHT."""
+        self.refresh(objects, wall_now)
+        newest = self.secrets[-1]
+        if newest.in_force > wall_now:
+            raise _under_way(newest.in_force)
+        counting = [secret for secret in self.secrets if wall_now < secret.retired]
+        if len(counting) >= SECRETS_MAX:
+            raise ConflictError(f"{len(counting)} secrets still count: wait until the oldest is retired")
+        in_force = int(wall_now) + after_s
+        made = KeptNextSecret(1, os.urandom(32), in_force, in_force + retire_s)
+        self._write(objects, _numbered(SECRET_KEY, newest.epoch + 1), made)
+        self.refresh(objects, wall_now)
+        return made.in_force, made.former_retired
+
+    def _write(self, objects: ObjectStore, key: str, kept: Kept) -> None:
+        if not objects.put_if_absent(key, _close(self._store_key, key, kept)):
+            raise ConflictError("another tracker has rotated this at the same time: look at it, then repeat")
+
+    def _take_successor(self, objects: ObjectStore, key: str) -> None:
+        known = len(self.authority.trust.links)
+        if key != _numbered(CA_KEY, known + 1):
+            _check_known(key, CA_KEY, known)
+            return
+        kept = canonical.decode(_open(objects, self._store_key, key), KeptSuccessor, limit_bytes=RECORD_MAX_BYTES)
+        try:
+            self.authority.succeed(PeerKey(kept.seed), kept.link)
+        except RemoteProtocolError as error:
+            raise IntegrityError(f"{key} in the object store is damaged ({error}): restore it from a backup") from error
+
+    def _take_secret(self, objects: ObjectStore, key: str) -> None:
+        newest = self.secrets[-1]
+        if key != _numbered(SECRET_KEY, newest.epoch + 1):
+            _check_known(key, SECRET_KEY, newest.epoch)
+            return
+        kept = canonical.decode(_open(objects, self._store_key, key), KeptNextSecret, limit_bytes=RECORD_MAX_BYTES)
+        former = SwarmSecret(newest.epoch, newest.secret, newest.in_force, kept.former_retired)
+        self.secrets = (*self.secrets[:-1], former, SwarmSecret(newest.epoch + 1, kept.secret, kept.in_force, NEVER))
 
 
 def load_or_create(objects: ObjectStore, store_key: bytes, wall_now: float) -> SwarmKeys:
@@ -70,14 +182,32 @@ def load_or_create(objects: ObjectStore, store_key: bytes, wall_now: float) -> S
     key = PeerKey(kept.seed)
     if authority.public_of_root(kept.certificate) != key.public:
         raise IntegrityError(f"{CA_KEY} in the object store holds a root of another key: restore it from a backup")
-    return SwarmKeys(Authority(key, kept.certificate), secret.secret)
+    keys = SwarmKeys(Authority(key, kept.certificate), secret.secret, store_key)
+    keys.refresh(objects, wall_now)
+    return keys
+
+
+def _numbered(key: str, number: int) -> str:
+    """Where the keys after the first one lie."""
+    return f"{key}/{number:08}"
+
+
+def _check_known(key: str, prefix: str, known: int) -> None:
+    number = key.removeprefix(f"{prefix}/")
+    if not number.isdigit() or int(number) > known:
+        raise IntegrityError(f"{key} in the object store does not follow those before it: restore them from a backup")
+
+
+def _under_way(in_force: int) -> ConflictError:
+    at = datetime.fromtimestamp(in_force, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return ConflictError(f"a rotation is under way, in force at {at}: repeat it after that")
 
 
 def _box(store_key: bytes, purpose: str) -> SecretBox:
     return SecretBox(keyed(store_key, b"aetherfs:" + purpose.encode()))
 
 
-def _close(store_key: bytes, purpose: str, kept: KeptAuthority | KeptSecret) -> bytes:
+def _close(store_key: bytes, purpose: str, kept: Kept) -> bytes:
     return bytes(_box(store_key, purpose).encrypt(canonical.encode(kept)))
 
 

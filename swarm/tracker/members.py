@@ -112,7 +112,7 @@ class Members:
         Raises NotAllowedError, and RemoteProtocolError when there is no common protocol version.
         """
         agree_version(request.protocol, OUR_VERSIONS)
-        if not is_join_proof(request, self._keys.authority.fingerprint):
+        if not any(is_join_proof(request, pinned) for pinned in self._keys.authority.fingerprints):
             raise NotAllowedError("the request to join is not signed by the key that it names: repeat it")
         if self._is_removed(peer_id_of(request.public)):
             raise NotAllowedError(NOT_A_MEMBER)
@@ -123,7 +123,7 @@ class Members:
     def renew(self, request: RenewRequest, wall_now: float) -> tuple[Membership, Member]:
         """Fresh papers for a member that proves its key, with or without a certificate in force."""
         agree_version(request.protocol, OUR_VERSIONS)
-        if not is_renew_proof(request, self._keys.authority.fingerprint):
+        if not any(is_renew_proof(request, known) for known in self._keys.authority.fingerprints):
             raise NotAllowedError("the request to renew is not signed by the key that it names")
         member = self.member(peer_id_of(request.public))
         if member is None:

@@ -40,6 +40,8 @@ SERIAL_MAX: Final = (1 << 63) - 1
 # How soon an entry that another tracker committed is seen by a watch here, and how often a silent watch is kept alive.
 WATCH_POLL_S: Final = 2.0
 KEEP_ALIVE_S: Final = 15.0
+# Less than SUCCESSION_SLACK_S by more than a publisher's clock may be off.
+KEYS_MAX_AGE_S: Final = 120.0
 
 
 def dataset_routes(state: TrackerState) -> list[Route]:
@@ -138,6 +140,8 @@ class _Serve:
         return answer(AppendAnswer(entry.serial, data))
 
     def _commit(self, asked: AppendRequest, dataset: str, member: Member, wall_now: float) -> tuple[bytes, Entry]:
+        # No entry may be sealed with a key that another tracker has replaced.
+        self.state.keys.refresh(self.state.objects, wall_now, max_age_s=KEYS_MAX_AGE_S)
         check_commit(
             asked.entry,
             asked.receipt,

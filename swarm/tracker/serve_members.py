@@ -6,6 +6,7 @@ import time
 
 from aiohttp import web
 
+from swarm import canonical
 from swarm.canonical import agree_version
 from swarm.errors import NotAllowedError
 from swarm.http.routes import Route
@@ -17,6 +18,8 @@ from swarm.messages import (
     JoinRequest,
     RenewAnswer,
     RenewRequest,
+    RotateAnswer,
+    RotateRequest,
     SwarmInfo,
     TokenAnswer,
     TokenRequest,
@@ -58,6 +61,15 @@ def member_routes(state: TrackerState) -> list[Route]:
         ),
         Route(
             "POST",
+            "/api/v1/rotate",
+            state.for_members("rotate", serve.rotate),
+            "member",
+            "Let a new key of the CA, or a new secret, follow (role tracker)",
+            request=RotateRequest,
+            response=RotateAnswer,
+        ),
+        Route(
+            "POST",
             "/api/v1/tokens",
             state.for_members("token", serve.token),
             "member",
@@ -89,7 +101,14 @@ def join_answer(state: TrackerState, member: Member, papers: tuple[bytes, bytes,
         trackers=trackers_for(state, remote),
         wall_time=int(time.time()),
         store_key=state.store_key if member.role == "tracker" else b"",
+        keys=keys_told(state),
     )
+
+
+def keys_told(state: TrackerState) -> bytes:
+    """What a member is told of rotations."""
+    keyring = state.keys.keyring(time.time())
+    return canonical.encode(keyring) if keyring.generation else b""
 
 
 def trackers_for(state: TrackerState, remote: str) -> tuple[Contact, ...]:
@@ -123,7 +142,13 @@ class _Serve:
     async def swarm(self, request: web.Request) -> web.Response:
         state = self.state
         return answer(
-            SwarmInfo(state.keys.authority.certificate, state.papers.credential, OUR_VERSIONS, int(time.time()))
+            SwarmInfo(
+                ca=state.keys.authority.certificate,
+                credential=state.papers.credential,
+                protocol=OUR_VERSIONS,
+                wall_time=int(time.time()),
+                links=state.keys.authority.trust.links,
+            )
         )
 
     async def join(self, request: web.Request) -> web.Response:
@@ -143,8 +168,17 @@ class _Serve:
                 grant=papers.grant,
                 trackers=trackers_for(self.state, remote_of(request)),
                 wall_time=int(time.time()),
+                keys=keys_told(self.state),
             )
         )
+
+    async def rotate(self, request: web.Request, member: Member) -> web.Response:
+        _check_tracker(member)
+        asked, state = await body_of(request, RotateRequest), self.state
+        rotate = state.keys.rotate_ca if asked.what == "ca" else state.keys.rotate_secret
+        in_force, retired = await state.work(rotate, state.objects, time.time(), asked.after_s, asked.retire_s)
+        state.keys_rotated.set()
+        return answer(RotateAnswer(in_force, retired))
 
     async def token(self, request: web.Request, member: Member) -> web.Response:
         _check_tracker(member)

@@ -17,17 +17,21 @@ import socket
 import ssl
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
+
+from aiohttp import web
 
 from swarm.errors import AetherError
 from swarm.http.routes import Route, mount, openapi
 from swarm.http.serve import Listener, make_app, start_listener
 from swarm.identity import PeerKey
+from swarm.keyring import HEADER
 from swarm.limits import ANNOUNCE_INTERVAL_S, CERTIFICATE_LIFETIME_S
 from swarm.messages import Contact, JoinAnswer
 from swarm.metrics import Metrics
 from swarm.objects import ObjectStore
-from swarm.records import Address
+from swarm.records import Address, Credential, sealed_by
 from swarm.tracker import registry
 from swarm.tracker.catalogue import Catalogue
 from swarm.tracker.certificates import listener_context, replace_certificate
@@ -48,15 +52,16 @@ LOOPBACK: Final = "127.0.0.1"
 WITHDRAW_TIMEOUT_S: Final = 5.0
 
 log = logging.getLogger("aetherfs.tracker")
+Contexts = tuple[ssl.SSLContext, ssl.SSLContext]
 
 
 class Tracker:
     """Made by ``start``. ``address`` is where it listens, ``contact`` how members reach it."""
 
-    def __init__(self, state: TrackerState, key: PeerKey, context: ssl.SSLContext, listener: Listener) -> None:
+    def __init__(self, state: TrackerState, key: PeerKey, contexts: Contexts, listener: Listener) -> None:
         self.state = state
         self._key = key
-        self._context = context
+        self._contexts = contexts
         self._listener = listener
         self._renewed_at = time.time()
         self._tending = asyncio.create_task(self._tend(), name="tracker-tend")
@@ -82,19 +87,20 @@ class Tracker:
         DHT nodes of this process listen. Raises NotAllowedError for the wrong store key, AetherError for a port that
         is taken.
         """
-        state, context = await asyncio.to_thread(_prepare, objects, store_key, key, host, interval_s, metrics, rng)
+        state, contexts = await asyncio.to_thread(_prepare, objects, store_key, key, host, interval_s, metrics, rng)
         state.bootstrap = tuple(bootstrap)
         routes = _routes(state)
         app = make_app()
+        app.on_response_prepare.append(partial(_state_keys, state))
         mount(app, routes, check_observer)
         try:
-            listener = await start_listener(app, host, port, context)
+            listener = await start_listener(app, host, port, contexts[0])
         except AetherError:
             state.pool.shutdown(wait=False)
             raise
         addresses = tuple(advertise) or own_addresses(host, listener.port)
         state.contact = Contact(key.public, addresses)
-        tracker = cls(state, key, context, listener)
+        tracker = cls(state, key, contexts, listener)
         try:
             await tracker._enlist()
         except AetherError:
@@ -155,20 +161,40 @@ class Tracker:
     async def _tend(self) -> None:
         """What has to be done from time to time. An object store that is away is asked again the next time."""
         while True:
-            await asyncio.sleep(registry.REFRESH_S)
+            await self._pause()
             self.state.presence.expire(time.monotonic())
             try:
+                await self._tend_keys()
                 await self._enlist()
                 await self._renew()
             except AetherError as error:
                 log.warning("the object store does not answer: %s", error)
+
+    async def _pause(self) -> None:
+        """Until the next round: sooner when keys were rotated here, or another key of the CA is in force."""
+        wall_now = time.time()
+        wait_s = min(registry.REFRESH_S, max(0.0, self.state.keys.next_change(wall_now) - wall_now))
+        with contextlib.suppress(asyncio.TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await self.state.keys_rotated.wait()
+        self.state.keys_rotated.clear()
+
+    async def _tend_keys(self) -> None:
+        """Know and trust what other trackers have rotated; be certified under the key that is in force."""
+        state, wall_now = self.state, time.time()
+        trust = state.keys.authority.trust
+        await state.work(state.keys.refresh, state.objects, wall_now)
+        for context in self._contexts:
+            context.load_verify_locations(cadata=trust.bundle(wall_now).decode())
+        if sealed_by(state.papers.credential, Credential, trust) != state.keys.authority.public:
+            self._renewed_at = 0.0
 
     async def _renew(self) -> None:
         wall_now = time.time()
         if wall_now - self._renewed_at < CERTIFICATE_LIFETIME_S / 3:
             return
         papers, _ = await self.state.work(self.state.members.admit_tracker, self._key.public, wall_now)
-        await asyncio.to_thread(replace_certificate, self._context, self._key, papers.certificate)
+        await asyncio.to_thread(replace_certificate, self._contexts[0], self._key, papers.certificate)
         self.state.papers = papers
         self._renewed_at = wall_now
 
@@ -195,7 +221,7 @@ def _prepare(
     interval_s: int,
     metrics: Metrics | None,
     rng: random.Random | None,
-) -> tuple[TrackerState, ssl.SSLContext]:
+) -> tuple[TrackerState, Contexts]:
     """Everything that waits for the store or the disk, before the listener opens."""
     wall_now = time.time()
     keys = load_or_create(objects, store_key, wall_now)
@@ -203,7 +229,7 @@ def _prepare(
     members = Members(objects, keys, tokens)
     papers, _ = members.admit_tracker(key.public, wall_now)
     hosts = [address.host for address in own_addresses(host, 1)]
-    context = listener_context(key, papers.certificate, keys.authority.certificate, hosts, wall_now)
+    contexts = listener_context(key, papers.certificate, keys.authority.trust.bundle(wall_now), hosts, wall_now)
     state = TrackerState(
         objects=objects,
         store_key=store_key,
@@ -218,7 +244,13 @@ def _prepare(
         rng=rng or random.Random(),
         interval_s=interval_s,
     )
-    return state, context
+    return state, contexts
+
+
+async def _state_keys(state: TrackerState, _request: web.BaseRequest, response: web.StreamResponse) -> None:
+    """Say in every answer how new the keys are that this tracker knows."""
+    if state.keys.generation:
+        response.headers[HEADER] = str(state.keys.generation)
 
 
 def _routes(state: TrackerState) -> list[Route]:

@@ -54,6 +54,8 @@ class TrackerState:
     interval_s: int
     trackers: tuple[Contact, ...] = ()
     bootstrap: tuple[Contact, ...] = ()
+    # Set when keys were rotated here: the tracker looks after them at once.
+    keys_rotated: asyncio.Event = field(default_factory=asyncio.Event)
     bell: Bell = field(default_factory=Bell)
     # Told of each entry that is committed here: the peer in the same process passes it on.
     on_commit: Callable[[bytes], None] | None = None

@@ -69,7 +69,7 @@ async def lying_to(rig: Rig, victim: Enrolled) -> AsyncIterator[Liar]:
     app = make_app()
     app.router.add_route("*", "/{rest:.*}", liar.handle)
     papers = rig.tracker.state.papers
-    context = listener_context(rig.key, papers.certificate, rig.admin.papers.ca, [], time.time())
+    context, _ = listener_context(rig.key, papers.certificate, rig.admin.papers.ca, [], time.time())
     listener = await start_listener(app, "127.0.0.1", 0, context)
     victim.client.set_trackers([Contact(rig.key.public, (Address("127.0.0.1", listener.port),))])
     try:
@@ -290,7 +290,7 @@ def test_another_swarm_or_peer_is_not_taken_for_the_tracker(tmp_path: Path) -> N
 
             app = make_app()
             app.router.add_route("*", "/{rest:.*}", listen)
-            context = listener_context(member.key, member.papers.certificate, member.papers.ca, [], time.time())
+            context, _ = listener_context(member.key, member.papers.certificate, member.papers.ca, [], time.time())
             listener = await start_listener(app, "127.0.0.1", 0, context)
             for port in (listener.port, foreign.tracker.port):
                 victim.client.set_trackers([Contact(rig.key.public, (Address("127.0.0.1", port),))])

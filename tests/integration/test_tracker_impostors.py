@@ -39,7 +39,7 @@ class Impostor:
         app = make_app()
         app.router.add_get("/api/v1/swarm", self.swarm)
         app.router.add_route("*", "/{rest:.*}", self.anything)
-        context = listener_context(key, certificate, self.ca, ["127.0.0.1"], time.time())
+        context, _ = listener_context(key, certificate, self.ca, ["127.0.0.1"], time.time())
         return await start_listener(app, "127.0.0.1", 0, context)
 
     async def swarm(self, request: web.Request) -> web.Response:

@@ -72,6 +72,7 @@ class Deaf:
             key=key_of(1),
             credential=SHOWN[1],
             authority=Trust(CA.public),
+            epoch=0,
             secret=SECRET,
             client_only=False,
             wall=lambda: NOW,

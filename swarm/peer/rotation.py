@@ -1,0 +1,105 @@
+"""How a running peer follows the swarm's keys as they are rotated: successors of the CA, and secrets of the DHT.
+
+Trackers state with each answer how new their keys are; who knows older ones asks for its papers anew and is told. Who
+was away for so long that it trusts no tracker any more looks at one without trust: what it needs to know there is
+sealed by the key that it does trust. Nothing is restarted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from swarm.errors import AetherError
+from swarm.home import Papers
+from swarm.joining import look_for_links
+from swarm.keyring import Keyring, decode_keyring
+from swarm.records import Credential, Grant, open_sealed, sealed_by
+
+if TYPE_CHECKING:
+    from swarm.peer.node import PeerNode
+
+log = logging.getLogger("aetherfs.rotation")
+
+
+class Rotation:
+    """Of one node. ``tend`` before each beat, ``heard`` after it."""
+
+    def __init__(self, node: PeerNode) -> None:
+        self._node = node
+        self._epoch = -1
+        self._one_at_a_time = asyncio.Lock()
+
+    async def tend(self) -> None:
+        """Do what is due by the clock: papers that do not count for long any more, a secret that is now in force."""
+        node, wall_now = self._node, time.time()
+        try:
+            open_sealed(node.papers.credential, Credential, authority=node.access.authority, wall_now=wall_now)
+            open_sealed(node.papers.grant, Grant, authority=node.access.authority, wall_now=wall_now)
+        except AetherError:
+            await self.renew()
+        else:
+            if sealed_by(node.papers.credential, Credential, node.access.authority) != self._ca_in_force(wall_now):
+                await self.renew()
+        await self._be_in_networks()
+
+    def _ca_in_force(self, wall_now: float) -> bytes:
+        return self._node.access.authority.in_force(wall_now).public
+
+    async def heard(self) -> None:
+        """Ask for papers and keys if a tracker has stated that it knows of newer ones."""
+        if self._node.tracker.keys_told > self._node.keyring.generation:
+            await self.renew()
+
+    async def renew(self) -> None:
+        """Fresh papers, and whatever is new about keys. A signature of ours is enough, also when papers have expired.
+        Raises what the tracker client raises.
+        """
+        async with self._one_at_a_time:
+            node = self._node
+            answer = await node.tracker.renew()
+            await self._take(decode_keyring(answer.keys))
+            roots = node.access.authority.bundle(time.time())
+            papers = Papers(answer.certificate, roots, answer.credential, answer.grant)
+            node.home.renew(papers)
+            node.reload_papers()
+
+    async def look(self) -> bool:
+        """Learn of successors of the CA where no answer can be trusted yet. Whether there were any."""
+        node = self._node
+        links = await look_for_links(node.tracker.trackers, node.access.authority)
+        if not links:
+            return False
+        await self._take(Keyring(1, links, node.keyring.secrets))
+        return True
+
+    async def _take(self, told: Keyring) -> None:
+        """Make a keyring that is newer than ours, or has older links, our own."""
+        node = self._node
+        node.access.authority.learn(told.links)
+        grown = node.access.authority.links != node.keyring.links
+        secrets = told.secrets if _epoch_of(told) >= _epoch_of(node.keyring) else node.keyring.secrets
+        keyring = Keyring(1, node.access.authority.links, secrets)
+        if keyring == node.keyring:
+            return
+        node.keyring = keyring
+        node.home.learn(keyring)
+        if grown:
+            log.warning("the swarm's CA has a new key: %r", node.access.authority)
+            node.trust_roots()
+        await self._be_in_networks()
+
+    async def _be_in_networks(self) -> None:
+        """Be in the DHT under the secrets that count, and say there what we have when another is in force."""
+        node = self._node
+        is_new = await node.dht.use(node.secrets())
+        before, self._epoch = self._epoch, node.dht.epochs[0]
+        if is_new or before not in (-1, self._epoch):
+            log.info("the DHT's epoch is %d; this peer is in %s", self._epoch, node.dht.epochs)
+            node.tasks.start(node.announcer.announce_records())
+
+
+def _epoch_of(keyring: Keyring) -> int:
+    return max((secret.epoch for secret in keyring.secrets), default=0)

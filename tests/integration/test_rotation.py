@@ -1,0 +1,170 @@
+"""The swarm's keys rotate under live peers, and nobody is lost: not who is there, nor who was away meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from swarm.cli.enrol import remember
+from swarm.dht.keys import tag_key
+from swarm.home import Home
+from swarm.joining import join
+from swarm.messages import RotateRequest
+from swarm.names import parse
+from swarm.peer.agent import start_peer
+from swarm.peer.node import PeerNode
+from swarm.records import Credential, Grant, sealed_by
+from swarm.token import parse_token
+from tests.integration.swarm_rig import Swarm, contents, make_tree
+
+DEADLINE_S = 30.0
+
+
+async def until(what: str, holds: Callable[[], bool], *nodes: PeerNode) -> None:
+    """Let the nodes beat until it holds."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not holds():
+        assert time.monotonic() < deadline, what
+        for node in nodes:
+            node.announcer.wake()
+        await asyncio.sleep(0.05)
+
+
+async def rotate(swarm: Swarm, request: RotateRequest) -> None:
+    """As the tracker's route does."""
+    state = swarm.tracker.state
+    work = state.keys.rotate_ca if request.what == "ca" else state.keys.rotate_secret
+    await state.work(work, swarm.objects, time.time(), request.after_s, request.retire_s)
+    state.keys_rotated.set()
+
+
+def is_under(node: PeerNode, key: bytes) -> bool:
+    """Whether a peer's papers are sealed by this key of the CA."""
+    trust = node.access.authority
+    papers = node.papers
+    return {sealed_by(papers.credential, Credential, trust), sealed_by(papers.grant, Grant, trust)} == {key}
+
+
+def knows(node: PeerNode, generation: int) -> bool:
+    return node.keyring.generation == generation
+
+
+def test_the_ca_rotates_with_no_peer_lost(tmp_path: Path) -> None:
+    async def main() -> None:
+        first, second = make_tree(tmp_path / "one", 1), make_tree(tmp_path / "two", 2)
+        async with Swarm(tmp_path) as swarm:
+            producer, peer, sleeper = [await swarm.peer(name) for name in ("producer", "peer", "sleeper")]
+            await swarm.publish(producer, first, "roads:v1")
+            await swarm.pull(peer, "roads:v1", tmp_path / "before")
+            token = await swarm.token()
+            await swarm.stop(sleeper)
+            nodes = [swarm.seed, producer, peer]
+            old = swarm.tracker.state.keys.authority.public
+
+            await rotate(swarm, RotateRequest("ca", 3, 1))
+            new = swarm.tracker.state.keys.authority.trust.newest.public
+            await until("the peer hears of it", lambda: knows(peer, 1), peer)
+            assert is_under(peer, old), "the new key is not in force yet"
+            assert not knows(producer, 1), "it has not heard of it"
+            await swarm.publish(producer, second, "roads:v2")
+            await swarm.pull(peer, "roads:v2", tmp_path / "during")
+
+            await until("all are certified anew", lambda: all(is_under(node, new) for node in nodes), *nodes)
+            await until("the former is retired", lambda: peer.access.authority.anchors[0].is_retired(time.time()))
+            await swarm.pull(peer, "roads:v1", tmp_path / "after")
+            late = await swarm.peer("late")
+            assert is_under(late, new)
+            await swarm.pull(late, "roads:v1", tmp_path / "late-v1")
+            assert contents(tmp_path / "late-v1") == contents(first), "it believes entries of before"
+
+            # Who was away trusts nobody at first: all certificates are under a root that it does not know.
+            returned = await start_peer(swarm.settings(Home(tmp_path / "sleeper")))
+            swarm._stack.push_async_callback(swarm.stop, returned)
+            assert returned.access.authority.newest.public == old
+            await swarm.pull(returned, "roads:v2", tmp_path / "returned")
+            await until("it is certified anew", lambda: is_under(returned, new), returned)
+            await swarm.publish(returned, first, "roads:v3")
+
+            # A token that pins the former root.
+            home = Home(tmp_path / "by-token")
+            remember(home, await join(parse_token(token), home.key()))
+            joined = await start_peer(swarm.settings(home))
+            swarm._stack.push_async_callback(swarm.stop, joined)
+            await swarm.pull(joined, "roads:v3", tmp_path / "joined")
+            for name, expected in {"during": second, "after": first, "returned": second, "joined": first}.items():
+                assert contents(tmp_path / name) == contents(expected), name
+
+    asyncio.run(main())
+
+
+def test_a_tracker_that_starts_again_and_its_home_know_the_new_key(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with Swarm(tmp_path) as swarm:
+            home = Home(tmp_path / "tracker")
+            remember(home, await swarm.tracker.membership())
+            await rotate(swarm, RotateRequest("ca", 0, 1))
+            await rotate(swarm, RotateRequest("secret", 0, 60))
+            keys = swarm.tracker.state.keys
+            await swarm.stop(swarm.tracker)
+            await swarm.start_tracker()
+            again = swarm.tracker.state.keys
+            assert again.generation == keys.generation == 2
+            assert again.authority.public == keys.authority.trust.newest.public
+            assert again.secrets == keys.secrets
+            remember(home, await swarm.tracker.membership())
+            assert home.trust().newest.public == again.authority.public
+            assert home.keyring().generation == 2
+
+    asyncio.run(main())
+
+
+def test_two_trackers_agree_on_a_rotation_that_one_of_them_made(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with Swarm(tmp_path) as swarm:
+            one = swarm.tracker
+            await swarm.start_tracker()
+            two = swarm.tracker
+            assert two is not one
+            await rotate(swarm, RotateRequest("ca", 0, 60))
+            # It reads the keys before it seals an entry, if it has not read them lately.
+            one.state.keys.refresh(swarm.objects, time.time(), max_age_s=0.0)
+            assert one.state.keys.authority.public == two.state.keys.authority.public
+            assert len(one.state.keys.authority.trust.anchors) == 2
+
+    asyncio.run(main())
+
+
+def test_the_secret_rotates_with_no_peer_lost(tmp_path: Path) -> None:
+    """The tracker is away when it matters: what is found is found through the DHT, under the new secret."""
+
+    async def main() -> None:
+        source = make_tree(tmp_path / "source", 3)
+        async with Swarm(tmp_path) as swarm:
+            producer, peer, sleeper = [await swarm.peer(name) for name in ("producer", "peer", "sleeper")]
+            await swarm.publish(producer, source, "roads:v1")
+            await swarm.stop(sleeper)
+            await rotate(swarm, RotateRequest("secret", 2, 5))
+            await until("the peer hears of it", lambda: knows(peer, 1), peer)
+            assert peer.dht.epochs == [0, 1]
+            assert producer.dht.epochs == [0], "it has not heard of it, and is found all the same"
+            await swarm.pull(peer, "roads:v1", tmp_path / "during")
+            nodes = [swarm.seed, producer, peer]
+            await until("all announce under it", lambda: all(node.dht.epochs[0] == 1 for node in nodes), *nodes)
+            await until("the former is retired", lambda: all(node.dht.epochs == [1] for node in nodes), *nodes)
+
+            returned = await start_peer(swarm.settings(Home(tmp_path / "sleeper")))
+            swarm._stack.push_async_callback(swarm.stop, returned)
+            await until("it hears of it", lambda: returned.dht.epochs == [1], returned)
+            await until("nodes know it", lambda: returned.dht.status().nodes > 0, returned)
+            await producer.announcer.announce_records()
+            await swarm.stop(swarm.tracker)
+            holders = await returned.dht.find_providers(lambda secret: tag_key(secret, "library/roads", "v1"))
+            assert producer.key.peer_id in {provider.peer_id for provider in holders}
+            found = await returned.finder.resolve(parse("roads:v1"))
+            assert found.is_stale, "no tracker has said so"
+            await swarm.pull(returned, "roads:v1", tmp_path / "returned")
+            assert contents(tmp_path / "returned") == contents(source)
+
+    asyncio.run(main())
