@@ -1,10 +1,11 @@
-"""The store commands: cost."""
+"""The store commands: copy, cost."""
 
 from __future__ import annotations
 
 import click
 
 from swarm.cli.program import Program, options, pass_program
+from swarm.cli.store_copy import copy
 from swarm.cli.store_cost import cost
 
 
@@ -15,4 +16,5 @@ def store(program: Program) -> None:
     """Look after the object store."""
 
 
+store.add_command(copy)
 store.add_command(cost)
