@@ -4,8 +4,8 @@ What the copy holds is whole at any moment, so it can be broken off and repeated
 entry of a log after everything that it names. Therefore what is to be reached is settled first: the heads of the logs,
 then the indexes, then the packs, which is how one sorted list tells them. Packs are copied, then those indexes, then
 the logs up to those heads. Packs, indexes and entries are written once, so what is there is not sent again. ``gc`` and
-the merging of indexes remove objects meanwhile, an index after what takes its place was written, and before its packs: when
-an index that was settled on has gone, another round settles anew.
+the merging of indexes remove objects meanwhile, an index after what takes its place was written, and before its packs:
+when an index that was settled on has gone, another round settles anew.
 
 Not copied is what is of this very store and moment: leases of publishes in flight, what ``gc`` has condemned (nothing
 is, in the copy), where trackers are, probes, counts of requests. Nothing is removed from the copy unless that is asked

@@ -49,6 +49,8 @@ from swarm.messages import (
     Contact,
     DatasetAnswer,
     DatasetsAnswer,
+    HeldAnswer,
+    HeldEntries,
     LogAnswer,
     LookupAnswer,
     RenewAnswer,
@@ -180,11 +182,14 @@ class TrackerClient:
         """What the first tracker that answers says of the swarm."""
         return _parse(await self._anonymous.call("GET", "/api/v1/swarm"), SwarmInfo)
 
-    async def renew(self) -> RenewAnswer:
-        """Fresh papers, also after the certificate has expired. NotAllowedError when this key is no member any more."""
+    async def renew(self, credential: bytes = b"", grant: bytes = b"") -> RenewAnswer:
+        """Fresh papers, also after the certificate has expired. NotAllowedError when this key is no member any more.
+
+        What was given before, ``credential`` and ``grant``, shows a tracker that has lost it that this is a member.
+        """
         wall_time = int(time.time())
         proof = renew_proof(self.key, fingerprint_of(self.root), wall_time)
-        request = RenewRequest(OUR_VERSIONS, self.key.public, wall_time, proof)
+        request = RenewRequest(OUR_VERSIONS, self.key.public, wall_time, proof, credential, grant)
         answer = _parse(
             await self._anonymous.call("POST", "/api/v1/renew", body=msgspec.json.encode(request)), RenewAnswer
         )
@@ -266,6 +271,11 @@ class TrackerClient:
         if log.verify_entry(answer.entry, authority=self.authority) != entry:
             raise RemoteProtocolError("the tracker committed something else than it was given")
         return answer.entry, entry
+
+    async def give_back(self, dataset: str, entries: Sequence[bytes]) -> int:
+        """Entries that this member holds, in order, to a log that lacks them: its head then."""
+        body = msgspec.json.encode(HeldEntries(tuple(entries)))
+        return _parse(await self._call("POST", f"/api/v1/datasets/{dataset}/log/held", body=body), HeldAnswer).head
 
     async def commit(
         self,

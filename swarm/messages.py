@@ -18,6 +18,7 @@ from swarm.limits import (
     ANNOUNCE_MAX_VERSIONS,
     BOOTSTRAP_MAX,
     HANDOUT_MAX_NEIGHBOURS,
+    LOG_PAGE_MAX,
     NAME_CHARS,
     PAGE_MAX,
     PATTERNS_MAX,
@@ -101,12 +102,18 @@ class JoinAnswer(msgspec.Struct, frozen=True):
 
 
 class RenewRequest(msgspec.Struct, frozen=True):
-    """Needs no certificate: ``proof`` is the member's seal (see ``renew_proof``), the membership record decides."""
+    """Needs no certificate: ``proof`` is the member's seal (see ``renew_proof``), the membership record decides.
+
+    ``credential`` and ``grant`` make that record anew where a store was restored from a backup of before the member
+    joined.
+    """
 
     protocol: Versions
     public: Key
     wall_time: WallTime
     proof: Seal
+    credential: bytes = b""
+    grant: bytes = b""
 
 
 class RenewAnswer(msgspec.Struct, frozen=True):
@@ -222,6 +229,19 @@ class AppendAnswer(msgspec.Struct, frozen=True):
 
     serial: int
     entry: bytes
+
+
+class HeldEntries(msgspec.Struct, frozen=True):
+    """Signed entries that a member holds, in order, and that a log lacks which was restored from a backup."""
+
+    entries: Annotated[tuple[bytes, ...], msgspec.Meta(min_length=1, max_length=LOG_PAGE_MAX)]
+
+
+class HeldAnswer(msgspec.Struct, frozen=True):
+    """How many of them were taken back, and the log's last serial now."""
+
+    taken: int
+    head: int
 
 
 class SnapshotAnswer(msgspec.Struct, frozen=True):

@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from swarm import messages
-from swarm.errors import AetherError
+from swarm.errors import AetherError, NotAllowedError
 from swarm.home import SwarmState
 from swarm.limits import ANNOUNCE_INTERVAL_S, ANNOUNCE_MAX_VERSIONS, BOOTSTRAP_MAX
 from swarm.messages import Announce, AnnounceAnswer, Contact, Neighbour
+from swarm.peer.lacking import give_back
 from swarm.peer.mesh import FETCHING
 from swarm.peer.rotation import Rotation
 from swarm.peer.wire import NOT_ORIGIN
@@ -56,6 +58,11 @@ class Announcer:
                 await self.rotation.tend()
                 await self.beat()
                 await self.rotation.heard()
+            except NotAllowedError as error:
+                self.tracker_state = str(error)
+                # The tracker's store may have been restored from a backup of before we joined: our papers show it.
+                await self._renew()
+                wait_s = min(RETRY_S, wait_s)
             except AetherError as error:
                 self.tracker_state = str(error)
                 log.info("no tracker took the announce: %s", error)
@@ -77,8 +84,9 @@ class Announcer:
 
     async def beat(self, *, leaving: bool = False) -> AnnounceAnswer:
         """One announce. Raises what the tracker client raises."""
-        answer = await self._node.tracker.announce(self._message(leaving=leaving))
-        self._take(answer)
+        announce = self._message(leaving=leaving)
+        answer = await self._node.tracker.announce(announce)
+        self._take(announce, answer)
         return answer
 
     async def neighbours(self, dataset: str, version: bytes) -> None:
@@ -144,7 +152,7 @@ class Announcer:
         known = list(self._node.ledger.heads())
         return self._node.rng.sample(known, min(HEADS_COMPARED, len(known)))
 
-    def _take(self, answer: AnnounceAnswer) -> None:
+    def _take(self, announce: Announce, answer: AnnounceAnswer) -> None:
         node = self._node
         self._was_answered = True
         self._interval_s = float(answer.interval_s)
@@ -158,14 +166,23 @@ class Announcer:
             for neighbour in handout.neighbours:
                 node.meeting.handed_out(neighbour, handout.version)
         known = [*answer.seeds, *(n for handout in answer.handouts for n in handout.neighbours)]
-        node.tasks.start(self._catch_up(answer))
+        node.tasks.start(self._catch_up(announce.heads, answer))
         if answer.certificate or answer.grant:
             node.tasks.start(self._renew())
         self._remember(answer, known)
 
-    async def _catch_up(self, answer: AnnounceAnswer) -> None:
-        """Entries that gossip has not brought: the tracker's log is ahead."""
+    async def _give_back(self, asked: Sequence[str], answer: AnnounceAnswer) -> None:
+        """Entries that the tracker's log lacks, since its store was restored from an older backup."""
         node = self._node
+        heads = {head.dataset: head.serial for head in answer.heads}
+        for dataset in asked:
+            if node.ledger.head(dataset) > heads.get(dataset, 0):
+                await give_back(node.tracker, node.ledger, dataset, heads.get(dataset, 0))
+
+    async def _catch_up(self, asked: Sequence[str], answer: AnnounceAnswer) -> None:
+        """Entries that gossip has not brought: the tracker's log is ahead. Or it is behind what we know."""
+        node = self._node
+        await self._give_back(asked, answer)
         for head in answer.heads:
             before = node.ledger.head(head.dataset)
             if head.serial <= before:

@@ -23,6 +23,7 @@ from swarm.names import Reference
 from swarm.peer.access import Access
 from swarm.peer.channels import Channels
 from swarm.peer.fetch import Fetcher
+from swarm.peer.lacking import mend
 from swarm.peer.ledger import Ledger
 from swarm.peer.meeting import Meeting
 from swarm.peer.wire import TagRequest
@@ -87,7 +88,7 @@ class Finder:
         try:
             done, _ = await asyncio.wait([asking], timeout=TRACKER_HEAD_START_S)
             if done and not isinstance(asking.exception(), UnreachableError):
-                return self._answered(reference, asking.result())
+                return self._answered(reference, await self._mended(reference, asking.result()))
             entry = await self._without_tracker(reference, asking)
             is_answered = asking.done() and not asking.cancelled() and asking.exception() is None
             is_stale = not is_answered or asking.result().age_s > FRESH_S
@@ -101,6 +102,14 @@ class Finder:
         known = self._known(reference) if is_stale else None
         entry = found.data if known is None else max(found.data, known, key=self._serial)
         return self._resolved(reference, entry, is_stale=is_stale)
+
+    async def _mended(self, reference: Reference, found: Found) -> Found:
+        """What the tracker answered, or answers once its log has back what it lacks of what was seen here."""
+        known = self._known(reference)
+        if known is None or found.age_s > FRESH_S or self._serial(known) <= self._serial(found.data):
+            return found
+        is_mended = await mend(self._tracker, self._ledger, reference.dataset)
+        return await self._ask_tracker(reference) if is_mended else found
 
     async def _without_tracker(self, reference: Reference, asking: asyncio.Task[Found]) -> bytes:
         """The highest entry that this home or the swarm knows, or the tracker's after all. The DHT may still be

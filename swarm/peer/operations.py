@@ -22,6 +22,7 @@ from swarm.limits import PATTERNS_MAX
 from swarm.log import Entry, Kind, Move, SeenSerial, WallTime, unseen_text
 from swarm.messages import RotateRequest, TokenRequest
 from swarm.names import Reference
+from swarm.peer.lacking import mend
 from swarm.peer.node import PeerNode
 from swarm.peer.publish import Wanted, publish
 from swarm.peer.pull import Progress, manifest_of, pull
@@ -267,6 +268,7 @@ async def _rm(node: PeerNode, arguments: RemoveArguments, progress: Progress) ->
 async def _commit(
     node: PeerNode, dataset: str, kind: Kind, moves: list[Move], if_serial: int | None, since: int | None
 ) -> Result:
+    await mend(node.tracker, node.ledger, dataset)
     raw, entry = await node.tracker.commit(
         dataset, kind, moves, grant=node.papers.grant, if_serial=if_serial, since=since
     )

@@ -20,6 +20,7 @@ from swarm.log import Move, Totals
 from swarm.manifest import Manifest
 from swarm.objects.meter import Account, charged
 from swarm.peer.holdings import Holding, StoreSource
+from swarm.peer.lacking import mend
 from swarm.peer.node import Keeping, PeerNode
 from swarm.peer.pull import Progress
 from swarm.peer.trees import TreeRecord
@@ -77,6 +78,7 @@ async def publish(node: PeerNode, path: Path, wanted: Wanted, links: Links, prog
     if keeping is not None:
         asked = own.spent.told()
     manifest = scanned.manifest
+    await mend(node.tracker, node.ledger, dataset)
     raw, entry = await node.tracker.commit(
         dataset,
         "publish",

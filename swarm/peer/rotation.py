@@ -59,7 +59,7 @@ class Rotation:
         """
         async with self._one_at_a_time:
             node = self._node
-            answer = await node.tracker.renew()
+            answer = await node.tracker.renew(node.papers.credential, node.papers.grant)
             await self._take(decode_keyring(answer.keys))
             roots = node.access.authority.bundle(time.time())
             papers = Papers(answer.certificate, roots, answer.credential, answer.grant)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -214,7 +214,38 @@ class Catalogue:
             self._keep(entry.dataset, entry.serial, endorsed)
             return endorsed, entry
 
+    def take_back(self, dataset: str, entries: Sequence[bytes]) -> tuple[int, int]:
+        """Entries that a member holds, into a log that was restored from an older backup: how many it lacked, its head.
+
+        Each must bear all seals and follow the one before it: it was committed once, so this forges nothing. Raises
+        RemoteProtocolError, and ConflictError where the log has gone another way since it was restored.
+        """
+        state, taken = self._state(dataset), 0
+        with state.lock:
+            self._advance(dataset, state)
+            for data in entries:
+                entry = log.verify_entry(data, authority=self._authority.trust)
+                if entry.dataset != dataset:
+                    raise RemoteProtocolError(f"an entry of {entry.dataset} is given back to {dataset}")
+                if entry.serial <= state.serial:
+                    self._check_same(dataset, entry.serial, data)
+                    continue
+                log.check_follows(entry, state.serial, state.head_hash)
+                if entry.serial == 1:
+                    self._objects.put_if_absent(NAMES + dataset, b"")
+                taken += self._objects.put_if_absent(log_key(dataset, entry.serial), data)
+                self._advance(dataset, state)
+                self._check_same(dataset, entry.serial, data)
+            return taken, state.serial
+
     # ---- inside -------------------------------------------------------------------------------------------------
+
+    def _check_same(self, dataset: str, serial: int, data: bytes) -> None:
+        if self._objects.get(log_key(dataset, serial)) != data:
+            raise ConflictError(
+                f"the log of {dataset} has gone another way since entry {serial - 1}: it was restored from a backup "
+                "and published to before its peers had given back what it lacked"
+            )
 
     def _repeated(self, body: bytes, entry: Entry) -> tuple[bytes, Entry]:
         """The committed entry of this serial if it is the same one, else ConflictError."""

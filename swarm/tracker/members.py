@@ -18,14 +18,14 @@ import msgspec
 
 from swarm.authority import Membership
 from swarm.canonical import agree_version
-from swarm.errors import NotAllowedError, NotFoundError, UnreachableError
+from swarm.errors import NotAllowedError, NotFoundError, RemoteProtocolError, UnreachableError
 from swarm.identity import peer_id_of, public_of
 from swarm.limits import GRANT_MAX_RULES, NAME_CHARS, PAGE_MAX
 from swarm.log import WallTime
 from swarm.messages import OUR_VERSIONS, JoinRequest, RenewRequest, is_join_proof, is_renew_proof
 from swarm.names import matches
 from swarm.objects import ObjectStore
-from swarm.records import Action, Key, Role, Rule
+from swarm.records import Action, Credential, Grant, Key, Role, Rule, open_sealed
 from swarm.tracker import sealed
 from swarm.tracker.keys import SwarmKeys
 from swarm.tracker.tokens import TokenRecord, Tokens
@@ -125,10 +125,23 @@ class Members:
         agree_version(request.protocol, OUR_VERSIONS)
         if not any(is_renew_proof(request, known) for known in self._keys.authority.fingerprints):
             raise NotAllowedError("the request to renew is not signed by the key that it names")
-        member = self.member(peer_id_of(request.public))
+        member = self.member(peer_id_of(request.public)) or self._of_papers(request, wall_now)
         if member is None:
             raise NotAllowedError(NOT_A_MEMBER)
         return self._papers(member, wall_now), member
+
+    def _of_papers(self, request: RenewRequest, wall_now: float) -> Member | None:
+        """The membership that papers in force show, written down again: the store was restored from an older backup."""
+        trust = self._keys.authority.trust
+        try:
+            credential = open_sealed(request.credential, Credential, authority=trust, wall_now=wall_now)
+            grant = open_sealed(request.grant, Grant, authority=trust, wall_now=wall_now)
+        except RemoteProtocolError:
+            return None
+        if {credential.public, grant.public} != {request.public} or self._is_removed(credential.peer_id):
+            return None
+        issued = credential.issued
+        return self._write(Member(1, request.public, credential.role, credential.site, grant.rules, issued, issued))
 
     def renew_known(self, member: Member, wall_now: float) -> Membership:
         """Fresh papers for a member that its certificate has proved."""

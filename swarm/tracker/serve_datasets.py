@@ -7,6 +7,7 @@ asked.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from functools import partial
 from typing import Final
@@ -23,6 +24,8 @@ from swarm.messages import (
     AppendRequest,
     DatasetAnswer,
     DatasetsAnswer,
+    HeldAnswer,
+    HeldEntries,
     LogAnswer,
     LookupAnswer,
     SnapshotAnswer,
@@ -35,6 +38,8 @@ from swarm.tracker.catalogue import no_dataset
 from swarm.tracker.commits import check_commit
 from swarm.tracker.members import Member
 from swarm.tracker.state import MemberHandler, TrackerState, answer, body_of, number_of
+
+logger = logging.getLogger("aetherfs.tracker")
 
 SERIAL_MAX: Final = (1 << 63) - 1
 # How soon an entry that another tracker committed is seen by a watch here, and how often a silent watch is kept alive.
@@ -77,6 +82,15 @@ def dataset_routes(state: TrackerState) -> list[Route]:
             "Commit a signed entry",
             request=AppendRequest,
             response=AppendAnswer,
+        ),
+        Route(
+            "POST",
+            base + "/log/held",
+            state.for_members("held", serve.held),
+            "member",
+            "Give back signed entries that a log lacks which was restored from a backup",
+            request=HeldEntries,
+            response=HeldAnswer,
         ),
     ]
 
@@ -138,6 +152,15 @@ class _Serve:
         if self.state.on_commit is not None:
             self.state.on_commit(data)
         return answer(AppendAnswer(entry.serial, data))
+
+    async def held(self, request: web.Request, member: Member) -> web.Response:
+        dataset = _readable(request, member)
+        asked = await body_of(request, HeldEntries)
+        taken, head = await self.state.work(self.catalogue.take_back, dataset, asked.entries)
+        if taken:
+            logger.warning("%d entries of %s were given back by %s", taken, dataset, member.peer_id[:8])
+            self.state.bell.ring(dataset)
+        return answer(HeldAnswer(taken, head))
 
     def _commit(self, asked: AppendRequest, dataset: str, member: Member, wall_now: float) -> tuple[bytes, Entry]:
         # No entry may be sealed with a key that another tracker has replaced.

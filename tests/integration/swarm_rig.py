@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from seed.node import start_seed
 from swarm.cli.enrol import remember
@@ -43,7 +43,7 @@ class Swarm:
         self._stack = AsyncExitStack()
         self._closed: set[int] = set()
 
-    async def __aenter__(self) -> Swarm:
+    async def __aenter__(self) -> Self:
         try:
             await self._start()
         except BaseException:

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from swarm import log
-from swarm.errors import ConflictError, FullError, NotFoundError, UnreachableError
+from swarm.errors import ConflictError, FullError, NotFoundError, RemoteProtocolError, UnreachableError
 from swarm.limits import DATASET_MAX_TAGS, LOG_MAX_MOVES
 from swarm.log import Move
 from swarm.objects.memory import MemoryObjectStore
@@ -16,7 +16,20 @@ from swarm.tracker import catalogue as catalogue_module
 from swarm.tracker.catalogue import Catalogue, log_key
 from swarm.trust import Trust
 from tests.away import LeavingStore
-from tests.unit.log_samples import CA_KEY, FIRST, GRANT, PUBLISHER, V1, V2, WALL, after, authority, changed
+from tests.unit.log_samples import (
+    CA_KEY,
+    FIRST,
+    GRANT,
+    OTHER,
+    PUBLISHER,
+    V1,
+    V2,
+    WALL,
+    after,
+    authority,
+    changed,
+    signed,
+)
 
 ROADS = "library/roads"
 
@@ -88,6 +101,42 @@ def test_tags_are_bounded() -> None:
     data, _ = catalogue.append(half(after(data, moves=(Move("t0", V1),))))
     data, _ = catalogue.append(half(after(data, kind="rm", moves=(Move("t0", None),))))
     catalogue.append(half(after(data, moves=(Move("one-more", V1),))))
+
+
+def test_a_log_that_was_restored_takes_back_what_it_lacks() -> None:
+    first = Catalogue(MemoryObjectStore(), authority())
+    entries = [first.append(half(FIRST))[0]]
+    for _ in range(3):
+        entries.append(first.append(half(after(entries[-1])))[0])
+    restored = Catalogue(MemoryObjectStore(), authority())
+    assert restored.take_back(ROADS, entries[:2]) == (2, 2)
+    with pytest.raises(RemoteProtocolError, match="does not follow"):
+        restored.take_back(ROADS, entries[3:])
+    assert restored.take_back(ROADS, entries) == (2, 4)
+    assert restored.take_back(ROADS, entries) == (0, 4), "it lacks nothing"
+    assert restored.read(ROADS, after=0, limit=10) == entries
+    assert restored.datasets("", 10, lambda dataset: True)[0] == [ROADS]
+
+
+def test_only_what_was_committed_is_taken_back() -> None:
+    catalogue = Catalogue(MemoryObjectStore(), authority())
+    forged = log.endorse(OTHER, half(FIRST))
+    for data in (half(FIRST), forged):
+        with pytest.raises(RemoteProtocolError):
+            catalogue.take_back(ROADS, [data])
+    with pytest.raises(RemoteProtocolError, match="is given back to"):
+        catalogue.take_back("library/other", [signed(FIRST)])
+    with pytest.raises(NotFoundError):
+        catalogue.head(ROADS)
+
+
+def test_a_log_that_has_gone_another_way_takes_nothing_back() -> None:
+    restored = Catalogue(MemoryObjectStore(), authority())
+    restored.append(half(changed(FIRST, moves=(Move("other", V2),))))
+    lost = signed(FIRST)
+    with pytest.raises(ConflictError, match="another way since entry 0"):
+        restored.take_back(ROADS, [lost, signed(after(lost))])
+    assert restored.head(ROADS).serial == 1
 
 
 def test_states_that_made_room_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
