@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -44,6 +44,8 @@ class Calls:
         # The newest keys that a tracker has stated to know, and whether one could not prove lately to be one.
         self.keys_told = 0
         self.is_distrusted = False
+        # Told of a change of these.
+        self.on_news: Callable[[], None] = lambda: None
         self.set_trackers(trackers)
 
     def set_trackers(self, trackers: Sequence[Contact]) -> None:
@@ -81,7 +83,7 @@ class Calls:
                     self._note_keys(response)
                     return await _answer_of(response, limit_bytes)
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                self.is_distrusted |= isinstance(error, aiohttp.ClientConnectorCertificateError)
+                self._note_distrust(error)
                 failures.append(f"{_where(tracker)}: {reason_of(error)}")
             except UnreachableError as error:
                 failures.append(f"{_where(tracker)}: {error}")
@@ -123,8 +125,14 @@ class Calls:
     def _note_keys(self, response: aiohttp.ClientResponse) -> None:
         stated = response.headers.get(HEADER, "")
         self.is_distrusted = False
-        if stated.isascii() and stated.isdigit() and len(stated) < 8:
-            self.keys_told = max(self.keys_told, int(stated))
+        if stated.isascii() and stated.isdigit() and len(stated) < 8 and int(stated) > self.keys_told:
+            self.keys_told = int(stated)
+            self.on_news()
+
+    def _note_distrust(self, error: BaseException) -> None:
+        if isinstance(error, aiohttp.ClientConnectorCertificateError) and not self.is_distrusted:
+            self.is_distrusted = True
+            self.on_news()
 
     def _avoid(self, tracker: Contact) -> None:
         self._avoided_until[tracker.peer_id] = asyncio.get_running_loop().time() + BACKOFF_S

@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -148,6 +148,11 @@ class TrackerClient:
         """Believe trackers under these roots (PEM) too, on new connections."""
         for context in [self._anonymous_context, *([self._context] if self._member is not None else [])]:
             context.load_verify_locations(cadata=bundle.decode())
+
+    def on_news(self, told: Callable[[], None]) -> None:
+        """Be told when ``keys_told`` has grown, or ``is_distrusted`` has come to be true."""
+        for calls in self._pools:
+            calls.on_news = told
 
     @property
     def keys_told(self) -> int:

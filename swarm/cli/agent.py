@@ -73,11 +73,11 @@ class AgentClient:
             "the process that runs on this home ended before it was done; see its log, repeat the command"
         )
 
-    def cat(self, arguments: Mapping[str, Any], sink: BinaryIO) -> None:
-        """Write the bytes of a file to ``sink``. IncompleteError when they end too soon."""
+    def cat(self, arguments: Mapping[str, Any], sink: BinaryIO, verb: str = "cat") -> None:
+        """Write the bytes that a verb answers with to ``sink``. IncompleteError when they end too soon."""
         written = 0
         try:
-            with self._post("cat", arguments) as answered:
+            with self._post(verb, arguments) as answered:
                 while data := answered.body.read1(READ_BYTES):
                     written += write_all(sink, data)
         except BrokenOffError as error:

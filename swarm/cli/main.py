@@ -59,6 +59,8 @@ COMMANDS: Final = {
     "rm": Listed("Data", "tags", "Remove tags, all or none; their versions stay in the history."),
     "verify": Listed("Data", "data", "Compare a directory with a version, byte for byte."),
     "store": Listed("Store", "store", "Look after the object store."),
+    "export": Listed("Data", "carry", "Write a version into one file, for a site without a network."),
+    "import": Listed("Data", "carry", "Keep and serve the version in a file, or publish it under a name."),
     "version": Listed("About", "about", "Show the version of the program and of its protocol."),
     "config": Listed("About", "about", "Show the settings."),
     "completion": Listed("About", "about", "Print the completion script of a shell."),
@@ -87,7 +89,9 @@ class Commands(click.Group):
         listed = COMMANDS.get(cmd_name)
         if listed is None:
             return None
-        command = getattr(importlib.import_module(f"swarm.cli.{listed.module}"), cmd_name)
+        module = importlib.import_module(f"swarm.cli.{listed.module}")
+        # ``import`` is a word of the language.
+        command = getattr(module, cmd_name, None) or getattr(module, f"{cmd_name}_", None)
         return command if isinstance(command, click.Command) else None
 
     def invoke(self, ctx: click.Context) -> Any:

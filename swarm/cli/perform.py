@@ -59,16 +59,21 @@ def perform(program: Program, verb: str, arguments: Mapping[str, Any]) -> dict[s
 
 def perform_cat(program: Program, arguments: Mapping[str, Any], sink: BinaryIO) -> None:
     """Write the bytes of one file to ``sink``."""
+    perform_stream(program, "cat", arguments, sink)
+
+
+def perform_stream(program: Program, verb: str, arguments: Mapping[str, Any], sink: BinaryIO) -> None:
+    """Write the bytes that a verb answers with to ``sink``."""
 
     async def do(node: PeerNode) -> None:
         import asyncio
 
         from swarm.peer import operations
 
-        async for data in operations.cat(node, str(arguments["ref"])):
+        async for data in operations.stream(node, verb, arguments):
             await asyncio.to_thread(write_all, sink, data)
 
-    _by_either(program, "cat", lambda client: client.cat(arguments, sink), do)
+    _by_either(program, verb, lambda client: client.cat(arguments, sink, verb), do)
 
 
 def run_interruptible(work: Coroutine[Any, Any, T]) -> T:

@@ -69,6 +69,14 @@ class Agent:
             Route(
                 "POST", "/api/v1/agent/cat", self._cat, "public", "A file's bytes", response="application/octet-stream"
             ),
+            Route(
+                "POST",
+                "/api/v1/agent/export",
+                self._export,
+                "public",
+                "A version as one file",
+                response="application/octet-stream",
+            ),
             Route("POST", "/api/v1/agent/shutdown", self._shutdown, "public", "End this peer"),
             Route("POST", "/api/v1/agent/{verb}", self._verb, "public", "Carry out a verb", response=NDJSON),
             Route("GET", "/livez", self._live, "public", "Whether the process runs"),
@@ -127,10 +135,16 @@ class Agent:
         return response
 
     async def _cat(self, request: web.Request) -> web.StreamResponse:
+        return await self._stream(request, "cat")
+
+    async def _export(self, request: web.Request) -> web.StreamResponse:
+        return await self._stream(request, "export")
+
+    async def _stream(self, request: web.Request, verb: str) -> web.StreamResponse:
         self._check(request)
         arguments = await self._arguments(request)
         response = web.StreamResponse(headers={"Content-Type": "application/octet-stream"})
-        async for part in operations.cat(self._node, str(arguments.get("ref", ""))):
+        async for part in operations.stream(self._node, verb, arguments):
             if not response.prepared:
                 await response.prepare(request)
             await response.write(part)

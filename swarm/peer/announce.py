@@ -49,6 +49,7 @@ class Announcer:
         self._was_answered = False
         self._records_at = 0.0
         self.rotation = Rotation(node)
+        node.tracker.on_news(self.wake)
 
     async def run(self) -> None:
         """Beat until cancelled."""

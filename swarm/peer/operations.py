@@ -22,6 +22,7 @@ from swarm.limits import PATTERNS_MAX
 from swarm.log import Entry, Kind, Move, SeenSerial, WallTime, unseen_text
 from swarm.messages import RotateRequest, TokenRequest
 from swarm.names import Reference
+from swarm.peer.carrying import ExportArguments, ImportArguments, export, import_file
 from swarm.peer.lacking import mend
 from swarm.peer.node import PeerNode
 from swarm.peer.publish import Wanted, publish
@@ -365,6 +366,7 @@ VERBS: Final[Mapping[str, Verb]] = {
     "store-cost": Verb(StatusArguments, _store_cost),
     "token": Verb(TokenArguments, _token),
     "rotate": Verb(RotateRequest, _rotate),
+    "import": Verb(ImportArguments, import_file),
 }
 
 
@@ -378,6 +380,16 @@ async def run(node: PeerNode, verb: str, arguments: Mapping[str, Any], progress:
     except msgspec.ValidationError as error:
         raise UsageError(f"{verb}: {error}") from error
     return await known.work(node, converted, progress)
+
+
+def stream(node: PeerNode, verb: str, arguments: Mapping[str, Any]) -> AsyncIterator[bytes]:
+    """The bytes that a verb answers with. UsageError for arguments that do not fit."""
+    if verb == "cat":
+        return cat(node, str(arguments.get("ref", "")))
+    try:
+        return export(node, msgspec.convert(arguments, ExportArguments))
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{verb}: {error}") from error
 
 
 async def cat(node: PeerNode, text: str) -> AsyncIterator[bytes]:

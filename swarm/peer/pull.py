@@ -132,6 +132,15 @@ async def pull(
     }
 
 
+async def pull_resolved(
+    node: PeerNode, resolved: Resolved, manifest: Manifest, target: Path, progress: Progress
+) -> None:
+    """Make ``target`` hold a version whose manifest and blocks are here, and serve it from there."""
+    await asyncio.to_thread(node.trees.keep, manifest)
+    async with node.pulling.setdefault((resolved.dataset, manifest.version), asyncio.Lock()):
+        await _Pull(node, resolved, manifest, target, [], False).run(progress)
+
+
 class _Pull:
     """One pull under way."""
 

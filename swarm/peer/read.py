@@ -38,7 +38,7 @@ async def read_file(node: PeerNode, resolved: Resolved, manifest: Manifest, inde
     spans = list(manifest.blocks_of(index))
     for start in range(0, len(spans), WINDOW_BLOCKS):
         window = spans[start : start + WINDOW_BLOCKS]
-        await _fetch(node, resolved, manifest, [block for block, _, _ in window])
+        await bring(node, resolved, manifest, [block for block, _, _ in window])
         for block, offset, length in window:
             entry = manifest.unique[block]
             encoded = await StoreSource(node.store).read(entry.signature)
@@ -47,7 +47,7 @@ async def read_file(node: PeerNode, resolved: Resolved, manifest: Manifest, inde
             yield bytes(decode_block(encoded, entry.size)[offset : offset + length])
 
 
-async def _fetch(node: PeerNode, resolved: Resolved, manifest: Manifest, blocks: list[int]) -> None:
+async def bring(node: PeerNode, resolved: Resolved, manifest: Manifest, blocks: list[int]) -> None:
     """Bring blocks into the block store."""
     source = StoreSource(node.store)
     missing = [block for block in dict.fromkeys(blocks) if await source.read(manifest.unique[block].signature) is None]

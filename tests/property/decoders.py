@@ -7,6 +7,7 @@ malice seals itself (``... of a member``), so that what lies behind the check of
 from __future__ import annotations
 
 import base64
+import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from swarm.dht.batch import Record, SignedBatch, check_record, path_of, tree_of
 from swarm.dht.wire import Body, FindNode, Packet, Ping, Store, joined
 from swarm.encoding import encode_block, open_block
 from swarm.errors import RemoteProtocolError, UsageError
+from swarm.export import read_export
 from swarm.http.hello import Unfinished, offered
 from swarm.limits import ANNOUNCE_ANSWER_MAX_BYTES, ANNOUNCE_MAX_BYTES
 from swarm.log import Endorsement, SignedEntry
@@ -40,6 +42,7 @@ from swarm.signature import signature_of
 from swarm.snapshot import SealedSnapshot, open_snapshot
 from swarm.token import PREFIX, parse_token
 from swarm.trust import Trust
+from tests.exports import GOOD_EXPORT, GOOD_EXPORT_SINCE
 from tests.golden.vectors import AUTHORITY, KEY, dataset
 from tests.property.test_dht_wire import Deaf, sealed
 from tests.unit.dht.samples import NOW, key_of, keys
@@ -75,6 +78,10 @@ def told(name: str) -> bytes:
 
 def plain(kind: type[Any], limit_bytes: int) -> Callable[[bytes], object]:
     return lambda data: canonical.decode(data, kind, limit_bytes=limit_bytes)
+
+
+def read_export_of(data: bytes) -> object:
+    return read_export(io.BytesIO(data).read)
 
 
 def read_token_payload(payload: bytes) -> object:
@@ -172,6 +179,8 @@ DECODERS: Final[dict[str, Decoder]] = {
         for kind in ("publish", "tag", "rm")
     },
     "entry of a member": Decoder(canonical.encode(FIRST), read_entry_of_member),
+    "export": Decoder(GOOD_EXPORT, read_export_of),
+    "export since": Decoder(GOOD_EXPORT_SINCE, read_export_of),
     "snapshot": Decoder(captured("snapshot"), partial(open_snapshot, authority=Trust(CA_KEY.public), wall_now=WALL)),
     "snapshot of a tracker": Decoder(canonical.encode(SNAPSHOT), read_snapshot_of_tracker),
     "receipt": Decoder(captured("receipt"), open_receipt),
