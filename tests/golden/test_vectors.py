@@ -9,14 +9,16 @@ import pytest
 
 from swarm import canonical
 from swarm.encoding import ZSTD, open_block
+from swarm.export import Head
+from swarm.keyring import decode_keyring
 from swarm.manifest import assemble
 from swarm.peer import wire
 from swarm.peer.sealed import HEAD_BYTES, Opener, sealed_bytes
 from swarm.peer.stream import parse_head
 from swarm.records import Credential, Grant, open_location, open_sealed
 from swarm.signature import signature_of
-from swarm.trust import Trust
-from tests.golden.vectors import AUTHORITY, FILES, OTHERS, RUN, RUN_ANSWERS, dataset, vectors
+from swarm.trust import Trust, open_succession
+from tests.golden.vectors import AUTHORITY, FILES, KEY, KEYRING, OTHERS, RUN, RUN_ANSWERS, dataset, vectors
 
 GOLDEN = json.loads(Path(__file__).with_name("vectors.json").read_text())
 MADE = vectors()
@@ -51,6 +53,15 @@ def test_golden_records_are_read() -> None:
     assert (credential.peer_id, credential.role, credential.site) == (GOLDEN["peer id"], "seed", "site-1")
     grant = open_sealed(bytes.fromhex(GOLDEN["grant"]), Grant, authority=Trust(AUTHORITY.public), wall_now=wall_now)
     assert grant.allows("publish", "osm/roads")
+
+
+def test_golden_rotations_and_the_head_of_an_export_are_read() -> None:
+    link = open_succession(bytes.fromhex(GOLDEN["succession"]))
+    assert (link.former, link.public, link.in_force) == (AUTHORITY.public, KEY.public, 1_800_000_000)
+    keyring = decode_keyring(bytes.fromhex(GOLDEN["keyring"]))
+    assert (keyring, keyring.generation) == (KEYRING, 2)
+    head = canonical.decode(bytes.fromhex(GOLDEN["export head"]), Head, limit_bytes=4096)
+    assert (head.dataset, head.entry) == ("osm/roads", b"entry")
 
 
 def test_the_golden_location_and_messages_are_read() -> None:

@@ -11,7 +11,9 @@ import json
 from swarm import canonical, records
 from swarm.cut import cut
 from swarm.encoding import encode_block
+from swarm.export import Head
 from swarm.identity import PeerKey
+from swarm.keyring import Keyring, SwarmSecret
 from swarm.manifest import Manifest
 from swarm.names import parse
 from swarm.peer import wire
@@ -19,6 +21,7 @@ from swarm.peer.sealed import SEALED_MAX_BYTES, Sealer
 from swarm.records import Address, Credential, Grant, Location, Rule
 from swarm.segments import BlockEntry
 from swarm.signature import keyed, signature_of
+from swarm.trust import Succession, seal_succession
 from tests.datasets import directory_entry, file_entry, link_entry, manifest_of, seeded
 
 KEY = PeerKey(bytes(range(32)))
@@ -36,6 +39,9 @@ FILES = {
 OTHERS = (directory_entry("empty dir", mode=0o750), link_entry("latest", "data/large.bin"))
 
 
+KEYRING = Keyring(1, (b"link",), (SwarmSecret(1, bytes(32), 1_800_000_000, 1_800_086_400),))
+
+
 def dataset() -> Manifest:
     return manifest_of(FILES, OTHERS)[0]
 
@@ -50,6 +56,12 @@ def frames_sealed() -> bytes:
     """The answers to a run, as they travel."""
     sealer, into = Sealer(bytes(range(32))), memoryview(bytearray(SEALED_MAX_BYTES))
     return b"".join(bytes(sealer.seal(status, payload, into)) for status, payload in RUN_ANSWERS)
+
+
+def succession() -> bytes:
+    """One CA key after another."""
+    link = Succession(1, AUTHORITY.public, b"a root", KEY.public, b"another", 1_800_000_000, 1_802_592_000)
+    return seal_succession(AUTHORITY, KEY, link)
 
 
 def vectors() -> dict[str, object]:
@@ -70,6 +82,9 @@ def vectors() -> dict[str, object]:
         "credential": records.seal(AUTHORITY, credential).hex(),
         "grant": records.seal(AUTHORITY, grant).hex(),
         "location": location.hex(),
+        "succession": succession().hex(),
+        "keyring": canonical.encode(KEYRING).hex(),
+        "export head": canonical.encode(Head(1, "osm/roads", bytes(32), b"", b"entry")).hex(),
         "here": canonical.encode(wire.Here(location)).hex(),
         "who else": canonical.encode(wire.WhoElse(bytes(range(32)))).hex(),
         "neighbours": canonical.encode(wire.Neighbours(b"", (location,))).hex(),

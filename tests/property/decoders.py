@@ -25,6 +25,7 @@ from swarm.encoding import encode_block, open_block
 from swarm.errors import RemoteProtocolError, UsageError
 from swarm.export import read_export
 from swarm.http.hello import Unfinished, offered
+from swarm.keyring import decode_keyring
 from swarm.limits import ANNOUNCE_ANSWER_MAX_BYTES, ANNOUNCE_MAX_BYTES
 from swarm.log import Endorsement, SignedEntry
 from swarm.manifest import Manifest, assemble, parse_root
@@ -41,7 +42,7 @@ from swarm.records import Credential, Grant, Located, Signed
 from swarm.signature import signature_of
 from swarm.snapshot import SealedSnapshot, open_snapshot
 from swarm.token import PREFIX, parse_token
-from swarm.trust import Trust
+from swarm.trust import Trust, open_succession
 from tests.exports import GOOD_EXPORT, GOOD_EXPORT_SINCE
 from tests.golden.vectors import AUTHORITY, KEY, dataset
 from tests.property.test_dht_wire import Deaf, sealed
@@ -202,6 +203,8 @@ DECODERS: Final[dict[str, Decoder]] = {
         canonical.encode(records.Location(1, (records.Address("192.0.2.1", 7071),), 1_800_000_000, 1_800_014_400)),
         read_location_of_member,
     ),
+    "succession": Decoder(told("succession"), open_succession),
+    "keyring": Decoder(told("keyring"), decode_keyring),
     "manifest's root": Decoder(told("root"), parse_root),
     "file segment": Decoder(segment("file_segments"), partial(with_segment, "file_segments")),
     "block segment": Decoder(segment("block_segments"), partial(with_segment, "block_segments")),
