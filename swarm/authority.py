@@ -127,7 +127,7 @@ class Authority:
 
 def create(key: PeerKey, wall_now: float) -> Authority:
     """A new authority around a key, with a self-signed root."""
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"AetherFS swarm {key.peer_id[:16]}")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, root_name(key.public))])
     builder = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -140,6 +140,11 @@ def create(key: PeerKey, wall_now: float) -> Authority:
         .add_extension(x509.SubjectKeyIdentifier(hashlib.sha256(key.public).digest()[:20]), critical=False)
     )
     return Authority(key, _pem(builder.sign(_private(key), None)))
+
+
+def root_name(public: bytes) -> str:
+    """The name of a root, by its key: certificates under it state it as their issuer's."""
+    return f"AetherFS swarm {peer_id_of(public)[:16]}"
 
 
 def fingerprint_of(certificate: bytes) -> bytes:

@@ -38,7 +38,9 @@ class Calls:
     def __init__(self, trackers: Sequence[Contact], context: ssl.SSLContext, *, timeout_s: float) -> None:
         self.timeout_s = timeout_s
         self._resolver = PeerResolver()
-        self._session = peer_session(context, self._resolver, per_peer=8, stall_timeout_s=None)
+        self._context = context
+        # The last one is in use; those before it, whose connections show older papers, end with us.
+        self._sessions = [self._new_session()]
         self._avoided_until: dict[str, float] = {}
         self.trackers: tuple[Contact, ...] = ()
         # The newest keys that a tracker has stated to know, and whether one could not prove lately to be one.
@@ -47,6 +49,17 @@ class Calls:
         # Told of a change of these.
         self.on_news: Callable[[], None] = lambda: None
         self.set_trackers(trackers)
+
+    def _new_session(self) -> aiohttp.ClientSession:
+        return peer_session(self._context, self._resolver, per_peer=8, stall_timeout_s=None)
+
+    @property
+    def _session(self) -> aiohttp.ClientSession:
+        return self._sessions[-1]
+
+    def connect_anew(self) -> None:
+        """Make new connections from now on: the context shows another certificate."""
+        self._sessions.append(self._new_session())
 
     def set_trackers(self, trackers: Sequence[Contact]) -> None:
         """Use these trackers from now on, in this order. None at all is ignored."""
@@ -116,7 +129,8 @@ class Calls:
         )
 
     async def close(self) -> None:
-        await self._session.close()
+        for session in self._sessions:
+            await session.close()
 
     def _in_order(self) -> list[Contact]:
         now = asyncio.get_running_loop().time()

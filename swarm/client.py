@@ -142,6 +142,7 @@ class TrackerClient:
         if self._member is None:
             raise NotAllowedError("this client was made without a certificate: make a new one")
         self._context.load_cert_chain(files.certificate, files.key)
+        self._member.connect_anew()
         self._expires = _expiry_of(files.certificate)
 
     def trust_root(self, bundle: bytes) -> None:

@@ -106,6 +106,14 @@ def caller_of(request: web.BaseRequest) -> str | None:
     return peer_in(request.get_extra_info("peercert"))
 
 
+def issuer_of(request: web.BaseRequest) -> str:
+    """The name of the root that the client's verified certificate is under, empty without one."""
+    certificate: Mapping[str, Any] = request.get_extra_info("peercert") or {}
+    return next(
+        (str(value) for part in certificate.get("issuer", ()) for name, value in part if name == "commonName"), ""
+    )
+
+
 def peer_in(certificate: Mapping[str, Any] | None) -> str | None:
     """The peer id in a verified certificate."""
     for kind, name in (certificate or {}).get("subjectAltName", ()):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import random
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -13,10 +14,10 @@ from typing import Final, ParamSpec, TypeVar
 import msgspec
 from aiohttp import web
 
-from swarm.authority import Membership
+from swarm.authority import Membership, root_name
 from swarm.errors import AetherError, NotAllowedError, UnreachableError, UsageError
 from swarm.http.problem import Handler
-from swarm.http.serve import caller_of
+from swarm.http.serve import caller_of, issuer_of
 from swarm.messages import Contact
 from swarm.metrics import Counter, Metrics
 from swarm.objects import ObjectStore
@@ -94,6 +95,10 @@ class TrackerState:
             peer_id = caller_of(request)
             if peer_id is None:
                 raise NotAllowedError("this needs a certificate of the swarm: join it first")
+            # TLS of a running tracker goes on trusting a root that was retired meanwhile.
+            counting = self.keys.authority.trust.counting(time.time())
+            if issuer_of(request) not in {root_name(anchor.public) for anchor in counting}:
+                raise NotAllowedError("your certificate is under a retired key of the CA: renew it")
             return await handler(request, await self.member(peer_id))
 
         return self.counted(operation, handle)

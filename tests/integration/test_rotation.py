@@ -7,9 +7,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from swarm.authority import Authority
 from swarm.cli.enrol import remember
+from swarm.client import TrackerClient
 from swarm.dht.keys import tag_key
-from swarm.home import Home
+from swarm.errors import NotAllowedError
+from swarm.home import Home, Papers
 from swarm.joining import join
 from swarm.messages import RotateRequest
 from swarm.names import parse
@@ -95,6 +100,31 @@ def test_the_ca_rotates_with_no_peer_lost(tmp_path: Path) -> None:
             await swarm.pull(joined, "roads:v3", tmp_path / "joined")
             for name, expected in {"during": second, "after": first, "returned": second, "joined": first}.items():
                 assert contents(tmp_path / name) == contents(expected), name
+
+    asyncio.run(main())
+
+
+def test_who_has_a_retired_key_of_the_ca_is_nobody(tmp_path: Path) -> None:
+    """A thief of the former key certifies itself as the tracker, whose role may do everything."""
+
+    async def main() -> None:
+        async with Swarm(tmp_path) as swarm:
+            keys = swarm.tracker.state.keys
+            stolen = Authority(keys.authority.key, keys.authority.certificate)
+            home = await swarm.enrol("member")
+            await rotate(swarm, RotateRequest("ca", 0, 2))
+            await swarm.tracker._tend_keys()
+            papers = stolen.admit(home.key().public, "tracker", "", (), time.time())
+            home.renew(Papers(papers.certificate, home.trust().bundle(0), papers.credential, papers.grant))
+            member = home.key()
+            async with TrackerClient(
+                [swarm.tracker.contact], key=member, root=home.papers().root, files=home.tls_files
+            ) as client:
+                client.trust_root(keys.authority.certificate)
+                await client.datasets()
+                await asyncio.sleep(2.1)
+                with pytest.raises(NotAllowedError, match="retired"):
+                    await client.datasets()
 
     asyncio.run(main())
 

@@ -6,9 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from swarm.errors import NotAllowedError, UsageError
+from swarm.errors import ConflictError, IntegrityError, NotAllowedError, UsageError
+from swarm.limits import SECRETS_MAX
 from swarm.objects.memory import MemoryObjectStore
-from swarm.tracker.keys import CA_KEY, SECRET_KEY, load_or_create
+from swarm.tracker.keys import CA_KEY, SECRET_KEY, SwarmKeys, load_or_create
 from tests.unit.log_samples import WALL
 
 STORE_KEY = b"k" * 32
@@ -55,3 +56,70 @@ def test_a_first_start_that_was_cut_off_is_completed() -> None:
     again = load_or_create(objects, STORE_KEY, WALL)
     assert again.authority.certificate == first.authority.certificate
     assert again.secret != first.secret
+
+
+def test_trackers_that_rotate_at_once_make_one_successor() -> None:
+    objects = MemoryObjectStore()
+    trackers = [load_or_create(objects, STORE_KEY, WALL) for _ in range(4)]
+
+    def rotate(keys: SwarmKeys) -> bool:
+        try:
+            keys.rotate_ca(objects, WALL, 60, 60)
+        except ConflictError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(rotate, trackers)) == 1
+    for keys in trackers:
+        keys.refresh(objects, WALL)
+    assert len({keys.authority.trust.links for keys in trackers}) == 1
+    assert {keys.generation for keys in trackers} == {1}
+
+
+def test_the_former_keys_are_used_until_the_new_ones_are_in_force() -> None:
+    objects = MemoryObjectStore()
+    keys = load_or_create(objects, STORE_KEY, WALL)
+    first = keys.authority.public
+    assert keys.rotate_ca(objects, WALL, 60, 100) == (WALL + 60, WALL + 160)
+    assert keys.rotate_secret(objects, WALL, 60, 100) == (WALL + 60, WALL + 160)
+    for rotate in (keys.rotate_ca, keys.rotate_secret):
+        with pytest.raises(ConflictError, match="under way"):
+            rotate(objects, WALL + 59, 60, 100)
+    assert keys.next_change(WALL) == WALL + 60
+    keys.refresh(objects, WALL + 59)
+    assert keys.authority.public == first
+    keys.refresh(objects, WALL + 60)
+    assert keys.authority.public != first
+    assert [secret.epoch for secret in keys.keyring(WALL + 159).secrets] == [0, 1]
+    assert [secret.epoch for secret in keys.keyring(WALL + 160).secrets] == [1]
+    again = load_or_create(objects, STORE_KEY, WALL + 61)
+    assert (again.authority.public, again.secrets) == (keys.authority.public, keys.secrets)
+    assert again.secret == keys.secret, "what a swarm begins with stays the same"
+
+
+def test_later_keys_are_sealed_and_follow_one_another() -> None:
+    objects = MemoryObjectStore()
+    keys = load_or_create(objects, STORE_KEY, WALL)
+    for number in range(2):
+        keys.rotate_ca(objects, WALL + 10 * number, 0, 10)
+    first, second = f"{CA_KEY}/00000001", f"{CA_KEY}/00000002"
+    kept = objects.get(first)
+    for data in (objects.get(second), kept[:-1] + bytes([kept[-1] ^ 1])):
+        objects.put(first, data)
+        with pytest.raises(NotAllowedError):
+            load_or_create(objects, STORE_KEY, WALL + 20)
+    objects.delete(first)
+    with pytest.raises(IntegrityError, match="does not follow"):
+        load_or_create(objects, STORE_KEY, WALL + 20)
+
+
+def test_secrets_that_count_are_bounded() -> None:
+    objects = MemoryObjectStore()
+    keys = load_or_create(objects, STORE_KEY, WALL)
+    for number in range(SECRETS_MAX - 1):
+        keys.rotate_secret(objects, WALL + number, 0, 1000)
+    with pytest.raises(ConflictError, match="still count"):
+        keys.rotate_secret(objects, WALL + SECRETS_MAX, 0, 1000)
+    keys.rotate_secret(objects, WALL + 2000, 0, 1000)
+    assert keys.generation == SECRETS_MAX
