@@ -1,6 +1,7 @@
 """Calls to whichever tracker answers: one session, failover between trackers, refusals turned back into our exceptions.
 
-A tracker that does not answer is asked last for a while. A call is repeated at the next tracker only when none has
+A tracker that is silent for a moment is not waited for: the next is asked beside it, and the first answer counts. Who
+does not answer, or later than another, is asked last for a while. A call goes to the next tracker only when none has
 refused it, so whatever is sent here must be safe to send twice. Every answer has a size limit and every call a
 deadline.
 """
@@ -9,9 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, TypeVar
 
 import aiohttp
 
@@ -23,13 +25,32 @@ from swarm.identity import server_name_of
 from swarm.keyring import HEADER
 from swarm.limits import JSON_BODY_MAX_BYTES
 from swarm.messages import Contact
+from swarm.staggered import Staggered
 
 DEFAULT_TIMEOUT_S: Final = 10.0
 CONNECT_TIMEOUT_S: Final = 3.0
 BACKOFF_S: Final = 15.0
+# How long a tracker is waited for before the next is asked too: one that was not heard of yet or failed the last time,
+# with handshake and all, and one that has answered.
+FIRST_PATIENCE_S: Final = 0.3
+PATIENCE_S: Final = 1.5
 PROBLEM_MAX_BYTES: Final = 16 * 1024
 # A proxy's or a starting tracker's way to say: ask another.
 _ASK_ANOTHER: Final = frozenset({502, 503, 504})
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is known of a tracker: when it answered last (seconds of the loop's clock), why it did not since."""
+
+    answered_at: float | None
+    failure: str
+
+
+UNKNOWN: Final = Standing(None, "")
 
 
 class Calls:
@@ -42,6 +63,10 @@ class Calls:
         # The last one is in use; those before it, whose connections show older papers, end with us.
         self._sessions = [self._new_session()]
         self._avoided_until: dict[str, float] = {}
+        self.standing: dict[str, Standing] = {}
+        self.answered_last = ""
+        # Told, in a moment, when another tracker answers than before.
+        self.on_moved: Callable[[], None] | None = None
         self.trackers: tuple[Contact, ...] = ()
         # The newest keys that a tracker has stated to know, and whether one could not prove lately to be one.
         self.keys_told = 0
@@ -66,6 +91,11 @@ class Calls:
         if not trackers:
             return
         self.trackers = tuple(trackers)
+        known = {tracker.peer_id for tracker in trackers}
+        for forgotten in self.standing.keys() - known:
+            del self.standing[forgotten]
+        for forgotten in self._avoided_until.keys() - known:
+            del self._avoided_until[forgotten]
         for tracker in trackers:
             self._resolver.learn(tracker.peer_id, tracker.addresses)
 
@@ -78,31 +108,28 @@ class Calls:
         content_type: str = "application/json",
         query: Mapping[str, str] | None = None,
         limit_bytes: int = JSON_BODY_MAX_BYTES,
+        only: Contact | None = None,
+        is_urgent: bool = True,
     ) -> bytes:
-        """The body of the first answer. Raises what the tracker refused with, or UnreachableError when none answers."""
+        """The body of the first answer; ``only`` asks that tracker alone. What is not urgent waits longer for a tracker
+        that was not heard of yet. Raises what a tracker refused with, or UnreachableError when none answers.
+        """
         timeout = aiohttp.ClientTimeout(total=self.timeout_s, sock_connect=min(CONNECT_TIMEOUT_S, self.timeout_s))
-        failures: list[str] = []
-        for tracker in self._in_order():
-            try:
-                async with self._session.request(
-                    method,
-                    url_of(tracker, path),
-                    data=body,
-                    params=query,
-                    headers={"Content-Type": content_type} if body is not None else {},
-                    timeout=timeout,
-                    allow_redirects=False,
-                ) as response:
-                    self._note_keys(response)
-                    return await _answer_of(response, limit_bytes)
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                self._note_distrust(error)
-                failures.append(f"{_where(tracker)}: {reason_of(error)}")
-            except UnreachableError as error:
-                failures.append(f"{_where(tracker)}: {error}")
-            self._avoid(tracker)
-        tried = "; ".join(failures) or "none is known"
-        raise UnreachableError(f"no tracker answers ({tried}); check that one runs and can be reached from here")
+
+        async def ask(tracker: Contact) -> bytes:
+            async with self._session.request(
+                method,
+                url_of(tracker, path),
+                data=body,
+                params=query,
+                headers={"Content-Type": content_type} if body is not None else {},
+                timeout=timeout,
+                allow_redirects=False,
+            ) as response:
+                self._note_keys(response)
+                return await _answer_of(response, limit_bytes)
+
+        return await self._first(ask, only, is_urgent=is_urgent)
 
     @asynccontextmanager
     async def stream(
@@ -110,23 +137,58 @@ class Calls:
     ) -> AsyncIterator[aiohttp.StreamReader]:
         """An answer that does not end, from the first tracker that gives one."""
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=stall_timeout_s)
-        failures: list[str] = []
-        for tracker in self._in_order():
-            url = url_of(tracker, path)
-            try:
-                response = await self._session.get(url, params=query, timeout=timeout, allow_redirects=False)
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                failures.append(f"{_where(tracker)}: {reason_of(error)}")
-                self._avoid(tracker)
-                continue
-            async with response:
-                if response.status != 200:
+
+        async def ask(tracker: Contact) -> aiohttp.ClientResponse:
+            response = await self._session.get(
+                url_of(tracker, path), params=query, timeout=timeout, allow_redirects=False
+            )
+            if response.status != 200:
+                async with response:
                     await _answer_of(response, PROBLEM_MAX_BYTES)
-                yield response.content
-                return
-        raise UnreachableError(
-            f"no tracker answers ({'; '.join(failures) or 'none is known'}); it is tried again later"
-        )
+            return response
+
+        async with await self._first(ask, None, aiohttp.ClientResponse.close) as response:
+            yield response.content
+
+    async def _first(
+        self,
+        ask: Callable[[Contact], Awaitable[T]],
+        only: Contact | None,
+        discard: Callable[[T], object] = lambda answer: None,
+        *,
+        is_urgent: bool = True,
+    ) -> T:
+        """What the first tracker that answers says, and what this tells of all that were asked."""
+        asked = [only] if only is not None else self._in_order()
+        if only is not None:
+            self._resolver.learn(only.peer_id, only.addresses)
+        round_ = Staggered(asked, ask, self._patience_s if is_urgent else _patience, _is_silence, discard)
+        try:
+            found = await round_.first()
+        finally:
+            for tracker, error in round_.failures:
+                self._note_distrust(error)
+                self._avoid(tracker, reason_of(error))
+        if found is None:
+            tried = "; ".join(f"{_where(tracker)}: {reason_of(error)}" for tracker, error in round_.failures)
+            raise UnreachableError(
+                f"no tracker answers ({tried or 'none is known'}); check that one runs and can be reached from here"
+            )
+        for tracker in round_.overtaken:
+            self._avoid(tracker, "it is slower than others")
+        tracker, answer = found
+        self.standing[tracker.peer_id] = Standing(asyncio.get_running_loop().time(), "")
+        self._avoided_until.pop(tracker.peer_id, None)
+        if only is None and tracker.peer_id != self.answered_last:
+            self.answered_last = tracker.peer_id
+            if self.on_moved is not None:
+                asyncio.get_running_loop().call_soon(self.on_moved)
+        return answer
+
+    def _patience_s(self, tracker: Contact) -> float:
+        """Who has answered lately may be busy; of others silence is the first that is heard."""
+        known = self.standing.get(tracker.peer_id, UNKNOWN)
+        return FIRST_PATIENCE_S if known.failure or known.answered_at is None else PATIENCE_S
 
     async def close(self) -> None:
         for session in self._sessions:
@@ -148,8 +210,18 @@ class Calls:
             self.is_distrusted = True
             self.on_news()
 
-    def _avoid(self, tracker: Contact) -> None:
+    def _avoid(self, tracker: Contact, why: str) -> None:
+        self.standing[tracker.peer_id] = Standing(self.standing.get(tracker.peer_id, UNKNOWN).answered_at, why)
         self._avoided_until[tracker.peer_id] = asyncio.get_running_loop().time() + BACKOFF_S
+
+
+def _patience(_tracker: Contact) -> float:
+    return PATIENCE_S
+
+
+def _is_silence(error: BaseException) -> bool:
+    """Whether another tracker may answer where this one did not."""
+    return isinstance(error, aiohttp.ClientError | TimeoutError | OSError | UnreachableError)
 
 
 def url_of(tracker: Contact, path: str) -> str:

@@ -12,21 +12,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
-from cryptography import x509
 
 from swarm import canonical, log, snapshot
+from swarm.answers import expiry_of, parsed, version_meant
 from swarm.authority import fingerprint_of, public_of_root
 from swarm.calls import DEFAULT_TIMEOUT_S, Calls
-from swarm.errors import ConflictError, NotAllowedError, NotFoundError, RemoteProtocolError
+from swarm.errors import AetherError, ConflictError, NotAllowedError, NotFoundError, RemoteProtocolError
 from swarm.events import entries_of
 from swarm.http.tls import TlsFiles, anonymous_context, peer_client_context
 from swarm.identity import PeerKey
@@ -74,8 +74,9 @@ PAUSE_MAX_S: Final = 1.0
 LOG_ANSWER_MAX_BYTES: Final = 16 * MIB
 WATCH_STALL_S: Final = 60.0
 MSGPACK: Final = "application/msgpack"
+ANNOUNCE_PATH: Final = "/api/v1/announce"
 
-T = TypeVar("T")
+logger = logging.getLogger("aetherfs.client")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ class TrackerClient:
         self._member: Calls | None = None
         if files is not None:
             self._context = peer_client_context(files)
-            self._expires = _expiry_of(files.certificate)
+            self._expires = expiry_of(files.certificate)
             self._member = Calls(trackers, self._context, timeout_s=timeout_s)
 
     @property
@@ -143,7 +144,7 @@ class TrackerClient:
             raise NotAllowedError("this client was made without a certificate: make a new one")
         self._context.load_cert_chain(files.certificate, files.key)
         self._member.connect_anew()
-        self._expires = _expiry_of(files.certificate)
+        self._expires = expiry_of(files.certificate)
 
     def trust_root(self, bundle: bytes) -> None:
         """Believe trackers under these roots (PEM) too, on new connections."""
@@ -186,7 +187,7 @@ class TrackerClient:
 
     async def swarm_info(self) -> SwarmInfo:
         """What the first tracker that answers says of the swarm."""
-        return _parse(await self._anonymous.call("GET", "/api/v1/swarm"), SwarmInfo)
+        return parsed(await self._anonymous.call("GET", "/api/v1/swarm"), SwarmInfo)
 
     async def renew(self, credential: bytes = b"", grant: bytes = b"") -> RenewAnswer:
         """Fresh papers, also after the certificate has expired. NotAllowedError when this key is no member any more.
@@ -196,7 +197,7 @@ class TrackerClient:
         wall_time = int(time.time())
         proof = renew_proof(self.key, fingerprint_of(self.root), wall_time)
         request = RenewRequest(OUR_VERSIONS, self.key.public, wall_time, proof, credential, grant)
-        answer = _parse(
+        answer = parsed(
             await self._anonymous.call("POST", "/api/v1/renew", body=msgspec.json.encode(request)), RenewAnswer
         )
         # They may be under a key that is told with them.
@@ -206,11 +207,11 @@ class TrackerClient:
 
     async def rotate(self, request: RotateRequest) -> RotateAnswer:
         """Give the swarm a new key. Only for members of role tracker."""
-        return _parse(await self._call("POST", "/api/v1/rotate", body=msgspec.json.encode(request)), RotateAnswer)
+        return parsed(await self._call("POST", "/api/v1/rotate", body=msgspec.json.encode(request)), RotateAnswer)
 
     async def token_create(self, request: TokenRequest) -> TokenAnswer:
         """A new join token. Only for members of role tracker."""
-        return _parse(await self._call("POST", "/api/v1/tokens", body=msgspec.json.encode(request)), TokenAnswer)
+        return parsed(await self._call("POST", "/api/v1/tokens", body=msgspec.json.encode(request)), TokenAnswer)
 
     async def remove_member(self, peer_id: str) -> None:
         """Refuse a member from now on. Only for members of role tracker."""
@@ -221,11 +222,11 @@ class TrackerClient:
     async def datasets(self, *, cursor: str = "", limit: int = 100) -> DatasetsAnswer:
         """A page of the datasets that this member may read."""
         query = {"cursor": cursor, "limit": str(limit)}
-        return _parse(await self._call("GET", "/api/v1/datasets", query=query), DatasetsAnswer)
+        return parsed(await self._call("GET", "/api/v1/datasets", query=query), DatasetsAnswer)
 
     async def dataset(self, dataset: str) -> DatasetAnswer:
         """Head and tags, as the tracker says. NotFoundError when there is none, or no grant covers it."""
-        return _parse(await self._call("GET", f"/api/v1/datasets/{dataset}"), DatasetAnswer)
+        return parsed(await self._call("GET", f"/api/v1/datasets/{dataset}"), DatasetAnswer)
 
     async def lookup(self, ref: Reference) -> Found:
         """Resolve a tag or a version (``@signature`` wins) to what is proved of it. Raises NotFoundError."""
@@ -233,12 +234,12 @@ class TrackerClient:
             path = f"/api/v1/datasets/{ref.dataset}/versions/{ref.signature.hex()}"
         else:
             path = f"/api/v1/datasets/{ref.dataset}/tags/{ref.tag}"
-        answer = _parse(await self._call("GET", path, limit_bytes=4 * SNAPSHOT_MAX_BYTES), LookupAnswer)
+        answer = parsed(await self._call("GET", path, limit_bytes=4 * SNAPSHOT_MAX_BYTES), LookupAnswer)
         entry = log.verify_entry(answer.entry, authority=self.authority)
         tags = snapshot.open_snapshot(answer.snapshot, authority=self.authority, wall_now=None)
         if entry.dataset != ref.dataset or tags.dataset != ref.dataset or entry.serial > tags.serial:
             raise RemoteProtocolError("the tracker answered a lookup with something else")
-        version = _version_meant(ref, entry, tags)
+        version = version_meant(ref, entry, tags)
         return Found(answer.entry, entry, version, tags, answer.snapshot, max(0, answer.wall_time - tags.issued))
 
     async def log(self, dataset: str, *, after: int = 0, limit: int = LOG_PAGE_MAX) -> list[tuple[bytes, Entry]]:
@@ -259,7 +260,7 @@ class TrackerClient:
     async def snapshot(self, dataset: str) -> tuple[bytes, Snapshot]:
         """The dataset's tags, freshly sealed: bytes and what they say."""
         path = f"/api/v1/datasets/{dataset}/snapshot"
-        answer = _parse(await self._call("GET", path, limit_bytes=2 * SNAPSHOT_MAX_BYTES), SnapshotAnswer)
+        answer = parsed(await self._call("GET", path, limit_bytes=2 * SNAPSHOT_MAX_BYTES), SnapshotAnswer)
         tags = snapshot.open_snapshot(answer.snapshot, authority=self.authority, wall_now=None)
         if tags.dataset != dataset:
             raise RemoteProtocolError("the tracker answered with another dataset's snapshot")
@@ -273,7 +274,7 @@ class TrackerClient:
         """
         _, entry = log.parse_entry(data)
         body = msgspec.json.encode(AppendRequest(data, receipt, if_serial))
-        answer = _parse(await self._call("POST", f"/api/v1/datasets/{entry.dataset}/log", body=body), AppendAnswer)
+        answer = parsed(await self._call("POST", f"/api/v1/datasets/{entry.dataset}/log", body=body), AppendAnswer)
         if log.verify_entry(answer.entry, authority=self.authority) != entry:
             raise RemoteProtocolError("the tracker committed something else than it was given")
         return answer.entry, entry
@@ -281,7 +282,7 @@ class TrackerClient:
     async def give_back(self, dataset: str, entries: Sequence[bytes]) -> int:
         """Entries that this member holds, in order, to a log that lacks them: its head then."""
         body = msgspec.json.encode(HeldEntries(tuple(entries)))
-        return _parse(await self._call("POST", f"/api/v1/datasets/{dataset}/log/held", body=body), HeldAnswer).head
+        return parsed(await self._call("POST", f"/api/v1/datasets/{dataset}/log/held", body=body), HeldAnswer).head
 
     async def commit(
         self,
@@ -368,12 +369,31 @@ class TrackerClient:
     async def announce(self, announce: Announce) -> AnnounceAnswer:
         """One heartbeat: say where this peer is and what it holds; learn of neighbours, seeds, heads, fresh papers."""
         body = canonical.encode(announce)
-        data = await self._call(
-            "POST", "/api/v1/announce", body=body, content_type=MSGPACK, limit_bytes=ANNOUNCE_ANSWER_MAX_BYTES
+        limit = ANNOUNCE_ANSWER_MAX_BYTES
+        data = await self._certified().call(
+            "POST", ANNOUNCE_PATH, body=body, content_type=MSGPACK, limit_bytes=limit, is_urgent=False
         )
         answer = canonical.decode(data, AnnounceAnswer, limit_bytes=ANNOUNCE_ANSWER_MAX_BYTES)
         self.set_trackers(answer.trackers)
         return answer
+
+    async def announce_to_others(self, announce: Announce) -> None:
+        """The same heartbeat to every tracker but the one that answered last. Whoever is silent is not told."""
+        calls, body = self._certified(), canonical.encode(announce)
+        limit = ANNOUNCE_ANSWER_MAX_BYTES
+        others = [tracker for tracker in calls.trackers if tracker.peer_id != calls.answered_last]
+        telling = [
+            calls.call("POST", ANNOUNCE_PATH, body=body, content_type=MSGPACK, limit_bytes=limit, only=other)
+            for other in others
+        ]
+        for told in await asyncio.gather(*telling, return_exceptions=True):
+            if isinstance(told, AetherError):
+                logger.debug("a tracker was not told where this peer is: %s", told)
+
+    @property
+    def calls(self) -> Calls:
+        """How the trackers are called: which are known, and how each answered."""
+        return self._member or self._anonymous
 
     # ---- inside -------------------------------------------------------------------------------------------------
 
@@ -394,14 +414,13 @@ class TrackerClient:
         query: dict[str, str] | None = None,
         limit_bytes: int = JSON_BODY_MAX_BYTES,
     ) -> bytes:
-        calls = self._certified()
-        return await calls.call(
+        return await self._certified().call(
             method, path, body=body, content_type=content_type, query=query, limit_bytes=limit_bytes
         )
 
     async def _log(self, dataset: str, query: dict[str, str]) -> LogAnswer:
         path = f"/api/v1/datasets/{dataset}/log"
-        return _parse(await self._call("GET", path, query=query, limit_bytes=LOG_ANSWER_MAX_BYTES), LogAnswer)
+        return parsed(await self._call("GET", path, query=query, limit_bytes=LOG_ANSWER_MAX_BYTES), LogAnswer)
 
     def _entries(self, answer: LogAnswer, dataset: str, first: int) -> list[tuple[bytes, Entry]]:
         entries = [(data, log.verify_entry(data, authority=self.authority)) for data in answer.entries]
@@ -415,32 +434,3 @@ class TrackerClient:
 
 def _serial_of(head: tuple[bytes, Entry] | None) -> int:
     return head[1].serial if head is not None else 0
-
-
-def _version_meant(ref: Reference, entry: Entry, tags: Snapshot) -> bytes:
-    """The version that a proved entry gives a reference, if it really does."""
-    named = {move.tag: move.version for move in entry.moves}
-    if ref.signature is not None:
-        if ref.signature not in named.values():
-            raise RemoteProtocolError("the tracker's proof does not name the version that was asked for")
-        return ref.signature
-    tag = ref.tag or ""
-    version, state = named.get(tag), tags.find(tag)
-    if version is None or state is None or state.version != version or state.serial != entry.serial:
-        raise RemoteProtocolError(f"the tracker's proof does not say where tag {tag!r} points")
-    return version
-
-
-def _parse(data: bytes, kind: type[T]) -> T:
-    try:
-        return msgspec.json.decode(data, type=kind)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise RemoteProtocolError(f"a tracker's answer is malformed: {error}") from error
-
-
-def _expiry_of(certificate: Path) -> float:
-    try:
-        parsed = x509.load_pem_x509_certificate(certificate.read_bytes())
-    except (OSError, ValueError) as error:
-        raise NotAllowedError(f"{certificate} does not hold a certificate ({error}): join the swarm again") from error
-    return parsed.not_valid_after_utc.timestamp()

@@ -18,7 +18,15 @@ import msgspec
 
 from swarm import records
 from swarm.authority import fingerprint_of, public_of_root
-from swarm.calls import CONNECT_TIMEOUT_S, DEFAULT_TIMEOUT_S, PROBLEM_MAX_BYTES, Calls, read_bounded, reason_of
+from swarm.calls import (
+    CONNECT_TIMEOUT_S,
+    DEFAULT_TIMEOUT_S,
+    FIRST_PATIENCE_S,
+    PROBLEM_MAX_BYTES,
+    Calls,
+    read_bounded,
+    reason_of,
+)
 from swarm.canonical import agree_version
 from swarm.errors import AetherError, NotAllowedError, RemoteProtocolError, UnreachableError, UsageError
 from swarm.http.tls import anonymous_context, unverified_context
@@ -26,6 +34,7 @@ from swarm.identity import PeerKey
 from swarm.keyring import decode_keyring
 from swarm.messages import OUR_VERSIONS, Contact, JoinAnswer, JoinRequest, SwarmInfo, join_proof
 from swarm.records import Address, Credential, Grant
+from swarm.staggered import Staggered
 from swarm.token import Token
 from swarm.trust import Trust
 
@@ -108,21 +117,39 @@ async def join(token: Token, key: PeerKey, *, timeout_s: float = DEFAULT_TIMEOUT
     Safe to repeat with the same key and token. Raises NotAllowedError (expired, used up, unknown, removed, other
     swarm) and UnreachableError.
     """
-    failures: list[AetherError] = []
-    for text in token.addresses:
+
+    async def attempt(text: str) -> JoinAnswer:
         wall_now = time.time()
-        try:
-            address = parse_address(text)
-            found = await discover(address, token.fingerprint, wall_now=wall_now, timeout_s=timeout_s)
-        except (NotAllowedError, UnreachableError, RemoteProtocolError) as error:
-            failures.append(error)
-            continue
+        found = await discover(parse_address(text), token.fingerprint, wall_now=wall_now, timeout_s=timeout_s)
         try:
             return await _join_at(found, token, key, wall_now, timeout_s)
-        except UnreachableError as error:
-            failures.append(error)
+        except UnreachableError:
+            raise
+        except AetherError as error:
+            raise _Refused(error) from error
+
+    round_ = Staggered(token.addresses, attempt, lambda _: FIRST_PATIENCE_S, _may_be_elsewhere)
+    try:
+        found = await round_.first()
+    except _Refused as refused:
+        raise refused.error from None
+    if found is not None:
+        return found[1]
+    failures = [error for _, error in round_.failures]
     refusals = [error for error in failures if not isinstance(error, UnreachableError)]
     raise (refusals or failures)[0]
+
+
+class _Refused(Exception):
+    """What a tracker that has proved itself answered to the token: no other would say otherwise."""
+
+    def __init__(self, error: AetherError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def _may_be_elsewhere(error: BaseException) -> bool:
+    return isinstance(error, NotAllowedError | UnreachableError | RemoteProtocolError)
 
 
 async def _look(address: Address, timeout_s: float) -> SwarmInfo:

@@ -86,7 +86,10 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
             raise
         return problem_response(error.status, error.reason, error.text or error.reason)
     except ConnectionError:
-        raise
+        if request.transport is not None and not request.transport.is_closing():
+            raise
+        log.debug("whoever asked for %s %s has left", request.method, request.path)
+        return problem_response(400, "gone", "nobody waits for this any more")
     except Exception:
         log.exception("a defect answered %s %s", request.method, request.path)
         return problem_response(500, "failure", "an internal error: see this process's log")

@@ -1,0 +1,47 @@
+"""What a tracker's answers are worth: their form, and whether a proof proves what was asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+from cryptography import x509
+
+from swarm.errors import NotAllowedError, RemoteProtocolError
+from swarm.log import Entry
+from swarm.names import Reference
+from swarm.snapshot import Snapshot
+
+T = TypeVar("T")
+
+
+def version_meant(ref: Reference, entry: Entry, tags: Snapshot) -> bytes:
+    """The version that a proved entry gives a reference, if it really does."""
+    named = {move.tag: move.version for move in entry.moves}
+    if ref.signature is not None:
+        if ref.signature not in named.values():
+            raise RemoteProtocolError("the tracker's proof does not name the version that was asked for")
+        return ref.signature
+    tag = ref.tag or ""
+    version, state = named.get(tag), tags.find(tag)
+    if version is None or state is None or state.version != version or state.serial != entry.serial:
+        raise RemoteProtocolError(f"the tracker's proof does not say where tag {tag!r} points")
+    return version
+
+
+def parsed(data: bytes, kind: type[T]) -> T:
+    """A tracker's answer in JSON, or RemoteProtocolError."""
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise RemoteProtocolError(f"a tracker's answer is malformed: {error}") from error
+
+
+def expiry_of(certificate: Path) -> float:
+    """Until when a certificate counts (wall seconds). NotAllowedError for a file that holds none."""
+    try:
+        parsed = x509.load_pem_x509_certificate(certificate.read_bytes())
+    except (OSError, ValueError) as error:
+        raise NotAllowedError(f"{certificate} does not hold a certificate ({error}): join the swarm again") from error
+    return parsed.not_valid_after_utc.timestamp()
