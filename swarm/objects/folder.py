@@ -41,8 +41,9 @@ class FolderObjectStore:
         try:
             self._temporary.mkdir(mode=0o700, parents=True, exist_ok=True)
             for file in self._temporary.iterdir():
-                if time.time() - file.stat().st_mtime > ABANDONED_S:
-                    file.unlink()
+                with contextlib.suppress(FileNotFoundError):  # of another process, which has just renamed it
+                    if time.time() - file.stat().st_mtime > ABANDONED_S:
+                        file.unlink()
         except OSError as error:
             raise failure(f"cannot use {path} as an object store", error) from error
 
