@@ -58,6 +58,8 @@ GRANT_LIFETIME_S: Final = 7 * 86_400
 CERTIFICATE_LIFETIME_S: Final = 30 * 86_400
 SNAPSHOT_LIFETIME_S: Final = 3_600
 TOKEN_MAX_CHARS: Final = 4096
+SECRET_MAX_CHARS: Final = 512
+PASSPHRASE_MAX_BYTES: Final = 4096
 ADDRESSES_MAX: Final = 8
 # A record signed this far in the future is still taken: clocks differ.
 CLOCK_SKEW_S: Final = 300
@@ -79,7 +81,7 @@ RUN_MAX_BYTES: Final = 8 * MIB
 RUN_REQUEST_MAX_BYTES: Final = 16 * KIB
 CHANNEL_MESSAGE_MAX_BYTES: Final = 2 * MIB
 # What the channels of this program speak: 1, and with neighbour exchange and heads 2 (wire).
-CHANNEL_HIGHEST: Final = 3
+CHANNEL_HIGHEST: Final = 4
 NEIGHBOURS_TOLD_MAX: Final = 16
 HEADS_TOLD_MAX: Final = 256
 LOCATION_MAX_BYTES: Final = 2 * KIB
@@ -118,6 +120,10 @@ HANDOUT_MAX_SEEDS: Final = 4
 BOOTSTRAP_MAX: Final = 20
 WATCHERS_MAX: Final = 1024
 TRACKERS_MAX: Final = 16
+# Heads that one tracker tells another in one message, and how long its listing may be, which peers pass on.
+HEADS_PUSHED_MAX: Final = 256
+PUSH_MAX_BYTES: Final = 64 * KIB
+LISTING_MAX_BYTES: Final = 8 * KIB
 RECEIPT_LIFETIME_S: Final = 86_400
 
 # DHT: packets and what is in them (wire). A batch's addresses are cut to fit; most peers have one or two.

@@ -15,7 +15,9 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from swarm import log
@@ -38,6 +40,12 @@ NAMES: Final = "names/"
 STATES_MAX: Final = 4096
 # Entries as they were read or written here, which never change: those used last are kept.
 ENTRIES_MAX_BYTES: Final = 16 * MIB
+# Behind so many entries that are new here more may be, as in a log that is: they are read at the same time.
+READ_AHEAD_FROM: Final = 8
+READ_AHEAD_MAX: Final = 1000
+READ_AHEAD_THREADS: Final = 16
+# For who has just looked, by ``refresh``: do not look again.
+AS_KNOWN: Final = float("inf")
 
 
 @dataclass(slots=True)
@@ -109,6 +117,22 @@ class Catalogue:
         last = min(head, after + min(limit, PAGE_MAX))
         return [self.entry(dataset, serial) for serial in range(max(after, 0) + 1, last + 1)]
 
+    def refresh(self, dataset: str) -> None:
+        """Look for what is new in the store. NotFoundError for a log without entries."""
+        self.head(dataset)
+
+    def expect(self, dataset: str, serial: int) -> bool:
+        """Another tracker has committed this serial: the next look here is at the store. False if it is known."""
+        with self._lock:
+            state = self._states.get(dataset)
+        if state is None:
+            return True
+        with state.lock:
+            if state.serial >= serial:
+                return False
+            state.read_at = float("-inf")
+            return True
+
     def entry(self, dataset: str, serial: int) -> bytes:
         """A committed entry. NotFoundError for one that is not there."""
         with self._lock:
@@ -120,22 +144,26 @@ class Catalogue:
         self._keep(dataset, serial, data)
         return data
 
-    def find_tag(self, dataset: str, tag: str, wall_now: float) -> tuple[bytes, TagState, bytes]:
+    def find_tag(
+        self, dataset: str, tag: str, wall_now: float, *, max_age_s: float = 0.0
+    ) -> tuple[bytes, TagState, bytes]:
         """The entry that moved a tag last, what it says, and a snapshot. NotFoundError when there is no such tag."""
         state = self._state(dataset)
         with state.lock:
-            away = self._advance(dataset, state)
+            away = self._advance(dataset, state, max_age_s)
             head = _head_of(dataset, state)
             found = state.tags.get(tag)
         if found is None:
             raise away or NotFoundError(f"{dataset} has no tag {tag!r}: see its tags with `aetherfs inspect {dataset}`")
         return self.entry(dataset, found.serial), found, self._sealed(dataset, head, wall_now)
 
-    def find_version(self, dataset: str, version: bytes, wall_now: float) -> tuple[bytes, int, bytes]:
+    def find_version(
+        self, dataset: str, version: bytes, wall_now: float, *, max_age_s: float = 0.0
+    ) -> tuple[bytes, int, bytes]:
         """The entry by which a version belongs to the dataset, its serial, a snapshot. NotFoundError without one."""
         state = self._state(dataset)
         with state.lock:
-            away = self._advance(dataset, state)
+            away = self._advance(dataset, state, max_age_s)
             head = _head_of(dataset, state)
             serial = state.versions.get(version)
         if serial is None:
@@ -144,9 +172,9 @@ class Catalogue:
             )
         return self.entry(dataset, serial), serial, self._sealed(dataset, head, wall_now)
 
-    def snapshot(self, dataset: str, wall_now: float) -> bytes:
+    def snapshot(self, dataset: str, wall_now: float, *, max_age_s: float = 0.0) -> bytes:
         """All tags as of now, sealed; of when the store was read last, while it is away."""
-        return self._sealed(dataset, self.head(dataset), wall_now)
+        return self._sealed(dataset, self.head(dataset, max_age_s=max_age_s), wall_now)
 
     def datasets(self, cursor: str, limit: int, may_read: Callable[[str], bool]) -> tuple[list[str], str]:
         """A page of the datasets that the caller may read, and the cursor of the next page (empty at the end).
@@ -294,7 +322,15 @@ class Catalogue:
         return None
 
     def _catch_up(self, dataset: str, state: _State) -> None:
-        while (data := self._entry(dataset, state.serial + 1)) is not None:
+        found, ahead_at = 0, READ_AHEAD_FROM
+        ahead: dict[int, bytes | None] = {}
+        while True:
+            if found == ahead_at:
+                ahead = self._read_ahead(dataset, state.serial)
+                ahead_at += len(ahead)
+            data = ahead.pop(state.serial + 1, None) or self._entry(dataset, state.serial + 1)
+            if data is None:
+                return
             try:
                 entry = log.verify_endorsed(data, authority=self._authority.trust)
                 if entry.dataset != dataset:
@@ -306,6 +342,14 @@ class Catalogue:
                     "restore it from a backup"
                 ) from error
             self._keep(dataset, entry.serial, data)
+            found += 1
+
+    def _read_ahead(self, dataset: str, after: int) -> dict[int, bytes | None]:
+        """The next entries, read at the same time: one after the other, a thousand take many seconds in a bucket."""
+        keys = self._objects.list(f"{DATASETS}{dataset}/log/", after=log_key(dataset, after), limit=READ_AHEAD_MAX)
+        serials = range(after + 1, after + 1 + len(keys))
+        with ThreadPoolExecutor(READ_AHEAD_THREADS) as pool:
+            return dict(zip(serials, pool.map(partial(self._entry, dataset), serials), strict=True))
 
     def _keep(self, dataset: str, serial: int, data: bytes) -> None:
         """Remember an entry as it lies in the store."""

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from swarm.authority import private_pem
-from swarm.http.tls import TlsFiles, tracker_server_context
+from swarm.http.tls import TlsFiles, peer_client_context, tracker_server_context
 from swarm.identity import PeerKey
 from swarm.limits import CERTIFICATE_LIFETIME_S, CLOCK_SKEW_S
 
@@ -36,6 +36,12 @@ def listener_context(
         member = _write(Path(folder) / "member", certificate, private_pem(key), root)
         people = _write(Path(folder) / "people", web_certificate, web_key, root)
         return tracker_server_context(member, people)
+
+
+def member_context(key: PeerKey, certificate: bytes, root: bytes) -> ssl.SSLContext:
+    """The TLS context in which a tracker calls others as the member that it is."""
+    with tempfile.TemporaryDirectory(prefix="aetherfs-tls-") as folder:
+        return peer_client_context(_write(Path(folder) / "member", certificate, private_pem(key), root))
 
 
 def replace_certificate(context: ssl.SSLContext, key: PeerKey, certificate: bytes) -> None:

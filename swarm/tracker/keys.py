@@ -172,7 +172,7 @@ def load_or_create(objects: ObjectStore, store_key: bytes, wall_now: float) -> S
     """
     if len(store_key) != STORE_KEY_BYTES:
         raise UsageError(f"a store key has {STORE_KEY_BYTES} bytes, not {len(store_key)}")
-    if not objects.list(CA_KEY, limit=1):
+    if not holds_swarm(objects):
         made = authority.create(PeerKey(os.urandom(32)), wall_now)
         objects.put_if_absent(CA_KEY, _close(store_key, CA_KEY, KeptAuthority(1, made.key.seed, made.certificate)))
     if not objects.list(SECRET_KEY, limit=1):
@@ -203,6 +203,11 @@ def _under_way(in_force: int) -> ConflictError:
     return ConflictError(f"a rotation is under way, in force at {at}: repeat it after that")
 
 
+def holds_swarm(objects: ObjectStore) -> bool:
+    """Whether a swarm has been made over this store."""
+    return bool(objects.list(CA_KEY, limit=1))
+
+
 def _box(store_key: bytes, purpose: str) -> SecretBox:
     return SecretBox(keyed(store_key, b"aetherfs:" + purpose.encode()))
 
@@ -216,6 +221,6 @@ def _open(objects: ObjectStore, store_key: bytes, purpose: str) -> bytes:
         return bytes(_box(store_key, purpose).decrypt(objects.get(purpose)))
     except (CryptoError, ValueError) as error:
         raise NotAllowedError(
-            f"the object store holds a swarm that this home's store key does not open ({purpose}): "
-            "use the home that made it, join that swarm as a tracker, or choose another --store"
+            f"the object store holds a swarm that this secret does not open ({purpose}): use the home or the secret "
+            "file of that swarm, join it with a token of role tracker, or choose another --store"
         ) from error

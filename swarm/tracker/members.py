@@ -147,15 +147,13 @@ class Members:
         """Fresh papers for a member that its certificate has proved."""
         return self._papers(member, wall_now)
 
-    def admit_tracker(self, public: bytes, wall_now: float) -> tuple[Membership, Member]:
-        """A tracker's own membership: whoever holds the CA key needs no token."""
+    def admit_keeper(self, public: bytes, role: Role, wall_now: float) -> tuple[Membership, Member]:
+        """The membership of a tracker or a seed that holds the store key: it needs no token. A tracker stays one."""
         if self._is_removed(peer_id_of(public)):
             raise NotAllowedError(NOT_A_MEMBER)
         member = self.member(peer_id_of(public))
-        if member is None or member.role != "tracker":
-            member = self._write(
-                Member(1, public, "tracker", "", rules_of("tracker", ()), int(wall_now), int(wall_now))
-            )
+        if member is None or member.role not in (role, "tracker"):
+            member = self._write(Member(1, public, role, "", rules_of(role, ()), int(wall_now), int(wall_now)))
         return self._papers(member, wall_now), member
 
     def remove(self, peer_id: str) -> None:

@@ -152,8 +152,11 @@ def usable_addresses(announced: Iterable[Address], remote: str) -> tuple[Address
 
 def addresses_for(addresses: tuple[Address, ...], remote: str) -> tuple[Address, ...]:
     """The addresses that are of use to an asker at ``remote``: loopback ones only on this machine."""
-    if is_loopback(remote):
-        return addresses
+    return addresses if is_loopback(remote) else not_loopback(addresses)
+
+
+def not_loopback(addresses: tuple[Address, ...]) -> tuple[Address, ...]:
+    """Those that mean something on another machine."""
     return tuple(address for address in addresses if not is_loopback(address.host))
 
 

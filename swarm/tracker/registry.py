@@ -1,44 +1,65 @@
-"""Which trackers there are: each writes down where it is, and reads of the others.
+"""What trackers leave for one another in the object store: where each is, and some peers to begin from.
 
-    swarm/trackers/{peer id}     addresses and time, sealed by the CA; written again every minute, ignored after five
+    swarm/trackers/{peer id}     a listing, sealed by the CA; written again every minute, ignored after five, gone after
+                                 a day
+    swarm/peers                  peers that were there lately, sealed by the CA: a hint for who starts all alone
 
 All trackers tell the same list in the same order, so that members come together at one of them while it lives.
 """
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Final, Literal
 
 import msgspec
 
 from swarm.authority import Authority
 from swarm.errors import IntegrityError, NotFoundError
-from swarm.identity import peer_id_of
-from swarm.limits import TRACKERS_MAX
+from swarm.limits import BOOTSTRAP_MAX, PAGE_MAX, TRACKERS_MAX
 from swarm.log import WallTime
 from swarm.messages import Contact
 from swarm.objects import ObjectStore
 from swarm.records import Addresses, Key
 from swarm.tracker import sealed
+from swarm.tracker.listing import FRESH_S, Listing, seal_listing
+from swarm.trust import Trust
 
 PREFIX: Final = "swarm/trackers/"
-REFRESH_S: Final = 60.0
-FRESH_S: Final = 300.0
+PEERS_KEY: Final = "swarm/peers"
+KEPT_S: Final = 86_400.0
+PEER_ADDRESSES_MAX: Final = 2
 
 
-class TrackerRecord(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """One tracker, as of ``wall_time``."""
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A tracker's listing and its bytes, as they lie in the store and are passed on."""
 
-    format: Literal[1]
+    listing: Listing
+    data: bytes
+
+
+class MetPeer(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """A peer that announced itself lately, the last time at ``wall_time``."""
+
     public: Key
     addresses: Addresses
     wall_time: WallTime
 
 
-def write(objects: ObjectStore, authority: Authority, contact: Contact, wall_now: float) -> None:
+class MetPeers(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """Peers to begin from."""
+
+    format: Literal[1]
+    peers: Annotated[tuple[MetPeer, ...], msgspec.Meta(max_length=BOOTSTRAP_MAX)]
+
+
+def write(objects: ObjectStore, authority: Authority, listing: Listing) -> Listed:
     """Say that this tracker is there."""
-    record = TrackerRecord(1, contact.public, contact.addresses, int(wall_now))
-    objects.put(PREFIX + contact.peer_id, sealed.seal(authority.key, record))
+    data = seal_listing(authority.key, listing)
+    objects.put(PREFIX + listing.peer_id, data)
+    return Listed(listing, data)
 
 
 def withdraw(objects: ObjectStore, contact: Contact) -> None:
@@ -46,15 +67,52 @@ def withdraw(objects: ObjectStore, contact: Contact) -> None:
     objects.delete(PREFIX + contact.peer_id)
 
 
-def read(objects: ObjectStore, authority: Authority, wall_now: float) -> tuple[Contact, ...]:
-    """The trackers heard of lately, in the order of their ids. What is damaged or half gone is passed over."""
-    found: list[Contact] = []
-    for key in objects.list(PREFIX, limit=4 * TRACKERS_MAX):
+def read(objects: ObjectStore, authority: Trust, wall_now: float) -> tuple[Listed, ...]:
+    """The trackers heard of lately, the oldest first. What is damaged, foreign or half gone is passed over."""
+    fresh = [listed for listed in _read_all(objects, authority) if _age_s(listed, wall_now) <= FRESH_S]
+    return tuple(sorted(fresh, key=lambda listed: listed.listing.age_order)[:TRACKERS_MAX])
+
+
+def remove_old(objects: ObjectStore, authority: Trust, wall_now: float) -> None:
+    """Clear away the listings of trackers that were killed long ago."""
+    for listed in _read_all(objects, authority):
+        if _age_s(listed, wall_now) > KEPT_S:
+            objects.delete(PREFIX + listed.listing.peer_id)
+
+
+def _read_all(objects: ObjectStore, authority: Trust) -> list[Listed]:
+    found: list[Listed] = []
+    for key in objects.list(PREFIX, limit=PAGE_MAX):
         try:
-            record = sealed.unseal(objects.get(key), TrackerRecord, authority=authority.trust, key=key)
+            data = objects.get(key)
+            listing = sealed.unseal(data, Listing, authority=authority, key=key)
         except (NotFoundError, IntegrityError):
             continue
-        is_fresh = abs(record.wall_time - wall_now) <= FRESH_S
-        if is_fresh and key == PREFIX + peer_id_of(record.public):
-            found.append(Contact(record.public, record.addresses))
-    return tuple(found[:TRACKERS_MAX])
+        if key == PREFIX + listing.peer_id:
+            found.append(Listed(listing, data))
+    return found
+
+
+def _age_s(listed: Listed, wall_now: float) -> float:
+    return abs(listed.listing.wall_time - wall_now)
+
+
+def write_peers(objects: ObjectStore, authority: Authority, peers: Sequence[Contact], wall_now: float) -> None:
+    """Leave peers to begin from: these, and what room is left for those that others left before."""
+    met = {p.public: MetPeer(p.public, p.addresses[:PEER_ADDRESSES_MAX], int(wall_now)) for p in peers}
+    for peer in _peers(objects, authority.trust, wall_now):
+        met.setdefault(peer.public, peer)
+    objects.put(PEERS_KEY, sealed.seal(authority.key, MetPeers(1, tuple(met.values())[:BOOTSTRAP_MAX])))
+
+
+def read_peers(objects: ObjectStore, authority: Trust, wall_now: float) -> tuple[Contact, ...]:
+    """Peers that were there within the last day."""
+    return tuple(Contact(peer.public, peer.addresses) for peer in _peers(objects, authority, wall_now))
+
+
+def _peers(objects: ObjectStore, authority: Trust, wall_now: float) -> tuple[MetPeer, ...]:
+    try:
+        met = sealed.unseal(objects.get(PEERS_KEY), MetPeers, authority=authority, key=PEERS_KEY)
+    except (NotFoundError, IntegrityError):
+        return ()
+    return tuple(peer for peer in met.peers if abs(wall_now - peer.wall_time) <= KEPT_S)

@@ -29,11 +29,16 @@ def seal(authority: PeerKey, record: msgspec.Struct) -> bytes:
 def unseal(data: bytes, kind: type[T], *, authority: Trust, key: str) -> T:
     """The record. IntegrityError, naming the object's key, for bytes that no tracker of this swarm wrote."""
     try:
-        signed = canonical.decode(data, Signed, limit_bytes=2 * RECORD_MAX_BYTES)
-        authority.verify(_context(kind), signed.body, signed.seal)
-        return canonical.decode(signed.body, kind, limit_bytes=RECORD_MAX_BYTES)
+        return opened(data, kind, authority=authority)
     except RemoteProtocolError as error:
         raise IntegrityError(f"{key} in the object store is damaged ({error}): restore it from a backup") from error
+
+
+def opened(data: bytes, kind: type[T], *, authority: Trust) -> T:
+    """The record, or RemoteProtocolError for bytes that no tracker of this swarm sealed."""
+    signed = canonical.decode(data, Signed, limit_bytes=2 * RECORD_MAX_BYTES)
+    authority.verify(_context(kind), signed.body, signed.seal)
+    return canonical.decode(signed.body, kind, limit_bytes=RECORD_MAX_BYTES)
 
 
 def _context(kind: type[msgspec.Struct]) -> str:

@@ -34,7 +34,7 @@ from swarm.messages import (
 from swarm.names import check_dataset, check_tag
 from swarm.objects.standing import standing_of
 from swarm.signature import from_hex
-from swarm.tracker.catalogue import no_dataset
+from swarm.tracker.catalogue import AS_KNOWN, Head, no_dataset
 from swarm.tracker.commits import check_commit
 from swarm.tracker.members import Member
 from swarm.tracker.state import MemberHandler, TrackerState, answer, body_of, number_of
@@ -100,6 +100,11 @@ class _Serve:
         self.state = state
         self.catalogue = state.catalogue
 
+    async def _fresh(self, dataset: str) -> Head:
+        """The head as of now: see ``SharedLooks``. NotFoundError for a log without entries."""
+        await self.state.looks.fresh(dataset)
+        return await self.state.work(self.catalogue.head, dataset, max_age_s=AS_KNOWN)
+
     async def datasets(self, request: web.Request, member: Member) -> web.Response:
         limit = number_of(request, "limit", 100, lowest=1, highest=PAGE_MAX)
         cursor = request.query.get("cursor", "")
@@ -111,7 +116,7 @@ class _Serve:
 
     async def dataset(self, request: web.Request, member: Member) -> web.Response:
         dataset = _readable(request, member)
-        head = await self.state.work(self.catalogue.head, dataset)
+        head = await self._fresh(dataset)
         tags = tuple(TagItem(state.tag, state.serial, state.version.hex()) for state in head.tags)
         return answer(DatasetAnswer(dataset, head.serial, tags))
 
@@ -119,19 +124,23 @@ class _Serve:
         dataset = _readable(request, member)
         tag = check_tag(request.match_info["tag"])
         wall_now = time.time()
-        entry, found, snapshot = await self.state.work(self.catalogue.find_tag, dataset, tag, wall_now)
+        await self._fresh(dataset)
+        find = partial(self.catalogue.find_tag, dataset, tag, wall_now, max_age_s=AS_KNOWN)
+        entry, found, snapshot = await self.state.work(find)
         return answer(LookupAnswer(dataset, tag, found.serial, found.version.hex(), entry, snapshot, int(wall_now)))
 
     async def version(self, request: web.Request, member: Member) -> web.Response:
         dataset = _readable(request, member)
         version = from_hex(request.match_info["version"])
         wall_now = time.time()
-        entry, serial, snapshot = await self.state.work(self.catalogue.find_version, dataset, version, wall_now)
+        await self._fresh(dataset)
+        find = partial(self.catalogue.find_version, dataset, version, wall_now, max_age_s=AS_KNOWN)
+        entry, serial, snapshot = await self.state.work(find)
         return answer(LookupAnswer(dataset, None, serial, version.hex(), entry, snapshot, int(wall_now)))
 
     async def log(self, request: web.Request, member: Member) -> web.Response:
         dataset = _readable(request, member)
-        head = (await self.state.work(self.catalogue.head, dataset)).serial
+        head = (await self._fresh(dataset)).serial
         after = number_of(request, "after", 0, lowest=0, highest=SERIAL_MAX)
         limit = number_of(request, "limit", LOG_PAGE_MAX, lowest=1, highest=LOG_PAGE_MAX)
         if "last" in request.query:
@@ -142,15 +151,15 @@ class _Serve:
 
     async def snapshot(self, request: web.Request, member: Member) -> web.Response:
         dataset = _readable(request, member)
-        return answer(SnapshotAnswer(await self.state.work(self.catalogue.snapshot, dataset, time.time())))
+        await self._fresh(dataset)
+        seal = partial(self.catalogue.snapshot, dataset, time.time(), max_age_s=AS_KNOWN)
+        return answer(SnapshotAnswer(await self.state.work(seal)))
 
     async def append(self, request: web.Request, member: Member) -> web.Response:
         dataset = _dataset_of(request)
         asked = await body_of(request, AppendRequest)
         data, entry = await self.state.work(self._commit, asked, dataset, member, time.time())
-        self.state.bell.ring(dataset)
-        if self.state.on_commit is not None:
-            self.state.on_commit(data)
+        self.state.committed(dataset, entry.serial, data)
         return answer(AppendAnswer(entry.serial, data))
 
     async def held(self, request: web.Request, member: Member) -> web.Response:
@@ -179,7 +188,7 @@ class _Serve:
     async def watch(self, request: web.Request, member: Member) -> web.StreamResponse:
         dataset = _readable(request, member)
         after = number_of(request, "after", 0, lowest=0, highest=SERIAL_MAX)
-        await self.state.work(self.catalogue.head, dataset)
+        await self._fresh(dataset)
         if self.state.watchers >= WATCHERS_MAX:
             raise FullError(f"this tracker has {WATCHERS_MAX} open watches: try again later, or read the log")
         response = web.StreamResponse(headers={"Content-Type": events.CONTENT_TYPE, "Cache-Control": "no-store"})

@@ -113,20 +113,22 @@ def keys_told(state: TrackerState) -> bytes:
 
 def trackers_for(state: TrackerState, remote: str) -> tuple[Contact, ...]:
     """The trackers that an asker at ``remote`` can dial; this one at least by what it has."""
-    known = {contact.public: contact for contact in state.trackers}
-    known[state.contact.public] = state.contact
-    contacts = sorted(known.values(), key=lambda contact: contact.peer_id)
-    found = [Contact(contact.public, addresses_for(contact.addresses, remote)) for contact in contacts]
+    known = {contact.public: contact for contact in [*state.trackers, state.contact]}
+    found = [Contact(contact.public, addresses_for(contact.addresses, remote)) for contact in known.values()]
     return tuple(contact for contact in found if contact.addresses) or (state.contact,)
 
 
 def _bootstrap(state: TrackerState, remote: str) -> tuple[Contact, ...]:
-    """Where a DHT node can start: what the tracker's process has itself, then the peers heard of last."""
+    """Where a DHT node can start: what the tracker's process has itself, then the peers heard of last, then those that
+    were left in the store.
+    """
     found = {contact.public: contact.addresses for contact in state.bootstrap}
     for peer in state.presence.latest(_now()):
         if len(found) >= BOOTSTRAP_MAX:
             break
         found.setdefault(peer.public, peer.addresses)
+    for contact in state.met:
+        found.setdefault(contact.public, contact.addresses)
     contacts = [Contact(public, addresses_for(addresses, remote)) for public, addresses in found.items()]
     return tuple(contact for contact in contacts if contact.addresses)[:BOOTSTRAP_MAX]
 

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import heapq
 import logging
 import random
 import socket
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -27,21 +28,25 @@ from swarm.http.routes import Route, mount, openapi
 from swarm.http.serve import Listener, make_app, start_listener
 from swarm.identity import PeerKey
 from swarm.keyring import HEADER
-from swarm.limits import ANNOUNCE_INTERVAL_S, CERTIFICATE_LIFETIME_S
+from swarm.limits import ANNOUNCE_INTERVAL_S, BOOTSTRAP_MAX, CERTIFICATE_LIFETIME_S
 from swarm.messages import Contact, JoinAnswer
 from swarm.metrics import Metrics
 from swarm.objects import ObjectStore
 from swarm.records import Address, Credential, sealed_by
 from swarm.tracker import registry
 from swarm.tracker.catalogue import Catalogue
-from swarm.tracker.certificates import listener_context, replace_certificate
+from swarm.tracker.certificates import listener_context, member_context, replace_certificate
+from swarm.tracker.enrolment import peers_to_begin_from
 from swarm.tracker.keys import load_or_create
+from swarm.tracker.listing import REFRESH_S, Listing
 from swarm.tracker.members import Members
 from swarm.tracker.presence import Presence
+from swarm.tracker.pushes import Pushes
 from swarm.tracker.serve_announces import announce_routes
 from swarm.tracker.serve_datasets import dataset_routes
 from swarm.tracker.serve_health import check_observer, health_routes
 from swarm.tracker.serve_members import join_answer, member_routes
+from swarm.tracker.serve_pushes import push_routes
 from swarm.tracker.state import TrackerState
 from swarm.tracker.tokens import Tokens
 
@@ -50,9 +55,13 @@ _PROBE: Final = ("192.0.2.1", 9)
 LOOPBACK: Final = "127.0.0.1"
 # A store that is away must not keep a tracker from ending.
 WITHDRAW_TIMEOUT_S: Final = 5.0
+TEND_S: Final = 1.0
+# How often it is looked whether other peers are there to begin from than were written down.
+LEAVE_PEERS_S: Final = 5.0
 
 log = logging.getLogger("aetherfs.tracker")
-Contexts = tuple[ssl.SSLContext, ssl.SSLContext]
+# In which members are answered, and people, and other trackers called.
+Contexts = tuple[ssl.SSLContext, ssl.SSLContext, ssl.SSLContext]
 
 
 class Tracker:
@@ -64,6 +73,10 @@ class Tracker:
         self._contexts = contexts
         self._listener = listener
         self._renewed_at = time.time()
+        self._cleared_at = 0.0
+        self._since = int(self._renewed_at)
+        self._left: frozenset[bytes] = frozenset()
+        self._left_at = self._looked_at = float("-inf")
         self._tending = asyncio.create_task(self._tend(), name="tracker-tend")
 
     @classmethod
@@ -87,7 +100,9 @@ class Tracker:
         DHT nodes of this process listen. Raises NotAllowedError for the wrong store key, AetherError for a port that
         is taken.
         """
-        state, contexts = await asyncio.to_thread(_prepare, objects, store_key, key, host, interval_s, metrics, rng)
+        prepared = await asyncio.to_thread(_prepare, objects, store_key, key, host, interval_s, metrics, rng)
+        contexts, make_state = prepared
+        state = make_state(pushes=Pushes(contexts[2]))
         state.bootstrap = tuple(bootstrap)
         routes = _routes(state)
         app = make_app()
@@ -96,6 +111,7 @@ class Tracker:
         try:
             listener = await start_listener(app, host, port, contexts[0])
         except AetherError:
+            await state.pushes.close()
             state.pool.shutdown(wait=False)
             raise
         addresses = tuple(advertise) or own_addresses(host, listener.port)
@@ -122,13 +138,19 @@ class Tracker:
         """What members are told of it."""
         return self.state.contact
 
-    def set_bootstrap(self, contacts: Sequence[Contact]) -> None:
-        """Where joiners' DHT nodes can start: the nodes that run in this process."""
-        self.state.bootstrap = tuple(contacts)
+    async def set_node(
+        self, node: Contact, on_commit: Callable[[bytes], None], on_listed: Callable[[bytes], None]
+    ) -> None:
+        """The peer that runs in this process: joiners can start from it, and it passes on entries and listings."""
+        self.state.bootstrap = (node,)
+        self.state.on_commit, self.state.on_listed = on_commit, on_listed
+        await self._enlist()
 
     async def membership(self) -> JoinAnswer:
         """What this tracker's own home is enrolled with: the same as a joiner gets, with the store key."""
-        papers, member = await self.state.work(self.state.members.admit_tracker, self._key.public, time.time())
+        papers, member = await self.state.work(
+            self.state.members.admit_keeper, self._key.public, "tracker", time.time()
+        )
         stated = (papers.certificate, papers.credential, papers.grant)
         return join_answer(self.state, member, stated, LOOPBACK)
 
@@ -141,6 +163,8 @@ class Tracker:
         with contextlib.suppress(asyncio.CancelledError):
             await self._tending
         self.state.bell.ring_all()
+        await self.state.pushes.leaving()
+        await self.state.pushes.close()
         await self._listener.close()
         try:
             withdrawn = self.state.work(registry.withdraw, self.state.objects, self.contact)
@@ -153,31 +177,70 @@ class Tracker:
         self.state.pool.shutdown(wait=False)
 
     async def _enlist(self) -> None:
-        """Write down where this tracker is, and read where the others are."""
+        """Write down where this tracker is, read where the others are, and tell those who cannot know of it yet."""
         state, wall_now = self.state, time.time()
-        await state.work(registry.write, state.objects, state.keys.authority, state.contact, wall_now)
-        state.trackers = await state.work(registry.read, state.objects, state.keys.authority, wall_now)
+        node = next((each.addresses for each in state.bootstrap if each.public == self._key.public), ())
+        listing = Listing(2, self._key.public, state.contact.addresses, node, self._since, int(wall_now))
+        own = await state.work(registry.write, state.objects, state.keys.authority, listing)
+        found = await state.work(registry.read, state.objects, state.keys.authority.trust, wall_now)
+        alive = {each.listing.peer_id for each in found} | {self.contact.peer_id}
+        for peer_id in state.listed.keys() - alive:
+            state.delist(peer_id)
+        state.pushes.listing = own.data
+        state.pushes.here(state.enlist([*found, own]))
 
     async def _tend(self) -> None:
         """What has to be done from time to time. An object store that is away is asked again the next time."""
+        enlisted_at = time.monotonic()
         while True:
-            await self._pause()
-            self.state.presence.expire(time.monotonic())
+            is_rotated = await self._pause()
+            now = time.monotonic()
+            self.state.presence.expire(now)
             try:
-                await self._tend_keys()
-                await self._enlist()
-                await self._renew()
+                await self._leave_peers(now)
+                if is_rotated or now - enlisted_at >= REFRESH_S:
+                    enlisted_at = now
+                    await self._tend_keys()
+                    await self._enlist()
+                    await self._clear()
+                    await self._renew()
             except AetherError as error:
                 log.warning("the object store does not answer: %s", error)
 
-    async def _pause(self) -> None:
-        """Until the next round: sooner when keys were rotated here, or another key of the CA is in force."""
+    async def _pause(self) -> bool:
+        """Until the next round. Whether keys were rotated here, or another key of the CA is in force since."""
         wall_now = time.time()
-        wait_s = min(registry.REFRESH_S, max(0.0, self.state.keys.next_change(wall_now) - wall_now))
+        change_s = max(0.0, self.state.keys.next_change(wall_now) - wall_now)
         with contextlib.suppress(asyncio.TimeoutError):
-            async with asyncio.timeout(wait_s):
+            async with asyncio.timeout(min(TEND_S, change_s)):
                 await self.state.keys_rotated.wait()
+        is_rotated = self.state.keys_rotated.is_set() or change_s <= TEND_S
         self.state.keys_rotated.clear()
+        return is_rotated
+
+    async def _leave_peers(self, now: float) -> None:
+        """Write down peers that are there for long, for a tracker that starts when everybody else is gone. Those are
+        seldom others than before.
+        """
+        if now - self._looked_at < LEAVE_PEERS_S:
+            return
+        self._looked_at = now
+        there = heapq.nsmallest(BOOTSTRAP_MAX, self.state.presence.latest(now), key=lambda peer: peer.since)
+        peers = [Contact(peer.public, peer.addresses) for peer in there if peer.addresses]
+        names = frozenset(peer.public for peer in peers)
+        if not peers or (names == self._left and now - self._left_at < registry.KEPT_S / 4):
+            return
+        self._left, self._left_at = names, now
+        state = self.state
+        await state.work(registry.write_peers, state.objects, state.keys.authority, peers, time.time())
+
+    async def _clear(self) -> None:
+        """Once in a while, the listings of trackers that were killed."""
+        wall_now = time.time()
+        if wall_now - self._cleared_at >= registry.KEPT_S / 4:
+            self._cleared_at = wall_now
+            state = self.state
+            await state.work(registry.remove_old, state.objects, state.keys.authority.trust, wall_now)
 
     async def _tend_keys(self) -> None:
         """Know and trust what other trackers have rotated; be certified under the key that is in force."""
@@ -193,8 +256,10 @@ class Tracker:
         wall_now = time.time()
         if wall_now - self._renewed_at < CERTIFICATE_LIFETIME_S / 3:
             return
-        papers, _ = await self.state.work(self.state.members.admit_tracker, self._key.public, wall_now)
-        await asyncio.to_thread(replace_certificate, self._contexts[0], self._key, papers.certificate)
+        papers, _ = await self.state.work(self.state.members.admit_keeper, self._key.public, "tracker", wall_now)
+        for context in (self._contexts[0], self._contexts[2]):
+            await asyncio.to_thread(replace_certificate, context, self._key, papers.certificate)
+        self.state.pushes.connect_anew()
         self.state.papers = papers
         self._renewed_at = wall_now
 
@@ -221,16 +286,24 @@ def _prepare(
     interval_s: int,
     metrics: Metrics | None,
     rng: random.Random | None,
-) -> tuple[TrackerState, Contexts]:
-    """Everything that waits for the store or the disk, before the listener opens."""
+) -> tuple[Contexts, Callable[..., TrackerState]]:
+    """Everything that waits for the store or the disk, before the listener opens: the contexts, and the state but for
+    what needs the event loop.
+    """
     wall_now = time.time()
     keys = load_or_create(objects, store_key, wall_now)
     tokens = Tokens(objects, keys.authority)
     members = Members(objects, keys, tokens)
-    papers, _ = members.admit_tracker(key.public, wall_now)
+    papers, _ = members.admit_keeper(key.public, "tracker", wall_now)
     hosts = [address.host for address in own_addresses(host, 1)]
-    contexts = listener_context(key, papers.certificate, keys.authority.trust.bundle(wall_now), hosts, wall_now)
-    state = TrackerState(
+    roots = keys.authority.trust.bundle(wall_now)
+    contexts = (
+        *listener_context(key, papers.certificate, roots, hosts, wall_now),
+        member_context(key, papers.certificate, roots),
+    )
+    listed = registry.read(objects, keys.authority.trust, wall_now)
+    state = partial(
+        TrackerState,
         objects=objects,
         store_key=store_key,
         keys=keys,
@@ -243,8 +316,9 @@ def _prepare(
         contact=Contact(key.public, ()),
         rng=rng or random.Random(),
         interval_s=interval_s,
+        met=peers_to_begin_from(objects, keys.authority.trust, listed, wall_now),
     )
-    return state, contexts
+    return contexts, state
 
 
 async def _state_keys(state: TrackerState, _request: web.BaseRequest, response: web.StreamResponse) -> None:
@@ -261,6 +335,7 @@ def _routes(state: TrackerState) -> list[Route]:
         *member_routes(state),
         *dataset_routes(state),
         *announce_routes(state),
+        *push_routes(state),
         *health_routes(state, document),
     ]
     return routes

@@ -6,7 +6,7 @@ import asyncio
 import ipaddress
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final, ParamSpec, TypeVar
@@ -18,6 +18,7 @@ from swarm.authority import Membership, root_name
 from swarm.errors import AetherError, NotAllowedError, UnreachableError, UsageError
 from swarm.http.problem import Handler
 from swarm.http.serve import caller_of, issuer_of
+from swarm.limits import TRACKERS_MAX
 from swarm.messages import Contact
 from swarm.metrics import Counter, Metrics
 from swarm.objects import ObjectStore
@@ -25,8 +26,11 @@ from swarm.store_metrics import add_store_metrics
 from swarm.tracker.bell import Bell
 from swarm.tracker.catalogue import Catalogue
 from swarm.tracker.keys import SwarmKeys
+from swarm.tracker.looking import SharedLooks
 from swarm.tracker.members import NOT_A_MEMBER, Member, Members
 from swarm.tracker.presence import Presence
+from swarm.tracker.pushes import Pushes
+from swarm.tracker.registry import Listed
 from swarm.tracker.tokens import Tokens
 
 STORE_THREADS: Final = 8
@@ -39,7 +43,8 @@ MemberHandler = Callable[[web.Request, Member], Awaitable[web.StreamResponse]]
 
 @dataclass
 class TrackerState:
-    """One running tracker, without its listener. ``papers`` and ``contact`` are its own; ``trackers`` all that live."""
+    """One running tracker, without its listener. ``papers`` and ``contact`` are its own; ``listed`` all
+    that live, by peer id."""
 
     objects: ObjectStore
     store_key: bytes
@@ -53,13 +58,18 @@ class TrackerState:
     contact: Contact
     rng: random.Random
     interval_s: int
-    trackers: tuple[Contact, ...] = ()
+    pushes: Pushes
+    listed: dict[str, Listed] = field(default_factory=dict)
     bootstrap: tuple[Contact, ...] = ()
     # Set when keys were rotated here: the tracker looks after them at once.
     keys_rotated: asyncio.Event = field(default_factory=asyncio.Event)
     bell: Bell = field(default_factory=Bell)
-    # Told of each entry that is committed here: the peer in the same process passes it on.
+    # Peers that were left in the store, to begin from: what is announced here counts more.
+    met: tuple[Contact, ...] = ()
+    # Told of each entry that is committed here or pushed: the peer in the same process passes it on.
     on_commit: Callable[[bytes], None] | None = None
+    # Told of each tracker's listing that is found: the same.
+    on_listed: Callable[[bytes], None] | None = None
     watchers: int = 0
     is_closing: bool = False
     has_ended: bool = False
@@ -70,8 +80,45 @@ class TrackerState:
             "aetherfs_tracker_requests_total", "Requests answered, by operation and result."
         )
         add_store_metrics(self.metrics, self.objects)
+        self.looks = SharedLooks(lambda dataset: self.work(self.catalogue.refresh, dataset))
         self.metrics.gauge("aetherfs_tracker_peers", "Peers heard of lately.", lambda: len(self.presence))
         self.metrics.gauge("aetherfs_tracker_watchers", "Open watches of datasets.", lambda: self.watchers)
+
+    @property
+    def trackers(self) -> tuple[Contact, ...]:
+        """All trackers that live, in the order in which members prefer them."""
+        known = sorted((each.listing for each in self.listed.values()), key=lambda listing: listing.age_order)
+        return tuple(listing.contact for listing in known[:TRACKERS_MAX])
+
+    def enlist(self, found: Iterable[Listed]) -> list[Contact]:
+        """Take listings into account, the younger of each tracker; those trackers that were not known before."""
+        new: list[Contact] = []
+        for each in found:
+            known = self.listed.get(each.listing.peer_id)
+            if known is not None and known.listing.wall_time > each.listing.wall_time:
+                continue
+            if known is None or known.listing.addresses != each.listing.addresses:
+                new.append(each.listing.contact)
+            self.listed[each.listing.peer_id] = each
+            if self.on_listed is not None:
+                self.on_listed(each.data)
+        self._tell_others()
+        return [contact for contact in new if contact.public != self.contact.public]
+
+    def delist(self, peer_id: str) -> None:
+        """A tracker has left, or is silent for long."""
+        self.listed.pop(peer_id, None)
+        self._tell_others()
+
+    def _tell_others(self) -> None:
+        self.pushes.others = tuple(contact for contact in self.trackers if contact.public != self.contact.public)
+
+    def committed(self, dataset: str, serial: int, entry: bytes) -> None:
+        """An entry was committed here: tell who watches, the peer in this process, and the other trackers."""
+        self.bell.ring(dataset)
+        if self.on_commit is not None:
+            self.on_commit(entry)
+        self.pushes.moved(dataset, serial)
 
     async def work(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run what waits for the object store in a thread of ours. UnreachableError when this tracker has ended."""

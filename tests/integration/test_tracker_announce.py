@@ -82,7 +82,7 @@ def test_a_joiner_is_told_where_to_start(tmp_path: Path) -> None:
             await peer.client.announce(announce_of(addresses=[Address("0.0.0.0", 4001)]))
             joiner = await rig.member()
             assert [(c.public, c.addresses) for c in joiner.papers.bootstrap] == [(peer.key.public, (HERE,))]
-            rig.tracker.set_bootstrap([rig.tracker.contact])
+            rig.tracker.state.bootstrap = (rig.tracker.contact,)
             joiner = await rig.member()
             assert [c.public for c in joiner.papers.bootstrap] == [rig.key.public, peer.key.public]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-import time
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,7 @@ from swarm.records import Address
 from swarm.token import parse_token
 from swarm.tracker import members, registry
 from swarm.tracker.server import Tracker
-from tests.integration.tracker_rig import STORE_KEY, announce_of, running_tracker
+from tests.integration.tracker_rig import STORE_KEY, announce_of, running_tracker, until
 
 
 async def start(objects: object, key: PeerKey | None = None, **more: object) -> Tracker:
@@ -45,30 +44,17 @@ def test_trackers_list_each_other_in_one_order(tmp_path: Path) -> None:
     async def main() -> None:
         async with running_tracker(tmp_path) as rig:
             other = await start(rig.objects)
-            await rig.tracker._enlist()
-            both = sorted([rig.tracker.contact, other.contact], key=lambda contact: contact.peer_id)
+            await until(lambda: len(rig.tracker.state.trackers) == 2)
+            both = list(rig.tracker.state.trackers)
+            assert both == list(other.state.trackers)
+            assert {contact.public for contact in both} == {rig.key.public, other.contact.public}
             member = await rig.member()
             assert list(member.papers.trackers) == both
             assert list((await member.client.announce(announce_of())).trackers) == both
             assert list(member.client.trackers) == both
             assert set(parse_token(await rig.token()).addresses) == {str(c.addresses[0]) for c in both}
             await other.close()
-            await rig.tracker._enlist()
             assert (await member.client.announce(announce_of())).trackers == (rig.tracker.contact,)
-
-    asyncio.run(main())
-
-
-def test_old_and_foreign_listings_are_passed_over(tmp_path: Path) -> None:
-    async def main() -> None:
-        async with running_tracker(tmp_path) as rig:
-            authority, now = rig.tracker.state.keys.authority, time.time()
-            old = Contact(PeerKey(os.urandom(32)).public, (Address("192.0.2.1", 1),))
-            registry.write(rig.objects, authority, old, now - registry.FRESH_S - 1)
-            rig.objects.put(registry.PREFIX + PeerKey(os.urandom(32)).peer_id, b"garbage")
-            own = rig.objects.get(registry.PREFIX + rig.key.peer_id)
-            rig.objects.put(registry.PREFIX + PeerKey(os.urandom(32)).peer_id, own)
-            assert registry.read(rig.objects, authority, now) == (rig.tracker.contact,)
 
     asyncio.run(main())
 

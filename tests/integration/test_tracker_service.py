@@ -162,8 +162,11 @@ def test_a_tracker_started_again_over_its_store_knows_everything(tmp_path: Path)
 def test_another_store_key_does_not_open_the_swarm(tmp_path: Path) -> None:
     async def main() -> None:
         async with running_tracker(tmp_path) as rig:
-            for store_key, error in ((bytes(32), NotAllowedError), (b"short", UsageError)):
-                with pytest.raises(error, match="store key"):
+            for store_key, error, what in (
+                (bytes(32), NotAllowedError, "this secret does not open"),
+                (b"short", UsageError, "store key"),
+            ):
+                with pytest.raises(error, match=what):
                     await Tracker.start(rig.objects, store_key, PeerKey(os.urandom(32)), "127.0.0.1", 0)
 
     asyncio.run(main())

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -189,6 +190,12 @@ def entry_after(head: tuple[bytes, Entry] | None, member: Enrolled, dataset: str
         totals=TOTALS if kind == "publish" else None,
         publisher=member.key.public,
     )
+
+
+async def until(holds: Callable[[], object]) -> None:
+    """Wait for what comes soon; the test's own timeout is the deadline."""
+    while not holds():
+        await asyncio.sleep(0.01)
 
 
 def new_key() -> PeerKey:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
 
 from swarm import log
-from swarm.errors import ConflictError, FullError, NotFoundError, RemoteProtocolError, UnreachableError
+from swarm.errors import (
+    ConflictError,
+    FullError,
+    IntegrityError,
+    NotFoundError,
+    RemoteProtocolError,
+    UnreachableError,
+)
 from swarm.limits import DATASET_MAX_TAGS, LOG_MAX_MOVES
 from swarm.log import Move
 from swarm.objects.memory import MemoryObjectStore
@@ -285,3 +293,54 @@ def test_kept_entries_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         data, _ = catalogue.append(half(after(data)))
     assert 0 < catalogue._entries_bytes == sum(map(len, catalogue._entries.values())) <= 3 * len(data)
     assert len(catalogue.read(ROADS, after=0, limit=10)) == 6
+
+
+def test_a_long_log_that_is_new_here_is_read_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four readers at a time wait for one another in the store: one after the other they would wait in vain."""
+    together = threading.Barrier(4)
+
+    class Slow(MemoryObjectStore):
+        is_slow = False
+
+        def get(self, key: str) -> bytes:
+            data = super().get(key)
+            if self.is_slow and key.startswith("datasets/"):
+                together.wait(30)
+            return data
+
+    monkeypatch.setattr(catalogue_module, "READ_AHEAD_FROM", 0)
+    monkeypatch.setattr(catalogue_module, "READ_AHEAD_MAX", 8)
+    monkeypatch.setattr(catalogue_module, "READ_AHEAD_THREADS", 4)
+    objects = Slow()
+    writer = Catalogue(objects, authority())
+    data, _ = writer.append(half(FIRST))
+    for _ in range(2, 17):
+        data, _ = writer.append(half(after(data)))
+    objects.is_slow = True
+    assert Catalogue(objects, authority()).head(ROADS).serial == 16
+
+
+def test_entries_that_are_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    objects = MemoryObjectStore()
+    writer = Catalogue(objects, authority())
+    data, _ = writer.append(half(FIRST))
+    monkeypatch.setattr(catalogue_module, "ENTRIES_MAX_BYTES", 3 * len(data))
+    entries = [data]
+    for _ in range(2, 12):
+        entries.append(writer.append(half(after(entries[-1])))[0])
+    reader = Catalogue(objects, authority())
+    for catalogue in (writer, reader):
+        assert catalogue.read(ROADS, after=0, limit=100) == entries
+        assert catalogue._entries_bytes == sum(map(len, catalogue._entries.values())) <= 3 * len(data)
+
+
+def test_an_entry_that_was_damaged_is_read_again_when_it_is_repaired() -> None:
+    objects = MemoryObjectStore()
+    data, _ = Catalogue(objects, authority()).append(half(FIRST))
+    objects.put(log_key(ROADS, 1), b"damaged")
+    reader = Catalogue(objects, authority())
+    for _ in range(2):
+        with pytest.raises(IntegrityError, match="is damaged"):
+            reader.head(ROADS)
+    objects.put(log_key(ROADS, 1), data)
+    assert reader.read(ROADS, after=0, limit=1) == [data]

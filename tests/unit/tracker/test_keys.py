@@ -36,7 +36,7 @@ def test_neither_key_lies_open() -> None:
 def test_another_store_key_and_swapped_or_changed_bytes_are_refused() -> None:
     objects = MemoryObjectStore()
     load_or_create(objects, STORE_KEY, WALL)
-    with pytest.raises(NotAllowedError, match="store key does not open"):
+    with pytest.raises(NotAllowedError, match="secret does not open"):
         load_or_create(objects, b"x" * 32, WALL)
     with pytest.raises(UsageError):
         load_or_create(objects, b"x" * 31, WALL)

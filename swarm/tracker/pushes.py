@@ -1,0 +1,124 @@
+"""What trackers tell one another at once: heads that have moved, and that one of them is there or leaves.
+
+A push is a hint: whoever hears of a head asks the store for it, so a lost push costs a pause, not an entry; watches
+poll the store every two seconds, and announces compare heads. Each tracker tells every other itself, over TLS as
+tracker. What waits for one that is slow is bounded by dataset; one that does not answer is told once more and no
+further.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from typing import Annotated, Final, Literal
+
+import aiohttp
+import msgspec
+
+from swarm import canonical
+from swarm.calls import reason_of, url_of
+from swarm.http.resolver import PeerResolver
+from swarm.http.session import peer_session
+from swarm.limits import HEADS_PUSHED_MAX, LISTING_MAX_BYTES
+from swarm.messages import Contact, Head
+
+PUSH_PATH: Final = "/api/v1/push"
+MSGPACK: Final = "application/msgpack"
+TIMEOUT_S: Final = 3.0
+TRIES: Final = 2
+
+log = logging.getLogger("aetherfs.tracker")
+
+
+class Push(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """From one tracker to another: its listing, whether it leaves, and heads that have moved."""
+
+    format: Literal[1]
+    listing: Annotated[bytes, msgspec.Meta(max_length=LISTING_MAX_BYTES)]
+    leaving: bool
+    heads: Annotated[tuple[Head, ...], msgspec.Meta(max_length=HEADS_PUSHED_MAX)]
+
+
+class Pushes:
+    """One tracker's word to the others. Make it inside a running event loop, and close it."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._resolver = PeerResolver()
+        self._context = context
+        # The last one is in use; those before it, whose connections show older papers, end with us.
+        self._sessions: list[aiohttp.ClientSession] = []
+        self.connect_anew()
+        self._waiting: dict[str, dict[str, int]] = {}
+        self._telling: dict[str, asyncio.Task[None]] = {}
+        self.listing = b""
+        self.others: tuple[Contact, ...] = ()
+        self.sent = self.lost = 0
+
+    def connect_anew(self) -> None:
+        """Make new connections from now on: the context shows another certificate."""
+        self._sessions.append(peer_session(self._context, self._resolver, per_peer=2, stall_timeout_s=None))
+
+    def moved(self, dataset: str, serial: int) -> None:
+        """Tell every other tracker of a head."""
+        for other in self.others:
+            heads = self._waiting.setdefault(other.peer_id, {})
+            heads[dataset] = max(serial, heads.get(dataset, 0))
+            if len(heads) > HEADS_PUSHED_MAX:
+                del heads[next(iter(heads))]
+            self._start(other)
+
+    def here(self, others: list[Contact]) -> None:
+        """Tell these that this tracker is there."""
+        for other in others:
+            self._waiting.setdefault(other.peer_id, {})
+            self._start(other)
+
+    async def leaving(self) -> None:
+        """Tell all that this tracker ends, to those who answer soon."""
+        push = canonical.encode(Push(1, self.listing, True, ()))
+        await asyncio.gather(*(self._post(other, push) for other in self.others))
+
+    async def close(self) -> None:
+        telling = list(self._telling.values())
+        for task in telling:
+            task.cancel()
+        await asyncio.gather(*telling, return_exceptions=True)
+        for session in self._sessions:
+            await session.close()
+
+    def _start(self, other: Contact) -> None:
+        if other.peer_id not in self._telling:
+            self._telling[other.peer_id] = asyncio.create_task(self._tell(other))
+
+    async def _tell(self, other: Contact) -> None:
+        try:
+            while (heads := self._waiting.pop(other.peer_id, None)) is not None:
+                told = tuple(Head(dataset, serial) for dataset, serial in heads.items())
+                push = canonical.encode(Push(1, self.listing, False, told))
+                for _ in range(TRIES):
+                    if await self._post(other, push):
+                        self.sent += 1
+                        break
+                else:
+                    self.lost += 1
+        finally:
+            del self._telling[other.peer_id]
+
+    async def _post(self, other: Contact, push: bytes) -> bool:
+        self._resolver.learn(other.peer_id, other.addresses)
+        timeout = aiohttp.ClientTimeout(total=TIMEOUT_S, sock_connect=TIMEOUT_S / 2)
+        try:
+            async with self._sessions[-1].post(
+                url_of(other, PUSH_PATH),
+                data=push,
+                headers={"Content-Type": MSGPACK},
+                timeout=timeout,
+                allow_redirects=False,
+            ) as response:
+                if response.status == 200:
+                    return True
+                log.info("tracker %s does not take a push: status %d", other.peer_id[:8], response.status)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            log.info("tracker %s was not told: %s", other.peer_id[:8], reason_of(error))
+        return False
