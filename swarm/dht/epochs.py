@@ -145,6 +145,12 @@ class Dht:
         counts = await asyncio.gather(*(node.bootstrap(seeds) for _, node in self._ordered()))
         return counts[0]
 
+    def set_seeds(self, seeds: Sequence[str]) -> None:
+        """See ``DhtNode.set_seeds``."""
+        self._seeds = tuple(seeds)
+        for _, node in self._nodes.values():
+            node.set_seeds(seeds)
+
     def contacts(self) -> list[Contact]:
         """Nodes that answered, in any network."""
         return list({c.public: c for _, node in reversed(self._ordered()) for c in node.contacts()}.values())

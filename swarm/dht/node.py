@@ -237,6 +237,10 @@ class DhtNode:
         self._seeds = tuple(seeds)
         return await self._join()
 
+    def set_seeds(self, seeds: Sequence[str]) -> None:
+        """Begin from these when nobody is known any more, or yet."""
+        self._seeds = tuple(seeds)
+
     async def _join(self) -> int:
         resolved = await asyncio.gather(*map(resolve, self._seeds))
         peers = dict.fromkeys(peer for found in resolved for peer in found)

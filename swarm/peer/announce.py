@@ -1,7 +1,8 @@
 """Heartbeats: to the tracker, what this peer holds and where; to the DHT, the same as records; and papers kept fresh.
 
-A tracker that does not answer costs nothing but its help: the beat goes on, and other trackers are looked for in the
-DHT.
+All peers announce to the same tracker, the oldest that answers them. Seeds and the peers beside trackers, which are
+few, announce to every tracker, so that whichever comes next knows at once where blocks are kept. Trackers that do not
+answer cost nothing but their help: the beat goes on, others are looked for in the DHT, and neighbours tell of new ones.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ from typing import TYPE_CHECKING, Final
 from swarm import messages
 from swarm.errors import AetherError, NotAllowedError
 from swarm.home import SwarmState
-from swarm.limits import ANNOUNCE_INTERVAL_S, ANNOUNCE_MAX_VERSIONS, BOOTSTRAP_MAX
+from swarm.limits import ANNOUNCE_INTERVAL_S, ANNOUNCE_MAX_VERSIONS, BOOTSTRAP_MAX, TRACKERS_MAX
 from swarm.messages import Announce, AnnounceAnswer, Contact, Neighbour
 from swarm.peer.lacking import give_back
 from swarm.peer.mesh import FETCHING
 from swarm.peer.rotation import Rotation
 from swarm.peer.wire import NOT_ORIGIN
 from swarm.records import Credential, Grant, open_sealed
+from swarm.tracker.listing import Listing
+from swarm.tracker.presence import is_loopback, not_loopback
 
 if TYPE_CHECKING:
     from swarm.peer.node import PeerNode
@@ -30,6 +33,11 @@ RETRY_S: Final = 5.0
 RECORDS_INTERVAL_S: Final = 600.0
 LEAVE_DEADLINE_S: Final = 1.0
 HEADS_COMPARED: Final = 32
+LOOKED_UP_MAX: Final = 4
+# How long a beat may go on that knows nothing of a tracker that was told of meanwhile.
+NEWS_PATIENCE_S: Final = 1.0
+# Over how long the beats are spread that the coming or going of a tracker brings about.
+NEWS_SPREAD_S: Final = 4.0
 
 log = logging.getLogger("aetherfs.announce")
 
@@ -43,41 +51,101 @@ class Announcer:
         self._handed_out: dict[tuple[str, bytes], tuple[Neighbour, ...]] = {}
         self._wanted: dict[tuple[str, bytes], int] = {}
         self._woken = asyncio.Event()
+        self._news = asyncio.Event()
         self.seeds: dict[str, Neighbour] = {}
         self.site = ""
         self.tracker_state = "not asked yet"
+        self.is_answered = False
         self._was_answered = False
         self._records_at = 0.0
         self.rotation = Rotation(node)
         node.tracker.on_news(self.wake)
+        self._looking: asyncio.Task[None] | None = None
+        self._announced_to = ""
+        node.tracker.calls.on_moved = self._tracker_moved
 
     async def run(self) -> None:
         """Beat until cancelled."""
         while True:
             wait_s = self._interval_s
             try:
-                await self.rotation.tend()
-                await self.beat()
-                await self.rotation.heard()
+                await self._beat_or_news()
             except NotAllowedError as error:
-                self.tracker_state = str(error)
+                self.tracker_state, self.is_answered = str(error), False
                 # The tracker's store may have been restored from a backup of before we joined: our papers show it.
                 await self._renew()
                 wait_s = min(RETRY_S, wait_s)
             except AetherError as error:
-                self.tracker_state = str(error)
+                self.tracker_state, self.is_answered = str(error), False
                 log.info("no tracker took the announce: %s", error)
                 wait_s = min(RETRY_S, wait_s)
+                self._look_for_trackers()
                 if self._node.tracker.is_distrusted and await self.rotation.look():
                     continue
             if time.monotonic() - self._records_at > RECORDS_INTERVAL_S:
                 await self.announce_records()
-            self._woken.clear()
             try:
                 async with asyncio.timeout(wait_s):
                     await self._woken.wait()
             except asyncio.TimeoutError:
                 continue
+
+    async def _beat_or_news(self) -> None:
+        """One beat. One that hangs is given up for the next when there is news of a tracker."""
+        self._woken.clear()
+        self._news.clear()
+        beating = asyncio.create_task(self._renewed_beat())
+        news = asyncio.create_task(self._news.wait())
+        try:
+            await asyncio.wait([beating, news], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([beating], timeout=NEWS_PATIENCE_S)
+            if beating.done():
+                await beating
+        finally:
+            for task in (beating, news):
+                task.cancel()
+            await asyncio.gather(beating, news, return_exceptions=True)
+
+    async def _renewed_beat(self) -> None:
+        await self.rotation.tend()
+        await self.beat()
+        await self.rotation.heard()
+
+    def tracker_listed(self, listing: Listing) -> None:
+        """A tracker is there, by its own word. It is asked after those that were known: at once if none answers, else
+        soon, since it may have come in place of one that nobody has missed yet.
+        """
+        node = self._node
+        here = any(is_loopback(address.host) for address in node.addresses())
+        addresses = listing.addresses if here else not_loopback(listing.addresses)
+        if not addresses:
+            return
+        others = [contact for contact in node.swarm.trackers if contact.public != listing.public]
+        trackers = (*others, Contact(listing.public, addresses))[-TRACKERS_MAX:]
+        self._keep(trackers, node.swarm.bootstrap)
+        if self.is_answered:
+            self.wake_soon()
+        else:
+            self._news.set()
+            self._woken.set()
+
+    def _tracker_moved(self) -> None:
+        """Some call went on at another tracker: that one is to know of this peer before the next beat is due."""
+        if self._node.tracker.calls.answered_last != self._announced_to:
+            self.wake()
+
+    def _look_for_trackers(self) -> None:
+        """Meet the peers in whose processes trackers run, whom the DHT names: they say where those are."""
+        if self._looking is None or self._looking.done():
+            self._looking = self._node.tasks.start(self._meet_trackers())
+
+    async def _meet_trackers(self) -> None:
+        node = self._node
+        peers = await node.finder.trackers()
+        dials = (node.channels.connect(peer) for peer in node.rng.sample(peers, min(LOOKED_UP_MAX, len(peers))))
+        for met in await asyncio.gather(*dials, return_exceptions=True):
+            if isinstance(met, AetherError):
+                log.debug("a tracker that the DHT names is not to be had: %s", met)
 
     def wake(self) -> None:
         """Beat soon: what this peer holds has changed."""
@@ -88,6 +156,8 @@ class Announcer:
         announce = self._message(leaving=leaving)
         answer = await self._node.tracker.announce(announce)
         self._take(announce, answer)
+        if self._node.extension is not None or self._node.tracker_address is not None:
+            self._node.tasks.start(self._node.tracker.announce_to_others(announce))
         return answer
 
     async def neighbours(self, dataset: str, version: bytes) -> None:
@@ -101,7 +171,7 @@ class Announcer:
         try:
             await self.beat()
         except AetherError as error:
-            self.tracker_state = str(error)
+            self.tracker_state, self.is_answered = str(error), False
             for neighbour in self._handed_out.get((dataset, version), ()):
                 self._node.meeting.handed_out(neighbour, version)
         finally:
@@ -124,6 +194,12 @@ class Announcer:
                 await self.beat(leaving=True)
         except (AetherError, asyncio.TimeoutError) as error:
             log.debug("the tracker was not told of our leaving: %s", error)
+
+    def wake_soon(self) -> None:
+        """Beat within some seconds, not together with all others: a tracker has come, or the process of one may be
+        gone.
+        """
+        asyncio.get_running_loop().call_later(self._node.rng.uniform(0, NEWS_SPREAD_S), self.wake)
 
     def _message(self, *, leaving: bool) -> Announce:
         node = self._node
@@ -155,7 +231,8 @@ class Announcer:
 
     def _take(self, announce: Announce, answer: AnnounceAnswer) -> None:
         node = self._node
-        self._was_answered = True
+        self.is_answered = self._was_answered = True
+        self._announced_to = node.tracker.calls.answered_last
         self._interval_s = float(answer.interval_s)
         self.site = node.sites.seen = answer.site
         self.tracker_state = "answers"
@@ -201,16 +278,22 @@ class Announcer:
         node = self._node
         met = {contact.public: contact for contact in node.swarm.bootstrap}
         met |= {n.public: Contact(n.public, n.addresses) for n in known if n.public != node.key.public}
+        self._keep(answer.trackers or node.swarm.trackers, tuple(list(met.values())[-BOOTSTRAP_MAX:]))
+
+    def _keep(self, trackers: tuple[Contact, ...], bootstrap: tuple[Contact, ...]) -> None:
+        node = self._node
+        node.tracker.set_trackers(trackers)
         state = SwarmState(
             format=1,
             secret=node.swarm.secret,
-            trackers=answer.trackers or node.swarm.trackers,
-            bootstrap=tuple(list(met.values())[-BOOTSTRAP_MAX:]),
+            trackers=trackers,
+            bootstrap=bootstrap,
             store_key=node.swarm.store_key,
         )
         if state != node.swarm:
             node.swarm = state
             node.home.remember(state)
+            node.dht.set_seeds([str(address) for contact in bootstrap for address in contact.addresses])
 
     async def _renew(self) -> None:
         """The tracker says that papers are due: get them with all that is new about keys."""

@@ -28,7 +28,7 @@ from swarm.limits import CHANNEL_MESSAGE_MAX_BYTES
 from swarm.peer.access import Access, Caller
 from swarm.peer.budget import Budget
 from swarm.peer.sites import Sites
-from swarm.peer.wire import CHANNEL_PATH, OUR_VERSIONS, SINCE_2, SINCE_3, Hello, Message
+from swarm.peer.wire import CHANNEL_PATH, OUR_VERSIONS, SINCE_2, SINCE_3, SINCE_4, Hello, Message
 from swarm.records import Address, Credential, Role, open_sealed
 
 HELLO_DEADLINE_S: Final = 10.0
@@ -83,6 +83,8 @@ class Channel:
         if self.version < 2 and isinstance(message, SINCE_2):
             return
         if self.version < 3 and isinstance(message, SINCE_3):
+            return
+        if self.version < 4 and isinstance(message, SINCE_4):
             return
         self._queue(message)
 

@@ -29,6 +29,7 @@ from swarm.peer.ledger import Ledger
 from swarm.peer.meeting import Meeting
 from swarm.peer.serve import RunServer
 from swarm.peer.tasks import Tasks
+from swarm.peer.tracker_book import TrackerBook
 from swarm.peer.wire import (
     CHANNEL_PATH,
     TAG_PATH,
@@ -46,9 +47,11 @@ from swarm.peer.wire import (
     StandingBy,
     TagAnswer,
     TagRequest,
+    Trackers,
     WhoElse,
 )
 from swarm.peer.wire import Holding as HoldingMessage
+from swarm.tracker.listing import Listing
 
 INTERESTS_MAX: Final = 1024
 TAG_REQUEST_MAX_BYTES: Final = 1024
@@ -85,6 +88,9 @@ class Exchange:
         self.ledger = ledger
         self.followers: dict[bytes, Follower] = {}
         self.on_news: Callable[[bytes], None] | None = None
+        self.trackers = TrackerBook(access.authority)
+        self.on_tracker: Callable[[Listing], None] | None = None
+        self.on_tracker_left: Callable[[], None] | None = None
         self._tasks = tasks
         self._gossip = Gossip(ledger, rng)
         holdings.watch(self._held)
@@ -126,6 +132,8 @@ class Exchange:
 
     def opened(self, channel: Channel) -> None:
         self.meeting.opened(channel)
+        if listings := self.trackers.told():
+            channel.send(Trackers(listings))
         self._spread(self._gossip.opened(channel.peer_id, channel.caller.may_read))
         for follower in self.followers.values():
             self._ask(channel, follower)
@@ -133,6 +141,8 @@ class Exchange:
     def closed(self, channel: Channel) -> None:
         self.meeting.closed(channel)
         self._gossip.closed(channel.peer_id)
+        if channel.role == "tracker" and self.on_tracker_left is not None:
+            self.on_tracker_left()
         self.runs.peer_left(channel.peer_id)
         for follower in list(self.followers.values()):
             follower.peer_left(channel.peer_id)
@@ -169,6 +179,10 @@ class Exchange:
             case Heads():
                 now = time.monotonic()
                 self._spread(self._gossip.compared(channel.peer_id, message.heads, message.whole, now))
+            case Trackers():
+                if channel.may_tell(time.monotonic()):
+                    for listing in message.listings:
+                        self.tracker_listed(listing, channel.peer_id)
             case Here() | WhoElse() | Neighbours():
                 self.meeting.received(channel, message)
             case Hello():
@@ -255,6 +269,23 @@ class Exchange:
             if channel is not None:
                 told = News(decision.entry) if isinstance(decision, Tell) else Heads(decision.heads, decision.whole)
                 channel.send(told)
+
+    # ---- trackers -----------------------------------------------------------------------------------------------
+
+    def tracker_listed(self, data: bytes, source: str = "") -> None:
+        """A tracker's listing was found, or told by a neighbour: what is news goes on to all others."""
+        try:
+            listing = self.trackers.learn(data)
+        except RemoteProtocolError as error:
+            log.info("a tracker's listing that proves nothing was thrown away: %s", error)
+            return
+        if listing is None:
+            return
+        for channel in self.channels.open.values():
+            if channel.peer_id != source:
+                channel.send(Trackers((data,)))
+        if self.on_tracker is not None:
+            self.on_tracker(listing)
 
     # ---- tags ---------------------------------------------------------------------------------------------------
 

@@ -200,9 +200,11 @@ class Finder:
             self._meeting.learn(provider.peer_id, provider.addresses, version)
 
     async def trackers(self) -> list[str]:
-        """``host:port`` of trackers that the DHT knows."""
+        """The peers in whose processes trackers run, as the DHT says. Who has a channel with one is told where."""
         found = await self._dht.find_providers(trackers_key)
-        return [str(address) for provider in found for address in provider.addresses]
+        for provider in found:
+            self._channels.learn(provider.peer_id, provider.addresses)
+        return [provider.peer_id for provider in found]
 
 
 def _version_of(entry: Entry, reference: Reference) -> bytes:

@@ -20,7 +20,7 @@ from weakref import WeakValueDictionary
 
 from swarm.client import TrackerClient
 from swarm.dht.epochs import Dht
-from swarm.dht.keys import block_key, tag_key, version_key
+from swarm.dht.keys import block_key, tag_key, trackers_key, version_key
 from swarm.errors import AetherError, RemoteProtocolError
 from swarm.home import Home
 from swarm.http.resolver import PeerResolver
@@ -231,6 +231,8 @@ class PeerNode:
             self.exchange.announce,
         )
         self.announcer = Announcer(self)
+        self.exchange.on_tracker = self.announcer.tracker_listed
+        self.exchange.on_tracker_left = self.announcer.wake_soon
         await asyncio.to_thread(self._open_trees)
         for contact in self.swarm.bootstrap:
             self.meeting.learn(contact.peer_id, contact.addresses)
@@ -378,6 +380,8 @@ class PeerNode:
         held = {(holding.dataset, holding.version) for holding in self.holdings}
         keys = [version_key(secret, dataset, version) for dataset, version in held]
         tags = [(d, t) for d, t, version in self.ledger.tags() if version is not None and (d, version) in held]
+        if self.tracker_address is not None:
+            keys.append(trackers_key(secret))
         return keys + [tag_key(secret, dataset, tag) for dataset, tag in tags]
 
     def block_keys(self, secret: bytes) -> list[bytes]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import asdict
 from typing import Any
 
+from swarm.calls import UNKNOWN
 from swarm.objects import ObjectStore
 from swarm.objects.standing import AFFECTED_SEED, AFFECTED_TRACKER, standing_of
 from swarm.peer.holdings import Holding
@@ -30,6 +32,7 @@ def status_of(node: PeerNode) -> dict[str, Any]:
         },
         "trackers": [str(address) for contact in node.swarm.trackers for address in contact.addresses],
         "tracker_state": node.announcer.tracker_state,
+        "trackers_asked": _trackers(node),
         "seeds": sorted(node.announcer.seeds),
         "neighbours": sorted(node.channels.open),
         "held": {"blocks": len(node.blocks), "bytes": node.blocks.size_bytes},
@@ -57,6 +60,21 @@ def _store(node: PeerNode, objects: ObjectStore) -> dict[str, Any]:
         "why": standing.why,
         "affected": affected,
     }
+
+
+def _trackers(node: PeerNode) -> list[dict[str, Any]]:
+    """Each tracker in the order in which it is asked: when it answered last, and why it did not since."""
+    now, calls = asyncio.get_running_loop().time(), node.tracker.calls
+    known = [(tracker, calls.standing.get(tracker.peer_id, UNKNOWN)) for tracker in calls.trackers]
+    return [
+        {
+            "tracker": str(tracker.addresses[0]) if tracker.addresses else tracker.peer_id,
+            "answered_s_ago": None if standing.answered_at is None else round(now - standing.answered_at, 1),
+            "state": standing.failure or ("not asked" if standing.answered_at is None else "answers"),
+            "last": tracker.peer_id == calls.answered_last,
+        }
+        for tracker, standing in known
+    ]
 
 
 def _holding(holding: Holding) -> dict[str, Any]:

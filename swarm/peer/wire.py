@@ -19,6 +19,7 @@ from swarm.limits import (
     ADDRESSES_MAX,
     CHANNEL_HIGHEST,
     HEADS_TOLD_MAX,
+    LISTING_MAX_BYTES,
     LOCATION_MAX_BYTES,
     LOG_ENTRY_MAX_BYTES,
     MANIFEST_MAX_BLOCKS,
@@ -28,6 +29,7 @@ from swarm.limits import (
     RECORD_MAX_BYTES,
     RUN_MAX_BLOCKS,
     TAG_CHARS,
+    TRACKERS_MAX,
 )
 from swarm.log import Serial
 from swarm.records import Address, Key
@@ -203,6 +205,14 @@ class Heads(msgspec.Struct, array_like=True, frozen=True, tag="heads"):
     whole: bool
 
 
+class Trackers(msgspec.Struct, array_like=True, frozen=True, tag="trackers"):
+    """Listings of trackers, each under the swarm's own seal. From version 4 on."""
+
+    listings: Annotated[
+        tuple[Annotated[bytes, msgspec.Meta(max_length=LISTING_MAX_BYTES)], ...], msgspec.Meta(max_length=TRACKERS_MAX)
+    ]
+
+
 class News(msgspec.Struct, array_like=True, frozen=True, tag="news"):
     """A signed log entry that the sender has just learnt."""
 
@@ -223,10 +233,12 @@ Message = (
     | Heads
     | StandingBy
     | Ready
+    | Trackers
 )
 # What a channel of an older version does not carry.
 SINCE_2: Final = (Here, WhoElse, Neighbours, Heads)
 SINCE_3: Final = (StandingBy, Ready)
+SINCE_4: Final = (Trackers,)
 OUR_VERSIONS: Final = (PROTOCOL_LOWEST, CHANNEL_HIGHEST)
 
 

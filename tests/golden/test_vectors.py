@@ -11,19 +11,28 @@ from swarm import canonical
 from swarm.encoding import ZSTD, open_block
 from swarm.export import Head
 from swarm.keyring import decode_keyring
+from swarm.limits import PUSH_MAX_BYTES
 from swarm.manifest import assemble
 from swarm.peer import wire
 from swarm.peer.sealed import HEAD_BYTES, Opener, sealed_bytes
 from swarm.peer.stream import parse_head
 from swarm.records import Credential, Grant, open_location, open_sealed
+from swarm.secret_text import open_secret, parse_secret
 from swarm.signature import signature_of
+from swarm.tracker.listing import open_listing
+from swarm.tracker.pushes import Push
 from swarm.trust import Trust, open_succession
-from tests.golden.vectors import AUTHORITY, FILES, KEY, KEYRING, OTHERS, RUN, RUN_ANSWERS, dataset, vectors
+from tests.golden.vectors import AUTHORITY, FILES, KEY, KEYRING, LISTED, OTHERS, RUN, RUN_ANSWERS, dataset, vectors
 
 GOLDEN = json.loads(Path(__file__).with_name("vectors.json").read_text())
 MADE = vectors()
 
 # "one golden line\n" 64 times, packed by zstd 1.5 at level 3.
+OPEN_SECRET = "aetherfs-secret1.kwHEAMQgAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh-BHoTB"
+SEALED_SECRET = (
+    "aetherfs-secret1.kwHEEIuXLb4c1r9wmWbBtUssAKzESLpn50kF-jiGI-8YuwaSsn7ji9tQQ-9GGXD56i4b41Whu"
+    "mHxdo0-bUn4eIze6N1t4Gv3B_YcrnVgMKc79DhtiOP7RzxqGIhjcoK-FUo"
+)
 PACKED = "0128b52ffd600003bd0000806f6e6520676f6c64656e206c696e650a0100da4f3597"
 
 
@@ -78,6 +87,24 @@ def test_the_golden_location_and_messages_are_read() -> None:
     for name, message in messages.items():
         read: object = canonical.decode(bytes.fromhex(GOLDEN[name]), type(message), limit_bytes=4096)
         assert read == message
+
+
+def test_what_trackers_say_of_themselves_is_read() -> None:
+    data = bytes.fromhex(GOLDEN["listing"])
+    assert open_listing(data, Trust(AUTHORITY.public)) == LISTED
+    assert canonical.decode(bytes.fromhex(GOLDEN["trackers"]), wire.Trackers, limit_bytes=4096).listings == (data,)
+    push = canonical.decode(bytes.fromhex(GOLDEN["push"]), Push, limit_bytes=PUSH_MAX_BYTES)
+    assert (push.listing, push.leaving, [(head.dataset, head.serial) for head in push.heads]) == (
+        data,
+        False,
+        [("osm/roads", 7)],
+    )
+
+
+def test_golden_swarm_secrets_are_read() -> None:
+    """One open, one that was sealed with ``a passphrase``, when the format was made."""
+    assert open_secret(parse_secret(OPEN_SECRET)) == bytes(range(32))
+    assert open_secret(parse_secret(SEALED_SECRET), b"a passphrase") == bytes(range(32))
 
 
 def test_golden_streams_of_runs_are_read() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 
-from swarm import canonical, records
+from swarm import canonical, messages, records
 from swarm.cut import cut
 from swarm.encoding import encode_block
 from swarm.export import Head
@@ -19,8 +19,11 @@ from swarm.names import parse
 from swarm.peer import wire
 from swarm.peer.sealed import SEALED_MAX_BYTES, Sealer
 from swarm.records import Address, Credential, Grant, Location, Rule
+from swarm.secret_text import SecretBody
 from swarm.segments import BlockEntry
 from swarm.signature import keyed, signature_of
+from swarm.tracker.listing import Listing, seal_listing
+from swarm.tracker.pushes import Push
 from swarm.trust import Succession, seal_succession
 from tests.datasets import directory_entry, file_entry, link_entry, manifest_of, seeded
 
@@ -28,6 +31,10 @@ KEY = PeerKey(bytes(range(32)))
 RUN = wire.RunRequest(1, 7, "osm/roads", bytes(range(32)), b"entry", False, (bytes(32),))
 RUN_ANSWERS = ((wire.BLOCK, b"\0golden"), (wire.NOT_HERE, b""), (wire.ASK, b"a peer"))
 AUTHORITY = PeerKey(bytes(range(32, 64)))
+LISTED = Listing(
+    2, KEY.public, (Address("192.0.2.1", 7070),), (Address("192.0.2.1", 7071),), 1_800_000_000, 1_800_000_060
+)
+LISTING = seal_listing(AUTHORITY, LISTED)
 
 FILES = {
     "README.md": b"# golden\n",
@@ -89,6 +96,10 @@ def vectors() -> dict[str, object]:
         "who else": canonical.encode(wire.WhoElse(bytes(range(32)))).hex(),
         "neighbours": canonical.encode(wire.Neighbours(b"", (location,))).hex(),
         "heads": canonical.encode(wire.Heads((("osm/roads", 7),), True)).hex(),
+        "listing": LISTING.hex(),
+        "trackers": canonical.encode(wire.Trackers((LISTING,))).hex(),
+        "push": canonical.encode(Push(1, LISTING, False, (messages.Head("osm/roads", 7),))).hex(),
+        "swarm secret": canonical.encode(SecretBody(1, b"", bytes(range(32)))).hex(),
         "run head": canonical.encode(wire.RunHead(1, b"grant")).hex(),
         "run key": canonical.encode(wire.FrameKey(1, bytes(range(32)))).hex(),
         "run request": canonical.encode(RUN).hex(),

@@ -51,9 +51,11 @@ PURE: Final = (
     "swarm/peer/standby.py",
     "swarm/peer/steps.py",
     "swarm/peer/telling.py",
+    "swarm/peer/tracker_book.py",
     "swarm/peer/uploads.py",
     "swarm/peer/window.py",
     "swarm/tracker/handout.py",
+    "swarm/tracker/listing.py",
     "swarm/tracker/presence.py",
 )
 

@@ -26,7 +26,7 @@ from swarm.errors import RemoteProtocolError, UsageError
 from swarm.export import read_export
 from swarm.http.hello import Unfinished, offered
 from swarm.keyring import decode_keyring
-from swarm.limits import ANNOUNCE_ANSWER_MAX_BYTES, ANNOUNCE_MAX_BYTES
+from swarm.limits import ANNOUNCE_ANSWER_MAX_BYTES, ANNOUNCE_MAX_BYTES, PUSH_MAX_BYTES
 from swarm.log import Endorsement, SignedEntry
 from swarm.manifest import Manifest, assemble, parse_root
 from swarm.messages import Announce, AnnounceAnswer
@@ -39,12 +39,17 @@ from swarm.peer.sealed import HEAD_BYTES, Opener
 from swarm.peer.stream import FRAME_KEY_MAX_BYTES, parse_head
 from swarm.receipt import SealedReceipt, open_receipt
 from swarm.records import Credential, Grant, Located, Signed
+from swarm.secret_text import PREFIX as SECRET_PREFIX
+from swarm.secret_text import parse_secret
 from swarm.signature import signature_of
 from swarm.snapshot import SealedSnapshot, open_snapshot
 from swarm.token import PREFIX, parse_token
+from swarm.tracker.listing import open_listing
+from swarm.tracker.pushes import Push
 from swarm.trust import Trust, open_succession
 from tests.exports import GOOD_EXPORT, GOOD_EXPORT_SINCE
 from tests.golden.vectors import AUTHORITY, KEY, dataset
+from tests.golden.vectors import LISTED as LISTED_TRACKER
 from tests.property.test_dht_wire import Deaf, sealed
 from tests.unit.dht.samples import NOW, key_of, keys
 from tests.unit.log_samples import CA_KEY, FIRST, GRANT, PUBLISHER, RECEIPT, SEED, SNAPSHOT, TOKEN, WALL
@@ -88,6 +93,16 @@ def read_export_of(data: bytes) -> object:
 def read_token_payload(payload: bytes) -> object:
     text = base64.urlsafe_b64encode(payload + signature_of(payload)[:4]).decode().rstrip("=")
     return parse_token(PREFIX + text)
+
+
+def read_secret_payload(payload: bytes) -> object:
+    text = base64.urlsafe_b64encode(payload + signature_of(payload)[:4]).decode().rstrip("=")
+    return parse_secret(SECRET_PREFIX + text)
+
+
+def read_listing_of_tracker(body: bytes) -> object:
+    data = canonical.encode(Signed(body, AUTHORITY.sign("tracker-listing", body)))
+    return open_listing(data, Trust(AUTHORITY.public))
 
 
 def read_entry_of_member(body: bytes) -> object:
@@ -153,6 +168,7 @@ MESSAGES: Final[dict[str, wire.Message]] = {
     "by": wire.StandingBy(7, bytes(32), 3),
     "ready": wire.Ready(7),
     "news": wire.News(captured("entry-publish")),
+    "trackers": wire.Trackers((told("listing"),)),
 }
 CHANNEL: Final = {name: canonical.encode(message) for name, message in MESSAGES.items()} | {
     name: told(name) for name in ("here", "who else", "neighbours", "heads")
@@ -205,6 +221,10 @@ DECODERS: Final[dict[str, Decoder]] = {
     ),
     "succession": Decoder(told("succession"), open_succession),
     "keyring": Decoder(told("keyring"), decode_keyring),
+    "listing": Decoder(told("listing"), partial(open_listing, authority=Trust(AUTHORITY.public))),
+    "listing of a tracker": Decoder(canonical.encode(LISTED_TRACKER), read_listing_of_tracker),
+    "push": Decoder(told("push"), plain(Push, PUSH_MAX_BYTES)),
+    "swarm secret": Decoder(told("swarm secret"), read_secret_payload, (UsageError,)),
     "manifest's root": Decoder(told("root"), parse_root),
     "file segment": Decoder(segment("file_segments"), partial(with_segment, "file_segments")),
     "block segment": Decoder(segment("block_segments"), partial(with_segment, "block_segments")),
