@@ -15,6 +15,7 @@ from seed.backfill import PackStore
 from seed.compaction import Compactor
 from seed.costs import CostKeeper
 from seed.routes import BlockRoutes
+from seed.trackers import watch_trackers
 from seed.uploads import Uploads
 from swarm.encoding import open_block
 from swarm.errors import AetherError, IncompleteError, LocalProtocolError, RemoteProtocolError, UnreachableError
@@ -32,6 +33,8 @@ from swarm.peer.wire import SEED
 
 LOOK_S: Final = 1.0
 POSTPONED_MAX: Final = 256
+ALL_AGAIN_S: Final = 5.0
+ALL_AGAIN_MAX_S: Final = 300.0
 
 log = logging.getLogger("aetherfs.seed")
 
@@ -128,20 +131,48 @@ class SeedExtension:
 
     async def announce_all(self, node: PeerNode) -> None:
         """Hold every tagged version in the object store, so that it is announced even when no tracker is there to
-        ask.
+        ask. A seed may start before any tracker does: then it is asked for later.
         """
+        wait_s = ALL_AGAIN_S
+        while True:
+            try:
+                await self._hold_all(node)
+                await node.announcer.announce_records()
+                return
+            except AetherError as error:
+                log.info("what is in the object store is announced later: %s", error)
+                await asyncio.sleep(wait_s)
+                wait_s = min(2 * wait_s, ALL_AGAIN_MAX_S)
+
+    async def _hold_all(self, node: PeerNode) -> None:
+        cursor = ""
+        while True:
+            page = await node.tracker.datasets(cursor=cursor)
+            for dataset in page.datasets:
+                for tag in (await node.tracker.dataset(dataset)).tags:
+                    scope, _, name = dataset.partition("/")
+                    found = await node.tracker.lookup(Reference(scope, name, tag.tag))
+                    node.access.learn(found.data)
+                    node.ledger.record(found.entry, found.data)
+                    await node.holdings.find(dataset, found.version)
+            cursor = page.next
+            if not cursor:
+                return
+
+    def heard(self, node: PeerNode, entry: bytes) -> None:
+        """Another seed may have written what a new entry names: announce it from here too, tracker or not."""
+        known = node.access.learn(entry)
+        versions = [move.version for move in known.moves if move.version is not None]
+        node.tasks.start(self._take_over(node, known.dataset, versions))
+
+    async def _take_over(self, node: PeerNode, dataset: str, versions: list[bytes]) -> None:
         try:
-            page = await node.tracker.datasets()
-        except AetherError:
+            found = [await node.holdings.find(dataset, version) for version in dict.fromkeys(versions)]
+        except AetherError as error:
+            log.info("what was published to %s is looked for when it is asked for: %s", dataset, error)
             return
-        for dataset in page.datasets:
-            for tag in (await node.tracker.dataset(dataset)).tags:
-                scope, _, name = dataset.partition("/")
-                found = await node.tracker.lookup(Reference(scope, name, tag.tag))
-                node.access.learn(found.data)
-                node.ledger.record(found.entry, found.data)
-                await node.holdings.find(dataset, found.version)
-        await node.announcer.announce_records()
+        if any(found):
+            await node.announcer.announce_records()
 
 
 class Reading:
@@ -170,4 +201,6 @@ async def start_seed(settings: NodeSettings, objects: ObjectStore) -> PeerNode:
     node.tasks.start(keeper.run())
     node.tasks.start(extension.announce_all(node))
     node.tasks.start(Compactor(extension.packs, random.Random(secrets.randbits(128))).run())
+    node.tasks.start(watch_trackers(node, objects))
+    node.exchange.on_news = lambda entry: extension.heard(node, entry)
     return node

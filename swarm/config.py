@@ -55,6 +55,8 @@ SETTINGS: Final = (
     Setting("port_base", "count", DEFAULT_PORT_BASE, "first of the three ports (0: free ones)", most=PORT_BASE_MAX),
     Setting("join_file", "text", "", "file with the join token of a home that is not enrolled yet"),
     Setting("prices", "text", "", "file with the prices of the object store, TOML (empty: AWS S3 Standard, us-east-1)"),
+    Setting("secret_file", "text", "", "file with the swarm secret, from which a tracker or a seed enrols itself"),
+    Setting("passphrase_file", "text", "", "file with the passphrase that the swarm secret is sealed with"),
     Setting("memory_bytes", "count", 64 * 1024**2, "bytes of blocks kept in memory", least=1024**2),
     Setting("disk_bytes", "count", 10_000 * 1024**2, "bytes of blocks kept on disk", least=1024**2),
 )
@@ -98,6 +100,14 @@ class Settings:
     def prices(self) -> str:
         """The path of the file with prices."""
         return self._text("prices")
+
+    @property
+    def secret_file(self) -> str:
+        return self._text("secret_file")
+
+    @property
+    def passphrase_file(self) -> str:
+        return self._text("passphrase_file")
 
     @property
     def memory_bytes(self) -> int:

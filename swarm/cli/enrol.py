@@ -17,7 +17,7 @@ import click
 from swarm.cli.output import moment
 from swarm.cli.program import Program, options, pass_program
 from swarm.errors import AetherError, ConflictError, NotAllowedError, NotFoundError, UsageError
-from swarm.limits import TOKEN_MAX_CHARS, TOKEN_MAX_LIFETIME_S, TOKEN_MAX_USES
+from swarm.limits import BOOTSTRAP_MAX, TOKEN_MAX_CHARS, TOKEN_MAX_LIFETIME_S, TOKEN_MAX_USES
 
 if TYPE_CHECKING:
     from swarm.home import Home
@@ -155,8 +155,14 @@ def remember(home: Home, answer: JoinAnswer) -> None:
     from swarm.keyring import decode_keyring
 
     papers = Papers(certificate=answer.certificate, root=answer.ca, credential=answer.credential, grant=answer.grant)
+    before = home.swarm() if home.is_enrolled() else None
+    met = {contact.public: contact for contact in (*(before.bootstrap if before else ()), *answer.bootstrap)}
     state = SwarmState(
-        format=1, secret=answer.secret, trackers=answer.trackers, bootstrap=answer.bootstrap, store_key=answer.store_key
+        format=1,
+        secret=answer.secret,
+        trackers=answer.trackers or (before.trackers if before else ()),
+        bootstrap=tuple(met.values())[-BOOTSTRAP_MAX:],
+        store_key=answer.store_key,
     )
     home.enrol(papers, state, decode_keyring(answer.keys))
 

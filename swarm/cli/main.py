@@ -45,6 +45,7 @@ COMMANDS: Final = {
     "peer": Listed("Running", "running", "Run a peer."),
     "token": Listed("Running", "enrol", "Make tokens that let a home join."),
     "rotate": Listed("Running", "rotate", "Give the swarm a new CA key or a new secret, with no peer lost."),
+    "secret": Listed("Running", "secret", "Write the secret from which trackers and seeds start."),
     "join": Listed("Running", "enrol", "Make this home a member of a swarm."),
     "status": Listed("Running", "status", "Show what this peer does, holds and waits for."),
     "demo": Listed("Running", "demo.command", "Show a swarm of processes at work on this machine."),

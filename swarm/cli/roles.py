@@ -1,7 +1,8 @@
 """Which parts make up a process: a peer always, a tracker and a seed as asked, all on one home under one identity.
 
-A tracker over a store that holds no swarm yet makes one, and so a home becomes a member without a token. Every other
-home needs one. Parts end in the reverse order of their start, whatever happened.
+A tracker over a store that holds no swarm yet makes one, and so a home becomes a member without a token. With the swarm
+secret a tracker or a seed enrols itself over the store, at every start. Every other home needs a token. Parts end in
+the reverse order of their start, whatever happened.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from swarm.cli.enrol import ensure_enrolled, remember
@@ -67,6 +70,8 @@ def prepare(program: Program, role: Role) -> None:
         raise ConflictError(
             f"a process runs on {home.path} already: stop it with `aetherfs down`, or set AETHERFS_HOME"
         )
+    if program.settings.secret_file and (role.tracker or role.seed):
+        return
     if role.tracker and not program.settings.join_file and not home.is_enrolled():
         return
     ensure_enrolled(program)
@@ -84,7 +89,12 @@ async def running(program: Program, role: Role) -> AsyncIterator[Running]:
 
     async with AsyncExitStack() as stack:
         objects = await _open_store(program, stack) if role.tracker or role.seed else None
-        tracker = await _start_tracker(program, objects, stack) if role.tracker and objects is not None else None
+        store_key = await asyncio.to_thread(_store_key, program, objects) if objects is not None else b""
+        tracker = None
+        if role.tracker and objects is not None:
+            tracker = await _start_tracker(program, objects, store_key, stack)
+        elif objects is not None and store_key:
+            await asyncio.to_thread(_enrol_seed, program.home, objects, store_key)
         settings = node_settings(program, program.settings.port_base)
         if role.seed and objects is not None:
             from seed.node import start_seed
@@ -97,8 +107,9 @@ async def running(program: Program, role: Role) -> AsyncIterator[Running]:
             node.set_objects(objects)
         if tracker is not None:
             node.tracker_address = str(tracker.contact.addresses[0])
-            tracker.state.on_commit = node.exchange.announce
-            tracker.set_bootstrap([Contact(node.key.public, node.addresses())])
+            contact = Contact(node.key.public, node.addresses())
+            await tracker.set_node(contact, node.exchange.announce, node.exchange.tracker_listed)
+            node.tasks.start(node.announcer.announce_records())
         yield Running(node, tracker)
 
 
@@ -109,11 +120,31 @@ async def _open_store(program: Program, stack: AsyncExitStack) -> ObjectStore:
     return objects
 
 
-async def _start_tracker(program: Program, objects: ObjectStore, stack: AsyncExitStack) -> Tracker:
+def _store_key(program: Program, objects: ObjectStore) -> bytes:
+    """The store key in the secret file, if one is named. A file that is not there is made for a swarm that is not."""
+    from swarm.cli.secret import made_store_key, passphrase_of, store_key_in
+    from swarm.tracker.keys import holds_swarm
+
+    if not program.settings.secret_file:
+        return b""
+    path, passphrase = Path(program.settings.secret_file), passphrase_of(program.settings)
+    if not path.exists() and not holds_swarm(objects):
+        return made_store_key(path, passphrase)
+    return store_key_in(path, passphrase)
+
+
+def _enrol_seed(home: Home, objects: ObjectStore, store_key: bytes) -> None:
+    from swarm.tracker.enrolment import enrol_by_store
+
+    remember(home, enrol_by_store(objects, store_key, home.key(), "seed", time.time()))
+
+
+async def _start_tracker(program: Program, objects: ObjectStore, store_key: bytes, stack: AsyncExitStack) -> Tracker:
     from swarm.tracker.server import Tracker
 
     home, settings = program.home, program.settings
-    store_key = home.swarm().store_key if home.is_enrolled() else _new_store_key(home)
+    if not store_key:
+        store_key = home.swarm().store_key if home.is_enrolled() else _new_store_key(home)
     tracker = await Tracker.start(objects, store_key, home.key(), settings.listen, settings.port_base)
     stack.push_async_callback(tracker.close)
     remember(home, await tracker.membership())

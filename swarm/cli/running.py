@@ -34,9 +34,16 @@ def role_options(function: F) -> F:
     return setting_option("store", "URL")(function)
 
 
+def keeper_options(function: F) -> F:
+    """More flags, of the roles that can start from the swarm secret."""
+    function = setting_option("passphrase_file", "FILE")(function)
+    return setting_option("secret_file", "FILE")(function)
+
+
 @click.command()
 @click.option("--detach", "-d", is_flag=True, help="Run in the background; return when it is ready.")
 @role_options
+@keeper_options
 @options
 @pass_program
 def up(program: Program, detach: bool) -> None:
@@ -49,6 +56,7 @@ def up(program: Program, detach: bool) -> None:
 
 @click.command()
 @role_options
+@keeper_options
 @options
 @pass_program
 def tracker(program: Program) -> None:
@@ -58,6 +66,7 @@ def tracker(program: Program) -> None:
 
 @click.command()
 @role_options
+@keeper_options
 @options
 @pass_program
 def seed(program: Program) -> None:
