@@ -43,6 +43,7 @@ from bench.scenarios import make_scenario
 from bench.small import SmallSettings, run_small
 from bench.swarm import SwarmSettings, run_swarm
 from bench.swarm_report import print_swarm
+from bench.takeover import TakeoverSettings, run_takeover
 
 CONTENDERS: Final[tuple[Contender, ...]] = (Ours(), CurlNginx(), LibtorrentPair(), SyncthingPair())
 SMALL_CONTENDERS: Final[tuple[SmallContender, ...]] = (OursSmall(), LibtorrentSmall(), SyncthingSmall())
@@ -89,6 +90,26 @@ def pair(size: int, contenders: list[Contender], rounds: int, seed: int, folder:
         out.write_text(report.as_json())
     print_table(report, Console())
     if not report.rounds or not all(entry.ok for entry in report.rounds):
+        sys.exit(1)
+
+
+@bench.command()
+@click.option("--peers", type=click.IntRange(4, 200), default=20, show_default=True, help="How many live through it.")
+@click.option(
+    "--away", type=click.IntRange(0, 86_400), default=600, show_default=True, help="Seconds without a tracker."
+)
+@click.option("--every", type=click.IntRange(1, 3600), default=30, show_default=True, help="Seconds between pulls.")
+@click.option("--folder", type=FOLDER, help="Where homes go.")
+@click.option("--json", "out", type=FILE, callback=in_a_folder, help="Write the report there.")
+def takeover(peers: int, away: int, every: int, folder: Path | None, out: Path | None) -> None:
+    """Trackers killed and replaced under live peers, and a time without any."""
+    errors = Console(stderr=True, highlight=False)
+    with scratch_folder(folder or Path(tempfile.gettempdir())) as scratch:
+        report = run_takeover(TakeoverSettings(peers, away, every), scratch, errors.print)
+    if out is not None:
+        out.write_text(report.as_json())
+    click.echo(report.as_json(), nl=False)
+    if report.failed or report.restarted:
         sys.exit(1)
 
 
