@@ -211,6 +211,33 @@ def test_whoever_loses_the_channel_of_a_tracker_turns_to_the_next(
     asyncio.run(main())
 
 
+def test_the_secret_outlives_a_rotation_of_the_swarms_keys(tmp_path: Path) -> None:
+    """Fresh homes and those of before start over a store whose CA and DHT secret have been followed by others."""
+
+    async def main() -> None:
+        async with Keepers(tmp_path) as keepers:
+            first = await keepers.tracker("first")
+            await keepers.seed("seed")
+            await keepers.stop("seed")
+            assert first.tracker is not None
+            state = first.tracker.state
+            for rotate in (state.keys.rotate_ca, state.keys.rotate_secret):
+                await state.work(rotate, state.objects, time.time(), 0, 3600)
+            state.keys_rotated.set()
+            new = await keepers.tracker("new")
+            seeds = [await keepers.seed("seed"), await keepers.seed("fresh seed")]
+            assert new.tracker is not None
+            pushes = new.tracker.state.pushes
+            await until(lambda: all(seed.announcer.is_answered for seed in seeds))
+            assert {seed.keyring.generation for seed in [*seeds, new.node]} == {2}
+            pushes.moved("maps/roads", 1)
+            await until(lambda: pushes.sent >= 2 or pushes.lost)
+            assert not pushes.lost
+            await until(lambda: new.node.key.peer_id in first.node.channels.open)
+
+    asyncio.run(main())
+
+
 def test_a_peer_finds_a_tracker_by_the_dht_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neighbours pass nothing on here, as those of an older version do not."""
 
