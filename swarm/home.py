@@ -153,7 +153,9 @@ class Home:
         """Keep what was told of rotations, and let TLS trust the roots that count."""
         if keyring.generation:
             self._write("keys", canonical.encode(keyring), secret=True)
-        self._write("ca.pem", self.trust().bundle(time.time()))
+        roots = self.trust().bundle(time.time())
+        if roots != self.read_state("ca.pem"):
+            self._write("ca.pem", roots)
 
     def grant(self, wall_now: float) -> Grant:
         """This member's grant. RemoteProtocolError when it has expired."""

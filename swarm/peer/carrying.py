@@ -31,7 +31,7 @@ from swarm.manifest import Manifest
 from swarm.names import Reference
 from swarm.peer.find import Resolved
 from swarm.peer.node import PeerNode
-from swarm.peer.publish import publish
+from swarm.peer.publish import Wanted, publish
 from swarm.peer.pull import Progress, manifest_of, pull_resolved
 from swarm.peer.read import bring
 from swarm.rooted import failure
@@ -161,7 +161,8 @@ async def import_file(node: PeerNode, arguments: ImportArguments, progress: Prog
     published = None
     if reference is not None:
         message = f"imported: {found.head.dataset} of {peer_id_of(found.entry.publisher)[:12]}, {_sealer(found)[:12]}"
-        published = await publish(node, target, [reference], message, "refuse", progress)
+        wanted = Wanted(reference.dataset, [reference.tag or ""], message, None, None)
+        published = await publish(node, target, wanted, "refuse", progress)
     return {
         "dataset": found.head.dataset,
         "version": found.head.version.hex(),

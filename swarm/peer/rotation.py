@@ -34,19 +34,20 @@ class Rotation:
 
     async def tend(self) -> None:
         """Do what is due by the clock: papers that do not count for long any more, a secret that is now in force."""
+        await self._be_in_networks()
         node, wall_now = self._node, time.time()
+        trust = node.access.authority
         try:
-            open_sealed(node.papers.credential, Credential, authority=node.access.authority, wall_now=wall_now)
-            open_sealed(node.papers.grant, Grant, authority=node.access.authority, wall_now=wall_now)
+            open_sealed(node.papers.credential, Credential, authority=trust, wall_now=wall_now)
+            open_sealed(node.papers.grant, Grant, authority=trust, wall_now=wall_now)
         except AetherError:
             await self.renew()
-        else:
-            if sealed_by(node.papers.credential, Credential, node.access.authority) != self._ca_in_force(wall_now):
+            return
+        if sealed_by(node.papers.credential, Credential, trust) != trust.in_force(wall_now).public:
+            try:
                 await self.renew()
-        await self._be_in_networks()
-
-    def _ca_in_force(self, wall_now: float) -> bytes:
-        return self._node.access.authority.in_force(wall_now).public
+            except AetherError as error:
+                log.info("papers under the CA's new key are still to come: %s", error)
 
     async def heard(self) -> None:
         """Ask for papers and keys if a tracker has stated that it knows of newer ones."""

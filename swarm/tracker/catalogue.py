@@ -250,7 +250,8 @@ class Catalogue:
         """
         state, taken = self._state(dataset), 0
         with state.lock:
-            self._advance(dataset, state)
+            if (away := self._advance(dataset, state)) is not None:
+                raise away
             for data in entries:
                 entry = log.verify_entry(data, authority=self._authority.trust)
                 if entry.dataset != dataset:

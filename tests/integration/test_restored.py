@@ -98,7 +98,7 @@ def test_who_publishes_first_does_not_part_the_log_from_its_peers(tmp_path: Path
         async with restored(tmp_path) as (swarm, producer, peer):
             published = await swarm.publish(producer, tmp_path / "one", "roads:v3")
             assert published["serial"] == 3
-            moved = await run(peer, "tag", ref="roads:v2", name="roads:stable")
+            moved = await run(peer, "tag", ref="roads:v2", names=["roads:stable"])
             assert moved["serial"] == 4
             entries = await producer.tracker.log("library/roads")
             assert [sorted(move.tag for move in entry.moves) for _, entry in entries] == [
