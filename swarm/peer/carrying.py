@@ -161,7 +161,7 @@ async def import_file(node: PeerNode, arguments: ImportArguments, progress: Prog
     published = None
     if reference is not None:
         message = f"imported: {found.head.dataset} of {peer_id_of(found.entry.publisher)[:12]}, {_sealer(found)[:12]}"
-        wanted = Wanted(reference.dataset, [reference.tag or ""], message, None, None)
+        wanted = Wanted(reference.dataset, [reference.tag or ""], message)
         published = await publish(node, target, wanted, "refuse", progress)
     return {
         "dataset": found.head.dataset,

@@ -45,8 +45,8 @@ class Wanted:
     dataset: str
     tags: list[str]
     message: str
-    if_serial: int | None
-    since: int | None
+    if_serial: int | None = None
+    since: int | None = None
 
 
 async def publish(node: PeerNode, path: Path, wanted: Wanted, links: Links, progress: Progress) -> dict[str, Any]:
