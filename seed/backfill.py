@@ -1,8 +1,7 @@
-"""Reading blocks back from packs: an extent at a time, once for all who ask, into the seed's memory.
+"""Blocks in packs of an object store: what the indexes say of them, and reading them.
 
-An extent is an aligned stretch of EXTENT_BYTES of a pack. The first asker's read serves all others that come meanwhile
-(single flight) and those that come soon after (a bounded cache of extents), so a rollout costs about one read per
-extent.
+What is read lies in the seed's tiers afterwards, memory and disk, verified. A block that is not there is read together
+with those that will be asked for with it (``extents``), once for all who ask meanwhile (single flight).
 """
 
 from __future__ import annotations
@@ -11,23 +10,31 @@ import asyncio
 import logging
 import secrets
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
+from seed.extents import Extent, extent_with
 from seed.known import Known
 from seed.packs import Index, Location, decode_index, encode_index
-from seed.rereads import Extent, Rereads
-from swarm.encoding import open_block
-from swarm.errors import AetherError, NotFoundError, RemoteProtocolError
+from seed.rereads import Rereads
+from swarm.encoding import Encoded, open_block
+from swarm.errors import AetherError, FullError, NotFoundError, RemoteProtocolError
 from swarm.limits import MIB
+from swarm.manifest import Manifest
 from swarm.objects import ObjectStore
+from swarm.peer.shares import group_of
+from swarm.store import Store
+from swarm.store.memory import MemoryStore
 
-EXTENT_BYTES: Final = 8 * MIB
 DEFAULT_MEMORY_BYTES: Final = 128 * MIB
 INDEXES: Final = "indexes/"
 PACKS: Final = "packs/"
+# Extents that are read at a time: the memory that reading takes.
+READING: Final = 4
 # Index objects that are read at a time.
 LOADING: Final = 8
+DAMAGED_MAX: Final = 4096
 # What was listed may be merged and gone when it is read: then the list is read again, so often.
 REFRESH_ROUNDS: Final = 8
 
@@ -35,7 +42,7 @@ log = logging.getLogger("aetherfs.seed")
 
 
 class PackStore:
-    """Blocks in packs of an object store. What the indexes say of them is ``known``."""
+    """What the indexes say is ``known``. ``tiers`` keep what was read, until told otherwise in memory only."""
 
     def __init__(self, objects: ObjectStore, memory_bytes: int = DEFAULT_MEMORY_BYTES) -> None:
         self.objects = objects
@@ -43,11 +50,12 @@ class PackStore:
         self._refused: set[str] = set()
         self._refreshing = asyncio.Lock()
         self._begun = 0
-        self._extents: OrderedDict[tuple[str, int], bytes] = OrderedDict()
-        self._reading: dict[tuple[str, int], asyncio.Task[bytes]] = {}
+        self.tiers: Store = MemoryStore(memory_bytes)
+        self._reading: dict[tuple[str, int, int], asyncio.Task[dict[bytes, Encoded]]] = {}
+        self._slots = asyncio.Semaphore(READING)
         self._rereads = Rereads()
-        self._memory_bytes = memory_bytes
-        self._memory_used = 0
+        # Blocks that were wrong also when they were read again.
+        self._damaged: OrderedDict[bytes, None] = OrderedDict()
 
     # ---- indexes ------------------------------------------------------------------------------------------------
 
@@ -129,91 +137,154 @@ class PackStore:
     def has_version(self, dataset: str, version: bytes) -> bool:
         return self.known.has_version(dataset, version)
 
-    async def get(self, signature: bytes) -> bytes | None:
-        """The encoded block, verified; None if no pack holds it (any more).
+    async def get(self, signature: bytes, group: Sequence[bytes] = ()) -> Encoded | None:
+        """The encoded block, verified; None if no pack holds it (any more). ``group``: what is read along with it.
 
         A pack that is gone may have been packed anew: then the indexes are looked at again, once.
         """
+        kept = await asyncio.to_thread(self.tiers.get, signature)
+        if kept is not None:
+            return kept
+        for is_last in (False, True):
+            places = self._places(signature, group)
+            if not places:
+                return None
+            extent = extent_with(signature, places)
+            if signature in self._damaged and not self._may_reread(extent):
+                return None
+            try:
+                return (await self._read_once(extent)).get(signature)
+            except NotFoundError as error:
+                log.log(logging.ERROR if is_last else logging.INFO, "pack %s is gone: %s", extent.pack, error)
+            if not is_last:
+                await self.refresh()
+            self.known.forget_pack(extent.pack)
+        return None
+
+    def _places(self, signature: bytes, group: Sequence[bytes]) -> dict[bytes, Location]:
+        """Where a block lies, and those of its group; empty if it lies nowhere."""
         place = self.known.find(signature)
         if place is None:
-            return None
-        try:
-            return await self._read_block(signature, place)
-        except NotFoundError as error:
-            log.info("pack %s is gone (%s): looking where its blocks lie now", place.pack, error)
-        await self.refresh()
-        self.known.forget_pack(place.pack)
-        place = self.known.find(signature)
-        try:
-            return await self._read_block(signature, place) if place is not None else None
-        except NotFoundError as error:
-            log.error("block %s is lost: %s", signature.hex()[:16], error)
-            return None
+            return {}
+        others = ((one, self.known.find(one)) for one in group if one != signature)
+        return {signature: place} | {one: at for one, at in others if at is not None}
 
-    async def _read_block(self, signature: bytes, place: Location) -> bytes | None:
-        """The encoded block, verified; None if it lies damaged. Extents that were damaged on the way are read again:
-        see ``rereads``.
-        """
-        start, end = place.offset, place.offset + place.length
-        extents = [(place.pack, number) for number in range(start // EXTENT_BYTES, (end - 1) // EXTENT_BYTES + 1)]
-        is_again = False
-        while True:
-            read = [await self._extent(pack, number) for pack, number in extents]
-            parts = zip((number * EXTENT_BYTES for _, number in extents), read, strict=True)
-            encoded = b"".join(data[max(0, start - base) : end - base] for base, data in parts)
-            try:
-                await asyncio.to_thread(open_block, encoded, signature)
-            except RemoteProtocolError as error:
-                if not self._forget_damaged(dict(zip(extents, read, strict=True))):
-                    log.error("block %s cannot be read from pack %s: %s", signature.hex()[:16], place.pack, error)
-                    return None
-                log.warning("pack %s came damaged, and is read again: %s", place.pack, error)
-                is_again = True
-                continue
-            for extent in extents if is_again else ():
-                self._rereads.mended(extent)
-            return encoded
-
-    def _forget_damaged(self, read: Mapping[Extent, bytes]) -> bool:
-        """Let go of extents that gave a wrong block; whether they may be read again. What others have read again
-        meanwhile stays.
-        """
-        now = asyncio.get_running_loop().time()
-        same = [extent for extent, data in read.items() if self._extents.get(extent, data) is data]
-        may = all(self._rereads.may(extent, now) for extent in same)
-        for extent in same if may else ():
-            self._memory_used -= len(self._extents.pop(extent, b""))
-        return may
-
-    async def _extent(self, pack: str, number: int) -> bytes:
-        key = (pack, number)
-        kept = self._extents.get(key)
-        if kept is not None:
-            self._extents.move_to_end(key)
-            return kept
+    async def _read_once(self, extent: Extent) -> dict[bytes, Encoded]:
+        """The blocks of an extent, by one reading for all who ask while it lasts."""
+        key = (extent.pack, extent.start, extent.length)
         task = self._reading.get(key)
         if task is None:
-            task = self._reading[key] = asyncio.create_task(self._read(pack, number))
+            task = self._reading[key] = asyncio.create_task(self._read(extent))
             task.add_done_callback(lambda done: self._read_done(key, done))
         return await asyncio.shield(task)
 
-    async def _read(self, pack: str, number: int) -> bytes:
-        return await asyncio.to_thread(self.objects.get_range, PACKS + pack, number * EXTENT_BYTES, EXTENT_BYTES)
+    async def _read(self, extent: Extent) -> dict[bytes, Encoded]:
+        """The blocks of an extent. One that came damaged on the way is read again: see ``rereads``."""
+        async with self._slots:
+            found, damaged = await asyncio.to_thread(self._fetch, extent)
+            if damaged:
+                found, damaged = await self._read_again(extent, found, damaged)
+        await asyncio.to_thread(self.keep, found)
+        for signature in found:
+            self._damaged.pop(signature, None)
+        for signature in damaged:
+            log.error("block %s cannot be read from pack %s: it lies damaged", signature.hex()[:16], extent.pack)
+            self._damaged[signature] = None
+            if len(self._damaged) > DAMAGED_MAX:
+                self._damaged.popitem(last=False)
+        return found
 
-    def _read_done(self, key: tuple[str, int], task: asyncio.Task[bytes]) -> None:
+    async def _read_again(
+        self, extent: Extent, found: dict[bytes, Encoded], damaged: list[bytes]
+    ) -> tuple[dict[bytes, Encoded], list[bytes]]:
+        while damaged and self._may_reread(extent):
+            log.warning("pack %s came damaged, and is read again", extent.pack)
+            again, damaged = await asyncio.to_thread(self._fetch, extent)
+            found |= again
+        damaged = [signature for signature in damaged if signature not in found]
+        if not damaged:
+            self._rereads.mended((extent.pack, extent.start))
+        return found, damaged
+
+    def _may_reread(self, extent: Extent) -> bool:
+        return self._rereads.may((extent.pack, extent.start), asyncio.get_running_loop().time())
+
+    def _fetch(self, extent: Extent) -> tuple[dict[bytes, Encoded], list[bytes]]:
+        """Those blocks of an extent that are what they should be, and those that are not."""
+        data = self.objects.get_range(PACKS + extent.pack, extent.start, extent.length)
+        found: dict[bytes, Encoded] = {}
+        damaged: list[bytes] = []
+        for signature, encoded in extent.cut(data):
+            try:
+                open_block(encoded, signature)
+                found[signature] = encoded
+            except RemoteProtocolError:
+                damaged.append(signature)
+        return found, damaged
+
+    def keep(self, found: Mapping[bytes, Encoded]) -> None:
+        """Have verified blocks in the tiers."""
+        try:
+            for signature, encoded in found.items():
+                self.tiers.put(signature, encoded)
+        except FullError as error:
+            log.warning("what was read is not kept: %s", error)
+
+    def _read_done(self, key: tuple[str, int, int], task: asyncio.Task[dict[bytes, Encoded]]) -> None:
         del self._reading[key]
-        if task.cancelled():
-            return
-        error = task.exception()
-        if error is not None:
-            if not isinstance(error, AetherError):
-                log.error("reading a pack failed", exc_info=error)
-            return
-        self._extents[key] = task.result()
-        self._memory_used += len(task.result())
-        while self._memory_used > self._memory_bytes and len(self._extents) > 1:
-            self._memory_used -= len(self._extents.popitem(last=False)[1])
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, AetherError):
+            log.error("reading a pack failed", exc_info=error)
 
-    async def read(self, signature: bytes) -> bytes | None:
+    async def read(self, signature: bytes) -> Encoded | None:
         """The name under which a Holding reads."""
         return await self.get(signature)
+
+
+FromOthers = Callable[[int, bytes], Awaitable["Encoded | None"]]
+
+
+class VersionSource:
+    """The blocks of one version out of packs, a group of neighbours at a time.
+
+    ``from_others`` may give a block of the group of that number, which another seed reads. What is read is on the
+    account that ``charge`` opens.
+    """
+
+    def __init__(
+        self,
+        packs: PackStore,
+        manifest: Manifest,
+        from_others: FromOthers | None = None,
+        charge: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        self._charge = charge
+        self._packs = packs
+        self._manifest = manifest
+        self._from_others = from_others
+        self._group = group_of(len(manifest.unique))
+
+    async def read(self, signature: bytes) -> Encoded | None:
+        """An encoded block of the version."""
+        index = self._manifest.index_of.get(signature)
+        if index is None:
+            return None
+        kept = await asyncio.to_thread(self._packs.tiers.get, signature)
+        if kept is not None:
+            return kept
+        if self._from_others is not None:
+            given = await self._from_others(index // self._group, signature)
+            if given is not None:
+                await asyncio.to_thread(self._packs.keep, {signature: given})
+                return given
+        return await self.read_own(signature)
+
+    async def read_own(self, signature: bytes) -> Encoded | None:
+        """The same, whosever it is to read."""
+        index = self._manifest.index_of.get(signature)
+        if index is None:
+            return None
+        start = index // self._group * self._group
+        group = [block.signature for block in self._manifest.unique[start : start + self._group]]
+        with self._charge():
+            return await self._packs.get(signature, group)

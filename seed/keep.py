@@ -1,140 +1,76 @@
-"""Keeping a version for good: its blocks into packs, then the index that makes them count.
-
-A pack is written while the next one fills. What was written before a failure is garbage, as no index names it. Blocks
-of a version that this very node reads are laid into packs while it still reads on.
-"""
+"""A version that this very node publishes: its blocks go straight into packs, while the rest is still being read."""
 
 from __future__ import annotations
 
 import asyncio
-import secrets
-import time
+import threading
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import Future
 from typing import Final
 
-from seed import table
-from seed.backfill import PACKS, PackStore
-from seed.packs import Kept, Location, PackBuilder, make_index
+from seed.backfill import PackStore
+from seed.shelf import Shelf
 from swarm.encoding import smaller
 from swarm.objects.threads import Threads
 
 # Blocks that are encoded in one go in a thread, and how many such goes are under way.
 BATCH: Final = 8
 AHEAD: Final = 3
-# Blocks that wait to be laid into packs while their version is read: at most so many MiB, or a few packs' writing.
+# Blocks that wait to be encoded and laid into packs while their version is read: at most so many MiB.
 LAID_AHEAD: Final = 32
-
-
-class PackWriter:
-    """Lays blocks into new packs of a store. ``finish`` or ``abandon`` ends it."""
-
-    def __init__(self, packs: PackStore) -> None:
-        self._store = packs
-        self._builder = PackBuilder()
-        self._packs: dict[str, int] = {}
-        self._places: dict[bytes, Location] = {}
-        self._writing: asyncio.Task[None] | None = None
-
-    async def add(self, signature: bytes, encoded: bytes) -> None:
-        """Take a block that no pack holds. FullError and others when a pack cannot be written."""
-        self._builder.add(signature, encoded)
-        if self._builder.is_full:
-            await self._flush()
-
-    def add_now(self, signature: bytes, encoded: bytes) -> None:
-        """As ``add``, blocking, and not beside it."""
-        self._builder.add(signature, encoded)
-        if self._builder.is_full:
-            self._write(self._next())
-
-    def end_pack_now(self) -> None:
-        """Write what there is, blocking. What comes after goes into another pack."""
-        if self._builder.size_bytes:
-            self._write(self._next())
-
-    async def _flush(self) -> None:
-        await self._written()
-        self._writing = asyncio.create_task(asyncio.to_thread(self._write, self._next()))
-
-    def _next(self) -> PackBuilder:
-        """The blocks of the pack that is to be written; another one begins."""
-        full, self._builder = self._builder, PackBuilder()
-        return full
-
-    def _write(self, full: PackBuilder) -> None:
-        pack = secrets.token_hex(16)
-        data, places = full.finish(pack)
-        self._store.objects.put(PACKS + pack, data)
-        self._packs[pack] = len(data)
-        self._places |= places
-
-    async def _written(self) -> None:
-        if self._writing is not None:
-            await self._writing
-            self._writing = None
-
-    async def finish(self, dataset: str, version: bytes, blocks: Iterable[bytes]) -> None:
-        """Write what is left and the index of a version that consists of ``blocks``: from then on it is kept."""
-        if self._builder.size_bytes:
-            await self._flush()
-        await self._written()
-        needed = set(blocks)
-        # What was laid out and is not in the version after all is left to lie there.
-        places = {signature: place for signature, place in self._places.items() if signature in needed}
-        wall_now = int(time.time())
-        kept = Kept(dataset, version, wall_now, table.packed(needed))
-        await self._store.write(make_index(self._store.known.next_wall_time(wall_now), self._packs, places, [kept]))
-
-    async def abandon(self) -> None:
-        """Wait for what is under way, whatever comes of it."""
-        if self._writing is not None:
-            await asyncio.gather(self._writing, return_exceptions=True)
+ENCODING_THREADS: Final = 2
 
 
 class EarlyPacks:
-    """Lays blocks into packs while their version is still being read, in a thread of its own.
+    """Lays blocks on a shelf while their version is still being read, in threads of its own.
 
     ``take`` is for one thread. ``handed_over`` ends it, or ``close``.
     """
 
-    def __init__(self, packs: PackStore) -> None:
+    def __init__(self, packs: PackStore, shelf: Shelf) -> None:
+        self.shelf = shelf
         self._store = packs
-        self._writer = PackWriter(packs)
         self._taken: set[bytes] = set()
-        self._thread = Threads(1, "packs")
+        self._threads = Threads(ENCODING_THREADS, "encoding")
         self._under_way: deque[Future[None]] = deque()
+        self._lock = threading.Lock()
         # The encoded bytes of each block that was laid out.
         self.laid: dict[bytes, int] = {}
 
     def take(self, signature: bytes, raw: bytes) -> None:
         """Take a verified block, raw encoded. Waits while many are under way; raises what befell an earlier one."""
-        if signature in self._taken or self._store.has(signature):
+        if signature in self._taken or self._store.has(signature) or self.shelf.has(signature):
             return
         self._taken.add(signature)
         if len(self._under_way) >= LAID_AHEAD:
             self._under_way.popleft().result()
-        self._under_way.append(self._thread.submit(self._lay, signature, raw))
+        self._under_way.append(self._threads.submit(self._lay, signature, raw))
 
     def all_taken(self) -> None:
         """Nothing is taken for a while: what was is written meanwhile."""
-        self._under_way.append(self._thread.submit(self._writer.end_pack_now))
+        waited_for = list(self._under_way)
+        self._under_way.append(self._threads.submit(self._end_pack, waited_for))
+
+    def _end_pack(self, waited_for: Sequence[Future[None]]) -> None:
+        for one in waited_for:
+            one.result()
+        self.shelf.end_pack()
 
     def _lay(self, signature: bytes, raw: bytes) -> None:
         encoded = bytes(smaller(raw))
-        self._writer.add_now(signature, encoded)
-        self.laid[signature] = len(encoded)
+        self.shelf.add(signature, encoded)
+        with self._lock:
+            self.laid[signature] = len(encoded)
 
-    def handed_over(self) -> PackWriter:
-        """The writer with all that was taken. Blocking; raises what befell one."""
+    def handed_over(self) -> None:
+        """Wait until all that was taken is laid out. Blocking; raises what befell one."""
         while self._under_way:
             self._under_way.popleft().result()
-        return self._writer
 
     def close(self) -> None:
-        """Give up what still waits, and wait for what is being written. Blocking."""
-        self._thread.shutdown(cancel_futures=True)
+        """Give up what still waits, and wait for what is being laid out. Blocking."""
+        self._threads.shutdown(cancel_futures=True)
 
 
 async def encoded_in_threads(

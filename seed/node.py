@@ -8,16 +8,18 @@ import logging
 import random
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import Final
 
-from seed.backfill import PackStore
+from seed.backfill import PackStore, VersionSource
 from seed.compaction import Compactor
 from seed.costs import CostKeeper
+from seed.fellows import Fellows
 from seed.routes import BlockRoutes
 from seed.trackers import watch_trackers
 from seed.uploads import Uploads
-from swarm.encoding import open_block
+from swarm.encoding import Encoded, open_block
 from swarm.errors import AetherError, IncompleteError, LocalProtocolError, RemoteProtocolError, UnreachableError
 from swarm.http.routes import Route
 from swarm.limits import ROOT_MAX_BYTES
@@ -30,6 +32,7 @@ from swarm.peer.agent import start_peer
 from swarm.peer.holdings import Holding
 from swarm.peer.node import Keeping, NodeSettings, PeerNode
 from swarm.peer.wire import SEED
+from swarm.store.tiers import Tiers
 
 LOOK_S: Final = 1.0
 POSTPONED_MAX: Final = 256
@@ -49,10 +52,14 @@ class SeedExtension:
         self._postponed: dict[tuple[str, bytes], None] = {}
         self._node: PeerNode | None = None
         self._uploads: Uploads | None = None
+        self._fellows: Fellows | None = None
 
     def routes(self, node: PeerNode) -> list[Route]:
         self._node = node
-        self._uploads = Uploads(self.packs, node.key, node.home.path / "uploads")
+        self._fellows = Fellows(node)
+        self.packs.tiers = Tiers([node.memory, node.blocks], writable=2)
+        self._uploads = Uploads(self.packs, node.key)
+        node.at_close(self._uploads.close)
         return BlockRoutes(self._uploads, node.access, node.holdings, self.accounts).routes()
 
     @contextlib.asynccontextmanager
@@ -88,11 +95,17 @@ class SeedExtension:
         if entry is None:
             return None
         try:
-            with charged(self.accounts.rollout(dataset, version, time.time())):
+            with self._charged(dataset, version):
                 manifest = await self._manifest(version)
         except (IncompleteError, RemoteProtocolError):
             return None
-        return Holding(dataset, manifest, entry, Reading(self, dataset, version), None, origin=SEED)
+        self._node.announcer.wake()  # a rollout begins: which other seeds are there now?
+        from_others = partial(self._from_others, dataset, version)
+        source = VersionSource(self.packs, manifest, from_others, partial(self._charged, dataset, version))
+        return Holding(dataset, manifest, entry, source, None, origin=SEED)
+
+    def _charged(self, dataset: str, version: bytes) -> contextlib.AbstractContextManager[None]:
+        return charged(self.accounts.rollout(dataset, version, time.time()))
 
     def _postpone(self, dataset: str, version: bytes) -> None:
         if self._node is not None and len(self._postponed) < POSTPONED_MAX:
@@ -111,20 +124,27 @@ class SeedExtension:
                     if holding is not None:
                         node.holdings.add(holding)
 
-    async def read(self, signature: bytes) -> bytes | None:
-        """A block out of the packs."""
-        return await self.packs.read(signature)
+    async def _from_others(self, dataset: str, version: bytes, group: int, signature: bytes) -> Encoded | None:
+        return await self._fellows.get(dataset, version, group, signature) if self._fellows is not None else None
+
+    async def read(self, signature: bytes) -> Encoded | None:
+        """A block out of the packs, with its neighbours in a version that is held here."""
+        holdings = self._node.holdings if self._node is not None else ()
+        manifest = next((held.manifest for held in holdings if signature in held.manifest.index_of), None)
+        source = self.packs if manifest is None else VersionSource(self.packs, manifest)
+        return await source.read(signature)
 
     async def _manifest(self, version: bytes) -> Manifest:
-        root_bytes = await self._plain(version)
+        root_bytes = await self._plain(version, ())
         if len(root_bytes) > ROOT_MAX_BYTES:
             raise RemoteProtocolError("a root in the packs is longer than it may be")
         root = parse_root(root_bytes)
-        segments = {ref.signature: await self._plain(ref.signature) for ref in root.segment_refs}
+        listed = [ref.signature for ref in root.segment_refs]
+        segments = {signature: await self._plain(signature, listed) for signature in listed}
         return await asyncio.to_thread(assemble, root_bytes, segments)
 
-    async def _plain(self, signature: bytes) -> bytes:
-        encoded = await self.packs.get(signature)
+    async def _plain(self, signature: bytes, group: Sequence[bytes]) -> bytes:
+        encoded = await self.packs.get(signature, group)
         if encoded is None:
             raise IncompleteError(f"block {signature.hex()[:16]} is not in the packs")
         return bytes(open_block(encoded, signature))
@@ -173,19 +193,6 @@ class SeedExtension:
             return
         if any(found):
             await node.announcer.announce_records()
-
-
-class Reading:
-    """A version's blocks out of the packs, on the account of its rollout."""
-
-    def __init__(self, extension: SeedExtension, dataset: str, version: bytes) -> None:
-        self._extension = extension
-        self._of = (dataset, version)
-
-    async def read(self, signature: bytes) -> bytes | None:
-        """As ``Source``."""
-        with charged(self._extension.accounts.rollout(*self._of, time.time())):
-            return await self._extension.packs.read(signature)
 
 
 async def start_seed(settings: NodeSettings, objects: ObjectStore) -> PeerNode:

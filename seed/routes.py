@@ -6,6 +6,7 @@ exist.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from typing import Annotated, Any, Final, TypeVar
@@ -13,6 +14,7 @@ from typing import Annotated, Any, Final, TypeVar
 import msgspec
 from aiohttp import web
 
+from seed.backfill import VersionSource
 from seed.uploads import Session, Uploads
 from swarm.encoding import Encoded, open_block
 from swarm.errors import NotAllowedError, NotFoundError, UsageError
@@ -26,9 +28,11 @@ from swarm.objects.meter import Account, charged
 from swarm.peer.access import Access, Caller
 from swarm.peer.grants import grant_of
 from swarm.peer.holdings import Holdings
+from swarm.peer.upload import BLOCK_TYPE, BLOCKS_TYPE, BRING_MAX_BYTES, unframed
 from swarm.signature import from_hex, signature_of
 
-BLOCK_TYPE: Final = "application/vnd.aetherfs.block"
+# Requests that bring blocks and are read at a time, each of at most BRING_MAX_BYTES; others wait.
+TAKEN_IN_MAX: Final = 48
 _RANGE = re.compile(r"bytes=(\d{0,12})-(\d{0,12})")
 
 T = TypeVar("T")
@@ -68,10 +72,11 @@ class BlockRoutes:
         self._accounts = accounts
         self._access = access
         self._holdings = holdings
+        self._taking_in = asyncio.Semaphore(TAKEN_IN_MAX)
 
     def routes(self) -> list[Route]:
         block = "/api/v1/blocks/{signature}"
-        reading = ("dataset", "version")
+        reading = ("dataset", "version", "own")
         return [
             Route("POST", "/api/v1/uploads", self._begin, "member", "Begin an upload", UploadRequest, UploadAnswer),
             Route(
@@ -84,6 +89,14 @@ class BlockRoutes:
                 MissingAnswer,
             ),
             Route("PUT", block, self._put, "member", "Bring a block", BLOCK_TYPE, None, ("dataset", "session")),
+            Route(
+                "POST",
+                "/api/v1/uploads/{session}/blocks",
+                self._bring,
+                "member",
+                "Bring several blocks",
+                BLOCKS_TYPE,
+            ),
             Route(
                 "POST",
                 "/api/v1/uploads/{session}:commit",
@@ -126,7 +139,7 @@ class BlockRoutes:
         caller = self._caller(request)
         asked = _decoded(await request.read(), MissingRequest)
         session = self._session(caller, asked.session)
-        missing = self._uploads.missing(session, map(bytes.fromhex, asked.signatures), caller.may_read)
+        missing = await self._uploads.missing(session, map(bytes.fromhex, asked.signatures), caller.may_read)
         return _json(MissingAnswer([signature.hex() for signature in missing]))
 
     async def _put(self, request: web.Request) -> web.Response:
@@ -134,8 +147,19 @@ class BlockRoutes:
         session = self._session(caller, request.query.get("session", ""))
         if request.content_length is None or request.content_length > ENCODED_MAX_BYTES:
             raise UsageError(f"an encoded block states its length, of at most {ENCODED_MAX_BYTES} bytes")
-        with charged(session.account):
-            await self._uploads.put(session, from_hex(request.match_info["signature"]), await request.read())
+        signature = from_hex(request.match_info["signature"])
+        async with self._taking_in:
+            with charged(session.account):
+                await self._uploads.bring(session, [(signature, await request.read())])
+        return web.Response(status=200)
+
+    async def _bring(self, request: web.Request) -> web.Response:
+        caller = self._caller(request)
+        session = self._session(caller, request.match_info["session"])
+        async with self._taking_in:
+            blocks = unframed(await _body(request, BRING_MAX_BYTES))
+            with charged(session.account):
+                await self._uploads.bring(session, blocks)
         return web.Response(status=200)
 
     async def _commit(self, request: web.Request) -> web.Response:
@@ -157,12 +181,25 @@ class BlockRoutes:
         encoded: Encoded | None = None
         if caller.may_read(dataset) and self._access.shows(dataset, version, b""):
             holding = await self._holdings.find(dataset, version)
-            encoded = await holding.read(signature) if holding is not None else None
+            if holding is not None and request.query.get("own") and isinstance(holding.source, VersionSource):
+                encoded = await holding.source.read_own(signature)  # for another seed: nobody further is asked
+            elif holding is not None:
+                encoded = await holding.read(signature)
         if encoded is None:
             raise NotFoundError("there is no such block")
         if BLOCK_TYPE in request.headers.get("Accept", ""):
             return web.Response(body=encoded, content_type=BLOCK_TYPE)
         return _ranged(request, bytes(open_block(encoded, signature)), signature)
+
+
+async def _body(request: web.Request, limit_bytes: int) -> bytes:
+    """The request's body. UsageError for more than it may have."""
+    body = bytearray()
+    async for data in request.content.iter_any():
+        body += data
+        if len(body) > limit_bytes:
+            raise UsageError(f"a request brings at most {limit_bytes} bytes of blocks: send several")
+    return bytes(body)
 
 
 def _ranged(request: web.Request, plain: bytes, signature: bytes) -> web.Response:

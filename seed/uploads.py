@@ -1,8 +1,9 @@
 """Upload sessions: a publisher brings what the seed lacks, and gets a receipt when every block is kept.
 
 Knowing a signature proves nothing: a block counts as present only if the publisher uploaded it itself, or may read a
-dataset that it belongs to; anything else is "missing" and has to be brought. What was uploaded survives an interrupted
-publish, on the seed's disk, for the same publisher and dataset. Bounded in sessions and bytes.
+dataset that it belongs to; anything else is "missing" and has to be brought. What comes is verified and laid into packs
+at once (``shelf``), which are written while more comes; the receipt is given when the index is written. A publish that
+was interrupted goes on, here or at another seed, behind the packs that were full. Bounded in sessions and bytes.
 """
 
 from __future__ import annotations
@@ -10,53 +11,66 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
+from seed import table
 from seed.backfill import PackStore
-from seed.keep import EarlyPacks, PackWriter, encoded_in_threads
-from swarm.encoding import encode_block, open_block
+from seed.keep import EarlyPacks, encoded_in_threads
+from seed.packs import Kept, make_index
+from seed.shelf import Room, Shelf
+from swarm.encoding import Encoded, encode_block, open_block
 from swarm.errors import FullError, IntegrityError, NotFoundError, RemoteProtocolError
 from swarm.identity import PeerKey
-from swarm.limits import MIB, ROOT_MAX_BYTES
+from swarm.limits import ROOT_MAX_BYTES
 from swarm.manifest import Manifest, assemble, parse_root
 from swarm.objects.meter import Account
+from swarm.objects.threads import Threads
 from swarm.receipt import Receipt, seal_receipt
 from swarm.signature import signature_of
-from swarm.store.disk import DiskStore
 
 SESSIONS_MAX: Final = 256
 SESSION_IDLE_S: Final = 3600.0
-STAGED_MAX_BYTES: Final = 64 * 1024 * MIB
 LEASES: Final = "uploads/"
+# Threads that verify blocks and lay them out, and those that write packs.
+LAYING_THREADS: Final = 8
+WRITING_THREADS: Final = 4
 
 MayRead = Callable[[str], bool]
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
 class Session:
-    """A publish in flight. ``staged`` holds what this publisher has uploaded for this dataset, now or before."""
+    """A publish in flight. ``shelf`` has what this publisher brought for this dataset, now or before; ``proved`` are
+    blocks that it brought and that lie in packs already.
+    """
 
     id: str
     dataset: str
     publisher: bytes
-    staged: DiskStore
+    shelf: Shelf
     last_used: float
+    proved: set[bytes] = field(default_factory=set)
     # What it asks of the object store.
     account: Account = field(default_factory=Account)
 
 
 class Uploads:
-    """All sessions of a seed. ``folder`` is where uploads lie until their publish commits."""
+    """All sessions of a seed."""
 
-    def __init__(self, packs: PackStore, key: PeerKey, folder: Path) -> None:
+    def __init__(self, packs: PackStore, key: PeerKey, room: Room | None = None) -> None:
         self._packs = packs
         self._key = key
-        self._folder = folder
+        self._room = room or Room()
+        self._room.relieve = self._relieve
         self._sessions: dict[str, Session] = {}
+        self._shelves: dict[tuple[bytes, str], Shelf] = {}
+        self._opening = asyncio.Lock()
+        self._laying = Threads(LAYING_THREADS, "laying")
+        self._writing = Threads(WRITING_THREADS, "packs")
 
     async def begin(self, dataset: str, publisher: bytes) -> str:
         """A new session's id. FullError when there are too many."""
@@ -64,19 +78,31 @@ class Uploads:
         if len(self._sessions) >= SESSIONS_MAX:
             raise FullError("this seed has as many uploads under way as it takes: try again later")
         session_id = secrets.token_hex(16)
-        staged = await self._staged(dataset, publisher)
         lease = f"{dataset} {int(time.time())}".encode()
         await asyncio.to_thread(self._packs.objects.put, LEASES + session_id, lease)
-        self._sessions[session_id] = Session(session_id, dataset, publisher, staged, time.monotonic())
+        shelf = await self._shelf(dataset, publisher)
+        self._sessions[session_id] = Session(session_id, dataset, publisher, shelf, time.monotonic())
         return session_id
 
-    async def _staged(self, dataset: str, publisher: bytes) -> DiskStore:
-        """Where this publisher's uploads for this dataset lie; sessions at the same time share it."""
-        for session in self._sessions.values():
-            if (session.dataset, session.publisher) == (dataset, publisher):
-                return session.staged
-        name = signature_of(publisher + dataset.encode()).hex()[:32]
-        return await asyncio.to_thread(DiskStore, self._folder / name, STAGED_MAX_BYTES)
+    async def _shelf(self, dataset: str, publisher: bytes) -> Shelf:
+        """What this publisher brings for this dataset; sessions at the same time share it."""
+        async with self._opening:
+            shelf = self._shelves.get((publisher, dataset))
+            if shelf is None or shelf.has_failed:
+                shelf = Shelf(self._packs, publisher, dataset, self._room, self._writing)
+                await self._in_thread(shelf.find)
+                self._shelves[publisher, dataset] = shelf
+            return shelf
+
+    def _relieve(self) -> None:
+        """Have the shelf with the most in memory write it."""
+        shelf = max(list(self._shelves.values()), key=lambda shelf: shelf.size_bytes, default=None)
+        if shelf is not None:
+            shelf.make_room()
+
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        """In the threads that may wait for packs to be written, of which others do not take notice."""
+        return await asyncio.get_running_loop().run_in_executor(self._laying, call)
 
     def session(self, session_id: str, publisher: bytes) -> Session:
         """An open session of this publisher, or NotFoundError."""
@@ -86,50 +112,80 @@ class Uploads:
         session.last_used = time.monotonic()
         return session
 
-    def missing(self, session: Session, signatures: Iterable[bytes], may_read: MayRead) -> list[bytes]:
+    async def missing(self, session: Session, signatures: Iterable[bytes], may_read: MayRead) -> list[bytes]:
         """Those of the blocks that the publisher has to bring."""
-        return [s for s in dict.fromkeys(signatures) if not self._is_present(session, s, may_read)]
+        asked = list(dict.fromkeys(signatures))
+        return await self._in_thread(lambda: [one for one in asked if not self._is_present(session, one, may_read)])
 
     def _is_present(self, session: Session, signature: bytes, may_read: MayRead) -> bool:
-        if session.staged.has(signature):
+        if session.shelf.has(signature) or signature in session.proved:
             return True
         return self._packs.has(signature) and self._packs.known.is_in_any(signature, may_read)
 
-    async def put(self, session: Session, signature: bytes, encoded: bytes) -> None:
-        """Take a block. IntegrityError if it is not the one that the signature names."""
-        try:
-            await asyncio.to_thread(open_block, encoded, signature)
-        except RemoteProtocolError as error:
-            raise IntegrityError(f"the block was refused: {error}; read it again and repeat") from error
-        await asyncio.to_thread(session.staged.put, signature, encoded)
+    async def bring(self, session: Session, blocks: Sequence[tuple[bytes, bytes]]) -> None:
+        """Take blocks, each a signature and encoded bytes. IntegrityError for one that its signature does not name.
+
+        Waits while packs are written. FullError when there is no room for long.
+        """
+        await self._in_thread(lambda: self._lay(session, blocks))
+
+    def _lay(self, session: Session, blocks: Sequence[tuple[bytes, bytes]]) -> None:
+        for signature, encoded in blocks:
+            try:
+                open_block(encoded, signature)
+            except RemoteProtocolError as error:
+                raise IntegrityError(f"the block was refused: {error}; read it again and repeat") from error
+            if self._packs.has(signature):
+                session.proved.add(signature)
+            else:
+                session.shelf.add(signature, encoded)
+            session.last_used = time.monotonic()
 
     async def commit(self, session: Session, root_bytes: bytes, may_read: MayRead) -> bytes:
         """Keep the version for good and give the sealed receipt.
 
         NotFoundError says how many blocks are missing, RemoteProtocolError what is wrong with the manifest.
         """
+        session.shelf.check()
         manifest = await self._manifest(session, root_bytes, may_read)
+        await self._in_thread(session.shelf.end_pack)  # which is written beside the checks
         needed = _blocks_of(manifest)
-        missing = self.missing(session, needed, may_read)
+        missing = await self.missing(session, needed, may_read)
         if missing:
+            session.shelf.check()
             raise NotFoundError(f"{len(missing)} blocks of the version are missing: ask which, and upload them")
-        if not self._packs.has_version(session.dataset, manifest.version):
-            await self._keep(session, manifest, needed)
+        _check_sizes(session.shelf, manifest)
+        await self._keep(session.shelf, session.dataset, manifest, needed)
         receipt = self._receipt(session.dataset, session.publisher, manifest)
         await self._close(session)
         return receipt
 
+    async def _keep(self, shelf: Shelf, dataset: str, manifest: Manifest, needed: list[bytes]) -> None:
+        """Write what is left into a pack, then the index, unless the version is kept already."""
+        await self._in_thread(shelf.settle)
+        if not self._packs.has_version(dataset, manifest.version):
+            packs, places = shelf.laid(needed)
+            wall_now = int(time.time())
+            kept = Kept(dataset, manifest.version, wall_now, table.packed(needed))
+            await self._packs.write(make_index(self._packs.known.next_wall_time(wall_now), packs, places, [kept]))
+            shelf.forget(packs)
+        await self._kept(dataset, manifest.version)
+
+    async def _kept(self, dataset: str, version: bytes) -> None:
+        """The index of a version is written, or was, and no receipt given yet: the place to look whether retention has
+        condemned a pack that the version needs.
+        """
+
     @asynccontextmanager
     async def keeping(self, dataset: str) -> AsyncIterator[OwnKeeping]:
         """Keep a version that this very node is about to publish."""
-        lease = LEASES + secrets.token_hex(16)
-        await asyncio.to_thread(self._packs.objects.put, lease, f"{dataset} {int(time.time())}".encode())
-        early = EarlyPacks(self._packs)
+        session = self._sessions[await self.begin(dataset, self._key.public)]
+        early = EarlyPacks(self._packs, session.shelf)
         try:
             yield OwnKeeping(self, dataset, early)
         finally:
             await asyncio.to_thread(early.close)
-            await asyncio.to_thread(self._packs.objects.delete, lease)
+            await self._close(session)
 
     async def keep_own(
         self,
@@ -142,20 +198,16 @@ class Uploads:
         """See ``OwnKeeping.finish``."""
         needed = _blocks_of(manifest)
         lacking = [signature for signature in needed if not self._packs.has(signature)]
-        writer = await asyncio.to_thread(early.handed_over)
+        await self._in_thread(early.handed_over)
         laid = [early.laid[signature] for signature in lacking if signature in early.laid]
         sent, done = sum(laid), len(laid)
-        if not self._packs.has_version(dataset, manifest.version):
-            left = [signature for signature in lacking if signature not in early.laid]
-            try:
-                async with aclosing(encoded_in_threads(left, encode)) as made:
-                    async for signature, encoded in made:
-                        await writer.add(signature, encoded)
-                        sent, done = sent + len(encoded), done + 1
-                        progress(done)
-                await writer.finish(dataset, manifest.version, needed)
-            finally:
-                await writer.abandon()
+        left = [signature for signature in lacking if not early.shelf.has(signature)]
+        async with aclosing(encoded_in_threads(left, encode)) as made:
+            async for signature, encoded in made:
+                await self._in_thread(lambda one=signature, data=encoded: early.shelf.add(one, data))  # type: ignore[misc]
+                sent, done = sent + len(encoded), done + 1
+                progress(done)
+        await self._keep(early.shelf, dataset, manifest, needed)
         return self._receipt(dataset, self._key.public, manifest), lacking, sent
 
     def _receipt(self, dataset: str, publisher: bytes, manifest: Manifest) -> bytes:
@@ -178,54 +230,43 @@ class Uploads:
         root = parse_root(root_bytes)
         version = signature_of(root_bytes)
         if not self._is_present(session, version, may_read):
-            await self.put(session, version, encode_block(root_bytes))
+            await self.bring(session, [(version, encode_block(root_bytes))])
         segments: dict[bytes, bytes] = {}
-        for ref in root.segment_refs:
-            if not self._is_present(session, ref.signature, may_read):
+        listed = [ref.signature for ref in root.segment_refs]
+        for signature in listed:
+            if not self._is_present(session, signature, may_read):
                 raise NotFoundError("segments of the manifest are missing: ask which, and upload them")
-            encoded = await self._read(session, ref.signature)
-            segments[ref.signature] = bytes(open_block(encoded, ref.signature))
+            encoded = await self._read(session, signature, listed)
+            segments[signature] = bytes(open_block(encoded, signature))
         return await asyncio.to_thread(assemble, root_bytes, segments)
 
-    async def _read(self, session: Session, signature: bytes) -> bytes:
-        encoded = await asyncio.to_thread(session.staged.get, signature)
+    async def _read(self, session: Session, signature: bytes, group: Sequence[bytes]) -> Encoded:
+        encoded: Encoded | None = await self._in_thread(lambda: session.shelf.get(signature))
         if encoded is None:
-            encoded = await self._packs.get(signature)
+            encoded = await self._packs.get(signature, group)
         if encoded is None:
-            raise NotFoundError(f"block {signature.hex()[:16]} was lost on the seed's disk: ask what is missing again")
-        return bytes(encoded)
-
-    async def _keep(self, session: Session, manifest: Manifest, needed: list[bytes]) -> None:
-        """Write what no pack holds yet into packs, then the index."""
-        sizes = {block.signature: block.size for block in manifest.unique}
-        writer = PackWriter(self._packs)
-        try:
-            for signature in needed:
-                if self._packs.has(signature):
-                    continue
-                encoded = await self._read(session, signature)
-                size = sizes.get(signature)
-                if size is not None:
-                    # A block of another size than the manifest says would pass as uploaded, and fail at every reader.
-                    await asyncio.to_thread(open_block, encoded, signature, size)
-                await writer.add(signature, encoded)
-            await writer.finish(session.dataset, manifest.version, needed)
-        finally:
-            await writer.abandon()
+            raise NotFoundError(f"block {signature.hex()[:16]} was lost by the store: ask what is missing again")
+        return encoded
 
     async def _close(self, session: Session) -> None:
-        """The publish is kept: its staged uploads are no longer needed."""
+        """The publish is kept, or given up: its lease ends, and its shelf with the last session."""
         self._sessions.pop(session.id, None)
-        if not any(other.staged is session.staged for other in self._sessions.values()):
-            await asyncio.to_thread(_clear, session.staged)
+        if not any(other.shelf is session.shelf for other in self._sessions.values()):
+            if self._shelves.get((session.publisher, session.dataset)) is session.shelf:
+                del self._shelves[session.publisher, session.dataset]
+            await self._in_thread(session.shelf.close)
         await asyncio.to_thread(self._packs.objects.delete, LEASES + session.id)
 
     async def _expire(self) -> None:
-        """Forget sessions that nobody uses; what they uploaded stays for the next try."""
+        """Forget sessions that nobody uses; what they brought lies in packs for the next try."""
         now = time.monotonic()
         for session in [s for s in self._sessions.values() if now - s.last_used > SESSION_IDLE_S]:
-            del self._sessions[session.id]
-            await asyncio.to_thread(self._packs.objects.delete, LEASES + session.id)
+            await self._close(session)
+
+    async def close(self) -> None:
+        """Wait for what is being written. Nothing is brought any more."""
+        await asyncio.to_thread(self._laying.shutdown)
+        await asyncio.to_thread(self._writing.shutdown)
 
 
 @dataclass(slots=True)
@@ -264,6 +305,8 @@ def _blocks_of(manifest: Manifest) -> list[bytes]:
     return list(dict.fromkeys([manifest.version, *manifest.segments, *(block.signature for block in manifest.unique)]))
 
 
-def _clear(staged: DiskStore) -> None:
-    for signature in staged.held():
-        staged.remove(signature)
+def _check_sizes(shelf: Shelf, manifest: Manifest) -> None:
+    """A block of another size than the manifest says would pass as uploaded, and fail at every reader."""
+    for block in manifest.unique:
+        if shelf.size_of(block.signature) not in (None, block.size):
+            raise RemoteProtocolError(f"block {block.signature.hex()[:16]} has not the size that the manifest says")

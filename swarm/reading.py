@@ -92,8 +92,8 @@ class Reading:
     def close(self) -> None:
         self._beside.close()
 
-    def large(self, item: Found, advance: Callable[[int], None]) -> Known:
-        """A file that is cut alone. ``advance`` is called with the length of each block."""
+    def large(self, item: Found, cut: Callable[[BlockEntry, memoryview], None]) -> Known:
+        """A file that is cut alone. ``cut`` is called with each block; its bytes are valid during the call."""
         read_ns = time.time_ns()
         whole, strong = blake3(), hashlib.sha256()
         blocks: list[BlockEntry] = []
@@ -106,7 +106,7 @@ class Reading:
                 length += len(block)
                 if length > item.size:
                     raise Changed(item.location)
-                advance(len(block))
+                cut(blocks[-1], block)
             _check_unchanged(item, descriptor, length)
         return Known(item.state, read_ns, whole.digest(), strong.digest(), tuple(blocks))
 

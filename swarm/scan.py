@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from swarm import manifest as manifests
 from swarm.errors import AetherError, IncompleteError, RemoteProtocolError, UsageError
 from swarm.limits import LARGE_FILE_BYTES
@@ -22,8 +24,9 @@ from swarm.manifest import Manifest
 from swarm.paths import shown
 from swarm.reading import Beside, Reading
 from swarm.runs import cut_run
-from swarm.scan_cache import FileState, Known, RunBlock, ScanCache
+from swarm.scan_cache import FileState, Known, RunBlock, ScanCache, Whole
 from swarm.segments import FILE, SYMLINK, BlockEntry, FileEntry
+from swarm.signature import signature_of
 from swarm.walk import Changed, Found, Links, walk
 
 ROUNDS: Final = 6
@@ -32,6 +35,7 @@ PAUSE_S: Final = 0.05
 
 Progress = Callable[[int, int], None]
 Made = Callable[[BlockEntry, memoryview], None]
+ManifestOf = Callable[[bytes], Manifest | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +57,18 @@ def scan(
     cache: ScanCache | None = None,
     progress: Progress = lambda done, total: None,
     made: Made = lambda entry, plain: None,
+    cut: Made = lambda entry, plain: None,
     all_read: Callable[[], None] = lambda: None,
     should_stop: Callable[[], bool] = lambda: False,
+    manifest_of: ManifestOf = lambda version: None,
 ) -> Scan:
     """Scan a directory, or one file. ``cache`` is read and brought up to date, also when the scan fails or is stopped.
 
     ``progress`` gets (bytes done, bytes in all), ``made`` the blocks that are cut from several small files, which are
-    dear to read again; their bytes are valid during the call. ``all_read`` is called after the last of a round. Raises
-    NotFoundError, UsageError and AetherError as ``walk`` does, AetherError for what does not stop changing,
-    IncompleteError when ``should_stop`` said so.
+    dear to read again, ``cut`` those of large files; their bytes are valid during the call. ``all_read`` is called
+    after the last of a round. ``manifest_of`` may give the manifest of an earlier version, which is the result when
+    nothing at all has changed. Raises NotFoundError, UsageError and AetherError as ``walk`` does, AetherError for what
+    does not stop changing, IncompleteError when ``should_stop`` said so.
     """
     known = cache if cache is not None else ScanCache()
     changed = ""
@@ -69,9 +76,14 @@ def scan(
     for number in range(ROUNDS):
         if number:
             time.sleep(PAUSE_S * 2 ** (number - 1))
-        work = _Round(known, progress, made, all_read, should_stop)
+        work = _Round(known, progress, made, cut, all_read, should_stop)
         try:
-            manifest = work.manifest(walk(root, links, should_stop))
+            found = walk(root, links, should_stop)
+            manifest = _unchanged(known, found, manifest_of)
+            if manifest is None:
+                manifest = work.manifest(found)
+            else:
+                progress(manifest.total_bytes, manifest.total_bytes)
         except Changed as error:
             changed = error.location
             continue
@@ -86,6 +98,18 @@ def scan(
     )
 
 
+def _unchanged(cache: ScanCache, found: Sequence[Found], manifest_of: ManifestOf) -> Manifest | None:
+    """The manifest that the directory had, if everything is as it was then: that it was of one moment was seen then."""
+    if cache.whole is None or cache.whole.found != _digest(found):
+        return None
+    return manifest_of(cache.whole.version)
+
+
+def _digest(found: Sequence[Found]) -> bytes:
+    """Of all that the filesystem says of what was found."""
+    return signature_of(msgspec.msgpack.encode(found))
+
+
 class _Round:
     """One round of a scan. Also the ``Contents`` of the runs."""
 
@@ -94,12 +118,14 @@ class _Round:
         cache: ScanCache,
         progress: Progress,
         made: Made,
+        cut: Made,
         all_read: Callable[[], None],
         should_stop: Callable[[], bool],
     ) -> None:
         self._cache = cache
         self._progress = progress
         self.made = made
+        self._cut = cut
         self._all_read = all_read
         self._should_stop = should_stop
         self._reading = Reading()
@@ -134,6 +160,8 @@ class _Round:
         here = {item.path for item in found}
         self._cache.files = {path: known for path, known in self._cache.files.items() if path in here}
         self._cache.runs = self._runs
+        is_sure = all(self._cache.unchanged(item.path, item.state) is not None for item in files)
+        self._cache.whole = Whole(_digest(found), manifest.version) if is_sure else None
         return manifest
 
     def _run(self, files: Sequence[Found], blocks: list[BlockEntry]) -> None:
@@ -147,9 +175,13 @@ class _Round:
         if known is not None and known.blocks:
             self._advance(item.size)
         else:
-            known = self._reading.large(item, self._advance)
+            known = self._reading.large(item, self._large_block)
             self._cache.files[item.path] = known
         blocks += known.blocks
+
+    def _large_block(self, entry: BlockEntry, plain: memoryview) -> None:
+        self._cut(entry, plain)
+        self._advance(entry.size)
 
     def _advance(self, length: int) -> None:
         if self._should_stop():

@@ -77,10 +77,20 @@ class RunBlock(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fiel
         return self.path, self.offset
 
 
+class Whole(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """What a whole directory was: the digest of all that was found, and the version that it made. No file of it was
+    racy.
+    """
+
+    found: Hash
+    version: Hash
+
+
 class _State(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    format: Literal[1]
+    format: Literal[2]
     files: dict[str, Known]
     runs: tuple[RunBlock, ...]
+    whole: Whole | None
 
 
 class ScanCache:
@@ -89,6 +99,7 @@ class ScanCache:
     def __init__(self) -> None:
         self.files: dict[str, Known] = {}
         self.runs: dict[tuple[str, int], RunBlock] = {}
+        self.whole: Whole | None = None
 
     @classmethod
     def load(cls, path: Path) -> ScanCache:
@@ -103,12 +114,13 @@ class ScanCache:
             if state is not None:
                 cache.files = dict(state.files)
                 cache.runs = {run.start: run for run in state.runs}
+                cache.whole = state.whole
         return cache
 
     def save(self, path: Path) -> None:
         """Write it beside and rename. A cache that cannot be written is given up: the next scan just reads more."""
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        body = canonical.encode(_State(1, self.files, tuple(self.runs.values())))
+        body = canonical.encode(_State(2, self.files, tuple(self.runs.values()), self.whole))
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             temporary.write_bytes(signature_of(body) + body)

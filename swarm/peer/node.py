@@ -21,6 +21,7 @@ from weakref import WeakValueDictionary
 from swarm.client import TrackerClient
 from swarm.dht.epochs import Dht
 from swarm.dht.keys import block_key, tag_key, trackers_key, version_key
+from swarm.encoding import Encoded
 from swarm.errors import AetherError, RemoteProtocolError
 from swarm.home import Home
 from swarm.http.resolver import PeerResolver
@@ -104,7 +105,7 @@ class Extension(Protocol):
         """A version that the extension can serve."""
         ...
 
-    async def read(self, signature: bytes) -> bytes | None:
+    async def read(self, signature: bytes) -> Encoded | None:
         """A block of a version that it keeps, encoded."""
         ...
 

@@ -1,8 +1,9 @@
 """What origins may be asked for, so that each block leaves them about once.
 
-Pure. Blocks that nobody else has; among several origins of one kind, each its share by rendezvous hashing, the same
-for every peer of the swarm. A producer is asked only for what no seed has, and left alone for a moment at first, since
-a seed may be about to be met.
+Pure. Blocks that nobody else has; among several origins of one kind, each its share by rendezvous hashing of groups of
+neighbouring blocks, the same for every peer of the swarm, so that one seed reads a stretch of a pack and no other does.
+A producer is asked only for what no seed has, and left alone for a moment at first, since a seed may be about to be
+met.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from swarm.peer.neighbour import Neighbour
-from swarm.peer.shares import shares
+from swarm.peer.shares import group_of, shares
 from swarm.peer.wire import PRODUCER, SEED
 
 SEED_HEAD_START_S: Final = 1.0
@@ -33,7 +34,7 @@ class Origins:
         producers = [neighbour for neighbour in known if neighbour.origin == PRODUCER]
         found: dict[str, tuple[int, int]] = {}
         for origins in (self._seeds, producers):
-            found |= shares([origin.peer for origin in origins], self._count) if origins else {}
+            found |= shares([origin.peer for origin in origins], self._count, group_of(self._count)) if origins else {}
         self._shares = {peer: first for peer, (first, _) in found.items()}
 
     @property

@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from swarm.encoding import encode_raw
-from swarm.errors import AetherError, NotAllowedError, UnreachableError
+from swarm.errors import AetherError, NotAllowedError, NotFoundError, UnreachableError
 from swarm.log import Move, Totals
 from swarm.manifest import Manifest
 from swarm.objects.meter import Account, charged
@@ -23,6 +23,7 @@ from swarm.peer.holdings import Holding, StoreSource
 from swarm.peer.lacking import mend
 from swarm.peer.node import Keeping, PeerNode
 from swarm.peer.pull import Progress
+from swarm.peer.sending import Sending
 from swarm.peer.trees import TreeRecord
 from swarm.peer.upload import ChangedWhileUploaded, SeedClient, encoded, made_blocks, upload
 from swarm.peer.wire import PRODUCER, SEED, Origin
@@ -61,13 +62,13 @@ async def publish(node: PeerNode, path: Path, wanted: Wanted, links: Links, prog
     root = Path(path).absolute()
     own = Account()
     for _ in range(ROUNDS):
-        async with _charged(own, _keeping(node, dataset)) as keeping:
-            scanned, saving = await _scan(node, root, links, progress, keeping)
+        async with _charged(own, _receiver(node, dataset)) as receiver:
+            scanned, saving = await _scan(node, dataset, root, links, progress, receiver)
             tree = TreeStore(scanned.root, scanned.manifest, follow_links=scanned.follow_links)
             try:
                 source = _source(node, tree)
                 receipt, new_blocks, sent, asked = await _upload(
-                    node, dataset, scanned.manifest, source, progress, keeping
+                    node, dataset, scanned.manifest, source, progress, receiver
                 )
                 break
             except ChangedWhileUploaded as error:
@@ -75,7 +76,7 @@ async def publish(node: PeerNode, path: Path, wanted: Wanted, links: Links, prog
                 tree.close()
     else:
         raise changed
-    if keeping is not None:
+    if not isinstance(receiver, Sending):
         asked = own.spent.told()
     manifest = scanned.manifest
     await mend(node.tracker, node.ledger, dataset)
@@ -135,23 +136,42 @@ def _source(node: PeerNode, tree: TreeStore) -> Store:
     return Tiers([node.memory, tree], writable=0)
 
 
-def _keeping(node: PeerNode, dataset: str) -> AbstractAsyncContextManager[Keeping | None]:
-    """How this node itself keeps the version, if it is a seed."""
-    return nullcontext() if node.extension is None else node.extension.keeping(dataset)
+@asynccontextmanager
+async def _receiver(node: PeerNode, dataset: str) -> AsyncIterator[Keeping | Sending]:
+    """What takes blocks while the directory is still being read: this node itself, if it is a seed, or a seed."""
+    if node.extension is not None:
+        async with node.extension.keeping(dataset) as keeping:
+            yield keeping
+        return
+
+    async def first() -> SeedClient | None:
+        return next(iter(await _seeds(node)), None)
+
+    sending = Sending(dataset, first)
+    try:
+        yield sending
+    finally:
+        await sending.close()
+
+
+async def _seeds(node: PeerNode) -> list[SeedClient]:
+    """The seeds that the tracker knows now."""
+    await node.announcer.beat()
+    return [SeedClient(node.session, seed, node.papers.grant) for seed in node.announcer.seeds]
 
 
 @asynccontextmanager
 async def _charged(
-    account: Account, keeping: AbstractAsyncContextManager[Keeping | None]
-) -> AsyncIterator[Keeping | None]:
+    account: Account, receiver: AbstractAsyncContextManager[Keeping | Sending]
+) -> AsyncIterator[Keeping | Sending]:
     """Whatever is asked of this process's object store meanwhile counts for the account."""
     with charged(account):
-        async with keeping as entered:
+        async with receiver as entered:
             yield entered
 
 
 async def _scan(
-    node: PeerNode, root: Path, links: Links, progress: Progress, keeping: Keeping | None
+    node: PeerNode, dataset: str, root: Path, links: Links, progress: Progress, receiver: Keeping | Sending
 ) -> tuple[Scan, asyncio.Task[None]]:
     """The scan, and the saving of what it learnt, which goes on beside what follows."""
     cache_path = node.home.scans / signature_of(f"{links}:{root}".encode()).hex()[:32]
@@ -166,12 +186,10 @@ async def _scan(
     def made(block: BlockEntry, plain: memoryview) -> None:
         raw = encode_raw(plain)
         node.memory.put(block.signature, raw)
-        if keeping is not None:
-            keeping.take(block.signature, raw)
+        receiver.take(block.signature, raw)
 
-    def all_read() -> None:
-        if keeping is not None:
-            keeping.all_taken()
+    def cut(block: BlockEntry, plain: memoryview) -> None:
+        receiver.take(block.signature, encode_raw(plain))
 
     try:
         scanned = await asyncio.to_thread(
@@ -181,12 +199,19 @@ async def _scan(
             cache=cache,
             progress=_rarely(tell),
             made=made,
-            all_read=all_read,
+            cut=cut,
+            all_read=receiver.all_taken,
+            manifest_of=lambda version: _held_manifest(node, dataset, version),
             should_stop=lambda: stopped,
         )
     finally:
         stopped = True
     return scanned, node.tasks.start(asyncio.to_thread(cache.save, cache_path))
+
+
+def _held_manifest(node: PeerNode, dataset: str, version: bytes) -> Manifest | None:
+    holding = node.holdings.get(dataset, version)
+    return holding.manifest if holding is not None else None
 
 
 def _rarely(tell: Any) -> Any:
@@ -204,7 +229,7 @@ def _rarely(tell: Any) -> Any:
 
 
 async def _upload(
-    node: PeerNode, dataset: str, manifest: Manifest, blocks: Store, progress: Progress, keeping: Keeping | None
+    node: PeerNode, dataset: str, manifest: Manifest, blocks: Store, progress: Progress, receiver: Keeping | Sending
 ) -> tuple[bytes, int, int, dict[str, Any]]:
     """Bring the version to a seed: this node itself, else the first that takes it, which says what it asked of its
     object store.
@@ -213,16 +238,31 @@ async def _upload(
     def tell(done: int, total: int) -> None:
         progress({"event": "progress", "phase": "upload", "done_bytes": done, "total_bytes": total})
 
-    if keeping is not None:
-        return *await _keep(keeping, manifest, blocks, _rarely(tell)), {}
-    await node.announcer.beat()  # which tells of the seeds
+    if not isinstance(receiver, Sending):
+        return *await _keep(receiver, manifest, blocks, _rarely(tell)), {}
+    await receiver.finish()
+    receipt, sent, asked = await _upload_rest(node, dataset, manifest, blocks, _rarely(tell), receiver)
+    # What was sent ahead and is not in the version after all was in a directory that changed.
+    sent = receiver.sent | sent
+    return receipt, sum(1 for signature in sent if signature in manifest.index_of), sum(sent.values()), asked
+
+
+async def _upload_rest(
+    node: PeerNode, dataset: str, manifest: Manifest, blocks: Store, tell: Callable[[int, int], None], ahead: Sending
+) -> tuple[bytes, dict[bytes, int], dict[str, Any]]:
+    """What was not sent ahead: to the seed that has the rest, to others when that one fails."""
     failure: AetherError = UnreachableError(
         "no seed is known to the tracker: start one (`aetherfs seed`, or `aetherfs up`), then publish again"
     )
-    for seed in node.announcer.seeds:
-        client = SeedClient(node.session, seed, node.papers.grant)
+    if ahead.client is not None and ahead.is_usable:
         try:
-            return *await upload(client, dataset, manifest, blocks, _rarely(tell)), client.store
+            return *await upload(ahead.client, dataset, ahead.session, manifest, blocks, tell), ahead.client.store
+        except (UnreachableError, NotFoundError) as error:  # it does not answer, or has started anew
+            failure = error
+    for client in await _seeds(node):
+        try:
+            session = await client.begin(dataset)
+            return *await upload(client, dataset, session, manifest, blocks, tell), client.store
         except UnreachableError as error:
             failure = error
     raise failure

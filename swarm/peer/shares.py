@@ -15,9 +15,24 @@ from typing import Final
 GROUPS_MAX: Final = 4096
 
 
-def shares(members: Collection[str], count: int) -> dict[str, tuple[int, int]]:
-    """For each member, the sets of those of ``count`` blocks for which it is first, and second, in rank."""
-    group = max(1, -(-count // GROUPS_MAX))
+# What is asked of one of several origins: neighbouring blocks of 20 to 40 MiB, for seeds read those of a pack together.
+# Fewer, about 8 MiB, where there would else be less than so many groups to share.
+ORIGIN_GROUP: Final = 128
+ORIGIN_GROUP_LEAST: Final = 24
+ORIGIN_GROUPS_LEAST: Final = 16
+
+
+def group_of(count: int) -> int:
+    """How many neighbouring blocks, of ``count``, are asked of the same origin. Seeds read by the same groups."""
+    return max(-(-count // GROUPS_MAX), min(ORIGIN_GROUP, -(-count // ORIGIN_GROUPS_LEAST)), ORIGIN_GROUP_LEAST)
+
+
+def shares(members: Collection[str], count: int, group: int = 1) -> dict[str, tuple[int, int]]:
+    """For each member, the sets of those of ``count`` blocks for which it is first, and second, in rank.
+
+    ``group``: so many neighbouring blocks are the same member's, or more.
+    """
+    group = max(group, -(-count // GROUPS_MAX))
     everything = (1 << count) - 1
     first = dict.fromkeys(members, 0)
     second = dict.fromkeys(members, 0)
@@ -29,6 +44,11 @@ def shares(members: Collection[str], count: int) -> dict[str, tuple[int, int]]:
         first[best] |= blocks
         second[next_best] |= blocks
     return {member: (first[member] & everything, second[member] & everything) for member in first}
+
+
+def first_of(members: Collection[str], number: int) -> str:
+    """The member whose the group of that number is."""
+    return max(members, key=lambda member: _weight(member, number))
 
 
 def offset_of(members: Collection[str], count: int) -> int:

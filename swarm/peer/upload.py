@@ -10,25 +10,54 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
-from collections.abc import Callable, Iterable, Sequence
+import struct
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import aiohttp
 import msgspec
 
-from swarm.encoding import encode_block, smaller
-from swarm.errors import AetherError, IntegrityError, UnreachableError
+from swarm.encoding import Encoded, encode_block, smaller
+from swarm.errors import AetherError, IntegrityError, UnreachableError, UsageError
 from swarm.http.problem import error_from
 from swarm.identity import server_name_of
-from swarm.limits import MIB, MISSING_MAX_SIGNATURES
+from swarm.limits import ENCODED_MAX_BYTES, MIB, MISSING_MAX_SIGNATURES
 from swarm.manifest import Manifest
 from swarm.peer.wire import GRANT_HEADER
 from swarm.store import Store
 
 BLOCK_TYPE: Final = "application/vnd.aetherfs.block"
-AT_ONCE: Final = 8
+# Blocks one after the other, each behind its signature and its length.
+BLOCKS_TYPE: Final = "application/vnd.aetherfs.blocks"
+BRING_MAX_BYTES: Final = 5 * MIB
+_BLOCK_HEAD: Final = struct.Struct(">32sI")
+# A request brings about so much, and so many are under way: one is compressed while others are sent and verified.
+BATCH_BYTES: Final = 4 * MIB - ENCODED_MAX_BYTES
+BATCH_MAX_BLOCKS: Final = 4096
+AT_ONCE: Final = 4
 ANSWER_MAX_BYTES: Final = 2 * MIB
 CALL_TIMEOUT_S: Final = 120.0
+
+
+def framed(blocks: Iterable[tuple[bytes, Encoded]]) -> bytes:
+    """Encoded blocks as one body."""
+    return b"".join(part for signature, data in blocks for part in (_BLOCK_HEAD.pack(signature, len(data)), data))
+
+
+def unframed(body: bytes) -> list[tuple[bytes, bytes]]:
+    """What ``framed`` made. UsageError for anything else."""
+    found: list[tuple[bytes, bytes]] = []
+    at = 0
+    while at < len(body):
+        if len(body) - at < _BLOCK_HEAD.size:
+            raise UsageError("the blocks that were sent end within a head")
+        signature, length = _BLOCK_HEAD.unpack_from(body, at)
+        at += _BLOCK_HEAD.size
+        if not 1 <= length <= min(ENCODED_MAX_BYTES, len(body) - at):
+            raise UsageError("a block that was sent has another length than it says, or more than it may")
+        found.append((signature, body[at : at + length]))
+        at += length
+    return found
 
 
 class SeedClient:
@@ -55,32 +84,37 @@ class SeedClient:
             found += [bytes.fromhex(text) for text in answer["missing"]]
         return found
 
-    async def put(self, dataset: str, session: str, signature: bytes, encoded: bytes) -> None:
-        query = {"dataset": dataset, "session": session}
-        await self._call("PUT", f"/api/v1/blocks/{signature.hex()}", encoded, query, BLOCK_TYPE)
+    async def bring(self, session: str, blocks: Sequence[tuple[bytes, Encoded]]) -> None:
+        """Send some blocks, of at most BRING_MAX_BYTES."""
+        await self._call("POST", f"/api/v1/uploads/{session}/blocks", framed(blocks), BLOCKS_TYPE)
 
     async def commit(self, session: str, root_bytes: bytes) -> bytes:
         """The seed's sealed receipt for the version."""
         path = f"/api/v1/uploads/{session}:commit"
-        answer = _json(await self._call("POST", path, root_bytes, None, "application/octet-stream"))
+        answer = _json(await self._call("POST", path, root_bytes, "application/octet-stream"))
         self.store = answer.get("store", {})
         return base64.b64decode(answer["receipt"])
+
+    async def block(self, dataset: str, version: bytes, signature: bytes, *, own: bool) -> bytes:
+        """A block of a version, encoded. ``own``: out of what that seed itself has or reads from the store."""
+        query = {"dataset": dataset, "version": version.hex(), "own": "1" if own else ""}
+        return await self._call("GET", f"/api/v1/blocks/{signature.hex()}", b"", BLOCK_TYPE, query)
 
     async def _call(
         self,
         method: str,
         path: str,
         body: bytes,
-        query: dict[str, str] | None = None,
         content_type: str = "application/json",
+        query: Mapping[str, str] | None = None,
     ) -> bytes:
         try:
             async with self._session.request(
                 method,
                 f"https://{server_name_of(self._seed)}{path}",
-                params=query,
                 data=io.BytesIO(body),  # large bytes are written in one go, which aiohttp warns of
-                headers={**self._headers, "Content-Type": content_type},
+                params=query,
+                headers={**self._headers, "Content-Type": content_type, "Accept": content_type},
                 timeout=aiohttp.ClientTimeout(total=CALL_TIMEOUT_S),
             ) as response:
                 answer = bytearray()
@@ -102,32 +136,52 @@ class ChangedWhileUploaded(AetherError):
 
 
 async def upload(
-    client: SeedClient, dataset: str, manifest: Manifest, blocks: Store, progress: Callable[[int, int], None]
-) -> tuple[bytes, int, int]:
-    """Bring a version to the seed: (receipt, blocks uploaded, encoded bytes sent).
+    client: SeedClient,
+    dataset: str,
+    session: str,
+    manifest: Manifest,
+    blocks: Store,
+    progress: Callable[[int, int], None],
+) -> tuple[bytes, dict[bytes, int]]:
+    """Bring what is missing of a version: the receipt, and the encoded bytes of each block that was sent.
 
     ``progress`` gets (plain bytes done, in all). Raises ChangedWhileUploaded when a file is not what it was.
     """
-    session = await client.begin(dataset)
     made = made_blocks(manifest)
+    # The manifest's own come last, so that they lie together in the last pack.
     sizes = {block.signature: block.size for block in manifest.unique} | {s: len(data) for s, data in made.items()}
     missing = await client.missing(dataset, session, list(sizes))
     total = sum(sizes[signature] for signature in missing)
-    sent = done = 0
-    queue = iter(missing)
+    sent: dict[bytes, int] = {}
+    done = 0
+    batches = batched(missing, sizes)
 
     async def worker() -> None:
-        nonlocal sent, done
-        for signature in queue:
-            data = await asyncio.to_thread(encoded, signature, made, blocks)
-            await client.put(dataset, session, signature, data)
-            sent += len(data)
-            done += sizes[signature]
+        nonlocal done
+        for batch in batches:
+            data = await asyncio.to_thread(lambda part: [(one, encoded(one, made, blocks)) for one in part], batch)
+            await client.bring(session, data)
+            sent.update((signature, len(block)) for signature, block in data)
+            done += sum(sizes[signature] for signature in batch)
             progress(done, total)
 
     await _all(worker() for _ in range(AT_ONCE))
     receipt = await client.commit(session, manifest.root_bytes)
-    return receipt, sum(1 for signature in missing if signature not in made), sent
+    return receipt, sent
+
+
+def batched(signatures: Sequence[bytes], sizes: Mapping[bytes, int]) -> Iterator[list[bytes]]:
+    """Blocks in groups that fit a request each."""
+    batch: list[bytes] = []
+    size_bytes = 0
+    for signature in signatures:
+        batch.append(signature)
+        size_bytes += sizes[signature]
+        if size_bytes >= BATCH_BYTES or len(batch) >= BATCH_MAX_BLOCKS:
+            yield batch
+            batch, size_bytes = [], 0
+    if batch:
+        yield batch
 
 
 def made_blocks(manifest: Manifest) -> dict[bytes, bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from swarm.peer.picker import indices_of
-from swarm.peer.shares import shares
+from swarm.peer.shares import group_of, shares
 from swarm.peer.site import STALLED_S, Site
 
 COUNT = 1000
@@ -46,6 +46,18 @@ def test_a_million_blocks_are_shared_in_groups() -> None:
     found = shares(PEERS, 1_000_000)
     assert sum(first.bit_count() for first, _ in found.values()) == 1_000_000
     assert min(first.bit_count() for first, _ in found.values()) > 150_000
+
+
+@pytest.mark.parametrize(
+    ("count", "group"), [(1, 24), (384, 24), (385, 25), (3000, 128), (100_000, 128), (1_000_000, 245)]
+)
+def test_neighbouring_blocks_are_asked_of_one_origin(count: int, group: int) -> None:
+    """Of the one that reads them together: seeds and peers go by the same groups."""
+    assert group_of(count) == group
+    found = shares(PEERS[:2], count, group_of(count))
+    for number in range(min(count // group, 200)):
+        blocks = ((1 << group) - 1) << number * group
+        assert [first & blocks for first, _ in found.values()] in ([blocks, 0], [0, blocks])
 
 
 def test_a_member_that_gets_nothing_of_its_share_is_left_out_until_it_does() -> None:

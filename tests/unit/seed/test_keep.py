@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -62,11 +61,11 @@ async def keep(uploads: Uploads, manifest: Manifest, blocks: dict[bytes, bytes])
     return kept
 
 
-def test_a_version_over_several_packs_is_read_back(tmp_path: Path) -> None:
+def test_a_version_over_several_packs_is_read_back() -> None:
     async def main() -> None:
         objects = MemoryObjectStore()
         manifest, blocks = dataset(PACK_TARGET_BYTES + 5_000_000)
-        receipt, new, sent = await keep(Uploads(PackStore(objects), SEED, tmp_path), manifest, blocks)
+        receipt, new, sent = await keep(Uploads(PackStore(objects), SEED), manifest, blocks)
         stated, sealer = open_receipt(receipt)
         assert (sealer, stated.publisher, stated.version) == (SEED.public, SEED.public, manifest.version)
         assert set(new) == set(blocks)
@@ -84,10 +83,10 @@ def test_a_version_over_several_packs_is_read_back(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_only_what_no_pack_holds_is_written(tmp_path: Path) -> None:
+def test_only_what_no_pack_holds_is_written() -> None:
     async def main() -> None:
         objects = MemoryObjectStore()
-        uploads = Uploads(PackStore(objects), SEED, tmp_path)
+        uploads = Uploads(PackStore(objects), SEED)
         await keep(uploads, *dataset(3_000_000))
         renamed, blocks = dataset(3_000_000, "larger")
         _, new, _ = await keep(uploads, renamed, blocks)
@@ -99,7 +98,7 @@ def test_only_what_no_pack_holds_is_written(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_a_directory_that_changes_meanwhile_leaves_no_version(tmp_path: Path) -> None:
+def test_a_directory_that_changes_meanwhile_leaves_no_version() -> None:
     async def main() -> None:
         objects = MemoryObjectStore()
         packs = PackStore(objects)
@@ -112,7 +111,7 @@ def test_a_directory_that_changes_meanwhile_leaves_no_version(tmp_path: Path) ->
             return encode_block(blocks[signature])
 
         with pytest.raises(ChangedWhileUploaded):
-            await finish(Uploads(packs, SEED, tmp_path), manifest, encode)
+            await finish(Uploads(packs, SEED), manifest, encode)
         assert (objects.list(INDEXES), objects.list(LEASES)) == ([], [])
         assert not any(packs.has(signature) for signature in blocks)
 
@@ -127,12 +126,12 @@ class Full(MemoryObjectStore):
 
 
 @pytest.mark.parametrize("size", [1_000_000, PACK_TARGET_BYTES + 5_000_000])
-def test_a_full_store_is_told_and_nothing_counts(tmp_path: Path, size: int) -> None:
+def test_a_full_store_is_told_and_nothing_counts(size: int) -> None:
     async def main() -> None:
         objects = Full()
         manifest, blocks = dataset(size)
         with pytest.raises(FullError):
-            await finish(Uploads(PackStore(objects), SEED, tmp_path), manifest, lambda s: encode_block(blocks[s]))
+            await finish(Uploads(PackStore(objects), SEED), manifest, lambda s: encode_block(blocks[s]))
         assert (objects.list(INDEXES), objects.list(LEASES)) == ([], [])
 
     asyncio.run(main())
@@ -141,7 +140,7 @@ def test_a_full_store_is_told_and_nothing_counts(tmp_path: Path, size: int) -> N
 # ---- blocks that come while the version is still being read ----------------------------------------------------------
 
 
-def test_what_was_taken_early_is_not_asked_for_again(tmp_path: Path) -> None:
+def test_what_was_taken_early_is_not_asked_for_again() -> None:
     async def main() -> None:
         objects = MemoryObjectStore()
         packs = PackStore(objects)
@@ -154,7 +153,7 @@ def test_what_was_taken_early_is_not_asked_for_again(tmp_path: Path) -> None:
             asked.append(signature)
             return encode_block(blocks[signature])
 
-        async with Uploads(packs, SEED, tmp_path).keeping("maps/roads") as keeping:
+        async with Uploads(packs, SEED).keeping("maps/roads") as keeping:
             for block in [*early, *early[:3]]:
                 await asyncio.to_thread(keeping.take, block.signature, encode_raw(blocks[block.signature]))
             assert not packs.has(early[0].signature)
@@ -174,12 +173,12 @@ def test_what_was_taken_early_is_not_asked_for_again(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_once_all_is_read_no_block_waits_for_its_pack_to_fill(tmp_path: Path) -> None:
+def test_once_all_is_read_no_block_waits_for_its_pack_to_fill() -> None:
     async def main() -> None:
         objects = MemoryObjectStore()
         packs = PackStore(objects)
         manifest, blocks = dataset(1_000_000)
-        async with Uploads(packs, SEED, tmp_path).keeping("maps/roads") as keeping:
+        async with Uploads(packs, SEED).keeping("maps/roads") as keeping:
             for block in manifest.unique:
                 keeping.take(block.signature, encode_raw(blocks[block.signature]))
             keeping.all_taken()
@@ -196,12 +195,12 @@ def test_once_all_is_read_no_block_waits_for_its_pack_to_fill(tmp_path: Path) ->
     asyncio.run(main())
 
 
-def test_what_was_taken_and_is_not_in_the_version_does_not_count(tmp_path: Path) -> None:
+def test_what_was_taken_and_is_not_in_the_version_does_not_count() -> None:
     async def main() -> None:
         packs = PackStore(MemoryObjectStore())
         manifest, blocks = dataset(1_000_000)
         stray = seeded("stray", 100_000)
-        async with Uploads(packs, SEED, tmp_path).keeping("maps/roads") as keeping:
+        async with Uploads(packs, SEED).keeping("maps/roads") as keeping:
             keeping.take(signature_of(stray), encode_raw(stray))
             _, new, _ = await keeping.finish(manifest, lambda s: encode_block(blocks[s]), lambda done: None)
         assert signature_of(stray) not in new
@@ -211,23 +210,24 @@ def test_what_was_taken_and_is_not_in_the_version_does_not_count(tmp_path: Path)
     asyncio.run(main())
 
 
-def test_a_publish_that_ends_while_it_reads_leaves_nothing_that_counts(tmp_path: Path) -> None:
+def test_a_publish_that_ends_while_it_reads_leaves_nothing_that_counts() -> None:
     async def main() -> None:
         objects = MemoryObjectStore()
         packs = PackStore(objects)
         _, blocks = dataset(PACK_TARGET_BYTES + 5_000_000)
         with pytest.raises(IncompleteError):
-            await take(Uploads(packs, SEED, tmp_path), blocks, IncompleteError("stopped"))
+            await take(Uploads(packs, SEED), blocks, IncompleteError("stopped"))
         assert (objects.list(INDEXES), objects.list(LEASES)) == ([], [])
         assert not any(packs.has(signature) for signature in blocks)
 
     asyncio.run(main())
 
 
-def test_a_full_store_ends_the_reading(tmp_path: Path) -> None:
+def test_a_full_store_ends_the_reading() -> None:
     async def main() -> None:
-        _, blocks = dataset(2 * PACK_TARGET_BYTES)
+        # Two packs are being written while a third fills.
+        _, blocks = dataset(4 * PACK_TARGET_BYTES)
         with pytest.raises(FullError):
-            await take(Uploads(PackStore(Full()), SEED, tmp_path), blocks)
+            await take(Uploads(PackStore(Full()), SEED), blocks)
 
     asyncio.run(main())

@@ -10,16 +10,20 @@ from pathlib import Path
 import pytest
 
 from seed import rereads
-from seed.backfill import EXTENT_BYTES, INDEXES, PACKS, PackStore
+from seed.backfill import DEFAULT_MEMORY_BYTES, INDEXES, PACKS, PackStore, VersionSource
 from seed.packs import PackBuilder, head_bytes, read_head
 from seed.uploads import Uploads
-from swarm.encoding import encode_block, encode_raw
+from swarm.encoding import encode_block, encode_raw, open_block
 from swarm.errors import IntegrityError, NotFoundError, RemoteProtocolError
 from swarm.identity import PeerKey
 from swarm.manifest import BlockEntry, FileEntry, Manifest, build
 from swarm.objects.memory import MemoryObjectStore
+from swarm.peer.shares import group_of, shares
 from swarm.receipt import open_receipt
 from swarm.signature import signature_of
+from swarm.store.disk import DiskStore
+from swarm.store.memory import MemoryStore
+from swarm.store.tiers import Tiers
 
 SEED = PeerKey(b"s" * 32)
 ALICE, MALLORY = PeerKey(b"a" * 32), PeerKey(b"m" * 32)
@@ -82,18 +86,18 @@ async def upload(
     def may_read(name: str) -> bool:
         return name.split("/")[0] == dataset.split("/")[0]
 
-    missing = uploads.missing(session, data, may_read)
+    missing = await uploads.missing(session, data, may_read)
     for signature in missing:
-        await uploads.put(session, signature, encode_block(data[signature]))
+        await uploads.bring(session, [(signature, encode_block(data[signature]))])
     return await uploads.commit(session, manifest.root_bytes, may_read), manifest, len(missing)
 
 
-def test_an_upload_is_packed_and_read_back_with_one_read_per_extent(tmp_path: Path) -> None:
+def test_an_upload_is_packed_and_read_back_with_one_read_for_all_who_ask() -> None:
     async def main() -> None:
         objects = Counting()
         store = PackStore(objects)
         blocks = blocks_of(1, 60)
-        receipt, manifest, brought = await upload(Uploads(store, SEED, tmp_path), ALICE, "maps/roads", blocks)
+        receipt, manifest, brought = await upload(Uploads(store, SEED), ALICE, "maps/roads", blocks)
         assert brought == 60 + 1 + len(manifest.segments)
         stated, sealer = open_receipt(receipt)
         assert sealer == SEED.public
@@ -102,48 +106,54 @@ def test_an_upload_is_packed_and_read_back_with_one_read_per_extent(tmp_path: Pa
         assert len(objects.list(INDEXES)) == 1
         assert objects.list("uploads/") == []
 
-        fresh = PackStore(objects)
-        await fresh.refresh()
-        objects.reads = objects.read_bytes = 0
-        wanted = [signature_of(block) for block in blocks] * 4
-        random.Random(2).shuffle(wanted)
-        found = await asyncio.gather(*(fresh.get(signature) for signature in wanted))
-        assert found == [encode_raw(next(b for b in blocks if signature_of(b) == s)) for s in wanted]
-        size = len(objects.get(PACKS + objects.list(PACKS)[0][len(PACKS) :]))
-        assert objects.reads == -(-size // EXTENT_BYTES)
-        assert objects.read_bytes == size
+        for memory_bytes, most in ((DEFAULT_MEMORY_BYTES, 1), (0, 4)):
+            fresh = PackStore(objects, memory_bytes)
+            await fresh.refresh()
+            source = VersionSource(fresh, manifest)
+            objects.reads = objects.read_bytes = 0
+            wanted = [signature_of(block) for block in blocks] * 4
+            random.Random(2).shuffle(wanted)
+            found = await asyncio.gather(*(source.read(signature) for signature in wanted))
+            assert found == [encode_raw(next(b for b in blocks if signature_of(b) == s)) for s in wanted]
+            # A group of neighbouring blocks at a time, and nothing but blocks that were asked for.
+            groups = -(-60 // group_of(60))
+            assert groups <= objects.reads <= most * groups
+            if most == 1:
+                assert objects.read_bytes == 60 * 300_001
 
     asyncio.run(main())
 
 
-def test_an_extent_that_was_damaged_on_the_way_is_read_again_and_never_given(tmp_path: Path) -> None:
+def test_an_extent_that_was_damaged_on_the_way_is_read_again_and_never_given() -> None:
     async def main() -> None:
         objects = Flipping()
         blocks = blocks_of(1, 10)
-        await upload(Uploads(PackStore(objects), SEED, tmp_path), ALICE, "maps/roads", blocks)
+        _, manifest, _ = await upload(Uploads(PackStore(objects), SEED), ALICE, "maps/roads", blocks)
         fresh = PackStore(objects)
         await fresh.refresh()
-        objects.flips = 2
+        source = VersionSource(fresh, manifest)
+        objects.reads, objects.flips = 0, 2
         right = [encode_raw(block) for block in blocks]
-        first = await asyncio.gather(*(fresh.get(signature_of(block)) for block in blocks))
+        first = await asyncio.gather(*(source.read(signature_of(block)) for block in blocks))
         assert first == right
         assert objects.reads == 3
-        assert [await fresh.get(signature_of(block)) for block in blocks] == right
+        assert [await source.read(signature_of(block)) for block in blocks] == right
         assert objects.reads == 3
 
     asyncio.run(main())
 
 
-def test_what_lies_damaged_is_not_read_again_for_each_who_asks(tmp_path: Path) -> None:
+def test_what_lies_damaged_is_not_read_again_for_each_who_asks() -> None:
     async def main() -> None:
         objects = Flipping()
         blocks = blocks_of(1, 10)
-        await upload(Uploads(PackStore(objects), SEED, tmp_path), ALICE, "maps/roads", blocks)
+        _, manifest, _ = await upload(Uploads(PackStore(objects), SEED), ALICE, "maps/roads", blocks)
         fresh = PackStore(objects)
         await fresh.refresh()
-        objects.damaged = objects.list(PACKS)[0]
+        source = VersionSource(fresh, manifest)
+        objects.reads, objects.damaged = 0, objects.list(PACKS)[0]
         for _ in range(5):
-            found = [await fresh.get(signature_of(block)) for block in blocks]
+            found = [await source.read(signature_of(block)) for block in blocks]
             assert found.count(None) == 1
             assert all(given in (None, encode_raw(block)) for given, block in zip(found, blocks, strict=True))
         assert objects.reads == 1 + rereads.AT_ONCE
@@ -164,25 +174,10 @@ def test_rereads_have_a_budget_and_come_back() -> None:
     assert len(budget._spent) == rereads.EXTENTS_MAX
 
 
-def test_an_interrupted_upload_brings_only_what_is_missing(tmp_path: Path) -> None:
-    async def main() -> None:
-        store = PackStore(MemoryObjectStore())
-        blocks = blocks_of(1, 10, 70_000)
-        first = Uploads(store, SEED, tmp_path)
-        session = first.session(await first.begin("maps/roads", ALICE.public), ALICE.public)
-        for block in blocks[:7]:
-            await first.put(session, signature_of(block), encode_block(block))
-        # The seed is killed and started again: another object over the same folder.
-        _, manifest, brought = await upload(Uploads(store, SEED, tmp_path), ALICE, "maps/roads", blocks)
-        assert brought == 3 + 1 + len(manifest.segments)
-
-    asyncio.run(main())
-
-
-def test_blocks_of_an_earlier_version_are_not_brought_again(tmp_path: Path) -> None:
+def test_blocks_of_an_earlier_version_are_not_brought_again() -> None:
     async def main() -> None:
         objects = MemoryObjectStore()
-        uploads = Uploads(PackStore(objects), SEED, tmp_path)
+        uploads = Uploads(PackStore(objects), SEED)
         blocks = blocks_of(1, 10, 70_000)
         await upload(uploads, ALICE, "maps/roads", blocks)
         packed = sum(len(objects.get(key)) for key in objects.list(PACKS))
@@ -193,9 +188,9 @@ def test_blocks_of_an_earlier_version_are_not_brought_again(tmp_path: Path) -> N
     asyncio.run(main())
 
 
-def test_who_may_not_read_a_block_has_to_bring_it(tmp_path: Path) -> None:
+def test_who_may_not_read_a_block_has_to_bring_it() -> None:
     async def main() -> None:
-        uploads = Uploads(PackStore(MemoryObjectStore()), SEED, tmp_path)
+        uploads = Uploads(PackStore(MemoryObjectStore()), SEED)
         blocks = blocks_of(1, 5, 70_000)
         _, manifest, _ = await upload(uploads, ALICE, "maps/roads", blocks)
         session = uploads.session(await uploads.begin("mine/x", MALLORY.public), MALLORY.public)
@@ -204,7 +199,7 @@ def test_who_may_not_read_a_block_has_to_bring_it(tmp_path: Path) -> None:
         def mine(dataset: str) -> bool:
             return dataset.startswith("mine/")
 
-        assert uploads.missing(session, wanted, mine) == wanted
+        assert await uploads.missing(session, wanted, mine) == wanted
         with pytest.raises(NotFoundError, match="missing"):
             await uploads.commit(session, manifest.root_bytes, mine)
         with pytest.raises(NotFoundError):
@@ -213,29 +208,29 @@ def test_who_may_not_read_a_block_has_to_bring_it(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_a_block_that_is_not_what_it_says_is_refused(tmp_path: Path) -> None:
+def test_a_block_that_is_not_what_it_says_is_refused() -> None:
     async def main() -> None:
-        uploads = Uploads(PackStore(MemoryObjectStore()), SEED, tmp_path)
+        uploads = Uploads(PackStore(MemoryObjectStore()), SEED)
         session = uploads.session(await uploads.begin("maps/roads", ALICE.public), ALICE.public)
         signature = signature_of(b"right")
         for encoded in (encode_raw(b"wrong"), b"", b"\x07right", b"\x01not zstd"):
             with pytest.raises(IntegrityError):
-                await uploads.put(session, signature, encoded)
-        assert uploads.missing(session, [signature], lambda dataset: True) == [signature]
+                await uploads.bring(session, [(signature, encoded)])
+        assert await uploads.missing(session, [signature], lambda dataset: True) == [signature]
 
     asyncio.run(main())
 
 
-def test_a_manifest_that_lies_about_a_size_is_not_kept(tmp_path: Path) -> None:
+def test_a_manifest_that_lies_about_a_size_is_not_kept() -> None:
     async def main() -> None:
-        uploads = Uploads(PackStore(MemoryObjectStore()), SEED, tmp_path)
+        uploads = Uploads(PackStore(MemoryObjectStore()), SEED)
         plain = b"x" * 70_000
         entry = FileEntry("f", 0, 60_000, 0o644, 0, bytes(32), bytes(32), "")
         lying = build([entry], [BlockEntry(signature_of(plain), 60_000)])
         session = uploads.session(await uploads.begin("maps/roads", ALICE.public), ALICE.public)
-        await uploads.put(session, signature_of(plain), encode_block(plain))
+        await uploads.bring(session, [(signature_of(plain), encode_block(plain))])
         for signature, data in lying.segments.items():
-            await uploads.put(session, signature, encode_block(data))
+            await uploads.bring(session, [(signature, encode_block(data))])
         with pytest.raises(RemoteProtocolError):
             await uploads.commit(session, lying.root_bytes, lambda dataset: True)
 
@@ -262,3 +257,55 @@ def test_a_pack_says_itself_what_lies_in_it() -> None:
             read_head("a pack", bytes(damaged[: head_bytes(bytes(damaged))]))
     with pytest.raises(RemoteProtocolError):
         head_bytes(data[:20])
+
+
+def test_two_seeds_that_are_asked_for_their_shares_read_each_byte_once() -> None:
+    async def main() -> None:
+        objects = Counting()
+        blocks = blocks_of(1, 200)
+        _, manifest, _ = await upload(Uploads(PackStore(objects), SEED), ALICE, "maps/roads", blocks)
+        found = shares(["one", "two"], 200, group_of(200))
+        objects.reads = objects.read_bytes = 0
+        for share, _ in found.values():
+            assert share
+            seed = PackStore(objects)
+            await seed.refresh()
+            source = VersionSource(seed, manifest)
+            wanted = [block.signature for index, block in enumerate(manifest.unique) if share >> index & 1]
+            random.Random(3).shuffle(wanted)
+            assert all(await asyncio.gather(*map(source.read, wanted)))
+        assert objects.read_bytes == 200 * 300_001
+        assert objects.reads <= 2 * -(-200 // group_of(200))
+
+    asyncio.run(main())
+
+
+def test_what_was_read_lies_on_disk_for_the_next_process_and_is_not_believed_blindly(tmp_path: Path) -> None:
+    async def main() -> None:
+        objects = Counting()
+        blocks = blocks_of(1, 30)
+        _, manifest, _ = await upload(Uploads(PackStore(objects), SEED), ALICE, "maps/roads", blocks)
+
+        async def read_all() -> int:
+            """By a seed that has just started; how many reads it took."""
+            store = PackStore(objects)
+            store.tiers = Tiers([MemoryStore(1 << 30), DiskStore(tmp_path / "blocks", 1 << 30)], writable=2)
+            await store.refresh()
+            source = VersionSource(store, manifest)
+            before = objects.reads
+            for block in blocks:
+                encoded = await source.read(signature_of(block))
+                assert encoded is not None
+                assert open_block(encoded, signature_of(block)) == block
+            return objects.reads - before
+
+        assert await read_all() > 0
+        assert await read_all() == 0
+        damaged = next((tmp_path / "blocks").rglob(signature_of(blocks[4]).hex()))
+        data = bytearray(damaged.read_bytes())
+        data[100] ^= 1
+        damaged.write_bytes(data)
+        assert await read_all() == 1
+        assert await read_all() == 0
+
+    asyncio.run(main())

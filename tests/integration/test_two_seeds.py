@@ -1,0 +1,87 @@
+"""Two seeds over one store: each stretch of a pack is read by one of them, whoever is asked, and when one dies by the
+other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+
+from seed.backfill import PACKS
+from swarm.objects.memory import MemoryObjectStore
+from swarm.peer.node import PeerNode
+from swarm.peer.upload import SeedClient
+from tests.integration.swarm_rig import Swarm, contents, make_tree
+
+
+class Counting(MemoryObjectStore):
+    """Counts what is read of packs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read_bytes = 0
+        self._counting = threading.Lock()
+
+    def get_range(self, key: str, start: int, length: int) -> bytes:
+        data = super().get_range(key, start, length)
+        with self._counting:
+            self.read_bytes += len(data) if key.startswith(PACKS) else 0
+        return data
+
+
+async def seeds_that_know_each_other(swarm: Swarm) -> tuple[PeerNode, PeerNode]:
+    """Two that hold nothing, after the one that took the upload has gone."""
+    await swarm.stop(swarm.seed)
+    await swarm.start_seed("first")
+    first = swarm.seed
+    await swarm.start_seed("second")
+    await first.announcer.beat()
+    assert set(first.announcer.seeds) == {swarm.seed.key.peer_id}
+    assert set(swarm.seed.announcer.seeds) == {first.key.peer_id}
+    return first, swarm.seed
+
+
+def test_each_byte_is_read_once_whoever_is_asked(tmp_path: Path) -> None:
+    data = make_tree(tmp_path / "data", 1, large_bytes=12_000_000)
+
+    async def main() -> None:
+        objects = Counting()
+        async with Swarm(tmp_path, objects=objects) as swarm:
+            producer = await swarm.peer("producer")
+            published = await swarm.publish(producer, data, "maps/roads:v1")
+            await swarm.stop(producer)
+            first, second = await seeds_that_know_each_other(swarm)
+            peer = await swarm.peer("peer")
+            version = bytes.fromhex(published["version"])
+            holding = await first.holdings.find("maps/roads", version)
+            other = await second.holdings.find("maps/roads", version)
+            assert holding is not None
+            assert other is not None
+            objects.read_bytes = 0
+            # Everything is asked of both.
+            for node in (first, second):
+                client = SeedClient(peer.session, node.key.peer_id, peer.papers.grant)
+                peer.resolver.learn(node.key.peer_id, node.addresses())
+                for block in holding.manifest.unique:
+                    assert await client.block("maps/roads", version, block.signature, own=False)
+            stored = sum(map(len, (objects.get(key) for key in objects.list(PACKS))))
+            assert 0.95 * stored < objects.read_bytes <= stored
+
+    asyncio.run(main())
+
+
+def test_when_one_dies_the_other_reads_all(tmp_path: Path) -> None:
+    data = make_tree(tmp_path / "data", 1, large_bytes=12_000_000)
+
+    async def main() -> None:
+        async with Swarm(tmp_path, objects=Counting()) as swarm:
+            producer = await swarm.peer("producer")
+            await swarm.publish(producer, data, "maps/roads:v1")
+            await swarm.stop(producer)
+            first, _ = await seeds_that_know_each_other(swarm)
+            await swarm.stop(first)
+            await swarm.pull(await swarm.peer("consumer"), "maps/roads:v1", tmp_path / "out")
+            assert contents(tmp_path / "out") == contents(data)
+
+    asyncio.run(main())
