@@ -148,6 +148,30 @@ def small(
 
 
 @bench.command()
+@click.option("--size", type=Size(), default="1GiB", show_default=True, help="Bytes to publish.")
+@click.option("--peers", type=click.IntRange(1, 64), default=8, show_default=True, help="That pull cold.")
+@click.option("--seeds", type=click.IntRange(1, 8), default=2, show_default=True, help="That they pull from.")
+@click.option("--rounds", type=click.IntRange(1, 100), default=1, show_default=True, help="How often.")
+@click.option("--seed", default=1, show_default=True, help="Of the choice of files.")
+@click.option("--folder", type=FOLDER, help="Where files go.")
+@click.option("--json", "out", type=FILE, callback=in_a_folder, help="Write the report there.")
+def origin(size: int, peers: int, seeds: int, rounds: int, seed: int, folder: Path | None, out: Path | None) -> None:
+    """Publishing to a real S3 server beside a plain upload, and a cold rollout from it."""
+    from bench.origin import OriginSettings, run_origin
+
+    errors = Console(stderr=True, highlight=False)
+    with scratch_folder(folder or memory_folder()) as scratch:
+        try:
+            report = run_origin(OriginSettings(size, peers, seeds, rounds, seed), scratch, errors.print)
+        except BenchError as error:
+            raise click.ClickException(str(error)) from error
+    text = json.dumps(report, indent=2)
+    if out is not None:
+        out.write_text(text + "\n")
+    click.echo(json.dumps(report["rounds"], indent=2))
+
+
+@bench.command()
 @click.option("--scenario", type=click.Choice(["plain", "slow", "sites"]), default="plain", show_default=True)
 @click.option("--peers", type=click.IntRange(1, 64), help="Besides the origin. [default: 4; 16 in slow, 15 in sites]")
 @click.option("--rate", type=Rate(), default="50mbit", show_default=True, help="Of every link, both ways.")
