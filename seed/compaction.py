@@ -26,6 +26,8 @@ from swarm.errors import AetherError, NotFoundError, RemoteProtocolError
 MERGE_DEADLINE_S: Final = 300.0
 # So often a seed looks for something to merge, at a moment of its own.
 LOOK_EVERY_S: Final = 60.0
+# And for the first time soon: a bucket that no seed has looked after may have many.
+FIRST_LOOK_S: Final = 5.0
 ROUNDS_MAX: Final = 64
 
 log = logging.getLogger("aetherfs.seed")
@@ -40,8 +42,10 @@ class Compactor:
 
     async def run(self) -> None:
         """Look now and then until cancelled."""
+        wait_s = FIRST_LOOK_S
         while True:
-            await asyncio.sleep(LOOK_EVERY_S * self._rng.uniform(0.5, 1.5))
+            await asyncio.sleep(wait_s * self._rng.uniform(0.5, 1.5))
+            wait_s = LOOK_EVERY_S
             try:
                 await self._packs.refresh()
                 for _ in range(ROUNDS_MAX):

@@ -59,7 +59,7 @@ class EarlyPacks:
 
     def _lay(self, signature: bytes, raw: bytes) -> None:
         encoded = bytes(smaller(raw))
-        self.shelf.add(signature, encoded)
+        self.shelf.add([(signature, encoded)])
         with self._lock:
             self.laid[signature] = len(encoded)
 

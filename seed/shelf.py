@@ -15,7 +15,7 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, Future
 from typing import Final
 
@@ -90,8 +90,8 @@ class Shelf:
 
     @property
     def size_bytes(self) -> int:
-        """What waits for its pack to be full."""
-        return self._builder.size_bytes
+        """What waits for its pack to be full, and may be written before."""
+        return self._builder.size_bytes if self._failure is None else 0
 
     def find(self) -> None:
         """Take up what an interrupted publish has left: packs that no index names."""
@@ -136,19 +136,27 @@ class Shelf:
             return pending
         return self._packs.objects.get_range(PACKS + place.pack, place.offset, place.length)
 
-    def add(self, signature: bytes, encoded: bytes) -> None:
-        """Take a block that was verified. Waits while packs are written; raises what befell one."""
+    def add(self, blocks: Sequence[tuple[bytes, bytes]]) -> None:
+        """Take blocks that were verified, to lie one behind the other: whoever reads one will want the others.
+
+        Waits while packs are written; raises what befell one.
+        """
         self.check()
-        self._room.take(len(encoded))
+        taken = sum(len(encoded) for _, encoded in blocks)
+        self._room.take(taken)
         with self._laying:
-            if self.has(signature):
-                self._room.give(len(encoded))
-                return
-            self._sizes[signature] = plain_size(encoded)
-            self._pending[signature] = encoded
-            self._builder.add(signature, encoded)
-            if self._builder.is_full:
-                self._write()
+            try:
+                for signature, encoded in blocks:
+                    if self.has(signature):
+                        continue
+                    taken -= len(encoded)
+                    self._sizes[signature] = plain_size(encoded)
+                    self._pending[signature] = encoded
+                    self._builder.add(signature, encoded)
+                    if self._builder.is_full:
+                        self._write()
+            finally:
+                self._room.give(taken)
 
     def end_pack(self) -> None:
         """Write what there is. What comes after goes into another pack."""
@@ -157,11 +165,11 @@ class Shelf:
                 self._write()
 
     def make_room(self) -> None:
-        """Write what there is, if that can begin at once."""
-        if self._laying.acquire(blocking=False):
+        """Write what there is, if that can begin at once. A shelf that has failed does nothing."""
+        if self._failure is None and self._laying.acquire(blocking=False):
             try:
                 is_free = sum(not one.done() for one in self._under_way) < WRITING
-                if is_free and self._builder.size_bytes:
+                if is_free and self._builder.size_bytes and self._failure is None:
                     self._write()
             finally:
                 self._laying.release()
@@ -230,3 +238,6 @@ class Shelf:
             self.settle()
         except Exception as error:
             log.info("what was brought is not kept for another time: %s", error)
+        with self._laying:
+            self._room.give(self._builder.size_bytes)
+            self._builder = PackBuilder()

@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, TypeVar
 
 from seed import table
@@ -135,11 +136,10 @@ class Uploads:
                 open_block(encoded, signature)
             except RemoteProtocolError as error:
                 raise IntegrityError(f"the block was refused: {error}; read it again and repeat") from error
-            if self._packs.has(signature):
-                session.proved.add(signature)
-            else:
-                session.shelf.add(signature, encoded)
-            session.last_used = time.monotonic()
+        packed = {signature for signature, _ in blocks if self._packs.has(signature)}
+        session.proved |= packed
+        session.shelf.add([block for block in blocks if block[0] not in packed])
+        session.last_used = time.monotonic()
 
     async def commit(self, session: Session, root_bytes: bytes, may_read: MayRead) -> bytes:
         """Keep the version for good and give the sealed receipt.
@@ -204,7 +204,7 @@ class Uploads:
         left = [signature for signature in lacking if not early.shelf.has(signature)]
         async with aclosing(encoded_in_threads(left, encode)) as made:
             async for signature, encoded in made:
-                await self._in_thread(lambda one=signature, data=encoded: early.shelf.add(one, data))  # type: ignore[misc]
+                await self._in_thread(partial(early.shelf.add, [(signature, encoded)]))
                 sent, done = sent + len(encoded), done + 1
                 progress(done)
         await self._keep(early.shelf, dataset, manifest, needed)

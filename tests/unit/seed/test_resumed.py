@@ -218,6 +218,34 @@ def many_blocks() -> Iterator[bytes]:
         yield rng.randbytes(BLOCK_BYTES)
 
 
+class Refusing(MemoryObjectStore):
+    """Takes no packs for a while."""
+
+    is_full = True
+
+    def put(self, key: str, data: bytes) -> None:
+        if self.is_full and key.startswith(PACKS):
+            raise FullError("the store is full")
+        super().put(key, data)
+
+
+def test_what_a_full_store_refused_takes_no_room_for_good() -> None:
+    async def main() -> None:
+        objects = Refusing()
+        uploads = Uploads(PackStore(objects), SEED, Room(4 * PACK_BYTES, deadline_s=5))
+        blocks = blocks_of(1, 40, BLOCK_BYTES)
+        for _ in range(6):
+            with pytest.raises(FullError, match="the store is full"):
+                await publish(uploads, blocks, [])
+            for session in list(uploads._sessions.values()):
+                await uploads._close(session)
+        objects.is_full = False
+        await publish(uploads, blocks, [])
+        await readable(objects, blocks)
+
+    asyncio.run(main())
+
+
 def test_many_publishers_share_the_room_and_all_get_on() -> None:
     """None has filled a pack when there is no more room: those with the most write what they have."""
 
@@ -261,7 +289,10 @@ def test_nothing_is_taken_that_is_not_what_it_says_and_no_session_is_a_stranger_
         block = blocks_of(1, 1, BLOCK_BYTES)[0]
         with pytest.raises(IntegrityError):
             await uploads.bring(session, [(signature_of(block), encode_block(block)), (bytes(32), b"\0x")])
-        assert await uploads.missing(session, [signature_of(block), bytes(32)], may_read) == [bytes(32)]
+        assert await uploads.missing(session, [signature_of(block), bytes(32)], may_read) == [
+            signature_of(block),
+            bytes(32),
+        ]
         with pytest.raises(NotFoundError):
             uploads.session(session.id, MALLORY.public)
 
