@@ -6,7 +6,6 @@ import os
 import shutil
 import time
 import tracemalloc
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -108,45 +107,6 @@ def test_an_unchanged_directory_is_not_read(tree: Path, tmp_path: Path) -> None:
     again = scan(tree, cache=ScanCache.load(tmp_path / "cache"))
     assert (first.read_bytes, again.read_bytes) == (TOTAL, 0)
     assert again.manifest.root_bytes == first.manifest.root_bytes
-
-
-def test_of_an_unchanged_directory_the_manifest_at_hand_is_taken(tree: Path, tmp_path: Path) -> None:
-    cache = ScanCache()
-    first = scan(tree, cache=cache).manifest
-    cache.save(tmp_path / "cache")
-    cache = ScanCache.load(tmp_path / "cache")
-    assert scan(tree, cache=cache, manifest_of={first.version: first}.get).manifest is first
-    assert scan(tree, cache=cache).manifest.root_bytes == first.root_bytes
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda tree: write_files(tree, {"run/050": b"other"}),
-        lambda tree: write_files(tree, {"run/new": b""}),
-        lambda tree: (tree / "run/050").unlink(),
-        lambda tree: (tree / "run/050").chmod(0o600),
-        lambda tree: os.utime(tree / "large/a"),
-        lambda tree: (tree / "run/link").symlink_to("050"),
-        lambda tree: (tree / "run/nothing").mkdir(),
-        lambda tree: (tree / "run/050").rename(tree / "run/moved"),
-    ],
-)
-def test_of_a_directory_that_changed_at_all_it_is_not(tree: Path, change: Callable[[Path], object]) -> None:
-    cache = ScanCache()
-    first = scan(tree, cache=cache).manifest
-    change(tree)
-    again = scan(tree, cache=cache, manifest_of={first.version: first}.get).manifest
-    assert again.root_bytes != first.root_bytes
-    assert again.root_bytes == scan(tree).manifest.root_bytes
-
-
-def test_of_a_directory_that_was_touched_as_it_was_read_it_is_not(tree: Path) -> None:
-    """A later change could carry the same times."""
-    os.utime(tree / "run" / "050")
-    cache = ScanCache()
-    first = scan(tree, cache=cache).manifest
-    assert scan(tree, cache=cache, manifest_of={first.version: first}.get).manifest is not first
 
 
 def test_a_changed_small_file_costs_its_neighbourhood(tree: Path) -> None:

@@ -232,13 +232,13 @@ class Refusing(MemoryObjectStore):
 def test_what_a_full_store_refused_takes_no_room_for_good() -> None:
     async def main() -> None:
         objects = Refusing()
-        uploads = Uploads(PackStore(objects), SEED, Room(4 * PACK_BYTES, deadline_s=5))
+        uploads = Uploads(PackStore(objects), SEED, Room(3 * PACK_BYTES, deadline_s=1))
         blocks = blocks_of(1, 40, BLOCK_BYTES)
-        for _ in range(6):
-            with pytest.raises(FullError, match="the store is full"):
-                await publish(uploads, blocks, [])
-            for session in list(uploads._sessions.values()):
-                await uploads._close(session)
+        together = [(signature_of(block), encode_block(block)) for block in blocks[:17]]
+        for _ in range(10):
+            session = uploads.session(await uploads.begin(DATASET, ALICE.public), ALICE.public)
+            await uploads.bring(session, together)
+            await uploads._close(session)
         objects.is_full = False
         await publish(uploads, blocks, [])
         await readable(objects, blocks)

@@ -1,0 +1,61 @@
+"""Of a directory in which nothing at all changed, the manifest that is at hand is taken."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from swarm.scan import scan
+from swarm.scan_cache import ScanCache
+from tests.datasets import write_files
+from tests.unit.test_scan import FILES, settle
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    root = tmp_path / "tree"
+    write_files(root, FILES)
+    settle(root)
+    return root
+
+
+def test_of_an_unchanged_directory_the_manifest_at_hand_is_taken(tree: Path, tmp_path: Path) -> None:
+    cache = ScanCache()
+    first = scan(tree, cache=cache).manifest
+    cache.save(tmp_path / "cache")
+    cache = ScanCache.load(tmp_path / "cache")
+    assert scan(tree, cache=cache, manifest_of={first.version: first}.get).manifest is first
+    assert scan(tree, cache=cache).manifest.root_bytes == first.root_bytes
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda tree: write_files(tree, {"run/050": b"other"}),
+        lambda tree: write_files(tree, {"run/new": b""}),
+        lambda tree: (tree / "run/050").unlink(),
+        lambda tree: (tree / "run/050").chmod(0o600),
+        lambda tree: os.utime(tree / "large/a"),
+        lambda tree: (tree / "run/link").symlink_to("050"),
+        lambda tree: (tree / "run/nothing").mkdir(),
+        lambda tree: (tree / "run/050").rename(tree / "run/moved"),
+    ],
+)
+def test_of_a_directory_that_changed_at_all_it_is_not(tree: Path, change: Callable[[Path], object]) -> None:
+    cache = ScanCache()
+    first = scan(tree, cache=cache).manifest
+    change(tree)
+    again = scan(tree, cache=cache, manifest_of={first.version: first}.get).manifest
+    assert again.root_bytes != first.root_bytes
+    assert again.root_bytes == scan(tree).manifest.root_bytes
+
+
+def test_of_a_directory_that_was_touched_as_it_was_read_it_is_not(tree: Path) -> None:
+    """A later change could carry the same times."""
+    os.utime(tree / "run" / "050")
+    cache = ScanCache()
+    first = scan(tree, cache=cache).manifest
+    assert scan(tree, cache=cache, manifest_of={first.version: first}.get).manifest is not first
