@@ -16,7 +16,7 @@ from swarm import log
 from swarm.errors import RemoteProtocolError
 from swarm.identity import public_of
 from swarm.log import Entry
-from swarm.records import Grant, open_sealed
+from swarm.records import Grant, open_sealed, sealed_by
 from swarm.signature import signature_of
 from swarm.trust import Trust
 
@@ -69,20 +69,25 @@ class Access:
 
     def __init__(self, authority: Trust) -> None:
         self.authority = authority
-        self._grants: Remembered[bytes, Grant] = Remembered(GRANTS_REMEMBERED)
+        # Each with the CA's key that sealed it, which may be retired meanwhile.
+        self._grants: Remembered[bytes, tuple[Grant, bytes]] = Remembered(GRANTS_REMEMBERED)
         self._versions: Remembered[tuple[str, bytes], bytes] = Remembered(ENTRIES_REMEMBERED)
         self._entries: Remembered[bytes, Entry] = Remembered(ENTRIES_REMEMBERED)
 
     def caller(self, peer_id: str, sealed_grant: bytes, wall_now: float) -> Caller:
         """The caller behind a verified peer id. A grant that is malformed, expired or another's counts as none."""
-        grant = self._grants.get(sealed_grant)
-        if grant is None:
+        known = self._grants.get(sealed_grant)
+        if known is None:
             try:
                 grant = open_sealed(sealed_grant, Grant, authority=self.authority, wall_now=wall_now)
+                known = (grant, sealed_by(sealed_grant, Grant, self.authority))
             except RemoteProtocolError:
                 return Caller(peer_id, None)
-            self._grants.put(sealed_grant, grant)
-        if grant.expires <= wall_now or grant.public != public_of(peer_id):
+            self._grants.put(sealed_grant, known)
+        grant, sealer = known
+        anchor = self.authority.find(sealer)
+        is_retired = anchor is None or anchor.is_retired(wall_now)
+        if is_retired or grant.expires <= wall_now or grant.public != public_of(peer_id):
             return Caller(peer_id, None)
         return Caller(peer_id, grant)
 

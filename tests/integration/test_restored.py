@@ -121,9 +121,10 @@ def test_who_joined_after_the_backup_is_still_a_member_unless_removed(tmp_path: 
             record = MEMBERS + member.key.peer_id
             with pytest.raises(NotFoundError):
                 backup.get(record)
-            await swarm.move_to(backup)
             if is_removed:
                 backup.put_if_absent(f"swarm/removed/{member.key.peer_id}", b"")
+            await swarm.move_to(backup)
+            if is_removed:
                 member.announcer.wake()
                 await until("it is refused", lambda: "not a member" in member.announcer.tracker_state, member)
                 with pytest.raises(NotFoundError):

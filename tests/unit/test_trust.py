@@ -12,6 +12,7 @@ from swarm.errors import RemoteProtocolError
 from swarm.identity import PeerKey
 from swarm.limits import CERTIFICATE_LIFETIME_S, SUCCESSION_SLACK_S, SUCCESSIONS_MAX
 from swarm.log import Entry, Move
+from swarm.peer.access import Access
 from swarm.records import Credential, Grant, Rule, open_sealed, seal
 from swarm.trust import SealedSuccession, Succession, Trust, open_succession, seal_succession
 
@@ -139,3 +140,14 @@ def test_the_keys_whose_papers_count_begin_with_the_one_in_force() -> None:
     publics = [[a.public for a in trust.counting(wall)] for wall in (NOW, NOW + HOUR, NOW + HOUR + MONTH)]
     assert publics == [[OLD.public, NEW.public], [NEW.public, OLD.public], [NEW.public]]
     assert CERTIFICATE_LIFETIME_S <= MONTH, "no certificate outlives that by default"
+
+
+def test_a_grant_that_was_believed_is_not_when_its_key_is_retired() -> None:
+    ca = succeeded(OLD, NEW)
+    access = Access(ca.trust)
+    rules = (Rule("read", "*"),)
+    of_old = seal(OLD, Grant(1, MEMBER.public, rules, NOW, NOW + 3 * MONTH))
+    of_new = seal(NEW, Grant(1, MEMBER.public, rules, NOW, NOW + 3 * MONTH))
+    for wall_now, is_believed in ((NOW, True), (NOW + HOUR + MONTH - 1, True), (NOW + HOUR + MONTH, False)):
+        assert access.caller(MEMBER.peer_id, of_old, wall_now).may_read("maps/roads") == is_believed
+        assert access.caller(MEMBER.peer_id, of_new, wall_now).may_read("maps/roads")
