@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 # A seed that did not answer, or has not what is its own, is not asked for so long.
 LEFT_ALONE_S: Final = 30.0
 ANSWER_DEADLINE_S: Final = 10.0
+# While the store is read it is asked so often which seeds there are: a rollout may begin when one has just come.
+LOOK_EVERY_S: Final = 5.0
+LOOK_DEADLINE_S: Final = 1.0
 
 log = logging.getLogger("aetherfs.seed")
 
@@ -35,10 +38,13 @@ class Fellows:
     def __init__(self, node: PeerNode) -> None:
         self._node = node
         self._left_alone: dict[str, float] = {}
+        self._looking = asyncio.Lock()
+        self._look_at = 0.0
         self._asked: dict[Wanted, asyncio.Task[Encoded | None]] = {}
 
     async def get(self, dataset: str, version: bytes, group: int, signature: bytes) -> Encoded | None:
         """A block of a group, verified, from the seed whose group it is. None if that is this one, or gives nothing."""
+        await self._look()
         seed = self._whose(group)
         if seed is None:
             return None
@@ -48,6 +54,19 @@ class Fellows:
             task = self._asked[wanted] = asyncio.create_task(self._ask(seed, *wanted))
             task.add_done_callback(lambda _: self._asked.pop(wanted))
         return await asyncio.shield(task)
+
+    async def _look(self) -> None:
+        async with self._looking:
+            now = time.monotonic()
+            if now < self._look_at:
+                return
+            self._look_at = now + LOOK_EVERY_S
+            try:
+                async with asyncio.timeout(LOOK_DEADLINE_S):
+                    await self._node.announcer.beat()
+            except (AetherError, asyncio.TimeoutError) as error:
+                self._look_at = now + LEFT_ALONE_S
+                log.info("no tracker says which seeds there are: %s", error)
 
     def _whose(self, group: int) -> str | None:
         own, now = self._node.key.peer_id, time.monotonic()

@@ -99,7 +99,6 @@ class SeedExtension:
                 manifest = await self._manifest(version)
         except (IncompleteError, RemoteProtocolError):
             return None
-        self._node.announcer.wake()  # a rollout begins: which other seeds are there now?
         from_others = partial(self._from_others, dataset, version)
         source = VersionSource(self.packs, manifest, from_others, partial(self._charged, dataset, version))
         return Holding(dataset, manifest, entry, source, None, origin=SEED)

@@ -73,3 +73,21 @@ def test_an_unknown_contender_is_a_usage_error(tmp_path: Path, command: str) -> 
     done = run_bench(tmp_path, command, "--contenders", "carrier-pigeon")
     assert done.returncode == 2
     assert "carrier-pigeon" in done.stderr
+
+
+def test_the_origin_is_measured_on_a_real_server(tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    done = run_bench(
+        tmp_path, "origin", "--size", "8MiB", "--peers", "2", "--seeds", "1", "--rounds", "1", "--json", str(out)
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads(out.read_text())
+    (entry,) = report["rounds"]
+    assert sum(kind["bytes"] for kind in report["settings"]["files"].values()) == 8 * 1024**2
+    for name in ("alone", "publish"):
+        assert 0 < entry[name]["received_bytes"] < 9 * 1024**2
+        # One pack, one index, a lease, an entry of the log and the tags that it moved.
+        assert entry[name]["puts"] <= 6
+        assert entry[f"{name}_again"]["received_bytes"] < 10_000
+    # One seed reads what is stored about once, whoever asks.
+    assert 0.9 < entry["cold"]["get_bytes_of_stored"] < 1.1
