@@ -50,6 +50,7 @@ class SeedExtension:
         self.accounts = accounts
         # Versions that were asked for while the object store was away.
         self._postponed: dict[tuple[str, bytes], None] = {}
+        self._looking: asyncio.Task[None] | None = None
         self._node: PeerNode | None = None
         self._uploads: Uploads | None = None
         self._fellows: Fellows | None = None
@@ -109,8 +110,8 @@ class SeedExtension:
     def _postpone(self, dataset: str, version: bytes) -> None:
         if self._node is not None and len(self._postponed) < POSTPONED_MAX:
             self._postponed[dataset, version] = None
-            if len(self._postponed) == 1:
-                self._node.tasks.start(self._when_back(self._node))
+            if self._looking is None or self._looking.done():
+                self._looking = self._node.tasks.start(self._when_back(self._node))
 
     async def _when_back(self, node: PeerNode) -> None:
         """Hold what was asked for while the object store was away, as soon as it is back."""

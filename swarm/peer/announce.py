@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from swarm import messages
-from swarm.errors import AetherError, NotAllowedError
+from swarm.errors import AetherError, IncompleteError, NotAllowedError
 from swarm.home import SwarmState
 from swarm.limits import ANNOUNCE_INTERVAL_S, ANNOUNCE_MAX_VERSIONS, BOOTSTRAP_MAX, TRACKERS_MAX
 from swarm.messages import Announce, AnnounceAnswer, Contact, Neighbour
@@ -57,6 +57,11 @@ class Announcer:
         self.tracker_state = "not asked yet"
         self.is_answered = False
         self._was_answered = False
+        # Beats that are under way, and whether none is.
+        self._under_way = 0
+        self._is_at_rest = asyncio.Event()
+        self._is_at_rest.set()
+        self._is_leaving = False
         self._records_at = 0.0
         self.rotation = Rotation(node)
         node.tracker.on_news(self.wake)
@@ -152,12 +157,26 @@ class Announcer:
         self._woken.set()
 
     async def beat(self, *, leaving: bool = False) -> AnnounceAnswer:
-        """One announce. Raises what the tracker client raises."""
+        """One announce. Raises what the tracker client raises, and IncompleteError for a peer that leaves."""
+        if self._is_leaving and not leaving:
+            raise IncompleteError("this peer leaves: what it holds is announced no more")
         announce = self._message(leaving=leaving)
+        self._under_way += 1
+        self._is_at_rest.clear()
+        try:
+            return await self._announced(announce, leaving=leaving)
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._is_at_rest.set()
+
+    async def _announced(self, announce: Announce, *, leaving: bool) -> AnnounceAnswer:
         answer = await self._node.tracker.announce(announce)
         self._take(announce, answer)
         if self._node.extension is not None or self._node.tracker_address is not None:
-            self._node.tasks.start(self._node.tracker.announce_to_others(announce))
+            to_others = self._node.tasks.start(self._node.tracker.announce_to_others(announce))
+            if leaving:
+                await to_others
         return answer
 
     async def neighbours(self, dataset: str, version: bytes) -> None:
@@ -187,11 +206,13 @@ class Announcer:
 
     async def leave(self) -> None:
         """Tell the tracker that this peer goes, if it has spoken with it."""
-        if not self._was_answered:
-            return
+        self._is_leaving = True
         try:
             async with asyncio.timeout(LEAVE_DEADLINE_S):
-                await self.beat(leaving=True)
+                # A beat that a tracker hears of after the word of leaving would make us present again.
+                await self._is_at_rest.wait()
+                if self._was_answered:
+                    await self.beat(leaving=True)
         except (AetherError, asyncio.TimeoutError) as error:
             log.debug("the tracker was not told of our leaving: %s", error)
 
