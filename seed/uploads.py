@@ -238,6 +238,8 @@ class Uploads:
                 raise NotFoundError("segments of the manifest are missing: ask which, and upload them")
             encoded = await self._read(session, signature, listed)
             segments[signature] = bytes(open_block(encoded, signature))
+            # The next publish of the dataset has most of them, and whoever pulls asks for them first.
+            await asyncio.to_thread(self._packs.keep, {signature: encoded})
         return await asyncio.to_thread(assemble, root_bytes, segments)
 
     async def _read(self, session: Session, signature: bytes, group: Sequence[bytes]) -> Encoded:
