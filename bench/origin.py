@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import time
 import urllib.request
@@ -94,11 +95,14 @@ def run_origin(settings: OriginSettings, folder: Path, tell: Tell) -> dict[str, 
     mixed = make_mixed(folder / "payload", settings.size_bytes, settings.seed)
     report["settings"]["files"] = {kind: {"files": n, "bytes": size} for kind, (n, size) in mixed.kinds.items()}
     for number in range(settings.rounds):
-        server = S3Server(folder)
+        data = folder / f"s3-{number}"
+        data.mkdir()
+        server = S3Server(data)
         try:
             report["rounds"].append(_round(settings, server, mixed, folder / f"round-{number}", tell))
         finally:
             server.close()
+            shutil.rmtree(data)
     return report
 
 

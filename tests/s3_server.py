@@ -65,11 +65,13 @@ def store_url(endpoint: str, prefix: str = "", **options: str) -> str:
 class S3Server:
     """``S3Server()`` returns when it takes encrypted objects; ``close`` leaves nothing behind.
 
-    ``metrics`` is where it tells, in the manner of Prometheus, what was asked of it. ``parent`` is where its folder is.
+    ``metrics`` is where it tells, in the manner of Prometheus, what was asked of it. ``data`` is where objects lie, if
+    not in its own folder, whose path is short since sockets are in it; that is its maker's to remove.
     """
 
-    def __init__(self, parent: Path | None = None) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="aetherfs-s3-", dir=parent))
+    def __init__(self, data: Path | None = None) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="aetherfs-s3-"))
+        self._data = data or self.folder
         *self._ports, self._metrics_port = free_ports(2 * len(PORTS) + 1)
         self.metrics = f"http://127.0.0.1:{self._metrics_port}/metrics"
         self.endpoint = f"http://127.0.0.1:{self._ports[PORTS.index('s3')]}"
@@ -80,7 +82,7 @@ class S3Server:
         """Start the process, also again after ``kill``: on the same ports, with what was stored."""
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                _command(self.folder, self._ports, self._metrics_port),
+                _command(self.folder, self._data, self._ports, self._metrics_port),
                 env={**os.environ, **CREDENTIALS, "WEED_S3_SSE_KEY": "a key of the tests", "HOME": str(self.folder)},
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
@@ -122,7 +124,7 @@ class S3Server:
             time.sleep(POLL_S)
 
 
-def _command(folder: Path, ports: list[int], metrics_port: int) -> list[str]:
+def _command(folder: Path, data: Path, ports: list[int], metrics_port: int) -> list[str]:
     numbers = [
         flag
         for name, http, grpc in zip(PORTS, ports[: len(PORTS)], ports[len(PORTS) :], strict=True)
@@ -135,7 +137,7 @@ def _command(folder: Path, ports: list[int], metrics_port: int) -> list[str]:
     return [
         str(weed),
         "mini",
-        f"-dir={folder}",
+        f"-dir={data}",
         "-ip=127.0.0.1",
         "-ip.bind=127.0.0.1",
         *numbers,

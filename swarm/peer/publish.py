@@ -259,10 +259,13 @@ async def _upload_rest(
             return *await upload(ahead.client, dataset, ahead.session, manifest, blocks, tell), ahead.client.store
         except (UnreachableError, NotFoundError) as error:  # it does not answer, or has started anew
             failure = error
-    for client in await _seeds(node):
+    tried: set[str] = set()
+    # Others may have come while one failed.
+    while left := [client for client in await _seeds(node) if client.seed not in tried]:
+        tried.add(left[0].seed)
         try:
-            session = await client.begin(dataset)
-            return *await upload(client, dataset, session, manifest, blocks, tell), client.store
+            session = await left[0].begin(dataset)
+            return *await upload(left[0], dataset, session, manifest, blocks, tell), left[0].store
         except UnreachableError as error:
             failure = error
     raise failure

@@ -65,7 +65,7 @@ class SeedClient:
 
     def __init__(self, session: aiohttp.ClientSession, seed: str, grant: bytes) -> None:
         self._session = session
-        self._seed = seed
+        self.seed = seed
         # What the seed's object store was asked for, once a version is kept.
         self.store: dict[str, Any] = {}
         self._headers = {GRANT_HEADER: base64.b64encode(grant).decode()}
@@ -111,7 +111,7 @@ class SeedClient:
         try:
             async with self._session.request(
                 method,
-                f"https://{server_name_of(self._seed)}{path}",
+                f"https://{server_name_of(self.seed)}{path}",
                 data=io.BytesIO(body),  # large bytes are written in one go, which aiohttp warns of
                 params=query,
                 headers={**self._headers, "Content-Type": content_type, "Accept": content_type},
@@ -121,13 +121,13 @@ class SeedClient:
                 async for data in response.content.iter_any():
                     answer += data
                     if len(answer) > ANSWER_MAX_BYTES:
-                        raise UnreachableError(f"seed {self._seed[:8]} answers more than it may")
+                        raise UnreachableError(f"seed {self.seed[:8]} answers more than it may")
                 if response.status != 200:
-                    raise error_from(response.status, bytes(answer), f"seed {self._seed[:8]}")
+                    raise error_from(response.status, bytes(answer), f"seed {self.seed[:8]}")
                 return bytes(answer)
         except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
             raise UnreachableError(
-                f"seed {self._seed[:8]} does not answer: {error or type(error).__name__}; publish again when one runs"
+                f"seed {self.seed[:8]} does not answer: {error or type(error).__name__}; publish again when one runs"
             ) from error
 
 

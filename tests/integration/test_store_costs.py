@@ -10,6 +10,7 @@ from swarm.errors import NotAllowedError
 from swarm.objects.counted import CountedStore
 from swarm.objects.memory import MemoryObjectStore
 from swarm.peer.shares import group_of
+from swarm.peer.upload import BATCH_BYTES
 from tests.integration.swarm_rig import Swarm, make_tree, run
 
 
@@ -38,8 +39,9 @@ def test_each_publish_and_each_rollout_has_its_cost(tmp_path: Path) -> None:
             costs = await run(swarm.seed, "store-cost")
             rollout = next(each for each in costs["rollouts"] if each["version"] == published["version"])
             groups = -(-published["blocks"] // group_of(published["blocks"]))
-            # A group may lie in two stretches; the root and the segments are read besides.
-            assert rollout["requests"]["get"] <= 2 * groups + 2
+            # Where one request ends a group may go on elsewhere; root and segments are read besides.
+            requests = -(-published["uploaded"] // BATCH_BYTES)
+            assert rollout["requests"]["get"] <= groups + requests + 2
             assert 0.99 * published["uploaded"] <= rollout["bytes"]["received"] <= 1.01 * published["uploaded"]
             assert costs["stored"]["bytes"] > published["uploaded"] + own["uploaded"]
             assert [each["version"] for each in costs["publishes"]].count(published["version"]) == 1
@@ -48,7 +50,10 @@ def test_each_publish_and_each_rollout_has_its_cost(tmp_path: Path) -> None:
             await swarm.stop(swarm.seed)
             await swarm.start_seed("another seed again")
             kept = (await run(swarm.seed, "store-cost"))["rollouts"]
-            assert rollout in kept
+            # A request that came late may have been counted since.
+            known = next(each for each in kept if each["version"] == rollout["version"])
+            assert known["time"] == rollout["time"]
+            assert known["requests"]["get"] >= rollout["requests"]["get"]
             try:
                 await run(await swarm.peer("three"), "store-cost")
             except NotAllowedError as error:
