@@ -57,7 +57,8 @@ KILL_ROUNDS ?= 10
 RACE_ROUNDS ?= 20
 RACE_MOVES ?= 200
 WEATHER_ROUNDS ?= 30
-soak: sim ## the long rounds: simulated swarms, bytes that strangers may send, kills of pulls, races for tags, bad weather
+GC_ROUNDS ?= 200
+soak: sim ## the long rounds: simulated swarms, bytes that strangers may send, kills of pulls, races for tags, bad weather, gc
 	@EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -n 2 --timeout 3600 --hypothesis-profile soak \
 	  tests/property/test_mutations.py tests/property/test_log_bytes.py tests/property/test_dht_wire.py \
 	  tests/property/test_neighbour_machines.py tests/unit/test_hello.py -k "not TestMesh and not TestGossip"
@@ -66,6 +67,7 @@ soak: sim ## the long rounds: simulated swarms, bytes that strangers may send, k
 	@RACE_ROUNDS=$(RACE_ROUNDS) RACE_MOVES=$(RACE_MOVES) $(BIN)/python -m pytest -n 2 --timeout 3600 \
 	  tests/integration/test_racing.py tests/e2e/test_racing_processes.py
 	@WEATHER_ROUNDS=$(WEATHER_ROUNDS) $(BIN)/python -m pytest -n 2 --timeout 600 tests/integration/test_bad_weather.py
+	@GC_ROUNDS=$(GC_ROUNDS) $(BIN)/python -m pytest -n 2 --timeout 3600 tests/model
 
 bench: setup ## loopback pulls beside nginx+curl over TLS, libtorrent and syncthing
 	@$(BIN)/python -m bench pair

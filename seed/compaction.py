@@ -5,8 +5,8 @@ all. Two seeds may merge the same ones at once: each looks, once its own success
 are still there; if not, another seed's successor says it all, and its own is taken back. Whoever deletes a predecessor
 has written a successor that stays: so at least one does, and of two that do the next merging makes one again.
 
-A version that retention has removed meanwhile must not come back with a successor that was made from an older state:
-hence the second look, and a time within which all has to be done. Retention gives packs that nobody names a longer one.
+Of several places of a block a successor names one. So the look comes once it is written, as for whoever makes something
+rest on a pack: what ``gc`` has condemned is not merged, and what it condemns later it finds named by the successor.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ import random
 import time
 from typing import Final
 
-from seed.backfill import INDEXES, PackStore
+from seed.backfill import PackStore
 from seed.merging import chosen, merged
 from seed.packs import Index, decode_index
+from seed.settle import look
 from swarm.errors import AetherError, NotFoundError, RemoteProtocolError
 
 # A merging that takes longer is given up. Shorter than any grace that packs are given.
@@ -56,7 +57,8 @@ class Compactor:
 
     async def once(self) -> bool:
         """Merge some indexes, if there are enough. Whether there may be more to merge."""
-        keys = chosen(self._packs.known.sizes())
+        standing = await asyncio.to_thread(look, self._packs.objects)
+        keys = chosen({key: size for key, size in self._packs.known.sizes().items() if key in standing.indexes})
         if not keys:
             return False
         began = time.monotonic()
@@ -71,7 +73,7 @@ class Compactor:
         if time.monotonic() - began > MERGE_DEADLINE_S:
             return False
         mine = await self._packs.write(successor)
-        if time.monotonic() - began > MERGE_DEADLINE_S or not await asyncio.to_thread(self._are_there, keys):
+        if time.monotonic() - began > MERGE_DEADLINE_S or not await asyncio.to_thread(self._stands, successor, keys):
             await self._packs.remove([mine])
             await self._packs.refresh()
             return True
@@ -81,5 +83,7 @@ class Compactor:
     def _merged(self, keys: list[str]) -> Index:
         return merged([decode_index(self._packs.objects.get(key)) for key in keys])
 
-    def _are_there(self, keys: list[str]) -> bool:
-        return set(keys) <= set(self._packs.listed(INDEXES))
+    def _stands(self, successor: Index, keys: list[str]) -> bool:
+        """Whether the predecessors are there, and no pack is condemned that only the successor still names."""
+        standing = look(self._packs.objects)
+        return set(keys) <= standing.indexes and {pack for pack, _, _ in successor.packs} <= standing.packs

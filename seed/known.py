@@ -156,6 +156,12 @@ class Known:
             for kept in entry.kept:
                 yield KnownVersion(entry.key, kept.dataset, kept.version, kept.wall_time)
 
+    def each_version(self) -> Iterator[tuple[str, bytes, bytes]]:
+        """Every version once: dataset, version, packed blocks."""
+        for dataset, versions in list(self._kept.items()):
+            for version, kept in list(versions.items()):
+                yield dataset, version, kept.blocks
+
     def has_version(self, dataset: str, version: bytes) -> bool:
         return version in self._kept.get(dataset, {})
 

@@ -8,14 +8,17 @@ import logging
 import random
 import secrets
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
+from seed import table
 from seed.backfill import PackStore, VersionSource
 from seed.compaction import Compactor
 from seed.costs import CostKeeper
 from seed.fellows import Fellows
+from seed.housekeeping import Housekeeping
+from seed.repair import Repair
 from seed.routes import BlockRoutes
 from seed.trackers import watch_trackers
 from seed.uploads import Uploads
@@ -29,10 +32,12 @@ from swarm.objects import ObjectStore
 from swarm.objects.accounts import Accounts
 from swarm.objects.meter import Account, charged
 from swarm.peer.agent import start_peer
+from swarm.peer.extension import Keeping
 from swarm.peer.holdings import Holding
-from swarm.peer.node import Keeping, NodeSettings, PeerNode
+from swarm.peer.node import NodeSettings, PeerNode
 from swarm.peer.wire import SEED
 from swarm.store.tiers import Tiers
+from swarm.tracker.orders import purge_orders, quota
 
 LOOK_S: Final = 1.0
 POSTPONED_MAX: Final = 256
@@ -59,7 +64,8 @@ class SeedExtension:
         self._node = node
         self._fellows = Fellows(node)
         self.packs.tiers = Tiers([node.memory, node.blocks], writable=2)
-        self._uploads = Uploads(self.packs, node.key)
+        objects, authority = self.packs.objects, node.access.authority
+        self._uploads = Uploads(self.packs, node.key, limit_of=lambda scope: quota(objects, authority, scope))
         node.at_close(self._uploads.close)
         return BlockRoutes(self._uploads, node.access, node.holdings, self.accounts).routes()
 
@@ -74,6 +80,18 @@ class SeedExtension:
                 yield keeping
         if keeping.version:
             self.accounts.published(dataset, keeping.version, account.spent, time.time())
+
+    def blocks_of(self, dataset: str, version: bytes) -> Sequence[bytes]:
+        """What a version consists of, by the indexes."""
+        if not self.packs.has_version(dataset, version):
+            return []
+        return list(table.each(self.packs.known.blocks_of(dataset, version)))
+
+    async def repair(self, progress: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+        """Check and mend the object store: see ``Repair``."""
+        if self._node is None:
+            raise LocalProtocolError("a seed repairs its store before it is a node's")
+        return await Repair(self._node, self.packs, progress).run()
 
     async def load(self, dataset: str, version: bytes) -> Holding | None:
         """A version out of the packs, as an origin. None unless its entry is known or a tracker can show it.
@@ -206,8 +224,11 @@ async def start_seed(settings: NodeSettings, objects: ObjectStore) -> PeerNode:
     node.costs = keeper.costs
     node.at_close(keeper.close)
     node.tasks.start(keeper.run())
+    for order in await asyncio.to_thread(purge_orders, objects):
+        node.purging.take(order)
     node.tasks.start(extension.announce_all(node))
     node.tasks.start(Compactor(extension.packs, random.Random(secrets.randbits(128))).run())
     node.tasks.start(watch_trackers(node, objects))
     node.exchange.on_news = lambda entry: extension.heard(node, entry)
+    node.tasks.start(Housekeeping(objects, node.access.authority, random.Random(secrets.randbits(128))).run())
     return node

@@ -106,6 +106,7 @@ class BlockRoutes:
                 "application/octet-stream",
                 CommitAnswer,
             ),
+            Route("DELETE", "/api/v1/uploads/{session}", self._done, "member", "The log names what was kept"),
             Route("GET", block, self._get, "member", "A block of a version", None, BLOCK_TYPE, reading),
             Route("HEAD", block, self._get, "member", "Whether a version has a block", None, None, reading),
         ]
@@ -172,6 +173,10 @@ class BlockRoutes:
             receipt = await self._uploads.commit(session, root, caller.may_read)
         self._accounts.published(session.dataset, signature_of(root), session.account.spent, time.time())
         return _json(CommitAnswer(receipt, session.account.spent.told()))
+
+    async def _done(self, request: web.Request) -> web.Response:
+        await self._uploads.done(request.match_info["session"])
+        return web.Response(status=200)
 
     async def _get(self, request: web.Request) -> web.Response:
         caller = self._caller(request)

@@ -21,6 +21,7 @@ from typing import Final
 
 from seed.backfill import PACKS, PackStore
 from seed.packs import HEAD_START, Contents, Location, PackBuilder, head_bytes, plain_size, read_head
+from swarm.claims import SESSION_CHARS
 from swarm.errors import FullError, NotFoundError, RemoteProtocolError
 from swarm.limits import KIB, MIB
 from swarm.signature import signature_of
@@ -74,7 +75,7 @@ class Shelf:
 
     def __init__(self, packs: PackStore, publisher: bytes, dataset: str, room: Room, writers: Executor) -> None:
         self._packs = packs
-        self._prefix = signature_of(publisher + dataset.encode()).hex()[:16]
+        self._prefix = writer_of(publisher, dataset)
         self._room = room
         self._writers = writers
         # Held while blocks are laid out and their packs waited for; the other one for moments only.
@@ -127,6 +128,11 @@ class Shelf:
     def size_of(self, signature: bytes) -> int | None:
         """The plain bytes of a block that is here."""
         return self._sizes.get(signature)
+
+    def length_of(self, signature: bytes) -> int:
+        """The encoded bytes of a block, 0 for one that is not here."""
+        pending, place = self._pending.get(signature), self._places.get(signature)
+        return len(pending) if pending is not None else place.length if place is not None else 0
 
     def get(self, signature: bytes) -> bytes | None:
         """A block that is here, encoded. NotFoundError when its pack is gone."""
@@ -232,6 +238,12 @@ class Shelf:
                 one: size for one, size in self._sizes.items() if one in self._places or one in self._pending
             }
 
+    def drop(self, signatures: Iterable[bytes]) -> None:
+        """These blocks are brought again: their packs go, or are gone."""
+        with self._lock:
+            for signature in signatures:
+                self._places.pop(signature, None)
+
     def close(self) -> None:
         """Nobody brings anything any more: what there is is written, for another time."""
         try:
@@ -241,3 +253,8 @@ class Shelf:
         with self._laying:
             self._room.give(self._builder.size_bytes)
             self._builder = PackBuilder()
+
+
+def writer_of(publisher: bytes, dataset: str) -> str:
+    """What the ids of the packs begin with that a publisher brings for a dataset."""
+    return signature_of(publisher + dataset.encode()).hex()[:SESSION_CHARS]

@@ -9,9 +9,10 @@ was interrupted goes on, here or at another seed, behind the packs that were ful
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,9 +20,11 @@ from typing import Final, TypeVar
 
 from seed import table
 from seed.backfill import PackStore
+from seed.claim import LEASE_S, Claim
 from seed.keep import EarlyPacks, encoded_in_threads
 from seed.packs import Kept, make_index
-from seed.shelf import Room, Shelf
+from seed.quotas import LimitOf, Quotas, check_room
+from seed.shelf import Room, Shelf, writer_of
 from swarm.encoding import Encoded, encode_block, open_block
 from swarm.errors import FullError, IntegrityError, NotFoundError, RemoteProtocolError
 from swarm.identity import PeerKey
@@ -34,12 +37,14 @@ from swarm.signature import signature_of
 
 SESSIONS_MAX: Final = 256
 SESSION_IDLE_S: Final = 3600.0
-LEASES: Final = "uploads/"
+# Finished sessions of which the log may soon name the version.
+SETTLED_MAX: Final = 1024
 # Threads that verify blocks and lay them out, and those that write packs.
 LAYING_THREADS: Final = 8
 WRITING_THREADS: Final = 4
 
 MayRead = Callable[[str], bool]
+Again = Callable[["Session", Sequence[bytes]], Awaitable[dict[bytes, bytes]]]
 T = TypeVar("T")
 
 
@@ -53,22 +58,31 @@ class Session:
     dataset: str
     publisher: bytes
     shelf: Shelf
+    claim: Claim
     last_used: float
     proved: set[bytes] = field(default_factory=set)
     # What it asks of the object store.
     account: Account = field(default_factory=Account)
+    # Encoded bytes that the scope's quota leaves room for, and that were brought.
+    room_bytes: int | None = None
+    brought_bytes: int = 0
 
 
 class Uploads:
     """All sessions of a seed."""
 
-    def __init__(self, packs: PackStore, key: PeerKey, room: Room | None = None) -> None:
+    def __init__(
+        self, packs: PackStore, key: PeerKey, room: Room | None = None, limit_of: LimitOf = lambda scope: None
+    ) -> None:
+        """``limit_of`` tells the quota of a scope; it may block."""
         self._packs = packs
         self._key = key
+        self._quotas = Quotas(packs.known, limit_of)
         self._room = room or Room()
         self._room.relieve = self._relieve
         self._sessions: dict[str, Session] = {}
         self._shelves: dict[tuple[bytes, str], Shelf] = {}
+        self._settled: dict[str, Claim] = {}
         self._opening = asyncio.Lock()
         self._laying = Threads(LAYING_THREADS, "laying")
         self._writing = Threads(WRITING_THREADS, "packs")
@@ -79,10 +93,13 @@ class Uploads:
         if len(self._sessions) >= SESSIONS_MAX:
             raise FullError("this seed has as many uploads under way as it takes: try again later")
         session_id = secrets.token_hex(16)
-        lease = f"{dataset} {int(time.time())}".encode()
-        await asyncio.to_thread(self._packs.objects.put, LEASES + session_id, lease)
+        # Before it is looked what an interrupted publish has left.
+        claim = Claim(self._packs, dataset, writer_of(publisher, dataset))
+        await claim.renew()
         shelf = await self._shelf(dataset, publisher)
-        self._sessions[session_id] = Session(session_id, dataset, publisher, shelf, time.monotonic())
+        session = Session(session_id, dataset, publisher, shelf, claim, time.monotonic())
+        session.room_bytes = await self._in_thread(lambda: self._quotas.room(dataset))
+        self._sessions[session_id] = session
         return session_id
 
     async def _shelf(self, dataset: str, publisher: bytes) -> Shelf:
@@ -128,6 +145,9 @@ class Uploads:
 
         Waits while packs are written. FullError when there is no room for long.
         """
+        await session.claim.renew()
+        session.brought_bytes += sum(len(encoded) for _, encoded in blocks)
+        check_room(session.dataset, session.room_bytes, session.brought_bytes)
         await self._in_thread(lambda: self._lay(session, blocks))
 
     def _lay(self, session: Session, blocks: Sequence[tuple[bytes, bytes]]) -> None:
@@ -155,41 +175,65 @@ class Uploads:
             session.shelf.check()
             raise NotFoundError(f"{len(missing)} blocks of the version are missing: ask which, and upload them")
         _check_sizes(session.shelf, manifest)
-        await self._keep(session.shelf, session.dataset, manifest, needed)
+        await self._keep(session, manifest, needed, self._found)
         receipt = self._receipt(session.dataset, session.publisher, manifest)
         await self._close(session)
         return receipt
 
-    async def _keep(self, shelf: Shelf, dataset: str, manifest: Manifest, needed: list[bytes]) -> None:
-        """Write what is left into a pack, then the index, unless the version is kept already."""
-        await self._in_thread(shelf.settle)
-        if not self._packs.has_version(dataset, manifest.version):
-            packs, places = shelf.laid(needed)
-            wall_now = int(time.time())
-            kept = Kept(dataset, manifest.version, wall_now, table.packed(needed))
-            await self._packs.write(make_index(self._packs.known.next_wall_time(wall_now), packs, places, [kept]))
-            shelf.forget(packs)
-        await self._kept(dataset, manifest.version)
-
-    async def _kept(self, dataset: str, version: bytes) -> None:
-        """The index of a version is written, or was, and no receipt given yet: the place to look whether retention has
-        condemned a pack that the version needs.
+    async def _keep(self, session: Session, manifest: Manifest, needed: list[bytes], again: Again) -> None:
+        """Write what is left into a pack, then the index, unless the version is kept already; then see to it that all
+        of it stays. ``again`` gives blocks that have to be laid anew.
         """
+        await self._in_thread(session.shelf.settle)
+        if not self._packs.has_version(session.dataset, manifest.version):
+            length_of = session.shelf.length_of
+            await self._in_thread(lambda: self._quotas.check(session.dataset, needed, length_of))
+            await self._write_index(session, manifest, needed)
+
+        async def lay(homeless: Sequence[bytes]) -> None:
+            blocks = await again(session, homeless)
+            session.shelf.drop(homeless)
+            await self._in_thread(lambda: _lay_all(session.shelf, blocks))
+            await self._write_index(session, manifest, needed)
+
+        await session.claim.settle(manifest.version, needed, lay)
+
+    async def _write_index(self, session: Session, manifest: Manifest, needed: list[bytes]) -> None:
+        packs, places = session.shelf.laid(needed)
+        wall_now = int(time.time())
+        kept = Kept(session.dataset, manifest.version, wall_now, table.packed(needed))
+        await self._packs.write(make_index(self._packs.known.next_wall_time(wall_now), packs, places, [kept]))
+        session.shelf.forget(packs)
+
+    async def _found(self, session: Session, homeless: Sequence[bytes]) -> dict[bytes, bytes]:
+        """Blocks whose packs are condemned, while these are there. NotFoundError tells how many are gone already."""
+        found: dict[bytes, bytes] = {}
+        for signature in homeless:
+            with contextlib.suppress(NotFoundError):
+                found[signature] = bytes(await self._read(session, signature, ()))
+        if len(found) < len(homeless):
+            lost = [signature for signature in homeless if signature not in found]
+            session.shelf.drop(lost)
+            session.proved.difference_update(lost)
+            raise NotFoundError(f"{len(lost)} blocks were removed meanwhile: ask which are missing, and upload them")
+        return found
 
     @asynccontextmanager
     async def keeping(self, dataset: str) -> AsyncIterator[OwnKeeping]:
         """Keep a version that this very node is about to publish."""
         session = self._sessions[await self.begin(dataset, self._key.public)]
         early = EarlyPacks(self._packs, session.shelf)
+        renewing = asyncio.create_task(_renew(session.claim))
         try:
-            yield OwnKeeping(self, dataset, early)
+            yield OwnKeeping(self, session, early)
         finally:
+            renewing.cancel()
             await asyncio.to_thread(early.close)
             await self._close(session)
 
     async def keep_own(
         self,
-        dataset: str,
+        session: Session,
         manifest: Manifest,
         early: EarlyPacks,
         encode: Callable[[bytes], bytes],
@@ -207,8 +251,13 @@ class Uploads:
                 await self._in_thread(partial(early.shelf.add, [(signature, encoded)]))
                 sent, done = sent + len(encoded), done + 1
                 progress(done)
-        await self._keep(early.shelf, dataset, manifest, needed)
-        return self._receipt(dataset, self._key.public, manifest), lacking, sent
+
+        async def again(_: Session, homeless: Sequence[bytes]) -> dict[bytes, bytes]:
+            async with aclosing(encoded_in_threads(homeless, encode)) as made:
+                return {signature: encoded async for signature, encoded in made}
+
+        await self._keep(session, manifest, needed, again)
+        return self._receipt(session.dataset, self._key.public, manifest), lacking, sent
 
     def _receipt(self, dataset: str, publisher: bytes, manifest: Manifest) -> bytes:
         receipt = Receipt(
@@ -257,7 +306,16 @@ class Uploads:
             if self._shelves.get((session.publisher, session.dataset)) is session.shelf:
                 del self._shelves[session.publisher, session.dataset]
             await self._in_thread(session.shelf.close)
-        await asyncio.to_thread(self._packs.objects.delete, LEASES + session.id)
+        await session.claim.end()
+        self._settled[session.id] = session.claim
+        if len(self._settled) > SETTLED_MAX:
+            del self._settled[next(iter(self._settled))]
+
+    async def done(self, session_id: str) -> None:
+        """The log names what this session kept. One that is not known any more expires by itself."""
+        claim = self._settled.pop(session_id, None)
+        if claim is not None:
+            await claim.done()
 
     async def _expire(self) -> None:
         """Forget sessions that nobody uses; what they brought lies in packs for the next try."""
@@ -276,7 +334,7 @@ class OwnKeeping:
     """A version of this node's own, on its way into packs. Its bytes are at hand, so nothing is uploaded."""
 
     uploads: Uploads
-    dataset: str
+    session: Session
     early: EarlyPacks
     # Empty until it is kept.
     version: bytes = b""
@@ -297,14 +355,30 @@ class OwnKeeping:
         ``encode`` gives a block that was not taken, in a thread; whatever it raises ends it. ``progress`` gets the
         blocks done.
         """
-        kept = await self.uploads.keep_own(self.dataset, manifest, self.early, encode, progress)
+        kept = await self.uploads.keep_own(self.session, manifest, self.early, encode, progress)
         self.version = manifest.version
         return kept
+
+    async def done(self) -> None:
+        """The log names the version."""
+        await self.uploads.done(self.session.id)
 
 
 def _blocks_of(manifest: Manifest) -> list[bytes]:
     """All that a version consists of: its root, its segments, its blocks."""
     return list(dict.fromkeys([manifest.version, *manifest.segments, *(block.signature for block in manifest.unique)]))
+
+
+async def _renew(claim: Claim) -> None:
+    """Keep a lease while a directory is read, however long that takes."""
+    while True:
+        await asyncio.sleep(LEASE_S / 4)
+        await claim.renew()
+
+
+def _lay_all(shelf: Shelf, blocks: Mapping[bytes, bytes]) -> None:
+    shelf.add(list(blocks.items()))
+    shelf.settle()
 
 
 def _check_sizes(shelf: Shelf, manifest: Manifest) -> None:

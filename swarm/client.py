@@ -18,7 +18,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -66,6 +66,8 @@ from swarm.messages import (
 from swarm.names import Reference
 from swarm.snapshot import Snapshot
 from swarm.trust import Trust
+
+T = TypeVar("T")
 
 COMMIT_ATTEMPTS: Final = 32
 # Who lost a race waits for up to so long before the next try, doubled each time, so that many racers do not collide.
@@ -363,6 +365,17 @@ class TrackerClient:
                     raise RemoteProtocolError("the tracker sent an entry out of order")
                 after = entry.serial
                 yield data, entry
+
+    # ---- orders -------------------------------------------------------------------------------------------------
+
+    async def order(self, method: str, path: str, kind: type[T], request: msgspec.Struct | None = None) -> T:
+        """Ask about, or change, a keep rule, a quota or a purge: see ``swarm.order_messages``."""
+        body = msgspec.json.encode(request) if request is not None else None
+        return parsed(await self._call(method, f"/api/v1/{path}", body=body), kind)
+
+    async def tell(self, path: str, request: msgspec.Struct) -> None:
+        """Say something that a tracker only notes."""
+        await self._call("POST", f"/api/v1/{path}", body=msgspec.json.encode(request))
 
     # ---- announces ----------------------------------------------------------------------------------------------
 

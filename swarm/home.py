@@ -222,6 +222,10 @@ class Home:
     def write_state(self, name: str, data: bytes) -> None:
         self._write(name, data)
 
+    def remove_state(self, name: str) -> None:
+        """Remove a state file, if it is there."""
+        (self.path / name).unlink(missing_ok=True)
+
     def _write(self, name: str, data: bytes, *, secret: bool = False) -> None:
         path = self.path / name
         try:

@@ -80,8 +80,11 @@ RUN_MAX_BLOCKS: Final = 64
 RUN_MAX_BYTES: Final = 8 * MIB
 RUN_REQUEST_MAX_BYTES: Final = 16 * KIB
 CHANNEL_MESSAGE_MAX_BYTES: Final = 2 * MIB
-# What the channels of this program speak: 1, and with neighbour exchange and heads 2 (wire).
+# What the channels of this program speak: 1, with neighbour exchange and heads 2, standing by 3, trackers' listings
+# and orders 4 (wire).
 CHANNEL_HIGHEST: Final = 4
+ORDER_MAX_BYTES: Final = 2 * KIB
+ORDERS_MAX: Final = 4096
 NEIGHBOURS_TOLD_MAX: Final = 16
 HEADS_TOLD_MAX: Final = 256
 LOCATION_MAX_BYTES: Final = 2 * KIB

@@ -58,6 +58,14 @@ COMMANDS: Final = {
     "tag": Listed("Data", "tags", "Give a version other names: all of them, or none."),
     "rollback": Listed("Data", "tags", "Let a tag point to the version that it had before."),
     "rm": Listed("Data", "tags", "Remove tags, all or none; their versions stay in the history."),
+    "keep": Listed("Data", "retention", "Say which versions of a dataset are kept; without options, show it."),
+    "pin": Listed("Data", "retention", "Keep a version, whatever the keep rule of its dataset says."),
+    "unpin": Listed("Data", "retention", "Leave a version that was pinned to the keep rule."),
+    "quota": Listed(
+        "Store", "retention", "Limit what a scope's datasets take in the object store; without a limit, show it."
+    ),
+    "gc": Listed("Store", "retention", "Remove from the object store what no version needs that is kept."),
+    "purge": Listed("Store", "retention", "Remove a version everywhere, for good; on a tracker's home."),
     "verify": Listed("Data", "data", "Compare a directory with a version, byte for byte."),
     "export": Listed("Data", "carry", "Write a version into one file, for a site without a network."),
     "import": Listed("Data", "carry", "Keep and serve the version in a file, or publish it under a name."),

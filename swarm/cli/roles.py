@@ -110,7 +110,17 @@ async def running(program: Program, role: Role) -> AsyncIterator[Running]:
             contact = Contact(node.key.public, node.addresses())
             await tracker.set_node(contact, node.exchange.announce, node.exchange.tracker_listed)
             node.tasks.start(node.announcer.announce_records())
+            tracker.state.on_order = node.purging.take
+            await take_orders(node, tracker)
         yield Running(node, tracker)
+
+
+async def take_orders(node: PeerNode, tracker: Tracker) -> None:
+    """Obey, and pass on, what was ordered while this home's process did not run."""
+    from swarm.tracker.orders import purge_orders
+
+    for order in await asyncio.to_thread(purge_orders, tracker.state.objects):
+        node.purging.take(order)
 
 
 async def _open_store(program: Program, stack: AsyncExitStack) -> ObjectStore:

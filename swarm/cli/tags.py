@@ -19,9 +19,16 @@ def inspect(program: Program, ref: str) -> None:
     """Show what is known of one version."""
     from swarm.cli.perform import perform
     from swarm.cli.references import whole
+    from swarm.cli.retention import rule_lines
 
     result = perform(program, "inspect", {"ref": whole(program, ref)})
-    shown = {**result, "bytes": f"{result['bytes']} ({size(result['bytes'])})", "time": moment(result["time"])}
+    keep = " ".join(rule_lines(result["keep"])) if result.get("keep") else "-"
+    shown = {
+        **result,
+        "bytes": f"{result['bytes']} ({size(result['bytes'])})",
+        "time": moment(result["time"]),
+        "keep": keep,
+    }
     program.output.result(result, columns([[name, str(value)] for name, value in shown.items()]))
 
 

@@ -73,6 +73,14 @@ class Access:
         self._grants: Remembered[bytes, tuple[Grant, bytes]] = Remembered(GRANTS_REMEMBERED)
         self._versions: Remembered[tuple[str, bytes], bytes] = Remembered(ENTRIES_REMEMBERED)
         self._entries: Remembered[bytes, Entry] = Remembered(ENTRIES_REMEMBERED)
+        self._purged: frozenset[tuple[str, bytes]] = frozenset()
+
+    def purge(self, dataset: str, version: bytes) -> None:
+        """From now on nothing shows that the version belongs to the dataset: so nobody gets it from here."""
+        self._purged |= {(dataset, version)}
+
+    def is_purged(self, dataset: str, version: bytes) -> bool:
+        return (dataset, version) in self._purged
 
     def caller(self, peer_id: str, sealed_grant: bytes, wall_now: float) -> Caller:
         """The caller behind a verified peer id. A grant that is malformed, expired or another's counts as none."""
@@ -105,6 +113,8 @@ class Access:
 
     def shows(self, dataset: str, version: bytes, entry: bytes) -> bool:
         """Whether the version belongs to the dataset, by what is known or by the entry that the asker shows."""
+        if (dataset, version) in self._purged:
+            return False
         if self._versions.get((dataset, version)) is not None:
             return True
         if entry:
@@ -116,4 +126,4 @@ class Access:
 
     def entry_of(self, dataset: str, version: bytes) -> bytes | None:
         """An entry that shows that the version belongs to the dataset."""
-        return self._versions.get((dataset, version))
+        return None if (dataset, version) in self._purged else self._versions.get((dataset, version))

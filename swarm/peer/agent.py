@@ -22,7 +22,8 @@ from swarm.errors import AetherError, NotAllowedError, UsageError
 from swarm.http.routes import Route, mount
 from swarm.http.serve import make_app, start_listener
 from swarm.peer import operations
-from swarm.peer.node import Extension, NodeSettings, PeerNode
+from swarm.peer.extension import Extension
+from swarm.peer.node import NodeSettings, PeerNode
 from swarm.peer.status import status_of
 from swarm.standing import AgentInfo
 

@@ -75,6 +75,7 @@ class Announcer:
             wait_s = self._interval_s
             try:
                 await self._beat_or_news()
+                await self._node.purging.confirm()
             except NotAllowedError as error:
                 self.tracker_state, self.is_answered = str(error), False
                 # The tracker's store may have been restored from a backup of before we joined: our papers show it.

@@ -43,6 +43,7 @@ from swarm.peer.wire import (
     Message,
     Neighbours,
     News,
+    Ordered,
     Ready,
     StandingBy,
     TagAnswer,
@@ -91,6 +92,8 @@ class Exchange:
         self.trackers = TrackerBook(access.authority)
         self.on_tracker: Callable[[Listing], None] | None = None
         self.on_tracker_left: Callable[[], None] | None = None
+        self.on_order: Callable[[bytes, str], None] | None = None
+        self.on_opened: Callable[[Channel], None] | None = None
         self._tasks = tasks
         self._gossip = Gossip(ledger, rng)
         holdings.watch(self._held)
@@ -137,6 +140,8 @@ class Exchange:
         self._spread(self._gossip.opened(channel.peer_id, channel.caller.may_read))
         for follower in self.followers.values():
             self._ask(channel, follower)
+        if self.on_opened is not None:
+            self.on_opened(channel)
 
     def closed(self, channel: Channel) -> None:
         self.meeting.closed(channel)
@@ -183,6 +188,9 @@ class Exchange:
                 if channel.may_tell(time.monotonic()):
                     for listing in message.listings:
                         self.tracker_listed(listing, channel.peer_id)
+            case Ordered():
+                if self._gossip.may_come(channel.peer_id, time.monotonic()) and self.on_order is not None:
+                    self.on_order(message.order, channel.peer_id)
             case Here() | WhoElse() | Neighbours():
                 self.meeting.received(channel, message)
             case Hello():

@@ -17,7 +17,14 @@ from typing import Final
 from swarm.client import Found, TrackerClient
 from swarm.dht.epochs import Dht
 from swarm.dht.keys import tag_key, trackers_key, version_key
-from swarm.errors import AetherError, IntegrityError, NotFoundError, RemoteProtocolError, UnreachableError
+from swarm.errors import (
+    AetherError,
+    IntegrityError,
+    NotAllowedError,
+    NotFoundError,
+    RemoteProtocolError,
+    UnreachableError,
+)
 from swarm.log import Entry
 from swarm.names import Reference
 from swarm.peer.access import Access
@@ -187,6 +194,11 @@ class Finder:
         if self._ledger.record(entry, raw):
             self._learnt(raw)
         version = reference.signature or _version_of(entry, reference)
+        if self._access.is_purged(reference.dataset, version):
+            raise NotAllowedError(
+                f"version {version.hex()[:16]} of {reference.dataset} was purged by order of the swarm's operators: "
+                "nobody gives it any more"
+            )
         if not any(move.version == version for move in entry.moves):
             raise RemoteProtocolError(f"the entry that was offered does not show that {reference} exists")
         return Resolved(reference.dataset, reference.tag, version, raw, entry.serial, is_stale)

@@ -12,27 +12,24 @@ import random
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 from weakref import WeakValueDictionary
 
 from swarm.client import TrackerClient
 from swarm.dht.epochs import Dht
 from swarm.dht.keys import block_key, tag_key, trackers_key, version_key
-from swarm.encoding import Encoded
 from swarm.errors import AetherError, RemoteProtocolError
 from swarm.home import Home
 from swarm.http.resolver import PeerResolver
-from swarm.http.routes import Route, mount
+from swarm.http.routes import mount
 from swarm.http.serve import make_app, start_listener
 from swarm.http.session import peer_session
 from swarm.http.tls import peer_client_context, peer_server_context, run_client_context
 from swarm.identity import peer_id_of
 from swarm.keyring import SwarmSecret
 from swarm.limits import LOCATION_LIFETIME_S, MIB
-from swarm.manifest import Manifest
 from swarm.metrics import Metrics
 from swarm.objects import ObjectStore
 from swarm.objects.accounts import Costs
@@ -42,12 +39,14 @@ from swarm.peer.announce import Announcer
 from swarm.peer.channels import Channels
 from swarm.peer.download import Parts
 from swarm.peer.exchange import Exchange
+from swarm.peer.extension import Extension
 from swarm.peer.fetch import Fetcher
 from swarm.peer.find import Finder
 from swarm.peer.holdings import FirstOf, Holding, Holdings, Source, StoreSource
 from swarm.peer.ledger import Ledger
 from swarm.peer.meeting import Meeting
 from swarm.peer.mesh import Mesh
+from swarm.peer.purging import Purging
 from swarm.peer.serve import RunServer
 from swarm.peer.sites import Sites, site_of
 from swarm.peer.tasks import Tasks
@@ -68,50 +67,6 @@ DEFAULT_DISK_BYTES: Final = 10_000 * MIB
 DEFAULT_MEMORY_BYTES: Final = 64 * MIB
 
 log = logging.getLogger("aetherfs.node")
-
-
-class Keeping(Protocol):
-    """A version that this node publishes, being kept."""
-
-    def take(self, signature: bytes, raw: bytes) -> None:
-        """Take a block, raw encoded, before the whole version is known. For the thread that reads, which waits when
-        it is ahead.
-        """
-        ...
-
-    def all_taken(self) -> None:
-        """All has been read, and the manifest is made next. For the same thread."""
-        ...
-
-    async def finish(
-        self, manifest: Manifest, encode: Callable[[bytes], bytes], progress: Callable[[int], None]
-    ) -> tuple[bytes, list[bytes], int]:
-        """Keep the whole version: the receipt, the blocks that were new, their encoded bytes.
-
-        ``encode`` gives the bytes of a block that was not taken, in a thread; ``progress`` gets the number of blocks
-        done.
-        """
-        ...
-
-
-class Extension(Protocol):
-    """What a role adds to a peer: a seed."""
-
-    def routes(self, node: PeerNode) -> list[Route]:
-        """More routes on the exchange's listener."""
-        ...
-
-    async def load(self, dataset: str, version: bytes) -> Holding | None:
-        """A version that the extension can serve."""
-        ...
-
-    async def read(self, signature: bytes) -> Encoded | None:
-        """A block of a version that it keeps, encoded."""
-        ...
-
-    def keeping(self, dataset: str) -> AbstractAsyncContextManager[Keeping]:
-        """Keep a version that this node is about to publish; nothing counts until ``finish``."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +112,7 @@ class PeerNode:
         # One pull of a version at a time: the next finds every block here.
         self.pulling: WeakValueDictionary[tuple[str, bytes], asyncio.Lock] = WeakValueDictionary()
         self.stop_requested = asyncio.Event()
+        self.is_ready = asyncio.Event()
         self.tracker_address: str | None = None
         self.agent_address: str | None = None
         # The object store of a tracker's or seed's process, and what a seed's publishes and rollouts have cost.
@@ -210,6 +166,7 @@ class PeerNode:
             self._location,
             self._look_around,
         )
+        self.purging = Purging(self)
         await self._listen()
         self._closers.append(self.channels.close)  # before the listener, which waits for whoever is connected
         self.tracker = TrackerClient(
@@ -241,6 +198,7 @@ class PeerNode:
         self.tasks.start(self.meeting.run())
         self.tasks.start(self.exchange.gossip())
         self.tasks.start(self.announcer.run())
+        self.is_ready.set()
 
     async def _listen(self) -> None:
         app = make_app(body_max_bytes=4 * MIB)
@@ -276,6 +234,8 @@ class PeerNode:
         for record in list(self.trees.records.values()):
             manifest = self.trees.manifest(record.version)
             if manifest is None or not Path(record.directory).is_dir():
+                continue
+            if self.access.is_purged(record.dataset, record.version):
                 continue
             try:
                 self.access.learn(record.entry)
@@ -375,6 +335,20 @@ class PeerNode:
     def secrets(self) -> tuple[SwarmSecret, ...]:
         """The DHT's secrets that count, the one in force first."""
         return self.keyring.counting(self.swarm.secret, time.time())
+
+    def let_go(self, dataset: str, version: bytes) -> int:
+        """Hold a version no longer. How many directories have it: they stay, and are no source of blocks."""
+        holding = self.holdings.get(dataset, version)
+        if holding is not None:
+            self.holdings.remove(holding)
+        directories = self.trees.let_go(dataset, version)
+        for directory in directories:
+            found = self._directories.pop(directory, None)
+            if found is not None:
+                self.store.remove(found[1])
+                found[1].close()
+        self.announcer.wake()
+        return len(directories)
 
     def version_keys(self, secret: bytes) -> list[bytes]:
         """DHT keys to announce at once: versions held, and the tags that point to them."""

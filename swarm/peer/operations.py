@@ -22,6 +22,7 @@ from swarm.limits import PATTERNS_MAX
 from swarm.log import Entry, Kind, Move, SeenSerial, WallTime, unseen_text
 from swarm.messages import RotateRequest, TokenRequest
 from swarm.names import Reference
+from swarm.peer import retaining
 from swarm.peer.carrying import ExportArguments, ImportArguments, export, import_file
 from swarm.peer.lacking import mend
 from swarm.peer.node import PeerNode
@@ -181,6 +182,7 @@ async def _inspect(node: PeerNode, arguments: RefArguments, progress: Progress) 
         "message": entry.message,
         "publisher": peer_id_of(entry.publisher),
         "time": entry.wall_time,
+        "keep": await retaining.rule_of(node, resolved.dataset),
     }
 
 
@@ -361,6 +363,12 @@ VERBS: Final[Mapping[str, Verb]] = {
     "tag": Verb(TagArguments, _tag),
     "rollback": Verb(RollbackArguments, _rollback),
     "rm": Verb(RemoveArguments, _rm),
+    "keep": Verb(retaining.KeepArguments, retaining.keep),
+    "pin": Verb(retaining.PinArguments, retaining.pin),
+    "unpin": Verb(retaining.PinArguments, retaining.unpin),
+    "quota": Verb(retaining.QuotaArguments, retaining.quota),
+    "purge": Verb(retaining.PurgeArguments, retaining.purge),
+    "repair": Verb(retaining.RepairArguments, retaining.repair),
     "verify": Verb(VerifyArguments, _verify),
     "status": Verb(StatusArguments, _status),
     "store-cost": Verb(StatusArguments, _store_cost),

@@ -7,6 +7,7 @@ sees the version only when a seed has said that it keeps every block.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -19,9 +20,10 @@ from swarm.errors import AetherError, NotAllowedError, NotFoundError, Unreachabl
 from swarm.log import Move, Totals
 from swarm.manifest import Manifest
 from swarm.objects.meter import Account, charged
+from swarm.peer.extension import Keeping
 from swarm.peer.holdings import Holding, StoreSource
 from swarm.peer.lacking import mend
-from swarm.peer.node import Keeping, PeerNode
+from swarm.peer.node import PeerNode
 from swarm.peer.pull import Progress
 from swarm.peer.sending import Sending
 from swarm.peer.trees import TreeRecord
@@ -37,6 +39,8 @@ from swarm.tree import TreeStore
 from swarm.walk import Links
 
 ROUNDS: Final = 3
+
+log = logging.getLogger("aetherfs.publish")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,7 @@ async def publish(node: PeerNode, path: Path, wanted: Wanted, links: Links, prog
         since=wanted.since,
     )
     node.ledger.record(entry, raw)
-    await _serve(node, dataset, raw, tree)
+    await asyncio.gather(_serve(node, dataset, raw, tree), _done(receiver))
     await saving
     return {
         "version": manifest.version.hex(),
@@ -116,6 +120,14 @@ def _totals_of(manifest: Manifest) -> Totals:
         blocks=len(manifest.unique),
         root_size=len(manifest.root_bytes),
     )
+
+
+async def _done(receiver: Keeping | Sending) -> None:
+    """Tell who keeps the version that the log names it. Its claim expires by itself otherwise."""
+    try:
+        await receiver.done()
+    except AetherError as error:
+        log.info("the seed was not told that the version is in the log: %s", error)
 
 
 async def _serve(node: PeerNode, dataset: str, entry: bytes, tree: TreeStore) -> None:
@@ -255,8 +267,9 @@ async def _upload_rest(
         "no seed is known to the tracker: start one (`aetherfs seed`, or `aetherfs up`), then publish again"
     )
     if ahead.client is not None and ahead.is_usable:
+        ahead.kept_by = (ahead.client, ahead.session)
         try:
-            return *await upload(ahead.client, dataset, ahead.session, manifest, blocks, tell), ahead.client.store
+            return *await upload(ahead.client, ahead.session, dataset, manifest, blocks, tell), ahead.client.store
         except (UnreachableError, NotFoundError) as error:  # it does not answer, or has started anew
             failure = error
     tried: set[str] = set()
@@ -264,8 +277,8 @@ async def _upload_rest(
     while left := [client for client in await _seeds(node) if client.seed not in tried]:
         tried.add(left[0].seed)
         try:
-            session = await left[0].begin(dataset)
-            return *await upload(left[0], dataset, session, manifest, blocks, tell), left[0].store
+            ahead.kept_by = (left[0], await left[0].begin(dataset))
+            return *await upload(*ahead.kept_by, dataset, manifest, blocks, tell), left[0].store
         except UnreachableError as error:
             failure = error
     raise failure

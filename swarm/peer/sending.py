@@ -34,6 +34,8 @@ class Sending:
         self.sent: dict[bytes, int] = {}
         self.client: SeedClient | None = None
         self.session = ""
+        # Who gave the receipt, in which session.
+        self.kept_by: tuple[SeedClient, str] | None = None
         self._dataset = dataset
         self._seed = seed
         self._loop = asyncio.get_running_loop()
@@ -73,6 +75,12 @@ class Sending:
         await asyncio.gather(*self._tasks)
         if self._defect is not None:
             raise self._defect
+
+    async def done(self) -> None:
+        """The log names the version."""
+        if self.kept_by is not None:
+            client, session = self.kept_by
+            await client.done(session)
 
     async def close(self) -> None:
         """End it, whatever is under way. The thread no longer waits."""

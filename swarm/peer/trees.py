@@ -69,6 +69,16 @@ class Trees:
             self.records = records
             self._home.write_state(STATE, canonical.encode(_State(1, tuple(records.values()))))
 
+    def let_go(self, dataset: str, version: bytes) -> list[str]:
+        """Register the directories with this version no longer, and forget its manifest: which these were."""
+        with self._lock:
+            found = [d for d, r in self.records.items() if (r.dataset, r.version) == (dataset, version)]
+            if found:
+                self.records = {d: r for d, r in self.records.items() if d not in found}
+                self._home.write_state(STATE, canonical.encode(_State(1, tuple(self.records.values()))))
+        self._home.remove_state(self._name(version))
+        return found
+
     def keep(self, manifest: Manifest) -> None:
         """Keep a manifest for the next time."""
         name = self._name(manifest.version)

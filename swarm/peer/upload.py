@@ -18,7 +18,7 @@ import aiohttp
 import msgspec
 
 from swarm.encoding import Encoded, encode_block, smaller
-from swarm.errors import AetherError, IntegrityError, UnreachableError, UsageError
+from swarm.errors import AetherError, IntegrityError, NotFoundError, UnreachableError, UsageError
 from swarm.http.problem import error_from
 from swarm.identity import server_name_of
 from swarm.limits import ENCODED_MAX_BYTES, MIB, MISSING_MAX_SIGNATURES
@@ -34,6 +34,8 @@ _BLOCK_HEAD: Final = struct.Struct(">32sI")
 # A request brings about so much, and so many are under way: one is compressed while others are sent and verified.
 BATCH_BYTES: Final = 4 * MIB - ENCODED_MAX_BYTES
 BATCH_MAX_BLOCKS: Final = 4096
+# Looks for what is missing, each after something was removed meanwhile.
+COMMITS_MAX: Final = 3
 AT_ONCE: Final = 4
 ANSWER_MAX_BYTES: Final = 2 * MIB
 CALL_TIMEOUT_S: Final = 120.0
@@ -88,6 +90,10 @@ class SeedClient:
         """Send some blocks, of at most BRING_MAX_BYTES."""
         await self._call("POST", f"/api/v1/uploads/{session}/blocks", framed(blocks), BLOCKS_TYPE)
 
+    async def done(self, session: str) -> None:
+        """The log names what the session kept: the seed need not hold it for us any longer."""
+        await self._call("DELETE", f"/api/v1/uploads/{session}", b"")
+
     async def commit(self, session: str, root_bytes: bytes) -> bytes:
         """The seed's sealed receipt for the version."""
         path = f"/api/v1/uploads/{session}:commit"
@@ -137,8 +143,8 @@ class ChangedWhileUploaded(AetherError):
 
 async def upload(
     client: SeedClient,
-    dataset: str,
     session: str,
+    dataset: str,
     manifest: Manifest,
     blocks: Store,
     progress: Callable[[int, int], None],
@@ -150,24 +156,40 @@ async def upload(
     made = made_blocks(manifest)
     # The manifest's own come last, so that they lie together in the last pack.
     sizes = {block.signature: block.size for block in manifest.unique} | {s: len(data) for s, data in made.items()}
-    missing = await client.missing(dataset, session, list(sizes))
-    total = sum(sizes[signature] for signature in missing)
     sent: dict[bytes, int] = {}
-    done = 0
+    for _ in range(COMMITS_MAX):
+        missing = await client.missing(dataset, session, list(sizes))
+        await _bring(client, session, missing, sizes, lambda one: encoded(one, made, blocks), sent, progress)
+        try:
+            return await client.commit(session, manifest.root_bytes), sent
+        except NotFoundError as error:  # blocks that were there have been removed meanwhile
+            failure = error
+    raise failure
+
+
+async def _bring(
+    client: SeedClient,
+    session: str,
+    missing: Sequence[bytes],
+    sizes: Mapping[bytes, int],
+    encode: Callable[[bytes], bytes],
+    sent: dict[bytes, int],
+    progress: Callable[[int, int], None],
+) -> None:
+    """Bring some blocks, several requests at a time."""
+    total, done = sum(sizes[signature] for signature in missing), 0
     batches = batched(missing, sizes)
 
     async def worker() -> None:
         nonlocal done
         for batch in batches:
-            data = await asyncio.to_thread(lambda part: [(one, encoded(one, made, blocks)) for one in part], batch)
+            data = await asyncio.to_thread(lambda part: [(one, encode(one)) for one in part], batch)
             await client.bring(session, data)
             sent.update((signature, len(block)) for signature, block in data)
             done += sum(sizes[signature] for signature in batch)
             progress(done, total)
 
     await _all(worker() for _ in range(AT_ONCE))
-    receipt = await client.commit(session, manifest.root_bytes)
-    return receipt, sent
 
 
 def batched(signatures: Sequence[bytes], sizes: Mapping[bytes, int]) -> Iterator[list[bytes]]:

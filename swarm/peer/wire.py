@@ -25,6 +25,7 @@ from swarm.limits import (
     MANIFEST_MAX_BLOCKS,
     NAME_CHARS,
     NEIGHBOURS_TOLD_MAX,
+    ORDER_MAX_BYTES,
     PROTOCOL_LOWEST,
     RECORD_MAX_BYTES,
     RUN_MAX_BLOCKS,
@@ -219,6 +220,12 @@ class News(msgspec.Struct, array_like=True, frozen=True, tag="news"):
     entry: EntryBytes
 
 
+class Ordered(msgspec.Struct, array_like=True, frozen=True, tag="order"):
+    """An order to purge a version, sealed by a tracker. From version 4 on."""
+
+    order: Annotated[bytes, msgspec.Meta(max_length=ORDER_MAX_BYTES)]
+
+
 Message = (
     Hello
     | Interest
@@ -234,11 +241,12 @@ Message = (
     | StandingBy
     | Ready
     | Trackers
+    | Ordered
 )
 # What a channel of an older version does not carry.
 SINCE_2: Final = (Here, WhoElse, Neighbours, Heads)
 SINCE_3: Final = (StandingBy, Ready)
-SINCE_4: Final = (Trackers,)
+SINCE_4: Final = (Trackers, Ordered)
 OUR_VERSIONS: Final = (PROTOCOL_LOWEST, CHANNEL_HIGHEST)
 
 

@@ -38,6 +38,11 @@ class MemoryStore:
     def has(self, signature: bytes) -> bool:
         return signature in self._blocks
 
+    def remove(self, signature: bytes) -> None:
+        """Drop a block, if it is here."""
+        with self._lock:
+            self._remove(signature)
+
     def close(self) -> None:
         with self._lock:
             self._blocks.clear()

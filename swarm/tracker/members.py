@@ -156,6 +156,14 @@ class Members:
             member = self._write(Member(1, public, role, "", rules_of(role, ()), int(wall_now), int(wall_now)))
         return self._papers(member, wall_now), member
 
+    def all_ids(self) -> list[str]:
+        """The peer ids of everybody who joined and was not removed."""
+        removed = self._removed_peers(time.monotonic())
+        found: list[str] = []
+        while page := self._objects.list(MEMBERS, after=MEMBERS + found[-1] if found else "", limit=PAGE_MAX):
+            found += [key.removeprefix(MEMBERS) for key in page]
+        return [peer_id for peer_id in found if peer_id not in removed]
+
     def remove(self, peer_id: str) -> None:
         """Refuse this key from now on, here at once, at other trackers within seconds. NotFoundError for a stranger."""
         public_of(peer_id)

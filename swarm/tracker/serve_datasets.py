@@ -37,6 +37,7 @@ from swarm.signature import from_hex
 from swarm.tracker.catalogue import AS_KNOWN, Head, no_dataset
 from swarm.tracker.commits import check_commit
 from swarm.tracker.members import Member
+from swarm.tracker.revivals import check_not_purged, claimed
 from swarm.tracker.state import MemberHandler, TrackerState, answer, body_of, number_of
 
 logger = logging.getLogger("aetherfs.tracker")
@@ -132,6 +133,7 @@ class _Serve:
     async def version(self, request: web.Request, member: Member) -> web.Response:
         dataset = _readable(request, member)
         version = from_hex(request.match_info["version"])
+        await self.state.work(check_not_purged, self.state.objects, (dataset, version))
         wall_now = time.time()
         await self._fresh(dataset)
         find = partial(self.catalogue.find_version, dataset, version, wall_now, max_age_s=AS_KNOWN)
@@ -174,7 +176,7 @@ class _Serve:
     def _commit(self, asked: AppendRequest, dataset: str, member: Member, wall_now: float) -> tuple[bytes, Entry]:
         # No entry may be sealed with a key that another tracker has replaced.
         self.state.keys.refresh(self.state.objects, wall_now, max_age_s=KEYS_MAX_AGE_S)
-        check_commit(
+        entry = check_commit(
             asked.entry,
             asked.receipt,
             dataset=dataset,
@@ -183,7 +185,12 @@ class _Serve:
             authority=self.state.keys.authority.trust,
             wall_now=wall_now,
         )
-        return self.catalogue.append(asked.entry, asked.if_serial)
+        if entry.kind == "publish" and entry.version is not None:
+            check_not_purged(self.state.objects, (dataset, entry.version))
+        # A new version is claimed by who gave its receipt.
+        old = {move.version for move in entry.moves if move.version is not None and entry.kind != "publish"}
+        with claimed(self.state.objects, [(dataset, version) for version in sorted(old)], wall_now):
+            return self.catalogue.append(asked.entry, asked.if_serial)
 
     async def watch(self, request: web.Request, member: Member) -> web.StreamResponse:
         dataset = _readable(request, member)

@@ -46,6 +46,7 @@ from swarm.tracker.serve_announces import announce_routes
 from swarm.tracker.serve_datasets import dataset_routes
 from swarm.tracker.serve_health import check_observer, health_routes
 from swarm.tracker.serve_members import join_answer, member_routes
+from swarm.tracker.serve_orders import order_routes
 from swarm.tracker.serve_pushes import push_routes
 from swarm.tracker.state import TrackerState
 from swarm.tracker.tokens import Tokens
@@ -334,6 +335,7 @@ def _routes(state: TrackerState) -> list[Route]:
     routes = [
         *member_routes(state),
         *dataset_routes(state),
+        *order_routes(state),
         *announce_routes(state),
         *push_routes(state),
         *health_routes(state, document),

@@ -70,6 +70,8 @@ class TrackerState:
     on_commit: Callable[[bytes], None] | None = None
     # Told of each tracker's listing that is found: the same.
     on_listed: Callable[[bytes], None] | None = None
+    # Told of each order to purge, for the same end.
+    on_order: Callable[[bytes], None] | None = None
     watchers: int = 0
     is_closing: bool = False
     has_ended: bool = False

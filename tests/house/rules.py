@@ -22,6 +22,7 @@ MACHINE_PATHS: Final = re.compile(r"(?<![\w.])/(?:work|root|home/(?!aetherfs)[a-
 LOCKED: Final = re.compile(r"[a-z0-9][a-z0-9-]*==[^\s/:]+ \\|    --hash=sha256:[0-9a-f]{64}( \\)?|\s*(#[^/]*)?")
 # What decides: no global randomness, no clock and no file, whatever module it comes from.
 PURE: Final = (
+    "seed/marking.py",
     "seed/packs.py",
     "swarm/dht/batch.py",
     "swarm/dht/lookup.py",

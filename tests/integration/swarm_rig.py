@@ -97,9 +97,11 @@ class Swarm:
         text, _ = await state.work(state.tokens.create, request, addresses, time.time())
         return text
 
-    async def peer(self, name: str, *, datasets: Sequence[str] = ("*",), site: str = "") -> PeerNode:
+    async def peer(
+        self, name: str, *, datasets: Sequence[str] = ("*",), site: str = "", role: Role = "peer"
+    ) -> PeerNode:
         """A running peer on a new home."""
-        node = await start_peer(self.settings(await self.enrol(name, datasets=datasets, site=site)))
+        node = await start_peer(self.settings(await self.enrol(name, role=role, datasets=datasets, site=site)))
         self._stack.push_async_callback(self.stop, node)
         return node
 

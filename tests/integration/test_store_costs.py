@@ -21,14 +21,15 @@ def test_each_publish_and_each_rollout_has_its_cost(tmp_path: Path) -> None:
             producer = await swarm.peer("producer")
             published = await swarm.publish(producer, source, "maps/roads:v1")
             store = published["store"]
-            assert 3 <= store["requests"]["put"] <= 4
+            # One or two packs, the index, the lease, and the claim on the version.
+            assert 4 <= store["requests"]["put"] <= 5
             assert published["uploaded"] <= store["bytes"]["sent"] <= 1.01 * published["uploaded"]
             again = await swarm.publish(producer, source, "maps/roads:v2")
             assert again["store"]["bytes"]["sent"] < 100_000
             hub = await start_seed(swarm.settings(await swarm.enrol("hub", role="tracker")), swarm.objects)
             own = await swarm.publish(hub, make_tree(tmp_path / "own", 2), "maps/own:v1")
             await swarm.stop(hub)
-            assert 3 <= own["store"]["requests"]["put"] <= 4
+            assert 4 <= own["store"]["requests"]["put"] <= 5
             assert own["uploaded"] <= own["store"]["bytes"]["sent"] <= 1.01 * own["uploaded"] + 4_000
 
             await swarm.stop(producer)

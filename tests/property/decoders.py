@@ -18,6 +18,7 @@ from typing import Any, Final
 import msgspec
 
 from swarm import canonical, log, receipt, records
+from swarm.claims import CONDEMNED_MAX_BYTES, Condemned, Lease
 from swarm.dht import batch as dht_batch
 from swarm.dht.batch import Record, SignedBatch, check_record, path_of, tree_of
 from swarm.dht.wire import Body, FindNode, Packet, Ping, Store, joined
@@ -26,7 +27,7 @@ from swarm.errors import RemoteProtocolError, UsageError
 from swarm.export import read_export
 from swarm.http.hello import Unfinished, offered
 from swarm.keyring import decode_keyring
-from swarm.limits import ANNOUNCE_ANSWER_MAX_BYTES, ANNOUNCE_MAX_BYTES, PUSH_MAX_BYTES
+from swarm.limits import ANNOUNCE_ANSWER_MAX_BYTES, ANNOUNCE_MAX_BYTES, PUSH_MAX_BYTES, RECORD_MAX_BYTES
 from swarm.log import Endorsement, SignedEntry
 from swarm.manifest import Manifest, assemble, parse_root
 from swarm.messages import Announce, AnnounceAnswer
@@ -39,12 +40,15 @@ from swarm.peer.sealed import HEAD_BYTES, Opener
 from swarm.peer.stream import FRAME_KEY_MAX_BYTES, parse_head
 from swarm.receipt import SealedReceipt, open_receipt
 from swarm.records import Credential, Grant, Located, Signed
+from swarm.retention import KeepRule
 from swarm.secret_text import PREFIX as SECRET_PREFIX
 from swarm.secret_text import parse_secret
 from swarm.signature import signature_of
 from swarm.snapshot import SealedSnapshot, open_snapshot
 from swarm.token import PREFIX, parse_token
+from swarm.tracker import sealed as tracker_sealed
 from swarm.tracker.listing import open_listing
+from swarm.tracker.orders import Purge, open_purge
 from swarm.tracker.pushes import Push
 from swarm.trust import Trust, open_succession
 from tests.exports import GOOD_EXPORT, GOOD_EXPORT_SINCE
@@ -158,6 +162,7 @@ def segment(table: str) -> bytes:
     return MANIFEST.segments[getattr(MANIFEST.root, table)[0].signature]
 
 
+ORDER: Final = tracker_sealed.seal(CA_KEY, Purge(1, "osm/roads", bytes(32), bytes(32), "court order 7", WALL))
 MESSAGES: Final[dict[str, wire.Message]] = {
     "hello": wire.Hello(1, 2, told("credential"), told("grant"), (records.Address("192.0.2.1", 7071),)),
     "interest": wire.Interest("osm/roads", bytes(32), b"entry"),
@@ -169,6 +174,7 @@ MESSAGES: Final[dict[str, wire.Message]] = {
     "ready": wire.Ready(7),
     "news": wire.News(captured("entry-publish")),
     "trackers": wire.Trackers((told("listing"),)),
+    "order": wire.Ordered(ORDER),
 }
 CHANNEL: Final = {name: canonical.encode(message) for name, message in MESSAGES.items()} | {
     name: told(name) for name in ("here", "who else", "neighbours", "heads")
@@ -236,6 +242,15 @@ DECODERS: Final[dict[str, Decoder]] = {
     ),
     "dht batch of a member": Decoder(
         canonical.decode(captured("dht-batch"), SignedBatch, limit_bytes=1000).body, read_batch_of_member
+    ),
+    "lease": Decoder(canonical.encode(Lease(1, "osm/roads", bytes(32), 7)), plain(Lease, RECORD_MAX_BYTES)),
+    "condemned": Decoder(
+        canonical.encode(Condemned(1, 7, ("0" * 32,), ("1" * 32,), (("osm/roads", bytes(32)),))),
+        plain(Condemned, CONDEMNED_MAX_BYTES),
+    ),
+    "order to purge": Decoder(ORDER, partial(open_purge, authority=Trust(CA_KEY.public))),
+    "keep rule": Decoder(
+        canonical.encode(KeepRule(1, "osm/roads", 3, 5, None, (bytes(32),), 7)), plain(KeepRule, RECORD_MAX_BYTES)
     ),
     **{
         f"dht: {name}": Decoder(captured(f"dht-{name}"), NODE.received, ())

@@ -240,4 +240,4 @@ def test_completion_completes_commands(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COMP_CWORD", "1")
     monkeypatch.setenv("_AETHERFS_COMPLETE", "bash_complete")
     found = _run()
-    assert {line.partition(",")[2] for line in found.stdout.splitlines()} == {"publish", "pull"}
+    assert {line.partition(",")[2] for line in found.stdout.splitlines()} == {"publish", "pull", "purge"}

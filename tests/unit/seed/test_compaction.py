@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seed.backfill import INDEXES, PackStore
+from seed.backfill import INDEXES, PACKS, PackStore
 from seed.compaction import Compactor
 from seed.known import Known
 from seed.merging import FANOUT, MERGED_MAX, MERGED_MAX_BYTES, chosen, merged
 from seed.packs import Index, Location, decode_index, encode_index
+from swarm.claims import Condemned, condemn
 from swarm.objects.memory import MemoryObjectStore
 from tests.unit.seed.indexes import index_of, kept_of, laid, pack_of, signatures_of
 from tests.unit.seed.stopping import Killed, Stopping
@@ -93,6 +94,8 @@ def test_a_thousand_publishes_leave_a_few_indexes_that_were_written_few_times() 
 async def store_with(objects: MemoryObjectStore, indexes: list[Index]) -> PackStore:
     store = PackStore(objects)
     for index in indexes:
+        for pack, _, _ in index.packs:
+            objects.put(PACKS + pack, b"")
         await store.write(index)
     return store
 
@@ -148,6 +151,26 @@ def test_killed_at_any_call_it_leaves_all_that_was_said(is_made: bool) -> None:
         assert last > 2 * FANOUT
 
     asyncio.run(main())
+
+
+def test_what_gc_condemned_is_not_merged() -> None:
+    """Before it is read, and when it was read already: of two places a successor would name that which goes."""
+
+    async def main(moment: str) -> None:
+        objects = Gated()
+        indexes = some_indexes(1, FANOUT)
+        store = await store_with(objects, indexes)
+        packs = tuple(pack.removeprefix(PACKS) for pack in objects.list(PACKS)[:1])
+        # A seed sees indexes that were there, and nobody condemns any more what is not.
+        keys = tuple(key.removeprefix(INDEXES) for key in objects.list(INDEXES)[:1] if moment == "list")
+        record = Condemned(1, 0, packs, keys, ())
+        objects.before[moment] = lambda: condemn(objects, "0" * 32, record)
+        await Compactor(store, random.Random(1)).once()
+        assert len(objects.list(INDEXES)) == FANOUT
+        assert everything(objects) == said(indexes)
+
+    for moment in ("list", "put", "after put"):
+        asyncio.run(main(moment))
 
 
 class Gated(MemoryObjectStore):

@@ -10,7 +10,8 @@ import pytest
 
 from seed.backfill import INDEXES, PACKS, PackStore
 from seed.packs import PACK_TARGET_BYTES, head_bytes
-from seed.uploads import LEASES, Uploads
+from seed.uploads import Uploads
+from swarm.claims import LEASES
 from swarm.encoding import encode_block, encode_raw, open_block
 from swarm.errors import FullError, IncompleteError
 from swarm.identity import PeerKey
@@ -42,7 +43,9 @@ async def finish(
 ) -> tuple[bytes, list[bytes], int]:
     """Keep a version of which nothing was taken before."""
     async with uploads.keeping("maps/roads") as keeping:
-        return await keeping.finish(manifest, encode, progress)
+        kept = await keeping.finish(manifest, encode, progress)
+    await keeping.done()
+    return kept
 
 
 async def take(uploads: Uploads, blocks: dict[bytes, bytes], ended: Exception | None = None) -> None:
@@ -159,6 +162,7 @@ def test_what_was_taken_early_is_not_asked_for_again() -> None:
             assert not packs.has(early[0].signature)
             assert objects.list(LEASES) != []
             _, new, sent = await keeping.finish(manifest, encode, lambda done: None)
+        await keeping.done()
         assert sorted(asked) == sorted(late)
         assert set(new) == set(blocks)
         assert sum(map(laid_bytes, map(objects.get, objects.list(PACKS)))) == sent

@@ -89,7 +89,9 @@ async def upload(
     missing = await uploads.missing(session, data, may_read)
     for signature in missing:
         await uploads.bring(session, [(signature, encode_block(data[signature]))])
-    return await uploads.commit(session, manifest.root_bytes, may_read), manifest, len(missing)
+    receipt = await uploads.commit(session, manifest.root_bytes, may_read)
+    await uploads.done(session.id)
+    return receipt, manifest, len(missing)
 
 
 def test_an_upload_is_packed_and_read_back_with_one_read_for_all_who_ask() -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from seed.backfill import INDEXES, PACKS, PackStore
 from seed.shelf import Room
-from seed.uploads import LEASES, Uploads
+from seed.uploads import Uploads
+from swarm.claims import LEASES
 from swarm.encoding import encode_block, open_block
 from swarm.errors import FullError, IntegrityError, NotFoundError
 from swarm.manifest import Manifest
@@ -262,6 +263,7 @@ def test_many_publishers_share_the_room_and_all_get_on() -> None:
                 await uploads.bring(session, [(signature, encode_block(plain))])
             await asyncio.sleep(0)
             await uploads.commit(session, manifest.root_bytes, lambda name: name == dataset)
+            await uploads.done(session.id)
 
         await asyncio.gather(*(one(number) for number in range(12)))
         assert len(objects.list(INDEXES)) == 12

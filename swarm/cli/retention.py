@@ -1,0 +1,208 @@
+"""Commands about what is kept: keep, pin, unpin, quota, and gc, which works on the object store itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import click
+
+from swarm.cli.output import duration, short, size
+from swarm.cli.program import Program, options, pass_program, setting_option
+from swarm.errors import UsageError
+
+
+@click.command()
+@click.argument("name", metavar="NAME")
+@click.option("--last", type=click.IntRange(min=1), metavar="N", help="Keep the N versions named last.")
+@click.option("--age", metavar="TIME", help="Keep what a tag pointed to within this time: 12h, 30d.")
+@click.option("--clear", is_flag=True, help="Keep everything again.")
+@options
+@pass_program
+def keep(program: Program, name: str, last: int | None, age: str | None, clear: bool) -> None:
+    """Say which versions of a dataset are kept; without options, show it.
+
+    What a tag points to and what is pinned is always kept. With --last and --age, what either keeps is kept.
+    """
+    from swarm.cli.perform import perform
+
+    arguments = {"name": name, "last": last, "age_s": span_of(age) if age is not None else None, "clear": clear}
+    result = perform(program, "keep", arguments)
+    program.output.result(result, rule_lines(result))
+
+
+def rule_lines(rule: Mapping[str, Any]) -> Iterable[str]:
+    """A keep rule in words."""
+    said = [f"the last {rule['last']}"] if rule["last"] is not None else []
+    said += [f"those of the last {duration(rule['age_s'])}"] if rule["age_s"] is not None else []
+    yield f"{rule['dataset']}: keeps {' and '.join(said) + ', and what tags point to' if said else 'every version'}"
+    if rule["pinned"]:
+        yield f"pinned: {', '.join(map(short, rule['pinned']))}"
+
+
+@click.command()
+@click.argument("ref", metavar="NAME:TAG")
+@options
+@pass_program
+def pin(program: Program, ref: str) -> None:
+    """Keep a version, whatever the keep rule of its dataset says."""
+    _pin(program, "pin", ref)
+
+
+@click.command()
+@click.argument("ref", metavar="NAME:TAG")
+@options
+@pass_program
+def unpin(program: Program, ref: str) -> None:
+    """Leave a version that was pinned to the keep rule."""
+    _pin(program, "unpin", ref)
+
+
+def _pin(program: Program, verb: str, ref: str) -> None:
+    from swarm.cli.perform import perform
+    from swarm.cli.references import whole
+
+    result = perform(program, verb, {"ref": whole(program, ref)})
+    program.output.result(result, rule_lines(result))
+
+
+@click.command()
+@click.argument("scope")
+@click.argument("limit", metavar="BYTES", required=False)
+@click.option("--clear", is_flag=True, help="No limit any more.")
+@options
+@pass_program
+def quota(program: Program, scope: str, limit: str | None, clear: bool) -> None:
+    """Limit what a scope's datasets take in the object store; without a limit, show it.
+
+    A limit is written 500000000, 20GB or 1.5TB.
+    """
+    from swarm.cli.perform import perform
+
+    bytes_ = bytes_of(limit) if limit is not None else None
+    result = perform(program, "quota", {"scope": scope, "bytes": bytes_, "clear": clear})
+    said = f"may take {size(result['bytes'])}" if result["bytes"] is not None else "has no quota"
+    program.output.result(result, [f"{result['scope']} {said}"])
+
+
+_SPANS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def span_of(text: str) -> int:
+    """A time in seconds, from ``0s`` to ``36500d``. UsageError for anything else."""
+    from swarm.retention import AGE_MAX_S
+
+    number, unit = text[:-1], text[-1:]
+    if not (number.isascii() and number.isdigit() and unit in _SPANS) or int(number) * _SPANS[unit] > AGE_MAX_S:
+        raise UsageError(f"{text[:40]!r} is not a time: write 0s, 30m, 12h or 30d")
+    return int(number) * _SPANS[unit]
+
+
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+
+
+def bytes_of(text: str) -> int:
+    """A number of bytes as a person writes it. UsageError for anything else."""
+    number = text.strip().rstrip("bBkKmMgGtT")
+    unit = text.strip()[len(number) :].upper()
+    try:
+        found = float(number) * _UNITS[unit]
+    except (KeyError, ValueError):
+        raise UsageError(f"{text[:40]!r} is not a number of bytes: write 500000000, 20GB or 1.5TB") from None
+    if not 0 <= found < 1 << 42:
+        raise UsageError(f"{text[:40]!r} is out of bounds: at most {(1 << 42) - 1} bytes")
+    return int(found)
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Tell what would go; write nothing.")
+@click.option("--grace", default="1d", show_default=True, metavar="TIME", help="From condemned to removed: 0s, 6h, 1d.")
+@click.option(
+    "--budget-bytes",
+    default="1GB",
+    show_default=True,
+    metavar="BYTES",
+    help="Copy at most so much out of packs that are half dead.",
+)
+@setting_option("store", "URL")
+@options
+@pass_program
+def gc(program: Program, dry_run: bool, grace: str, budget_bytes: str) -> None:
+    """Remove from the object store what no version needs that is kept.
+
+    On a seed's or tracker's home, running or not. What nobody needs is condemned first, and removed by the first run
+    after the grace. It may run beside anything.
+    """
+    from seed.histories import collector
+    from swarm.objects.open import open_store
+
+    grace_s, budget = span_of(grace), bytes_of(budget_bytes)
+    program.home.check_enrolled()
+    objects = open_store(program.settings.store)
+    try:
+        gc = collector(objects, program.home.trust())
+        report = gc.dry_run(time.time(), budget) if dry_run else gc.run(time.time(), grace_s, budget)
+    finally:
+        objects.close()
+    result = {"dry_run": dry_run, **report.as_json()}
+    program.output.result(result, _collected(result))
+
+
+def _collected(result: Mapping[str, Any]) -> Iterable[str]:
+    would = "would be" if result["dry_run"] else "are"
+    yield (
+        f"{result['condemned_versions']} versions and {result['condemned_packs']} packs "
+        f"({size(result['condemned_bytes'])}) {would} condemned; {result['live_versions']} versions are kept"
+    )
+    yield f"{size(result['repacked_bytes'])} of half-dead packs {would} packed anew"
+    if not result["dry_run"]:
+        yield (
+            f"removed: {result['removed_versions']} versions, {result['removed_packs']} packs, "
+            f"{result['removed_indexes']} indexes, {result['expired_leases']} expired leases"
+        )
+    if result["waiting_records"]:
+        yield f"{result['waiting_records']} records wait until their grace is over"
+
+
+@click.command()
+@click.argument("ref", metavar="NAME@SIGNATURE")
+@click.option("--reason", default="", metavar="TEXT", help="Why, for the record.")
+@click.option("--status", is_flag=True, help="Only show who has confirmed, and who has not.")
+@setting_option("store", "URL")
+@options
+@pass_program
+def purge(program: Program, ref: str, reason: str, status: bool) -> None:
+    """Remove a version everywhere, for good; on a tracker's home.
+
+    What only this version has goes from the object store at once, and from seeds and peers as the order reaches them.
+    Nobody can publish, tag or pull it any more. No tag may point to it. Directories that it was pulled into stay.
+    """
+    from swarm.cli.perform import perform
+    from swarm.cli.references import whole
+
+    result = perform(program, "purge", {"ref": whole(program, ref), "reason": reason, "status": status})
+    if not status:
+        result |= {"removed": _removed(program)}
+    program.output.result(result, _purged(result))
+
+
+def _removed(program: Program) -> dict[str, Any]:
+    """What went from the object store."""
+    from seed.histories import collector
+    from swarm.objects.open import open_store
+
+    objects = open_store(program.settings.store)
+    try:
+        return collector(objects, program.home.trust()).purge(time.time()).as_json()
+    finally:
+        objects.close()
+
+
+def _purged(result: Mapping[str, Any]) -> Iterable[str]:
+    if "removed" in result:
+        yield f"removed from the object store: {result['removed']['removed_packs']} packs"
+    done, left = result["confirmed"], result["unconfirmed"]
+    yield f"{len(done)} members have confirmed that {short(result['version'])} is gone there, {len(left)} have not yet"
+    for peer_id in left[:20]:
+        yield f"not yet: {peer_id}"

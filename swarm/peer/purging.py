@@ -1,0 +1,133 @@
+"""Orders to purge: what this peer has been told to keep nothing of.
+
+An order is a version that a tracker has sealed an order for. It goes from neighbour to neighbour like a log entry, and
+to whoever opens a channel; here it is remembered for good. From then on the version is neither fetched nor served, its
+blocks go from memory and disk unless another version here has them too, and the tracker is told. Directories into which
+it was pulled are the user's: they stay, and are no source of blocks any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from swarm import canonical
+from swarm.claims import Version
+from swarm.encoding import open_block
+from swarm.errors import AetherError, RemoteProtocolError
+from swarm.limits import MIB, ORDERS_MAX
+from swarm.manifest import Manifest, assemble, parse_root
+from swarm.order_messages import PurgedRequest
+from swarm.peer.wire import Ordered
+from swarm.tracker.orders import Purge, open_purge
+
+if TYPE_CHECKING:
+    from swarm.peer.channels import Channel
+    from swarm.peer.node import PeerNode
+
+STATE: Literal["purges"] = "purges"
+STATE_MAX_BYTES = 16 * MIB
+
+log = logging.getLogger("aetherfs.purge")
+
+
+class _State(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    format: Literal[1]
+    orders: tuple[bytes, ...]
+
+
+class Purging:
+    """The orders that one peer knows. ``confirm`` is called now and then: what no tracker took is told again."""
+
+    def __init__(self, node: PeerNode) -> None:
+        self._node = node
+        self._orders: dict[Version, bytes] = {}
+        self._unconfirmed: dict[Version, int] = {}
+        node.exchange.on_order, node.exchange.on_opened = self.take, self.opened
+        data = node.home.read_state(STATE)
+        state = canonical.try_decode(data, _State, limit_bytes=STATE_MAX_BYTES) if data else None
+        for order in state.orders if state is not None else ():
+            purge = open_purge(order, node.access.authority)
+            self._orders[purge.dataset, purge.version] = order
+            node.access.purge(purge.dataset, purge.version)
+
+    def opened(self, channel: Channel) -> None:
+        """Tell a neighbour what it may know of."""
+        for (dataset, _), order in self._orders.items():
+            if channel.caller.may_read(dataset):
+                channel.send(Ordered(order))
+
+    def take(self, order: bytes, source: str = "") -> None:
+        """Obey an order that is new here, and pass it on. RemoteProtocolError for one that proves nothing."""
+        purge = open_purge(order, self._node.access.authority)
+        version = (purge.dataset, purge.version)
+        if version in self._orders or len(self._orders) >= ORDERS_MAX:
+            return
+        self._orders[version] = order
+        self._node.home.write_state(STATE, canonical.encode(_State(1, tuple(self._orders.values()))))
+        self._node.access.purge(*version)
+        for channel in self._node.channels.open.values():
+            if channel.peer_id != source and channel.caller.may_read(purge.dataset):
+                channel.send(Ordered(order))
+        self._node.tasks.start(self._obey(purge))
+
+    async def _obey(self, purge: Purge) -> None:
+        await self._node.is_ready.wait()
+        version = (purge.dataset, purge.version)
+        manifest = await self._manifest(version)
+        blocks = set(_blocks_of(manifest)) if manifest is not None else set()
+        if self._node.extension is not None:
+            blocks.update(self._node.extension.blocks_of(*version))
+        directories = self._node.let_go(*version)
+        needed = {one for other in self._node.holdings for one in _blocks_of(other.manifest)}
+        await asyncio.to_thread(self._remove, blocks - needed)
+        self._unconfirmed[version] = directories
+        await self.confirm()
+
+    async def confirm(self) -> None:
+        """Tell a tracker of what is done."""
+        for (dataset, version), directories in list(self._unconfirmed.items()):
+            path = f"datasets/{dataset}/versions/{version.hex()}/purged"
+            try:
+                await self._node.tracker.tell(path, PurgedRequest(directories))
+            except AetherError as error:
+                log.info("no tracker was told that %s is purged here: %s", version.hex()[:16], error)
+                return
+            self._unconfirmed.pop((dataset, version), None)
+
+    async def _manifest(self, version: Version) -> Manifest | None:
+        """The version's manifest, out of what is here alone."""
+        holding = self._node.holdings.get(*version)
+        if holding is not None:
+            return holding.manifest
+        return await asyncio.to_thread(self._kept_manifest, version[1])
+
+    def _kept_manifest(self, version: bytes) -> Manifest | None:
+        kept = self._node.trees.manifest(version)
+        if kept is not None:
+            return kept
+        try:
+            root_bytes = self._plain(version)
+            root = parse_root(root_bytes)
+            return assemble(root_bytes, {ref.signature: self._plain(ref.signature) for ref in root.segment_refs})
+        except (KeyError, RemoteProtocolError):
+            return None  # Whoever has no manifest of it has not begun to fetch its blocks.
+
+    def _plain(self, signature: bytes) -> bytes:
+        encoded = self._node.store.get(signature)
+        if encoded is None:
+            raise KeyError(signature)
+        return bytes(open_block(encoded, signature))
+
+    def _remove(self, signatures: Iterable[bytes]) -> None:
+        for signature in signatures:
+            self._node.memory.remove(signature)
+            self._node.blocks.remove(signature)
+
+
+def _blocks_of(manifest: Manifest) -> Iterable[bytes]:
+    return (manifest.version, *manifest.segments, *(block.signature for block in manifest.unique))

@@ -1,0 +1,196 @@
+"""Routes of keep rules, quotas and purges.
+
+A keep rule is for whoever may publish to the dataset; quotas and purges are for trackers' homes.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from aiohttp import web
+
+from swarm.claims import Version
+from swarm.errors import ConflictError, FullError, NotAllowedError, NotFoundError
+from swarm.http.routes import Route
+from swarm.names import check_dataset, check_name
+from swarm.order_messages import (
+    MEMBERS_TOLD_MAX,
+    KeepAnswer,
+    KeepRequest,
+    PurgeAnswer,
+    PurgedRequest,
+    PurgeRequest,
+    QuotaAnswer,
+    QuotaRequest,
+)
+from swarm.retention import PINS_MAX, KeepRule
+from swarm.signature import from_hex
+from swarm.tracker import orders, sealed
+from swarm.tracker.catalogue import no_dataset
+from swarm.tracker.members import Member
+from swarm.tracker.orders import KEEP, QUOTAS, Purge, Quota
+from swarm.tracker.revivals import claimed
+from swarm.tracker.state import TrackerState, answer, body_of
+
+OF_DATASET: Final = "/api/v1/datasets/{scope}/{name}"
+OF_VERSION: Final = OF_DATASET + "/versions/{version}"
+OF_SCOPE: Final = "/api/v1/scopes/{scope}"
+
+
+def order_routes(state: TrackerState) -> list[Route]:
+    """The declarations."""
+    serve = _Serve(state)
+    show, change = state.for_members("keep", serve.keep), state.for_members("keep", serve.change_keep)
+    quota, set_quota = state.for_members("quota", serve.quota), state.for_members("quota", serve.set_quota)
+    purge, purge_state = state.for_members("purge", serve.purge), state.for_members("purge", serve.purge_state)
+    purged = state.for_members("purged", serve.purged)
+    return [
+        Route("GET", OF_DATASET + "/keep", show, "member", "The keep rule", response=KeepAnswer),
+        Route("POST", OF_DATASET + "/keep", change, "member", "Change the keep rule", KeepRequest, KeepAnswer),
+        Route("GET", OF_SCOPE + "/quota", quota, "member", "The quota of a scope", response=QuotaAnswer),
+        Route("POST", OF_SCOPE + "/quota", set_quota, "member", "Set it", QuotaRequest, QuotaAnswer),
+        Route("GET", OF_VERSION + "/purge", purge_state, "member", "Who has purged a version", None, PurgeAnswer),
+        Route("POST", OF_VERSION + "/purge", purge, "member", "Purge a version", PurgeRequest, PurgeAnswer),
+        Route("POST", OF_VERSION + "/purged", purged, "member", "Nothing is left here", PurgedRequest),
+    ]
+
+
+class _Serve:
+    def __init__(self, state: TrackerState) -> None:
+        self.state = state
+
+    async def keep(self, request: web.Request, member: Member) -> web.Response:
+        dataset = _dataset_of(request)
+        if not member.may("read", dataset):
+            raise no_dataset(dataset)
+        return answer(_told(dataset, await self.state.work(self._rule, dataset)))
+
+    async def change_keep(self, request: web.Request, member: Member) -> web.Response:
+        dataset = _dataset_of(request)
+        if not member.may("read", dataset):
+            raise no_dataset(dataset)
+        if not member.may("publish", dataset):
+            raise NotAllowedError(f"no grant of yours lets you publish to {dataset}, nor say what of it is kept")
+        asked = await body_of(request, KeepRequest)
+        await self.state.work(self.state.catalogue.head, dataset)
+        return answer(_told(dataset, await self.state.work(self._change, dataset, asked, time.time())))
+
+    async def quota(self, request: web.Request, member: Member) -> web.Response:
+        scope = check_name(request.match_info["scope"], "scope")
+        found = await self.state.work(orders.quota, self.state.objects, self.state.keys.authority.trust, scope)
+        return answer(QuotaAnswer(scope, found))
+
+    async def set_quota(self, request: web.Request, member: Member) -> web.Response:
+        _check_tracker(member, "sets quotas")
+        scope = check_name(request.match_info["scope"], "scope")
+        asked = await body_of(request, QuotaRequest)
+        await self.state.work(self._set_quota, scope, asked.bytes, time.time())
+        return answer(QuotaAnswer(scope, asked.bytes))
+
+    async def purge(self, request: web.Request, member: Member) -> web.Response:
+        _check_tracker(member, "purges")
+        version = _version_of(request)
+        asked = await body_of(request, PurgeRequest)
+        data = await self.state.work(self._purge, version, asked.reason, member.public, time.time())
+        if self.state.on_order is not None:
+            self.state.on_order(data)
+        return answer(await self.state.work(self._purge_state, version))
+
+    async def purge_state(self, request: web.Request, member: Member) -> web.Response:
+        _check_tracker(member, "sees who has purged")
+        return answer(await self.state.work(self._purge_state, _version_of(request)))
+
+    async def purged(self, request: web.Request, member: Member) -> web.Response:
+        version = _version_of(request)
+        await body_of(request, PurgedRequest)
+        if await self.state.work(orders.is_purged, self.state.objects, version):
+            await self.state.work(orders.confirm, self.state.objects, version, member.peer_id)
+        return web.Response(status=200)
+
+    # ---- what waits for the store -------------------------------------------------------------------------------
+
+    def _rule(self, dataset: str) -> KeepRule | None:
+        found = orders.latest(self.state.objects, f"{KEEP}{dataset}/", KeepRule, self.state.keys.authority.trust)
+        return found.get("")
+
+    def _change(self, dataset: str, asked: KeepRequest, wall_now: float) -> KeepRule:
+        """The new rule. A pin is a claim on its version, which may be an old one."""
+        pinned = bytes.fromhex(asked.pin) if asked.pin is not None else None
+        if pinned is not None:
+            self.state.catalogue.find_version(dataset, pinned, wall_now)
+
+        def changed(known: KeepRule | None, serial: int) -> KeepRule:
+            return _changed(known or KeepRule(1, dataset, 1, None, None, (), 0), serial, asked, int(wall_now))
+
+        with claimed(self.state.objects, [(dataset, pinned)] if pinned is not None else [], wall_now):
+            authority = self.state.keys.authority
+            return orders.change(self.state.objects, authority, KEEP, dataset, KeepRule, changed)
+
+    def _set_quota(self, scope: str, limit: int | None, wall_now: float) -> None:
+        def changed(_: Quota | None, serial: int) -> Quota:
+            return Quota(1, scope, serial, limit, int(wall_now))
+
+        orders.change(self.state.objects, self.state.keys.authority, QUOTAS, scope, Quota, changed)
+
+    def _purge(self, version: Version, reason: str, member: bytes, wall_now: float) -> bytes:
+        """Write the order, unless there is one: its bytes. ConflictError while a tag points to the version."""
+        dataset, signature = version
+        self.state.catalogue.find_version(dataset, signature, wall_now)
+        tags = [tag.tag for tag in self.state.catalogue.head(dataset).tags if tag.version == signature]
+        if tags:
+            raise ConflictError(
+                f"{', '.join(tags[:8])} of {dataset} point to this version: move or remove these tags first"
+            )
+        order = Purge(1, dataset, signature, member, reason, int(wall_now))
+        self.state.objects.put_if_absent(orders.purge_key(version), sealed.seal(self.state.keys.authority.key, order))
+        return self.state.objects.get(orders.purge_key(version))
+
+    def _purge_state(self, version: Version) -> PurgeAnswer:
+        try:
+            data = self.state.objects.get(orders.purge_key(version))
+        except NotFoundError as error:
+            raise NotFoundError(f"nobody has ordered to purge {version[0]}@{version[1].hex()[:16]}") from error
+        order = orders.open_purge(data, self.state.keys.authority.trust)
+        done = set(orders.confirmed(self.state.objects, version))
+        left = set(self.state.members.all_ids()) - done
+        told = (tuple(sorted(ids)[:MEMBERS_TOLD_MAX]) for ids in (done, left))
+        return PurgeAnswer(order.dataset, order.version.hex(), order.wall_time, order.reason, *told)
+
+
+def _changed(rule: KeepRule, serial: int, asked: KeepRequest, wall_time: int) -> KeepRule:
+    """A rule as it is after a change."""
+    last, age_s = (None, None) if asked.clear else (rule.last, rule.age_s)
+    pinned = [version for version in rule.pinned if version.hex() not in (asked.pin, asked.unpin)]
+    if asked.pin is not None:
+        pinned.append(bytes.fromhex(asked.pin))
+    if len(pinned) > PINS_MAX:
+        raise FullError(f"{rule.dataset} has {PINS_MAX} pins, which is the limit: unpin some")
+    return KeepRule(
+        format=1,
+        dataset=rule.dataset,
+        serial=serial,
+        last=asked.last if asked.last is not None else last,
+        age_s=asked.age_s if asked.age_s is not None else age_s,
+        pinned=tuple(pinned),
+        wall_time=wall_time,
+    )
+
+
+def _told(dataset: str, rule: KeepRule | None) -> KeepAnswer:
+    if rule is None:
+        return KeepAnswer(dataset, 0, None, None, ())
+    return KeepAnswer(dataset, rule.serial, rule.last, rule.age_s, tuple(version.hex() for version in rule.pinned))
+
+
+def _check_tracker(member: Member, what: str) -> None:
+    if member.role != "tracker":
+        raise NotAllowedError(f"only a tracker's home {what}: run this with the AETHERFS_HOME of a tracker")
+
+
+def _version_of(request: web.Request) -> Version:
+    return _dataset_of(request), from_hex(request.match_info["version"])
+
+
+def _dataset_of(request: web.Request) -> str:
+    return check_dataset(f"{request.match_info['scope']}/{request.match_info['name']}")

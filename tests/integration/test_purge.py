@@ -1,0 +1,136 @@
+"""Purging: a version goes from the object store, from seeds and from peers, for good, and who has obeyed is told."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from seed.histories import collector
+from swarm import names
+from swarm.errors import ConflictError, NotAllowedError, RemoteProtocolError
+from swarm.identity import PeerKey
+from swarm.manifest import Manifest
+from swarm.peer import operations
+from swarm.peer.agent import start_peer
+from swarm.peer.node import PeerNode
+from swarm.peer.pull import manifest_of
+from swarm.tracker import sealed
+from swarm.tracker.orders import Purge
+from tests.integration.swarm_rig import Swarm, contents, make_tree, run
+
+ROADS = "maps/roads"
+
+
+def own_blocks(manifest: Manifest, other: Manifest) -> set[bytes]:
+    """The blocks that only one of two versions has."""
+    return {block.signature for block in manifest.unique} - {block.signature for block in other.unique}
+
+
+def has_any(node: PeerNode, blocks: set[bytes]) -> bool:
+    return any(node.store.has(one) for one in blocks)
+
+
+async def read(node: PeerNode, ref: str) -> bytes:
+    return b"".join([part async for part in operations.cat(node, ref)])
+
+
+async def manifest(node: PeerNode, ref: str) -> Manifest:
+    return (await manifest_of(node, await node.finder.resolve(names.parse(ref))))[0]
+
+
+async def confirmed(admin: PeerNode, ref: str, everybody: set[str]) -> list[str]:
+    """Wait until all of these have confirmed: who has not."""
+    async with asyncio.timeout(20):
+        while True:
+            told = await run(admin, "purge", ref=ref, status=True)
+            if everybody <= set(told["confirmed"]):
+                return list(told["unconfirmed"])
+            await asyncio.sleep(0.1)
+
+
+async def check_refused(node: PeerNode, ref: str, folder: Path) -> None:
+    """Nobody brings a purged version back."""
+    for verb, arguments in (
+        ("pull", {"ref": ref, "directory": str(folder / "again")}),
+        ("tag", {"ref": ref, "names": [f"{ROADS}:again"]}),
+        ("rollback", {"name": f"{ROADS}:latest", "to": 1}),
+        ("publish", {"path": str(folder / "first"), "names": [f"{ROADS}:again"]}),
+    ):
+        with pytest.raises(NotAllowedError, match="was purged by order"):
+            await run(node, verb, **arguments)
+
+
+def test_a_version_goes_everywhere_and_does_not_come_back(tmp_path: Path) -> None:
+    data = make_tree(tmp_path / "data", 1)
+    shutil.copytree(data, tmp_path / "first")
+
+    async def main() -> None:
+        async with Swarm(tmp_path / "swarm") as swarm:
+            admin = await swarm.peer("admin", role="tracker")
+            swarm.tracker.state.on_order = admin.purging.take
+            producer, reader, other = [await swarm.peer(name) for name in ("producer", "reader", "other")]
+            first = (await swarm.publish(producer, data, f"{ROADS}:latest"))["version"]
+            bad = f"{ROADS}@{first}"
+            await swarm.pull(reader, bad, tmp_path / "pulled")
+            # Without a directory: its blocks lie in its own store.
+            await read(other, f"{bad}/large.bin")
+            (data / "large.bin").write_bytes(b"harmless" * 400_000)
+            await swarm.publish(producer, data, f"{ROADS}:latest")
+            own = own_blocks(await manifest(reader, bad), await manifest(reader, f"{ROADS}:latest"))
+            assert own and all(has_any(node, own) for node in (reader, other))
+            away = await swarm.peer("away")
+            await swarm.stop(away)
+
+            await run(admin, "tag", ref=bad, names=[f"{ROADS}:old"])
+            with pytest.raises(ConflictError, match="old of maps/roads point to this version"):
+                await run(admin, "purge", ref=bad)
+            await run(admin, "rm", names=[f"{ROADS}:old"])
+            with pytest.raises(NotAllowedError, match="only a tracker's home purges"):
+                await run(reader, "purge", ref=bad)
+            told = await run(admin, "purge", ref=bad, reason="court order 7")
+            assert (told["version"], told["reason"]) == (first, "court order 7")
+            authority = swarm.tracker.state.keys.authority.trust
+            report = await asyncio.to_thread(collector(swarm.objects, authority).purge, time.time())
+            assert report.removed_versions == 1
+            lying = b"".join(swarm.objects.get(key) for key in swarm.objects.list("packs/"))
+            assert (tmp_path / "pulled" / "large.bin").read_bytes()[:4096] not in lying
+
+            nodes = (admin, producer, reader, other, swarm.seed)
+            left = await confirmed(admin, bad, {node.key.peer_id for node in nodes})
+            assert away.key.peer_id in left
+            for node in nodes:
+                assert not has_any(node, own)
+                assert node.holdings.get(ROADS, bytes.fromhex(first)) is None
+
+            await check_refused(reader, bad, tmp_path)
+            # Who was away learns it from its neighbours, and says so.
+            back = await start_peer(away.settings)
+            try:
+                await confirmed(admin, bad, {back.key.peer_id})
+                assert back.access.is_purged(ROADS, bytes.fromhex(first))
+            finally:
+                await back.close()
+            fresh = await swarm.peer("fresh")
+            await swarm.pull(fresh, f"{ROADS}:latest", tmp_path / "latest")
+            assert contents(tmp_path / "latest") == contents(data)
+
+    asyncio.run(main())
+
+
+def test_only_a_tracker_orders(tmp_path: Path) -> None:
+    data = make_tree(tmp_path / "data", 1)
+
+    async def main() -> None:
+        async with Swarm(tmp_path / "swarm") as swarm:
+            producer = await swarm.peer("producer")
+            version = bytes.fromhex((await swarm.publish(producer, data, f"{ROADS}:latest"))["version"])
+            forged = sealed.seal(PeerKey(b"m" * 32), Purge(1, ROADS, version, b"m" * 32, "", 7))
+            with pytest.raises(RemoteProtocolError, match="proves nothing"):
+                producer.purging.take(forged)
+            assert not producer.access.is_purged(ROADS, version)
+
+    asyncio.run(main())
