@@ -107,7 +107,7 @@ def test_a_publish_without_a_seed_says_so(tmp_path: Path) -> None:
         async with Swarm(tmp_path) as swarm:
             await swarm.stop(swarm.seed)
             producer = await swarm.peer("producer")
-            with pytest.raises(UnreachableError, match=r"no seed is known|does not answer"):
+            with pytest.raises(UnreachableError, match="no seed is known"):
                 await swarm.publish(producer, data, "maps/roads:v1")
 
     asyncio.run(main())
