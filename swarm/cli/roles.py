@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from swarm.cli.enrol import ensure_enrolled, remember
-from swarm.errors import ConflictError, NotAllowedError
+from swarm.errors import ConflictError, NotAllowedError, RemoteProtocolError
 from swarm.objects.open import open_store
 
 if TYPE_CHECKING:
@@ -35,10 +35,11 @@ STORE_KEY_FILE: Final = "store_key"
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A process's parts."""
+    """A process's parts. ``made_swarm``: its store held none before."""
 
     node: PeerNode
     tracker: Tracker | None
+    made_swarm: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +77,25 @@ def prepare(program: Program, role: Role) -> None:
         return
     ensure_enrolled(program)
     if role.tracker and not home.swarm().store_key:
-        raise NotAllowedError(
-            f"{home.path} is enrolled without role tracker: use a home of its own, and a token of `--role tracker`"
-        )
+        raise _without_role(home, "tracker")
+    if role.seed and not _may_keep(home):
+        raise _without_role(home, "seed")
+
+
+def _may_keep(home: Home) -> bool:
+    """Whether others would hold a home for a seed. Papers that have expired are renewed before that is asked."""
+    from swarm.tracker.presence import KEEPER_ROLES
+
+    try:
+        return home.credential(time.time()).role in KEEPER_ROLES
+    except RemoteProtocolError:
+        return True
+
+
+def _without_role(home: Home, role: str) -> NotAllowedError:
+    return NotAllowedError(
+        f"{home.path} is enrolled without role {role}: use a home of its own, and a token of `--role {role}`"
+    )
 
 
 @asynccontextmanager
@@ -86,9 +103,13 @@ async def running(program: Program, role: Role) -> AsyncIterator[Running]:
     """The parts, started; ended on leaving."""
     from swarm.messages import Contact
     from swarm.peer.agent import start_peer
+    from swarm.tracker.keys import holds_swarm
 
     async with AsyncExitStack() as stack:
         objects = await _open_store(program, stack) if role.tracker or role.seed else None
+        made_swarm = False
+        if objects is not None and (role.tracker or program.settings.secret_file):
+            made_swarm = not await asyncio.to_thread(holds_swarm, objects)
         store_key = await asyncio.to_thread(_store_key, program, objects) if objects is not None else b""
         tracker = None
         if role.tracker and objects is not None:
@@ -112,7 +133,7 @@ async def running(program: Program, role: Role) -> AsyncIterator[Running]:
             node.tasks.start(node.announcer.announce_records())
             tracker.state.on_order = node.purging.take
             await take_orders(node, tracker)
-        yield Running(node, tracker)
+        yield Running(node, tracker, made_swarm)
 
 
 async def take_orders(node: PeerNode, tracker: Tracker) -> None:

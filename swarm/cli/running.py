@@ -125,9 +125,12 @@ def _ready(program: Program, parts: Running) -> None:
     if parts.tracker is not None:
         where["tracker"] = [str(address) for address in parts.tracker.contact.addresses]
     if program.json:
-        program.output.emit({"event": "ready", "peer": parts.node.key.peer_id, "addresses": where})
-    told = "; ".join(f"{name} at {', '.join(addresses)}" for name, addresses in where.items())
-    program.output.note(f"ready on {program.settings.home}: {told}")
+        ready = {"event": "ready", "peer": parts.node.key.peer_id, "addresses": where}
+        program.output.emit({**ready, "made_swarm": parts.made_swarm})
+    told = [f"{name} at {', '.join(addresses)}" for name, addresses in where.items()]
+    if parts.made_swarm:
+        told.append(f"made a new swarm in {program.settings.store}")
+    program.output.note(f"ready on {program.settings.home}: {'; '.join(told)}")
 
 
 def _detach(program: Program) -> None:

@@ -154,7 +154,7 @@ class Catalogue:
             head = _head_of(dataset, state)
             found = state.tags.get(tag)
         if found is None:
-            raise away or NotFoundError(f"{dataset} has no tag {tag!r}: see its tags with `aetherfs inspect {dataset}`")
+            raise away or NotFoundError(f"{dataset} has no tag {tag!r}: see its tags with `aetherfs ls {dataset}`")
         return self.entry(dataset, found.serial), found, self._sealed(dataset, head, wall_now)
 
     def find_version(

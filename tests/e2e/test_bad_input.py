@@ -379,6 +379,7 @@ def test_one_process_a_home(swarm: Bench) -> None:
 
 def test_a_member_that_is_no_tracker_cannot_become_one(swarm: Bench) -> None:
     assert "role tracker" in swarm.refused(NOT_ALLOWED, "edge", "up", "--port-base", "0")
+    assert "role seed" in swarm.refused(NOT_ALLOWED, "edge", "seed", "--port-base", "0")
 
 
 def test_a_port_that_is_taken(bench: Bench) -> None:

@@ -83,3 +83,14 @@ def test_a_role_that_ends_has_written_its_log(swarm: Bench) -> None:
     log = (swarm.home("logged") / "log").read_text(encoding="utf-8")
     assert "ready on " in log
     assert " DEBUG " in log
+    assert "made a new swarm in file://" in log
+
+
+def test_a_swarm_is_said_to_be_new_once(swarm: Bench) -> None:
+    """Whoever mistypes the store's address sees that there is no swarm."""
+    for _ in range(2):
+        swarm.ok("new", "up", "-d", "--port-base", "0")
+        swarm.ok("new", "down")
+    log = (swarm.home("new") / "log").read_text(encoding="utf-8")
+    assert log.count("ready on ") == 2
+    assert log.count("made a new swarm in file://") == 1
