@@ -219,6 +219,9 @@ def _told(
 def _usage_line(error: click.UsageError) -> str:
     """click's complaint as one line, and where help is."""
     path = error.ctx.command_path if error.ctx is not None else "aetherfs"
+    if isinstance(error, click.exceptions.NoArgsIsHelpError) and isinstance(error.ctx.command, click.Group):
+        commands = error.ctx.command.list_commands(error.ctx)
+        return f"what of {path}? Name one: {', '.join(commands)}; see `{path} --help`"
     return f"{error.format_message().rstrip('.')}; see `{path} --help`"
 
 

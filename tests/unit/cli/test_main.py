@@ -77,6 +77,8 @@ def test_every_command_has_the_habits() -> None:
         (["publish", "x", "a:b", "--links", "eat"], "eat"),
         (["rollback", "a:b", "--to", "0"], "0 is not in the range"),
         (["up", "--port-base", "x"], "not a whole number"),
+        (["token"], "Name one: create; see"),
+        (["store"], "Name one: check, copy, cost; see"),
         (["token", "create", "--role", "king"], "king"),
         (["token", "create", "--ttl", "soon"], "not a lifetime"),
         (["token", "create", "--uses", "0"], "0 is not in the range"),
