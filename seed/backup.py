@@ -5,7 +5,7 @@ entry of a log after everything that it names. Therefore what is to be reached i
 then the indexes, then the packs, which is how one sorted list tells them. Packs are copied, then those indexes, then
 the logs up to those heads. Packs, indexes and entries are written once, so what is there is not sent again. ``gc`` and
 the merging of indexes remove objects meanwhile, an index after what takes its place was written, and before its packs:
-when an index that was settled on has gone, another round settles anew.
+when a pack or an index that was settled on has gone, another round settles anew.
 
 Not copied is what is of this very store and moment: leases of publishes in flight, what ``gc`` has condemned (nothing
 is, in the copy), where trackers are, probes, counts of requests. Nothing is removed from the copy unless that is asked
@@ -86,12 +86,12 @@ class Copy:
             while (settled := self._round(pool)) is None:
                 if self.report.rounds == ROUNDS_MAX:
                     raise IncompleteError(
-                        f"indexes went away in each of {ROUNDS_MAX} rounds: copy again when less is merged or collected"
+                        f"packs or indexes went in each of {ROUNDS_MAX} rounds: copy again when less is collected"
                     )
             if verify:
                 self._verify(pool, settled)
             if delete:
-                self._delete(pool)
+                self._delete(pool, settled)
         return self.report
 
     # ---- one round --------------------------------------------------------------------------------------------------
@@ -103,10 +103,10 @@ class Copy:
         there = _survey(self._target)
         self._check_histories(wanted.heads, there.heads)
         self._each(pool, self._copy_mutable, sorted(wanted.others))
-        self._each(pool, self._copy_once, sorted(wanted.packs - there.packs))
+        if not all(self._each(pool, self._copy_once, sorted(wanted.packs - there.packs))):
+            return None
         self.report.unchanged += len(wanted.packs & there.packs) + len(wanted.indexes & there.indexes)
-        are_there = self._each(pool, self._copy_once, sorted(wanted.indexes - there.indexes))
-        if not all(are_there):
+        if not all(self._each(pool, self._copy_once, sorted(wanted.indexes - there.indexes))):
             return None
         self._each(pool, lambda dataset: self._copy_log(dataset, wanted.heads, there.heads), sorted(wanted.heads))
         return wanted
@@ -210,13 +210,14 @@ class Copy:
             raise IntegrityError(f"{key} is damaged in the copy: copy into an empty store")
         return True
 
-    def _delete(self, pool: ThreadPoolExecutor) -> None:
-        """Remove what is not in the source any more, indexes before packs. Entries of logs and keys are never."""
-        there, wanted = _survey(self._target), _survey(self._source)
+    def _delete(self, pool: ThreadPoolExecutor, settled: _There) -> None:
+        """Remove what was not settled on, indexes before packs. Entries of logs and keys are never."""
+        # What the source holds by now is not the measure: what took the place of a copied index was not copied.
+        there = _survey(self._target)
         for left, known in (
-            (there.indexes, wanted.indexes),
-            (there.packs, wanted.packs),
-            (there.others, wanted.others),
+            (there.indexes, settled.indexes),
+            (there.packs, settled.packs),
+            (there.others, settled.others),
         ):
             self._each(pool, self._remove, sorted(left - known))
 
