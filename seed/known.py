@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from seed import table
+from seed.merging import Size
 from seed.packs import Index, Kept, Location, Table
 
 
@@ -107,9 +108,9 @@ class Known:
         """The keys of all indexes, the latest first."""
         return [entry.key for entry in self._entries]
 
-    def sizes(self) -> dict[str, int]:
-        """The bytes of each index object, by key."""
-        return {entry.key: entry.size_bytes for entry in self._entries}
+    def sizes(self) -> dict[str, Size]:
+        """How large each index is, by key."""
+        return {e.key: Size(e.size_bytes, len(e.table.packs), len(e.kept)) for e in self._entries}
 
     def next_wall_time(self, wall_now: int) -> int:
         """The wall time of packs that are written now, so that places in them count before all that are known."""

@@ -2,19 +2,19 @@
 
 By size, as in a log-structured merge tree: indexes of about one size are merged once there are enough of them, into one
 of the next size. So a bucket has a few indexes of each size, each entry is written again a few times in its life, and a
-fresh seed reads little. The largest are left alone: they are read side by side.
+fresh seed reads little. The largest are left alone, in bytes, packs or versions: they are read side by side.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from seed import table
-from seed.packs import Index, Kept, column, numbers
+from seed.packs import INDEX_MAX_PACKS, INDEX_MAX_VERSIONS, Index, Kept, column, numbers
 from swarm.limits import KIB, MIB
 
 # So many of about one size are merged, and at most so many or so much at a time.
@@ -29,12 +29,37 @@ _ROW: Final = struct.Struct(">32s3I")
 IsWanted = Callable[[Kept], bool]
 
 
-def chosen(sizes: Mapping[str, int]) -> list[str]:
-    """The keys of the indexes, with their bytes, that are to be merged now; none if that would gain little."""
+class Size(NamedTuple):
+    """How large an index is: the bytes of its object, how many packs and versions it names."""
+
+    bytes: int
+    packs: int = 0
+    versions: int = 0
+
+    def plus(self, other: Size) -> Size:
+        return Size(self.bytes + other.bytes, self.packs + other.packs, self.versions + other.versions)
+
+    @property
+    def is_mergeable(self) -> bool:
+        """Whether as many as are merged at least, of such packs and versions, are within what an index holds."""
+        return (
+            self.bytes < MERGED_MAX_BYTES // 2
+            and self.packs <= INDEX_MAX_PACKS // FANOUT
+            and self.versions <= INDEX_MAX_VERSIONS // FANOUT
+        )
+
+    @property
+    def is_too_large(self) -> bool:
+        """For one index that a merging writes."""
+        return self.bytes > MERGED_MAX_BYTES or self.packs > INDEX_MAX_PACKS or self.versions > INDEX_MAX_VERSIONS
+
+
+def chosen(sizes: Mapping[str, Size]) -> list[str]:
+    """The keys of the indexes, with their sizes, that are to be merged now; none if that would gain little."""
     tiers: dict[int, list[str]] = {}
     for key in sorted(sizes, key=lambda key: (sizes[key], key)):
-        if sizes[key] < MERGED_MAX_BYTES // 2:
-            tiers.setdefault(_tier(sizes[key]), []).append(key)
+        if sizes[key].is_mergeable:
+            tiers.setdefault(_tier(sizes[key].bytes), []).append(key)
     for _, keys in sorted(tiers.items()):
         taken = _within(keys, sizes)
         if len(taken) >= FANOUT:
@@ -50,13 +75,13 @@ def _tier(size_bytes: int) -> int:
     return tier
 
 
-def _within(keys: Sequence[str], sizes: Mapping[str, int]) -> list[str]:
+def _within(keys: Sequence[str], sizes: Mapping[str, Size]) -> list[str]:
     """As many of the first as may be merged at a time."""
     taken: list[str] = []
-    total = 0
+    total = Size(0)
     for key in keys[:MERGED_MAX]:
-        total += sizes[key]
-        if total > MERGED_MAX_BYTES:
+        total = total.plus(sizes[key])
+        if total.is_too_large:
             break
         taken.append(key)
     return taken

@@ -24,7 +24,7 @@ import zstandard
 from seed import table
 from swarm import canonical
 from swarm.encoding import RAW, Encoded
-from swarm.errors import RemoteProtocolError, UsageError
+from swarm.errors import LocalProtocolError, RemoteProtocolError, UsageError
 from swarm.limits import ENCODED_MAX_BYTES, KIB, MANIFEST_MAX_BLOCKS, MANIFEST_MAX_SEGMENTS, MIB
 from swarm.log import DatasetName, WallTime
 from swarm.names import check_dataset
@@ -137,8 +137,16 @@ def make_index(
 
 
 def encode_index(index: Index) -> bytes:
-    """The bytes of an index object: their BLAKE3, then the index, for a wrong list of blocks would cost blocks."""
+    """The bytes of an index object: their BLAKE3, then the index, for a wrong list of blocks would cost blocks.
+
+    LocalProtocolError for what ``decode_index`` would refuse.
+    """
+    why = _fault_of_structure(index) or _fault(index)
+    if why:
+        raise LocalProtocolError(f"an index that nobody could read is not written: {why}")
     body = canonical.encode(index)
+    if len(body) > INDEX_MAX_BYTES:
+        raise LocalProtocolError(f"an index of {len(body)} bytes is not written, the limit is {INDEX_MAX_BYTES}")
     return signature_of(body) + body
 
 
@@ -152,6 +160,16 @@ def decode_index(data: bytes) -> Index:
     if why:
         raise RemoteProtocolError(f"Index is malformed: {why}")
     return index
+
+
+def _fault_of_structure(index: Index) -> str:
+    """What a decoder would say of an index's structure. Columns and blocks are not copied for that."""
+    astuple = msgspec.structs.astuple
+    try:
+        msgspec.convert((*astuple(index)[:-1], tuple(map(astuple, index.versions))), Index)
+    except msgspec.ValidationError as error:
+        return str(error)
+    return ""
 
 
 def _fault(index: Index) -> str:

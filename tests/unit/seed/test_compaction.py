@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from seed.backfill import INDEXES, PACKS, PackStore
 from seed.compaction import Compactor
 from seed.known import Known
-from seed.merging import FANOUT, MERGED_MAX, MERGED_MAX_BYTES, chosen, merged
-from seed.packs import Index, Location, decode_index, encode_index
+from seed.merging import FANOUT, MERGED_MAX, MERGED_MAX_BYTES, Size, chosen, merged
+from seed.packs import INDEX_MAX_PACKS, INDEX_MAX_VERSIONS, Index, Location, decode_index, encode_index
 from swarm.claims import Condemned, condemn
 from swarm.objects.memory import MemoryObjectStore
 from tests.unit.seed.indexes import index_of, kept_of, laid, pack_of, signatures_of
@@ -67,25 +67,42 @@ def test_a_merged_index_names_what_is_in_use() -> None:
 
 
 def test_those_of_about_one_size_are_merged() -> None:
-    small = {f"s{number}": 1000 for number in range(FANOUT)}
+    small = {f"s{number}": Size(1000) for number in range(FANOUT)}
     assert sorted(chosen(small)) == sorted(small)
     assert chosen(dict(list(small.items())[1:])) == []
-    assert sorted(chosen(small | {"large": MERGED_MAX_BYTES // 3})) == sorted(small)
-    assert chosen({f"l{number}": MERGED_MAX_BYTES // 2 for number in range(50)}) == []
-    many = {f"s{number}": 1000 for number in range(1000)}
+    assert sorted(chosen(small | {"large": Size(MERGED_MAX_BYTES // 3)})) == sorted(small)
+    assert chosen({f"l{number}": Size(MERGED_MAX_BYTES // 2) for number in range(50)}) == []
+    many = {f"s{number}": Size(1000) for number in range(1000)}
     assert len(chosen(many)) == MERGED_MAX
-    heavy = {f"m{number:02}": MERGED_MAX_BYTES // 10 for number in range(20)}
+    heavy = {f"m{number:02}": Size(MERGED_MAX_BYTES // 10) for number in range(20)}
     assert len(chosen(heavy)) == 10
 
 
+@pytest.mark.parametrize(("kind", "most"), [("packs", INDEX_MAX_PACKS), ("versions", INDEX_MAX_VERSIONS)])
+def test_no_more_is_merged_than_an_index_holds(kind: str, most: int) -> None:
+    def sized(share: int, count: int) -> dict[str, Size]:
+        return {f"{share}-{number}": Size(1000, **{kind: most // share}) for number in range(count)}
+
+    assert len(chosen(sized(20, MERGED_MAX))) == 20
+    assert len(chosen(sized(FANOUT, MERGED_MAX))) == FANOUT
+    assert chosen(sized(2, MERGED_MAX)) == []
+    assert len(chosen(sized(2, 2) | sized(100, FANOUT))) == FANOUT, "large ones keep nobody from it"
+
+
+def test_a_store_knows_how_large_its_indexes_are() -> None:
+    known = Known()
+    known.add("key", index_of(laid(BLOCKS[:4], 1) | laid(BLOCKS[4:], 2), 1, [kept_of("maps/a", BLOCKS)]), 77)
+    assert known.sizes() == {"key": Size(77, 2, 1)}
+
+
 def test_a_thousand_publishes_leave_a_few_indexes_that_were_written_few_times() -> None:
-    sizes: dict[str, int] = {}
+    sizes: dict[str, Size] = {}
     written = 0
     for number in range(1000):
-        sizes[f"{number}"] = 20_000
+        sizes[f"{number}"] = Size(20_000)
         while keys := chosen(sizes):
-            total = sum(sizes.pop(key) for key in keys)
-            sizes[f"{number}-{len(sizes)}-{total}"] = total
+            total = sum(sizes.pop(key).bytes for key in keys)
+            sizes[f"{number}-{len(sizes)}-{total}"] = Size(total)
             written += total
     assert len(sizes) <= 3 * FANOUT
     assert written <= 4 * 1000 * 20_000

@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seed import table
-from seed.packs import Kept, Location, Table, decode_index, encode_index
-from swarm.errors import RemoteProtocolError
+from seed import packs, table
+from seed.packs import INDEX_MAX_VERSIONS, Kept, Location, Table, decode_index, encode_index
+from swarm import canonical
+from swarm.errors import LocalProtocolError, RemoteProtocolError
 from swarm.limits import ENCODED_MAX_BYTES
+from swarm.signature import signature_of
 from tests.unit.seed.indexes import index_of, kept_of, laid, pack_of, signatures_of
 
 # Also such as nobody's hash gives: the same but for a last byte, all low, all high.
@@ -111,8 +113,22 @@ def swapped(data: bytes) -> bytes:
 )
 def test_an_index_that_contradicts_itself_is_refused(change: Callable[[Any], dict[str, Any]], why: str) -> None:
     index = good()
+    changed = msgspec.structs.replace(index, **change(index))
+    body = canonical.encode(changed)
     with pytest.raises(RemoteProtocolError, match=why):
-        decode_index(encode_index(msgspec.structs.replace(index, **change(index))))
+        decode_index(signature_of(body) + body)
+    with pytest.raises(LocalProtocolError):
+        encode_index(changed)
+
+
+def test_an_index_beyond_the_maxima_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(LocalProtocolError, match="65536"):
+        encode_index(msgspec.structs.replace(good(), versions=good().versions * (INDEX_MAX_VERSIONS + 1)))
+    monkeypatch.setattr(packs, "INDEX_MAX_BYTES", len(canonical.encode(good())))
+    assert decode_index(encode_index(good())) == good()
+    monkeypatch.setattr(packs, "INDEX_MAX_BYTES", packs.INDEX_MAX_BYTES - 1)
+    with pytest.raises(LocalProtocolError, match="the limit is"):
+        encode_index(good())
 
 
 def _rest(index: Any) -> tuple[bytes, int, bytes]:
