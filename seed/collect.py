@@ -3,7 +3,7 @@
 A run has four steps. Each can be broken off between any two calls, and any number of runs may go on at once: the
 argument why no live block is lost stands in ARCHITECTURE.md, and ``tests/model`` tries it.
 
-1. What was condemned a grace ago is carried out: what is still needed of it is copied elsewhere, then packs, indexes
+1. What was condemned a grace ago is carried out: what is still needed of it is copied elsewhere, then indexes, packs
    and record go. What is condemned is never pardoned: another run may be removing it already.
 2. Packs that are mostly dead are packed anew, within a budget.
 3. What nobody needs now is condemned.
@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from seed.backfill import INDEXES, PACKS
-from seed.marking import Plan, Seen, is_whole, plan, purge_plan, remainder, stranded, to_repack
+from seed.marking import Plan, Seen, bounded, is_whole, plan, purge_plan, remainder, stranded, to_repack
 from seed.packs import Index
 from seed.seeing import Sight, copy_blocks, write_index
 from swarm import claims
@@ -92,7 +92,7 @@ class Collector:
     def purge(self, wall_now: float) -> Report:
         """Remove what only purged versions have, without a grace; the report is of what went."""
         report = Report()
-        seen = self._sight.see(wall_now)
+        seen = self._carry_out_purges(self._sight.see(wall_now), report)
         for _ in range(ROUNDS):
             planned = purge_plan(seen)
             if not planned.packs and not planned.indexes:
@@ -101,6 +101,13 @@ class Collector:
             seen = self.carry_out(record_id, record, wall_now, report)
         report.live_versions = len(seen.live)
         return report
+
+    def _carry_out_purges(self, seen: Seen, report: Report) -> Seen:
+        """Go on with purges that were broken off: their indexes may be gone, and the packs are not."""
+        for record_id, record in sorted(seen.condemned.items()):
+            if record.versions and seen.removed.issuperset(record.versions):
+                seen = self.carry_out(record_id, record, seen.wall_now, report)
+        return seen
 
     # ---- condemning ---------------------------------------------------------------------------------------------
 
@@ -111,7 +118,8 @@ class Collector:
 
     def _write_record(self, seen: Seen, planned: Plan) -> tuple[str, Condemned]:
         """Condemn as much of a plan as a record holds: its id, and what it says."""
-        packs, indexes, versions = map(_first, (planned.packs, planned.indexes, planned.versions))
+        held = bounded(seen, planned, CONDEMNED_MAX)
+        packs, indexes, versions = map(_in_order, (held.packs, held.indexes, held.versions))
         record_id, record = secrets.token_hex(16), Condemned(1, int(seen.wall_now), packs, indexes, versions)
         claims.condemn(self._objects, record_id, record)
         self._say_gone(versions)
@@ -130,7 +138,8 @@ class Collector:
     # ---- carrying out -------------------------------------------------------------------------------------------
 
     def _carry_out_due(self, seen: Seen, grace_s: float, report: Report) -> Seen:
-        for record_id, record in sorted(seen.condemned.items()):
+        # The oldest first: what an older one removes may name packs of a later one.
+        for record_id, record in sorted(seen.condemned.items(), key=lambda item: (item[1].wall_time, item[0])):
             if record.wall_time + grace_s <= seen.wall_now:
                 seen = self.carry_out(record_id, record, seen.wall_now, report)
         return seen
@@ -146,10 +155,11 @@ class Collector:
     def _remove(self, record_id: str, record: Condemned, seen: Seen, report: Report) -> None:
         gone = frozenset(record.versions) - seen.live
         self._rewrite([seen.indexes[key] for key in record.indexes if key in seen.indexes], seen, gone)
-        for pack in record.packs:
-            self._objects.delete(PACKS + pack)
+        # Whoever copies the store takes an index that is still there for one whose packs are.
         for index in record.indexes:
             self._objects.delete(INDEXES + index)
+        for pack in record.packs:
+            self._objects.delete(PACKS + pack)
         self._objects.delete(claims.CONDEMNED + record_id)
         report.removed_versions += len(gone)
         report.removed_packs += len(seen.packs.intersection(record.packs))
@@ -187,16 +197,12 @@ class Collector:
         """
         seen = self._sight.see(wall_now)
         gone = self._gone()
-        for version in sorted(v for v in seen.live - _condemned_versions(seen) if claims.gone_key(v) in gone):
+        for version in sorted(v for v in seen.live - seen.condemned_versions if claims.gone_key(v) in gone):
             session = secrets.token_hex(16)
             claims.claim(self._objects, session, *version, wall_now + LOOK_S)
             if is_whole(self._sight.see(wall_now), version):
                 self._objects.delete(claims.gone_key(version))
             claims.withdraw(self._objects, session)
-
-
-def _condemned_versions(seen: Seen) -> frozenset[Version]:
-    return frozenset(version for record in seen.condemned.values() for version in record.versions)
 
 
 def _tell(report: Report, planned: Plan) -> None:
@@ -205,9 +211,8 @@ def _tell(report: Report, planned: Plan) -> None:
     report.condemned_bytes = planned.dead_bytes
 
 
-def _first(found: frozenset[Any]) -> tuple[Any, ...]:
-    """As many as a record holds."""
-    return tuple(sorted(found)[:CONDEMNED_MAX])
+def _in_order(found: frozenset[Any]) -> tuple[Any, ...]:
+    return tuple(sorted(found))
 
 
 def _next_wall_time(seen: Seen) -> int:

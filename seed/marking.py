@@ -54,6 +54,10 @@ class Seen:
         return frozenset(index for record in self.condemned.values() for index in record.indexes)
 
     @cached_property
+    def condemned_versions(self) -> frozenset[Version]:
+        return frozenset(version for record in self.condemned.values() for version in record.versions)
+
+    @cached_property
     def versions(self) -> dict[Version, Kept]:
         """Every version in an index."""
         return {(kept.dataset, kept.version): kept for index in self.indexes.values() for kept in index.versions}
@@ -123,7 +127,8 @@ class Plan:
 
 def plan(seen: Seen) -> Plan:
     """What may go of a store. What is condemned already is not in it."""
-    dead = seen.standing_versions - seen.live
+    # Of those that only condemned indexes name, the ones that no record names: they would go untold.
+    dead = (seen.standing_versions | (seen.versions.keys() - seen.condemned_versions)) - seen.live
     packs = seen.standing - _cover(seen)
     packs = frozenset(pack for pack in packs if not seen.is_being_written(pack))
     stale = packs | (frozenset(seen.sizes) - seen.packs)
@@ -144,6 +149,22 @@ def purge_plan(seen: Seen) -> Plan:
     packs = frozenset(pack for pack, places in seen.places.items() if pack in seen.packs and own.intersection(places))
     indexes = frozenset(key for key, index in seen.indexes.items() if not _stays(index, versions, packs))
     return Plan(packs, indexes, versions, sum(seen.sizes[pack] for pack in packs))
+
+
+def bounded(seen: Seen, planned: Plan, most: int) -> Plan:
+    """As much of a plan as a record holds, ``most`` of each kind, versions first that none names yet.
+
+    A pack goes only with all versions that it goes for, since those are told, and with all indexes that name it.
+    """
+    versions = sorted(planned.versions, key=lambda version: (version in seen.condemned_versions, version))
+    indexes = sorted(planned.indexes)
+    untold = {block for version in versions[most:] for block in table.each(seen.versions[version].blocks)}
+    named = {pack for key in indexes[most:] for pack, _, _ in seen.indexes[key].packs}
+    packs = sorted(
+        pack for pack in planned.packs if pack not in named and untold.isdisjoint(seen.places.get(pack, ()))
+    )[:most]
+    dead_bytes = sum(seen.sizes.get(pack, 0) for pack in packs)
+    return Plan(frozenset(packs), frozenset(indexes[:most]), frozenset(versions[:most]), dead_bytes)
 
 
 def _stays(index: Index, dead: frozenset[Version], stale: frozenset[str]) -> bool:

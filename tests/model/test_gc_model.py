@@ -8,8 +8,16 @@ import secrets
 
 import pytest
 
-from seed import merging
-from tests.model.origin import Origin
+from seed import collect, merging, table
+from seed.backfill import INDEXES, PACKS
+from seed.collect import Collector
+from seed.packs import decode_index
+from seed.seeing import Sight
+from swarm import claims
+from swarm.objects import ObjectStore
+from swarm.objects.memory import MemoryObjectStore
+from tests.model.origin import RECEIPT_S, Origin, _entries
+from tests.unit.seed.stopping import Killed, Stopping
 
 
 @pytest.fixture(autouse=True)
@@ -70,3 +78,58 @@ def test_each_part_of_the_protocol_is_needed(without: str) -> None:
         except AssertionError:
             return
     raise AssertionError(f"nothing is lost without {without}")
+
+
+class Ordered(MemoryObjectStore):
+    """Holds that no index names a pack that goes."""
+
+    def delete(self, key: str) -> None:
+        if key.startswith(PACKS):
+            for index in map(decode_index, map(self.get, self.list(INDEXES))):
+                assert key.removeprefix(PACKS) not in {pack for pack, _, _ in index.packs}, "its index is still there"
+        super().delete(key)
+
+
+def published(count: int) -> Origin:
+    """A store with so many versions, of which few are kept, and none is claimed."""
+    origin = Origin(random.Random(1), objects=Ordered())
+    for number in range(count):
+        origin.publisher(DATASETS[0], [number, number + 1, 20])(origin.objects)
+    origin.wall_now += 2 * RECEIPT_S
+    return origin
+
+
+def test_no_pack_goes_for_a_version_of_which_nobody_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More is dead than a record holds. A pack also goes after all indexes that name it."""
+    monkeypatch.setattr(collect, "CONDEMNED_MAX", 2)
+    origin = published(9)
+    sight = Sight(origin.objects, lambda _: frozenset(), frozenset)
+    for run in range(24):
+        Collector(sight).run(origin.wall_now, 50.0 if run < 3 else 1.0)
+        origin.wall_now += 1 if run < 3 else 2 * RECEIPT_S
+        seen = sight.see(origin.wall_now)
+        resting = {block for pack in seen.standing for block in seen.places.get(pack, ())}
+        for version, kept in seen.versions.items():
+            assert claims.is_gone(origin.objects, version) or resting.issuperset(table.each(kept.blocks))
+    assert not seen.versions and not seen.packs
+
+
+def test_a_purge_that_was_broken_off_is_gone_on_with() -> None:
+    last = 0
+    while True:
+        last += 1
+        origin = published(3)
+        try:
+            purge_all(origin, Stopping(origin.objects, last, is_made=True))
+        except Killed:
+            purge_all(origin, origin.objects)
+            assert not origin.objects.list(PACKS)
+            continue
+        break
+    assert last > 9
+
+
+def purge_all(origin: Origin, objects: ObjectStore) -> None:
+    """Purge every version that was published."""
+    versions = frozenset((DATASETS[0], version) for version in _entries(origin.objects, DATASETS[0]))
+    Collector(Sight(objects, lambda _: frozenset(), lambda: versions)).purge(origin.wall_now)
