@@ -8,6 +8,7 @@ answer cost nothing but their help: the beat goes on, others are looked for in t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Sequence
@@ -57,7 +58,7 @@ class Announcer:
         self.tracker_state = "not asked yet"
         self.is_answered = False
         self._was_answered = False
-        # Beats that are under way, and whether none is.
+        # Beats that are under way, each at one tracker or at all others, and whether none is.
         self._under_way = 0
         self._is_at_rest = asyncio.Event()
         self._is_at_rest.set()
@@ -162,20 +163,28 @@ class Announcer:
         if self._is_leaving and not leaving:
             raise IncompleteError("this peer leaves: what it holds is announced no more")
         announce = self._message(leaving=leaving)
-        self._under_way += 1
-        self._is_at_rest.clear()
+        self._begun()
         try:
             return await self._announced(announce, leaving=leaving)
         finally:
-            self._under_way -= 1
-            if not self._under_way:
-                self._is_at_rest.set()
+            self._ended()
+
+    def _begun(self) -> None:
+        self._under_way += 1
+        self._is_at_rest.clear()
+
+    def _ended(self) -> None:
+        self._under_way -= 1
+        if not self._under_way:
+            self._is_at_rest.set()
 
     async def _announced(self, announce: Announce, *, leaving: bool) -> AnnounceAnswer:
         answer = await self._node.tracker.announce(announce)
         self._take(announce, answer)
         if self._node.extension is not None or self._node.tracker_address is not None:
+            self._begun()
             to_others = self._node.tasks.start(self._node.tracker.announce_to_others(announce))
+            to_others.add_done_callback(lambda _: self._ended())
             if leaving:
                 await to_others
         return answer
@@ -206,14 +215,19 @@ class Announcer:
         self._node.dht.set_sweep(self._node.block_keys)
 
     async def leave(self) -> None:
-        """Tell the tracker that this peer goes, if it has spoken with it."""
+        """Tell the tracker that this peer goes, if it has spoken with it. Takes LEAVE_DEADLINE_S at most."""
         self._is_leaving = True
-        try:
-            async with asyncio.timeout(LEAVE_DEADLINE_S):
-                # A beat that a tracker hears of after the word of leaving would make us present again.
+        deadline = asyncio.get_running_loop().time() + LEAVE_DEADLINE_S
+        # A beat that a tracker hears of after the word of leaving would make us present again. One that hangs at a
+        # tracker that is silent is not waited for: the others would never be told.
+        with contextlib.suppress(asyncio.TimeoutError):
+            async with asyncio.timeout(LEAVE_DEADLINE_S / 2):
                 await self._is_at_rest.wait()
-                if self._was_answered:
-                    await self.beat(leaving=True)
+        if not self._was_answered:
+            return
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self.beat(leaving=True)
         except (AetherError, asyncio.TimeoutError) as error:
             log.debug("the tracker was not told of our leaving: %s", error)
 
