@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
 from aiohttp import web
 
 from swarm import events
-from swarm.errors import FullError, NotAllowedError
+from swarm.claims import Version
+from swarm.errors import FullError, NotAllowedError, UnreachableError
 from swarm.http.routes import Route
 from swarm.limits import LOG_PAGE_MAX, PAGE_MAX, WATCHERS_MAX
 from swarm.log import Entry
@@ -32,6 +34,7 @@ from swarm.messages import (
     TagItem,
 )
 from swarm.names import check_dataset, check_tag
+from swarm.objects import ObjectStore
 from swarm.objects.standing import standing_of
 from swarm.signature import from_hex
 from swarm.tracker.catalogue import AS_KNOWN, Head, no_dataset
@@ -133,7 +136,7 @@ class _Serve:
     async def version(self, request: web.Request, member: Member) -> web.Response:
         dataset = _readable(request, member)
         version = from_hex(request.match_info["version"])
-        await self.state.work(check_not_purged, self.state.objects, (dataset, version))
+        await self.state.work(_check_if_purged, self.state.objects, (dataset, version))
         wall_now = time.time()
         await self._fresh(dataset)
         find = partial(self.catalogue.find_version, dataset, version, wall_now, max_age_s=AS_KNOWN)
@@ -236,6 +239,12 @@ class _Serve:
             return (await self.state.member(member.peer_id)).may("read", dataset)
         except NotAllowedError:
             return False
+
+
+def _check_if_purged(objects: ObjectStore, version: Version) -> None:
+    """NotAllowedError for a version that was purged. While the store is away, lookups are answered as known here."""
+    with suppress(UnreachableError):
+        check_not_purged(objects, version)
 
 
 def _dataset_of(request: web.Request) -> str:

@@ -12,6 +12,7 @@ from seed import node as seed_node
 from swarm.errors import NotFoundError, UnreachableError
 from swarm.identity import PeerKey
 from swarm.log import Move
+from swarm.names import parse
 from swarm.objects.memory import MemoryObjectStore
 from swarm.peer import find
 from swarm.tracker.server import Tracker
@@ -84,6 +85,20 @@ def test_a_pull_that_only_the_store_can_serve_waits_until_it_is_back(
 
     asyncio.run(main())
     assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+def test_a_version_is_looked_up_in_memory_while_the_store_is_away(tmp_path: Path) -> None:
+    async def main() -> None:
+        store = LeavingStore()
+        async with Swarm(tmp_path, objects=store) as swarm:
+            producer = await swarm.peer("producer")
+            published = await swarm.publish(producer, make_tree(tmp_path / "source", 1), "maps/roads:v1")
+            await producer.tracker.lookup(parse("maps/roads:v1"))
+            store.is_away = True
+            found = await producer.tracker.lookup(parse(f"maps/roads@{published['version']}"))
+            assert found.data
+
+    asyncio.run(main())
 
 
 def test_a_tracker_without_its_store_takes_nobody_back_behind_what_was_seen(
