@@ -95,6 +95,12 @@ class _Serve:
         data = await self.state.work(self._purge, version, asked.reason, member.public, time.time())
         if self.state.on_order is not None:
             self.state.on_order(data)
+        # A tag that was committed between the look and the order did not see it.
+        if tags := await self.state.work(self._tags_at, version):
+            raise ConflictError(
+                f"the order to purge stands, and {', '.join(tags[:8])} of {version[0]} were pointed to this version "
+                "meanwhile: move or remove these tags, nobody can pull them any more"
+            )
         return answer(await self.state.work(self._purge_state, version))
 
     async def purge_state(self, request: web.Request, member: Member) -> web.Response:
@@ -137,14 +143,18 @@ class _Serve:
         """Write the order, unless there is one: its bytes. ConflictError while a tag points to the version."""
         dataset, signature = version
         self.state.catalogue.find_version(dataset, signature, wall_now)
-        tags = [tag.tag for tag in self.state.catalogue.head(dataset).tags if tag.version == signature]
-        if tags:
+        if tags := self._tags_at(version):
             raise ConflictError(
                 f"{', '.join(tags[:8])} of {dataset} point to this version: move or remove these tags first"
             )
         order = Purge(1, dataset, signature, member, reason, int(wall_now))
         self.state.objects.put_if_absent(orders.purge_key(version), sealed.seal(self.state.keys.authority.key, order))
         return self.state.objects.get(orders.purge_key(version))
+
+    def _tags_at(self, version: Version) -> list[str]:
+        """The tags that point to a version now."""
+        dataset, signature = version
+        return [tag.tag for tag in self.state.catalogue.head(dataset).tags if tag.version == signature]
 
     def _purge_state(self, version: Version) -> PurgeAnswer:
         try:

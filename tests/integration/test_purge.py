@@ -19,7 +19,7 @@ from swarm.peer.agent import start_peer
 from swarm.peer.node import PeerNode
 from swarm.peer.pull import manifest_of
 from swarm.tracker import sealed
-from swarm.tracker.orders import Purge
+from swarm.tracker.orders import PURGES, Purge
 from tests.integration.swarm_rig import Swarm, contents, make_tree, run
 
 ROADS = "maps/roads"
@@ -117,6 +117,35 @@ def test_a_version_goes_everywhere_and_does_not_come_back(tmp_path: Path) -> Non
             fresh = await swarm.peer("fresh")
             await swarm.pull(fresh, f"{ROADS}:latest", tmp_path / "latest")
             assert contents(tmp_path / "latest") == contents(data)
+
+    asyncio.run(main())
+
+
+def test_a_tag_that_comes_between_the_look_and_the_order_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = make_tree(tmp_path / "data", 1)
+
+    async def main() -> None:
+        async with Swarm(tmp_path / "swarm") as swarm:
+            admin, producer = await swarm.peer("admin", role="tracker"), await swarm.peer("producer")
+            first = (await swarm.publish(producer, data, f"{ROADS}:latest"))["version"]
+            (data / "small").write_text("more")
+            await swarm.publish(producer, data, f"{ROADS}:latest")
+            loop, put = asyncio.get_running_loop(), swarm.objects.put_if_absent
+
+            def tagged_before(key: str, content: bytes) -> bool:
+                if key.startswith(PURGES):
+                    monkeypatch.undo()
+                    tag = run(producer, "tag", ref=f"{ROADS}@{first}", names=[f"{ROADS}:old"])
+                    asyncio.run_coroutine_threadsafe(tag, loop).result(20)
+                return put(key, content)
+
+            monkeypatch.setattr(swarm.objects, "put_if_absent", tagged_before)
+            with pytest.raises(ConflictError, match="order to purge stands, and old of maps/roads were pointed"):
+                await run(admin, "purge", ref=f"{ROADS}@{first}")
+            await run(producer, "rm", names=[f"{ROADS}:old"])
+            assert (await run(admin, "purge", ref=f"{ROADS}@{first}"))["version"] == first
 
     asyncio.run(main())
 
