@@ -41,9 +41,14 @@ class Claim:
     async def renew(self) -> None:
         """Write the lease, if half of its time is over."""
         if time.monotonic() >= self._renew_at:
-            self._renew_at = time.monotonic() + LEASE_S / 2
+            # At once, so that others who bring at the same time do not write it too.
+            before, self._renew_at = self._renew_at, time.monotonic() + LEASE_S / 2
             expires = time.time() + LEASE_S
-            await asyncio.to_thread(claims.claim, self._packs.objects, self._lease, self._dataset, b"", expires)
+            try:
+                await asyncio.to_thread(claims.claim, self._packs.objects, self._lease, self._dataset, b"", expires)
+            except BaseException:
+                self._renew_at = before  # It is still due.
+                raise
 
     async def settle(self, version: bytes, blocks: Sequence[bytes], lay: Lay) -> None:
         """Return once the version stands, and stays.

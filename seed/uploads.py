@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
@@ -17,6 +18,7 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, TypeVar
+from weakref import WeakValueDictionary
 
 from seed import table
 from seed.backfill import PackStore
@@ -26,7 +28,7 @@ from seed.packs import Kept, make_index
 from seed.quotas import LimitOf, Quotas, check_room
 from seed.shelf import Room, Shelf, writer_of
 from swarm.encoding import Encoded, encode_block, open_block
-from swarm.errors import FullError, IntegrityError, NotFoundError, RemoteProtocolError
+from swarm.errors import AetherError, FullError, IntegrityError, NotFoundError, RemoteProtocolError
 from swarm.identity import PeerKey
 from swarm.limits import ROOT_MAX_BYTES
 from swarm.manifest import Manifest, assemble, parse_root
@@ -47,6 +49,8 @@ MayRead = Callable[[str], bool]
 Again = Callable[["Session", Sequence[bytes]], Awaitable[dict[bytes, bytes]]]
 T = TypeVar("T")
 
+log = logging.getLogger("aetherfs.seed")
+
 
 @dataclass(slots=True)
 class Session:
@@ -63,9 +67,16 @@ class Session:
     proved: set[bytes] = field(default_factory=set)
     # What it asks of the object store.
     account: Account = field(default_factory=Account)
-    # Encoded bytes that the scope's quota leaves room for, and that were brought.
+    # Encoded bytes that the scope's quota leaves room for, and that were brought: in sum, and of each block.
     room_bytes: int | None = None
     brought_bytes: int = 0
+    counted: dict[bytes, int] = field(default_factory=dict)
+
+    def count(self, signature: bytes, size_bytes: int) -> None:
+        """Take note of a block that is new here. One that is sent again, or by two requests at once, counts once."""
+        before = self.counted.get(signature, 0)
+        self.counted[signature] = max(before, size_bytes)
+        self.brought_bytes += self.counted[signature] - before
 
 
 class Uploads:
@@ -83,7 +94,8 @@ class Uploads:
         self._sessions: dict[str, Session] = {}
         self._shelves: dict[tuple[bytes, str], Shelf] = {}
         self._settled: dict[str, Claim] = {}
-        self._opening = asyncio.Lock()
+        # By publisher and dataset, while somebody opens a shelf.
+        self._opening: WeakValueDictionary[tuple[bytes, str], asyncio.Lock] = WeakValueDictionary()
         self._laying = Threads(LAYING_THREADS, "laying")
         self._writing = Threads(WRITING_THREADS, "packs")
 
@@ -104,7 +116,9 @@ class Uploads:
 
     async def _shelf(self, dataset: str, publisher: bytes) -> Shelf:
         """What this publisher brings for this dataset; sessions at the same time share it."""
-        async with self._opening:
+        # Nobody waits for what others have left: to take that up asks the store about each of their packs.
+        opening = self._opening.setdefault((publisher, dataset), asyncio.Lock())
+        async with opening:
             shelf = self._shelves.get((publisher, dataset))
             if shelf is None or shelf.has_failed:
                 shelf = Shelf(self._packs, publisher, dataset, self._room, self._writing)
@@ -146,7 +160,9 @@ class Uploads:
         Waits while packs are written. FullError when there is no room for long.
         """
         await session.claim.renew()
-        session.brought_bytes += sum(len(encoded) for _, encoded in blocks)
+        for signature, encoded in blocks:
+            if not session.shelf.has(signature) and not self._packs.has(signature):
+                session.count(signature, len(encoded))
         check_room(session.dataset, session.room_bytes, session.brought_bytes)
         await self._in_thread(lambda: self._lay(session, blocks))
 
@@ -223,7 +239,7 @@ class Uploads:
         """Keep a version that this very node is about to publish."""
         session = self._sessions[await self.begin(dataset, self._key.public)]
         early = EarlyPacks(self._packs, session.shelf)
-        renewing = asyncio.create_task(_renew(session.claim))
+        renewing = asyncio.create_task(_renew(session))
         try:
             yield OwnKeeping(self, session, early)
         finally:
@@ -369,11 +385,15 @@ def _blocks_of(manifest: Manifest) -> list[bytes]:
     return list(dict.fromkeys([manifest.version, *manifest.segments, *(block.signature for block in manifest.unique)]))
 
 
-async def _renew(claim: Claim) -> None:
-    """Keep a lease while a directory is read, however long that takes."""
+async def _renew(session: Session) -> None:
+    """Keep a session and its lease while a directory is read, however long that takes."""
     while True:
         await asyncio.sleep(LEASE_S / 4)
-        await claim.renew()
+        session.last_used = time.monotonic()
+        try:
+            await session.claim.renew()
+        except AetherError as error:
+            log.warning("the claim of a publish to %s is not renewed yet: %s", session.dataset, error)
 
 
 def _lay_all(shelf: Shelf, blocks: Mapping[bytes, bytes]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
 
@@ -11,7 +12,8 @@ import pytest
 from seed.backfill import INDEXES, PACKS, PackStore
 from seed.collect import Collector, Report
 from seed.seeing import Sight
-from seed.uploads import Session, Uploads
+from seed.shelf import writer_of
+from seed.uploads import SESSION_IDLE_S, Session, Uploads
 from swarm import claims
 from swarm.claims import Version
 from swarm.encoding import encode_block
@@ -20,6 +22,8 @@ from swarm.identity import PeerKey
 from swarm.limits import CLOCK_SKEW_S, RECEIPT_LIFETIME_S
 from swarm.manifest import Manifest
 from swarm.objects.memory import MemoryObjectStore
+from swarm.signature import signature_of
+from tests.away import LeavingStore
 from tests.datasets import manifest_of, seeded
 
 SEED, ALICE = PeerKey(b"s" * 32), PeerKey(b"a" * 32)
@@ -135,6 +139,88 @@ def test_a_version_over_the_quota_is_refused_before_it_counts() -> None:
         uploads = Uploads(origin.packs, SEED, limit_of={"maps": 1}.get)
         async with uploads.keeping(ROADS) as keeping:
             await keeping.finish(NEW, lambda one: encode_block(NEW_BLOCKS[one]), lambda done: None)
+
+    asyncio.run(main())
+
+
+def test_what_is_sent_again_or_kept_already_takes_no_room_of_the_quota() -> None:
+    async def main() -> None:
+        origin = Origin()
+        await origin.publish(OLD, OLD_BLOCKS)
+        used = sum(len(encode_block(plain)) for plain in OLD_BLOCKS.values())
+        new = [(one, encode_block(plain)) for one, plain in NEW_BLOCKS.items() if one not in OLD_BLOCKS]
+        limit = used + sum(len(encoded) for _, encoded in new)
+        origin.uploads = Uploads(origin.packs, SEED, limit_of={"maps": limit}.get)
+        session = await origin.begin()
+        await origin.uploads.bring(session, [(one, encode_block(plain)) for one, plain in OLD_BLOCKS.items()])
+        await asyncio.gather(*(origin.uploads.bring(session, new + new) for _ in range(3)))
+        await origin.uploads.bring(session, new)
+        await origin.uploads.commit(session, NEW.root_bytes, lambda _: True)
+        more = await origin.begin()
+        with pytest.raises(FullError, match="0 bytes left of its quota"):
+            await origin.uploads.bring(more, [(signature_of(b"more"), encode_block(b"more"))])
+
+    asyncio.run(main())
+
+
+def test_a_publish_of_the_seed_s_own_is_not_forgotten_while_it_reads(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However long that takes, and though the store is away when its claim is due."""
+    monkeypatch.setattr("seed.uploads.LEASE_S", 0.04)
+
+    async def main() -> None:
+        origin = Origin()
+        objects = LeavingStore()
+        origin.packs.objects = origin.objects = objects
+        async with origin.uploads.keeping(ROADS) as keeping:
+            keeping.session.claim._renew_at = 0.0
+            keeping.session.last_used -= 2 * SESSION_IDLE_S
+            objects.is_away = True
+            while objects.asked < 2:
+                await asyncio.sleep(0.01)
+            objects.is_away = False
+            (before,) = objects.list(claims.LEASES)
+            objects.delete(before)
+            while not objects.list(claims.LEASES):
+                await asyncio.sleep(0.01)
+            await origin.begin()
+            assert keeping.session.id in origin.uploads._sessions
+            assert before in objects.list(claims.LEASES)
+
+    asyncio.run(asyncio.wait_for(main(), 20))
+    assert "is not renewed yet" in caplog.text
+
+
+class Waiting(MemoryObjectStore):
+    """The packs that begin so are listed when it is let go on."""
+
+    def __init__(self, prefix: str) -> None:
+        super().__init__()
+        self.prefix = prefix
+        self.is_asked, self.may_go_on = threading.Event(), threading.Event()
+
+    def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[str]:
+        if prefix == self.prefix:
+            self.is_asked.set()
+            assert self.may_go_on.wait(20)
+        return super().list(prefix, after=after, limit=limit)
+
+
+def test_nobody_waits_for_what_another_has_left() -> None:
+    async def main() -> None:
+        objects = Waiting(PACKS + writer_of(ALICE.public, ROADS))
+        uploads = Uploads(PackStore(objects), SEED)
+        slow = [asyncio.create_task(uploads.begin(ROADS, ALICE.public)) for _ in range(2)]
+        try:
+            await asyncio.to_thread(objects.is_asked.wait, 20)
+            await asyncio.wait_for(uploads.begin("maps/rivers", ALICE.public), 10)
+            await asyncio.wait_for(uploads.begin(ROADS, SEED.public), 10)
+        finally:
+            objects.may_go_on.set()
+        one, two = [uploads.session(session_id, ALICE.public) for session_id in await asyncio.gather(*slow)]
+        assert one.shelf is two.shelf
+        assert not uploads._opening
 
     asyncio.run(main())
 
