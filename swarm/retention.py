@@ -34,6 +34,10 @@ class KeepRule(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fiel
     wall_time: WallTime
 
     @property
+    def sealed_at(self) -> int:
+        return self.wall_time
+
+    @property
     def keeps_all(self) -> bool:
         return self.last is None and self.age_s is None
 

@@ -36,6 +36,10 @@ class Listing(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_field
     wall_time: WallTime
 
     @property
+    def sealed_at(self) -> int:
+        return self.wall_time
+
+    @property
     def peer_id(self) -> str:
         return peer_id_of(self.public)
 

@@ -51,6 +51,10 @@ class Member(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields
     changed: WallTime
 
     @property
+    def sealed_at(self) -> int:
+        return self.changed
+
+    @property
     def peer_id(self) -> str:
         return peer_id_of(self.public)
 

@@ -44,6 +44,10 @@ class Quota(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=
     bytes: Annotated[int, msgspec.Meta(ge=0, le=DATASET_MAX_BYTES)] | None
     wall_time: WallTime
 
+    @property
+    def sealed_at(self) -> int:
+        return self.wall_time
+
 
 class Purge(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
     """An order to remove a version everywhere: by whom, when and why."""
@@ -54,6 +58,10 @@ class Purge(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=
     member: Key
     reason: Annotated[str, msgspec.Meta(max_length=256)]
     wall_time: WallTime
+
+    @property
+    def sealed_at(self) -> int:
+        return self.wall_time
 
 
 T = TypeVar("T", KeepRule, Quota)

@@ -54,6 +54,10 @@ class MetPeers(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fiel
     format: Literal[1]
     peers: Annotated[tuple[MetPeer, ...], msgspec.Meta(max_length=BOOTSTRAP_MAX)]
 
+    @property
+    def sealed_at(self) -> int:
+        return max((peer.wall_time for peer in self.peers), default=0)
+
 
 def write(objects: ObjectStore, authority: Authority, listing: Listing) -> Listed:
     """Say that this tracker is there."""

@@ -6,7 +6,7 @@ these records count only with the CA's seal, over a context and the record.
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -17,7 +17,17 @@ from swarm.limits import RECORD_MAX_BYTES
 from swarm.records import Signed
 from swarm.trust import Trust
 
-T = TypeVar("T", bound=msgspec.Struct)
+
+class Dated(Protocol):
+    """A record that says itself when it was sealed."""
+
+    @property
+    def sealed_at(self) -> int:
+        """Wall seconds."""
+        ...
+
+
+T = TypeVar("T", bound=Dated)
 
 
 def seal(authority: PeerKey, record: msgspec.Struct) -> bytes:
@@ -35,11 +45,14 @@ def unseal(data: bytes, kind: type[T], *, authority: Trust, key: str) -> T:
 
 
 def opened(data: bytes, kind: type[T], *, authority: Trust) -> T:
-    """The record, or RemoteProtocolError for bytes that no tracker of this swarm sealed."""
+    """The record, or RemoteProtocolError for bytes that no tracker of this swarm sealed while its key was the CA's."""
     signed = canonical.decode(data, Signed, limit_bytes=2 * RECORD_MAX_BYTES)
-    authority.verify(_context(kind), signed.body, signed.seal)
-    return canonical.decode(signed.body, kind, limit_bytes=RECORD_MAX_BYTES)
+    context = _context(kind)
+    anchor = authority.verify(context, signed.body, signed.seal)
+    record = canonical.decode(signed.body, kind, limit_bytes=RECORD_MAX_BYTES)
+    anchor.check_sealed_at(record.sealed_at, context)
+    return record
 
 
-def _context(kind: type[msgspec.Struct]) -> str:
+def _context(kind: type[object]) -> str:
     return f"tracker-{kind.__name__.lower()}"

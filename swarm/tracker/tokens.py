@@ -48,6 +48,10 @@ class TokenRecord(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_f
     created: WallTime
     expires: WallTime
 
+    @property
+    def sealed_at(self) -> int:
+        return self.created
+
 
 class Tokens:
     """The tokens of a swarm, over its object store. Thread-safe: it holds no state."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import msgspec
 import pytest
 
 from swarm import authority, canonical, log
@@ -13,7 +14,15 @@ from swarm.identity import PeerKey
 from swarm.limits import CERTIFICATE_LIFETIME_S, SUCCESSION_SLACK_S, SUCCESSIONS_MAX
 from swarm.log import Entry, Move
 from swarm.peer.access import Access
-from swarm.records import Credential, Grant, Rule, open_sealed, seal
+from swarm.records import Address, Credential, Grant, Rule, open_sealed, seal
+from swarm.retention import KeepRule
+from swarm.token import TOKEN_ID_BYTES
+from swarm.tracker import sealed
+from swarm.tracker.listing import Listing
+from swarm.tracker.members import Member
+from swarm.tracker.orders import Purge, Quota
+from swarm.tracker.registry import MetPeer, MetPeers
+from swarm.tracker.tokens import TokenRecord
 from swarm.trust import SealedSuccession, Succession, Trust, open_succession, seal_succession
 
 NOW = 1_900_000_000
@@ -151,3 +160,31 @@ def test_a_grant_that_was_believed_is_not_when_its_key_is_retired() -> None:
     for wall_now, is_believed in ((NOW, True), (NOW + HOUR + MONTH - 1, True), (NOW + HOUR + MONTH, False)):
         assert access.caller(MEMBER.peer_id, of_old, wall_now).may_read("maps/roads") == is_believed
         assert access.caller(MEMBER.peer_id, of_new, wall_now).may_read("maps/roads")
+
+
+def listing_at(wall: int) -> Listing:
+    return Listing(2, MEMBER.public, (Address("192.0.2.1", 7070),), (), NOW, wall)
+
+
+def records_at(wall: int) -> list[msgspec.Struct]:
+    """One of each kind that trackers leave in the object store."""
+    return [
+        listing_at(wall),
+        Purge(1, "library/roads", bytes(32), MEMBER.public, "", wall),
+        Quota(1, "library", 1, None, wall),
+        KeepRule(1, "library/roads", 1, None, None, (), wall),
+        Member(1, MEMBER.public, "peer", "", (), NOW, wall),
+        TokenRecord(1, bytes(TOKEN_ID_BYTES), bytes(32), "peer", "", ("*",), 1, wall, wall + MONTH),
+        MetPeers(1, (MetPeer(MEMBER.public, (), NOW), MetPeer(MEMBER.public, (), wall))),
+    ]
+
+
+@pytest.mark.parametrize("number", range(len(records_at(NOW))))
+def test_what_trackers_keep_is_sealed_by_a_former_key_in_its_time_only(number: int) -> None:
+    trust = succeeded(OLD, NEW).trust
+    last = NOW + HOUR + SUCCESSION_SLACK_S
+    before, after = records_at(last)[number], records_at(last + 1)[number]
+    assert sealed.opened(sealed.seal(OLD, before), type(before), authority=trust) == before  # type: ignore[type-var]
+    assert sealed.opened(sealed.seal(NEW, after), type(after), authority=trust) == after  # type: ignore[type-var]
+    with pytest.raises(RemoteProtocolError, match="not the swarm's any more"):
+        sealed.opened(sealed.seal(OLD, after), type(after), authority=trust)  # type: ignore[type-var]
