@@ -46,8 +46,8 @@ class Histories:
                     raise RemoteProtocolError(f"it is of {entry.dataset}")
             except RemoteProtocolError as error:
                 raise IntegrityError(
-                    f"entry {history.serial + 1} of {dataset} in the object store is damaged ({error}): "
-                    "restore it from a backup; nothing was removed"
+                    f"entry {history.serial + 1} of {dataset} in the object store proves nothing ({error}): "
+                    "if no new key of the CA is on its way to this home, restore it from a backup; nothing was removed"
                 ) from error
             history.apply(entry)
             head = log.entry_hash(data)

@@ -224,8 +224,7 @@ async def start_seed(settings: NodeSettings, objects: ObjectStore) -> PeerNode:
     node.costs = keeper.costs
     node.at_close(keeper.close)
     node.tasks.start(keeper.run())
-    for order in await asyncio.to_thread(purge_orders, objects):
-        node.purging.take(order)
+    node.purging.take_all(await asyncio.to_thread(purge_orders, objects))
     node.tasks.start(extension.announce_all(node))
     node.tasks.start(Compactor(extension.packs, random.Random(secrets.randbits(128))).run())
     node.tasks.start(watch_trackers(node, objects))

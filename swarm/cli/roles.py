@@ -131,7 +131,7 @@ async def running(program: Program, role: Role) -> AsyncIterator[Running]:
             contact = Contact(node.key.public, node.addresses())
             await tracker.set_node(contact, node.exchange.announce, node.exchange.tracker_listed)
             node.tasks.start(node.announcer.announce_records())
-            tracker.state.on_order = node.purging.take
+            tracker.state.on_order = lambda order: node.purging.take_all([order])
             await take_orders(node, tracker)
         yield Running(node, tracker, made_swarm)
 
@@ -140,8 +140,7 @@ async def take_orders(node: PeerNode, tracker: Tracker) -> None:
     """Obey, and pass on, what was ordered while this home's process did not run."""
     from swarm.tracker.orders import purge_orders
 
-    for order in await asyncio.to_thread(purge_orders, tracker.state.objects):
-        node.purging.take(order)
+    node.purging.take_all(await asyncio.to_thread(purge_orders, tracker.state.objects))
 
 
 async def _open_store(program: Program, stack: AsyncExitStack) -> ObjectStore:

@@ -189,8 +189,7 @@ class Exchange:
                     for listing in message.listings:
                         self.tracker_listed(listing, channel.peer_id)
             case Ordered():
-                if self._gossip.may_come(channel.peer_id, time.monotonic()) and self.on_order is not None:
-                    self.on_order(message.order, channel.peer_id)
+                self._ordered(channel, message.order)
             case Here() | WhoElse() | Neighbours():
                 self.meeting.received(channel, message)
             case Hello():
@@ -266,6 +265,15 @@ class Exchange:
             self._learnt(known, entry, channel.peer_id, before)
             if self.on_news is not None:
                 self.on_news(entry)
+
+    def _ordered(self, channel: Channel, order: bytes) -> None:
+        if self.on_order is None or not self._gossip.may_come(channel.peer_id, time.monotonic()):
+            return
+        try:
+            self.on_order(order, channel.peer_id)
+        except RemoteProtocolError as error:
+            # It may be under a key of the CA that only the neighbour has heard of yet.
+            log.info("an order was thrown away: %s", error)
 
     def _learnt(self, known: Entry, entry: bytes, source: str, before: int) -> None:
         now = time.monotonic()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 STATE: Literal["purges"] = "purges"
 STATE_MAX_BYTES = 16 * MIB
+# A key of the CA that is new is heard of with one of the next announces.
+AGAIN_S: Final = 60.0
 
 log = logging.getLogger("aetherfs.purge")
 
@@ -51,7 +53,11 @@ class Purging:
         data = node.home.read_state(STATE)
         state = canonical.try_decode(data, _State, limit_bytes=STATE_MAX_BYTES) if data else None
         for order in state.orders if state is not None else ():
-            purge = open_purge(order, node.access.authority)
+            try:
+                purge = open_purge(order, node.access.authority)
+            except RemoteProtocolError as error:
+                log.warning("an order that was obeyed before does not count any more: %s", error)
+                continue
             self._orders[purge.dataset, purge.version] = order
             node.access.purge(purge.dataset, purge.version)
 
@@ -60,6 +66,29 @@ class Purging:
         for (dataset, _), order in self._orders.items():
             if channel.caller.may_read(dataset):
                 channel.send(Ordered(order))
+
+    def take_all(self, orders: Iterable[bytes]) -> None:
+        """Take orders out of the object store. One that proves nothing is tried again: it may be under a key of the CA
+        that this home has not heard of yet.
+        """
+        if left := self._take_each(orders):
+            self._node.tasks.start(self._take_later(left))
+
+    def _take_each(self, orders: Iterable[bytes]) -> list[bytes]:
+        """Those that were not taken."""
+        left = []
+        for order in orders:
+            try:
+                self.take(order)
+            except RemoteProtocolError as error:
+                log.warning("an order in the object store is not obeyed, and tried again later: %s", error)
+                left.append(order)
+        return left
+
+    async def _take_later(self, left: list[bytes]) -> None:
+        while left:
+            await asyncio.sleep(AGAIN_S)
+            left = self._take_each(left)
 
     def take(self, order: bytes, source: str = "") -> None:
         """Obey an order that is new here, and pass it on. RemoteProtocolError for one that proves nothing."""

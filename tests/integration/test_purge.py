@@ -14,12 +14,13 @@ from swarm import names
 from swarm.errors import ConflictError, NotAllowedError, RemoteProtocolError
 from swarm.identity import PeerKey
 from swarm.manifest import Manifest
-from swarm.peer import operations
+from swarm.peer import operations, purging
 from swarm.peer.agent import start_peer
 from swarm.peer.node import PeerNode
 from swarm.peer.pull import manifest_of
+from swarm.peer.wire import Ordered
 from swarm.tracker import sealed
-from swarm.tracker.orders import PURGES, Purge
+from swarm.tracker.orders import PURGES, Purge, purge_key
 from tests.integration.swarm_rig import Swarm, contents, make_tree, run
 
 ROADS = "maps/roads"
@@ -161,5 +162,47 @@ def test_only_a_tracker_orders(tmp_path: Path) -> None:
             with pytest.raises(RemoteProtocolError, match="proves nothing"):
                 producer.purging.take(forged)
             assert not producer.access.is_purged(ROADS, version)
+
+    asyncio.run(main())
+
+
+def test_an_order_under_a_key_not_heard_of_yet_stops_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A seed starts over it and over garbage, a neighbour that tells it is not banned, and it counts once the key is
+    known.
+    """
+    monkeypatch.setattr(purging, "AGAIN_S", 0.05)
+
+    async def main() -> None:
+        async with Swarm(tmp_path / "swarm") as swarm:
+            ca, new = swarm.tracker.state.keys.authority, PeerKey(b"n" * 32)
+            now = int(time.time())
+            link = ca.successor(new, now, now, now + 86_400)
+            order = sealed.seal(new, Purge(1, ROADS, b"v" * 32, b"m" * 32, "", now))
+            swarm.objects.put(purge_key((ROADS, b"v" * 32)), order)
+            swarm.objects.put(purge_key((ROADS, b"w" * 32)), b"garbage")
+            await swarm.stop(swarm.seed)
+            await swarm.start_seed("second")
+            teller, seed = await swarm.peer("teller"), swarm.seed
+            teller.resolver.learn(seed.key.peer_id, seed.addresses())
+            channel = await teller.channels.connect(seed.key.peer_id)
+            heard = asyncio.Event()
+            take = seed.exchange.on_order
+            assert take is not None and channel is not None
+
+            def noted(order: bytes, source: str) -> None:
+                heard.set()
+                take(order, source)
+
+            seed.exchange.on_order = noted
+            channel.send(Ordered(order))
+            async with asyncio.timeout(20):
+                await heard.wait()
+            await asyncio.sleep(0)
+            assert not seed.channels.is_banned(teller.key.peer_id)
+            assert not seed.access.is_purged(ROADS, b"v" * 32)
+            assert seed.access.authority.learn([link])
+            async with asyncio.timeout(20):
+                while not seed.access.is_purged(ROADS, b"v" * 32):
+                    await asyncio.sleep(0.02)
 
     asyncio.run(main())
