@@ -93,6 +93,7 @@ class Exchange:
         self.on_tracker: Callable[[Listing], None] | None = None
         self.on_tracker_left: Callable[[], None] | None = None
         self.on_order: Callable[[bytes, str], None] | None = None
+        self.knows_order: Callable[[bytes], bool] = lambda order: False
         self.on_opened: Callable[[Channel], None] | None = None
         self._tasks = tasks
         self._gossip = Gossip(ledger, rng)
@@ -267,7 +268,10 @@ class Exchange:
                 self.on_news(entry)
 
     def _ordered(self, channel: Channel, order: bytes) -> None:
-        if self.on_order is None or not self._gossip.may_come(channel.peer_id, time.monotonic()):
+        # Every neighbour tells what we know: that costs nothing, and so it takes no room from news.
+        if self.on_order is None or self.knows_order(order):
+            return
+        if not self._gossip.may_come(channel.peer_id, time.monotonic()):
             return
         try:
             self.on_order(order, channel.peer_id)

@@ -23,7 +23,7 @@ from swarm.limits import MIB, ORDERS_MAX
 from swarm.manifest import Manifest, assemble, parse_root
 from swarm.order_messages import PurgedRequest
 from swarm.peer.wire import Ordered
-from swarm.tracker.orders import Purge, open_purge
+from swarm.tracker.orders import open_purge
 
 if TYPE_CHECKING:
     from swarm.peer.channels import Channel
@@ -33,13 +33,17 @@ STATE: Literal["purges"] = "purges"
 STATE_MAX_BYTES = 16 * MIB
 # A key of the CA that is new is heard of with one of the next announces.
 AGAIN_S: Final = 60.0
+# Orders told to a neighbour that has come, of those that it may know of: half of what it takes of us at once.
+TOLD_MAX: Final = 128
 
 log = logging.getLogger("aetherfs.purge")
 
 
 class _State(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    format: Literal[1]
-    orders: tuple[bytes, ...]
+    """Every order, and whether a tracker took our word that it is obeyed."""
+
+    format: Literal[2]
+    orders: tuple[tuple[bytes, bool], ...]
 
 
 class Purging:
@@ -49,23 +53,57 @@ class Purging:
         self._node = node
         self._orders: dict[Version, bytes] = {}
         self._unconfirmed: dict[Version, int] = {}
+        self._known: set[bytes] = set()
+        self._confirmed: set[Version] = set()
+        self._saved = b""
+        self._saving, self._telling = asyncio.Lock(), asyncio.Lock()
         node.exchange.on_order, node.exchange.on_opened = self.take, self.opened
+        node.exchange.knows_order = self._known.__contains__
+        self._load()
+        node.at_close(self._save)
+
+    def _load(self) -> None:
+        """What was ordered before; what was not confirmed is obeyed again, since nobody knows how far that came."""
+        node = self._node
         data = node.home.read_state(STATE)
         state = canonical.try_decode(data, _State, limit_bytes=STATE_MAX_BYTES) if data else None
-        for order in state.orders if state is not None else ():
+        for order, is_confirmed in state.orders if state is not None else ():
             try:
                 purge = open_purge(order, node.access.authority)
             except RemoteProtocolError as error:
                 log.warning("an order that was obeyed before does not count any more: %s", error)
                 continue
-            self._orders[purge.dataset, purge.version] = order
-            node.access.purge(purge.dataset, purge.version)
+            version = (purge.dataset, purge.version)
+            self._remember(version, order)
+            if is_confirmed:
+                self._confirmed.add(version)
+            else:
+                node.tasks.start(self._obey(version))
+        self._saved = data or b""
+
+    def _remember(self, version: Version, order: bytes) -> None:
+        self._orders[version] = order
+        self._known.add(order)
+        self._node.access.purge(*version)
+
+    async def _save(self) -> None:
+        """Write the state if it is not what lies there: once for all orders that came together."""
+        async with self._saving:
+            orders = tuple((order, version in self._confirmed) for version, order in self._orders.items())
+            state = canonical.encode(_State(2, orders)) if orders else b""
+            if state == self._saved:
+                return
+            try:
+                await asyncio.to_thread(self._node.home.write_state, STATE, state)
+                self._saved = state
+            except AetherError as error:
+                log.warning("what is purged here is not saved: %s", error)
 
     def opened(self, channel: Channel) -> None:
-        """Tell a neighbour what it may know of."""
-        for (dataset, _), order in self._orders.items():
-            if channel.caller.may_read(dataset):
-                channel.send(Ordered(order))
+        """Tell a neighbour what it may know of: of many some by chance, since others tell it others."""
+        readable = [order for (dataset, _), order in self._orders.items() if channel.caller.may_read(dataset)]
+        for order in self._node.rng.sample(readable, min(TOLD_MAX, len(readable))):
+            channel.send(Ordered(order))
 
     def take_all(self, orders: Iterable[bytes]) -> None:
         """Take orders out of the object store. One that proves nothing is tried again: it may be under a key of the CA
@@ -96,19 +134,20 @@ class Purging:
         version = (purge.dataset, purge.version)
         if version in self._orders or len(self._orders) >= ORDERS_MAX:
             return
-        self._orders[version] = order
-        self._node.home.write_state(STATE, canonical.encode(_State(1, tuple(self._orders.values()))))
-        self._node.access.purge(*version)
+        self._remember(version, order)
         for channel in self._node.channels.open.values():
             if channel.peer_id != source and channel.caller.may_read(purge.dataset):
                 channel.send(Ordered(order))
-        self._node.tasks.start(self._obey(purge))
+        self._node.tasks.start(self._obey(version))
 
-    async def _obey(self, purge: Purge) -> None:
+    async def _obey(self, version: Version) -> None:
+        await self._save()
         await self._node.is_ready.wait()
-        version = (purge.dataset, purge.version)
         manifest = await self._manifest(version)
         blocks = set(_blocks_of(manifest)) if manifest is not None else set()
+        if manifest is None and self._node.extension is None:
+            # Its root may have gone from the cache before its blocks did, so any block there may be one of them.
+            blocks.update(self._node.memory.held(), self._node.blocks.held())
         if self._node.extension is not None:
             blocks.update(self._node.extension.blocks_of(*version))
         directories = self._node.let_go(*version)
@@ -119,6 +158,13 @@ class Purging:
 
     async def confirm(self) -> None:
         """Tell a tracker of what is done."""
+        if not self._unconfirmed:
+            return
+        async with self._telling:
+            await self._tell()
+        await self._save()
+
+    async def _tell(self) -> None:
         for (dataset, version), directories in list(self._unconfirmed.items()):
             path = f"datasets/{dataset}/versions/{version.hex()}/purged"
             try:
@@ -127,6 +173,7 @@ class Purging:
                 log.info("no tracker was told that %s is purged here: %s", version.hex()[:16], error)
                 return
             self._unconfirmed.pop((dataset, version), None)
+            self._confirmed.add((dataset, version))
 
     async def _manifest(self, version: Version) -> Manifest | None:
         """The version's manifest, out of what is here alone."""
@@ -144,7 +191,7 @@ class Purging:
             root = parse_root(root_bytes)
             return assemble(root_bytes, {ref.signature: self._plain(ref.signature) for ref in root.segment_refs})
         except (KeyError, RemoteProtocolError):
-            return None  # Whoever has no manifest of it has not begun to fetch its blocks.
+            return None
 
     def _plain(self, signature: bytes) -> bytes:
         encoded = self._node.store.get(signature)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
 
 from swarm.encoding import Encoded
 
@@ -42,6 +43,11 @@ class MemoryStore:
         """Drop a block, if it is here."""
         with self._lock:
             self._remove(signature)
+
+    def held(self) -> Iterator[bytes]:
+        """The signatures here, used longest ago first."""
+        with self._lock:
+            return iter(list(self._blocks))
 
     def close(self) -> None:
         with self._lock:

@@ -11,15 +11,18 @@ import pytest
 
 from seed.histories import collector
 from swarm import names
+from swarm.encoding import encode_block
 from swarm.errors import ConflictError, NotAllowedError, RemoteProtocolError
 from swarm.identity import PeerKey
 from swarm.manifest import Manifest
 from swarm.peer import operations, purging
 from swarm.peer.agent import start_peer
+from swarm.peer.channels import Channel
 from swarm.peer.node import PeerNode
 from swarm.peer.pull import manifest_of
-from swarm.peer.wire import Ordered
-from swarm.tracker import sealed
+from swarm.peer.wire import Message, Ordered
+from swarm.signature import signature_of
+from swarm.tracker import orders, sealed
 from swarm.tracker.orders import PURGES, Purge, purge_key
 from tests.integration.swarm_rig import Swarm, contents, make_tree, run
 
@@ -204,5 +207,84 @@ def test_an_order_under_a_key_not_heard_of_yet_stops_nobody(tmp_path: Path, monk
             async with asyncio.timeout(20):
                 while not seed.access.is_purged(ROADS, b"v" * 32):
                     await asyncio.sleep(0.02)
+
+    asyncio.run(main())
+
+
+def ordered(swarm: Swarm, version: bytes) -> bytes:
+    """An order of the swarm's own, as it lies in the object store."""
+    order = sealed.seal(swarm.tracker.state.keys.authority.key, Purge(1, ROADS, version, b"m" * 32, "", 7))
+    swarm.objects.put(purge_key((ROADS, version)), order)
+    return order
+
+
+def who_confirmed(swarm: Swarm, version: bytes) -> list[str]:
+    return orders.confirmed(swarm.objects, (ROADS, version))
+
+
+async def is_confirmed(swarm: Swarm, node: PeerNode, version: bytes) -> None:
+    async with asyncio.timeout(20):
+        # The tracker has written it before its answer is here.
+        while node.purging._confirmed != {(ROADS, version)}:
+            await asyncio.sleep(0.02)
+    assert node.key.peer_id in who_confirmed(swarm, version)
+
+
+def test_a_purge_survives_the_end_of_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ended before it was obeyed: that is done at the next start; and once it is confirmed, no more after that."""
+
+    async def main() -> None:
+        async with Swarm(tmp_path / "swarm") as swarm:
+            node = await swarm.peer("peer")
+            version, block = b"v" * 32, signature_of(b"bad")
+            node.blocks.put(block, encode_block(b"bad"))
+            with monkeypatch.context() as stopped:
+                stopped.setattr(node.purging, "_remove", lambda blocks: time.sleep(0.2))
+                stopped.setattr(node.tracker, "tell", never)
+                node.purging.take(ordered(swarm, version))
+                await asyncio.sleep(0)
+                await swarm.stop(node)
+            assert node.key.peer_id not in who_confirmed(swarm, version)
+            back = await start_peer(node.settings)
+            try:
+                assert back.access.is_purged(ROADS, version)
+                await is_confirmed(swarm, back, version)
+                assert not back.blocks.has(block), "no manifest says whose block it is: it goes"
+            finally:
+                await back.close()
+            again = await start_peer(node.settings)
+            try:
+                assert again.purging._confirmed == {(ROADS, version)}
+            finally:
+                await again.close()
+
+    asyncio.run(main())
+
+
+async def never(*_: object) -> None:
+    await asyncio.Event().wait()
+
+
+def test_known_orders_cost_no_news_and_a_neighbour_is_told_some(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with Swarm(tmp_path / "swarm") as swarm:
+            node, other = await swarm.peer("peer"), await swarm.peer("other")
+            known = [ordered(swarm, bytes([n // 256, n % 256]) * 16) for n in range(300)]
+            node.purging.take_all(known)
+            node.resolver.learn(other.key.peer_id, other.addresses())
+            channel = await node.channels.connect(other.key.peer_id)
+            assert channel is not None
+            told: list[Message] = []
+            with monkeypatch.context() as caught:
+                caught.setattr(Channel, "send", lambda _, message: told.append(message))
+                node.purging.opened(channel)
+            assert len(told) == purging.TOLD_MAX
+            for order in known:
+                node.exchange.received(channel, Ordered(order))
+            fresh = ordered(swarm, b"f" * 32)
+            node.exchange.received(channel, Ordered(fresh))
+            assert node.access.is_purged(ROADS, b"f" * 32)
 
     asyncio.run(main())
