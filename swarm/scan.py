@@ -158,10 +158,12 @@ class _Round:
         manifest = manifests.build([self._entry(item) for item in found], blocks)
         _check_unchanged(found)
         here = {item.path for item in found}
-        self._cache.files = {path: known for path, known in self._cache.files.items() if path in here}
-        self._cache.runs = self._runs
         is_sure = all(self._cache.unchanged(item.path, item.state) is not None for item in files)
-        self._cache.whole = Whole(_digest(found), manifest.version) if is_sure else None
+        self._cache.replace(
+            {path: known for path, known in self._cache.files.items() if path in here},
+            self._runs,
+            Whole(_digest(found), manifest.version) if is_sure else None,
+        )
         return manifest
 
     def _run(self, files: Sequence[Found], blocks: list[BlockEntry]) -> None:

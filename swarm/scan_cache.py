@@ -86,25 +86,31 @@ class Whole(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=
     version: Hash
 
 
-class _State(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    format: Literal[2]
+class _Learnt(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
     files: dict[str, Known]
     runs: tuple[RunBlock, ...]
+
+
+class _State(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """``learnt``: the bytes of ``_Learnt``, which a directory that has not changed does not need."""
+
+    format: Literal[3]
     whole: Whole | None
+    learnt: bytes
 
 
 class ScanCache:
     """Known files by path, and blocks of runs by (path, offset) where they begin."""
 
-    def __init__(self) -> None:
-        self.files: dict[str, Known] = {}
-        self.runs: dict[tuple[str, int], RunBlock] = {}
-        self.whole: Whole | None = None
+    def __init__(self, whole: Whole | None = None, learnt: bytes = b"") -> None:
+        self.whole = whole
+        self._files: dict[str, Known] = {}
+        self._runs: dict[tuple[str, int], RunBlock] = {}
+        self._unread = learnt
 
     @classmethod
     def load(cls, path: Path) -> ScanCache:
         """The cache at ``path``, empty if there is none or it is damaged."""
-        cache = cls()
         with contextlib.suppress(OSError):
             data = path.read_bytes()
             check, body = data[:SIGNATURE_BYTES], data[SIGNATURE_BYTES:]
@@ -112,15 +118,37 @@ class ScanCache:
                 canonical.try_decode(body, _State, limit_bytes=CACHE_MAX_BYTES) if signature_of(body) == check else None
             )
             if state is not None:
-                cache.files = dict(state.files)
-                cache.runs = {run.start: run for run in state.runs}
-                cache.whole = state.whole
-        return cache
+                return cls(state.whole, state.learnt)
+        return cls()
+
+    @property
+    def files(self) -> dict[str, Known]:
+        self._read()
+        return self._files
+
+    @property
+    def runs(self) -> dict[tuple[str, int], RunBlock]:
+        self._read()
+        return self._runs
+
+    def replace(self, files: dict[str, Known], runs: dict[tuple[str, int], RunBlock], whole: Whole | None) -> None:
+        """All that is known of the directory now."""
+        self._files, self._runs, self.whole, self._unread = files, runs, whole, b""
+
+    def _read(self) -> None:
+        unread, self._unread = self._unread, b""
+        learnt = canonical.try_decode(unread, _Learnt, limit_bytes=CACHE_MAX_BYTES) if unread else None
+        if learnt is not None:
+            self._files = dict(learnt.files)
+            self._runs = {run.start: run for run in learnt.runs}
 
     def save(self, path: Path) -> None:
         """Write it beside and rename. A cache that cannot be written is given up: the next scan just reads more."""
+        if self._unread:
+            return  # nothing was learnt
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        body = canonical.encode(_State(2, self.files, tuple(self.runs.values()), self.whole))
+        learnt = canonical.encode(_Learnt(self._files, tuple(self._runs.values())))
+        body = canonical.encode(_State(3, self.whole, learnt))
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             temporary.write_bytes(signature_of(body) + body)

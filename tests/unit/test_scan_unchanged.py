@@ -31,6 +31,23 @@ def test_of_an_unchanged_directory_the_manifest_at_hand_is_taken(tree: Path, tmp
     assert scan(tree, cache=cache).manifest.root_bytes == first.root_bytes
 
 
+def test_a_cache_that_has_learnt_nothing_is_not_written(tree: Path, tmp_path: Path) -> None:
+    cache, kept = ScanCache(), tmp_path / "cache"
+    first = scan(tree, cache=cache).manifest
+    cache.save(kept)
+    cache = ScanCache.load(kept)
+    scan(tree, cache=cache, manifest_of={first.version: first}.get)
+    kept.unlink()
+    cache.save(kept)
+    assert not kept.exists()
+    write_files(tree, {"run/050": b"other"})
+    again = scan(tree, cache=cache, manifest_of={first.version: first}.get).manifest
+    cache.save(kept)
+    found = ScanCache.load(kept)
+    assert found.whole is None and "run/050" in found.files  # it is as new as the reading, so nothing is sure
+    assert scan(tree, cache=found).manifest.root_bytes == again.root_bytes
+
+
 @pytest.mark.parametrize(
     "change",
     [
