@@ -197,14 +197,14 @@ class BlockRoutes:
         return _ranged(request, bytes(open_block(encoded, signature)), signature)
 
 
-async def _body(request: web.Request, limit_bytes: int) -> bytes:
+async def _body(request: web.Request, limit_bytes: int) -> bytearray:
     """The request's body. UsageError for more than it may have."""
     body = bytearray()
     async for data in request.content.iter_any():
         body += data
         if len(body) > limit_bytes:
             raise UsageError(f"a request brings at most {limit_bytes} bytes of blocks: send several")
-    return bytes(body)
+    return body
 
 
 def _ranged(request: web.Request, plain: bytes, signature: bytes) -> web.Response:

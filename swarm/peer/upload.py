@@ -16,6 +16,8 @@ from typing import Any, Final
 
 import aiohttp
 import msgspec
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.payload import Payload
 
 from swarm.encoding import Encoded, encode_block, smaller
 from swarm.errors import AetherError, IntegrityError, NotFoundError, UnreachableError, UsageError
@@ -41,14 +43,34 @@ ANSWER_MAX_BYTES: Final = 2 * MIB
 CALL_TIMEOUT_S: Final = 120.0
 
 
-def framed(blocks: Iterable[tuple[bytes, Encoded]]) -> bytes:
-    """Encoded blocks as one body."""
-    return b"".join(part for signature, data in blocks for part in (_BLOCK_HEAD.pack(signature, len(data)), data))
+class Framed(Payload):
+    """Encoded blocks as one body, written part by part: joined, each byte would be copied twice more."""
+
+    def __init__(self, blocks: Iterable[tuple[bytes, Encoded]]) -> None:
+        parts = [part for one, data in blocks for part in (_BLOCK_HEAD.pack(one, len(data)), data)]
+        super().__init__(parts, content_type=BLOCKS_TYPE)
+        self._size = sum(map(len, parts))
+
+    def joined(self) -> bytes:
+        """The body's bytes."""
+        return b"".join(self._value)
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """For what aiohttp prints."""
+        return self.joined().decode(encoding, errors)
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        for part in self._value:
+            await writer.write(part)
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        await self.write(writer)
 
 
-def unframed(body: bytes) -> list[tuple[bytes, bytes]]:
-    """What ``framed`` made. UsageError for anything else."""
+def unframed(body: bytes | bytearray) -> list[tuple[bytes, bytes]]:
+    """The blocks of a body that ``Framed`` wrote. UsageError for anything else."""
     found: list[tuple[bytes, bytes]] = []
+    view = memoryview(body)
     at = 0
     while at < len(body):
         if len(body) - at < _BLOCK_HEAD.size:
@@ -57,7 +79,7 @@ def unframed(body: bytes) -> list[tuple[bytes, bytes]]:
         at += _BLOCK_HEAD.size
         if not 1 <= length <= min(ENCODED_MAX_BYTES, len(body) - at):
             raise UsageError("a block that was sent has another length than it says, or more than it may")
-        found.append((signature, body[at : at + length]))
+        found.append((signature, bytes(view[at : at + length])))
         at += length
     return found
 
@@ -88,7 +110,7 @@ class SeedClient:
 
     async def bring(self, session: str, blocks: Sequence[tuple[bytes, Encoded]]) -> None:
         """Send some blocks, of at most BRING_MAX_BYTES."""
-        await self._call("POST", f"/api/v1/uploads/{session}/blocks", framed(blocks), BLOCKS_TYPE)
+        await self._call("POST", f"/api/v1/uploads/{session}/blocks", Framed(blocks), BLOCKS_TYPE)
 
     async def done(self, session: str) -> None:
         """The log names what the session kept: the seed need not hold it for us any longer."""
@@ -110,7 +132,7 @@ class SeedClient:
         self,
         method: str,
         path: str,
-        body: bytes,
+        body: bytes | Framed,
         content_type: str = "application/json",
         query: Mapping[str, str] | None = None,
     ) -> bytes:
@@ -118,7 +140,8 @@ class SeedClient:
             async with self._session.request(
                 method,
                 f"https://{server_name_of(self.seed)}{path}",
-                data=io.BytesIO(body),  # large bytes are written in one go, which aiohttp warns of
+                # Large bytes are written in one go, which aiohttp warns of.
+                data=body if isinstance(body, Framed) else io.BytesIO(body),
                 params=query,
                 headers={**self._headers, "Content-Type": content_type, "Accept": content_type},
                 timeout=aiohttp.ClientTimeout(total=CALL_TIMEOUT_S),
