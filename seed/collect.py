@@ -7,7 +7,7 @@ argument why no live block is lost stands in ARCHITECTURE.md, and ``tests/model`
    and record go. What is condemned is never pardoned: another run may be removing it already.
 2. Packs that are mostly dead are packed anew, within a budget.
 3. What nobody needs now is condemned.
-4. Leases that expired are removed, and what was said to be gone and is not.
+4. Leases that expired are removed, what killed starts left, and what was said to be gone and is not.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from seed.backfill import INDEXES, PACKS
+from seed.finding import Found, found
 from seed.marking import Plan, Seen, bounded, is_whole, plan, purge_plan, remainder, stranded, to_repack
 from seed.packs import Index
 from seed.seeing import Sight, copy_blocks, write_index
@@ -26,6 +27,7 @@ from swarm.claims import CONDEMNED_MAX, Condemned, Version, keys_below
 from swarm.errors import IncompleteError
 from swarm.limits import MIB
 from swarm.objects import ObjectStore
+from swarm.objects.probes import PROBES, is_abandoned
 
 DEFAULT_GRACE_S: Final = 86_400
 DEFAULT_BUDGET_BYTES: Final = 1024 * MIB
@@ -61,14 +63,14 @@ class Collector:
         self._sight = sight
         self._objects: ObjectStore = sight.objects
 
-    def dry_run(self, wall_now: float, budget_bytes: int = DEFAULT_BUDGET_BYTES) -> Report:
-        """What a run would condemn now; nothing is written."""
+    def dry_run(self, wall_now: float, budget_bytes: int = DEFAULT_BUDGET_BYTES) -> tuple[Report, Found]:
+        """What a run would condemn now, in numbers and object by object; nothing is written."""
         seen = self._sight.see(wall_now)
         report = Report(live_versions=len(seen.live), waiting_records=len(seen.condemned))
         _tell(report, plan(seen))
         report.repacked_bytes = sum(place.length for place in to_repack(seen, budget_bytes).values())
         report.expired_leases = len(seen.leases) - len(seen.live_leases)
-        return report
+        return report, found(seen, keys_below(self._objects, PROBES))
 
     def run(
         self, wall_now: float, grace_s: float = DEFAULT_GRACE_S, budget_bytes: int = DEFAULT_BUDGET_BYTES
@@ -189,6 +191,8 @@ class Collector:
         for session in seen.leases.keys() - seen.live_leases.keys():
             claims.withdraw(self._objects, session)
             report.expired_leases += 1
+        for key in [key for key in keys_below(self._objects, PROBES) if is_abandoned(key, seen.wall_now)]:
+            self._objects.delete(key)
 
     def _heal(self, wall_now: float) -> None:
         """Versions that are there and said to be gone: a run was broken off, or overtaken by who published again.

@@ -1,29 +1,33 @@
 """What lies in a bucket, looked at from outside: is all there that the logs promise, and what does nothing name.
 
 Nothing of ``seed`` is run but what decodes an index. An object is named if it is an entry of a log, an index of a
-version that a log published, a pack with a block of such a version, a lease in force or what its dataset's lease may be
-writing, or one of the swarm's own. What is left over is garbage: ``gc`` has to find all of it that is old enough.
+version that a log published or one that tells where a block of such a version lies, a pack with such a block, a lease
+in force or what its dataset's lease may be writing, or one of the swarm's own. What is left over is garbage: ``gc`` has
+to find all of it.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from seed import table
 from seed.packs import Table, decode_index
-from swarm import log
+from swarm import canonical, log
+from swarm.claims import Lease
 from swarm.encoding import open_block
 from swarm.errors import AetherError
+from swarm.limits import RECORD_MAX_BYTES
 from swarm.manifest import assemble, parse_root
 from tests.histories.checks import not_dense
 
-LEASE_S: Final = 3600.0
 PAGE: Final = 1000
-# What is kept for its own sake: the logs, the swarm's keys and members, what each process cost.
-OWN: Final = ("datasets/", "swarm/", "costs/")
+# What is kept for its own sake: the logs and names (a mark without a log is of a publish that was killed before its
+# commit, and the next one rests on it), the swarm's keys and members, what each process cost, whose turn it is, what
+# people ordered.
+OWN: Final = ("datasets/", "names/", "swarm/", "costs/", "turns/", "keep/", "quotas/", "purges/", "purged/", "gone/")
 
 Version = tuple[str, bytes]
 Place = tuple[str, int, int]
@@ -112,10 +116,9 @@ class Bucket:
 
     def garbage(self, wall_now: float) -> dict[str, Lying]:
         """Objects that neither a log nor an index nor a lease in force names, by key."""
-        in_force = {key: dataset for key, (dataset, until) in self.leases().items() if until > wall_now}
+        in_force = {key: lease.dataset for key, lease in self.leases().items() if lease.expires > wall_now}
         held = set(in_force.values())
-        named = self._named_by_indexes(held)
-        named |= in_force.keys() | {f"names/{dataset}" for dataset in held.union(self.logs())}
+        named = self._named_by_indexes(held) | in_force.keys()
         if held:
             # What it writes has no index yet.
             named.update(self.below("packs/"), self.below("indexes/"))
@@ -124,8 +127,9 @@ class Bucket:
         return {key: lying for key, lying in self.objects.items() if key not in named}
 
     def _named_by_indexes(self, held: set[str]) -> set[str]:
-        """The indexes with a version that a log published or of a dataset that is held, and the packs that such a
-        version has a block in. An index may have been merged with one of a publish that never was.
+        """The indexes with a version that a log published or of a dataset that is held, or with a place of a block of
+        such a version, and the packs of these places. An index may have been merged with one of a publish that never
+        was.
         """
         published, indexes = set(self.published()), self.indexes()
         needed: set[bytes] = set()
@@ -134,17 +138,21 @@ class Bucket:
             wanted = {version for version in index.versions if version in published or version[0] in held}
             named |= {key} if wanted else set()
             needed.update(*(index.versions[version] for version in wanted))
-        for index in indexes.values():
-            named |= {place[0] for signature, place in index.places.items() if signature in needed}
+        for key, index in indexes.items():
+            packs = {place[0] for signature, place in index.places.items() if signature in needed}
+            named |= {key, *packs} if packs else set()
         return named
 
-    def leases(self) -> dict[str, tuple[str, float]]:
-        """By key, the dataset that a lease is on and until when it is in force, wall seconds."""
-        found: dict[str, tuple[str, float]] = {}
-        for key in self.below("uploads/"):
-            dataset, _, begun = self.read(key).decode().partition(" ")
-            found[key] = (dataset, float(begun) + LEASE_S)
-        return found
+    def leases(self) -> dict[str, Lease]:
+        """By key."""
+        return {
+            key: canonical.decode(self.read(key), Lease, limit_bytes=RECORD_MAX_BYTES) for key in self.below("uploads/")
+        }
+
+    def without(self, keys: Iterable[str]) -> Bucket:
+        """As it is when these objects are gone, their indexes rewritten: an index stays for what else it says."""
+        gone = {key for key in keys if not key.startswith("indexes/")}
+        return Bucket({key: lying for key, lying in self.objects.items() if key not in gone}, self.read)
 
 
 @dataclass(frozen=True, slots=True)

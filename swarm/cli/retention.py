@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from swarm.cli.output import duration, short, size
+from swarm.cli.output import duration, moment, short, size
 from swarm.cli.program import Program, options, pass_program, setting_option
 from swarm.errors import UsageError
 
@@ -132,7 +132,7 @@ def gc(program: Program, dry_run: bool, grace: str, budget_bytes: str) -> None:
     """Remove from the object store what no version needs that is kept.
 
     On a seed's or tracker's home, running or not. What nobody needs is condemned first, and removed by the first run
-    after the grace. It may run beside anything.
+    after the grace. It may run beside anything. With --dry-run --json every object is named that goes, or goes later.
     """
     from seed.histories import collector
     from swarm.objects.open import open_store
@@ -142,10 +142,14 @@ def gc(program: Program, dry_run: bool, grace: str, budget_bytes: str) -> None:
     objects = open_store(program.settings.store)
     try:
         gc = collector(objects, program.home.trust())
-        report = gc.dry_run(time.time(), budget) if dry_run else gc.run(time.time(), grace_s, budget)
+        if dry_run:
+            report, found = gc.dry_run(time.time(), budget)
+            listed = {"goes": found.goes, "later": found.later, "later_until": found.until}
+        else:
+            report, listed = gc.run(time.time(), grace_s, budget), {}
     finally:
         objects.close()
-    result = {"dry_run": dry_run, **report.as_json()}
+    result = {"dry_run": dry_run, **report.as_json(), **listed}
     program.output.result(result, _collected(result))
 
 
@@ -161,6 +165,8 @@ def _collected(result: Mapping[str, Any]) -> Iterable[str]:
             f"removed: {result['removed_versions']} versions, {result['removed_packs']} packs, "
             f"{result['removed_indexes']} indexes, {result['expired_leases']} expired leases"
         )
+    if result.get("later_until") is not None:
+        yield f"{len(result['later'])} objects more go when what claims them runs out, by {moment(result['later_until'])}"
     if result["waiting_records"]:
         yield f"{result['waiting_records']} records wait until their grace is over"
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -25,14 +24,12 @@ from botocore.exceptions import ClientError
 
 from swarm.errors import AetherError, NotAllowedError, NotFoundError, UsageError
 from swarm.objects.meter import Meter
+from swarm.objects.probes import PROBES, is_abandoned, new_folder
 from swarm.objects.s3 import S3ObjectStore
 from swarm.objects.s3_address import S3Address
 from swarm.objects.s3_client import Clients
 from swarm.objects.s3_failures import FOREIGN, code_of, failure, status_of
 
-PROBES: Final = "probes/"
-# What lies there for longer is of a start that was killed.
-ABANDONED_S: Final = 3600.0
 RACERS: Final = 2
 # In the order of S3, and in another one where a list goes through folders.
 KEYS: Final = ("a", "a-b", "a/b")
@@ -73,21 +70,16 @@ def _found_fit(clients: Clients, meter: Meter, address: S3Address) -> S3ObjectSt
 @contextlib.contextmanager
 def _folder(store: S3ObjectStore) -> Iterator[str]:
     """A folder of keys for one look, gone afterwards, with what starts that were killed left behind."""
-    folder = f"{PROBES}{int(time.time()):012}-{secrets.token_hex(8)}/"
+    folder = new_folder(time.time())
     try:
         yield folder
     finally:
         try:
             for key in store.list(PROBES):
-                if key.startswith(folder) or _age_s(key) > ABANDONED_S:
+                if key.startswith(folder) or is_abandoned(key, time.time()):
                     store.delete(key)
         except AetherError as error:
             log.warning("objects are left below %s%s: %s", store.address, PROBES, error)
-
-
-def _age_s(key: str) -> float:
-    began = key.removeprefix(PROBES).partition("-")[0]
-    return time.time() - int(began) if began.isdigit() else 0.0
 
 
 def _check_bucket(store: S3ObjectStore) -> None:

@@ -7,6 +7,7 @@ holds what has to hold after each.
 from __future__ import annotations
 
 import json
+import math
 import random
 import subprocess
 import time
@@ -105,6 +106,18 @@ class Mortals:
 
     def bucket(self) -> Bucket:
         return bucket_on(self._server.client, BUCKET, PREFIX)
+
+    def kill_all(self) -> None:
+        """Nothing moves in the bucket any more, and whatever was under way is left as it was."""
+        for process in self._running.values():
+            process.kill()
+        for process in self._running.values():
+            process.wait()
+
+    def gc_finds(self) -> tuple[list[str], list[str]]:
+        """What ``gc`` would take now, and what it would once nothing is claimed."""
+        told = self.bench.ok("tracker", "gc", "--dry-run", "--store", self._url, "--json").json
+        return told["goes"], told["later"]
 
 
 def ended(process: subprocess.Popen[bytes]) -> Done:
@@ -222,6 +235,21 @@ class Rounds:
         return changed
 
     # ---- what has to hold ---------------------------------------------------------------------------------------
+
+    def check_bucket(self) -> None:
+        """At the end: what was acknowledged is there, whole; what no version needs ``gc`` finds, and nothing else."""
+        self.mortals.kill_all()
+        goes, later = self.mortals.gc_finds()
+        bucket = self.mortals.bucket()
+        assert bucket.broken() == []
+        assert set(self.acknowledged.values()) <= {version.hex() for _, version in bucket.published()}
+        garbage = bucket.garbage(math.inf)
+        for key, lying in sorted(garbage.items()):
+            print(f"garbage: {key} {lying.size_bytes} B, {lying.age_s:.0f} s old")
+        assert garbage.keys() <= {*goes, *later}, "what nothing needs gc does not find"
+        assert bucket.without([*goes, *later]).broken() == [], "gc takes what a version needs"
+        self.told["garbage"] = len(garbage)
+        self.told["gc finds"] = len(goes) + len(later)
 
     def _note(self, blow: Blow, phase: str, done: Done) -> None:
         is_killed = blow.victim == LONER and done.exit_code == KILLED

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from pathlib import Path
 
+from seed.histories import collector
+from swarm.claims import claim
 from swarm.objects.memory import MemoryObjectStore
-from tests.bucket import LEASE_S, Bucket, Lying
+from tests.bucket import Bucket, Lying
 from tests.integration.swarm_rig import Swarm, make_tree, run
 
-ORPHANS = {
-    "packs/" + "0" * 32: b"of a publish that was killed",
-    "names/maps/never": b"",
-}
+LEASE_S = 3600
+ORPHANS = {"packs/" + "0" * 32: b"of a publish that was killed"}
 
 
 def look(objects: MemoryObjectStore) -> Bucket:
@@ -29,6 +30,14 @@ def changed(objects: MemoryObjectStore, key: str, data: bytes | None) -> Bucket:
     else:
         other._objects[key] = data
     return look(other)
+
+
+def check_gc_finds(swarm: Swarm, objects: MemoryObjectStore, wall_now: float) -> None:
+    """gc finds all that is garbage from outside, and nothing that a version needs."""
+    bucket = look(objects)
+    told = collector(objects, swarm.tracker.state.keys.authority.trust).dry_run(time.time())[1]
+    assert bucket.garbage(wall_now).keys() <= {*told.goes, *told.later}
+    assert bucket.without(told.goes + told.later).broken() == []
 
 
 def test_what_is_broken_and_what_nothing_names(tmp_path: Path) -> None:
@@ -76,14 +85,18 @@ def test_garbage_is_what_neither_log_nor_index_nor_lease_names(tmp_path: Path) -
             for key in [key for key in made if key.startswith("datasets/")]:
                 objects.delete(key)
                 made.remove(key)
+            made -= {key for key in made if key.startswith("names/")}
             for key, data in ORPHANS.items():
                 objects.put(key, data)
             assert set(look(objects).garbage(time.time())) == made | set(ORPHANS)
-            lease = f"maps/lost {int(time.time())}".encode()
-            objects.put("uploads/" + "1" * 32, lease)
-            assert set(look(objects).garbage(time.time())) == {"names/maps/never"}
+            check_gc_finds(swarm, objects, math.inf)
+            claim(objects, "1" * 32, "maps/lost", b"", time.time() + LEASE_S)
+            objects.put(f"probes/{int(time.time()):012}-1/a", b"of a start that was killed")
+            assert set(look(objects).garbage(time.time())) == {key for key in objects._objects if "probes" in key}
             later = time.time() + LEASE_S + 1
             expected = made | set(ORPHANS) | {"uploads/" + "1" * 32}
-            assert set(look(objects).garbage(later)) == expected
+            assert set(look(objects).garbage(later)) - {objects.list("probes/")[0]} == expected
+            check_gc_finds(swarm, objects, math.inf)
+            check_gc_finds(swarm, objects, later)
 
     asyncio.run(main())
