@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,6 +15,29 @@ from swarm.names import Reference
 from swarm.snapshot import Snapshot
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A reference resolved: ``data`` is the signed entry (to show to others), ``entry`` its content, ``version`` is
+    meant.
+
+    ``snapshot`` is the dataset's tags as sealed by a tracker just now; ``snapshot_data`` the same to be shown to
+    others. ``age_s``: how long ago the tracker knew this to be so; more than a moment while its object store is away.
+    ``is_gone``: the object store does not keep the version any more.
+    """
+
+    data: bytes
+    entry: Entry
+    version: bytes
+    snapshot: Snapshot
+    snapshot_data: bytes
+    age_s: int = 0
+    is_gone: bool = False
+
+    @property
+    def serial(self) -> int:
+        return self.entry.serial
 
 
 def version_meant(ref: Reference, entry: Entry, tags: Snapshot) -> bytes:

@@ -16,14 +16,13 @@ import logging
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, TypeVar
 
 import msgspec
 
 from swarm import canonical, log, snapshot
-from swarm.answers import expiry_of, parsed, version_meant
+from swarm.answers import Found, expiry_of, parsed, version_meant
 from swarm.authority import fingerprint_of, public_of_root
 from swarm.calls import DEFAULT_TIMEOUT_S, Calls
 from swarm.errors import AetherError, ConflictError, NotAllowedError, NotFoundError, RemoteProtocolError
@@ -79,27 +78,6 @@ MSGPACK: Final = "application/msgpack"
 ANNOUNCE_PATH: Final = "/api/v1/announce"
 
 logger = logging.getLogger("aetherfs.client")
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A reference resolved: ``data`` is the signed entry (to show to others), ``entry`` its content, ``version`` is
-    meant.
-
-    ``snapshot`` is the dataset's tags as sealed by a tracker just now; ``snapshot_data`` the same to be shown to
-    others. ``age_s``: how long ago the tracker knew this to be so; more than a moment while its object store is away.
-    """
-
-    data: bytes
-    entry: Entry
-    version: bytes
-    snapshot: Snapshot
-    snapshot_data: bytes
-    age_s: int = 0
-
-    @property
-    def serial(self) -> int:
-        return self.entry.serial
 
 
 class TrackerClient:
@@ -242,7 +220,8 @@ class TrackerClient:
         if entry.dataset != ref.dataset or tags.dataset != ref.dataset or entry.serial > tags.serial:
             raise RemoteProtocolError("the tracker answered a lookup with something else")
         version = version_meant(ref, entry, tags)
-        return Found(answer.entry, entry, version, tags, answer.snapshot, max(0, answer.wall_time - tags.issued))
+        age_s = max(0, answer.wall_time - tags.issued)
+        return Found(answer.entry, entry, version, tags, answer.snapshot, age_s, answer.gone)
 
     async def log(self, dataset: str, *, after: int = 0, limit: int = LOG_PAGE_MAX) -> list[tuple[bytes, Entry]]:
         """Up to ``limit`` entries from serial ``after`` + 1 on, in order, verified and chained to one another."""
@@ -349,7 +328,8 @@ class TrackerClient:
         """ConflictError when it shows already that ``commit`` will refuse. That a tag was removed shows only there."""
         scope, _, name = dataset.partition("/")
         for tag in tags:
-            with contextlib.suppress(NotFoundError):
+            # The tag of a purged version may be moved away from it.
+            with contextlib.suppress(NotFoundError, NotAllowedError):
                 found = await self.lookup(Reference(scope, name, tag))
                 if found.serial > if_serial:
                     raise ConflictError(log.conflict_text(found.entry, [tag]))

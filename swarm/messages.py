@@ -194,6 +194,7 @@ class LookupAnswer(msgspec.Struct, frozen=True):
     """A tag or version found: the signed entry that proves it, and a sealed snapshot that shows how fresh it is.
 
     ``wall_time`` is when it was answered: a tracker whose object store is away answers with an older snapshot.
+    ``gone``: the object store does not keep the version any more; a peer may.
     """
 
     dataset: str
@@ -203,6 +204,7 @@ class LookupAnswer(msgspec.Struct, frozen=True):
     entry: bytes
     snapshot: bytes
     wall_time: int = 0
+    gone: bool = False
 
 
 class LogAnswer(msgspec.Struct, frozen=True):

@@ -52,7 +52,10 @@ class PurgeRequest(msgspec.Struct, frozen=True):
 
 
 class PurgeAnswer(msgspec.Struct, frozen=True):
-    """An order to purge, and which members have said that they keep nothing of the version, and which not: peer ids."""
+    """An order to purge, and which members have said that they keep nothing of the version, and which not: peer ids.
+
+    ``claimed_until``: a commit that had begun before the order may still point a tag to the version (wall seconds).
+    """
 
     dataset: str
     version: Hex
@@ -60,6 +63,7 @@ class PurgeAnswer(msgspec.Struct, frozen=True):
     reason: str
     confirmed: Annotated[tuple[str, ...], msgspec.Meta(max_length=MEMBERS_TOLD_MAX)]
     unconfirmed: Annotated[tuple[str, ...], msgspec.Meta(max_length=MEMBERS_TOLD_MAX)]
+    claimed_until: int | None = None
 
 
 class PurgedRequest(msgspec.Struct, frozen=True):

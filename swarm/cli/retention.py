@@ -166,7 +166,7 @@ def _collected(result: Mapping[str, Any]) -> Iterable[str]:
             f"{result['removed_indexes']} indexes, {result['expired_leases']} expired leases"
         )
     if result.get("later_until") is not None:
-        yield f"{len(result['later'])} objects more go when what claims them runs out, by {moment(result['later_until'])}"
+        yield f"{len(result['later'])} objects more go when their claims run out, by {moment(result['later_until'])}"
     if result["waiting_records"]:
         yield f"{result['waiting_records']} records wait until their grace is over"
 
@@ -208,6 +208,9 @@ def _removed(program: Program) -> dict[str, Any]:
 def _purged(result: Mapping[str, Any]) -> Iterable[str]:
     if "removed" in result:
         yield f"removed from the object store: {result['removed']['removed_packs']} packs"
+    if result["claimed_until"] is not None:
+        until = moment(result["claimed_until"])
+        yield f"a commit under way may still point a tag to it: order it again after {until} to see whether one did"
     done, left = result["confirmed"], result["unconfirmed"]
     yield f"{len(done)} members have confirmed that {short(result['version'])} is gone there, {len(left)} have not yet"
     for peer_id in left[:20]:

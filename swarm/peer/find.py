@@ -11,10 +11,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from swarm.client import Found, TrackerClient
+from swarm.answers import Found
+from swarm.client import TrackerClient
 from swarm.dht.epochs import Dht
 from swarm.dht.keys import tag_key, trackers_key, version_key
 from swarm.errors import (
@@ -51,7 +52,7 @@ log = logging.getLogger("aetherfs.find")
 @dataclass(frozen=True, slots=True)
 class Resolved:
     """What a reference means: the version, and the signed entry that shows it. ``is_stale``: no tracker confirmed
-    it now.
+    it now. ``is_gone``: the object store does not keep it any more, and only a peer may.
     """
 
     dataset: str
@@ -60,6 +61,7 @@ class Resolved:
     entry: bytes
     serial: int
     is_stale: bool
+    is_gone: bool = False
 
 
 class Finder:
@@ -108,7 +110,7 @@ class Finder:
         is_stale = found.age_s > FRESH_S
         known = self._known(reference) if is_stale else None
         entry = found.data if known is None else max(found.data, known, key=self._serial)
-        return self._resolved(reference, entry, is_stale=is_stale)
+        return replace(self._resolved(reference, entry, is_stale=is_stale), is_gone=found.is_gone)
 
     async def _mended(self, reference: Reference, found: Found) -> Found:
         """What the tracker answered, or answers once its log has back what it lacks of what was seen here."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from swarm.encoding import open_block
-from swarm.errors import AetherError, UsageError
+from swarm.errors import AetherError, IncompleteError, NotFoundError, UsageError
 from swarm.fingerprint import fingerprints
 from swarm.manifest import Manifest
 from swarm.names import Reference
@@ -34,6 +34,8 @@ from swarm.staging import Staging
 from swarm.tree import TreeStore
 
 PROGRESS_S: Final = 0.25
+# How long a peer is looked for that still has what the object store does not keep any more.
+GONE_STALL_S: Final = 15.0
 
 Progress = Callable[[dict[str, Any]], None]
 
@@ -75,7 +77,14 @@ async def manifest_of(node: PeerNode, resolved: Resolved, progress: Progress = u
     looking = node.tasks.start(_look(node, dataset, version))
     try:
         async with _telling(node, progress, lambda: _waiting("manifest", fetch.waiting_for())):
-            manifest = await fetch.run(node.settings.stall_s)
+            manifest = await fetch.run(node.settings.stall_s if not resolved.is_gone else GONE_STALL_S)
+    except IncompleteError as error:
+        if not resolved.is_gone:
+            raise
+        raise NotFoundError(
+            f"version {version.hex()[:16]} of {dataset} is removed, as its keep rule does not cover it, and no peer "
+            f"that can be reached still has it: choose a later one of `aetherfs history {dataset}`"
+        ) from error
     finally:
         looking.cancel()
     return manifest, fetch.wire_bytes

@@ -96,6 +96,7 @@ async def purge(node: PeerNode, arguments: PurgeArguments, progress: Progress) -
         "reason": found.reason,
         "confirmed": list(found.confirmed),
         "unconfirmed": list(found.unconfirmed),
+        "claimed_until": found.claimed_until,
     }
 
 

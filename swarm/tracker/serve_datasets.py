@@ -16,7 +16,7 @@ from typing import Final
 from aiohttp import web
 
 from swarm import events
-from swarm.claims import Version
+from swarm.claims import Version, is_gone
 from swarm.errors import FullError, NotAllowedError, UnreachableError
 from swarm.http.routes import Route
 from swarm.limits import LOG_PAGE_MAX, PAGE_MAX, WATCHERS_MAX
@@ -131,17 +131,18 @@ class _Serve:
         await self._fresh(dataset)
         find = partial(self.catalogue.find_tag, dataset, tag, wall_now, max_age_s=AS_KNOWN)
         entry, found, snapshot = await self.state.work(find)
+        await self.state.work(self.state.purges.check, (dataset, found.version))
         return answer(LookupAnswer(dataset, tag, found.serial, found.version.hex(), entry, snapshot, int(wall_now)))
 
     async def version(self, request: web.Request, member: Member) -> web.Response:
         dataset = _readable(request, member)
         version = from_hex(request.match_info["version"])
-        await self.state.work(_check_if_purged, self.state.objects, (dataset, version))
+        gone = await self.state.work(_is_gone, self.state.objects, (dataset, version))
         wall_now = time.time()
         await self._fresh(dataset)
         find = partial(self.catalogue.find_version, dataset, version, wall_now, max_age_s=AS_KNOWN)
         entry, serial, snapshot = await self.state.work(find)
-        return answer(LookupAnswer(dataset, None, serial, version.hex(), entry, snapshot, int(wall_now)))
+        return answer(LookupAnswer(dataset, None, serial, version.hex(), entry, snapshot, int(wall_now), gone))
 
     async def log(self, request: web.Request, member: Member) -> web.Response:
         dataset = _readable(request, member)
@@ -241,10 +242,14 @@ class _Serve:
             return False
 
 
-def _check_if_purged(objects: ObjectStore, version: Version) -> None:
-    """NotAllowedError for a version that was purged. While the store is away, lookups are answered as known here."""
+def _is_gone(objects: ObjectStore, version: Version) -> bool:
+    """Whether a version was removed; NotAllowedError for one that was purged. While the store is away, lookups are
+    answered as known here.
+    """
     with suppress(UnreachableError):
         check_not_purged(objects, version)
+        return is_gone(objects, version)
+    return False
 
 
 def _dataset_of(request: web.Request) -> str:

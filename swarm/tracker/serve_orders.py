@@ -5,9 +5,11 @@ A keep rule is for whoever may publish to the dataset; quotas and purges are for
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Final
 
+import msgspec
 from aiohttp import web
 
 from swarm.claims import Version
@@ -30,9 +32,12 @@ from swarm.tracker import orders, sealed
 from swarm.tracker.catalogue import no_dataset
 from swarm.tracker.members import Member
 from swarm.tracker.orders import KEEP, QUOTAS, Purge, Quota
-from swarm.tracker.revivals import claimed
+from swarm.tracker.revivals import claimed, claimed_until
 from swarm.tracker.state import TrackerState, answer, body_of
 
+# A commit takes a second or two of the store, a call ten at most; who is killed leaves its claim.
+CLAIMS_WAIT_S: Final = 4.0
+CLAIMS_POLL_S: Final = 0.2
 OF_DATASET: Final = "/api/v1/datasets/{scope}/{name}"
 OF_VERSION: Final = OF_DATASET + "/versions/{version}"
 OF_SCOPE: Final = "/api/v1/scopes/{scope}"
@@ -95,13 +100,26 @@ class _Serve:
         data = await self.state.work(self._purge, version, asked.reason, member.public, time.time())
         if self.state.on_order is not None:
             self.state.on_order(data)
-        # A tag that was committed between the look and the order did not see it.
+        # A tag that was committed between the look and the order did not see it, nor one that has only claimed the
+        # version: it looks for an order after its claim, so who claims it from now on is refused.
+        until = await self._claims_over(version)
         if tags := await self.state.work(self._tags_at, version):
             raise ConflictError(
                 f"the order to purge stands, and {', '.join(tags[:8])} of {version[0]} were pointed to this version "
                 "meanwhile: move or remove these tags, nobody can pull them any more"
             )
-        return answer(await self.state.work(self._purge_state, version))
+        told = await self.state.work(self._purge_state, version)
+        return answer(msgspec.structs.replace(told, claimed_until=until))
+
+    async def _claims_over(self, version: Version) -> int | None:
+        """Return when nobody claims a version; after a while until when it is claimed, by who was killed perhaps."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + CLAIMS_WAIT_S
+        while (until := await self.state.work(claimed_until, self.state.objects, version, time.time())) is not None:
+            if loop.time() > deadline:
+                return until
+            await asyncio.sleep(CLAIMS_POLL_S)
+        return None
 
     async def purge_state(self, request: web.Request, member: Member) -> web.Response:
         _check_tracker(member, "sees who has purged")
@@ -164,8 +182,8 @@ class _Serve:
         order = orders.open_purge(data, self.state.keys.authority.trust)
         done = set(orders.confirmed(self.state.objects, version))
         left = set(self.state.members.all_ids()) - done
-        told = (tuple(sorted(ids)[:MEMBERS_TOLD_MAX]) for ids in (done, left))
-        return PurgeAnswer(order.dataset, order.version.hex(), order.wall_time, order.reason, *told)
+        obeyed, unheard = (tuple(sorted(ids)[:MEMBERS_TOLD_MAX]) for ids in (done, left))
+        return PurgeAnswer(order.dataset, order.version.hex(), order.wall_time, order.reason, obeyed, unheard)
 
 
 def _changed(rule: KeepRule, serial: int, asked: KeepRequest, wall_time: int) -> KeepRule:

@@ -31,6 +31,7 @@ from swarm.tracker.members import NOT_A_MEMBER, Member, Members
 from swarm.tracker.presence import Presence
 from swarm.tracker.pushes import Pushes
 from swarm.tracker.registry import Listed
+from swarm.tracker.revivals import KnownPurges
 from swarm.tracker.tokens import Tokens
 
 STORE_THREADS: Final = 8
@@ -82,6 +83,7 @@ class TrackerState:
             "aetherfs_tracker_requests_total", "Requests answered, by operation and result."
         )
         add_store_metrics(self.metrics, self.objects)
+        self.purges = KnownPurges(self.objects)
         self.looks = SharedLooks(lambda dataset: self.work(self.catalogue.refresh, dataset))
         self.metrics.gauge("aetherfs_tracker_peers", "Peers heard of lately.", lambda: len(self.presence))
         self.metrics.gauge("aetherfs_tracker_watchers", "Open watches of datasets.", lambda: self.watchers)

@@ -114,7 +114,8 @@ class Bench:
         if not line:
             assert process.stderr is not None
             raise AssertionError(f"{arguments} ended with {process.wait()}: {process.stderr.read().decode()}")
-        assert json.loads(line)["event"] == "ready"
+        told = json.loads(line)
+        assert told.get("event") == "ready", f"{arguments} did not start: {told}"
         return process
 
     def make_swarm(self, home: str = "hub") -> None:

@@ -14,6 +14,7 @@ from seed.histories import collector
 from swarm import claims
 from swarm.errors import ConflictError, FullError, NotAllowedError, NotFoundError
 from swarm.limits import MIB
+from swarm.peer import pull
 from swarm.peer.node import PeerNode
 from tests.integration.swarm_rig import Swarm, contents, make_tree, run
 
@@ -36,7 +37,8 @@ async def published(swarm: Swarm, producer: PeerNode, root: Path, count: int) ->
     return found
 
 
-def test_what_the_rule_keeps_is_read_and_the_rest_is_gone(tmp_path: Path) -> None:
+def test_what_the_rule_keeps_is_read_and_the_rest_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pull, "GONE_STALL_S", 0.5)
     data = make_tree(tmp_path / "data", 1)
 
     async def main() -> None:
@@ -60,6 +62,8 @@ def test_what_the_rule_keeps_is_read_and_the_rest_is_gone(tmp_path: Path) -> Non
                 await swarm.pull(peer, f"maps/roads@{versions[number]}", out)
                 assert contents(out)["small"] == str(number).encode()
                 await swarm.stop(peer)
+            with pytest.raises(NotFoundError, match=r"is removed, as its keep rule.*no peer that can be reached"):
+                await run(other, "ls", ref=f"maps/roads@{versions[1]}")
             for verb, arguments in (
                 ("tag", {"ref": f"maps/roads@{versions[1]}", "names": ["maps/roads:old"]}),
                 ("rollback", {"name": "maps/roads:latest", "to": 2}),
