@@ -221,8 +221,10 @@ class Download:
             self._perform(self.scheduler.block_begun(run.run, index, answer.now))
         elif answer.status != BLOCK:
             ask = answer.ask if answer.status == ASK else None
+            banned = ask is not None and self._parts.channels.is_banned(ask)
             busy = answer.status == BUSY
-            self._perform(self.scheduler.block_refused(run.run, index, answer.now, ask=ask, busy=busy))
+            refused = self.scheduler.block_refused
+            self._perform(refused(run.run, index, answer.now, ask=ask, banned=banned, busy=busy))
         else:
             self._parts.traffic.wire_received_bytes += answer.encoded_bytes
             self.sources.wire_bytes += answer.encoded_bytes

@@ -179,9 +179,11 @@ class Scheduler:
         return [*stood_down, *others, *self._finish()]
 
     def block_refused(
-        self, run_id: int, index: int, now: float, *, ask: str | None = None, busy: bool = False
+        self, run_id: int, index: int, now: float, *, ask: str | None = None, banned: bool = False, busy: bool = False
     ) -> list[Instruction]:
-        """The neighbour does not have the block now, or is busy, or names another who has it."""
+        """The neighbour does not have the block now, or is busy, or names another who has it. ``banned``: of whom we
+        take nothing.
+        """
         run = self.blocks.runs.get(run_id)
         if run is None or index not in run.outstanding:
             return []
@@ -189,9 +191,9 @@ class Scheduler:
         neighbour = self.neighbours.get(run.peer)
         instructions: list[Instruction] = []
         if ask is not None:
-            patience = patience_s(now - self._started, is_far=ask not in self.neighbours)
+            patience = 0.0 if banned else patience_s(now - self._started, is_far=ask not in self.neighbours)
             self._spared.hold_back(index, now + (INSISTED_S if run.insists else patience))
-            if ask not in self.neighbours and len(self.neighbours) < NEIGHBOURS_FEW:
+            if not banned and ask not in self.neighbours and len(self.neighbours) < NEIGHBOURS_FEW:
                 instructions.append(Connect(ask))
         elif neighbour is not None and not busy and run.recalled != index:
             self._lost(neighbour, index)

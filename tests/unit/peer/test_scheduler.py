@@ -25,6 +25,17 @@ def test_a_redirect_that_leads_nowhere_ends_at_the_origin_with_insistence() -> N
     assert again[0].insist
 
 
+def test_a_redirect_to_a_banned_peer_is_not_waited_for() -> None:
+    scheduler = Scheduler([1000], (), random.Random(0))
+    (start,) = scheduler.peer_joined("origin", origin=SEED, bitmap=None, now=0.0)
+    assert isinstance(start, StartRun)
+    assert scheduler.block_refused(start.run, 0, 0.1, ask="liar", banned=True) == [], "it is not dialled"
+    scheduler.run_ended(start.run, 0.1, failed=False)
+    (again,) = scheduler.tick(0.2)
+    assert isinstance(again, StartRun)
+    assert again.insist
+
+
 def test_what_a_dropped_neighbour_was_asked_for_is_missing_again_and_another_is_asked() -> None:
     scheduler = Scheduler([1000, 1000], (), random.Random(0))
     (start,) = scheduler.peer_joined("liar", origin=NOT_ORIGIN, bitmap=b"\x03", now=0.0)
