@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,11 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from tests.odd_s3 import OddS3
     from tests.s3_server import S3Server
+
+# Images of Python often ask for this. Without bytecode every process of a test compiles all of the program anew, which
+# is half of what a short command costs.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # ``make soak`` chooses it; a test that asks for fewer or more examples than the usual 100 gets so many times more.
 settings.register_profile("soak", deadline=None, max_examples=int(os.environ.get("EXAMPLES", "20000")))
