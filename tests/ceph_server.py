@@ -1,7 +1,8 @@
 """A second real S3 server for tests: Ceph's gateway, where Debian's ``radosgw``, ``ceph-mon`` and ``ceph-osd`` are.
 
 One monitor, one store in memory and one gateway, on free ports of 127.0.0.1, without authentication among themselves.
-They are killed at the end, and die with the tests if those are killed themselves.
+They are killed at the end, and die with the tests if those are killed themselves. By themselves they gather what is
+decided for a second, and hold back the end of each answer until the one before is acknowledged: here they do not.
 """
 
 from __future__ import annotations
@@ -83,7 +84,9 @@ osd_pool_default_pg_num = 1
 osd_crush_chooseleaf_type = 0
 mon_allow_pool_size_one = true
 mon_max_pg_per_osd = 1000
-rgw_frontends = beast endpoint=127.0.0.1:{gateway}
+paxos_propose_interval = 0.01
+paxos_min_wait = 0.01
+rgw_frontends = beast endpoint=127.0.0.1:{gateway} tcp_nodelay=1
 """,
             encoding="ascii",
         )

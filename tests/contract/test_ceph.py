@@ -1,6 +1,6 @@
 """The suite of every object store on a second real S3 server, Ceph's gateway, where it is installed.
 
-One test, since the server takes a quarter of a minute to start, and the suite is spread over processes.
+One test, so that one server is started for all.
 """
 
 from __future__ import annotations
