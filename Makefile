@@ -29,9 +29,9 @@ $(STAMP): .ci/requirements-dev.lock pyproject.toml
 check: setup ## formatting, lint, types, layers and house rules
 	@$(BIN)/python -m tests.house
 
-# Half of the time tests wait, for processes and for what is due in a second: so four at a time on two cores. Whole
+# Half of the time tests wait, for processes and for what is due in a second: so three at a time on two cores. Whole
 # modules go to one process, which shares its swarm among them, in the order of the folders, which has the long ones first.
-SPREAD := -n 4 --dist loadscope --no-loadscope-reorder
+SPREAD := -n 3 --dist loadscope --no-loadscope-reorder
 test: check ## everything that check does, then all tests
 	@$(BIN)/python -m pytest $(SPREAD)
 
