@@ -1,14 +1,13 @@
 """The agent: the local API of a running peer, on loopback.
 
 Every verb of ``operations`` is ``POST /api/v1/agent/{verb}`` with JSON arguments; the answer is a line of JSON per
-progress report and a last one with the result or the error. Control needs the home's token; a Host other than loopback
-and any Origin are refused, so that a page in a browser cannot drive it.
+progress report and a last one with the result or the error. ``swarm.http.local`` says who may call: a route that
+changes something or reads data of the swarm is declared ``control``.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 import os
 import secrets
@@ -18,7 +17,8 @@ import msgspec
 from aiohttp import web
 
 from swarm import metrics
-from swarm.errors import AetherError, NotAllowedError, UsageError
+from swarm.errors import AetherError, UsageError
+from swarm.http.local import LocalGuard
 from swarm.http.routes import Route, mount
 from swarm.http.serve import make_app, start_listener
 from swarm.peer import operations
@@ -28,7 +28,6 @@ from swarm.peer.status import status_of
 from swarm.standing import AgentInfo
 
 NDJSON: Final = "application/x-ndjson"
-LOOPBACK_HOSTS: Final = ("127.0.0.1", "localhost", "[::1]")
 # Progress reports that a slow reader has not taken; newer ones are dropped, the result never.
 BACKLOG: Final = 256
 
@@ -46,8 +45,7 @@ async def start_peer(settings: NodeSettings, extension: Extension | None = None)
 
 async def _start_agent(node: PeerNode) -> None:
     token = secrets.token_urlsafe(32)
-    app = make_app()
-    mount(app, Agent(node, token).routes())
+    app = agent_app(node, token)
     base = node.settings.port_base
     listener = await start_listener(app, "127.0.0.1", base + 2 if base else 0, None)
     node.at_close(listener.close)
@@ -55,46 +53,43 @@ async def _start_agent(node: PeerNode) -> None:
     node.home.publish_agent(AgentInfo(os.getpid(), listener.port, token))
 
 
+def agent_app(node: PeerNode, token: str) -> web.Application:
+    """All routes of a node's agent, each behind the guard."""
+    guard = LocalGuard(token)
+    app = make_app()
+    app.middlewares.append(guard.local)
+    mount(app, Agent(node).routes(), guard.control)
+    return app
+
+
 log = logging.getLogger("aetherfs.agent")
 
 
 class Agent:
-    """The handlers of one node's agent. ``token`` is the home's."""
+    """The handlers of one node's agent."""
 
-    def __init__(self, node: PeerNode, token: str) -> None:
+    def __init__(self, node: PeerNode) -> None:
         self._node = node
-        self._token = token
 
     def routes(self) -> list[Route]:
         return [
             Route(
-                "POST", "/api/v1/agent/cat", self._cat, "public", "A file's bytes", response="application/octet-stream"
+                "POST", "/api/v1/agent/cat", self._cat, "control", "A file's bytes", response="application/octet-stream"
             ),
             Route(
                 "POST",
                 "/api/v1/agent/export",
                 self._export,
-                "public",
+                "control",
                 "A version as one file",
                 response="application/octet-stream",
             ),
-            Route("POST", "/api/v1/agent/shutdown", self._shutdown, "public", "End this peer"),
-            Route("POST", "/api/v1/agent/{verb}", self._verb, "public", "Carry out a verb", response=NDJSON),
+            Route("POST", "/api/v1/agent/shutdown", self._shutdown, "control", "End this peer"),
+            Route("POST", "/api/v1/agent/{verb}", self._verb, "control", "Carry out a verb", response=NDJSON),
             Route("GET", "/livez", self._live, "public", "Whether the process runs"),
             Route("GET", "/readyz", self._ready, "public", "Whether it serves", response="text/plain"),
             Route("GET", "/metrics", self._metrics, "public", "Prometheus metrics", response="text/plain"),
         ]
-
-    def _check(self, request: web.Request) -> None:
-        self._check_local(request)
-        expected = f"Bearer {self._token}"
-        if not hmac.compare_digest(request.headers.get("Authorization", "").encode(), expected.encode()):
-            raise NotAllowedError("the agent needs the token of its home")
-
-    def _check_local(self, request: web.Request) -> None:
-        host = request.host.rpartition(":")[0] or request.host
-        if host not in LOOPBACK_HOSTS or "Origin" in request.headers:
-            raise NotAllowedError("the agent answers local programs only")
 
     async def _arguments(self, request: web.Request) -> dict[str, Any]:
         try:
@@ -106,7 +101,6 @@ class Agent:
         return arguments
 
     async def _verb(self, request: web.Request) -> web.StreamResponse:
-        self._check(request)
         arguments = await self._arguments(request)
         response = web.StreamResponse(headers={"Content-Type": NDJSON})
         await response.prepare(request)
@@ -142,7 +136,6 @@ class Agent:
         return await self._stream(request, "export")
 
     async def _stream(self, request: web.Request, verb: str) -> web.StreamResponse:
-        self._check(request)
         arguments = await self._arguments(request)
         response = web.StreamResponse(headers={"Content-Type": "application/octet-stream"})
         async for part in operations.stream(self._node, verb, arguments):
@@ -155,7 +148,6 @@ class Agent:
         return response
 
     async def _shutdown(self, request: web.Request) -> web.StreamResponse:
-        self._check(request)
         self._node.stop_requested.set()
         return web.json_response({"stopping": True})
 
@@ -170,7 +162,6 @@ class Agent:
         return web.Response(text="; ".join(told) + "\n")
 
     async def _metrics(self, request: web.Request) -> web.StreamResponse:
-        self._check_local(request)
         text = self._node.metrics.exposition()
         return web.Response(body=text.encode(), headers={"Content-Type": metrics.CONTENT_TYPE})
 
