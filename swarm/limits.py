@@ -96,6 +96,9 @@ RUNS_SERVED_MAX: Final = 256
 # HTTP.
 HEADER_DEADLINE_S: Final = 10.0
 KEEPALIVE_S: Final = 75.0
+# Connections of a listener that are not streams of runs; a TLS connection takes about 110 KiB. Half as many of one
+# address, since a whole site may be behind one.
+CONNECTIONS_MAX: Final = 2048
 JSON_BODY_MAX_BYTES: Final = MIB
 MISSING_MAX_SIGNATURES: Final = 8192
 PAGE_MAX: Final = 1000

@@ -1,8 +1,8 @@
 """One port for HTTP and for streams in threads: each connection is looked at before anybody takes it up.
 
 A connection whose TLS hello offers the streams' protocol is handed over as a blocking socket, with its hello unread;
-every other goes on as before. A hello that does not come within a deadline ends its connection; of too many that are
-waited for, the one that was waited for longest goes.
+every other goes on as before. Hello, handshake and the first request's head have one deadline in all; of too many
+connections the one that was waited for longest goes (``visits``).
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from swarm.http.hello import HELLO_MAX_BYTES, Unfinished, offered
-from swarm.limits import HEADER_DEADLINE_S
+from swarm.http.visits import Visit, Visits
 
-UNDECIDED_MAX: Final = 512
 BACKLOG: Final = 512
 # A hello in parts is looked at again after this long, twice as long each time: its socket is readable all the time, and
 # many that never end must not keep the loop busy.
@@ -26,21 +25,31 @@ LOOK_AGAIN_S: Final = 0.01
 # No more files: nobody is let in for this long.
 FULL_S: Final = 1.0
 
-Streams = Callable[[socket.socket], None]
-Others = Callable[[socket.socket], Awaitable[Any]]
+# Takes a connection over, and is told how long its handshake may take.
+Streams = Callable[[socket.socket, float], None]
+Others = Callable[[socket.socket, Visit], Awaitable[Any]]
 
 log = logging.getLogger("aetherfs.doors")
 
 
 class Doors:
-    """Accepts on ``listening`` sockets. ``streams`` takes over who offers ``protocol``, ``others`` the rest."""
+    """Accepts on ``listening`` sockets, as many as ``visits`` let in. ``streams`` takes over who offers ``protocol``,
+    ``others`` the rest; without ``streams`` nobody's hello is looked at.
+    """
 
-    def __init__(self, listening: Sequence[socket.socket], protocol: str, streams: Streams, others: Others) -> None:
+    def __init__(
+        self,
+        listening: Sequence[socket.socket],
+        visits: Visits,
+        others: Others,
+        protocol: str = "",
+        streams: Streams | None = None,
+    ) -> None:
         self._listening = listening
         self._protocol = protocol.encode()
+        self._visits = visits
         self._streams = streams
         self._others = others
-        self._undecided: dict[asyncio.Task[None], None] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         for one in listening:
             one.setblocking(False)
@@ -57,37 +66,48 @@ class Doors:
         loop = asyncio.get_running_loop()
         while True:
             try:
-                connection, _ = await loop.sock_accept(listening)
+                connection, address = await loop.sock_accept(listening)
             except OSError as error:
                 if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
                     log.warning("nobody is let in for a moment: %s", error)
                     await asyncio.sleep(FULL_S)
                 continue
-            task = self._start(self._decide(connection))
-            self._undecided[task] = None
-            task.add_done_callback(lambda done: self._undecided.pop(done, None))
-            if len(self._undecided) > UNDECIDED_MAX:
-                next(iter(self._undecided)).cancel()
+            self._let_in(connection, str(address[0]))
+            await asyncio.sleep(0)  # accepting gives way to nobody as long as there is somebody to accept
 
-    async def _decide(self, connection: socket.socket) -> None:
-        try:
-            async with asyncio.timeout(HEADER_DEADLINE_S):
-                is_stream = await self._is_stream(connection)
-        except (OSError, asyncio.TimeoutError):
+    def _let_in(self, connection: socket.socket, address: str) -> None:
+        tasks: list[asyncio.Task[None]] = []
+
+        def end() -> None:
+            for task in tasks:
+                task.cancel()
+
+        visit = self._visits.enter(address, end)
+        if visit is None:
             connection.close()
-            return
-        except BaseException:
-            connection.close()
-            raise
-        task = asyncio.current_task()
-        assert task is not None
-        self._undecided.pop(task, None)
-        if is_stream:
-            connection.setblocking(True)
-            self._streams(connection)
         else:
-            with contextlib.suppress(OSError, asyncio.TimeoutError):
-                await self._others(connection)
+            tasks.append(self._start(self._decide(connection, visit)))
+
+    async def _decide(self, connection: socket.socket, visit: Visit) -> None:
+        """Until somebody has taken it up, or it has ended."""
+        is_taken = False
+        try:
+            async with asyncio.timeout(visit.left_s):
+                is_stream = self._streams is not None and await self._is_stream(connection)
+            if is_stream and self._streams is not None:
+                connection.setblocking(True)
+                is_taken = True
+                self._visits.leave(visit)
+                self._streams(connection, visit.left_s)
+            else:
+                await self._others(connection, visit)
+                is_taken = True
+        except (OSError, asyncio.TimeoutError) as error:
+            log.debug("a connection of %s comes to nothing: %s", visit.address, error or type(error).__name__)
+        finally:
+            if not is_taken:
+                self._visits.leave(visit)
+                connection.close()
 
     async def _is_stream(self, connection: socket.socket) -> bool:
         await _readable(connection)

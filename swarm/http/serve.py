@@ -15,10 +15,12 @@ from aiohttp import web
 from swarm.errors import AetherError
 from swarm.http.congestion import suit_many_flows
 from swarm.http.doors import BACKLOG, Doors, Streams
+from swarm.http.patience import USUAL, Deadlines
 from swarm.http.problem import problems
 from swarm.http.tls import RUN_PROTOCOL
+from swarm.http.visits import Visit, Visits
 from swarm.identity import peer_id_from_server_name
-from swarm.limits import HEADER_DEADLINE_S, JSON_BODY_MAX_BYTES, KEEPALIVE_S
+from swarm.limits import CONNECTIONS_MAX, JSON_BODY_MAX_BYTES, KEEPALIVE_S
 
 SHUTDOWN_S: Final = 2.0
 
@@ -31,74 +33,69 @@ def make_app(*, body_max_bytes: int = JSON_BODY_MAX_BYTES) -> web.Application:
 class Listener:
     """A running listener. ``port`` is the bound one."""
 
-    def __init__(self, runner: web.AppRunner, server: asyncio.Server, doors: Doors | None) -> None:
+    def __init__(self, runner: web.AppRunner, server: asyncio.Server, doors: Doors, visits: Visits) -> None:
         self._runner = runner
         self._server = server
         self._doors = doors
+        self.visits = visits
         self.host, self.port = server.sockets[0].getsockname()[:2]
 
     async def close(self) -> None:
         """Stop accepting, give requests in flight a moment, then close every connection."""
         self._server.close()
-        if self._doors is not None:
-            await self._doors.close()
+        await self._doors.close()
         await self._runner.cleanup()
+        self.visits.close()
 
     def __repr__(self) -> str:
-        return f"<Listener {self.host}:{self.port}>"
+        return f"<Listener {self.host}:{self.port} {len(self.visits)} connections>"
 
 
 async def start_listener(
-    app: web.Application, host: str, port: int, context: ssl.SSLContext | None, *, streams: Streams | None = None
+    app: web.Application,
+    host: str,
+    port: int,
+    context: ssl.SSLContext | None,
+    *,
+    streams: Streams | None = None,
+    most: int = CONNECTIONS_MAX,
+    deadlines: Deadlines | None = None,
 ) -> Listener:
     """Listen on host:port (0 picks a free one). ``context`` None is for loopback only. Raises AetherError if taken.
 
-    ``streams`` is handed each connection that offers RUN_PROTOCOL, before its handshake.
+    ``streams`` is handed each connection that offers RUN_PROTOCOL, before its handshake. At most ``most`` connections
+    are open, half as many of one address.
     """
-    runner = web.AppRunner(app, access_log=None, keepalive_timeout=KEEPALIVE_S, shutdown_timeout=SHUTDOWN_S)
+    visits = Visits(most, deadlines or USUAL)
+    app.middlewares.insert(0, visits.middleware)
+    # aiohttp would unpack bodies by itself, whatever they grow to: ours are what they are.
+    runner = web.AppRunner(
+        app, access_log=None, keepalive_timeout=KEEPALIVE_S, shutdown_timeout=SHUTDOWN_S, auto_decompress=False
+    )
     await runner.setup()
     loop = asyncio.get_running_loop()
-    handshake_s = HEADER_DEADLINE_S if context is not None else None
     try:
-        server = await loop.create_server(
-            lambda: _with_deadline(runner),
-            host,
-            port,
-            ssl=context,
-            backlog=BACKLOG,
-            ssl_handshake_timeout=handshake_s,
-            start_serving=streams is None,
-        )
+        server = await loop.create_server(asyncio.Protocol, host, port, backlog=BACKLOG, start_serving=False)
     except OSError as error:
         await runner.cleanup()
         raise AetherError(
             f"cannot listen on {host}:{port}: {error.strerror or error}; take another --port-base, or 0 for free ports"
         ) from error
     suit_many_flows(server.sockets)
-    if streams is None:
-        return Listener(runner, server, None)
 
-    async def others(connection: socket.socket) -> None:
+    async def others(connection: socket.socket, visit: Visit) -> None:
+        if runner.server is None:
+            raise ConnectionAbortedError("the listener is closing")
+        protocol = visit.serve_with(runner.server())
         await loop.connect_accepted_socket(
-            lambda: _with_deadline(runner), connection, ssl=context, ssl_handshake_timeout=handshake_s
+            lambda: protocol,
+            connection,
+            ssl=context,
+            ssl_handshake_timeout=visit.left_s if context is not None else None,
         )
 
-    listening = [bound.dup() for bound in server.sockets]
-    return Listener(runner, server, Doors(listening, RUN_PROTOCOL, streams, others))
-
-
-def _with_deadline(runner: web.AppRunner) -> asyncio.Protocol:
-    """A connection's protocol that closes when its first request has not arrived within the deadline."""
-    if runner.server is None:
-        raise ConnectionAbortedError("the listener is closing")
-    protocol: Any = runner.server()
-
-    def check() -> None:
-        if protocol.transport is not None and protocol._request_count == 0:
-            protocol.force_close()
-
-    asyncio.get_running_loop().call_later(HEADER_DEADLINE_S, check)
-    return protocol  # type: ignore[no-any-return]
+    doors = Doors([bound.dup() for bound in server.sockets], visits, others, RUN_PROTOCOL, streams)
+    return Listener(runner, server, doors, visits)
 
 
 def caller_of(request: web.BaseRequest) -> str | None:

@@ -49,10 +49,13 @@ REQUEST_MAX_BYTES: Final = RUN_REQUEST_MAX_BYTES + LOG_ENTRY_MAX_BYTES
 class GivenStream:
     """One connection of an asker. ``peer`` and ``grant`` are set by ``open``; all but ``abort`` is for one thread.
 
-    ``buffers`` hold SEALED_MAX_BYTES.
+    ``buffers`` hold SEALED_MAX_BYTES. Handshake and head have ``opening_s`` in all.
     """
 
-    def __init__(self, connection: socket.socket, context: ssl.SSLContext, buffers: Buffers) -> None:
+    def __init__(
+        self, connection: socket.socket, context: ssl.SSLContext, buffers: Buffers, opening_s: float = HEADER_DEADLINE_S
+    ) -> None:
+        self._opened_by = time.monotonic() + opening_s
         self._buffers = buffers
         self._sealer: Sealer | None = None
         self.peer = ""
@@ -63,7 +66,7 @@ class GivenStream:
 
     def open(self) -> None:
         """Shake hands and read the head. OSError, RemoteProtocolError, NotAllowedError."""
-        self._socket.settimeout(HEADER_DEADLINE_S)
+        self._socket.settimeout(self._left_s)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         limit_waits(self._socket, socket.SO_SNDTIMEO, STALL_TIMEOUT_S)
         if hasattr(socket, "TCP_NOTSENT_LOWAT"):
@@ -79,10 +82,15 @@ class GivenStream:
         peer = peer_in(wrapped.getpeercert())
         if peer is None:
             raise NotAllowedError("a run needs a certificate of the swarm")
-        data = self._message(HEAD_MAX_BYTES, HEADER_DEADLINE_S)
+        data = self._message(HEAD_MAX_BYTES, self._left_s)
         if data is None:
             raise ConnectionResetError("it left before its first word")
         self.peer, self.grant = peer, canonical.decode(data, RunHead, limit_bytes=HEAD_MAX_BYTES).grant
+
+    @property
+    def _left_s(self) -> float:
+        """Of the time to open it; a little at least, since none would mean for ever."""
+        return max(0.01, self._opened_by - time.monotonic())
 
     def next_run(self, timeout_s: float = STREAM_IDLE_S) -> RunRequest | None:
         """The next request; None when no more come, or may. RemoteProtocolError for what is none."""
@@ -95,11 +103,14 @@ class GivenStream:
         return canonical.decode(data, RunRequest, limit_bytes=REQUEST_MAX_BYTES) if data is not None else None
 
     def _message(self, limit_bytes: int, timeout_s: float) -> bytes | None:
-        """A message after its length, all of it in time; None when the asker has left before it."""
-        deadline = time.monotonic() + timeout_s
-        head = self._read(LENGTH.size, deadline)
-        if not head:
+        """A message after its length; None when the asker has left before it. TimeoutError when it does not begin in
+        time, or is not whole soon after it began.
+        """
+        first = self._read(1, time.monotonic() + timeout_s)
+        if not first:
             return None
+        deadline = time.monotonic() + min(timeout_s, HEADER_DEADLINE_S)
+        head = first + self._read(LENGTH.size - 1, deadline)
         length = LENGTH.unpack(head)[0] if len(head) == LENGTH.size else 0
         if length > limit_bytes:
             raise RemoteProtocolError(f"a message of {length} bytes is announced: {limit_bytes} is the most")

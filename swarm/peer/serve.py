@@ -89,9 +89,9 @@ class RunServer:
         """Send nobody to this peer any more."""
         self._turns.left(peer)
 
-    def accept(self, connection: socket.socket) -> None:
-        """Take over a connection that is to carry runs, before its handshake. On the loop."""
-        stream = GivenStream(connection, self._context, self._buffers)
+    def accept(self, connection: socket.socket, left_s: float = HEADER_DEADLINE_S) -> None:
+        """Take over a connection that is to carry runs, before its handshake, which may take so long. On the loop."""
+        stream = GivenStream(connection, self._context, self._buffers, left_s)
         with self._lock:
             is_full = self._is_closing or len(self._streams) >= THREADS_MAX
             if not is_full:

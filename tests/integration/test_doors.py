@@ -10,15 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from swarm.http import doors
+from swarm.http import doors, serve
 from swarm.http.hello import offered
+from swarm.http.patience import Deadlines
 from tests.integration.swarm_rig import Swarm, contents, make_tree
 
 DEADLINE_S = 20.0
 
 
 def test_a_hello_that_never_ends_is_looked_at_seldom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doors, "HEADER_DEADLINE_S", 2.0)
+    monkeypatch.setattr(serve, "USUAL", Deadlines(head_s=2.0))
     looks = []
 
     def look(data: bytes) -> tuple[bytes, ...]:
@@ -44,7 +45,7 @@ def test_a_hello_that_never_ends_is_looked_at_seldom(tmp_path: Path, monkeypatch
 
 
 def test_connections_that_say_nothing_or_nonsense_are_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doors, "HEADER_DEADLINE_S", 0.3)
+    monkeypatch.setattr(serve, "USUAL", Deadlines(head_s=0.3))
 
     def bother(host: str, port: int) -> None:
         for first in (b"", b"\x16\x03\x01", b"GET / HTTP/1.1\r\n\r\n", random.Random(1).randbytes(9000)):

@@ -14,7 +14,9 @@ import pytest
 
 from swarm import canonical
 from swarm.errors import NotAllowedError, UnreachableError
+from swarm.http import serve as http_serve
 from swarm.http.past_tls import limit_waits
+from swarm.http.patience import Deadlines
 from swarm.http.tls import RUN_PROTOCOL
 from swarm.identity import server_name_of
 from swarm.peer import giving, serve
@@ -104,7 +106,7 @@ def test_far_too_many_streams_of_a_peer_are_closed_without_a_word(
 
 def test_strangers_that_do_not_shake_hands_keep_nobody_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serve, "STRANGERS_MAX", 2)
-    monkeypatch.setattr(giving, "HEADER_DEADLINE_S", 3600.0)
+    monkeypatch.setattr(http_serve, "USUAL", Deadlines(head_s=3600.0))
 
     async def main() -> None:
         async with _pair(tmp_path) as (swarm, giver, asker, _holding):
