@@ -5,6 +5,7 @@ itself.
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import ssl
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from aiohttp import web
 from swarm.errors import AetherError
 from swarm.http.congestion import suit_many_flows
 from swarm.http.doors import BACKLOG, Doors, Streams
+from swarm.http.framing import QuietLogger, unambiguous
 from swarm.http.patience import USUAL, Deadlines
 from swarm.http.problem import problems
 from swarm.http.tls import RUN_PROTOCOL
@@ -24,10 +26,12 @@ from swarm.limits import CONNECTIONS_MAX, JSON_BODY_MAX_BYTES, KEEPALIVE_S
 
 SHUTDOWN_S: Final = 2.0
 
+log = logging.getLogger("aetherfs.http")
+
 
 def make_app(*, body_max_bytes: int = JSON_BODY_MAX_BYTES) -> web.Application:
-    """An application whose refusals are problem documents and whose bodies are bounded."""
-    return web.Application(middlewares=[problems], client_max_size=body_max_bytes)
+    """An application whose refusals are problem documents, and which takes bounded bodies and clear requests."""
+    return web.Application(middlewares=[problems, unambiguous], client_max_size=body_max_bytes)
 
 
 class Listener:
@@ -70,7 +74,12 @@ async def start_listener(
     app.middlewares.insert(0, visits.middleware)
     # aiohttp would unpack bodies by itself, whatever they grow to: ours are what they are.
     runner = web.AppRunner(
-        app, access_log=None, keepalive_timeout=KEEPALIVE_S, shutdown_timeout=SHUTDOWN_S, auto_decompress=False
+        app,
+        access_log=None,
+        keepalive_timeout=KEEPALIVE_S,
+        shutdown_timeout=SHUTDOWN_S,
+        auto_decompress=False,
+        logger=QuietLogger(log, {}),
     )
     await runner.setup()
     loop = asyncio.get_running_loop()

@@ -199,7 +199,10 @@ class Channels:
             raise NotAllowedError("no channel for this caller")
         if self._is_closing or len(self.open) >= CHANNELS_MAX:
             raise NotAllowedError("no channel for this caller")
-        socket = web.WebSocketResponse(autoping=False, heartbeat=HEARTBEAT_S, max_msg_size=CHANNEL_MESSAGE_MAX_BYTES)
+        # Not compressed: messages are short, and a little of what a peer sends must not become a lot here.
+        socket = web.WebSocketResponse(
+            autoping=False, heartbeat=HEARTBEAT_S, max_msg_size=CHANNEL_MESSAGE_MAX_BYTES, compress=False
+        )
         await socket.prepare(request)
         try:
             channel = await self._greet(peer_id, socket, dialled=False)
