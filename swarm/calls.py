@@ -17,6 +17,7 @@ from typing import Final, TypeVar
 
 import aiohttp
 
+from swarm.dialable import TRUSTED, Dialable
 from swarm.errors import RemoteProtocolError, UnreachableError
 from swarm.http.problem import error_from
 from swarm.http.resolver import PeerResolver
@@ -56,9 +57,11 @@ UNKNOWN: Final = Standing(None, "")
 class Calls:
     """A pool of connections to the swarm's trackers, keyed by their identity. Use inside a running event loop."""
 
-    def __init__(self, trackers: Sequence[Contact], context: ssl.SSLContext, *, timeout_s: float) -> None:
+    def __init__(
+        self, trackers: Sequence[Contact], context: ssl.SSLContext, *, timeout_s: float, dialable: Dialable = TRUSTED
+    ) -> None:
         self.timeout_s = timeout_s
-        self._resolver = PeerResolver()
+        self._resolver = PeerResolver(dialable)
         self._context = context
         # The last one is in use; those before it, whose connections show older papers, end with us.
         self._sessions = [self._new_session()]

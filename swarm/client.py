@@ -25,6 +25,7 @@ from swarm import canonical, log, snapshot
 from swarm.answers import Found, expiry_of, parsed, version_meant
 from swarm.authority import fingerprint_of, public_of_root
 from swarm.calls import DEFAULT_TIMEOUT_S, Calls
+from swarm.dialable import TRUSTED, Dialable
 from swarm.errors import AetherError, ConflictError, NotAllowedError, NotFoundError, RemoteProtocolError
 from swarm.events import entries_of
 from swarm.http.tls import TlsFiles, anonymous_context, peer_client_context
@@ -92,21 +93,21 @@ class TrackerClient:
         files: TlsFiles | None = None,
         trust: Trust | None = None,
         timeout_s: float = DEFAULT_TIMEOUT_S,
+        dialable: Dialable = TRUSTED,
     ) -> None:
-        """``root`` is the CA in PEM; ``files`` this member's certificate and key; ``trust`` what it knows of the CA's
-        keys, by default that root's.
-        """
+        """``root`` is the CA in PEM; ``files`` this member's certificate and key; ``trust`` the CA's keys as it knows
+        them, by default that root's; ``dialable`` where trackers may be."""
         self.key = key
         self.root = root
         self.authority = trust or Trust(public_of_root(root), root)
         self._expires: float | None = None
         self._anonymous_context = anonymous_context(root.decode())
-        self._anonymous = Calls(trackers, self._anonymous_context, timeout_s=timeout_s)
+        self._anonymous = Calls(trackers, self._anonymous_context, timeout_s=timeout_s, dialable=dialable)
         self._member: Calls | None = None
         if files is not None:
             self._context = peer_client_context(files)
             self._expires = expiry_of(files.certificate)
-            self._member = Calls(trackers, self._context, timeout_s=timeout_s)
+            self._member = Calls(trackers, self._context, timeout_s=timeout_s, dialable=dialable)
 
     @property
     def trackers(self) -> tuple[Contact, ...]:

@@ -52,6 +52,7 @@ SETTINGS: Final = (
         "object store: file:///path or s3://bucket/prefix?endpoint=URL&region=R (empty: a folder in the home)",
     ),
     Setting("listen", "text", "127.0.0.1", "host to listen on, and to be reached at"),
+    Setting("dial_also", "text", "", "networks that peers are dialled in too, as 127.0.0.0/8 (see SECURITY.md)"),
     Setting("port_base", "count", DEFAULT_PORT_BASE, "first of the three ports (0: free ones)", most=PORT_BASE_MAX),
     Setting("join_file", "text", "", "file with the join token of a home that is not enrolled yet"),
     Setting("prices", "text", "", "file with the prices of the object store, TOML (empty: AWS S3 Standard, us-east-1)"),
@@ -87,6 +88,11 @@ class Settings:
     @property
     def listen(self) -> str:
         return self._text("listen")
+
+    @property
+    def dial_also(self) -> str:
+        """Networks, with commas between."""
+        return self._text("dial_also")
 
     @property
     def port_base(self) -> int:

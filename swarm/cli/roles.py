@@ -52,6 +52,7 @@ class Role:
 
 def node_settings(program: Program, port_base: int) -> NodeSettings:
     """How this home's peer runs."""
+    from swarm.dialable import networks_in
     from swarm.peer.node import NodeSettings
 
     settings = program.settings
@@ -61,6 +62,7 @@ def node_settings(program: Program, port_base: int) -> NodeSettings:
         port_base=port_base,
         memory_bytes=settings.memory_bytes,
         disk_bytes=settings.disk_bytes,
+        dial_also=networks_in(settings.dial_also),
     )
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from swarm.dht.node import DhtNode, DhtStatus, Provider
 from swarm.dht.transport import Peer, Transport
 from swarm.dht.wire import EPOCHS, Contact, epoch_of
+from swarm.dialable import Dialable
 from swarm.identity import PeerKey
 from swarm.keyring import SwarmSecret
 from swarm.records import Address
@@ -60,10 +61,11 @@ class Dht:
         addresses: Callable[[], tuple[Address, ...]],
         state_path: Path | None,
         rng: random.Random,
+        dialable: Dialable,
     ) -> Dht:
         """Bind host:port and begin. ``secrets``: those that count, the one in force first."""
         dht = cls(_Member(key, authority, addresses, state_path, rng), credential)
-        dht._transport = await Transport.bind(host, port, dht._received)
+        dht._transport = await Transport.bind(host, port, dht._received, dialable)
         await dht.use(secrets)
         return dht
 

@@ -26,6 +26,7 @@ from swarm.dht.state import load_contacts, save_contacts
 from swarm.dht.table import K, Table
 from swarm.dht.transport import Peer, Transport
 from swarm.dht.wire import Contact, Message, Ping
+from swarm.dialable import Dialable
 from swarm.identity import PeerKey, peer_id_of
 from swarm.records import Address
 from swarm.trust import Trust
@@ -126,6 +127,7 @@ class DhtNode:
         host: str = "",
         port: int = 0,
         transport: Transport | None = None,
+        dialable: Dialable | None = None,
         key: PeerKey,
         credential: bytes,
         authority: Trust,
@@ -140,7 +142,8 @@ class DhtNode:
         """Bind host:port and begin; or use a ``transport``, whose owner hands on what comes for this epoch, and
         closes it.
 
-        ``addresses`` are what its records say; ``credential`` is its sealed one.
+        ``dialable`` is where datagrams may go, by default what follows from the host. ``addresses`` are what its
+        records say; ``credential`` is its sealed one.
         """
         node = cls(
             key=key,
@@ -155,7 +158,7 @@ class DhtNode:
             wall=wall,
         )
         node._is_shared = transport is not None
-        node._transport = transport or await Transport.bind(host, port, node.requests.received)
+        node._transport = transport or await Transport.bind(host, port, node.requests.received, dialable)
         node.requests.start(node._transport)
         node._start(node._maintain())
         node._start(node._announcer.sweep_forever())

@@ -7,7 +7,6 @@ only when its provider's own signature over this key is good and it is in force.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 from collections.abc import Callable, Iterable
 from typing import Final
@@ -121,7 +120,7 @@ class Search:
         lookup.answered(id)
         for named in answer.contacts:
             named_id = node_id(self._secret, named.public)
-            if named_id != self._requests.id and may_be_dialled(named.host, contact.host):
+            if named_id != self._requests.id and self._requests.transport.may_send_to(named.host):
                 self._learn(lookup, named_id, self._table.get(named_id) or named)
         if findings is not None:
             findings.take(answer.records)
@@ -147,16 +146,3 @@ async def _first(steps: set[asyncio.Task[None]], late: asyncio.Event) -> set[asy
     for step in done & steps:
         step.result()
     return steps - done
-
-
-def may_be_dialled(host: str, named_by: str) -> bool:
-    """Whether a host that a node names is one that datagrams may go to. Loopback only if the node itself is there."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    if isinstance(address, ipaddress.IPv6Address) and (address.ipv4_mapped is not None or address.scope_id is not None):
-        return False  # hosts travel as what they are, and a scope means something only where it was seen
-    if address.is_multicast or address.is_unspecified or host == "255.255.255.255":
-        return False
-    return not address.is_loopback or ipaddress.ip_address(named_by).is_loopback

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 import socket
 from collections import deque
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final, cast
 
 import asyncio_dgram
 
+from swarm.dialable import Dialable, dialable_of
 from swarm.errors import AetherError
 from swarm.limits import DHT_RECEIVED_MAX, DHT_SENDING_MAX
 
@@ -27,27 +28,24 @@ SEND_BURST: Final = 16
 # asyncio-dgram raises the error of an earlier send instead of sending: how often a datagram is offered again.
 SEND_TRIES: Final = 3
 MAPPED: Final = "::ffff:"
+# Hosts of which it is remembered whether datagrams may go there.
+JUDGED_MAX: Final = 4096
 
 log = logging.getLogger("aetherfs.dht")
 Peer = tuple[str, int]
 
 
-def is_numeric(peer: Peer) -> bool:
-    """Whether a peer is an address and a port. With others asyncio would look up a name, or end the transport."""
-    host, port = peer
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return host.isascii() and host.isprintable() and 0 < port <= 65535
-
-
 class Transport:
-    """One bound UDP socket. ``received`` is called for every datagram and must not raise."""
+    """One bound UDP socket. ``received`` is called for every datagram and must not raise. Nothing is sent to where
+    ``dialable`` does not allow, nor to what is no address: asyncio would look up a name, or end the transport.
+    """
 
-    def __init__(self, stream: asyncio_dgram.DatagramServer, received: Callable[[bytes, Peer], None]) -> None:
+    def __init__(
+        self, stream: asyncio_dgram.DatagramServer, received: Callable[[bytes, Peer], None], dialable: Dialable
+    ) -> None:
         self._stream = stream
         self._received = received
+        self.may_send_to = lru_cache(JUDGED_MAX)(dialable.allows)
         self._is_v6 = stream.socket.family == socket.AF_INET6
         self._inbox: deque[tuple[bytes, Peer]] = deque()
         self._outbox: deque[tuple[bytes, Peer]] = deque()
@@ -61,8 +59,10 @@ class Transport:
         self._tasks = [asyncio.create_task(work) for work in (self._drain(), self._handle(), self._send())]
 
     @classmethod
-    async def bind(cls, host: str, port: int, received: Callable[[bytes, Peer], None]) -> Transport:
-        """Bind a socket. AetherError when the port is taken."""
+    async def bind(
+        cls, host: str, port: int, received: Callable[[bytes, Peer], None], dialable: Dialable | None = None
+    ) -> Transport:
+        """Bind a socket. AetherError when the port is taken. ``dialable``: by default what follows from the host."""
         try:
             stream = await asyncio_dgram.bind((host, port))
         except OSError as error:
@@ -71,7 +71,7 @@ class Transport:
             ) from error
         with contextlib.suppress(OSError):
             stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
-        return cls(stream, received)
+        return cls(stream, received, dialable or dialable_of([str(stream.sockname[0])]))
 
     @property
     def port(self) -> int:
@@ -83,12 +83,16 @@ class Transport:
 
     def send(self, datagram: bytes, peer: Peer) -> None:
         """Queue a datagram; dropped when the queue is full, as a network would, or the address is none."""
-        if len(self._outbox) >= DHT_SENDING_MAX or not is_numeric(peer):
+        if len(self._outbox) >= DHT_SENDING_MAX or not self._can_be_sent_to(peer):
             self.dropped += 1
             return
         self.queued_bytes += len(datagram)
         self._outbox.append((datagram, peer))
         self._out_ready.set()
+
+    def _can_be_sent_to(self, peer: Peer) -> bool:
+        host, port = peer
+        return 0 < port <= 65535 and self.may_send_to(host)
 
     async def _drain(self) -> None:
         while True:

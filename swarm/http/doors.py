@@ -8,7 +8,6 @@ connections the one that was waited for longest goes (``visits``).
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import logging
 import socket

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import logging
 import socket
 import time
 from typing import Final
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from swarm.dialable import NOT_HERE, Dialable, numeric
 from swarm.identity import peer_id_from_server_name
 from swarm.records import Address
 
 KNOWN_MAX: Final = 16_384
 
+log = logging.getLogger("aetherfs.resolver")
+
 
 class PeerResolver(AbstractResolver):
-    """Maps ``<peer id>.peer.aetherfs`` to (host, port) pairs; other names are not resolved at all."""
+    """Maps ``<peer id>.peer.aetherfs`` to (host, port) pairs that may be dialled; other names are not resolved at all.
 
-    def __init__(self) -> None:
+    Each dial asks anew, so whatever a name leads to at that moment is judged.
+    """
+
+    def __init__(self, dialable: Dialable = NOT_HERE) -> None:
+        self.dialable = dialable
         self._known: dict[str, tuple[float, tuple[Address, ...]]] = {}
 
     def learn(self, peer_id: str, addresses: tuple[Address, ...], said_at: float | None = None) -> None:
@@ -48,10 +56,19 @@ class PeerResolver(AbstractResolver):
         peer_id = peer_id_from_server_name(host)
         addresses = self.addresses_of(peer_id) if peer_id is not None else ()
         found: list[ResolveResult] = []
+        refused: list[str] = []
         for address in addresses:
-            found += await _resolve_address(host, address)
+            for result in await _resolve_address(host, address):
+                where = numeric(result["host"])
+                why = self.dialable.why_not(where) if where is not None else "it is no address"
+                if why:
+                    refused.append(f"{address} is not dialled, as {why} (setting dial_also)")
+                else:
+                    found.append(result)
+        if refused:
+            log.info("of peer %s: %s", host[:8], "; ".join(refused))
         if not found:
-            raise OSError(f"no address is known for {host}")
+            raise OSError("; ".join(refused) or f"no address is known for {host}")
         return found
 
     async def close(self) -> None:

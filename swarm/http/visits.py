@@ -49,7 +49,8 @@ class Visit(asyncio.Protocol):
     # ---- what the transport says ------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport) and self._inner is not None
+        assert isinstance(transport, asyncio.Transport)
+        assert self._inner is not None
         self._transport, self._end = transport, transport.abort
         self._visits.opened(self, transport)
         self._inner.connection_made(transport)
@@ -64,7 +65,8 @@ class Visit(asyncio.Protocol):
         return self._inner.eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        assert self._transport is not None and self._inner is not None
+        assert self._transport is not None
+        assert self._inner is not None
         self._visits.closed(self, self._transport)
         self._inner.connection_lost(exc)
 

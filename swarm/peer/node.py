@@ -12,7 +12,7 @@ import random
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 from weakref import WeakValueDictionary
@@ -20,6 +20,7 @@ from weakref import WeakValueDictionary
 from swarm.client import TrackerClient
 from swarm.dht.epochs import Dht
 from swarm.dht.keys import block_key, tag_key, trackers_key, version_key
+from swarm.dialable import TRUSTED, Network, dialable_of
 from swarm.errors import AetherError, RemoteProtocolError
 from swarm.home import Home
 from swarm.http.resolver import PeerResolver
@@ -79,6 +80,7 @@ class NodeSettings:
     disk_bytes: int = DEFAULT_DISK_BYTES
     memory_bytes: int = DEFAULT_MEMORY_BYTES
     stall_s: float = 60.0
+    dial_also: tuple[Network, ...] = ()
 
 
 class PeerNode:
@@ -169,13 +171,7 @@ class PeerNode:
         self.purging = Purging(self)
         await self._listen()
         self._closers.append(self.channels.close)  # before the listener, which waits for whoever is connected
-        self.tracker = TrackerClient(
-            self.swarm.trackers,
-            key=self.key,
-            root=self.papers.root,
-            files=self.home.tls_files,
-            trust=self.access.authority,
-        )
+        self.tracker = self._tracker_client()
         self._closers.append(self.tracker.close)
         await self._start_dht()
         self.finder = Finder(
@@ -200,6 +196,16 @@ class PeerNode:
         self.tasks.start(self.announcer.run())
         self.is_ready.set()
 
+    def _tracker_client(self) -> TrackerClient:
+        return TrackerClient(
+            self.swarm.trackers,
+            key=self.key,
+            root=self.papers.root,
+            files=self.home.tls_files,
+            trust=self.access.authority,
+            dialable=replace(TRUSTED, also=self.settings.dial_also),
+        )
+
     async def _listen(self) -> None:
         app = make_app(body_max_bytes=4 * MIB)
         extra = self.extension.routes(self) if self.extension is not None else []
@@ -209,6 +215,8 @@ class PeerNode:
             app, self.settings.listen, base + 1 if base else 0, self._server_context, streams=self.runs.accept
         )
         self._closers += [self.listener.close, self._end_streams]
+        own = [self.listener.host, *(address.host for address in self.addresses())]
+        self.resolver.dialable = dialable_of(own, self.settings.dial_also)
 
     async def _start_dht(self) -> None:
         self.dht = await Dht.start(
@@ -221,6 +229,7 @@ class PeerNode:
             addresses=self.addresses,
             state_path=self.home.dht,
             rng=random.Random(self.rng.getrandbits(64)),
+            dialable=self.resolver.dialable,
         )
         self._closers.append(self.dht.close)
 

@@ -18,6 +18,7 @@ import msgspec
 
 from swarm import canonical
 from swarm.calls import reason_of, url_of
+from swarm.dialable import TRUSTED
 from swarm.http.resolver import PeerResolver
 from swarm.http.session import peer_session
 from swarm.limits import HEADS_PUSHED_MAX, LISTING_MAX_BYTES
@@ -44,7 +45,7 @@ class Pushes:
     """One tracker's word to the others. Make it inside a running event loop, and close it."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
-        self._resolver = PeerResolver()
+        self._resolver = PeerResolver(TRUSTED)
         self._context = context
         # The last one is in use; those before it, whose connections show older papers, end with us.
         self._sessions: list[aiohttp.ClientSession] = []

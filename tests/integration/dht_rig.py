@@ -16,6 +16,7 @@ from swarm.authority import Authority
 from swarm.dht.keys import node_id, packet_key
 from swarm.dht.node import DhtNode
 from swarm.dht.wire import TO_BYTES, Body, Message, open_packet, seal_packet
+from swarm.dialable import TRUSTED
 from swarm.identity import PeerKey
 from swarm.records import Address
 
@@ -69,6 +70,7 @@ class Network:
             client_only=client_only,
             rng=random.Random(self.rng.getrandbits(64)),
             wall=wall,
+            dialable=TRUSTED,
         )
         ports.append(node.port)
         self.nodes.append(node)

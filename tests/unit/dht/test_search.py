@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from swarm.dht.batch import Record, SignedBatch
-from swarm.dht.search import RECORDS_CHECKED_MAX, Findings, may_be_dialled
+from swarm.dht.search import RECORDS_CHECKED_MAX, Findings
 from swarm.limits import CLOCK_SKEW_S, DHT_RECORD_LIFETIME_S
 from tests.unit.dht.samples import NOW, batch_of, key_of, keys
 
@@ -51,29 +51,3 @@ def test_checking_is_bounded_and_the_same_is_not_checked_twice() -> None:
     false = Record(SignedBatch(record(1).batch.body, bytes(64)), 0, ())
     found.take([false] * (RECORDS_CHECKED_MAX + 10))
     assert found.refused == RECORDS_CHECKED_MAX - 1
-
-
-@pytest.mark.parametrize(
-    ("host", "named_by", "may"),
-    [
-        ("192.0.2.1", "192.0.2.2", True),
-        ("10.0.0.1", "192.0.2.2", True),
-        ("2001:db8::1", "192.0.2.2", True),
-        ("127.0.0.1", "127.0.0.1", True),
-        ("127.0.0.1", "192.0.2.2", False),
-        ("::1", "192.0.2.2", False),
-        ("224.0.0.1", "192.0.2.2", False),
-        ("ff02::1", "192.0.2.2", False),
-        ("0.0.0.0", "127.0.0.1", False),
-        ("::", "127.0.0.1", False),
-        ("255.255.255.255", "192.0.2.2", False),
-        ("::ffff:127.0.0.1", "192.0.2.2", False),
-        ("::ffff:224.0.0.1", "192.0.2.2", False),
-        ("fe80::1%eth0", "192.0.2.2", False),
-        ("fe80::1%a\0b", "192.0.2.2", False),
-        ("example.org", "192.0.2.2", False),
-        ("", "192.0.2.2", False),
-    ],
-)
-def test_hosts_that_may_be_dialled(host: str, named_by: str, may: bool) -> None:
-    assert may_be_dialled(host, named_by) == may
