@@ -249,11 +249,7 @@ def _assembled(root: Root, root_bytes: bytes, segments: Mapping[bytes, bytes]) -
     """With everything checked but the content signature."""
     files: list[FileEntry] = []
     for file_ref in root.file_segments:
-        part = canonical.decode(_segment(segments, file_ref), FileSegment, limit_bytes=SEGMENT_MAX_BYTES).files
-        if part[0].path != file_ref.first_path:
-            raise RemoteProtocolError("a file segment does not begin with the path that the root says")
-        _check_sums(len(part), file_ref.files, sum(entry.size for entry in part), file_ref.bytes)
-        files += part
+        files += files_in(file_ref, segments.get(file_ref.signature, b""))
     check_files(files)
     blocks = _blocks(root, segments)
     check_blocks(files, blocks)
@@ -268,14 +264,28 @@ def _blocks(root: Root, segments: Mapping[bytes, bytes]) -> list[BlockEntry]:
     decoded: dict[bytes, tuple[BlockEntry, ...]] = {}
     blocks: list[BlockEntry] = []
     for ref in root.block_segments:
-        data = _segment(segments, ref)
         stretch = decoded.get(ref.signature)
         if stretch is None:
-            stretch = canonical.decode(data, BlockSegment, limit_bytes=SEGMENT_MAX_BYTES).blocks
-            decoded[ref.signature] = stretch
+            stretch = decoded[ref.signature] = blocks_in(ref, segments.get(ref.signature, b""))
         _check_sums(len(stretch), ref.blocks, sum(block.size for block in stretch), ref.bytes)
         blocks += stretch
     return blocks
+
+
+def files_in(ref: FileSegmentRef, data: bytes) -> tuple[FileEntry, ...]:
+    """The entries of a file segment, which is what the root says. RemoteProtocolError if not."""
+    part = canonical.decode(_segment(data, ref), FileSegment, limit_bytes=SEGMENT_MAX_BYTES).files
+    if part[0].path != ref.first_path:
+        raise RemoteProtocolError("a file segment does not begin with the path that the root says")
+    _check_sums(len(part), ref.files, sum(entry.size for entry in part), ref.bytes)
+    return part
+
+
+def blocks_in(ref: BlockSegmentRef, data: bytes) -> tuple[BlockEntry, ...]:
+    """The entries of a block segment, in the same way."""
+    stretch = canonical.decode(_segment(data, ref), BlockSegment, limit_bytes=SEGMENT_MAX_BYTES).blocks
+    _check_sums(len(stretch), ref.blocks, sum(block.size for block in stretch), ref.bytes)
+    return stretch
 
 
 def content_signature(files: Sequence[FileEntry]) -> bytes:
@@ -295,9 +305,8 @@ def content_signature(files: Sequence[FileEntry]) -> bytes:
     return hasher.digest()
 
 
-def _segment(segments: Mapping[bytes, bytes], ref: FileSegmentRef | BlockSegmentRef) -> bytes:
-    data = segments.get(ref.signature)
-    if data is None or len(data) != ref.size or signature_of(data) != ref.signature:
+def _segment(data: bytes, ref: FileSegmentRef | BlockSegmentRef) -> bytes:
+    if len(data) != ref.size or signature_of(data) != ref.signature:
         raise RemoteProtocolError(
             f"segment {ref.signature.hex()[:16]} of a manifest is missing or not what the root says"
         )
@@ -321,7 +330,9 @@ __all__ = [
     "Place",
     "Root",
     "assemble",
+    "blocks_in",
     "build",
     "content_signature",
+    "files_in",
     "parse_root",
 ]

@@ -22,14 +22,19 @@ _NOTHING: Final = signature_of(b"")
 
 def check_files(files: Sequence[FileEntry]) -> None:
     """Refuse a file table that must not be materialised."""
+    check_entries(files)
+    _check_clashes(files)
+    check_links({entry.path: entry.target for entry in files if entry.kind == SYMLINK})
+
+
+def check_entries(files: Sequence[FileEntry]) -> None:
+    """Refuse a stretch of a file table for what one of its entries is, or for their order."""
     for entry in files:
         _check_entry(entry)
     for before, after in pairwise(files):
         # Strings compare by code points, which is the order of their UTF-8 bytes.
         if before.path >= after.path:
             raise RemoteProtocolError(f"path {shown(after.path)} is out of order or there twice")
-    _check_clashes(files)
-    check_links({entry.path: entry.target for entry in files if entry.kind == SYMLINK})
 
 
 def _check_entry(entry: FileEntry) -> None:

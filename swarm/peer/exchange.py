@@ -87,7 +87,7 @@ class Exchange:
         self.holdings = holdings
         self.runs = runs
         self.ledger = ledger
-        self.followers: dict[bytes, Follower] = {}
+        self._followers: dict[bytes, list[Follower]] = {}
         self.on_news: Callable[[bytes], None] | None = None
         self.trackers = TrackerBook(access.authority)
         self.on_tracker: Callable[[Listing], None] | None = None
@@ -111,14 +111,16 @@ class Exchange:
 
     def follow(self, follower: Follower) -> None:
         """Learn who holds the version, over every channel, now and later."""
-        self.followers[follower.version] = follower
+        self._followers.setdefault(follower.version, []).append(follower)
         self.meeting.want(follower.version, until=float("inf"))
         for channel in self.channels.open.values():
             self._ask(channel, follower)
 
     def unfollow(self, follower: Follower) -> None:
-        if self.followers.get(follower.version) is follower:
-            del self.followers[follower.version]
+        followers = self._followers.get(follower.version, [])
+        if follower in followers:
+            followers.remove(follower)
+        if not followers and self._followers.pop(follower.version, None) is not None:
             self.meeting.want_no_more(follower.version)
             for channel in self.channels.open.values():
                 channel.send(Indifferent(follower.version))
@@ -127,6 +129,12 @@ class Exchange:
         """Ask every neighbour anew what it holds: for a download that does not get on."""
         for channel in self.channels.open.values():
             self._ask(channel, follower)
+
+    def _following(self, version: bytes | None = None) -> list[Follower]:
+        """Who follows a version, or any."""
+        if version is not None:
+            return list(self._followers.get(version, ()))
+        return [follower for followers in self._followers.values() for follower in followers]
 
     def _ask(self, channel: Channel, follower: Follower) -> None:
         if channel.caller.may_read(follower.dataset):
@@ -139,7 +147,7 @@ class Exchange:
         if listings := self.trackers.told():
             channel.send(Trackers(listings))
         self._spread(self._gossip.opened(channel.peer_id, channel.caller.may_read))
-        for follower in self.followers.values():
+        for follower in self._following():
             self._ask(channel, follower)
         if self.on_opened is not None:
             self.on_opened(channel)
@@ -150,7 +158,7 @@ class Exchange:
         if channel.role == "tracker" and self.on_tracker_left is not None:
             self.on_tracker_left()
         self.runs.peer_left(channel.peer_id)
-        for follower in list(self.followers.values()):
+        for follower in self._following():
             follower.peer_left(channel.peer_id)
 
     def heard(self, channel: Channel) -> None:
@@ -165,20 +173,18 @@ class Exchange:
                 channel.interests.pop(message.version, None)
                 self.meeting.mesh.needs_no_more(channel.peer_id, message.version)
             case HoldingMessage():
-                follower = self.followers.get(message.version)
-                if follower is not None:
+                for follower in self._following(message.version):
                     self.meeting.mesh.serves(channel.peer_id, message.version)
                     follower.peer_holds(channel, message)
             case Have():
-                follower = self.followers.get(message.version)
-                if follower is not None:
+                for follower in self._following(message.version):
                     follower.peer_has(channel, message.indices)
             case Cancel():
                 self.runs.cancel(channel.peer_id, message.run, message.signatures)
             case StandingBy():
                 self._stands_by(channel, message)
             case Ready():
-                for follower in list(self.followers.values()):
+                for follower in self._following():
                     follower.peer_ready(channel.peer_id, message.run)
             case News():
                 self._news(channel, message.entry)

@@ -50,6 +50,7 @@ from swarm.peer.mesh import Mesh
 from swarm.peer.purging import Purging
 from swarm.peer.serve import RunServer
 from swarm.peer.sites import Sites, site_of
+from swarm.peer.snapshots import Snapshots
 from swarm.peer.tasks import Tasks
 from swarm.peer.traffic import Traffic
 from swarm.peer.trees import TreeRecord, Trees
@@ -184,6 +185,8 @@ class PeerNode:
             self.meeting,
             self.exchange.announce,
         )
+        self.snapshots = Snapshots(self)
+        self._closers.append(self.snapshots.close)
         self.announcer = Announcer(self)
         self.exchange.on_tracker = self.announcer.tracker_listed
         self.exchange.on_tracker_left = self.announcer.wake_soon

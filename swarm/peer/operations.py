@@ -28,7 +28,6 @@ from swarm.peer.lacking import mend
 from swarm.peer.node import PeerNode
 from swarm.peer.publish import Wanted, publish
 from swarm.peer.pull import Progress, manifest_of, pull
-from swarm.peer.read import read_file
 from swarm.peer.status import status_of
 from swarm.peer.store_cost import store_cost
 from swarm.records import Role
@@ -405,12 +404,9 @@ async def cat(node: PeerNode, text: str) -> AsyncIterator[bytes]:
     reference = names.parse(text)
     if reference.path is None:
         raise UsageError(f"cat needs a file: write {reference}/PATH")
-    resolved = await node.finder.resolve(reference)
-    manifest, _ = await manifest_of(node, resolved)
-    index = manifest.find(reference.path)
-    if index is None:
-        raise NotFoundError(f"{reference} does not exist: see `aetherfs ls {reference.dataset}:{reference.tag or ''}`")
-    if manifest.files[index].kind != FILE:
+    snapshot = await node.snapshots.open(reference)
+    file = await snapshot.look(reference.path)
+    if file is None or file.entry.kind != FILE:
         raise UsageError(f"{reference} is not a file: see `aetherfs ls {reference}`")
-    async for part in read_file(node, resolved, manifest, index):
-        yield part
+    async for part in snapshot.read(file):
+        yield bytes(part)

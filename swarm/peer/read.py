@@ -1,16 +1,8 @@
-"""Reading one file of a version on demand, through the tiers: memory, disk, trees, neighbours, seed.
-
-A window of blocks at a time, in order: what is not here is fetched into the block store, then given out. Nothing
-buffers the file.
-"""
+"""Having blocks of a version in the block store: what is not here is fetched."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Final
-
-from swarm.encoding import decode_block, encode_block
-from swarm.errors import IncompleteError
+from swarm.encoding import encode_block
 from swarm.manifest import Manifest
 from swarm.peer.download import Download
 from swarm.peer.find import Resolved
@@ -18,8 +10,6 @@ from swarm.peer.holdings import Holding, StoreSource
 from swarm.peer.node import PeerNode
 from swarm.peer.pull import find_neighbours
 from swarm.store import Store
-
-WINDOW_BLOCKS: Final = 64
 
 
 class _StoreSink:
@@ -31,20 +21,6 @@ class _StoreSink:
 
     def write(self, index: int, plain: bytes | memoryview) -> None:
         self._store.put(self._manifest.unique[index].signature, encode_block(plain))
-
-
-async def read_file(node: PeerNode, resolved: Resolved, manifest: Manifest, index: int) -> AsyncIterator[bytes]:
-    """The bytes of a file, in order. IncompleteError when a block is not to be had."""
-    spans = list(manifest.blocks_of(index))
-    for start in range(0, len(spans), WINDOW_BLOCKS):
-        window = spans[start : start + WINDOW_BLOCKS]
-        await bring(node, resolved, manifest, [block for block, _, _ in window])
-        for block, offset, length in window:
-            entry = manifest.unique[block]
-            encoded = await StoreSource(node.store).read(entry.signature)
-            if encoded is None:
-                raise IncompleteError(f"a block of {manifest.files[index].path} was evicted before it was read: repeat")
-            yield bytes(decode_block(encoded, entry.size)[offset : offset + length])
 
 
 async def bring(node: PeerNode, resolved: Resolved, manifest: Manifest, blocks: list[int]) -> None:

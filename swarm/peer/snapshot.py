@@ -1,0 +1,287 @@
+"""A version open for reading: any range of any file, on demand, through the tiers; and what its directories list.
+
+Only what a read needs is fetched: the root, the segments with the file's entry and blocks, the blocks. Nothing holds a
+file: a reader has a window of blocks ahead of it, which grows while it goes on. A snapshot never changes: whoever reads
+a tag opens one and reads all of it there, wherever the tag moves meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from swarm.errors import NotFoundError, UsageError
+from swarm.limits import LINK_HOPS_MAX, LINK_STEPS_MAX, MIB
+from swarm.outline import FilePart, Outline, Span
+from swarm.paths import shown
+from swarm.peer.asking import Asker, Wanted
+from swarm.peer.find import Resolved
+from swarm.segments import EMPTY_DIRECTORY, FILE, SYMLINK, BlockSegmentRef, FileEntry, FileSegmentRef
+
+if TYPE_CHECKING:
+    from swarm.outline import BlockPart
+    from swarm.peer.snapshots import Snapshots
+
+# How far ahead of a reader blocks are asked for: at first, and at most.
+AHEAD_BYTES: Final = MIB
+AHEAD_MAX_BYTES: Final = 8 * MIB
+# Blocks asked for together, so that a fast reader's next ones go to another neighbour.
+TOGETHER_BYTES: Final = 2 * MIB
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """An entry, and where its content begins in the version's bytes."""
+
+    entry: FileEntry
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """What a directory lists: a directory has no entry unless it is empty."""
+
+    name: str
+    entry: FileEntry | None
+
+    @property
+    def is_directory(self) -> bool:
+        return self.entry is None or self.entry.kind == EMPTY_DIRECTORY
+
+
+class Snapshot:
+    """One version, open. ``Snapshots.open`` makes it. ``resolved`` says by which reference it was opened."""
+
+    def __init__(self, snapshots: Snapshots, resolved: Resolved, outline: Outline, asker: Asker) -> None:
+        self.resolved = resolved
+        self._snapshots = snapshots
+        self._outline = outline
+        self._asker = asker
+
+    @property
+    def dataset(self) -> str:
+        return self.resolved.dataset
+
+    @property
+    def version(self) -> bytes:
+        return self.resolved.version
+
+    @property
+    def outline(self) -> Outline:
+        return self._outline
+
+    # ---- entries ----------------------------------------------------------------------------------------------------
+
+    async def find(self, path: str) -> File | None:
+        """The entry of exactly this path, None for none: a directory with entries has none."""
+        segment = self._outline.files_with(path)
+        if segment is None:
+            return None
+        part = await self._files(segment)
+        at = part.first(path)
+        if at < len(part.files) and part.files[at].path == path:
+            return self._file(segment, part, at)
+        return None
+
+    async def follow(self, path: str) -> str:
+        """The path with every link in it followed, as a kernel would: it stays in the version. NotFoundError for a
+        link that leads nowhere.
+        """
+        at: list[str] = []
+        ahead = deque(path.split("/")) if path else deque[str]()
+        hops = steps = 0
+        while ahead:
+            part = ahead.popleft()
+            steps += 1
+            if part == "..":
+                if not at:
+                    raise NotFoundError(f"{shown(path)} leads outside the version: see `aetherfs ls`")
+                at.pop()
+            elif part not in ("", "."):
+                at.append(part)
+                entry = await self._link("/".join(at))
+                if entry is not None:
+                    hops += 1
+                    at.pop()
+                    ahead.extendleft(reversed(entry.target.split("/")))
+            if hops > LINK_HOPS_MAX or steps > LINK_STEPS_MAX:
+                raise NotFoundError(f"{shown(path)} leads round in links: see `aetherfs ls`")
+        return "/".join(at)
+
+    async def _link(self, path: str) -> FileEntry | None:
+        found = await self.find(path)
+        return found.entry if found is not None and found.entry.kind == SYMLINK else None
+
+    async def look(self, path: str) -> File | None:
+        """What a path leads to, by way of links: a file or an empty directory; None for a directory with entries.
+        NotFoundError when there is no such thing.
+        """
+        found = await self.find(path) if path else None
+        if found is None or found.entry.kind == SYMLINK:
+            path = await self.follow(path)
+            found = await self.find(path) if path else None
+        if found is None and path and not await self.is_directory(path):
+            raise NotFoundError(f"{shown(path)} is not in this version of {self.dataset}")
+        return found
+
+    async def is_directory(self, path: str) -> bool:
+        """Whether anything lies below a path (which is no link)."""
+        async for _ in self.walk(path, limit=1):
+            return True
+        found = await self.find(path) if path else None
+        return not path or (found is not None and found.entry.kind == EMPTY_DIRECTORY)
+
+    async def walk(self, directory: str = "", *, after: str = "", limit: int | None = None) -> AsyncIterator[File]:
+        """The entries below a directory, in path order, those after a path, at most so many."""
+        prefix = f"{directory}/" if directory else ""
+        begin = max(prefix, after)
+        segment = self._outline.files_with(begin)
+        count = 0
+        while segment is not None and segment < len(self._outline.root.file_segments):
+            part = await self._files(segment)
+            for index in range(part.first(begin), len(part.files)):
+                path = part.files[index].path
+                if not path.startswith(prefix) or count == limit:
+                    return
+                if path == after:
+                    continue
+                count += 1
+                yield self._file(segment, part, index)
+            segment += 1
+
+    async def names(self, directory: str, *, after: str = "", limit: int) -> list[Item]:
+        """What lies in a directory (whose path has no links): at most so many names after one, directories once.
+
+        Of what lies below a directory in it at most the first and last segment are read.
+        """
+        prefix = f"{directory}/" if directory else ""
+        items: list[Item] = []
+        # "0" is the character after "/": behind it begins what lies below no directory of that name.
+        begin = f"{prefix}{after}" if after else prefix
+        passed = f"{begin}/" if after else ""
+        while len(items) < limit:
+            found = await self._first(begin, prefix, passed)
+            if found is None:
+                break
+            name, slash, _ = found.path[len(prefix) :].partition("/")
+            items.append(Item(name, None if slash else found))
+            begin = f"{prefix}{name}"
+            passed = f"{begin}/"
+        return items
+
+    async def _first(self, begin: str, prefix: str, passed: str) -> FileEntry | None:
+        """The first entry below ``prefix`` after ``begin`` that does not lie below ``passed``."""
+        segment = self._outline.files_with(begin)
+        while segment is not None and segment < len(self._outline.root.file_segments):
+            part = await self._files(segment)
+            at = part.first(begin)
+            while at < len(part.files):
+                entry = part.files[at]
+                if not entry.path.startswith(prefix):
+                    return None
+                if entry.path == begin:
+                    at += 1
+                elif passed and entry.path.startswith(passed):
+                    # All that lies below it is skipped, be it many segments.
+                    begin = passed[:-1] + "0"
+                    at = part.first(begin)
+                else:
+                    return entry
+            following = self._outline.files_with(begin)
+            segment = max(segment + 1, following if following is not None else 0)
+        return None
+
+    async def _files(self, segment: int) -> FilePart:
+        ref = self._outline.root.file_segments[segment]
+        part = await self._snapshots.file_part(self._asker, ref)
+        return self._outline.check_part(segment, part)
+
+    def _file(self, segment: int, part: FilePart, index: int) -> File:
+        return File(part.files[index], self._outline.start_of_files(segment) + part.starts[index])
+
+    # ---- bytes ------------------------------------------------------------------------------------------------------
+
+    async def read(self, file: File, offset: int = 0, length: int | None = None) -> AsyncIterator[memoryview]:
+        """The bytes of a range of a file, in order; the range ends with the file. IncompleteError when a block is not
+        to be had, UsageError for what is no file.
+        """
+        if file.entry.kind != FILE:
+            raise UsageError(f"{shown(file.entry.path)} is not a file")
+        size = file.entry.size
+        end = size if length is None else min(size, offset + length)
+        if offset >= end:
+            return
+        async with _Window(self._snapshots, self._asker) as window:
+            ahead = AHEAD_BYTES
+            async for spans in self._batches(file.start + offset, file.start + end):
+                window.want(spans)
+                while window.size_bytes > ahead:
+                    yield await window.next()
+                    ahead = min(2 * ahead, AHEAD_MAX_BYTES)
+            while window.size_bytes:
+                yield await window.next()
+
+    async def read_all(self, file: File, limit_bytes: int) -> bytes:
+        """The whole of a small file. UsageError for a longer one."""
+        if file.entry.size > limit_bytes:
+            raise UsageError(f"{shown(file.entry.path)} has more than {limit_bytes} bytes")
+        return b"".join([bytes(part) async for part in self.read(file)])
+
+    async def _batches(self, begin: int, end: int) -> AsyncIterator[list[Span]]:
+        """The spans of a range, as many together as are asked for together."""
+        batch: list[Span] = []
+        size = 0
+        for segment in self._outline.blocks_with(begin, end):
+            part = await self._blocks(segment)
+            start = self._outline.start_of_blocks(segment)
+            for span in part.spans(max(begin - start, 0), min(end - start, part.starts[-1])):
+                batch.append(span)
+                size += span.length
+                if size >= TOGETHER_BYTES:
+                    yield batch
+                    batch, size = [], 0
+        if batch:
+            yield batch
+
+    async def _blocks(self, segment: int) -> BlockPart:
+        ref = self._outline.root.block_segments[segment]
+        return await self._snapshots.block_part(self._asker, ref)
+
+    def __repr__(self) -> str:
+        return f"<Snapshot {self.dataset}@{self.version.hex()[:12]}>"
+
+
+class _Window:
+    """The blocks that a reader waits for, in order. A context: what is left at its end is nobody's wish any more."""
+
+    def __init__(self, snapshots: Snapshots, asker: Asker) -> None:
+        self._snapshots = snapshots
+        self._asker = asker
+        self._awaited: deque[tuple[Span, asyncio.Future[memoryview]]] = deque()
+        self.size_bytes = 0
+
+    def want(self, spans: Sequence[Span]) -> None:
+        wanted = [Wanted(span.signature, span.size) for span in spans]
+        for span, future in zip(spans, self._snapshots.want(self._asker, wanted), strict=True):
+            self._awaited.append((span, future))
+            self.size_bytes += span.length
+
+    async def next(self) -> memoryview:
+        """The next bytes, as soon as they are there."""
+        span, future = self._awaited.popleft()
+        self.size_bytes -= span.length
+        # Others may wait for the same block: it is not theirs to cancel.
+        plain = future.result() if future.done() else await asyncio.shield(future)
+        return plain[span.offset : span.offset + span.length]
+
+    async def __aenter__(self) -> _Window:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._awaited.clear()
+
+
+__all__ = ["BlockSegmentRef", "File", "FileSegmentRef", "Item", "Snapshot"]

@@ -1,0 +1,270 @@
+"""The versions that this peer has open for reading, and the blocks on their way to readers: each once for all who wait.
+
+A block is looked for in the tiers (memory, disk, directories that hold it), then in this peer's own holding of the
+version, then asked of neighbours. What came from neighbours is verified, given out, and kept in the tiers. A tag is
+looked up for each who opens it, by a look that began after it asked; all who come meanwhile share the next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+
+from swarm.encoding import RAW, Encoded, decode_block, open_block
+from swarm.errors import AetherError, NotAllowedError, RemoteProtocolError
+from swarm.limits import MIB, ROOT_MAX_BYTES
+from swarm.manifest import parse_root
+from swarm.names import Reference
+from swarm.outline import BlockPart, FilePart, Outline
+from swarm.peer.asking import Asker, Wanted
+from swarm.peer.find import Resolved
+from swarm.peer.snapshot import Snapshot
+from swarm.segments import BlockSegmentRef, FileSegmentRef
+
+if TYPE_CHECKING:
+    from swarm.peer.node import PeerNode
+
+OPEN_MAX: Final = 64
+# Decoded segments take some times what they weigh.
+PARTS_MAX_BYTES: Final = 4 * MIB
+# A tag that no tracker confirmed is not looked up again for so long: each look waits for trackers that do not answer.
+STALE_S: Final = 5.0
+LOOKS_MAX: Final = 1024
+
+Part = TypeVar("Part", FilePart, BlockPart)
+log = logging.getLogger("aetherfs.reading")
+
+
+class Snapshots:
+    """What one peer reads."""
+
+    def __init__(self, node: PeerNode) -> None:
+        self._node = node
+        self._open: OrderedDict[tuple[str, bytes], tuple[Outline, Asker]] = OrderedDict()
+        self._parts: OrderedDict[FileSegmentRef | BlockSegmentRef, FilePart | BlockPart] = OrderedDict()
+        self._parts_bytes = 0
+        self._coming: dict[bytes, asyncio.Future[memoryview]] = {}
+        self._looks: OrderedDict[Reference, _Look] = OrderedDict()
+        self._loop = asyncio.get_running_loop()
+
+    # ---- opening ----------------------------------------------------------------------------------------------------
+
+    async def open(self, reference: Reference) -> Snapshot:
+        """What a reference means now, open for reading. NotFoundError, UnreachableError."""
+        return await self.at(await self._resolve(reference))
+
+    async def _resolve(self, reference: Reference) -> Resolved:
+        if reference.signature is not None:
+            known = self._known(reference)
+            if known is not None:
+                return known
+        name = Reference(reference.scope, reference.name, reference.tag, reference.signature)
+        look = self._looks.get(name)
+        if look is None:
+            look = self._looks[name] = _Look(lambda: self._node.finder.resolve(name))
+            if len(self._looks) > LOOKS_MAX:
+                self._looks.popitem(last=False)
+        self._looks.move_to_end(name)
+        return await look.take()
+
+    def _known(self, reference: Reference) -> Resolved | None:
+        """A version that a signed entry shows here: nothing can change what it is."""
+        node, version = self._node, reference.signature or b""
+        entry = node.ledger.entry_of_version(reference.dataset, version)
+        if entry is None or node.access.is_purged(reference.dataset, version):
+            return None
+        serial = node.access.learn(entry).serial
+        return Resolved(reference.dataset, reference.tag, version, entry, serial, is_stale=False)
+
+    async def at(self, resolved: Resolved) -> Snapshot:
+        """A version, open for reading."""
+        node, key = self._node, (resolved.dataset, resolved.version)
+        if node.access.is_purged(*key):
+            raise NotAllowedError(f"version {resolved.version.hex()[:16]} of {resolved.dataset} was purged")
+        known = self._open.get(key)
+        if known is None:
+            asker = self._asker(resolved)
+            plain = await self._alone(asker, Wanted(resolved.version, None))
+            if len(plain) > ROOT_MAX_BYTES:
+                raise RemoteProtocolError(f"the manifest of {resolved.dataset} is longer than it may be")
+            known = self._open.setdefault(key, (Outline(parse_root(bytes(plain))), asker))
+            while len(self._open) > OPEN_MAX:
+                self._open.popitem(last=False)[1][1].close()
+        self._open.move_to_end(key)
+        return Snapshot(self, resolved, *known)
+
+    def _asker(self, resolved: Resolved) -> Asker:
+        from swarm.peer.pull import find_neighbours
+
+        node = self._node
+
+        async def find() -> None:
+            await find_neighbours(node, resolved.dataset, resolved.version)
+
+        return Asker(node.parts, resolved.dataset, resolved.version, resolved.entry, find, node.settings.stall_s)
+
+    async def close(self) -> None:
+        """Nobody reads any more."""
+        for look in self._looks.values():
+            look.close()
+        for _, asker in self._open.values():
+            asker.close()
+        self._open.clear()
+
+    # ---- parts of manifests -----------------------------------------------------------------------------------------
+
+    async def file_part(self, asker: Asker, ref: FileSegmentRef) -> FilePart:
+        return await self._part(asker, ref, FilePart)
+
+    async def block_part(self, asker: Asker, ref: BlockSegmentRef) -> BlockPart:
+        return await self._part(asker, ref, BlockPart)
+
+    async def _part(self, asker: Asker, ref: Any, make: Callable[[Any, bytes], Part]) -> Part:
+        """A segment as the root describes it: decoded ones are remembered, whatever version they are read for."""
+        known = self._parts.get(ref)
+        if known is not None:
+            self._parts.move_to_end(ref)
+            return cast(Part, known)
+        plain = await self._alone(asker, Wanted(ref.signature, ref.size))
+        part = await asyncio.to_thread(make, ref, bytes(plain))
+        if ref not in self._parts:
+            self._parts[ref] = part
+            self._parts_bytes += ref.size
+            while self._parts_bytes > PARTS_MAX_BYTES and len(self._parts) > 1:
+                self._parts_bytes -= self._parts.popitem(last=False)[0].size
+        return part
+
+    async def _alone(self, asker: Asker, wanted: Wanted) -> memoryview:
+        return await asyncio.shield(self.want(asker, [wanted])[0])
+
+    # ---- blocks -----------------------------------------------------------------------------------------------------
+
+    def want(self, asker: Asker, wanted: Sequence[Wanted]) -> list[asyncio.Future[memoryview]]:
+        """These blocks, plain, in this order. A future is shared by all who want its block: nobody cancels it."""
+        futures: list[asyncio.Future[memoryview]] = []
+        new: dict[bytes, Wanted] = {}
+        for one in wanted:
+            future = self._coming.get(one.signature)
+            if future is None:
+                future = self._loop.create_future()
+                at_hand = self._at_hand(one)
+                if at_hand is not None:
+                    future.set_result(at_hand)
+                else:
+                    self._coming[one.signature] = future
+                    new[one.signature] = one
+            futures.append(future)
+        if new:
+            self._node.tasks.start(self._bring(asker, list(new.values())))
+        return futures
+
+    def _at_hand(self, wanted: Wanted) -> memoryview | None:
+        """A block that lies in memory as it is: not worth a thread."""
+        encoded = self._node.memory.get(wanted.signature)
+        if encoded is None or encoded[0] != RAW or wanted.size not in (None, len(encoded) - 1):
+            return None
+        return memoryview(encoded)[1:]
+
+    async def _bring(self, asker: Asker, wanted: list[Wanted]) -> None:
+        error: BaseException | None = None
+        try:
+            missing = await asyncio.to_thread(self._from_tiers, wanted)
+            missing = [one for one in missing if not await self._from_holding(asker, one)]
+            if missing:
+                await asker.bring(missing, self._take)
+        except AetherError as failure:
+            error = failure
+        except BaseException as failure:
+            error = AetherError("reading was broken off")
+            raise failure from None
+        finally:
+            for one in wanted:
+                self._settle(one.signature, error or AetherError("a block was neither found nor refused: a defect"))
+
+    def _settle(self, signature: bytes, outcome: memoryview | BaseException) -> None:
+        """Tell all who wait for a block, once."""
+        future = self._coming.pop(signature, None)
+        if future is None or future.done():
+            return
+        if isinstance(outcome, BaseException):
+            future.set_exception(outcome)
+            future.exception()  # there may be nobody left to hear of it
+        else:
+            future.set_result(outcome)
+
+    def _given(self, wanted: Wanted, plain: bytes | memoryview) -> None:
+        """From a thread: a block is there."""
+        self._loop.call_soon_threadsafe(self._settle, wanted.signature, memoryview(plain))
+
+    def _from_tiers(self, wanted: Sequence[Wanted]) -> list[Wanted]:
+        """In a thread: give out what the stores of this peer have, in order; what they lack."""
+        missing: list[Wanted] = []
+        for one in wanted:
+            encoded = self._node.store.get(one.signature)
+            if encoded is None:
+                missing.append(one)
+            else:
+                self._given(one, decode_block(encoded, one.size))
+        return missing
+
+    async def _from_holding(self, asker: Asker, wanted: Wanted) -> bool:
+        """Whether this peer's own holding of the version gives it: a manifest that is here, a seed's object store."""
+        holding = await self._node.holdings.find(asker.dataset, asker.version)
+        encoded: Encoded | None = await holding.read(wanted.signature) if holding is not None else None
+        if encoded is None:
+            return False
+        self._settle(wanted.signature, memoryview(open_block(encoded, wanted.signature, wanted.size)))
+        return True
+
+    def _take(self, wanted: Wanted, encoded: memoryview) -> None:
+        """In the thread of a run: verify a block, give it out, keep it."""
+        own = bytes(encoded)
+        self._given(wanted, open_block(own, wanted.signature, wanted.size))
+        try:
+            self._node.store.put(wanted.signature, own)
+        except AetherError as error:
+            log.warning("what was read is not kept: %s", error)
+
+
+class _Look:
+    """Looks at one tag, each shared by all who asked before it began."""
+
+    def __init__(self, look: Callable[[], Any]) -> None:
+        self._look = look
+        self._running: asyncio.Task[Resolved] | None = None
+        self._next: asyncio.Task[Resolved] | None = None
+        self._stale: tuple[float, Resolved] | None = None
+
+    async def take(self) -> Resolved:
+        """What the tag means, by a look that begins now or later."""
+        if self._stale is not None and time.monotonic() - self._stale[0] < STALE_S:
+            return self._stale[1]
+        if self._running is None or self._running.done():
+            task = self._running = self._start(None)
+        elif self._next is None:
+            task = self._next = self._start(self._running)
+        else:
+            task = self._next
+        return await asyncio.shield(task)
+
+    def _start(self, before: asyncio.Task[Resolved] | None) -> asyncio.Task[Resolved]:
+        task = asyncio.create_task(self._one(before))
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may be left to hear of it
+        return task
+
+    def close(self) -> None:
+        for task in (self._running, self._next):
+            if task is not None:
+                task.cancel()
+
+    async def _one(self, before: asyncio.Task[Resolved] | None) -> Resolved:
+        if before is not None:
+            await asyncio.wait([before])
+            self._running, self._next = self._next, None
+        found: Resolved = await self._look()
+        self._stale = (time.monotonic(), found) if found.is_stale else None
+        return found
