@@ -175,6 +175,18 @@ class PeerNode:
         self.tracker = self._tracker_client()
         self._closers.append(self.tracker.close)
         await self._start_dht()
+        self._start_looking()
+        await asyncio.to_thread(self._open_trees)
+        for contact in self.swarm.bootstrap:
+            self.meeting.learn(contact.peer_id, contact.addresses)
+        self.tasks.start(self._join_dht())
+        self.tasks.start(self.meeting.run())
+        self.tasks.start(self.exchange.gossip())
+        self.tasks.start(self.announcer.run())
+        self.is_ready.set()
+
+    def _start_looking(self) -> None:
+        """What finds, reads and announces over the parts that talk to others."""
         self.finder = Finder(
             self.access,
             self.ledger,
@@ -190,14 +202,6 @@ class PeerNode:
         self.announcer = Announcer(self)
         self.exchange.on_tracker = self.announcer.tracker_listed
         self.exchange.on_tracker_left = self.announcer.wake_soon
-        await asyncio.to_thread(self._open_trees)
-        for contact in self.swarm.bootstrap:
-            self.meeting.learn(contact.peer_id, contact.addresses)
-        self.tasks.start(self._join_dht())
-        self.tasks.start(self.meeting.run())
-        self.tasks.start(self.exchange.gossip())
-        self.tasks.start(self.announcer.run())
-        self.is_ready.set()
 
     def _tracker_client(self) -> TrackerClient:
         return TrackerClient(
