@@ -102,6 +102,8 @@ CONNECTIONS_MAX: Final = 2048
 JSON_BODY_MAX_BYTES: Final = MIB
 MISSING_MAX_SIGNATURES: Final = 8192
 PAGE_MAX: Final = 1000
+RANGES_MAX: Final = 16
+RANGE_HEADER_MAX_CHARS: Final = 2000
 
 # Log heads and tokens (wire where a number bounds a structure).
 DATASET_MAX_TAGS: Final = 4096

@@ -16,6 +16,7 @@ from swarm.http.routes import Route, mount
 from swarm.http.serve import make_app, start_listener
 from swarm.peer.agent_verbs import AgentVerbs
 from swarm.peer.extension import Extension
+from swarm.peer.file_routes import FileRoutes
 from swarm.peer.guard import Guard
 from swarm.peer.node import NodeSettings, PeerNode
 from swarm.peer.status import status_of
@@ -26,6 +27,7 @@ def tables(node: PeerNode) -> list[Route]:
     """Every route of an agent. The first that fits a path answers."""
     return [
         *AgentVerbs(node).routes(),
+        *FileRoutes(node).routes(),
         *health_routes(node),
     ]
 

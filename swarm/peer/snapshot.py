@@ -19,7 +19,8 @@ from swarm.outline import FilePart, Outline, Span
 from swarm.paths import shown
 from swarm.peer.asking import Asker, Wanted
 from swarm.peer.find import Resolved
-from swarm.segments import EMPTY_DIRECTORY, FILE, SYMLINK, BlockSegmentRef, FileEntry, FileSegmentRef
+from swarm.segments import EMPTY_DIRECTORY, FILE, SYMLINK, FileEntry
+from swarm.tables import check_files
 
 if TYPE_CHECKING:
     from swarm.outline import BlockPart
@@ -152,6 +153,15 @@ class Snapshot:
                 yield self._file(segment, part, index)
             segment += 1
 
+    async def check(self) -> None:
+        """Refuse a version that must not be put on a disk: whole, for what no part shows. RemoteProtocolError.
+
+        For who lets others follow its links or unpack it; whoever reads here need not.
+        """
+        if not self._snapshots.is_checked(self.version):
+            await asyncio.to_thread(check_files, [file.entry async for file in self.walk()])
+            self._snapshots.checked(self.version)
+
     async def names(self, directory: str, *, after: str = "", limit: int) -> list[Item]:
         """What lies in a directory (whose path has no links): at most so many names after one, directories once.
 
@@ -282,6 +292,3 @@ class _Window:
 
     async def __aexit__(self, *_: object) -> None:
         self._awaited.clear()
-
-
-__all__ = ["BlockSegmentRef", "File", "FileSegmentRef", "Item", "Snapshot"]

@@ -34,6 +34,7 @@ PARTS_MAX_BYTES: Final = 4 * MIB
 # A tag that no tracker confirmed is not looked up again for so long: each look waits for trackers that do not answer.
 STALE_S: Final = 5.0
 LOOKS_MAX: Final = 1024
+CHECKED_MAX: Final = 1024
 
 Part = TypeVar("Part", FilePart, BlockPart)
 log = logging.getLogger("aetherfs.reading")
@@ -48,6 +49,7 @@ class Snapshots:
         self._parts: OrderedDict[FileSegmentRef | BlockSegmentRef, FilePart | BlockPart] = OrderedDict()
         self._parts_bytes = 0
         self._coming: dict[bytes, asyncio.Future[memoryview]] = {}
+        self._checked: OrderedDict[bytes, None] = OrderedDict()
         self._looks: OrderedDict[Reference, _Look] = OrderedDict()
         self._loop = asyncio.get_running_loop()
 
@@ -106,6 +108,15 @@ class Snapshots:
             await find_neighbours(node, resolved.dataset, resolved.version)
 
         return Asker(node.parts, resolved.dataset, resolved.version, resolved.entry, find, node.settings.stall_s)
+
+    def is_checked(self, version: bytes) -> bool:
+        """Whether the whole file table of a version was seen to be right."""
+        return version in self._checked
+
+    def checked(self, version: bytes) -> None:
+        self._checked[version] = None
+        if len(self._checked) > CHECKED_MAX:
+            self._checked.popitem(last=False)
 
     async def close(self) -> None:
         """Nobody reads any more."""
