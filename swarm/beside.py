@@ -105,10 +105,11 @@ def remove_others(own: Path) -> None:
     with contextlib.suppress(OSError):  # tidying up, and what cannot be removed is not ours to judge
         for name in os.listdir(own.parent):
             if is_staging(name) and name.rpartition("-")[0] == prefix:
-                _remove_unless_locked(own.parent / name)
+                remove_unless_locked(own.parent / name)
 
 
-def _remove_unless_locked(directory: Path) -> None:
+def remove_unless_locked(directory: Path) -> None:
+    """Remove a staged directory that no process builds in."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         with contextlib.suppress(BlockingIOError):

@@ -148,19 +148,19 @@ def occurrences(manifest: Manifest, index: int) -> Iterator[list[Place]]:
             gathered = []
 
 
-def verify_tree(root: Path, manifest: Manifest) -> list[str]:
-    """Every difference between a directory and a version, a line each: what, and where. NotFoundError without a
-    directory.
+def verify_tree(root: Path, manifest: Manifest, mask: int = 0o777) -> list[str]:
+    """Every difference between a directory and a version, a line each: what, and where. ``mask`` is what modes were cut
+    to. NotFoundError without a directory.
     """
     if not root.is_dir():
         raise NotFoundError(f"there is no directory {shown(str(root))}: check the path")
     tree = Tree(root)
-    differences = [line for entry in manifest.files for line in _compare(tree, entry)]
+    differences = [line for entry in manifest.files for line in _compare(tree, entry, mask)]
     tree.close()
-    return sorted(differences + list(_extra(root, {entry.path for entry in manifest.files})))
+    return sorted(differences + list(extra_in(root, {entry.path for entry in manifest.files})))
 
 
-def _extra(root: Path, expected: set[str]) -> Iterator[str]:
+def extra_in(root: Path, expected: set[str]) -> Iterator[str]:
     """What lies in the directory and is not of the version."""
 
     def refuse(error: OSError) -> None:
@@ -176,7 +176,7 @@ def _extra(root: Path, expected: set[str]) -> Iterator[str]:
             yield f"extra: {_line(below)} is an empty directory"
 
 
-def _compare(tree: Tree, entry: FileEntry) -> Iterator[str]:
+def _compare(tree: Tree, entry: FileEntry, mask: int) -> Iterator[str]:
     status = tree.status(entry.path)
     path = _line(entry.path)
     if status is None:
@@ -195,8 +195,8 @@ def _compare(tree: Tree, entry: FileEntry) -> Iterator[str]:
     else:
         if entry.kind == FILE:
             yield from _compare_content(tree, entry, status.st_size)
-        if status.st_mode & 0o777 != entry.mode:
-            yield f"mode: {path} is {status.st_mode & 0o777:o}, not {entry.mode:o}"
+        if status.st_mode & 0o777 != entry.mode & mask:
+            yield f"mode: {path} is {status.st_mode & 0o777:o}, not {entry.mode & mask:o}"
         if status.st_mtime_ns != entry.mtime_ns:
             yield f"mtime: {path}"
 
@@ -214,4 +214,14 @@ def _line(path: str) -> str:
     return path if path.isprintable() else ascii(path)
 
 
-__all__ = ["Tree", "TreeStore", "failure", "is_absent", "occurrences", "read_block", "read_places", "verify_tree"]
+__all__ = [
+    "Tree",
+    "TreeStore",
+    "extra_in",
+    "failure",
+    "is_absent",
+    "occurrences",
+    "read_block",
+    "read_places",
+    "verify_tree",
+]

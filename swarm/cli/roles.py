@@ -50,8 +50,8 @@ class Role:
     seed: bool
 
 
-def node_settings(program: Program, port_base: int) -> NodeSettings:
-    """How this home's peer runs."""
+def node_settings(program: Program, port_base: int, *, follows: bool = False) -> NodeSettings:
+    """How this home's peer runs. One that stays ``follows`` its subscriptions."""
     from swarm.dialable import networks_in
     from swarm.peer.node import NodeSettings
 
@@ -63,6 +63,7 @@ def node_settings(program: Program, port_base: int) -> NodeSettings:
         memory_bytes=settings.memory_bytes,
         disk_bytes=settings.disk_bytes,
         dial_also=networks_in(settings.dial_also),
+        follows=follows,
     )
 
 
@@ -118,7 +119,7 @@ async def running(program: Program, role: Role) -> AsyncIterator[Running]:
             tracker = await _start_tracker(program, objects, store_key, stack)
         elif objects is not None and store_key:
             await asyncio.to_thread(_enrol_seed, program.home, objects, store_key)
-        settings = node_settings(program, program.settings.port_base)
+        settings = node_settings(program, program.settings.port_base, follows=True)
         if role.seed and objects is not None:
             from seed.node import start_seed
 

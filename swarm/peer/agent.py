@@ -20,6 +20,7 @@ from swarm.peer.file_routes import FileRoutes
 from swarm.peer.guard import Guard
 from swarm.peer.node import NodeSettings, PeerNode
 from swarm.peer.status import status_of
+from swarm.peer.subscriptions import Subscriptions
 from swarm.standing import AgentInfo
 
 
@@ -36,7 +37,9 @@ async def start_peer(settings: NodeSettings, extension: Extension | None = None)
     """A peer with its agent: see ``PeerNode.start``."""
     node = await PeerNode.start(settings, extension)
     try:
+        node.subscriptions = Subscriptions(node)
         await _start_agent(node)
+        node.subscriptions.start()
     except BaseException:
         await node.close()
         raise

@@ -32,7 +32,7 @@ from swarm.names import Reference
 from swarm.peer.find import Resolved
 from swarm.peer.node import PeerNode
 from swarm.peer.publish import Wanted, publish
-from swarm.peer.pull import Progress, manifest_of, pull_resolved
+from swarm.peer.pull import Progress, Target, manifest_of, pull_resolved
 from swarm.peer.read import bring
 from swarm.rooted import failure
 from swarm.staging import Staging
@@ -255,7 +255,7 @@ async def _keep(node: PeerNode, found: Export, store: ExportStore, target: Path,
     resolved = Resolved(head.dataset, None, head.version, head.entry, entry.serial, is_stale=True)
     node.store.add(store)
     try:
-        await pull_resolved(node, resolved, found.manifest, target, progress)
+        await pull_resolved(node, resolved, found.manifest, Target(target), progress)
     finally:
         node.store.remove(store)
 

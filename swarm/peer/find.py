@@ -145,6 +145,14 @@ class Finder:
     async def _ask_tracker(self, reference: Reference) -> Found:
         return await self._tracker.lookup(reference)
 
+    def known(self, reference: Reference) -> Resolved | None:
+        """What this home knows of a reference, with nobody asked; None if it knows none, or that it was removed."""
+        raw = self._known(reference)
+        try:
+            return self._resolved(reference, raw, is_stale=True) if raw is not None else None
+        except NotFoundError:
+            return None
+
     def _known(self, reference: Reference) -> bytes | None:
         if reference.signature is not None:
             return self._ledger.entry_of_version(reference.dataset, reference.signature)

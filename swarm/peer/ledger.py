@@ -34,11 +34,16 @@ class Ledger:
     def __init__(self, data: bytes | None, save: Callable[[bytes], None]) -> None:
         self._save = save
         self._is_saved = True
+        self._watchers: list[Callable[[Entry], None]] = []
         # dataset -> serial -> signed entry, of entries that still say something
         self._datasets: dict[str, dict[int, tuple[Entry, bytes]]] = {}
         state = canonical.try_decode(data, _State, limit_bytes=LEDGER_MAX_BYTES) if data else None
         for raw in state.entries if state is not None else ():
             self._take(parse_entry(raw)[1], raw)
+
+    def watch(self, watcher: Callable[[Entry], None]) -> None:
+        """Call ``watcher`` with every entry that is new here, however it came."""
+        self._watchers.append(watcher)
 
     def record(self, entry: Entry, raw: bytes, *, is_news: bool = False) -> bool:
         """Remember a checked entry. False if it was known."""
@@ -46,6 +51,9 @@ class Ledger:
         self._is_saved = self._is_saved and not is_new
         if not is_news:
             self.flush()
+        if is_new:
+            for watcher in self._watchers:
+                watcher(entry)
         return is_new
 
     def flush(self) -> None:

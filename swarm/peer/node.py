@@ -14,7 +14,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
 from swarm.client import TrackerClient
@@ -63,6 +63,9 @@ from swarm.store.tiers import Tiers
 from swarm.store_metrics import add_store_metrics
 from swarm.tree import TreeStore
 
+if TYPE_CHECKING:
+    from swarm.peer.subscriptions import Subscriptions
+
 LOOKED_AT: Final = 16
 LOCATION_RENEWAL_S: Final = 1800
 DEFAULT_DISK_BYTES: Final = 10_000 * MIB
@@ -82,10 +85,14 @@ class NodeSettings:
     memory_bytes: int = DEFAULT_MEMORY_BYTES
     stall_s: float = 60.0
     dial_also: tuple[Network, ...] = ()
+    # Whether it stays, and so follows its subscriptions.
+    follows: bool = False
 
 
 class PeerNode:
-    """A running peer. Use ``start``."""
+    """A running peer. Use ``start``. ``subscriptions`` come with its agent."""
+
+    subscriptions: Subscriptions
 
     def __init__(self, settings: NodeSettings, extension: Extension | None) -> None:
         self.settings = settings
@@ -325,17 +332,23 @@ class PeerNode:
             behind.append(self.extension)
         holding.source = FirstOf([holding.source, *behind])
         if isinstance(store, TreeStore):
-            self._replace_tree(holding, store, FirstOf(behind))
+            directory = str(store.tree.root)
+            before, self._directories[directory] = self._directories.get(directory), (holding, store)
+            self._end_tree(before, FirstOf(behind))
         known = self.holdings.get(holding.dataset, holding.version)
         if known is not None and known.is_complete and not holding.is_complete:
             return
         holding.origin = holding.origin or (known.origin if known is not None else NOT_ORIGIN)
         self.holdings.add(holding)
 
-    def _replace_tree(self, holding: Holding, store: TreeStore, behind: Source) -> None:
-        """Let go of what this directory held before: its open files, and the blocks that nobody else here has."""
-        directory = str(store.tree.root)
-        before, self._directories[directory] = self._directories.get(directory), (holding, store)
+    def release(self, directory: Path) -> None:
+        """A directory is a source of blocks no longer, as it is about to go."""
+        behind: list[Source] = [StoreSource(self.store), *([self.extension] if self.extension is not None else [])]
+        self._end_tree(self._directories.pop(str(directory), None), FirstOf(behind))
+        self.trees.remove(directory)
+
+    def _end_tree(self, before: tuple[Holding, TreeStore] | None, behind: Source) -> None:
+        """Let go of what a directory held: its open files, and the blocks that nobody else here has."""
         if before is None:
             return
         old, old_store = before

@@ -11,7 +11,8 @@ import asyncio
 import contextlib
 import fnmatch
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,8 +30,9 @@ from swarm.peer.trees import TreeRecord
 from swarm.rooted import Tree
 from swarm.scan_cache import ScanCache
 from swarm.segments import FILE
+from swarm.sharing import Origin
 from swarm.signature import signature_of
-from swarm.staging import Staging
+from swarm.staging import ALL_MODES, Staging
 from swarm.tree import TreeStore
 
 PROGRESS_S: Final = 0.25
@@ -38,6 +40,19 @@ PROGRESS_S: Final = 0.25
 GONE_STALL_S: Final = 15.0
 
 Progress = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a version is wanted, and how. ``mask`` is what modes are cut to; ``origins`` are directories of versions
+    that it may share files with (asked in a thread).
+    """
+
+    directory: Path
+    include: Sequence[str] = ()
+    force: bool = False
+    mask: int = ALL_MODES
+    origins: Callable[[], list[Origin]] = list
 
 
 def untold(_report: dict[str, Any]) -> None:
@@ -111,19 +126,11 @@ async def pull(
     if reference.path is not None:
         raise UsageError(f"pull takes a whole version: use `aetherfs cat {reference}`, or pull with --include")
     started = time.monotonic()
-    target = Path(directory).absolute()
+    target = Target(Path(directory).absolute(), include, force)
     async with _telling(node, progress, lambda: _waiting("find", f"the version of {reference}")):
         resolved = await node.finder.resolve(reference)
     manifest, manifest_wire = await manifest_of(node, resolved, progress)
-    await asyncio.to_thread(node.trees.keep, manifest)
-    work = _Pull(node, resolved, manifest, target, include, force)
-    alone = node.pulling.setdefault((resolved.dataset, manifest.version), asyncio.Lock())
-    async with _telling(node, progress, lambda: _waiting("find", "another pull of this version, to reuse its blocks")):
-        await alone.acquire()
-    try:
-        await work.run(progress)
-    finally:
-        alone.release()
+    work = await _pulled(node, resolved, manifest, target, progress)
     seconds = time.monotonic() - started
     sources = work.sources()
     return {
@@ -142,25 +149,34 @@ async def pull(
 
 
 async def pull_resolved(
-    node: PeerNode, resolved: Resolved, manifest: Manifest, target: Path, progress: Progress
+    node: PeerNode, resolved: Resolved, manifest: Manifest, target: Target, progress: Progress = untold
 ) -> None:
-    """Make ``target`` hold a version whose manifest and blocks are here, and serve it from there."""
+    """Make a directory hold a version whose manifest is here, and serve it from there."""
+    await _pulled(node, resolved, manifest, target, progress)
+
+
+async def _pulled(node: PeerNode, resolved: Resolved, manifest: Manifest, target: Target, progress: Progress) -> _Pull:
     await asyncio.to_thread(node.trees.keep, manifest)
-    async with node.pulling.setdefault((resolved.dataset, manifest.version), asyncio.Lock()):
-        await _Pull(node, resolved, manifest, target, [], False).run(progress)
+    work = _Pull(node, resolved, manifest, target)
+    alone = node.pulling.setdefault((resolved.dataset, manifest.version), asyncio.Lock())
+    async with _telling(node, progress, lambda: _waiting("find", "another pull of this version, to reuse its blocks")):
+        await alone.acquire()
+    try:
+        await work.run(progress)
+    finally:
+        alone.release()
+    return work
 
 
 class _Pull:
     """One pull under way."""
 
-    def __init__(
-        self, node: PeerNode, resolved: Resolved, manifest: Manifest, target: Path, include: list[str], force: bool
-    ) -> None:
+    def __init__(self, node: PeerNode, resolved: Resolved, manifest: Manifest, wanted: Target) -> None:
         self._node = node
         self._resolved = resolved
         self._manifest = manifest
-        self._target = target
-        self._force = force
+        self._target, include = wanted.directory, wanted.include
+        self._wanted = wanted
         self._included = [e for e in manifest.files if not include or _is_included(e.path, include)]
         if include and not self._included:
             raise UsageError(f"no file matches --include {' '.join(include)}: see `aetherfs ls {resolved.dataset}`")
@@ -174,9 +190,10 @@ class _Pull:
         previous = await asyncio.to_thread(node.trees.previous, self._target)
         seen = await asyncio.to_thread(ScanCache.load, self._fingerprint_path())
         looked_ns = time.time_ns()
-        staging = await asyncio.to_thread(Staging, self._target, self._manifest, self._paths.__contains__)
+        staging = await asyncio.to_thread(self._stage)
         try:
-            await asyncio.to_thread(staging.adopt, previous, force=self._force, known=seen)
+            await asyncio.to_thread(staging.adopt, previous, force=self._wanted.force, known=seen)
+            await asyncio.to_thread(lambda: staging.share(self._wanted.origins()))
             done = await asyncio.to_thread(self._reuse, staging)
         except BaseException:
             staging.close()
@@ -206,8 +223,11 @@ class _Pull:
         await self._serve_from_target()
         node.tasks.start(asyncio.to_thread(self._remember, kept, looked_ns, placed_ns))
 
+    def _stage(self) -> Staging:
+        return Staging(self._target, self._manifest, self._paths.__contains__, mask=self._wanted.mask)
+
     def _fingerprint_path(self) -> Path:
-        return self._node.home.scans / signature_of(f"pulled:{self._target}".encode()).hex()[:32]
+        return fingerprint_path(self._node, self._target)
 
     def _remember(self, kept: set[int], looked_ns: int, placed_ns: int) -> None:
         """Note what the files look like, so that the next pull need not hash them."""
@@ -309,6 +329,11 @@ class _Pull:
         }
 
 
-def _is_included(path: str, patterns: list[str]) -> bool:
+def fingerprint_path(node: PeerNode, directory: Path) -> Path:
+    """Where it is noted what the files of a pulled directory look like."""
+    return node.home.scans / signature_of(f"pulled:{directory}".encode()).hex()[:32]
+
+
+def _is_included(path: str, patterns: Sequence[str]) -> bool:
     """Whether a path matches a pattern, or lies below a directory that one names."""
     return any(fnmatch.fnmatchcase(path, p) or path.startswith(p.rstrip("/") + "/") for p in patterns)

@@ -79,6 +79,18 @@ class Trees:
         self._home.remove_state(self._name(version))
         return found
 
+    def remove(self, directory: Path) -> None:
+        """Register a directory no longer, and forget its manifest unless another directory has the version too."""
+        with self._lock:
+            record = self.records.get(str(directory))
+            if record is None:
+                return
+            self.records = {d: known for d, known in self.records.items() if known is not record}
+            self._home.write_state(STATE, canonical.encode(_State(1, tuple(self.records.values()))))
+            is_last = all(known.version != record.version for known in self.records.values())
+        if is_last:
+            self._home.remove_state(self._name(record.version))
+
     def keep(self, manifest: Manifest) -> None:
         """Keep a manifest for the next time."""
         name = self._name(manifest.version)

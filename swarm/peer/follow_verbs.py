@@ -1,0 +1,168 @@
+"""Verbs about subscriptions: subscribe, unsubscribe, subscriptions, pause, resume, sync."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Annotated
+
+import msgspec
+
+from swarm.errors import AetherError, NotAllowedError, NotFoundError, UsageError
+from swarm.peer.following import Following
+from swarm.peer.node import PeerNode
+from swarm.peer.pull import Progress
+from swarm.peer.verb import Result
+from swarm.subscription import SUBSCRIPTIONS_MAX, Subscription, Wanted, plan
+
+
+class SubscribeArguments(Wanted, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``wait``: until the first version is current."""
+
+    wait: bool = True
+
+
+class SubscriptionsArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``name``: the one with this id or directory; all without it."""
+
+    name: str | None = None
+
+
+class SubscriptionArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``name``: an id or a directory."""
+
+    name: str
+
+
+class SyncArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a home is to follow. ``prune``: and nothing else. ``check``: only tell what that would change."""
+
+    subscriptions: Annotated[list[Wanted], msgspec.Meta(max_length=SUBSCRIPTIONS_MAX)]
+    prune: bool = False
+    check: bool = False
+    wait: bool = True
+
+
+class SubscriptionList(msgspec.Struct, frozen=True):
+    """``following``: this process stays, and follows them. ``next`` is the cursor of the next page, or empty."""
+
+    subscriptions: tuple[Subscription, ...]
+    following: bool
+    next: str = ""
+
+
+class Synced(msgspec.Struct, frozen=True):
+    """Directories, by what was, or is to be, done. ``unlisted`` are followed though nobody listed them."""
+
+    added: tuple[str, ...]
+    changed: tuple[str, ...]
+    removed: tuple[str, ...]
+    unlisted: tuple[str, ...]
+    failed: dict[str, str]
+    following: bool
+
+
+async def subscribe(node: PeerNode, arguments: SubscribeArguments, progress: Progress) -> Result:
+    """Keep a directory at the version that a reference means."""
+    wanted = _wanted(arguments)
+    is_new = all(known.wanted.directory != wanted.directory for known in node.subscriptions)
+    following = await node.subscriptions.put(wanted)
+    try:
+        if arguments.wait:
+            await following.round(progress)
+    except (NotFoundError, NotAllowedError, UsageError):
+        if is_new:  # Nothing of it would ever come: it is a slip.
+            await node.subscriptions.remove(following)
+        raise
+    finally:
+        node.subscriptions.follow(following)
+    return _told(following)
+
+
+async def unsubscribe(node: PeerNode, arguments: SubscriptionArguments, progress: Progress) -> Result:
+    """Follow a reference no longer; its directory stays as it is."""
+    following = node.subscriptions.get(arguments.name)
+    await node.subscriptions.remove(following)
+    return _told(following)
+
+
+async def subscriptions(node: PeerNode, arguments: SubscriptionsArguments, progress: Progress) -> Result:
+    """List what this home follows, and how that stands."""
+    found = [node.subscriptions.get(arguments.name)] if arguments.name is not None else list(node.subscriptions)
+    listed = SubscriptionList(tuple(following.told() for following in found), node.settings.follows)
+    return _plain(listed)
+
+
+async def pause(node: PeerNode, arguments: SubscriptionArguments, progress: Progress) -> Result:
+    """Let a subscription stay with its current version."""
+    following = node.subscriptions.get(arguments.name)
+    await node.subscriptions.pause(following, is_paused=True)
+    return _told(following)
+
+
+async def resume(node: PeerNode, arguments: SubscriptionArguments, progress: Progress) -> Result:
+    """Let a paused subscription follow its reference again."""
+    following = node.subscriptions.get(arguments.name)
+    await node.subscriptions.pause(following, is_paused=False)
+    return _told(following)
+
+
+async def sync(node: PeerNode, arguments: SyncArguments, progress: Progress) -> Result:
+    """Make this home follow what is listed."""
+    wanted = [_wanted(each) for each in arguments.subscriptions]
+    found = plan(wanted, (following.wanted for following in node.subscriptions))
+    failed: dict[str, str] = {}
+    if not arguments.check:
+        for gone in found.unlisted if arguments.prune else ():
+            await node.subscriptions.remove(node.subscriptions.get(gone.directory))
+        for each in wanted:
+            node.subscriptions.check(each)
+        coming = [await node.subscriptions.put(each) for each in (*found.added, *found.changed)]
+        if arguments.wait:
+            failed = await _until_current(node, coming, progress)
+        for following in coming:
+            node.subscriptions.follow(following)
+    removed = tuple(each.directory for each in found.unlisted) if arguments.prune else ()
+    synced = Synced(
+        added=tuple(each.directory for each in found.added),
+        changed=tuple(each.directory for each in found.changed),
+        removed=removed,
+        unlisted=() if removed else tuple(each.directory for each in found.unlisted),
+        failed=failed,
+        following=node.settings.follows,
+    )
+    return _plain(synced)
+
+
+async def _until_current(node: PeerNode, coming: list[Following], progress: Progress) -> dict[str, str]:
+    """Bring all of them up to date: why some are not."""
+    left = len(coming)
+
+    async def bring(following: Following) -> str:
+        nonlocal left
+        progress({"event": "progress", "phase": "sync", "waiting_for": f"{left} of {len(coming)} subscriptions"})
+        try:
+            await following.round(progress if len(coming) == 1 else lambda report: None)
+        except AetherError as error:
+            return str(error)
+        finally:
+            left -= 1
+        return ""
+
+    said = await asyncio.gather(*map(bring, coming))
+    return {following.wanted.directory: words for following, words in zip(coming, said, strict=True) if words}
+
+
+def _wanted(asked: Wanted) -> Wanted:
+    """What is asked for, its directory as it is without links."""
+    fields = {name: getattr(asked, name) for name in Wanted.__struct_fields__}
+    return Wanted(**{**fields, "directory": os.path.realpath(asked.directory) if asked.directory else ""})
+
+
+def _told(following: Following) -> Result:
+    return _plain(following.told())
+
+
+def _plain(told: msgspec.Struct) -> Result:
+    result: Result = msgspec.to_builtins(told)
+    return result

@@ -1,0 +1,260 @@
+"""Following one subscription: a round makes ``DIR/current`` the version that its reference means.
+
+Resolve, fetch beside the others, validate, switch, run the hook, remove what is not kept. Each step is found done or is
+done again, so a round that was killed anywhere is repeated like any other; ``current`` itself says what is current.
+A version that has begun to come is finished though the tag moves on, since its files are then shared by the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from swarm.errors import AetherError, IntegrityError
+from swarm.peer.commands import Ended, run_command
+from swarm.peer.pull import Progress, Target, fingerprint_path, manifest_of, pull_resolved, untold
+from swarm.scan_cache import ScanCache
+from swarm.sharing import Origin
+from swarm.staging import READ_ONLY
+from swarm.subscription import Followed, Subscription, Wanted, cut
+from swarm.tree import extra_in
+from swarm.versions import CURRENT, VERSIONS, Versions
+
+if TYPE_CHECKING:
+    from swarm.peer.find import Resolved
+    from swarm.peer.node import PeerNode
+
+log = logging.getLogger("aetherfs.subscriptions")
+
+
+class Following:
+    """One subscription of a home. ``save`` keeps what ``followed`` has become, ``tell`` is told of all that changes."""
+
+    def __init__(
+        self,
+        node: PeerNode,
+        followed: Followed,
+        save: Callable[[], None],
+        tell: Callable[[Following], None],
+        fetching: asyncio.Semaphore,
+    ) -> None:
+        self._node = node
+        self.followed = followed
+        self._save = save
+        self._tell = tell
+        self._fetching = fetching
+        self._alone = asyncio.Lock()
+        self.woken = asyncio.Event()
+        self.is_removed = False
+        # What it does or waits for, and why its last round failed.
+        self.phase = ""
+        self.problem = ""
+        self.is_stale = False
+        self.versions = Versions(Path(followed.wanted.directory))
+
+    @property
+    def wanted(self) -> Wanted:
+        return self.followed.wanted
+
+    async def round(self, progress: Progress = untold, *, has_news: bool = False) -> None:
+        """Make the version current that is meant now. Raises what hinders it; the next round begins anew."""
+        async with self._alone:
+            try:
+                while not await self._towards(await self._resolve(has_news), progress):
+                    has_news = True
+                self._say("", "")
+            except AetherError as error:
+                self._say("", str(error))
+                raise
+
+    async def _resolve(self, has_news: bool) -> Resolved:
+        """What the reference means: by news that have come, so that not all ask the tracker at once; else by asking."""
+        known = self._node.finder.known(self.wanted.reference) if has_news else None
+        if known is not None and known.serial > self.followed.serial:
+            return known
+        resolved = await self._node.finder.resolve(self.wanted.reference)
+        self.is_stale = resolved.is_stale
+        return resolved
+
+    async def _towards(self, resolved: Resolved, progress: Progress) -> bool:
+        """Whether that version is current now, or is not to be."""
+        await asyncio.to_thread(self.versions.open)
+        current = await asyncio.to_thread(self.versions.current)
+        if current != resolved.version:
+            if resolved.version == self.followed.refused:
+                raise self._refusal()
+            await self._fetch(resolved, progress)
+            if self._is_overtaken(resolved):
+                return False
+            await self._validate(resolved, current)
+            await asyncio.to_thread(self.versions.switch, resolved.version)
+            log.info("%s is at %s", self.wanted.directory, resolved.version.hex()[:12])
+        if self.followed.recent[:1] != (resolved.version,) or self.followed.serial != resolved.serial:
+            self._become(self.followed.switched(resolved.version, resolved.serial))
+        await self._hook(resolved)
+        await self._remove_others(resolved.version)
+        return True
+
+    def _is_overtaken(self, resolved: Resolved) -> bool:
+        """Whether the tag has gone back, meanwhile, to a version that lies here: no reader need see this one."""
+        known = self._node.finder.known(self.wanted.reference)
+        if known is None or known.serial <= resolved.serial or known.version == resolved.version:
+            return False
+        return self.versions.path_of(known.version).is_dir()
+
+    # ---- fetch --------------------------------------------------------------------------------------------------
+
+    async def _fetch(self, resolved: Resolved, progress: Progress) -> None:
+        self._say("waits for other subscriptions")
+        async with self._fetching:
+            self._say(f"fetches {resolved.version.hex()[:12]}")
+            manifest, _ = await manifest_of(self._node, resolved, progress)
+            target = Target(
+                self.versions.path_of(resolved.version),
+                self.wanted.include,
+                force=True,
+                mask=READ_ONLY,
+                origins=lambda: self._origins(resolved.version),
+            )
+            await pull_resolved(self._node, resolved, manifest, target, progress)
+
+    def _origins(self, coming: bytes) -> list[Origin]:
+        """The versions that lie here and may have files in common with the one that comes, newest first."""
+        here = [version for version in self.versions.whole() if version != coming]
+        order = {version: place for place, version in enumerate(self.followed.recent)}
+        found: list[Origin] = []
+        for version in sorted(here, key=lambda version: order.get(version, len(order))):
+            manifest, directory = self._node.trees.manifest(version), self.versions.path_of(version)
+            if manifest is not None:
+                found.append(Origin(directory, manifest, ScanCache.load(fingerprint_path(self._node, directory))))
+        return found
+
+    # ---- commands -----------------------------------------------------------------------------------------------
+
+    async def _validate(self, resolved: Resolved, current: bytes | None) -> None:
+        """IntegrityError when the user's command refuses the version, which is then not tried again."""
+        if not self.wanted.validate:
+            return
+        self._say("validates")
+        ended = await self._run(self.wanted.validate, resolved, current)
+        if ended.exit_code == 0:
+            return
+        said = cut(ended.said) or f"it ended with {ended.exit_code}"
+        self._become(msgspec.structs.replace(self.followed, refused=resolved.version, refusal=said))
+        await self._remove(resolved.version)
+        raise self._refusal()
+
+    def _refusal(self) -> IntegrityError:
+        return IntegrityError(
+            f"--validate refused version {self.followed.refused.hex()[:12]} of {self.wanted.ref}: "
+            f"{self.followed.refusal}; move the tag, or subscribe again to try once more"
+        )
+
+    async def _hook(self, resolved: Resolved) -> None:
+        """Run the hook until it has succeeded once for this version. AetherError when it does not."""
+        if not self.wanted.hook or self.followed.hooked == resolved.version:
+            return
+        self._say("runs its hook")
+        before = next((version for version in self.followed.recent if version != resolved.version), None)
+        ended = await self._run(self.wanted.hook, resolved, before)
+        if ended.exit_code != 0:
+            said = cut(ended.said) or "it said nothing"
+            raise AetherError(
+                f"the hook of {self.wanted.directory} ended with {ended.exit_code}: {said}; it is repeated"
+            )
+        self._become(msgspec.structs.replace(self.followed, hooked=resolved.version))
+
+    async def _run(self, line: str, resolved: Resolved, before: bytes | None) -> Ended:
+        directory = self.versions.path_of(resolved.version)
+        earlier = self.versions.path_of(before) if before is not None else None
+        return await run_command(line, directory, environment_of(self._node.home.path, self.wanted, resolved, earlier))
+
+    # ---- removing -----------------------------------------------------------------------------------------------
+
+    async def _remove_others(self, current: bytes) -> None:
+        whole = await asyncio.to_thread(self.versions.whole)
+        for version in self.followed.doomed(whole, current):
+            await self._remove(version)
+        await asyncio.to_thread(self.versions.tidy)
+
+    async def _remove(self, version: bytes) -> None:
+        """Remove a version, unless the user has put something into its directory."""
+        directory = self.versions.path_of(version)
+        own = await asyncio.to_thread(self._own_of_user, version)
+        if own:
+            log.warning("%s is kept: %s", directory, own)
+            return
+        self._node.release(directory)
+        await asyncio.to_thread(self.versions.remove, version)
+        fingerprint_path(self._node, directory).unlink(missing_ok=True)
+
+    def _own_of_user(self, version: bytes) -> str:
+        """Something in a version's directory that is not of the version, in words."""
+        manifest = self._node.trees.manifest(version)
+        if manifest is None:
+            return ""
+        return next(extra_in(self.versions.path_of(version), {entry.path for entry in manifest.files}), "")
+
+    # ---- telling ------------------------------------------------------------------------------------------------
+
+    def told(self) -> Subscription:
+        """What it is and how it stands."""
+        wanted, followed = self.wanted, self.followed
+        current = followed.recent[0].hex() if followed.recent else ""
+        return Subscription(
+            id=wanted.id,
+            ref=wanted.ref,
+            directory=wanted.directory,
+            keep=wanted.keep,
+            validate=wanted.validate,
+            hook=wanted.hook,
+            include=wanted.include,
+            paused=followed.is_paused,
+            version=current,
+            serial=followed.serial,
+            previous=tuple(version.hex() for version in followed.recent[1 : wanted.keep + 1]),
+            phase=self.phase,
+            problem=self.problem,
+            refused=followed.refused.hex(),
+            refusal=followed.refusal,
+            stale=self.is_stale,
+        )
+
+    def _become(self, followed: Followed) -> None:
+        """Keep what is new. FullError leaves what was: the round is repeated."""
+        before, self.followed = self.followed, followed
+        try:
+            self._save()
+        except AetherError:
+            self.followed = before
+            raise
+        self._tell(self)
+
+    def _say(self, phase: str, problem: str | None = None) -> None:
+        problem = self.problem if problem is None else problem
+        if (phase, problem) != (self.phase, self.problem):
+            self.phase, self.problem = phase, problem
+            self._tell(self)
+
+
+def environment_of(home: Path, wanted: Wanted, resolved: Resolved, before: Path | None) -> dict[str, str]:
+    """What a command is told of the version that it is about; ``before`` is where the one before it lies."""
+    directory = Path(wanted.directory)
+    return {
+        "AETHERFS_HOME": str(home),
+        "AETHERFS_REF": wanted.ref,
+        "AETHERFS_DATASET": resolved.dataset,
+        "AETHERFS_TAG": resolved.tag or "",
+        "AETHERFS_VERSION": resolved.version.hex(),
+        "AETHERFS_SERIAL": str(resolved.serial),
+        "AETHERFS_DIRECTORY": str(directory),
+        "AETHERFS_CURRENT": str(directory / CURRENT),
+        "AETHERFS_PATH": str(directory / VERSIONS / resolved.version.hex()),
+        "AETHERFS_PREVIOUS_VERSION": before.name if before is not None else "",
+        "AETHERFS_PREVIOUS_PATH": str(before) if before is not None else "",
+    }

@@ -1,0 +1,162 @@
+"""Verbs that look: ls, inspect, history, verify, and cat, which gives bytes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from swarm import names
+from swarm.errors import NotFoundError, UnreachableError, UsageError
+from swarm.identity import peer_id_of
+from swarm.log import Entry
+from swarm.peer import retaining
+from swarm.peer.node import PeerNode
+from swarm.peer.pull import Progress, manifest_of
+from swarm.peer.verb import Result
+from swarm.segments import EMPTY_DIRECTORY, FILE
+from swarm.tree import verify_tree
+from swarm.versions import mask_at
+
+HISTORY_MAX: Final = 10_000
+KINDS: Final = {FILE: "file", EMPTY_DIRECTORY: "directory"}
+
+
+class RefArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    ref: str
+
+
+class ListArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    ref: str | None = None
+
+
+class VerifyArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    directory: str
+    ref: str
+
+
+async def ls(node: PeerNode, arguments: ListArguments, progress: Progress) -> Result:
+    """List the datasets, or the files of a version."""
+    if arguments.ref is None:
+        return await _datasets(node)
+    reference = names.parse(arguments.ref)
+    resolved = await node.finder.resolve(reference)
+    manifest, _ = await manifest_of(node, resolved, progress)
+    prefix = reference.path.rstrip("/") if reference.path else ""
+    entries = [
+        {
+            "path": entry.path,
+            "kind": KINDS.get(entry.kind, "symlink"),
+            "size": entry.size,
+            "mode": f"{entry.mode:04o}",
+            "mtime_ns": entry.mtime_ns,
+            **({"target": entry.target} if entry.target else {}),
+        }
+        for entry in manifest.files
+        if not prefix or entry.path == prefix or entry.path.startswith(prefix + "/")
+    ]
+    if prefix and not entries:
+        raise NotFoundError(f"{reference} does not exist: see `aetherfs ls {reference.dataset}:{reference.tag or ''}`")
+    return {"ref": str(reference), "version": manifest.version.hex(), "entries": entries}
+
+
+async def _datasets(node: PeerNode) -> Result:
+    found: list[Result] = []
+    try:
+        cursor, is_stale = "", False
+        while True:
+            page = await node.tracker.datasets(cursor=cursor)
+            for dataset in page.datasets:
+                tags = (await node.tracker.dataset(dataset)).tags
+                found.append({"dataset": dataset, "tags": [tag.tag for tag in tags]})
+            cursor, is_stale = page.next, is_stale or page.stale
+            if not cursor:
+                return {"datasets": found, "stale": is_stale}
+    except UnreachableError:
+        known: dict[str, list[str]] = {}
+        for dataset, tag, version in node.ledger.tags():
+            if version is not None:
+                known.setdefault(dataset, []).append(tag)
+        return {"datasets": [{"dataset": d, "tags": sorted(t)} for d, t in sorted(known.items())], "stale": True}
+
+
+async def inspect(node: PeerNode, arguments: RefArguments, progress: Progress) -> Result:
+    """Show what is known of one version."""
+    reference = names.parse(arguments.ref)
+    resolved = await node.finder.resolve(reference)
+    manifest, _ = await manifest_of(node, resolved, progress)
+    entry = node.access.learn(resolved.entry)
+    return {
+        "ref": str(reference),
+        "dataset": resolved.dataset,
+        "tag": resolved.tag,
+        "version": manifest.version.hex(),
+        "content": manifest.content.hex(),
+        "serial": resolved.serial,
+        "stale": resolved.is_stale,
+        "files": manifest.file_count,
+        "bytes": manifest.total_bytes,
+        "blocks": len(manifest.unique),
+        "segments": len(manifest.segments),
+        "message": entry.message,
+        "publisher": peer_id_of(entry.publisher),
+        "time": entry.wall_time,
+        "keep": await retaining.rule_of(node, resolved.dataset),
+    }
+
+
+async def history(node: PeerNode, arguments: RefArguments, progress: Progress) -> Result:
+    """Show the log of a dataset, newest last."""
+    reference = names.parse(arguments.ref)
+    entries: list[Entry] = []
+    while len(entries) < HISTORY_MAX:
+        page = await node.tracker.log(reference.dataset, after=entries[-1].serial if entries else 0)
+        if not page:
+            break
+        entries += [entry for _, entry in page]
+    shown = [_shown(e) for e in entries if any(move.tag == reference.tag for move in e.moves)]
+    if not shown:
+        raise NotFoundError(f"{reference} has no history: see `aetherfs ls` for what there is")
+    return {"ref": str(reference), "entries": shown}
+
+
+def _shown(entry: Entry) -> Result:
+    return {
+        "serial": entry.serial,
+        "kind": entry.kind,
+        "moves": [{"tag": m.tag, "version": None if m.version is None else m.version.hex()} for m in entry.moves],
+        "message": entry.message,
+        "publisher": peer_id_of(entry.publisher),
+        "time": entry.wall_time,
+        "files": entry.totals.files if entry.totals is not None else None,
+        "bytes": entry.totals.bytes if entry.totals is not None else None,
+    }
+
+
+async def verify(node: PeerNode, arguments: VerifyArguments, progress: Progress) -> Result:
+    """Compare a directory with a version, byte for byte."""
+    reference = names.parse(arguments.ref)
+    directory = Path(arguments.directory)
+    if not directory.is_dir():
+        raise NotFoundError(f"{directory} is not a directory: give the one that was pulled")
+    resolved = await node.finder.resolve(reference)
+    manifest, _ = await manifest_of(node, resolved, progress)
+    mask = mask_at(directory, manifest.version)
+    differences = await asyncio.to_thread(verify_tree, directory, manifest, mask)
+    return {"ref": str(reference), "version": manifest.version.hex(), "differences": differences}
+
+
+async def cat(node: PeerNode, text: str) -> AsyncIterator[bytes]:
+    """A file's bytes, in order."""
+    reference = names.parse(text)
+    if reference.path is None:
+        raise UsageError(f"cat needs a file: write {reference}/PATH")
+    snapshot = await node.snapshots.open(reference)
+    file = await snapshot.look(reference.path)
+    if file is None or file.entry.kind != FILE:
+        raise UsageError(f"{reference} is not a file: see `aetherfs ls {reference}`")
+    async for part in snapshot.read(file):
+        yield bytes(part)

@@ -1,0 +1,131 @@
+"""Verbs that move tags: tag, rollback, rm. Each commits one entry of the log, or none."""
+
+from __future__ import annotations
+
+import msgspec
+
+from swarm import names
+from swarm.errors import ConflictError, NotFoundError, UsageError
+from swarm.log import Entry, Kind, Move, SeenSerial, WallTime, unseen_text
+from swarm.names import Reference
+from swarm.peer.lacking import mend
+from swarm.peer.node import PeerNode
+from swarm.peer.pull import Progress
+from swarm.peer.verb import Names, Result
+
+# ``since``: this repeats a command of that moment which was broken off, and may have been done to the end.
+
+
+class TagArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    ref: str
+    names: Names
+    if_serial: SeenSerial | None = None
+    since: WallTime | None = None
+
+
+class RollbackArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+    to: int | None = None
+    if_serial: SeenSerial | None = None
+    since: WallTime | None = None
+
+
+class RemoveArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    names: Names
+    if_serial: SeenSerial | None = None
+    since: WallTime | None = None
+
+
+async def tag(node: PeerNode, arguments: TagArguments, progress: Progress) -> Result:
+    """Give a version other names: all of them, or none."""
+    reference = names.parse(arguments.ref)
+    dataset, tags = tags_of(arguments.names)
+    if dataset != reference.dataset:
+        raise UsageError(f"{dataset} is another dataset than that of {reference}: a version belongs to one dataset")
+    resolved = await node.finder.resolve(reference)
+    moves = [Move(tag, resolved.version) for tag in tags]
+    return await _commit(node, dataset, "tag", moves, arguments.if_serial, arguments.since)
+
+
+async def rollback(node: PeerNode, arguments: RollbackArguments, progress: Progress) -> Result:
+    """Let a tag point to the version that it had before."""
+    name = tag_of(arguments.name)
+    moves: list[tuple[int, bytes | None]] = []
+    after = 0
+    while page := await node.tracker.log(name.dataset, after=after):
+        after = page[-1][1].serial
+        for raw, entry in page:
+            if arguments.since is not None and _is_own_rollback(node, entry, name, arguments.since):
+                # A second one would go back to where the first came from.
+                return _committed(node, raw, entry)
+            moves += [(entry.serial, move.version) for move in entry.moves if move.tag == name.tag]
+    if not moves:
+        raise NotFoundError(f"{name} does not exist: see `aetherfs ls`")
+    # What it goes back to is read off the log as far as ``after``.
+    seen = after if arguments.if_serial is None else arguments.if_serial
+    if seen > after:
+        raise ConflictError(unseen_text(name.dataset, after, seen))
+    version = _rolled_back(name, moves, arguments.to)
+    return await _commit(node, name.dataset, "rollback", [Move(name.tag or "", version)], seen, arguments.since)
+
+
+def _is_own_rollback(node: PeerNode, entry: Entry, name: Reference, since: int) -> bool:
+    is_own = entry.publisher == node.key.public and entry.wall_time >= since
+    return is_own and entry.kind == "rollback" and [move.tag for move in entry.moves] == [name.tag]
+
+
+def _rolled_back(name: Reference, moves: list[tuple[int, bytes | None]], to: int | None) -> bytes:
+    """The version at serial ``to``, or the last one that differs from the current."""
+    current = moves[-1][1]
+    if to is not None:
+        known = [version for serial, version in moves if serial <= to]
+        if not known or known[-1] is None:
+            raise NotFoundError(f"{name} pointed to nothing at serial {to}: see `aetherfs history {name}`")
+        return known[-1]
+    for _, version in reversed(moves):
+        if version is not None and version != current:
+            return version
+    raise ConflictError(f"{name} has no earlier version to go back to: see `aetherfs history {name}`")
+
+
+async def rm(node: PeerNode, arguments: RemoveArguments, progress: Progress) -> Result:
+    """Remove tags, all or none; their versions stay in the history."""
+    dataset, tags = tags_of(arguments.names)
+    return await _commit(node, dataset, "rm", [Move(tag, None) for tag in tags], arguments.if_serial, arguments.since)
+
+
+async def _commit(
+    node: PeerNode, dataset: str, kind: Kind, moves: list[Move], if_serial: int | None, since: int | None
+) -> Result:
+    await mend(node.tracker, node.ledger, dataset)
+    raw, entry = await node.tracker.commit(
+        dataset, kind, moves, grant=node.papers.grant, if_serial=if_serial, since=since
+    )
+    return _committed(node, raw, entry)
+
+
+def _committed(node: PeerNode, raw: bytes, entry: Entry) -> Result:
+    node.access.learn(raw)
+    node.ledger.record(entry, raw)
+    node.exchange.announce(raw)
+    tags = {move.tag: None if move.version is None else move.version.hex() for move in entry.moves}
+    return {"dataset": entry.dataset, "serial": entry.serial, "tags": tags}
+
+
+def tags_of(texts: list[str]) -> tuple[str, list[str]]:
+    """The one dataset of these names and their tags, which move together or not at all."""
+    references = [tag_of(text) for text in texts]
+    datasets = {reference.dataset for reference in references}
+    if len(datasets) != 1:
+        raise UsageError("tags of one dataset move at a time: name them all NAME:TAG with one NAME")
+    tags = [reference.tag or "" for reference in references]
+    if len(set(tags)) != len(tags):
+        raise UsageError("a tag is named twice: name each once")
+    return datasets.pop(), tags
+
+
+def tag_of(text: str) -> Reference:
+    reference = names.parse(text)
+    if reference.signature is not None or reference.path is not None:
+        raise UsageError(f"{text!r} is not a tag: write NAME:TAG")
+    return reference
