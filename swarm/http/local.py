@@ -2,8 +2,8 @@
 
 A page can make a browser send requests here, under a name that it has pointed to loopback (DNS rebinding) or from its
 own origin. So every request, whatever its route, names a loopback host as the one it is for, and none states an origin
-or another site that it comes from. Reading is then open to programs of this machine; control also needs the home's
-token, which only its owner can read.
+or a site that it comes from other than the listener itself, for its page to try the API. Reading is then open to
+programs of this machine; control also needs the home's token, which only its owner can read.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ class LocalGuard:
 def check_local(request: web.BaseRequest) -> None:
     """NotAllowedError for what is not to a loopback host, or may come from a page."""
     hosts = [host_of(text) for text in request.headers.getall("Host", [])]
-    is_from_page = "Origin" in request.headers or request.headers.get("Sec-Fetch-Site", "none") not in OWN_SITES
+    origins = request.headers.getall("Origin", [])
+    is_from_page = any(origin != f"http://{request.host}" for origin in origins)
+    is_from_page |= request.headers.get("Sec-Fetch-Site", "none") not in OWN_SITES
     if len(hosts) != 1 or hosts[0] not in LOOPBACK_HOSTS or is_from_page:
         raise NotAllowedError("the agent answers local programs only")
 

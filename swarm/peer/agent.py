@@ -1,7 +1,7 @@
 """The agent: the local API of a running peer, on loopback.
 
 What it serves is put together in one place, ``tables``: each table is a list of routes of one room. Every request
-passes the guard (``swarm.peer.guard``), what is ``control`` needs the home's token too.
+passes the guard (``swarm.http.local``); what is ``control`` needs the home's token too.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import secrets
 from aiohttp import web
 
 from swarm import metrics
+from swarm.http.local import LocalGuard
 from swarm.http.routes import Route, mount
 from swarm.http.serve import make_app, start_listener
 from swarm.peer.agent_verbs import AgentVerbs
 from swarm.peer.extension import Extension
 from swarm.peer.file_routes import FileRoutes
-from swarm.peer.guard import Guard
 from swarm.peer.node import NodeSettings, PeerNode
 from swarm.peer.status import status_of
 from swarm.peer.subscriptions import Subscriptions
@@ -48,14 +48,21 @@ async def start_peer(settings: NodeSettings, extension: Extension | None = None)
 
 async def _start_agent(node: PeerNode) -> None:
     token = secrets.token_urlsafe(32)
-    app, guard = make_app(), Guard(token)
-    guard.watch_over(app)
-    mount(app, tables(node), guard.check_control)
+    app = agent_app(node, token)
     base = node.settings.port_base
     listener = await start_listener(app, "127.0.0.1", base + 2 if base else 0, None)
     node.at_close(listener.close)
     node.agent_address = f"127.0.0.1:{listener.port}"
     node.home.publish_agent(AgentInfo(os.getpid(), listener.port, token))
+
+
+def agent_app(node: PeerNode, token: str) -> web.Application:
+    """All routes of a node's agent, each behind the guard."""
+    guard = LocalGuard(token)
+    app = make_app()
+    app.middlewares.append(guard.local)
+    mount(app, tables(node), guard.control)
+    return app
 
 
 def health_routes(node: PeerNode) -> list[Route]:
