@@ -42,6 +42,24 @@ class NotAllowedError(AetherError):
     title = "not allowed"
 
 
+class NotSignedInError(NotAllowedError):
+    """The caller is not known: nothing, or something wrong, was shown that proves who asks. Exit code 4."""
+
+    http_status = 401
+    title = "not signed in"
+
+
+class TooSoonError(NotAllowedError):
+    """Who guesses has to wait, for ``wait_s`` seconds. Exit code 4."""
+
+    http_status = 429
+    title = "too soon"
+
+    def __init__(self, message: str, wait_s: float) -> None:
+        super().__init__(message)
+        self.wait_s = wait_s
+
+
 class ConflictError(AetherError):
     """Somebody else was first, or what is there would be lost. Exit code 5."""
 

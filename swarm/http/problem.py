@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -14,6 +15,11 @@ from swarm.errors import AetherError
 
 CONTENT_TYPE: Final = "application/problem+json"
 DETAIL_MAX_CHARS: Final = 2000
+# What a 401 has to name (RFC 9110 11.6.1). Browsers keep a Basic password: see ``swarm.http.browsers``.
+CHALLENGES: Final = (
+    ("WWW-Authenticate", 'Bearer realm="aetherfs"'),
+    ("WWW-Authenticate", 'Basic realm="aetherfs", charset="UTF-8"'),
+)
 
 _KINDS: Final[dict[str, type[AetherError]]] = {
     "usage": errors.UsageError,
@@ -30,6 +36,7 @@ _BY_STATUS: Final[dict[int, type[AetherError]]] = {
     400: errors.UsageError,
     401: errors.NotAllowedError,
     403: errors.NotAllowedError,
+    429: errors.NotAllowedError,
     404: errors.NotFoundError,
     409: errors.ConflictError,
     413: errors.UsageError,
@@ -55,7 +62,12 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
 def problem_of(error: AetherError) -> web.Response:
     """The response that says what this error says."""
     kind = next((name for name, cls in _KINDS.items() if isinstance(error, cls)), "failure")
-    return problem_response(error.http_status, error.title, str(error), f"urn:aetherfs:{kind}")
+    response = problem_response(error.http_status, error.title, str(error), f"urn:aetherfs:{kind}")
+    if error.http_status == 401:
+        response.headers.extend(CHALLENGES)
+    if isinstance(error, errors.TooSoonError):
+        response.headers["Retry-After"] = str(math.ceil(error.wait_s))
+    return response
 
 
 def problem_response(status: int, title: str, detail: str, kind: str = "about:blank") -> web.Response:

@@ -14,6 +14,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from swarm.errors import AetherError
+from swarm.http.browsers import harden, own_pages_only
 from swarm.http.congestion import suit_many_flows
 from swarm.http.doors import BACKLOG, Doors, Streams
 from swarm.http.framing import QuietLogger, unambiguous
@@ -30,8 +31,12 @@ log = logging.getLogger("aetherfs.http")
 
 
 def make_app(*, body_max_bytes: int = JSON_BODY_MAX_BYTES) -> web.Application:
-    """An application whose refusals are problem documents, and which takes bounded bodies and clear requests."""
-    return web.Application(middlewares=[problems, unambiguous], client_max_size=body_max_bytes)
+    """An application whose refusals are problem documents, whose bodies are bounded, which takes clear requests, and that other sites' pages cannot
+    use.
+    """
+    app = web.Application(middlewares=[problems, unambiguous, own_pages_only], client_max_size=body_max_bytes)
+    app.on_response_prepare.append(harden)
+    return app
 
 
 class Listener:
