@@ -31,8 +31,8 @@ log = logging.getLogger("aetherfs.http")
 
 
 def make_app(*, body_max_bytes: int = JSON_BODY_MAX_BYTES) -> web.Application:
-    """An application whose refusals are problem documents, whose bodies are bounded, which takes clear requests, and that other sites' pages cannot
-    use.
+    """An application whose refusals are problem documents, whose bodies are bounded, which takes clear requests only
+    and which other sites' pages cannot use.
     """
     app = web.Application(middlewares=[problems, unambiguous, own_pages_only], client_max_size=body_max_bytes)
     app.on_response_prepare.append(harden)

@@ -40,6 +40,8 @@ from swarm.tracker.enrolment import peers_to_begin_from
 from swarm.tracker.keys import load_or_create
 from swarm.tracker.listing import REFRESH_S, Listing
 from swarm.tracker.members import Members
+from swarm.tracker.people.pages import page_routes
+from swarm.tracker.people.serve import people_routes
 from swarm.tracker.presence import Presence
 from swarm.tracker.pushes import Pushes
 from swarm.tracker.serve_announces import announce_routes
@@ -113,6 +115,7 @@ class Tracker:
             listener = await start_listener(app, host, port, contexts[0])
         except AetherError:
             await state.pushes.close()
+            await state.identifier.close()
             state.pool.shutdown(wait=False)
             raise
         addresses = tuple(advertise) or own_addresses(host, listener.port)
@@ -167,6 +170,7 @@ class Tracker:
         await self.state.pushes.leaving()
         await self.state.pushes.close()
         await self._listener.close()
+        await self.state.identifier.close()
         try:
             withdrawn = self.state.work(registry.withdraw, self.state.objects, self.contact)
             await asyncio.wait_for(withdrawn, WITHDRAW_TIMEOUT_S)
@@ -242,6 +246,7 @@ class Tracker:
             self._cleared_at = wall_now
             state = self.state
             await state.work(registry.remove_old, state.objects, state.keys.authority.trust, wall_now)
+            await state.work(state.identifier.people.clear, wall_now)
 
     async def _tend_keys(self) -> None:
         """Know and trust what other trackers have rotated; be certified under the key that is in force."""
@@ -338,6 +343,8 @@ def _routes(state: TrackerState) -> list[Route]:
         *order_routes(state),
         *announce_routes(state),
         *push_routes(state),
+        *people_routes(state),
+        *page_routes(state),
         *health_routes(state, document),
     ]
     return routes

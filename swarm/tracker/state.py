@@ -28,6 +28,9 @@ from swarm.tracker.catalogue import Catalogue
 from swarm.tracker.keys import SwarmKeys
 from swarm.tracker.looking import SharedLooks
 from swarm.tracker.members import NOT_A_MEMBER, Member, Members
+from swarm.tracker.people.identify import Identifier
+from swarm.tracker.people.records import People
+from swarm.tracker.people.sessions import Sessions
 from swarm.tracker.presence import Presence
 from swarm.tracker.pushes import Pushes
 from swarm.tracker.registry import Listed
@@ -84,6 +87,7 @@ class TrackerState:
         )
         add_store_metrics(self.metrics, self.objects)
         self.purges = KnownPurges(self.objects)
+        self.identifier = Identifier(People(self.objects, self.keys), Sessions(self.store_key), self.work, remote_of)
         self.looks = SharedLooks(lambda dataset: self.work(self.catalogue.refresh, dataset))
         self.metrics.gauge("aetherfs_tracker_peers", "Peers heard of lately.", lambda: len(self.presence))
         self.metrics.gauge("aetherfs_tracker_watchers", "Open watches of datasets.", lambda: self.watchers)

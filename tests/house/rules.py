@@ -30,6 +30,7 @@ PURE: Final = (
     "swarm/dht/records.py",
     "swarm/dht/sweep.py",
     "swarm/objects/bill.py",
+    "swarm/oidc/claims.py",
     "swarm/objects/weather.py",
     "swarm/peer/blocks.py",
     "swarm/peer/budget.py",
@@ -57,6 +58,7 @@ PURE: Final = (
     "swarm/peer/window.py",
     "swarm/tracker/handout.py",
     "swarm/tracker/listing.py",
+    "swarm/tracker/people/guessing.py",
     "swarm/tracker/presence.py",
 )
 
