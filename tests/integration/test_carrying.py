@@ -10,7 +10,7 @@ import pytest
 
 from swarm.errors import ConflictError, NotAllowedError, NotFoundError, RemoteProtocolError, UsageError
 from swarm.home import Home
-from swarm.peer import operations
+from swarm.peer import look_verbs, operations
 from swarm.peer.agent import start_peer
 from swarm.peer.node import PeerNode
 from tests.integration.swarm_rig import Swarm, contents, make_tree, run
@@ -43,7 +43,7 @@ def test_a_peer_without_a_network_holds_and_serves_what_it_was_brought(tmp_path:
             pulled = await swarm.pull(remote, "maps/roads:v1", tmp_path / "out")
             assert pulled["from"]["reused"] == pulled["bytes"]
             assert contents(tmp_path / "out") == contents(source)
-            data = [part async for part in operations.cat(remote, "maps/roads:v1/large.bin")]
+            data = [part async for part in look_verbs.cat(remote, "maps/roads:v1/large.bin")]
             assert b"".join(data) == (source / "large.bin").read_bytes()
             await swarm.stop(remote)
 

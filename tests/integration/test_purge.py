@@ -17,7 +17,7 @@ from swarm.encoding import encode_block
 from swarm.errors import ConflictError, NotAllowedError, RemoteProtocolError
 from swarm.identity import PeerKey
 from swarm.manifest import Manifest
-from swarm.peer import operations, purging
+from swarm.peer import look_verbs, purging
 from swarm.peer.agent import start_peer
 from swarm.peer.channels import Channel
 from swarm.peer.node import PeerNode
@@ -41,7 +41,7 @@ def has_any(node: PeerNode, blocks: set[bytes]) -> bool:
 
 
 async def read(node: PeerNode, ref: str) -> bytes:
-    return b"".join([part async for part in operations.cat(node, ref)])
+    return b"".join([part async for part in look_verbs.cat(node, ref)])
 
 
 async def manifest(node: PeerNode, ref: str) -> Manifest:
