@@ -51,7 +51,10 @@ def _check_origin(request: web.Request) -> None:
 
 
 async def harden(_request: web.BaseRequest, response: web.StreamResponse) -> None:
-    """For ``on_response_prepare``: the headers that every answer has, and those of every HTML answer."""
+    """For ``on_response_prepare``: the headers that every answer has, and those that an HTML answer has unless its own
+    are stricter, as those of a user's file are.
+    """
     response.headers["X-Content-Type-Options"] = "nosniff"
     if response.content_type == "text/html":
-        response.headers.update(HTML_HEADERS)
+        for name, value in HTML_HEADERS.items():
+            response.headers.setdefault(name, value)

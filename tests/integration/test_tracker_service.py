@@ -96,6 +96,14 @@ def test_without_a_certificate_only_the_public_side_answers(tmp_path: Path) -> N
                 "/livez",
                 "/readyz",
                 "/api/openapi.json",
+                # What people need before anybody knows them.
+                "/api/v1/issuers",
+                "/api/v1/session",
+                "/api/v1/whoami",
+                "/ui/",
+                "/ui/signin",
+                "/ui/signout",
+                "/ui/style.css",
             }
 
     asyncio.run(main())
