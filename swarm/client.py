@@ -228,6 +228,14 @@ class TrackerClient:
         """Up to ``limit`` entries from serial ``after`` + 1 on, in order, verified and chained to one another."""
         return self._entries(await self._log(dataset, {"after": str(after), "limit": str(limit)}), dataset, after + 1)
 
+    async def versions(self, dataset: str) -> AsyncIterator[bytes]:
+        """Every version that the log names."""
+        after = 0
+        while page := await self.log(dataset, after=after):
+            after = page[-1][1].serial
+            for version in (move.version for _, entry in page for move in entry.moves if move.version is not None):
+                yield version
+
     async def head(self, dataset: str) -> tuple[bytes, Entry] | None:
         """The last entry, None when there is no such dataset (or no grant covers it)."""
         try:

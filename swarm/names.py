@@ -4,7 +4,8 @@
 
 The first part is a host only if it holds a ``.`` or ``:`` or is ``localhost``, as Docker does. Scope defaults to
 ``library``, tag to ``latest``; ``@scope/name`` is accepted for ``scope/name``; a signature wins over the tag and both
-are echoed. In URLs the scope is always written: ``aetherfs://scope/name:tag/path``.
+are echoed. A signature is 64 hex digits, or the first of them, as they are shown, if these mean one version. In URLs
+the scope is always written: ``aetherfs://scope/name:tag/path``.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ DEFAULT_SCOPE: Final = "library"
 DEFAULT_TAG: Final = "latest"
 URL_SCHEME: Final = "aetherfs://"
 
+# As many as tell versions of a dataset apart: of a million, two begin alike with 1 in 8,000.
+PREFIX_MIN_CHARS: Final = 8
+_PREFIX = re.compile(rf"[0-9a-f]{{{PREFIX_MIN_CHARS},63}}")
 _NAME = re.compile(rf"[a-z0-9][a-z0-9._-]{{0,{NAME_CHARS - 1}}}")
 _TAG = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9._-]{{0,{TAG_CHARS - 1}}}")
 _HOST = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?)(?::[0-9]{1,5})?")
@@ -30,7 +34,9 @@ _REST = re.compile(r"(?P<name>[^/:@]*)(?::(?P<tag>[^/@]*))?(?:@(?P<signature>[^/
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A parsed reference. ``tag`` is None only when a signature was given without one; ``signature`` is 32 bytes."""
+    """A parsed reference. ``tag`` is None only when a signature was given without one; ``signature`` is 32 bytes, or
+    ``prefix`` its first hex digits.
+    """
 
     scope: str
     name: str
@@ -38,6 +44,12 @@ class Reference:
     signature: bytes | None = None
     path: str | None = None
     host: str | None = None
+    prefix: str | None = None
+
+    @property
+    def names_version(self) -> bool:
+        """Whether it names a version by its signature."""
+        return self.signature is not None or self.prefix is not None
 
     @property
     def dataset(self) -> str:
@@ -45,14 +57,18 @@ class Reference:
 
     def __str__(self) -> str:
         tag = f":{self.tag}" if self.tag is not None else ""
-        signature = f"@{self.signature.hex()}" if self.signature is not None else ""
+        digits = self.signature.hex() if self.signature is not None else self.prefix
+        signature = f"@{digits}" if digits is not None else ""
         path = f"/{self.path}" if self.path is not None else ""
         host = f"{self.host}/" if self.host is not None else ""
         return f"{host}{self.scope}/{self.name}{tag}{signature}{path}"
 
 
-def parse(text: str) -> Reference:
-    """Parse a reference, or raise UsageError with the part that does not fit."""
+def parse(text: str, *, default_tag: str | None = DEFAULT_TAG) -> Reference:
+    """Parse a reference, or raise UsageError with the part that does not fit.
+
+    ``default_tag`` is meant where neither tag nor signature is written.
+    """
     rest = text.removeprefix(URL_SCHEME)
     is_url = rest != text
     host, rest = _split_host(rest)
@@ -68,15 +84,24 @@ def parse(text: str) -> Reference:
     if path is not None and len(path.encode("utf-8", "surrogatepass")) > PATH_BYTES:
         raise UsageError(f"the path of {text[:60]!r}... is longer than {PATH_BYTES} bytes")
     if tag is None and signature is None:
-        tag = DEFAULT_TAG
+        tag = default_tag
+    is_prefix = signature is not None and _PREFIX.fullmatch(signature) is not None
     return Reference(
         scope=DEFAULT_SCOPE if scope is None else check_name(scope, "scope"),
         name=check_name(match["name"], "name"),
         tag=None if tag is None else check_tag(tag),
-        signature=None if signature is None else from_hex(signature),
+        signature=None if signature is None or is_prefix else _signature_of(signature),
         path=path or None,
         host=host,
+        prefix=signature if is_prefix else None,
     )
+
+
+def _signature_of(text: str) -> bytes:
+    try:
+        return from_hex(text)
+    except UsageError as error:
+        raise UsageError(f"{error}, or the first {PREFIX_MIN_CHARS} or more of them") from None
 
 
 def _split_host(text: str) -> tuple[str | None, str]:

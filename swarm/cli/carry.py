@@ -13,7 +13,7 @@ import click
 
 from swarm.cli.output import duration, short, size
 from swarm.cli.program import Program, options, pass_program
-from swarm.errors import AetherError, FullError, UsageError
+from swarm.errors import AetherError, ConflictError, FullError, UsageError
 
 STANDARD = "-"
 
@@ -22,9 +22,10 @@ STANDARD = "-"
 @click.argument("ref")
 @click.argument("file", metavar="FILE|-")
 @click.option("--since", metavar="REF", help="Leave out what this older version of the dataset holds.")
+@click.option("--force", is_flag=True, help="Replace FILE if it is there.")
 @options
 @pass_program
-def export(program: Program, ref: str, file: str, since: str | None) -> None:
+def export(program: Program, ref: str, file: str, since: str | None, force: bool) -> None:
     """Write a version into one file, for a site without a network."""
     from swarm.cli.data import absolute
     from swarm.cli.perform import perform_stream
@@ -38,6 +39,8 @@ def export(program: Program, ref: str, file: str, since: str | None) -> None:
         sys.stdout.buffer.flush()
         return
     path = absolute(file)
+    if not force and os.path.lexists(path):
+        raise ConflictError(f"{path} is there already: choose another name, or replace it with --force")
     with _replacing(path) as sink:
         perform_stream(program, "export", arguments, sink)
         written = sink.tell()

@@ -55,7 +55,10 @@ def publish(
 
 def _published(result: Mapping[str, Any]) -> Iterable[str]:
     tags = ", ".join(result["tags"])
-    yield f"published {short(result['version'])} as {tags} (serial {result['serial']})"
+    if result["unchanged"]:
+        yield f"nothing changed: {tags} is {short(result['version'])} already (serial {result['serial']})"
+    else:
+        yield f"published {short(result['version'])} as {tags} (serial {result['serial']})"
     yield (
         f"{result['files']} files, {size(result['bytes'])} in {result['blocks']} blocks; {result['new_blocks']} of "
         f"them new, {size(result['uploaded'])} uploaded in {duration(result['seconds'])}"

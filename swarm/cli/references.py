@@ -37,7 +37,7 @@ def anywhere(program: Program, text: str) -> str:
 def new_name(text: str) -> str:
     """NAME:TAG to be written: no signature, no path; the tag defaults to latest."""
     reference = parse(text)
-    if reference.signature is not None or reference.path is not None or reference.tag is None:
+    if reference.names_version or reference.path is not None or reference.tag is None:
         raise UsageError(f"{text!r} is not a name to give: write [scope/]name:tag")
     return text
 

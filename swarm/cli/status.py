@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from swarm.cli.output import columns, size
+from swarm.cli.output import columns, moment, size
 from swarm.cli.program import Program, options, pass_program
 
 WATCH_S: Final = 1.0
@@ -49,6 +49,8 @@ def _rows(prefix: str, result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield from _rows(f"{label} ", value)
         elif isinstance(value, list):
             yield label, ", ".join(_short(item) for item in value) or "-"
+        elif name == "certificate_expires":
+            yield label, moment(value)
         elif isinstance(value, int) and not isinstance(value, bool) and name.endswith("bytes"):
             yield label, size(value)
         else:

@@ -33,11 +33,11 @@ def inspect(program: Program, ref: str) -> None:
 
 
 @click.command()
-@click.argument("ref", metavar="NAME:TAG")
+@click.argument("ref", metavar="NAME[:TAG]")
 @options
 @pass_program
 def history(program: Program, ref: str) -> None:
-    """Show the log of a dataset, newest last."""
+    """Show the log of a dataset, newest last: of all its tags, of one tag, or (NAME@SIGNATURE) of one version."""
     from swarm.cli.perform import perform
     from swarm.cli.references import whole
 

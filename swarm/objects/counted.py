@@ -12,7 +12,7 @@ from typing import TypeVar
 from swarm.errors import AetherError, UnreachableError
 from swarm.objects import ObjectStore
 from swarm.objects.meter import Kind, Meter
-from swarm.objects.standing import HERE, Standing
+from swarm.objects.standing import HERE, Place, Standing
 from swarm.objects.usage import Usage, usage_of
 
 T = TypeVar("T")
@@ -50,6 +50,11 @@ class CountedStore:
 
     def close(self) -> None:
         self._store.close()
+
+    def place(self) -> Place:
+        """Where the other is."""
+        path = getattr(self._store, "path", None)
+        return Place(f"file://{path}" if path else "memory", "none but what the disk does")
 
     def standing(self) -> Standing:
         """Whether the last call was answered."""

@@ -47,6 +47,10 @@ class FolderObjectStore:
         except OSError as error:
             raise failure(f"cannot use {path} as an object store", error) from error
 
+    @property
+    def path(self) -> Path:
+        return self._path
+
     def get(self, key: str) -> bytes:
         try:
             return self._file(key).read_bytes()

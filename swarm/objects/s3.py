@@ -26,7 +26,7 @@ from swarm.objects.s3_address import S3Address
 from swarm.objects.s3_calls import Calls
 from swarm.objects.s3_client import Clients
 from swarm.objects.s3_failures import is_refused_as_present, status_of
-from swarm.objects.standing import Standing
+from swarm.objects.standing import Place, Standing
 from swarm.objects.usage import Usage, usage_of_sizes
 
 PAGE_KEYS: Final = 1000
@@ -71,6 +71,13 @@ class S3ObjectStore:
     def standing(self) -> Standing:
         """Whether the store is there."""
         return self.calls.standing()
+
+    def place(self) -> Place:
+        """Where it is. One that was opened and is not meant to be in the clear was seen to be encrypted."""
+        if self.address.encryption == "none":
+            return Place(str(self.address), "none, as its address says")
+        by = self.encryption.get("ServerSideEncryption")
+        return Place(str(self.address), f"{by} by the server" if by else "by the bucket")
 
     def _look(self) -> None:
         place = {"Bucket": self.address.bucket, "Prefix": self.address.prefix + "none/", "MaxKeys": 1}

@@ -23,6 +23,15 @@ class Standing:
         return datetime.fromtimestamp(self.away_since or 0.0, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a store is, without secrets, and in a few words how what lies there is encrypted."""
+
+    address: str
+    encryption: str
+
+
+UNKNOWN_PLACE: Final = Place("-", "-")
 HERE: Final = Standing()
 # What a store that is away keeps the parts of a process from.
 AFFECTED_TRACKER: Final = (
@@ -43,10 +52,17 @@ class Watched(Protocol):
 
     def standing(self) -> Standing: ...
 
+    def place(self) -> Place: ...
+
 
 def standing_of(objects: ObjectStore) -> Standing:
     """Whether the store is there; one that does not know is."""
     return objects.standing() if isinstance(objects, Watched) else HERE
+
+
+def place_of(objects: ObjectStore) -> Place:
+    """Where the store is."""
+    return objects.place() if isinstance(objects, Watched) else UNKNOWN_PLACE
 
 
 def meter_of(objects: ObjectStore) -> Meter:

@@ -182,7 +182,7 @@ def _name_of(text: str | None) -> Reference | None:
     if text is None:
         return None
     reference = names.parse(text)
-    if reference.signature is not None or reference.path is not None:
+    if reference.names_version or reference.path is not None:
         raise UsageError(f"{reference} does not name a tag: write NAME:TAG")
     return reference
 

@@ -25,6 +25,7 @@ from swarm.errors import (
     NotFoundError,
     RemoteProtocolError,
     UnreachableError,
+    UsageError,
 )
 from swarm.log import Entry
 from swarm.names import Reference
@@ -93,6 +94,7 @@ class Finder:
         NotFoundError when the tracker knows no such thing (or may not tell), UnreachableError when nobody can be asked
         and nothing is known from before, IntegrityError when all that is offered is older than what was seen before.
         """
+        reference = await self.completed(reference)
         asking = asyncio.create_task(self._ask_tracker(reference))
         try:
             done, _ = await asyncio.wait([asking], timeout=TRACKER_HEAD_START_S)
@@ -104,6 +106,22 @@ class Finder:
             return self._resolved(reference, entry, is_stale=is_stale)
         finally:
             asking.cancel()
+
+    async def completed(self, reference: Reference) -> Reference:
+        """With the whole signature of the one version that begins as it says. UsageError when several do."""
+        if (prefix := reference.prefix) is None:
+            return reference
+        try:
+            found = {v async for v in self._tracker.versions(reference.dataset) if v.hex().startswith(prefix)}
+        except UnreachableError:
+            found = {v for v in self._ledger.versions(reference.dataset) if v.hex().startswith(prefix)}
+            if not found:
+                raise
+        if not found:
+            raise NotFoundError(f"no version is {reference}: see `aetherfs history {reference.dataset}`")
+        if len(found) > 1:
+            raise UsageError(f"{len(found)} versions begin with {prefix}: write more of the signature")
+        return replace(reference, signature=found.pop(), prefix=None)
 
     def _answered(self, reference: Reference, found: Found) -> Resolved:
         """What a tracker says; of one whose object store is away, the later of that and of what is known here."""

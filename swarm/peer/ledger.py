@@ -7,7 +7,7 @@ Bounded: datasets seen longest ago are forgotten first.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, Literal
 
 import msgspec
@@ -109,6 +109,11 @@ class Ledger:
             if any(move.version == version for move in entry.moves):
                 return raw
         return None
+
+    def versions(self, dataset: str) -> Iterator[bytes]:
+        """Every version of a dataset that an entry known here names."""
+        for entry, _ in self._datasets.get(dataset, {}).values():
+            yield from (move.version for move in entry.moves if move.version is not None)
 
     def serial_of_tag(self, dataset: str, tag: str) -> int:
         """The highest serial seen for a tag, 0 for none."""

@@ -13,6 +13,7 @@ from swarm import names
 from swarm.errors import NotFoundError, UnreachableError, UsageError
 from swarm.identity import peer_id_of
 from swarm.log import Entry
+from swarm.names import Reference
 from swarm.peer import retaining
 from swarm.peer.node import PeerNode
 from swarm.peer.pull import Progress, manifest_of
@@ -110,17 +111,25 @@ async def inspect(node: PeerNode, arguments: RefArguments, progress: Progress) -
 
 async def history(node: PeerNode, arguments: RefArguments, progress: Progress) -> Result:
     """Show the log of a dataset, newest last."""
-    reference = names.parse(arguments.ref)
+    reference = names.parse(arguments.ref, default_tag=None)
     entries: list[Entry] = []
     while len(entries) < HISTORY_MAX:
         page = await node.tracker.log(reference.dataset, after=entries[-1].serial if entries else 0)
         if not page:
             break
         entries += [entry for _, entry in page]
-    shown = [_shown(e) for e in entries if any(move.tag == reference.tag for move in e.moves)]
+    shown = [_shown(entry) for entry in entries if _is_about(reference, entry)]
     if not shown:
         raise NotFoundError(f"{reference} has no history: see `aetherfs ls` for what there is")
     return {"ref": str(reference), "entries": shown}
+
+
+def _is_about(reference: Reference, entry: Entry) -> bool:
+    """Whether an entry moved the tag, or a tag to the version; all are about a dataset."""
+    digits = reference.signature.hex() if reference.signature is not None else reference.prefix
+    if digits is not None:
+        return any(move.version is not None and move.version.hex().startswith(digits) for move in entry.moves)
+    return reference.tag is None or any(move.tag == reference.tag for move in entry.moves)
 
 
 def _shown(entry: Entry) -> Result:

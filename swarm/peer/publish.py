@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from swarm.encoding import encode_raw
 from swarm.errors import AetherError, NotAllowedError, NotFoundError, UnreachableError
-from swarm.log import Move, Totals
+from swarm.log import Entry, Move, Totals
 from swarm.manifest import Manifest
 from swarm.objects.meter import Account, charged
 from swarm.peer.extension import Keeping
@@ -27,6 +27,7 @@ from swarm.peer.node import PeerNode
 from swarm.peer.pull import Progress
 from swarm.peer.sending import Sending
 from swarm.peer.trees import TreeRecord
+from swarm.peer.unchanged import standing
 from swarm.peer.upload import ChangedWhileUploaded, SeedClient, encoded, made_blocks, upload
 from swarm.peer.wire import PRODUCER, SEED, Origin
 from swarm.scan import Scan, scan
@@ -84,17 +85,11 @@ async def publish(node: PeerNode, path: Path, wanted: Wanted, links: Links, prog
         asked = own.spent.told()
     manifest = scanned.manifest
     await mend(node.tracker, node.ledger, dataset)
-    raw, entry = await node.tracker.commit(
-        dataset,
-        "publish",
-        [Move(tag, manifest.version) for tag in wanted.tags],
-        grant=node.papers.grant,
-        message=wanted.message,
-        totals=_totals_of(manifest),
-        receipt=receipt,
-        if_serial=wanted.if_serial,
-        since=wanted.since,
-    )
+    found = await standing(node.tracker, dataset, wanted.tags, manifest.version, wanted.message, wanted.if_serial)
+    if found is not None:
+        raw, entry = found.data, found.entry
+    else:
+        raw, entry = await _commit(node, wanted, manifest, receipt)
     node.ledger.record(entry, raw)
     await asyncio.gather(_serve(node, dataset, raw, tree), _done(receiver))
     await saving
@@ -109,8 +104,23 @@ async def publish(node: PeerNode, path: Path, wanted: Wanted, links: Links, prog
         "read": scanned.read_bytes,
         "seconds": round(time.monotonic() - started, 3),
         "tags": wanted.tags,
+        "unchanged": found is not None,
         **({"store": asked} if asked else {}),
     }
+
+
+async def _commit(node: PeerNode, wanted: Wanted, manifest: Manifest, receipt: bytes) -> tuple[bytes, Entry]:
+    return await node.tracker.commit(
+        wanted.dataset,
+        "publish",
+        [Move(tag, manifest.version) for tag in wanted.tags],
+        grant=node.papers.grant,
+        message=wanted.message,
+        totals=_totals_of(manifest),
+        receipt=receipt,
+        if_serial=wanted.if_serial,
+        since=wanted.since,
+    )
 
 
 def _totals_of(manifest: Manifest) -> Totals:

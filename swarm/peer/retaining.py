@@ -46,7 +46,7 @@ class RepairArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 async def keep(node: PeerNode, arguments: KeepArguments, progress: Progress) -> Result:
     """Change or show the keep rule of a dataset."""
     reference = names.parse(arguments.name)
-    if reference.signature is not None or reference.path is not None:
+    if reference.names_version or reference.path is not None:
         raise UsageError(f"{arguments.name!r} is not a dataset: write [scope/]name")
     dataset = reference.dataset
     request = KeepRequest(last=arguments.last, age_s=arguments.age_s, clear=arguments.clear)
@@ -80,7 +80,7 @@ async def quota(node: PeerNode, arguments: QuotaArguments, progress: Progress) -
 
 async def purge(node: PeerNode, arguments: PurgeArguments, progress: Progress) -> Result:
     """Order that a version goes everywhere, or show who has obeyed."""
-    reference = names.parse(arguments.ref)
+    reference = await node.finder.completed(names.parse(arguments.ref))
     version = reference.signature
     if version is None:
         version = (await node.finder.resolve(reference)).version

@@ -9,7 +9,7 @@ from typing import Any
 
 from swarm.calls import UNKNOWN
 from swarm.objects import ObjectStore
-from swarm.objects.standing import AFFECTED_SEED, AFFECTED_TRACKER, standing_of
+from swarm.objects.standing import AFFECTED_SEED, AFFECTED_TRACKER, place_of, standing_of
 from swarm.peer.holdings import Holding
 from swarm.peer.node import PeerNode
 from swarm.peer.wire import NOT_ORIGIN
@@ -49,9 +49,9 @@ def status_of(node: PeerNode) -> dict[str, Any]:
 
 def _store(node: PeerNode, objects: ObjectStore) -> dict[str, Any]:
     """Whether the object store of this process is there, and what is affected while it is not."""
-    standing = standing_of(objects)
+    standing, place = standing_of(objects), asdict(place_of(objects))
     if standing.away_since is None:
-        return {"state": "answers"}
+        return {"state": "answers", **place}
     affected = [*(AFFECTED_TRACKER if node.tracker_address is not None else ())]
     affected += AFFECTED_SEED if node.extension is not None else ()
     return {
@@ -59,6 +59,7 @@ def _store(node: PeerNode, objects: ObjectStore) -> dict[str, Any]:
         "away_since": round(standing.away_since, 3),
         "why": standing.why,
         "affected": affected,
+        **place,
     }
 
 

@@ -126,6 +126,6 @@ def tags_of(texts: list[str]) -> tuple[str, list[str]]:
 
 def tag_of(text: str) -> Reference:
     reference = names.parse(text)
-    if reference.signature is not None or reference.path is not None:
+    if reference.names_version or reference.path is not None:
         raise UsageError(f"{text!r} is not a tag: write NAME:TAG")
     return reference

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.datasets import write_files
 from tests.e2e.harness import Bench
 
 CONFLICT = 5
@@ -15,11 +16,13 @@ def serials(bench: Bench, ref: str) -> list[tuple[int, str]]:
 
 
 def test_every_command_that_moves_a_tag_takes_the_serial_that_inspect_shows(swarm: Bench) -> None:
-    data = str(swarm.folder / "roads")
+    data = str(swarm.folder / "lakes")
+    write_files(swarm.folder / "lakes", {"one": b"one"})
     first = swarm.ok("hub", "publish", data, "lakes:latest", "--if-serial", "0", "--json").json
     seen = swarm.ok("edge", "inspect", "lakes:latest", "--json").json["serial"]
     assert seen == first["serial"] == 1
     swarm.ok("edge", "tag", "lakes:latest", "lakes:stable", "--if-serial", "0")
+    write_files(swarm.folder / "lakes", {"two": b"two"})
     second = swarm.ok("edge", "publish", data, "lakes:latest", "--if-serial", str(seen), "--json").json["serial"]
     for command in (
         ["publish", data, "lakes:latest", "lakes:new"],
@@ -32,6 +35,9 @@ def test_every_command_that_moves_a_tag_takes_the_serial_that_inspect_shows(swar
             assert f"entry {second} of library/lakes was first: publish of 'latest' by " in said
             assert " UTC; look at the history" in said
     assert serials(swarm, "lakes:latest") == [(1, "publish"), (3, "publish")]
+    unchanged = swarm.ok("hub", "publish", data, "lakes:latest", "--if-serial", "3").text
+    assert unchanged.startswith("nothing changed: latest is ") and "already (serial 3)" in unchanged
+    assert serials(swarm, "lakes") == [(1, "publish"), (2, "tag"), (3, "publish")]
     assert "nobody has seen" in swarm.refused(CONFLICT, "hub", "rollback", "lakes:latest", "--if-serial", "9")
     assert "nobody has seen" in swarm.refused(CONFLICT, "hub", "rm", "lakes:latest", "--if-serial", "9")
     told = swarm.run("hub", "rm", "lakes:stable", "--if-serial", "0", "--json")

@@ -77,6 +77,8 @@ def test_a_version_in_a_file(bench: Bench) -> None:
     bench.ok("hub", "publish", str(data), "maps/roads:v1")
     written = bench.ok("hub", "export", "maps/roads:v1", str(file), "--json").json
     assert written["bytes"] == file.stat().st_size
+    assert "--force" in bench.refused(CONFLICT, "hub", "export", "maps/roads:v1", str(file))
+    bench.ok("hub", "export", "maps/roads:v1", str(file), "--force")
     streamed = bench.ok("hub", "export", "maps/roads:v1", "-").stdout
     assert streamed == file.read_bytes()
     (data / "small.txt").write_text("changed", encoding="ascii")

@@ -62,6 +62,8 @@ def test_the_swarm_goes_on_without_its_store_and_nothing_is_restarted(bench: Ben
         bench.ok("producer", "publish", str(data), "maps/roads:v2")
         bench.ok("late", "join", "-", stdin=token)
         assert _agent(bench, "/readyz") == "ok\n"
+        assert _store(bench)["address"].startswith("s3://data/")
+        assert _store(bench)["encryption"] == "AES256 by the server"
         assert _metric(bench, "aetherfs_store_away_seconds") == 0
 
 
