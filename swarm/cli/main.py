@@ -13,6 +13,7 @@ import importlib
 import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from types import FrameType
 from typing import Any, Final, NamedTuple, NoReturn
@@ -157,7 +158,7 @@ def run() -> NoReturn:
     """The console entry: ends the process with the exit code.
 
     A process that ran no event loop, as a command that an agent carries out, leaves nothing to end here, and is spared
-    the interpreter's own clearing up.
+    the interpreter's own clearing up; so is a tracker that has ended while a call of its waits for its object store.
     """
     exit_code = main()
     for stream in (sys.stdout, sys.stderr):
@@ -166,9 +167,14 @@ def run() -> NoReturn:
         except OSError:
             # That it cannot be written has been told. The interpreter would try once more, and end with 120.
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    if "asyncio" not in sys.modules:
+    if "asyncio" not in sys.modules or _waits_for_store():
         os._exit(exit_code)
     sys.exit(exit_code)
+
+
+def _waits_for_store() -> bool:
+    """Whether a thread of a tracker is left. The interpreter would wait for it."""
+    return any(thread.name.startswith("tracker-store") for thread in threading.enumerate())
 
 
 def _run(given: Sequence[str]) -> int:

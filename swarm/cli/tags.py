@@ -37,7 +37,10 @@ def inspect(program: Program, ref: str) -> None:
 @options
 @pass_program
 def history(program: Program, ref: str) -> None:
-    """Show the log of a dataset, newest last: of all its tags, of one tag, or (NAME@SIGNATURE) of one version."""
+    """Show the log of a dataset, newest last.
+
+    NAME alone shows the moves of all its tags, NAME:TAG those of one, NAME@SIGNATURE those to one version.
+    """
     from swarm.cli.perform import perform
     from swarm.cli.references import whole
 

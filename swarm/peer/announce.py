@@ -54,6 +54,8 @@ class Announcer:
         self._woken = asyncio.Event()
         self._news = asyncio.Event()
         self.seeds: dict[str, Neighbour] = {}
+        # Those that a tracker named last, for when one that has just started knows none yet.
+        self.last_seeds: tuple[str, ...] = ()
         self.site = ""
         self.tracker_state = "not asked yet"
         self.is_answered = False
@@ -273,6 +275,7 @@ class Announcer:
         self.site = node.sites.seen = answer.site
         self.tracker_state = "answers"
         self.seeds = {seed.peer_id: seed for seed in answer.seeds if seed.peer_id != node.key.peer_id}
+        self.last_seeds = tuple(self.seeds) or self.last_seeds
         for seed in answer.seeds:
             node.meeting.handed_out(seed)
         self._handed_out = {(h.dataset, h.version): h.neighbours for h in answer.handouts}

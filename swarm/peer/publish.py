@@ -182,6 +182,14 @@ async def _seeds(node: PeerNode) -> list[SeedClient]:
     return [SeedClient(node.session, seed, node.papers.grant) for seed in node.announcer.seeds]
 
 
+async def _seeds_to_try(node: PeerNode) -> list[SeedClient]:
+    """The seeds that the tracker knows now. One that has just started hears of them with their next announces: until
+    then those that were named last, which may have left since.
+    """
+    known = await _seeds(node)
+    return known or [SeedClient(node.session, seed, node.papers.grant) for seed in node.announcer.last_seeds]
+
+
 @asynccontextmanager
 async def _charged(
     account: Account, receiver: AbstractAsyncContextManager[Keeping | Sending]
@@ -284,13 +292,13 @@ async def _upload_rest(
             failure = error
     tried: set[str] = set()
     # Others may have come while one failed.
-    while left := [client for client in await _seeds(node) if client.seed not in tried]:
+    while left := [client for client in await _seeds_to_try(node) if client.seed not in tried]:
         tried.add(left[0].seed)
         try:
             ahead.kept_by = (left[0], await left[0].begin(dataset))
             return *await upload(*ahead.kept_by, dataset, manifest, blocks, tell), left[0].store
         except UnreachableError as error:
-            failure = error
+            failure = error if left[0].seed in node.announcer.seeds else failure
     raise failure
 
 

@@ -57,7 +57,7 @@ class Snapshots:
 
     async def open(self, reference: Reference) -> Snapshot:
         """What a reference means now, open for reading. NotFoundError, UnreachableError."""
-        return await self.at(await self._resolve(reference))
+        return await self.at(await self._resolve(await self._node.finder.completed(reference)))
 
     async def _resolve(self, reference: Reference) -> Resolved:
         if reference.signature is not None:

@@ -56,8 +56,8 @@ from swarm.tracker.tokens import Tokens
 # An address of the documentation network: nothing is sent, the route to it tells this machine's own address.
 _PROBE: Final = ("192.0.2.1", 9)
 LOOPBACK: Final = "127.0.0.1"
-# A store that is away must not keep a tracker from ending.
-WITHDRAW_TIMEOUT_S: Final = 5.0
+# A store that does not answer must not keep a tracker from ending; one that is known to be away is not asked.
+WITHDRAW_TIMEOUT_S: Final = 1.0
 TEND_S: Final = 1.0
 # How often it is looked whether other peers are there to begin from than were written down.
 LEAVE_PEERS_S: Final = 5.0
@@ -171,6 +171,12 @@ class Tracker:
         await self.state.pushes.close()
         await self._listener.close()
         await self.state.identifier.close()
+        await self._withdraw()
+        self.state.has_ended = True
+        self.state.pool.shutdown(wait=False)
+
+    async def _withdraw(self) -> None:
+        """Others are told by ``leaving``; this is for those that start."""
         try:
             withdrawn = self.state.work(registry.withdraw, self.state.objects, self.contact)
             await asyncio.wait_for(withdrawn, WITHDRAW_TIMEOUT_S)
@@ -178,8 +184,6 @@ class Tracker:
             log.warning(
                 "this tracker stays listed for some minutes: %s", str(error) or "the object store does not answer"
             )
-        self.state.has_ended = True
-        self.state.pool.shutdown(wait=False)
 
     async def _enlist(self) -> None:
         """Write down where this tracker is, read where the others are, and tell those who cannot know of it yet."""

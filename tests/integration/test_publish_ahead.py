@@ -100,6 +100,24 @@ def laid_how_often(objects: ObjectStore) -> Counter[bytes]:
     return times
 
 
+def test_a_tracker_that_knows_no_seed_yet_holds_no_publish_up(tmp_path: Path) -> None:
+    """It was killed and started anew, and the seed has not announced itself since."""
+    data = make_tree(tmp_path / "data", 1, large_bytes=100_000)
+
+    async def main() -> None:
+        async with Swarm(tmp_path / "swarm") as swarm:
+            producer = await swarm.peer("producer")
+            await producer.announcer.beat()
+            swarm.tracker.state.presence.forget(swarm.seed.key.peer_id)
+            assert (await swarm.publish(producer, data, "maps/roads:v1"))["serial"] == 1
+            await swarm.stop(swarm.seed)
+            (data / "more").write_text("more")
+            with pytest.raises(UnreachableError, match="no seed is known"):
+                await swarm.publish(producer, data, "maps/roads:v1")
+
+    asyncio.run(main())
+
+
 def test_a_publish_without_a_seed_says_so(tmp_path: Path) -> None:
     data = make_tree(tmp_path / "data", 1, large_bytes=12_000_000)
 

@@ -243,3 +243,17 @@ def test_completion_completes_commands(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("_AETHERFS_COMPLETE", "bash_complete")
     found = _run()
     assert {line.partition(",")[2] for line in found.stdout.splitlines()} == {"publish", "pull", "purge"}
+
+
+WAITING_TRACKER = """
+import asyncio, threading
+from concurrent.futures import ThreadPoolExecutor
+from swarm.cli import main
+ThreadPoolExecutor(1, "tracker-store").submit(threading.Event().wait)
+main.main = lambda: 3
+main.run()
+"""
+
+
+def test_a_tracker_that_has_ended_does_not_wait_for_a_store_that_hangs() -> None:
+    assert subprocess.run([sys.executable, "-c", WAITING_TRACKER], timeout=30, check=False).returncode == 3
