@@ -56,6 +56,10 @@ class KnownPurges:
         self._keys: frozenset[str] = frozenset()
         self._read_at = float("-inf")
 
+    def add(self, version: Version) -> None:
+        """It was ordered here."""
+        self._keys |= {purge_key(version)}
+
     def check(self, version: Version) -> None:
         """As ``check_not_purged``. While the store is away, by what is known."""
         now = time.monotonic()

@@ -98,6 +98,7 @@ class _Serve:
         version = _version_of(request)
         asked = await body_of(request, PurgeRequest)
         data = await self.state.work(self._purge, version, asked.reason, member.public, time.time())
+        self.state.purges.add(version)
         if self.state.on_order is not None:
             self.state.on_order(data)
         # A tag that was committed between the look and the order did not see it, nor one that has only claimed the
