@@ -13,6 +13,7 @@ import pytest
 from seed.histories import collector
 from swarm import names
 from swarm.claims import GONE, LEASES, claim
+from swarm.cli.roles import take_orders
 from swarm.encoding import encode_block
 from swarm.errors import ConflictError, NotAllowedError, RemoteProtocolError
 from swarm.identity import PeerKey
@@ -293,6 +294,25 @@ async def is_confirmed(swarm: Swarm, node: PeerNode, version: bytes) -> None:
         while node.purging._confirmed != {(ROADS, version)}:
             await asyncio.sleep(0.02)
     assert node.key.peer_id in who_confirmed(swarm, version)
+
+
+def test_a_process_with_a_tracker_obeys_what_was_ordered_while_it_did_not_run(tmp_path: Path) -> None:
+    """It reads the store; who has no tracker hears of it from neighbours. What proves nothing stops no start."""
+
+    async def main() -> None:
+        async with Swarm(tmp_path / "swarm") as swarm:
+            version, block = b"v" * 32, signature_of(b"bad")
+            ordered(swarm, version)
+            swarm.objects.put(purge_key((ROADS, b"w" * 32)), b"garbage")
+            node = await swarm.peer("hub", role="tracker")
+            node.blocks.put(block, encode_block(b"bad"))
+            assert not node.access.is_purged(ROADS, version)
+            await take_orders(node, swarm.tracker)
+            assert node.access.is_purged(ROADS, version)
+            await is_confirmed(swarm, node, version)
+            assert not node.blocks.has(block)
+
+    asyncio.run(main())
 
 
 def test_a_purge_survives_the_end_of_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
