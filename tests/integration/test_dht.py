@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from swarm.dht.announce import ANNOUNCE_AGAIN_S, GROWN
+from swarm.dht.node import DhtNode
 from swarm.dht.state import load_contacts
 from swarm.dht.sweep import REPLICAS
 from swarm.errors import AetherError
@@ -29,11 +30,18 @@ def test_providers_are_found_with_a_fifth_of_the_nodes_dead() -> None:
             for node, key in zip(announcers, keys, strict=True):
                 assert await node.announce([key]) >= REPLICAS - 1
             await network.kill(*network.nodes[20:30])
-            for node, key in zip(announcers, keys, strict=True):
-                for asker in network.rng.sample(network.nodes[10:], 5):
-                    (provider,) = await asker.find_providers(key)
-                    assert provider.peer_id == node.key.peer_id
-                    assert provider.addresses == (Address("127.0.0.1", node.port),)
+
+            async def is_found(node: DhtNode, key: bytes, asker: DhtNode) -> None:
+                (provider,) = await asker.find_providers(key)
+                assert provider.peer_id == node.key.peer_id
+                assert provider.addresses == (Address("127.0.0.1", node.port),)
+
+            searches = [
+                is_found(node, key, asker)
+                for node, key in zip(announcers, keys, strict=True)
+                for asker in network.rng.sample(network.nodes[10:], 5)
+            ]
+            await asyncio.gather(*searches)
 
     asyncio.run(main())
 
@@ -365,11 +373,12 @@ def test_lost_packets_lose_nothing() -> None:
 
                 node._transport.send = lossy  # type: ignore[method-assign]
             keys = [network.rng.randbytes(20) for _ in network.nodes]
-            for node, key in zip(network.nodes, keys, strict=True):
-                assert await node.announce([key]) >= 5
+            announces = [node.announce([key]) for node, key in zip(network.nodes, keys, strict=True)]
+            assert min(await asyncio.gather(*announces)) >= 5
             askers = [*network.nodes[3:], *network.nodes[:3]]
-            for asker, announcer, key in zip(askers, network.nodes, keys, strict=True):
-                assert [p.peer_id for p in await asker.find_providers(key)] == [announcer.key.peer_id]
+            searches = [asker.find_providers(key) for asker, key in zip(askers, keys, strict=True)]
+            for found, announcer in zip(await asyncio.gather(*searches), network.nodes, strict=True):
+                assert [provider.peer_id for provider in found] == [announcer.key.peer_id]
 
     asyncio.run(main())
 
