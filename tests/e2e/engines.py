@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 
 from tests.e2e.compose_file import DOCKER
 from tests.e2e.contained import Container, DockerContainer, NamespaceContainer
-from tests.e2e.image_build import offered_packages, run
+from tests.e2e.image_build import make_base, offered_packages, run
 
 BUILDAH_NEEDS: Final = ("buildah", "mmdebstrap", "unshare", "nsenter", "setpriv")
 
@@ -28,8 +28,11 @@ class Engine(Protocol):
     size_bytes: int
     base_bytes: int
 
-    def build(self, base: Path) -> None:
-        """Make the image over the file system in an archive."""
+    def make_base(self) -> None:
+        """Make the image that ours is built over. AssertionError when the machine cannot."""
+
+    def build(self) -> None:
+        """Make the image over its base."""
 
     def start(self, volumes: Mapping[str, str], *command: str) -> Container:
         """Run the image, read-only. ``volumes`` are names by their places; those of one name are one volume."""
@@ -73,9 +76,13 @@ class DockerEngine:
         self._started: list[str] = []
         self._volumes: set[str] = set()
 
-    def build(self, base: Path) -> None:
+    def make_base(self) -> None:
+        archive = self.folder / "base.tar"
+        make_base(self.folder, archive)
+        run(self.folder, "docker", "import", str(archive), self._tags()[1])
+
+    def build(self) -> None:
         image_tag, base_tag = self._tags()
-        run(self.folder, "docker", "import", str(base), base_tag)
         with offered_packages(self.folder) as settings:
             run(self.folder, "docker", "build", *_arguments(base_tag, settings, image_tag))
         made, under = json.loads(run(self.folder, "docker", "image", "inspect", image_tag, base_tag))
@@ -109,10 +116,16 @@ class BuildahEngine:
         # Every kernel can do vfs, slowly: each step copies the whole image.
         self._store += ["--storage-driver", "overlay" if self._can_overlay() else "vfs"]
 
-    def build(self, base: Path) -> None:
+    def make_base(self) -> None:
         started = self._buildah("from", "scratch")
-        self._buildah("add", "--quiet", started, str(base), "/")
+        root = Path(self._buildah("mount", started))
+        try:
+            make_base(self.folder, root)
+        finally:
+            self._buildah("umount", started)
         self._buildah("commit", "--quiet", "--rm", started, "localhost/base:test")
+
+    def build(self) -> None:
         with offered_packages(self.folder) as settings:
             how = ["--isolation=chroot", "--format=docker", "--pull-never"]
             self._buildah("build", *how, *_arguments("localhost/base:test", settings, "localhost/image:test"))

@@ -40,11 +40,11 @@ def run(folder: Path, *command: str) -> str:
     return done.stdout.strip()
 
 
-def make_base(folder: Path) -> Path:
-    """The file system of a base image, as an archive: with Python and what makes its virtual environments."""
-    archive = folder / "base.tar"
-    run(folder, "mmdebstrap", "--quiet", "--variant=essential", "--include=python3-venv", SUITE, str(archive))
-    return archive
+def make_base(folder: Path, target: Path) -> None:
+    """The file system of a base image, with Python and what makes its virtual environments: an archive when ``target``
+    ends in .tar, else in an empty folder.
+    """
+    run(folder, "mmdebstrap", "--quiet", "--variant=essential", "--include=python3-venv", SUITE, str(target))
 
 
 @contextmanager

@@ -13,7 +13,6 @@ from tests.e2e import engines
 from tests.e2e.contained import Container
 from tests.e2e.engines import Engine
 from tests.e2e.harness import wait_for
-from tests.e2e.image_build import make_base
 from tests.e2e.local_services import HOME, health_check
 
 # What the image holds beyond its base: 90 MB when this was written, of which half are the libraries of zstandard,
@@ -32,10 +31,10 @@ def engine() -> Iterator[Engine]:
     made = engines.make_engine(folder)
     try:
         try:
-            base = make_base(folder)
+            made.make_base()
         except AssertionError as error:
             pytest.skip(f"no base image can be made here: {error}")
-        made.build(base)
+        made.build()
         yield made
     finally:
         made.close()
