@@ -160,8 +160,8 @@ class Bench:
         return found
 
     def environment(self, home: str) -> Mapping[str, str]:
-        """What a process of a home is given. It has no authorities but the swarm's: aiohttp reads the system's whenever it
-        is imported, which is a fifth of what a short command costs.
+        """What a process of a home is given. It has no authorities but the swarm's: aiohttp reads the system's whenever
+        it is imported, which is a fifth of what a short command costs.
         """
         kept = {name: value for name, value in os.environ.items() if not name.startswith("AETHERFS_")}
         temporary = self.folder / "temporary"

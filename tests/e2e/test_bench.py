@@ -87,7 +87,7 @@ def test_the_origin_is_measured_on_a_real_server(tmp_path: Path) -> None:
     for name in ("alone", "publish"):
         assert 0 < entry[name]["received_bytes"] < 9 * 1024**2
         # A lease, one pack, one index, a claim, the dataset's mark, an entry of its log; and one by a part of its own.
-        assert entry[name]["puts"] <= 7
+        assert entry[name]["puts"] <= 7, entry
         assert entry[f"{name}_again"]["received_bytes"] < 10_000
     # One seed reads what is stored about once, whoever asks.
     assert 0.9 < entry["cold"]["get_bytes_of_stored"] < 1.1

@@ -36,12 +36,9 @@ def test_providers_are_found_with_a_fifth_of_the_nodes_dead() -> None:
                 assert provider.peer_id == node.key.peer_id
                 assert provider.addresses == (Address("127.0.0.1", node.port),)
 
-            searches = [
-                is_found(node, key, asker)
-                for node, key in zip(announcers, keys, strict=True)
-                for asker in network.rng.sample(network.nodes[10:], 5)
-            ]
-            await asyncio.gather(*searches)
+            for node, key in zip(announcers, keys, strict=True):
+                askers = network.rng.sample(network.nodes[10:], 5)
+                await asyncio.gather(*(is_found(node, key, asker) for asker in askers))
 
     asyncio.run(main())
 

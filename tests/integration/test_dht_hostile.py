@@ -45,7 +45,7 @@ def test_an_outsider_and_an_invented_member_never_enter() -> None:
             honest = list(network.nodes)
             other_ca = authority.create(PeerKey(b"x" * 32), time.time())
             outsider, invented = await asyncio.gather(network.add(secret=b"o" * 32), network.add(ca=other_ca))
-            assert await asyncio.gather(invented.announce([KEY]), outsider.announce([KEY])) == [0, 0]
+            assert not any(await asyncio.gather(invented.announce([KEY]), outsider.announce([KEY])))
             assert await honest[1].find_providers(KEY) == []
             for node in honest:
                 assert node.status().nodes == 2
