@@ -62,7 +62,7 @@ class SharedLooks:
                 async with asyncio.timeout(PAUSE_S):
                     await self._asked[dataset].wait()
             except TimeoutError:
-                return False
+                return dataset in self._next  # somebody asked in the very moment that the pause was over
             finally:
                 del self._asked[dataset]
         return True

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
 from swarm.errors import NotFoundError
 from swarm.tracker import looking
-from swarm.tracker.looking import BURST, SharedLooks
+from swarm.tracker.looking import BURST, PAUSE_S, SharedLooks
 
 
 class Store:
@@ -127,5 +128,26 @@ def test_after_a_pause_nobody_waits_again(monkeypatch: pytest.MonkeyPatch) -> No
             while looks._looking:
                 await asyncio.sleep(0)
         assert len(store.began) == 10
+
+    asyncio.run(main())
+
+
+def test_who_asks_in_the_very_moment_that_the_pause_ends_is_answered() -> None:
+    """The loop was busy: the pause is over, and the looking task does not know yet."""
+
+    async def main() -> None:
+        async def look(_dataset: str) -> None:
+            await asyncio.sleep(0)
+
+        looks = SharedLooks(look)
+        await looks.fresh("maps/roads")
+        while "maps/roads" not in looks._asked:
+            await asyncio.sleep(0)
+        time.sleep(2 * PAUSE_S)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        async with asyncio.timeout(5):
+            await looks.fresh("maps/roads")
+        assert looks.looks == 2
 
     asyncio.run(main())
