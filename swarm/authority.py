@@ -92,11 +92,25 @@ class Authority:
         link = Succession(1, newest.public, newest.root, key.public, made.certificate, in_force, retired)
         return seal_succession(self._keys[newest.public], key, link)
 
-    def admit(self, public: bytes, role: Role, site: str, rules: tuple[Rule, ...], wall_now: float) -> Membership:
-        """Make a key a member, or renew it: certificate, credential and grant from ``wall_now`` on."""
+    def admit(
+        self,
+        public: bytes,
+        role: Role,
+        site: str,
+        rules: tuple[Rule, ...],
+        wall_now: float,
+        *,
+        granted: int | None = None,
+        grant_lifetime_s: int = GRANT_LIFETIME_S,
+    ) -> Membership:
+        """Make a key a member, or renew it: certificate, credential and grant from ``wall_now`` on.
+
+        ``granted``: when the policy was known to say what the grant says, which is what it is dated with.
+        """
         issued, key = int(wall_now), self.key
+        since = issued if granted is None else granted
         credential = Credential(1, public, role, site, issued, issued + CERTIFICATE_LIFETIME_S)
-        grant = Grant(1, public, rules, issued, issued + GRANT_LIFETIME_S)
+        grant = Grant(1, public, rules, since, since + grant_lifetime_s)
         return Membership(
             certificate=self._certify(public, wall_now),
             credential=records.seal(key, credential),

@@ -55,8 +55,6 @@ from swarm.messages import (
     LookupAnswer,
     RenewAnswer,
     RenewRequest,
-    RotateAnswer,
-    RotateRequest,
     SnapshotAnswer,
     SwarmInfo,
     TokenAnswer,
@@ -185,10 +183,6 @@ class TrackerClient:
         self.authority.learn(decode_keyring(answer.keys).links)
         check_papers(self.key, self.authority, answer.credential, answer.grant, wall_now=answer.wall_time)
         return answer
-
-    async def rotate(self, request: RotateRequest) -> RotateAnswer:
-        """Give the swarm a new key. Only for members of role tracker."""
-        return parsed(await self._call("POST", "/api/v1/rotate", body=msgspec.json.encode(request)), RotateAnswer)
 
     async def token_create(self, request: TokenRequest) -> TokenAnswer:
         """A new join token. Only for members of role tracker."""
@@ -357,10 +351,14 @@ class TrackerClient:
 
     # ---- orders -------------------------------------------------------------------------------------------------
 
-    async def order(self, method: str, path: str, kind: type[T], request: msgspec.Struct | None = None) -> T:
-        """Ask about, or change, a keep rule, a quota or a purge: see ``swarm.order_messages``."""
+    async def order(
+        self, method: str, path: str, kind: type[T], request: msgspec.Struct | None = None, only: Contact | None = None
+    ) -> T:
+        """Ask about, or change, a keep rule, a quota or a purge (``swarm.order_messages``), or who may do what
+        (``swarm.access_messages``); ``only`` this tracker, if one is named.
+        """
         body = msgspec.json.encode(request) if request is not None else None
-        return parsed(await self._call(method, f"/api/v1/{path}", body=body), kind)
+        return parsed(await self._certified().call(method, f"/api/v1/{path}", body=body, only=only), kind)
 
     async def tell(self, path: str, request: msgspec.Struct) -> None:
         """Say something that a tracker only notes."""

@@ -16,6 +16,8 @@ class AetherError(Exception):
     exit_code: ClassVar[int] = 1
     http_status: ClassVar[int] = 500
     title: ClassVar[str] = "failure"
+    # The number of a denial, by which the tracker that refused can be asked why; empty for other errors.
+    denial: str = ""
 
 
 class UsageError(AetherError):
@@ -32,6 +34,10 @@ class NotFoundError(AetherError):
     exit_code = 3
     http_status = 404
     title = "not found"
+
+
+class HiddenError(NotFoundError):
+    """There is no such dataset, or the caller may not know of it: nobody tells which."""
 
 
 class NotAllowedError(AetherError):

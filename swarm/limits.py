@@ -55,6 +55,7 @@ ENDORSEMENTS_MAX: Final = 8
 RECORD_MAX_BYTES: Final = 16 * KIB
 GRANT_MAX_RULES: Final = 64
 GRANT_LIFETIME_S: Final = 7 * 86_400
+GRANT_LIFETIME_MIN_S: Final = 600
 CERTIFICATE_LIFETIME_S: Final = 30 * 86_400
 SNAPSHOT_LIFETIME_S: Final = 3_600
 TOKEN_MAX_CHARS: Final = 4096
@@ -112,6 +113,12 @@ LOG_PAGE_MAX: Final = 100
 TOKEN_MAX_USES: Final = 1000
 TOKEN_MAX_LIFETIME_S: Final = 365 * 86_400
 PATTERNS_MAX: Final = 16
+
+# Policy: rules of one version, its bytes in the store, and grants that are recalled at a time.
+POLICY_RULES_MAX: Final = 2048
+POLICY_MAX_BYTES: Final = 512 * KIB
+RECALLS_MAX: Final = 16_384
+RECALLS_MAX_BYTES: Final = MIB
 
 # Tracker: soft state, handouts and lists.
 ANNOUNCE_INTERVAL_S: Final = 30

@@ -31,6 +31,7 @@ from swarm.limits import (
     TRACKERS_MAX,
 )
 from swarm.log import DatasetName, SeenSerial, WallTime
+from swarm.principal import LABELS_MAX
 from swarm.records import Addresses, Key, Role, Seal
 
 JOIN_CONTEXT: Final = "join"
@@ -39,6 +40,9 @@ RENEW_CONTEXT: Final = "renew"
 ProtocolVersion = Annotated[int, msgspec.Meta(ge=0, le=255)]
 Versions = tuple[ProtocolVersion, ProtocolVersion]
 OUR_VERSIONS: Final[Versions] = (PROTOCOL_LOWEST, PROTOCOL_HIGHEST)
+
+
+Labels = Annotated[tuple[Annotated[str, msgspec.Meta(max_length=97)], ...], msgspec.Meta(max_length=LABELS_MAX)]
 
 
 class Contact(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
@@ -151,6 +155,7 @@ class TokenRequest(msgspec.Struct, frozen=True):
     ttl_s: Annotated[int, msgspec.Meta(ge=1, le=TOKEN_MAX_LIFETIME_S)] = 3600
     datasets: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=PATTERNS_MAX)] = ("*",)
     site: Annotated[str, msgspec.Meta(max_length=NAME_CHARS)] = ""
+    labels: Labels = ()
 
 
 class TokenAnswer(msgspec.Struct, frozen=True):

@@ -198,3 +198,19 @@ def _part_matches(pattern: str, name: str) -> bool:
     if pattern.endswith("*"):
         return name.startswith(pattern[:-1])
     return name == pattern
+
+
+def covers(outer: str, inner: str) -> bool:
+    """Whether every dataset that falls under the pattern ``inner`` falls under ``outer``. A dataset is a pattern."""
+    if outer in ("*", "*/*"):
+        return True
+    if inner == "*":
+        return False
+    parts = zip(outer.split("/"), inner.split("/"), strict=True)
+    return all(_part_covers(one, other) for one, other in parts)
+
+
+def _part_covers(outer: str, inner: str) -> bool:
+    if outer.endswith("*"):
+        return inner.removesuffix("*").startswith(outer[:-1])
+    return inner == outer

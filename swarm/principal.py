@@ -15,6 +15,9 @@ from typing import Final, Literal
 from swarm.errors import UsageError
 from swarm.identity import public_of
 
+# What one may do with a dataset. Moving a tag to a version that is there is ``tag``, removing one ``delete``.
+Right = Literal["read", "publish", "tag", "delete", "admin"]
+RIGHTS: Final[tuple[Right, ...]] = ("read", "publish", "tag", "delete", "admin")
 Kind = Literal["user", "service", "peer", "anonymous"]
 MEMBERS: Final = "members"
 ANYONE: Final = "anyone"
@@ -27,12 +30,17 @@ _LABEL = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}=[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Somebody whose name is proved. ``name`` is a peer id where ``kind`` is ``peer``; a label is ``key=value``."""
+    """Somebody whose name is proved. ``name`` is a peer id where ``kind`` is ``peer``; a label is ``key=value``.
+
+    Of a peer also its ``role`` and the dataset patterns that its join ``token`` named.
+    """
 
     kind: Kind
     name: str
     groups: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
+    role: str = ""
+    token: tuple[str, ...] = ()
 
     def subjects(self) -> tuple[str, ...]:
         """The subjects of rules that mean this principal, the narrowest first."""
@@ -84,3 +92,13 @@ def check_label(text: str) -> str:
             "the value of letters, digits, '.', '_', '-' (64 at most)"
         )
     return text
+
+
+def check_labels(labels: tuple[str, ...]) -> tuple[str, ...]:
+    """The labels of one peer, unchanged, or UsageError. Its site is a label that has an option of its own."""
+    keys = [check_label(label).partition("=")[0] for label in labels]
+    if len(set(keys)) != len(keys) or "site" in keys:
+        raise UsageError("a label is given once, and the site with --site")
+    if len(keys) > LABELS_MAX:
+        raise UsageError(f"{len(keys)} labels are given, the limit is {LABELS_MAX}")
+    return labels

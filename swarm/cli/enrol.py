@@ -57,12 +57,16 @@ def token() -> None:
     "--datasets", multiple=True, metavar="PATTERN", help="What may be read and published; default everything."
 )
 @click.option("--site", default="", metavar="NAME", help="Where the joining homes are.")
+@click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="What rules of `access` may name them by.")
 @options
 @pass_program
-def create(program: Program, role: str, uses: int, ttl: str, datasets: tuple[str, ...], site: str) -> None:
-    """Print one join token; on a tracker's home, while it runs."""
+def create(
+    program: Program, role: str, uses: int, ttl: str, datasets: tuple[str, ...], site: str, labels: tuple[str, ...]
+) -> None:
+    """Print one join token; on a tracker's home, or where `access` allows admin on '*', while it runs."""
     from swarm.cli.perform import perform
     from swarm.names import check_name, check_pattern
+    from swarm.principal import check_labels
 
     patterns = [check_pattern(part) for text in datasets for part in text.split(",")] or ["*"]
     arguments = {
@@ -71,6 +75,7 @@ def create(program: Program, role: str, uses: int, ttl: str, datasets: tuple[str
         "ttl_s": seconds_of(ttl),
         "datasets": patterns,
         "site": check_name(site, "site") if site else "",
+        "labels": list(check_labels(labels)),
     }
     result = perform(program, "token", arguments)
     program.output.result(result, [result["token"]])

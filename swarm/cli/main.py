@@ -48,6 +48,8 @@ COMMANDS: Final = {
     "rotate": Listed("Running", "rotate", "Give the swarm a new CA key or a new secret, with no peer lost."),
     "secret": Listed("Running", "secret", "Write the secret from which trackers and seeds start."),
     "join": Listed("Running", "enrol", "Make this home a member of a swarm."),
+    "access": Listed("Running", "access", "Say who may do what; what no rule allows is refused."),
+    "member": Listed("Running", "member", "Look after the members of the swarm."),
     "status": Listed("Running", "status", "Show what this peer does, holds and waits for."),
     "demo": Listed("Running", "demo.command", "Show a swarm of processes at work on this machine."),
     "publish": Listed("Data", "data", "Publish a directory or file under one or more tags: all of them move, or none."),

@@ -15,6 +15,7 @@ from swarm.errors import AetherError
 
 CONTENT_TYPE: Final = "application/problem+json"
 DETAIL_MAX_CHARS: Final = 2000
+DENIAL_MAX_CHARS: Final = 64
 # What a 401 has to name (RFC 9110 11.6.1). Browsers keep a Basic password: see ``swarm.http.browsers``.
 CHALLENGES: Final = (
     ("WWW-Authenticate", 'Bearer realm="aetherfs"'),
@@ -51,18 +52,19 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The document. ``type`` is ``urn:aetherfs:<kind>``."""
+    """The document. ``type`` is ``urn:aetherfs:<kind>``; ``denial`` is a refusal's number, to ask by."""
 
     type: str = "about:blank"
     title: str = ""
     status: int = 500
     detail: str = ""
+    denial: str = ""
 
 
 def problem_of(error: AetherError) -> web.Response:
     """The response that says what this error says."""
     kind = next((name for name, cls in _KINDS.items() if isinstance(error, cls)), "failure")
-    response = problem_response(error.http_status, error.title, str(error), f"urn:aetherfs:{kind}")
+    response = problem_response(error.http_status, error.title, str(error), f"urn:aetherfs:{kind}", error.denial)
     if error.http_status == 401:
         response.headers.extend(CHALLENGES)
     if isinstance(error, errors.TooSoonError):
@@ -70,8 +72,8 @@ def problem_of(error: AetherError) -> web.Response:
     return response
 
 
-def problem_response(status: int, title: str, detail: str, kind: str = "about:blank") -> web.Response:
-    document = Problem(type=kind, title=title, status=status, detail=detail[:DETAIL_MAX_CHARS])
+def problem_response(status: int, title: str, detail: str, kind: str = "about:blank", denial: str = "") -> web.Response:
+    document = Problem(type=kind, title=title, status=status, detail=detail[:DETAIL_MAX_CHARS], denial=denial)
     return web.Response(status=status, body=msgspec.json.encode(document), content_type=CONTENT_TYPE)
 
 
@@ -83,7 +85,9 @@ def error_from(status: int, body: bytes, where: str) -> AetherError:
         document = Problem()
     kind = document.type.removeprefix("urn:aetherfs:")
     cls = _KINDS.get(kind) or _BY_STATUS.get(status, AetherError)
-    return cls(document.detail[:DETAIL_MAX_CHARS] or f"{where} answered with status {status}")
+    error = cls(document.detail[:DETAIL_MAX_CHARS] or f"{where} answered with status {status}")
+    error.denial = document.denial[:DENIAL_MAX_CHARS]
+    return error
 
 
 @web.middleware

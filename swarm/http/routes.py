@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, Literal
 
 import msgspec
@@ -18,14 +19,17 @@ from swarm.errors import NotAllowedError
 from swarm.http.problem import Handler, Problem
 from swarm.http.serve import caller_of
 
-Access = Literal["public", "member", "control"]
+# ``public``: anybody. ``control``: whom the guard of this listener lets in (the home's token, an observer).
+# ``member``: a certificate of the swarm. ``tracker``: one of that role. ``known``: a member, a user or a service.
+# The others are rights that the policy gives, on the dataset or scope in the path, or else on everything; ``write`` is
+# any of publish, tag and delete.
+Access = Literal["public", "control", "member", "tracker", "known", "read", "write", "publish", "admin"]
 _PLACEHOLDER: Final = re.compile(r"\{([a-z_]+)(:[^}]*)?\}")
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One declaration. ``public`` is open to all, ``member`` needs a certificate of the swarm, ``control`` the guard's
-    word.
+    """One declaration. ``access``: who is let in.
 
     ``request`` and ``response`` are msgspec types (JSON) or a media type as text; ``query`` names query parameters.
     """
@@ -43,20 +47,27 @@ class Route:
 Guard = Callable[[web.Request], None]
 
 
-def mount(app: web.Application, routes: Iterable[Route], control: Guard | None = None) -> None:
-    """Add the routes to an application, each behind its access rule."""
+def mount(
+    app: web.Application,
+    routes: Iterable[Route],
+    control: Guard | None = None,
+    *,
+    guarded: Callable[[Route], Handler] | None = None,
+) -> None:
+    """Add the routes to an application, each behind its access rule; ``guarded`` puts it there where rights count."""
     for route in routes:
-        app.router.add_route(route.method, route.path, _guarded(route, control))
+        app.router.add_route(route.method, route.path, (guarded or partial(_guarded, control))(route))
 
 
-def _guarded(route: Route, control: Guard | None) -> Handler:
+def _guarded(control: Guard | None, route: Route) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
-        if route.access == "member" and caller_of(request) is None:
-            raise NotAllowedError("this needs a certificate of the swarm: join it first")
-        if route.access == "control":
-            if control is None:
-                raise NotAllowedError("this is not open here")
+        if route.access == "member":
+            if caller_of(request) is None:
+                raise NotAllowedError("this needs a certificate of the swarm: join it first")
+        elif route.access == "control" and control is not None:
             control(request)
+        elif route.access != "public":
+            raise NotAllowedError("this is not open here")
         return await route.handler(request)
 
     return handle

@@ -6,19 +6,16 @@ themselves are in ``*_verbs`` and beside what they are about.
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import msgspec
 
 from swarm import names
-from swarm.errors import NotAllowedError, UsageError
-from swarm.limits import PATTERNS_MAX
+from swarm.errors import UsageError
 from swarm.log import SeenSerial, WallTime
-from swarm.messages import RotateRequest, TokenRequest
-from swarm.peer import follow_verbs, look_verbs, retaining, tag_verbs
+from swarm.peer import follow_verbs, governing, look_verbs, retaining, tag_verbs
 from swarm.peer.carrying import ExportArguments, ImportArguments, export, import_file
 from swarm.peer.look_verbs import cat
 from swarm.peer.node import PeerNode
@@ -27,7 +24,6 @@ from swarm.peer.pull import Progress, pull
 from swarm.peer.status import status_of
 from swarm.peer.store_cost import store_cost
 from swarm.peer.verb import Names, NoArguments, Result, Verb
-from swarm.records import Role
 from swarm.subscription import Subscription
 from swarm.walk import Links
 
@@ -46,14 +42,6 @@ class PullArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     directory: str
     include: list[str] = []
     force: bool = False
-
-
-class TokenArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    role: Role = "peer"
-    uses: int = 1
-    ttl_s: int = 3600
-    datasets: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=PATTERNS_MAX)] = ("*",)
-    site: str = ""
 
 
 async def _publish(node: PeerNode, arguments: PublishArguments, progress: Progress) -> Result:
@@ -80,30 +68,6 @@ async def _store_cost(node: PeerNode, arguments: NoArguments, progress: Progress
     return await store_cost(node)
 
 
-async def _rotate(node: PeerNode, arguments: RotateRequest, progress: Progress) -> Result:
-    """Give the swarm a new CA key or a new secret, with no peer lost."""
-    if node.home.credential(time.time()).role != "tracker":
-        raise NotAllowedError("only a tracker's home rotates keys: run this with the AETHERFS_HOME of a tracker")
-    answer = await node.tracker.rotate(arguments)
-    node.announcer.wake()
-    return {"what": arguments.what, "in_force": answer.in_force, "former_retired": answer.retired}
-
-
-async def _token(node: PeerNode, arguments: TokenArguments, progress: Progress) -> Result:
-    """Make a token that lets a home join."""
-    if node.home.credential(time.time()).role != "tracker":
-        raise NotAllowedError("only a tracker's home makes tokens: run this with the AETHERFS_HOME of a tracker")
-    request = TokenRequest(
-        arguments.role,
-        arguments.uses,
-        arguments.ttl_s,
-        tuple(map(names.check_pattern, arguments.datasets)),
-        arguments.site,
-    )
-    answer = await node.tracker.token_create(request)
-    return {"token": answer.token, "expires": answer.expires}
-
-
 VERBS: Final[Mapping[str, Verb]] = {
     "publish": Verb(PublishArguments, _publish),
     "pull": Verb(PullArguments, _pull),
@@ -122,8 +86,6 @@ VERBS: Final[Mapping[str, Verb]] = {
     "verify": Verb(look_verbs.VerifyArguments, look_verbs.verify),
     "status": Verb(NoArguments, _status),
     "store-cost": Verb(NoArguments, _store_cost),
-    "token": Verb(TokenArguments, _token),
-    "rotate": Verb(RotateRequest, _rotate),
     "subscribe": Verb(follow_verbs.SubscribeArguments, follow_verbs.subscribe, Subscription),
     "unsubscribe": Verb(follow_verbs.SubscriptionArguments, follow_verbs.unsubscribe, Subscription),
     "subscriptions": Verb(
@@ -133,7 +95,7 @@ VERBS: Final[Mapping[str, Verb]] = {
     "resume": Verb(follow_verbs.SubscriptionArguments, follow_verbs.resume, Subscription),
     "sync": Verb(follow_verbs.SyncArguments, follow_verbs.sync, follow_verbs.Synced),
     "import": Verb(ImportArguments, import_file),
-}
+} | governing.VERBS
 
 
 async def run(node: PeerNode, verb: str, arguments: Mapping[str, Any], progress: Progress) -> Result:

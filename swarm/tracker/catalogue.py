@@ -25,6 +25,7 @@ from swarm.authority import Authority
 from swarm.errors import (
     ConflictError,
     FullError,
+    HiddenError,
     IntegrityError,
     NotFoundError,
     RemoteProtocolError,
@@ -383,9 +384,9 @@ def log_key(dataset: str, serial: int) -> str:
     return f"{DATASETS}{dataset}/log/{serial:020}"
 
 
-def no_dataset(dataset: str) -> NotFoundError:
+def no_dataset(dataset: str) -> HiddenError:
     """What is said of a dataset that is not there, and of one that the caller may not know of: the very same."""
-    return NotFoundError(f"there is no dataset {dataset}, or no grant of yours covers it: check the name and the token")
+    return HiddenError(f"there is no dataset {dataset}, or no grant of yours covers it: check the name and the token")
 
 
 def _head_of(dataset: str, state: _State) -> Head:

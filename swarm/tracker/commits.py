@@ -1,4 +1,6 @@
-"""What a log entry must show before it is committed. Pure: membership, receipt and time are arguments."""
+"""What a log entry must show before it is committed, besides that the policy lets its maker. Pure: membership, receipt
+and time are arguments.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +31,6 @@ def check_commit(
     Raises NotAllowedError for what the caller may not do, UsageError and RemoteProtocolError for what is not
     well-formed.
     """
-    if not caller.may("publish", dataset):
-        raise NotAllowedError(f"no grant of yours lets you publish to {dataset}: ask for a token with --datasets")
     entry = log.verify_publisher(data, authority=authority)
     if entry.dataset != dataset:
         raise UsageError(f"the entry is of {entry.dataset}, not of {dataset}")

@@ -14,6 +14,7 @@ from swarm.records import Role
 from swarm.tracker import registry
 from swarm.tracker.keys import load_or_create
 from swarm.tracker.members import Members
+from swarm.tracker.rights import Rights
 from swarm.tracker.tokens import Tokens
 from swarm.trust import Trust
 
@@ -23,7 +24,7 @@ def enrol_by_store(objects: ObjectStore, store_key: bytes, key: PeerKey, role: R
     store key, and for a key that was removed.
     """
     keys = load_or_create(objects, store_key, wall_now)
-    members = Members(objects, keys, Tokens(objects, keys.authority))
+    members = Members(objects, keys, Tokens(objects, keys.authority), Rights(objects, keys.authority))
     papers, member = members.admit_keeper(key.public, role, wall_now)
     listed = registry.read(objects, keys.authority.trust, wall_now)
     return JoinAnswer(

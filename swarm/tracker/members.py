@@ -12,22 +12,32 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Final, Literal
 
 import msgspec
 
 from swarm.authority import Membership
 from swarm.canonical import agree_version
-from swarm.errors import NotAllowedError, NotFoundError, RemoteProtocolError, UnreachableError
+from swarm.errors import (
+    IntegrityError,
+    NotAllowedError,
+    NotFoundError,
+    RemoteProtocolError,
+    UnreachableError,
+    UsageError,
+)
 from swarm.identity import peer_id_of, public_of
 from swarm.limits import GRANT_MAX_RULES, NAME_CHARS, PAGE_MAX
 from swarm.log import WallTime
-from swarm.messages import OUR_VERSIONS, JoinRequest, RenewRequest, is_join_proof, is_renew_proof
-from swarm.names import matches
+from swarm.messages import OUR_VERSIONS, JoinRequest, Labels, RenewRequest, is_join_proof, is_renew_proof
 from swarm.objects import ObjectStore
-from swarm.records import Action, Credential, Grant, Key, Role, Rule, open_sealed
+from swarm.principal import Principal
+from swarm.records import Credential, Grant, Key, Role, Rule, open_sealed
 from swarm.tracker import sealed
 from swarm.tracker.keys import SwarmKeys
+from swarm.tracker.policy import is_narrower
+from swarm.tracker.rights import Rights
 from swarm.tracker.tokens import TokenRecord, Tokens
 
 MEMBERS: Final = "swarm/members/"
@@ -36,11 +46,43 @@ CACHED_MAX: Final = 16_384
 # How long a change that another tracker made may stay unseen here.
 MEMBER_CACHE_S: Final = 30.0
 REMOVED_CACHE_S: Final = 5.0
+# Memberships that are read at a time, when all of them are.
+READ_THREADS: Final = 16
 NOT_A_MEMBER: Final = "this key is not a member of the swarm, or was removed: ask for a token and join with a new home"
 
 
 class Member(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """One membership. ``changed`` (wall seconds) is when role, site or rules were set: older grants are renewed."""
+    """One membership. ``datasets`` are the patterns that its token named: what they are worth says the policy.
+
+    ``changed`` (wall seconds) is when role, site, datasets or labels were set: older grants are renewed.
+    """
+
+    format: Literal[2]
+    public: Key
+    role: Role
+    site: Annotated[str, msgspec.Meta(max_length=NAME_CHARS)]
+    datasets: Annotated[tuple[str, ...], msgspec.Meta(max_length=GRANT_MAX_RULES)]
+    labels: Labels
+    joined: WallTime
+    changed: WallTime
+
+    @property
+    def sealed_at(self) -> int:
+        return self.changed
+
+    @property
+    def peer_id(self) -> str:
+        return peer_id_of(self.public)
+
+    @property
+    def principal(self) -> Principal:
+        """Who it is for the policy. Its site, if its token set one, is a label."""
+        site = (f"site={self.site}",) if self.site else ()
+        return Principal("peer", self.peer_id, labels=(*site, *self.labels), role=self.role, token=self.datasets)
+
+
+class _Member1(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """As it was before there was a policy: with the rules that followed from the token."""
 
     format: Literal[1]
     public: Key
@@ -54,34 +96,20 @@ class Member(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields
     def sealed_at(self) -> int:
         return self.changed
 
-    @property
-    def peer_id(self) -> str:
-        return peer_id_of(self.public)
 
-    def may(self, action: Action, dataset: str) -> bool:
-        """Whether a rule covers the action on ``scope/name``."""
-        return any(rule.action == action and matches(rule.pattern, dataset) for rule in self.rules)
-
-
-def rules_of(role: Role, datasets: tuple[str, ...]) -> tuple[Rule, ...]:
-    """The rights that come with a role and a token's patterns.
-
-    A seed reads everything, since it keeps everything. A tracker holds the CA key, so it may do everything as it is.
-    """
-    if role == "seed":
-        return (Rule("read", "*"),)
-    if role == "tracker":
-        return (Rule("read", "*"), Rule("publish", "*"))
-    return tuple(Rule(action, pattern) for pattern in datasets for action in ("read", "publish"))
+def patterns_named(rules: tuple[Rule, ...]) -> tuple[str, ...]:
+    """The patterns of rules that followed from a token, each of which is in a rule to read."""
+    return tuple(dict.fromkeys(rule.pattern for rule in rules if rule.action == "read"))
 
 
 class Members:
     """The members of a swarm, over its object store. Thread-safe."""
 
-    def __init__(self, objects: ObjectStore, keys: SwarmKeys, tokens: Tokens) -> None:
+    def __init__(self, objects: ObjectStore, keys: SwarmKeys, tokens: Tokens, rights: Rights) -> None:
         self._objects = objects
         self._keys = keys
         self._tokens = tokens
+        self._rights = rights
         self._lock = threading.Lock()
         self._cached: OrderedDict[str, tuple[float, Member]] = OrderedDict()
         self._removed: frozenset[str] = frozenset()
@@ -104,7 +132,7 @@ class Members:
             if cached is None:
                 raise
             return cached[1]
-        member = sealed.unseal(data, Member, authority=self._keys.authority.trust, key=MEMBERS + peer_id)
+        member = self._opened(data, MEMBERS + peer_id)
         if member.peer_id != peer_id:
             return None
         self._remember(member, now)
@@ -145,7 +173,10 @@ class Members:
         if {credential.public, grant.public} != {request.public} or self._is_removed(credential.peer_id):
             return None
         issued = credential.issued
-        return self._write(Member(1, request.public, credential.role, credential.site, grant.rules, issued, issued))
+        # Its labels are not in them: what they brought is in the grant, and stays with it as if the token had named it.
+        datasets = patterns_named(grant.rules)
+        member = Member(2, request.public, credential.role, credential.site, datasets, (), issued, issued)
+        return self._write(member)
 
     def renew_known(self, member: Member, wall_now: float) -> Membership:
         """Fresh papers for a member that its certificate has proved."""
@@ -157,7 +188,7 @@ class Members:
             raise NotAllowedError(NOT_A_MEMBER)
         member = self.member(peer_id_of(public))
         if member is None or member.role not in (role, "tracker"):
-            member = self._write(Member(1, public, role, "", rules_of(role, ()), int(wall_now), int(wall_now)))
+            member = self._write(Member(2, public, role, "", (), (), int(wall_now), int(wall_now)))
         return self._papers(member, wall_now), member
 
     def all_ids(self) -> list[str]:
@@ -170,20 +201,71 @@ class Members:
 
     def remove(self, peer_id: str) -> None:
         """Refuse this key from now on, here at once, at other trackers within seconds. NotFoundError for a stranger."""
-        public_of(peer_id)
+        public = public_of(peer_id)
         if self.member(peer_id) is None and not self._is_removed(peer_id):
             raise NotFoundError(f"{peer_id} is not a member")
+        # Peers first: whoever is killed in between has done nothing that a repetition does not complete.
+        self._rights.recall(public, time.time(), is_removed=True)
         self._objects.put_if_absent(REMOVED + peer_id, b"")
         with self._lock:
             self._removed = self._removed | {peer_id}
 
+    def principals(self) -> list[tuple[Key, Principal]]:
+        """Everybody who joined and was not removed, by key."""
+        return [(member.public, member.principal) for member in self._read(self.all_ids())]
+
+    def page(self, after: str, limit: int) -> tuple[list[Member], str]:
+        """Members in the order of their ids, behind one, and the cursor of the next page."""
+        ids = [peer_id for peer_id in self.all_ids() if peer_id > after]
+        return self._read(ids[:limit]), ids[limit - 1] if len(ids) > limit else ""
+
+    def _read(self, peer_ids: list[str]) -> list[Member]:
+        with ThreadPoolExecutor(READ_THREADS) as pool:
+            return [member for member in pool.map(self.member, peer_ids) if member is not None]
+
     def _admitted(self, public: bytes, terms: TokenRecord, wall_now: float) -> Member:
-        rules = rules_of(terms.role, terms.datasets)
         known = self.member(peer_id_of(public))
-        if known is not None and (known.role, known.site, known.rules) == (terms.role, terms.site, rules):
+        # Seeds and trackers have what comes with their roles.
+        told = (terms.role, terms.site, terms.datasets if terms.role == "peer" else (), terms.labels)
+        if known is None:
+            new = Member(2, public, *told, int(wall_now), int(wall_now))
+            self._rights.granted(public, new.principal)  # Nobody joins whose rights no grant can hold.
+            return self._write(new)
+        if (known.role, known.site, known.datasets, known.labels) == told:
             return known
-        joined = known.joined if known is not None else int(wall_now)
-        return self._write(Member(1, public, terms.role, terms.site, rules, joined, int(wall_now)))
+        return self._replace(known, Member(2, public, *told, known.joined, int(wall_now)), wall_now)
+
+    def change(
+        self, peer_id: str, datasets: tuple[str, ...] | None, labels: tuple[str, ...] | None, wall_now: float
+    ) -> Member:
+        """Set what a member's token is to have named; None: as it is. NotFoundError for a stranger."""
+        public_of(peer_id)
+        known = self.member(peer_id)
+        if known is None:
+            raise NotFoundError(f"{peer_id} is not a member: see `aetherfs member ls`")
+        if known.role != "peer" and datasets:
+            raise UsageError(f"{peer_id[:12]} is a {known.role}: what it may do comes with its role")
+        told = (known.datasets if datasets is None else datasets, known.labels if labels is None else labels)
+        new = Member(2, known.public, known.role, known.site, *told, known.joined, int(wall_now))
+        return self._replace(known, new, wall_now)
+
+    def _replace(self, known: Member, member: Member, wall_now: float) -> Member:
+        """Write a member anew; its older grants are recalled if they say more."""
+        before, *_ = self._rights.granted(member.public, known.principal)
+        after, *_ = self._rights.granted(member.public, member.principal)
+        self._write(member)
+        if is_narrower(after, before):
+            self._rights.recall(member.public, wall_now)
+        return member
+
+    def _opened(self, data: bytes, key: str) -> Member:
+        trust = self._keys.authority.trust
+        try:
+            return sealed.unseal(data, Member, authority=trust, key=key)
+        except IntegrityError:
+            old = sealed.unseal(data, _Member1, authority=trust, key=key, context=sealed.context_of(Member))
+            datasets = patterns_named(old.rules) if old.role == "peer" else ()
+            return Member(2, old.public, old.role, old.site, datasets, (), old.joined, old.changed)
 
     def _write(self, member: Member) -> Member:
         self._objects.put(MEMBERS + member.peer_id, sealed.seal(self._keys.authority.key, member))
@@ -191,7 +273,10 @@ class Members:
         return member
 
     def _papers(self, member: Member, wall_now: float) -> Membership:
-        return self._keys.authority.admit(member.public, member.role, member.site, member.rules, wall_now)
+        rules, since, lifetime_s = self._rights.granted(member.public, member.principal)
+        return self._keys.authority.admit(
+            member.public, member.role, member.site, rules, wall_now, granted=since, grant_lifetime_s=lifetime_s
+        )
 
     def _remember(self, member: Member, now: float) -> None:
         with self._lock:

@@ -14,7 +14,7 @@ from swarm import canonical
 from swarm.errors import IntegrityError, RemoteProtocolError
 from swarm.identity import PeerKey
 from swarm.limits import RECORD_MAX_BYTES
-from swarm.records import Signed
+from swarm.records import Seal
 from swarm.trust import Trust
 
 
@@ -30,29 +30,43 @@ class Dated(Protocol):
 T = TypeVar("T", bound=Dated)
 
 
+class _Signed(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """As ``records.Signed``, of any length: its reader states one."""
+
+    body: bytes
+    seal: Seal
+
+
 def seal(authority: PeerKey, record: msgspec.Struct) -> bytes:
     """Bytes that ``unseal`` reads."""
     body = canonical.encode(record)
-    return canonical.encode(Signed(body, authority.sign(_context(type(record)), body)))
+    return canonical.encode(_Signed(body, authority.sign(context_of(type(record)), body)))
 
 
-def unseal(data: bytes, kind: type[T], *, authority: Trust, key: str) -> T:
-    """The record. IntegrityError, naming the object's key, for bytes that no tracker of this swarm wrote."""
+def unseal(
+    data: bytes, kind: type[T], *, authority: Trust, key: str, limit_bytes: int = RECORD_MAX_BYTES, context: str = ""
+) -> T:
+    """The record. IntegrityError, naming the object's key, for bytes that no tracker of this swarm wrote. ``context``
+    is that of a former format of the record, which has another type now.
+    """
     try:
-        return opened(data, kind, authority=authority)
+        return opened(data, kind, authority=authority, limit_bytes=limit_bytes, context=context)
     except RemoteProtocolError as error:
         raise IntegrityError(f"{key} in the object store is damaged ({error}): restore it from a backup") from error
 
 
-def opened(data: bytes, kind: type[T], *, authority: Trust) -> T:
+def opened(
+    data: bytes, kind: type[T], *, authority: Trust, limit_bytes: int = RECORD_MAX_BYTES, context: str = ""
+) -> T:
     """The record, or RemoteProtocolError for bytes that no tracker of this swarm sealed while its key was the CA's."""
-    signed = canonical.decode(data, Signed, limit_bytes=2 * RECORD_MAX_BYTES)
-    context = _context(kind)
+    signed = canonical.decode(data, _Signed, limit_bytes=2 * limit_bytes)
+    context = context or context_of(kind)
     anchor = authority.verify(context, signed.body, signed.seal)
-    record = canonical.decode(signed.body, kind, limit_bytes=RECORD_MAX_BYTES)
+    record = canonical.decode(signed.body, kind, limit_bytes=limit_bytes)
     anchor.check_sealed_at(record.sealed_at, context)
     return record
 
 
-def _context(kind: type[object]) -> str:
+def context_of(kind: type[object]) -> str:
+    """What a record of this type is sealed under."""
     return f"tracker-{kind.__name__.lower()}"

@@ -17,13 +17,13 @@ from swarm.limits import (
     ANNOUNCE_MAX_BYTES,
     ANSWER_MAX_NEIGHBOURS,
     CERTIFICATE_LIFETIME_S,
-    GRANT_LIFETIME_S,
     HANDOUT_MAX_NEIGHBOURS,
 )
 from swarm.messages import OUR_VERSIONS, Announce, AnnounceAnswer, Handout, Head, Holding
 from swarm.names import check_dataset
 from swarm.tracker.handout import neighbours_for, seeds_for
 from swarm.tracker.members import Member
+from swarm.tracker.policy import Policy, decide
 from swarm.tracker.presence import KEEPER_ROLES, Present, site_seen, usable_addresses
 from swarm.tracker.serve_members import trackers_for
 from swarm.tracker.state import TrackerState, remote_of
@@ -62,12 +62,13 @@ async def answer_announce(
 ) -> AnnounceAnswer:
     """Record an announce and answer it. ``now`` is monotonic."""
     version = canonical.agree_version(asked.protocol, OUR_VERSIONS)
-    asker = _present(asked, member, remote, now)
+    policy = (await state.work(state.rights.known)).policy
+    asker = _present(policy, asked, member, remote, now)
     if asked.leaving:
         state.presence.forget(asker.peer_id)
     else:
         state.presence.announce(asker)
-    certificate, credential, grant = await _papers_due(state, asked, member, wall_now)
+    certificate, credential, grant = await _papers_due(state, policy, asked, member, wall_now)
     return AnnounceAnswer(
         format=1,
         protocol=version,
@@ -75,7 +76,7 @@ async def answer_announce(
         handouts=_handouts(state, asker, remote, now),
         seeds=seeds_for(state.presence.seeds(now), remote, state.rng),
         trackers=trackers_for(state, remote),
-        heads=await state.work(_heads, state, asked, member),
+        heads=await state.work(_heads, state, policy, asked, member),
         site=asker.site,
         certificate=certificate,
         credential=credential,
@@ -84,10 +85,10 @@ async def answer_announce(
     )
 
 
-def _present(asked: Announce, member: Member, remote: str, now: float) -> Present:
+def _present(policy: Policy, asked: Announce, member: Member, remote: str, now: float) -> Present:
     holdings: dict[tuple[str, bytes], Holding] = {}
     for holding in asked.versions:
-        if _covered(member, holding.dataset):
+        if _covered(policy, member, holding.dataset):
             holdings[holding.dataset, holding.version] = holding
     return Present(
         public=member.public,
@@ -126,10 +127,10 @@ def _handouts(state: TrackerState, asker: Present, remote: str, now: float) -> t
     return tuple(handouts)
 
 
-def _heads(state: TrackerState, asked: Announce, member: Member) -> tuple[Head, ...]:
+def _heads(state: TrackerState, policy: Policy, asked: Announce, member: Member) -> tuple[Head, ...]:
     found: list[Head] = []
     for dataset in dict.fromkeys(asked.heads):
-        if not _covered(member, dataset):
+        if not _covered(policy, member, dataset):
             continue
         try:
             found.append(Head(dataset, state.catalogue.head(dataset, max_age_s=HEAD_MAX_AGE_S).serial))
@@ -139,20 +140,24 @@ def _heads(state: TrackerState, asked: Announce, member: Member) -> tuple[Head, 
     return tuple(found)
 
 
-def _covered(member: Member, dataset: str) -> bool:
+def _covered(policy: Policy, member: Member, dataset: str) -> bool:
     try:
         check_dataset(dataset)
     except UsageError:
         return False
-    return member.may("read", dataset)
+    return decide(policy, member.principal, "read", dataset).allowed
 
 
 async def _papers_due(
-    state: TrackerState, asked: Announce, member: Member, wall_now: float
+    state: TrackerState, policy: Policy, asked: Announce, member: Member, wall_now: float
 ) -> tuple[bytes, bytes, bytes]:
     """Certificate, credential, grant: those of which a third of life has passed, or all when rights have changed."""
-    certificate_due = _is_due(asked.certificate_issued, CERTIFICATE_LIFETIME_S, member, wall_now)
-    grant_due = _is_due(asked.grant_issued, GRANT_LIFETIME_S, member, wall_now)
+    certificate_due = _is_due(asked.certificate_issued, CERTIFICATE_LIFETIME_S, member.changed, wall_now)
+    known = await state.work(state.rights.known)
+    changed = max(member.changed, policy.wall_time, state.rights.not_before(member.public, 0))
+    # While the store is away no grant can be dated later than when it was last there.
+    is_newer = state.rights.not_before(member.public, known.confirmed) > asked.grant_issued
+    grant_due = is_newer and _is_due(asked.grant_issued, policy.grant_lifetime_s, changed, wall_now)
     if not certificate_due and not grant_due:
         return b"", b"", b""
     papers = await state.work(state.members.renew_known, member, wall_now)
@@ -163,5 +168,5 @@ async def _papers_due(
     )
 
 
-def _is_due(issued: int, lifetime_s: int, member: Member, wall_now: float) -> bool:
-    return issued < member.changed or wall_now - issued >= lifetime_s * RENEWAL_SHARE
+def _is_due(issued: int, lifetime_s: int, changed: int, wall_now: float) -> bool:
+    return issued < changed or wall_now - issued >= lifetime_s * RENEWAL_SHARE

@@ -1,7 +1,7 @@
 """Routes of the Dataset API: lists, tags, lookup, log, append, snapshot, watch.
 
-A dataset that the caller's grant does not cover is answered exactly as one that does not exist, before the store is
-asked.
+A dataset that the caller may not read is answered exactly as one that does not exist, before the store is asked: by the
+guards.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import Final
 
 from aiohttp import web
 
-from swarm import events
+from swarm import events, log
 from swarm.claims import Version, is_gone
 from swarm.errors import FullError, NotAllowedError, UnreachableError
 from swarm.http.routes import Route
 from swarm.limits import LOG_PAGE_MAX, PAGE_MAX, WATCHERS_MAX
-from swarm.log import Entry
+from swarm.log import Entry, Kind
 from swarm.messages import (
     AppendAnswer,
     AppendRequest,
@@ -36,15 +36,21 @@ from swarm.messages import (
 from swarm.names import check_dataset, check_tag
 from swarm.objects import ObjectStore
 from swarm.objects.standing import standing_of
+from swarm.principal import Principal, Right
 from swarm.signature import from_hex
-from swarm.tracker.catalogue import AS_KNOWN, Head, no_dataset
+from swarm.tracker.asking import Asker, asker_of
+from swarm.tracker.catalogue import AS_KNOWN, Head
 from swarm.tracker.commits import check_commit
+from swarm.tracker.denials import not_allowed
 from swarm.tracker.members import Member
+from swarm.tracker.policy import Policy, decide
 from swarm.tracker.revivals import check_not_purged, claimed
-from swarm.tracker.state import MemberHandler, TrackerState, answer, body_of, number_of
+from swarm.tracker.state import AskerHandler, TrackerState, answer, body_of, number_of
 
 logger = logging.getLogger("aetherfs.tracker")
 
+# What an entry of each kind takes.
+RIGHT_TO: Final[dict[Kind, Right]] = {"publish": "publish", "tag": "tag", "rollback": "tag", "rm": "delete"}
 SERIAL_MAX: Final = (1 << 63) - 1
 # How soon an entry that another tracker committed is seen by a watch here, and how often a silent watch is kept alive.
 WATCH_POLL_S: Final = 2.0
@@ -58,19 +64,18 @@ def dataset_routes(state: TrackerState) -> list[Route]:
     serve = _Serve(state)
     base = "/api/v1/datasets/{scope}/{name}"
 
-    def get(path: str, name: str, handler: MemberHandler, summary: str, response: type | str, *query: str) -> Route:
-        guarded = state.for_members(name, handler)
-        return Route("GET", path, guarded, "member", summary, response=response, query=query)
+    def get(path: str, name: str, handler: AskerHandler, summary: str, response: type | str, *query: str) -> Route:
+        return Route("GET", path, state.for_askers(name, handler), "read", summary, response=response, query=query)
 
     return [
-        get(
+        Route(
+            "GET",
             "/api/v1/datasets",
-            "datasets",
-            serve.datasets,
+            state.for_askers("datasets", serve.datasets),
+            "known",
             "The datasets that the caller may read",
-            DatasetsAnswer,
-            "cursor",
-            "limit",
+            response=DatasetsAnswer,
+            query=("cursor", "limit"),
         ),
         get(base, "dataset", serve.dataset, "A dataset's head and tags", DatasetAnswer),
         get(base + "/tags/{tag}", "lookup", serve.tag, "Where a tag points, with proof", LookupAnswer),
@@ -82,7 +87,7 @@ def dataset_routes(state: TrackerState) -> list[Route]:
             "POST",
             base + "/log",
             state.for_members("append", serve.append),
-            "member",
+            "write",
             "Commit a signed entry",
             request=AppendRequest,
             response=AppendAnswer,
@@ -91,7 +96,7 @@ def dataset_routes(state: TrackerState) -> list[Route]:
             "POST",
             base + "/log/held",
             state.for_members("held", serve.held),
-            "member",
+            "read",
             "Give back signed entries that a log lacks which was restored from a backup",
             request=HeldEntries,
             response=HeldAnswer,
@@ -109,23 +114,25 @@ class _Serve:
         await self.state.looks.fresh(dataset)
         return await self.state.work(self.catalogue.head, dataset, max_age_s=AS_KNOWN)
 
-    async def datasets(self, request: web.Request, member: Member) -> web.Response:
+    async def datasets(self, request: web.Request, who: Principal) -> web.Response:
         limit = number_of(request, "limit", 100, lowest=1, highest=PAGE_MAX)
         cursor = request.query.get("cursor", "")
         if cursor:
             check_dataset(cursor)
-        found, after = await self.state.work(self.catalogue.datasets, cursor, limit, partial(member.may, "read"))
+        policy = (await self.state.work(self.state.rights.known)).policy
+        may_read = partial(_may_read, policy, who)
+        found, after = await self.state.work(self.catalogue.datasets, cursor, limit, may_read)
         is_stale = standing_of(self.state.objects).away_since is not None
         return answer(DatasetsAnswer(tuple(found), after, is_stale))
 
-    async def dataset(self, request: web.Request, member: Member) -> web.Response:
-        dataset = _readable(request, member)
+    async def dataset(self, request: web.Request, who: Principal) -> web.Response:
+        dataset = _dataset_of(request)
         head = await self._fresh(dataset)
         tags = tuple(TagItem(state.tag, state.serial, state.version.hex()) for state in head.tags)
         return answer(DatasetAnswer(dataset, head.serial, tags))
 
-    async def tag(self, request: web.Request, member: Member) -> web.Response:
-        dataset = _readable(request, member)
+    async def tag(self, request: web.Request, who: Principal) -> web.Response:
+        dataset = _dataset_of(request)
         tag = check_tag(request.match_info["tag"])
         wall_now = time.time()
         await self._fresh(dataset)
@@ -134,8 +141,8 @@ class _Serve:
         await self.state.work(self.state.purges.check, (dataset, found.version))
         return answer(LookupAnswer(dataset, tag, found.serial, found.version.hex(), entry, snapshot, int(wall_now)))
 
-    async def version(self, request: web.Request, member: Member) -> web.Response:
-        dataset = _readable(request, member)
+    async def version(self, request: web.Request, who: Principal) -> web.Response:
+        dataset = _dataset_of(request)
         version = from_hex(request.match_info["version"])
         gone = await self.state.work(_is_gone, self.state.objects, (dataset, version))
         wall_now = time.time()
@@ -144,8 +151,8 @@ class _Serve:
         entry, serial, snapshot = await self.state.work(find)
         return answer(LookupAnswer(dataset, None, serial, version.hex(), entry, snapshot, int(wall_now), gone))
 
-    async def log(self, request: web.Request, member: Member) -> web.Response:
-        dataset = _readable(request, member)
+    async def log(self, request: web.Request, who: Principal) -> web.Response:
+        dataset = _dataset_of(request)
         head = (await self._fresh(dataset)).serial
         after = number_of(request, "after", 0, lowest=0, highest=SERIAL_MAX)
         limit = number_of(request, "limit", LOG_PAGE_MAX, lowest=1, highest=LOG_PAGE_MAX)
@@ -155,8 +162,8 @@ class _Serve:
         read = partial(self.catalogue.read, dataset, after=after, limit=limit, max_age_s=WATCH_POLL_S)
         return answer(LogAnswer(dataset, head, tuple(await self.state.work(read))))
 
-    async def snapshot(self, request: web.Request, member: Member) -> web.Response:
-        dataset = _readable(request, member)
+    async def snapshot(self, request: web.Request, who: Principal) -> web.Response:
+        dataset = _dataset_of(request)
         await self._fresh(dataset)
         seal = partial(self.catalogue.snapshot, dataset, time.time(), max_age_s=AS_KNOWN)
         return answer(SnapshotAnswer(await self.state.work(seal)))
@@ -164,12 +171,15 @@ class _Serve:
     async def append(self, request: web.Request, member: Member) -> web.Response:
         dataset = _dataset_of(request)
         asked = await body_of(request, AppendRequest)
+        right = RIGHT_TO[log.parse_entry(asked.entry)[1].kind]
+        if not await self.state.may(member.principal, right, dataset):
+            raise not_allowed(member.principal, right, dataset)
         data, entry = await self.state.work(self._commit, asked, dataset, member, time.time())
         self.state.committed(dataset, entry.serial, data)
         return answer(AppendAnswer(entry.serial, data))
 
     async def held(self, request: web.Request, member: Member) -> web.Response:
-        dataset = _readable(request, member)
+        dataset = _dataset_of(request)
         asked = await body_of(request, HeldEntries)
         taken, head = await self.state.work(self.catalogue.take_back, dataset, asked.entries)
         if taken:
@@ -196,8 +206,8 @@ class _Serve:
         with claimed(self.state.objects, [(dataset, version) for version in sorted(old)], wall_now):
             return self.catalogue.append(asked.entry, asked.if_serial)
 
-    async def watch(self, request: web.Request, member: Member) -> web.StreamResponse:
-        dataset = _readable(request, member)
+    async def watch(self, request: web.Request, who: Principal) -> web.StreamResponse:
+        dataset = _dataset_of(request)
         after = number_of(request, "after", 0, lowest=0, highest=SERIAL_MAX)
         await self._fresh(dataset)
         if self.state.watchers >= WATCHERS_MAX:
@@ -206,12 +216,12 @@ class _Serve:
         self.state.watchers += 1
         try:
             await response.prepare(request)
-            await self._send_entries(response, dataset, after, member)
+            await self._send_entries(request, response, dataset, after)
         finally:
             self.state.watchers -= 1
         return response
 
-    async def _send_entries(self, response: web.StreamResponse, dataset: str, after: int, member: Member) -> None:
+    async def _send_entries(self, request: web.Request, response: web.StreamResponse, dataset: str, after: int) -> None:
         """Write entries until the caller leaves, loses its right, or the tracker closes."""
         loop = asyncio.get_running_loop()
         await response.write(events.KEEP_ALIVE)
@@ -230,14 +240,17 @@ class _Serve:
             finally:
                 self.state.bell.leave(dataset, heard)
             if loop.time() - written_at >= KEEP_ALIVE_S:
-                if not await self._may_still_read(member, dataset):
+                if not await self._may_still_read(asker_of(request), dataset):
                     return
                 await response.write(events.KEEP_ALIVE)
                 written_at = loop.time()
 
-    async def _may_still_read(self, member: Member, dataset: str) -> bool:
+    async def _may_still_read(self, asker: Asker, dataset: str) -> bool:
+        who = asker.who
         try:
-            return (await self.state.member(member.peer_id)).may("read", dataset)
+            if asker.member is not None:
+                who = (await self.state.member(asker.member.peer_id)).principal
+            return await self.state.may(who, "read", dataset)
         except NotAllowedError:
             return False
 
@@ -256,9 +269,5 @@ def _dataset_of(request: web.Request) -> str:
     return check_dataset(f"{request.match_info['scope']}/{request.match_info['name']}")
 
 
-def _readable(request: web.Request, member: Member) -> str:
-    """The dataset of the path, if the caller may read it."""
-    dataset = _dataset_of(request)
-    if not member.may("read", dataset):
-        raise no_dataset(dataset)
-    return dataset
+def _may_read(policy: Policy, who: Principal, dataset: str) -> bool:
+    return decide(policy, who, "read", dataset).allowed

@@ -1,4 +1,4 @@
-"""Routes of membership: what anyone may know of the swarm, joins, renewals, tokens, removals."""
+"""Routes of membership: what anyone may know of the swarm, joins, renewals, tokens."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from aiohttp import web
 
 from swarm import canonical
 from swarm.canonical import agree_version
-from swarm.errors import NotAllowedError
 from swarm.http.routes import Route
 from swarm.limits import ADDRESSES_MAX, BOOTSTRAP_MAX
 from swarm.messages import (
@@ -24,6 +23,7 @@ from swarm.messages import (
     TokenAnswer,
     TokenRequest,
 )
+from swarm.principal import Principal
 from swarm.tracker.members import Member
 from swarm.tracker.presence import addresses_for
 from swarm.tracker.state import TrackerState, answer, body_of, remote_of
@@ -62,27 +62,20 @@ def member_routes(state: TrackerState) -> list[Route]:
         Route(
             "POST",
             "/api/v1/rotate",
-            state.for_members("rotate", serve.rotate),
-            "member",
-            "Let a new key of the CA, or a new secret, follow (role tracker)",
+            state.for_askers("rotate", serve.rotate),
+            "admin",
+            "Let a new key of the CA, or a new secret, follow",
             request=RotateRequest,
             response=RotateAnswer,
         ),
         Route(
             "POST",
             "/api/v1/tokens",
-            state.for_members("token", serve.token),
-            "member",
-            "Make a join token (role tracker)",
+            state.for_askers("token", serve.token),
+            "admin",
+            "Make a join token",
             request=TokenRequest,
             response=TokenAnswer,
-        ),
-        Route(
-            "DELETE",
-            "/api/v1/members/{peer}",
-            state.for_members("remove", serve.remove),
-            "member",
-            "Refuse a member from now on (role tracker)",
         ),
     ]
 
@@ -174,31 +167,17 @@ class _Serve:
             )
         )
 
-    async def rotate(self, request: web.Request, member: Member) -> web.Response:
-        _check_tracker(member)
+    async def rotate(self, request: web.Request, who: Principal) -> web.Response:
         asked, state = await body_of(request, RotateRequest), self.state
         rotate = state.keys.rotate_ca if asked.what == "ca" else state.keys.rotate_secret
         in_force, retired = await state.work(rotate, state.objects, time.time(), asked.after_s, asked.retire_s)
         state.keys_rotated.set()
         return answer(RotateAnswer(in_force, retired))
 
-    async def token(self, request: web.Request, member: Member) -> web.Response:
-        _check_tracker(member)
+    async def token(self, request: web.Request, who: Principal) -> web.Response:
         asked = await body_of(request, TokenRequest)
         others = [contact for contact in self.state.trackers if contact.public != self.state.contact.public]
         addresses = [str(address) for contact in [self.state.contact, *others] for address in contact.addresses]
         known = tuple(dict.fromkeys(addresses))[:ADDRESSES_MAX]
         text, record = await self.state.work(self.state.tokens.create, asked, known, time.time())
         return answer(TokenAnswer(text, record.expires))
-
-    async def remove(self, request: web.Request, member: Member) -> web.Response:
-        _check_tracker(member)
-        peer_id = request.match_info["peer"]
-        await self.state.work(self.state.members.remove, peer_id)
-        self.state.presence.forget(peer_id)
-        return web.Response(body=b"{}", content_type="application/json")
-
-
-def _check_tracker(member: Member) -> None:
-    if member.role != "tracker":
-        raise NotAllowedError(f"this needs role tracker, yours is {member.role}: run it on the tracker's home")

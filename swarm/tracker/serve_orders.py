@@ -1,6 +1,6 @@
 """Routes of keep rules, quotas and purges.
 
-A keep rule is for whoever may publish to the dataset; quotas and purges are for trackers' homes.
+A keep rule is for whoever may publish to the dataset; quotas and purges are for who administrates it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import msgspec
 from aiohttp import web
 
 from swarm.claims import Version
-from swarm.errors import ConflictError, FullError, NotAllowedError, NotFoundError
+from swarm.errors import ConflictError, FullError, NotFoundError
 from swarm.http.routes import Route
 from swarm.names import check_dataset, check_name
 from swarm.order_messages import (
@@ -26,10 +26,10 @@ from swarm.order_messages import (
     QuotaAnswer,
     QuotaRequest,
 )
+from swarm.principal import Principal
 from swarm.retention import PINS_MAX, KeepRule
 from swarm.signature import from_hex
 from swarm.tracker import orders, sealed
-from swarm.tracker.catalogue import no_dataset
 from swarm.tracker.members import Member
 from swarm.tracker.orders import KEEP, QUOTAS, Purge, Quota
 from swarm.tracker.revivals import claimed, claimed_until
@@ -46,17 +46,17 @@ OF_SCOPE: Final = "/api/v1/scopes/{scope}"
 def order_routes(state: TrackerState) -> list[Route]:
     """The declarations."""
     serve = _Serve(state)
-    show, change = state.for_members("keep", serve.keep), state.for_members("keep", serve.change_keep)
-    quota, set_quota = state.for_members("quota", serve.quota), state.for_members("quota", serve.set_quota)
-    purge, purge_state = state.for_members("purge", serve.purge), state.for_members("purge", serve.purge_state)
+    show, change = state.for_askers("keep", serve.keep), state.for_askers("keep", serve.change_keep)
+    quota, set_quota = state.for_askers("quota", serve.quota), state.for_askers("quota", serve.set_quota)
+    purge, purge_state = state.for_members("purge", serve.purge), state.for_askers("purge", serve.purge_state)
     purged = state.for_members("purged", serve.purged)
     return [
-        Route("GET", OF_DATASET + "/keep", show, "member", "The keep rule", response=KeepAnswer),
-        Route("POST", OF_DATASET + "/keep", change, "member", "Change the keep rule", KeepRequest, KeepAnswer),
-        Route("GET", OF_SCOPE + "/quota", quota, "member", "The quota of a scope", response=QuotaAnswer),
-        Route("POST", OF_SCOPE + "/quota", set_quota, "member", "Set it", QuotaRequest, QuotaAnswer),
-        Route("GET", OF_VERSION + "/purge", purge_state, "member", "Who has purged a version", None, PurgeAnswer),
-        Route("POST", OF_VERSION + "/purge", purge, "member", "Purge a version", PurgeRequest, PurgeAnswer),
+        Route("GET", OF_DATASET + "/keep", show, "read", "The keep rule", response=KeepAnswer),
+        Route("POST", OF_DATASET + "/keep", change, "publish", "Change the keep rule", KeepRequest, KeepAnswer),
+        Route("GET", OF_SCOPE + "/quota", quota, "known", "The quota of a scope", response=QuotaAnswer),
+        Route("POST", OF_SCOPE + "/quota", set_quota, "admin", "Set it", QuotaRequest, QuotaAnswer),
+        Route("GET", OF_VERSION + "/purge", purge_state, "admin", "Who has purged a version", None, PurgeAnswer),
+        Route("POST", OF_VERSION + "/purge", purge, "admin", "Purge a version", PurgeRequest, PurgeAnswer),
         Route("POST", OF_VERSION + "/purged", purged, "member", "Nothing is left here", PurgedRequest),
     ]
 
@@ -65,36 +65,28 @@ class _Serve:
     def __init__(self, state: TrackerState) -> None:
         self.state = state
 
-    async def keep(self, request: web.Request, member: Member) -> web.Response:
+    async def keep(self, request: web.Request, who: Principal) -> web.Response:
         dataset = _dataset_of(request)
-        if not member.may("read", dataset):
-            raise no_dataset(dataset)
         return answer(_told(dataset, await self.state.work(self._rule, dataset)))
 
-    async def change_keep(self, request: web.Request, member: Member) -> web.Response:
+    async def change_keep(self, request: web.Request, who: Principal) -> web.Response:
         dataset = _dataset_of(request)
-        if not member.may("read", dataset):
-            raise no_dataset(dataset)
-        if not member.may("publish", dataset):
-            raise NotAllowedError(f"no grant of yours lets you publish to {dataset}, nor say what of it is kept")
         asked = await body_of(request, KeepRequest)
         await self.state.work(self.state.catalogue.head, dataset)
         return answer(_told(dataset, await self.state.work(self._change, dataset, asked, time.time())))
 
-    async def quota(self, request: web.Request, member: Member) -> web.Response:
+    async def quota(self, request: web.Request, who: Principal) -> web.Response:
         scope = check_name(request.match_info["scope"], "scope")
         found = await self.state.work(orders.quota, self.state.objects, self.state.keys.authority.trust, scope)
         return answer(QuotaAnswer(scope, found))
 
-    async def set_quota(self, request: web.Request, member: Member) -> web.Response:
-        _check_tracker(member, "sets quotas")
+    async def set_quota(self, request: web.Request, who: Principal) -> web.Response:
         scope = check_name(request.match_info["scope"], "scope")
         asked = await body_of(request, QuotaRequest)
         await self.state.work(self._set_quota, scope, asked.bytes, time.time())
         return answer(QuotaAnswer(scope, asked.bytes))
 
     async def purge(self, request: web.Request, member: Member) -> web.Response:
-        _check_tracker(member, "purges")
         version = _version_of(request)
         asked = await body_of(request, PurgeRequest)
         data = await self.state.work(self._purge, version, asked.reason, member.public, time.time())
@@ -122,8 +114,7 @@ class _Serve:
             await asyncio.sleep(CLAIMS_POLL_S)
         return None
 
-    async def purge_state(self, request: web.Request, member: Member) -> web.Response:
-        _check_tracker(member, "sees who has purged")
+    async def purge_state(self, request: web.Request, who: Principal) -> web.Response:
         return answer(await self.state.work(self._purge_state, _version_of(request)))
 
     async def purged(self, request: web.Request, member: Member) -> web.Response:
@@ -210,11 +201,6 @@ def _told(dataset: str, rule: KeepRule | None) -> KeepAnswer:
     if rule is None:
         return KeepAnswer(dataset, 0, None, None, ())
     return KeepAnswer(dataset, rule.serial, rule.last, rule.age_s, tuple(version.hex() for version in rule.pinned))
-
-
-def _check_tracker(member: Member, what: str) -> None:
-    if member.role != "tracker":
-        raise NotAllowedError(f"only a tracker's home {what}: run this with the AETHERFS_HOME of a tracker")
 
 
 def _version_of(request: web.Request) -> Version:

@@ -7,7 +7,7 @@ import logging
 from aiohttp import web
 
 from swarm import canonical, log
-from swarm.errors import AetherError, NotAllowedError, RemoteProtocolError
+from swarm.errors import AetherError, RemoteProtocolError
 from swarm.http.routes import Route
 from swarm.limits import PUSH_MAX_BYTES
 from swarm.messages import Head
@@ -24,8 +24,6 @@ def push_routes(state: TrackerState) -> list[Route]:
     """The declaration."""
 
     async def push(request: web.Request, member: Member) -> web.Response:
-        if member.role != "tracker":
-            raise NotAllowedError(f"only trackers push to trackers: your role is {member.role}")
         told = canonical.decode(await request.read(), Push, limit_bytes=PUSH_MAX_BYTES)
         listing = open_listing(told.listing, state.keys.authority.trust)
         if listing.public != member.public:
@@ -39,7 +37,7 @@ def push_routes(state: TrackerState) -> list[Route]:
         return web.Response(body=b"", content_type=MSGPACK)
 
     summary = "A tracker tells another which heads have moved, and that it is there"
-    return [Route("POST", PUSH_PATH, state.for_members("push", push), "member", summary, request=MSGPACK)]
+    return [Route("POST", PUSH_PATH, state.for_members("push", push), "tracker", summary, request=MSGPACK)]
 
 
 async def heard_of_head(state: TrackerState, head: Head) -> None:

@@ -37,6 +37,7 @@ from swarm.tracker import registry
 from swarm.tracker.catalogue import Catalogue
 from swarm.tracker.certificates import listener_context, member_context, replace_certificate
 from swarm.tracker.enrolment import peers_to_begin_from
+from swarm.tracker.guards import Guards, nobody
 from swarm.tracker.keys import load_or_create
 from swarm.tracker.listing import REFRESH_S, Listing
 from swarm.tracker.members import Members
@@ -44,12 +45,15 @@ from swarm.tracker.people.pages import page_routes
 from swarm.tracker.people.serve import people_routes
 from swarm.tracker.presence import Presence
 from swarm.tracker.pushes import Pushes
+from swarm.tracker.rights import Rights
+from swarm.tracker.serve_access import access_routes
 from swarm.tracker.serve_announces import announce_routes
 from swarm.tracker.serve_datasets import dataset_routes
 from swarm.tracker.serve_health import check_observer, health_routes
 from swarm.tracker.serve_members import join_answer, member_routes
 from swarm.tracker.serve_orders import order_routes
 from swarm.tracker.serve_pushes import push_routes
+from swarm.tracker.serve_roll import roll_routes
 from swarm.tracker.state import TrackerState
 from swarm.tracker.tokens import Tokens
 
@@ -110,7 +114,7 @@ class Tracker:
         routes = _routes(state)
         app = make_app()
         app.on_response_prepare.append(partial(_state_keys, state))
-        mount(app, routes, check_observer)
+        mount(app, routes, guarded=Guards(state, check_observer, nobody).guarded)
         try:
             listener = await start_listener(app, host, port, contexts[0])
         except AetherError:
@@ -303,7 +307,8 @@ def _prepare(
     wall_now = time.time()
     keys = load_or_create(objects, store_key, wall_now)
     tokens = Tokens(objects, keys.authority)
-    members = Members(objects, keys, tokens)
+    rights = Rights(objects, keys.authority)
+    members = Members(objects, keys, tokens, rights)
     papers, _ = members.admit_keeper(key.public, "tracker", wall_now)
     hosts = [address.host for address in own_addresses(host, 1)]
     roots = keys.authority.trust.bundle(wall_now)
@@ -319,6 +324,7 @@ def _prepare(
         keys=keys,
         tokens=tokens,
         members=members,
+        rights=rights,
         catalogue=Catalogue(objects, keys.authority),
         presence=Presence(interval_s),
         metrics=metrics or Metrics(),
@@ -345,6 +351,8 @@ def _routes(state: TrackerState) -> list[Route]:
         *member_routes(state),
         *dataset_routes(state),
         *order_routes(state),
+        *access_routes(state),
+        *roll_routes(state),
         *announce_routes(state),
         *push_routes(state),
         *people_routes(state),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import random
-import time
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -14,17 +13,19 @@ from typing import Final, ParamSpec, TypeVar
 import msgspec
 from aiohttp import web
 
-from swarm.authority import Membership, root_name
+from swarm.authority import Membership
 from swarm.errors import AetherError, NotAllowedError, UnreachableError, UsageError
 from swarm.http.problem import Handler
-from swarm.http.serve import caller_of, issuer_of
 from swarm.limits import TRACKERS_MAX
 from swarm.messages import Contact
 from swarm.metrics import Counter, Metrics
 from swarm.objects import ObjectStore
+from swarm.principal import Principal, Right
 from swarm.store_metrics import add_store_metrics
+from swarm.tracker.asking import asker_of, member_of
 from swarm.tracker.bell import Bell
 from swarm.tracker.catalogue import Catalogue
+from swarm.tracker.denials import Denials
 from swarm.tracker.keys import SwarmKeys
 from swarm.tracker.looking import SharedLooks
 from swarm.tracker.members import NOT_A_MEMBER, Member, Members
@@ -35,6 +36,7 @@ from swarm.tracker.presence import Presence
 from swarm.tracker.pushes import Pushes
 from swarm.tracker.registry import Listed
 from swarm.tracker.revivals import KnownPurges
+from swarm.tracker.rights import Rights
 from swarm.tracker.tokens import Tokens
 
 STORE_THREADS: Final = 8
@@ -43,6 +45,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 MemberHandler = Callable[[web.Request, Member], Awaitable[web.StreamResponse]]
+AskerHandler = Callable[[web.Request, Principal], Awaitable[web.StreamResponse]]
 
 
 @dataclass
@@ -55,6 +58,7 @@ class TrackerState:
     keys: SwarmKeys
     tokens: Tokens
     members: Members
+    rights: Rights
     catalogue: Catalogue
     presence: Presence
     metrics: Metrics
@@ -76,6 +80,8 @@ class TrackerState:
     on_listed: Callable[[bytes], None] | None = None
     # Told of each order to purge, for the same end.
     on_order: Callable[[bytes], None] | None = None
+    # What was refused lately.
+    denials: Denials = field(default_factory=lambda: Denials(random.SystemRandom()))
     watchers: int = 0
     is_closing: bool = False
     has_ended: bool = False
@@ -143,18 +149,23 @@ class TrackerState:
             raise NotAllowedError(NOT_A_MEMBER)
         return member
 
+    async def may(self, who: Principal, right: Right, dataset: str) -> bool:
+        """Whether the policy gives this right."""
+        return (await self.work(self.rights.decide, who, right, dataset)).allowed
+
     def for_members(self, operation: str, handler: MemberHandler) -> Handler:
         """A handler that only members reach, and that is counted."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
-            peer_id = caller_of(request)
-            if peer_id is None:
-                raise NotAllowedError("this needs a certificate of the swarm: join it first")
-            # TLS of a running tracker goes on trusting a root that was retired meanwhile.
-            counting = self.keys.authority.trust.counting(time.time())
-            if issuer_of(request) not in {root_name(anchor.public) for anchor in counting}:
-                raise NotAllowedError("your certificate is under a retired key of the CA: renew it")
-            return await handler(request, await self.member(peer_id))
+            return await handler(request, member_of(request))
+
+        return self.counted(operation, handle)
+
+    def for_askers(self, operation: str, handler: AskerHandler) -> Handler:
+        """A handler for whomever the route's guard lets in, that is counted."""
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            return await handler(request, asker_of(request).who)
 
         return self.counted(operation, handle)
 

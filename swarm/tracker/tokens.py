@@ -19,12 +19,13 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from swarm.authority import Authority
-from swarm.errors import NotAllowedError, NotFoundError
+from swarm.errors import IntegrityError, NotAllowedError, NotFoundError
 from swarm.limits import NAME_CHARS, PATTERNS_MAX, TOKEN_MAX_USES
 from swarm.log import WallTime
-from swarm.messages import TokenRequest
+from swarm.messages import Labels, TokenRequest
 from swarm.names import check_name, check_pattern
 from swarm.objects import ObjectStore
+from swarm.principal import check_labels
 from swarm.records import Key, Role
 from swarm.signature import signature_of
 from swarm.token import TOKEN_ID_BYTES, TOKEN_SECRET_BYTES, Token, format_token
@@ -37,6 +38,25 @@ _UNKNOWN: Final = "the join token is not valid here: ask for a new one (`aetherf
 
 class TokenRecord(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
     """A token's terms. ``secret_hash`` is the signature of the secret; times are wall seconds."""
+
+    format: Literal[2]
+    id: Annotated[bytes, msgspec.Meta(min_length=TOKEN_ID_BYTES, max_length=TOKEN_ID_BYTES)]
+    secret_hash: Key
+    role: Role
+    site: Annotated[str, msgspec.Meta(max_length=NAME_CHARS)]
+    datasets: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=PATTERNS_MAX)]
+    uses: Annotated[int, msgspec.Meta(ge=1, le=TOKEN_MAX_USES)]
+    created: WallTime
+    expires: WallTime
+    labels: Labels = ()
+
+    @property
+    def sealed_at(self) -> int:
+        return self.created
+
+
+class _Token1(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """As it was before there were labels."""
 
     format: Literal[1]
     id: Annotated[bytes, msgspec.Meta(min_length=TOKEN_ID_BYTES, max_length=TOKEN_ID_BYTES)]
@@ -66,6 +86,7 @@ class Tokens:
             check_pattern(pattern)
         if request.site:
             check_name(request.site, "site")
+        check_labels(request.labels)
         text = Token(
             format=1,
             addresses=addresses,
@@ -74,7 +95,7 @@ class Tokens:
             secret=os.urandom(TOKEN_SECRET_BYTES),
         )
         record = TokenRecord(
-            format=1,
+            format=2,
             id=text.id,
             secret_hash=signature_of(text.secret),
             role=request.role,
@@ -83,6 +104,7 @@ class Tokens:
             uses=request.uses,
             created=int(wall_now),
             expires=int(wall_now) + request.ttl_s,
+            labels=request.labels,
         )
         self._objects.put(_token_key(text.id), sealed.seal(self._authority.key, record))
         return format_token(text), record
@@ -112,8 +134,16 @@ class Tokens:
         data = self._read(_token_key(token_id))
         if data is None:
             return None
-        record = sealed.unseal(data, TokenRecord, authority=self._authority.trust, key=_token_key(token_id))
+        record = self._opened(data, _token_key(token_id))
         return record if record.id == token_id else None
+
+    def _opened(self, data: bytes, key: str) -> TokenRecord:
+        trust = self._authority.trust
+        try:
+            return sealed.unseal(data, TokenRecord, authority=trust, key=key)
+        except IntegrityError:
+            old = sealed.unseal(data, _Token1, authority=trust, key=key, context=sealed.context_of(TokenRecord))
+            return TokenRecord(2, *msgspec.structs.astuple(old)[1:])
 
     def _read(self, key: str) -> bytes | None:
         try:

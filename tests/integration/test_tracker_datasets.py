@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import re
 import time
 from pathlib import Path
 from typing import Literal
@@ -33,6 +34,8 @@ from tests.integration.tracker_rig import (
 
 V1, V2, V3 = (signature_of(bytes([number])) for number in (1, 2, 3))
 Kind = Literal["publish", "tag", "rollback", "rm"]
+# Every refusal has a number of its own.
+DENIAL = re.compile("d-[0-9a-f]{12}")
 
 
 def test_a_published_tag_is_found_with_its_proof(tmp_path: Path) -> None:
@@ -105,7 +108,7 @@ def test_no_grant_and_no_dataset_are_the_same_answer(tmp_path: Path) -> None:
                     for name in ("real", "none"):
                         base = f"https://{rig.key.peer_id}.peer.aetherfs/api/v1/datasets/library/"
                         async with session.get(base + name + path) as response:
-                            body = (await response.text()).replace(name, "NAME")
+                            body = DENIAL.sub("ID", (await response.text()).replace(name, "NAME"))
                             headers = {key: value for key, value in response.headers.items() if key != "Date"}
                             answers.append((response.status, body, headers))
                     assert answers[0] == answers[1]
@@ -113,7 +116,7 @@ def test_no_grant_and_no_dataset_are_the_same_answer(tmp_path: Path) -> None:
             assert (await outsider.client.datasets()).datasets == ()
             assert (await producer.client.datasets()).datasets == ("library/real",)
             for dataset in ("library/real", "library/none"):
-                with pytest.raises(NotAllowedError, match="no grant of yours"):
+                with pytest.raises(NotAllowedError, match="may not publish to"):
                     await outsider.client.commit(dataset, "rm", [Move("latest", None)], grant=outsider.papers.grant)
 
     asyncio.run(main())

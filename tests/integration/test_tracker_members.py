@@ -22,6 +22,7 @@ from swarm.records import Grant
 from swarm.token import parse_token
 from swarm.tracker import sealed
 from swarm.tracker.members import MEMBERS
+from swarm.tracker.policy import DEFAULT, grant_rules
 from tests.integration.tracker_rig import (
     announce_of,
     new_key,
@@ -36,7 +37,8 @@ def test_papers_are_renewed_after_the_certificate_has_expired(tmp_path: Path) ->
             authority: Authority = rig.tracker.state.keys.authority
             known = rig.tracker.state.members.member(member.key.peer_id)
             assert known is not None
-            old = authority.admit(member.key.public, "peer", "", known.rules, time.time() - 100 * 86_400)
+            rules = grant_rules(DEFAULT, known.principal)
+            old = authority.admit(member.key.public, "peer", "", rules, time.time() - 100 * 86_400)
             expired = rig.enrolled(
                 member.key, msgspec.structs.replace(member.papers, certificate=old.certificate, grant=old.grant)
             )

@@ -182,7 +182,7 @@ def test_only_trackers_push_and_only_of_themselves(tmp_path: Path) -> None:
 
             for stranger in (await rig.member("peer"), await rig.member("seed")):
                 at(stranger, other)
-                with pytest.raises(NotAllowedError, match="only trackers push"):
+                with pytest.raises(NotAllowedError, match="for trackers alone"):
                     await told(stranger, listing)
             at(rig.admin, other)
             with pytest.raises(IntegrityError, match="says of another where it is"):

@@ -21,6 +21,8 @@ from swarm.tracker import sealed
 from swarm.tracker.listing import Listing
 from swarm.tracker.members import Member
 from swarm.tracker.orders import Purge, Quota
+from swarm.tracker.policy import Policy
+from swarm.tracker.recalls import Recalls
 from swarm.tracker.registry import MetPeer, MetPeers
 from swarm.tracker.tokens import TokenRecord
 from swarm.trust import SealedSuccession, Succession, Trust, open_succession, seal_succession
@@ -173,8 +175,10 @@ def records_at(wall: int) -> list[msgspec.Struct]:
         Purge(1, "library/roads", bytes(32), MEMBER.public, "", wall),
         Quota(1, "library", 1, None, wall),
         KeepRule(1, "library/roads", 1, None, None, (), wall),
-        Member(1, MEMBER.public, "peer", "", (), NOW, wall),
-        TokenRecord(1, bytes(TOKEN_ID_BYTES), bytes(32), "peer", "", ("*",), 1, wall, wall + MONTH),
+        Member(2, MEMBER.public, "peer", "", (), (), NOW, wall),
+        TokenRecord(2, bytes(TOKEN_ID_BYTES), bytes(32), "peer", "", ("*",), 1, wall, wall + MONTH),
+        Policy(1, 1, (), 3600, "", "", wall),
+        Recalls(1, 1, 1, (), 0, wall),
         MetPeers(1, (MetPeer(MEMBER.public, (), NOW), MetPeer(MEMBER.public, (), wall))),
     ]
 

@@ -1,0 +1,181 @@
+"""Verbs about who may do what: the policy, why something is refused, members, and the audit. Trackers answer them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+from urllib.parse import urlencode
+
+import msgspec
+
+from swarm import names
+from swarm.access_messages import (
+    AccessAnswer,
+    AccessRequest,
+    AuditAnswer,
+    ExplainAnswer,
+    MemberItem,
+    MemberRequest,
+    MembersAnswer,
+    PolicyHistory,
+    RuleItem,
+)
+from swarm.errors import NotFoundError
+from swarm.identity import public_of
+from swarm.limits import PATTERNS_MAX
+from swarm.messages import Labels, RotateAnswer, RotateRequest, TokenRequest
+from swarm.peer.node import PeerNode
+from swarm.peer.pull import Progress
+from swarm.peer.verb import NoArguments, Result, Verb
+from swarm.principal import Right
+from swarm.records import Role
+
+
+class TokenArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    role: Role = "peer"
+    uses: int = 1
+    ttl_s: int = 3600
+    datasets: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=PATTERNS_MAX)] = ("*",)
+    site: str = ""
+    labels: Labels = ()
+
+
+class AccessArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    allow: tuple[RuleItem, ...] = ()
+    remove: tuple[RuleItem, ...] = ()
+    grant_lifetime_s: int | None = None
+
+
+class HistoryArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    before: int | None = None
+
+
+class ExplainArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Either ``denial``, or the others."""
+
+    denial: str = ""
+    who: str = "me"
+    groups: tuple[str, ...] = ()
+    right: Right = "read"
+    ref: str = ""
+
+
+class MemberArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    peer: str
+    datasets: tuple[str, ...] | None = None
+    labels: Labels | None = None
+
+
+class RemoveArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    peer: str
+
+
+class AuditArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    since: int = 0
+    actor: str = ""
+    before: int = 0
+
+
+async def token(node: PeerNode, arguments: TokenArguments, progress: Progress) -> Result:
+    """A join token."""
+    request = TokenRequest(
+        arguments.role,
+        arguments.uses,
+        arguments.ttl_s,
+        tuple(map(names.check_pattern, arguments.datasets)),
+        arguments.site,
+        arguments.labels,
+    )
+    answer = await node.tracker.token_create(request)
+    return {"token": answer.token, "expires": answer.expires}
+
+
+async def rotate(node: PeerNode, arguments: RotateRequest, progress: Progress) -> Result:
+    """Let a new key of the CA, or a new secret, follow."""
+    answer = await node.tracker.order("POST", "rotate", RotateAnswer, arguments)
+    node.announcer.wake()
+    return {"what": arguments.what, "in_force": answer.in_force, "former_retired": answer.retired}
+
+
+async def access(node: PeerNode, arguments: AccessArguments, progress: Progress) -> Result:
+    """Show the policy, or change it."""
+    if not arguments.allow and not arguments.remove and arguments.grant_lifetime_s is None:
+        return _built(await node.tracker.order("GET", "access", AccessAnswer))
+    request = AccessRequest(arguments.allow, arguments.remove, arguments.grant_lifetime_s)
+    return _built(await node.tracker.order("POST", "access", AccessAnswer, request))
+
+
+async def access_history(node: PeerNode, arguments: HistoryArguments, progress: Progress) -> Result:
+    """Earlier versions of the policy."""
+    query = f"?before={arguments.before}" if arguments.before is not None else ""
+    return _built(await node.tracker.order("GET", f"access/history{query}", PolicyHistory))
+
+
+async def explain(node: PeerNode, arguments: ExplainArguments, progress: Progress) -> Result:
+    """Why somebody may do something or not, or why something was refused."""
+    if arguments.denial:
+        return await _denial(node, arguments.denial)
+    dataset = names.parse(arguments.ref).dataset
+    asked = [("who", arguments.who), ("right", arguments.right), ("dataset", dataset)]
+    query = urlencode([*asked, *(("group", group) for group in arguments.groups)])
+    return _built(await node.tracker.order("GET", f"access/explain?{query}", ExplainAnswer))
+
+
+async def _denial(node: PeerNode, denial: str) -> Result:
+    """Only the tracker that refused knows of it: each is asked."""
+    path, error = f"access/denials/{names.check_name(denial, 'denial')}", None
+    for tracker in node.tracker.calls.trackers:
+        try:
+            return _built(await node.tracker.order("GET", path, ExplainAnswer, only=tracker))
+        except NotFoundError as missing:
+            error = missing
+    raise error or NotFoundError("no tracker is known that could be asked")
+
+
+async def members(node: PeerNode, arguments: NoArguments, progress: Progress) -> Result:
+    """Every member."""
+    found: list[MemberItem] = []
+    page = await node.tracker.order("GET", "members", MembersAnswer)
+    found += page.members
+    while page.next:
+        page = await node.tracker.order("GET", f"members?cursor={page.next}", MembersAnswer)
+        found += page.members
+    return {"members": msgspec.to_builtins(found)}
+
+
+async def member(node: PeerNode, arguments: MemberArguments, progress: Progress) -> Result:
+    """Change what a member's token is to have named."""
+    public_of(arguments.peer)
+    request = MemberRequest(arguments.datasets, arguments.labels)
+    return _built(await node.tracker.order("POST", f"members/{arguments.peer}", MemberItem, request))
+
+
+async def remove_member(node: PeerNode, arguments: RemoveArguments, progress: Progress) -> Result:
+    """Refuse a member from now on."""
+    public_of(arguments.peer)
+    await node.tracker.remove_member(arguments.peer)
+    return {"removed": arguments.peer}
+
+
+async def audit(node: PeerNode, arguments: AuditArguments, progress: Progress) -> Result:
+    """A page of what was done and refused."""
+    query = urlencode({"since": arguments.since, "actor": arguments.actor, "before": arguments.before})
+    return _built(await node.tracker.order("GET", f"audit?{query}", AuditAnswer))
+
+
+def _built(answer: msgspec.Struct) -> Result:
+    found: dict[str, Any] = msgspec.to_builtins(answer)
+    return found
+
+
+VERBS: Final[Mapping[str, Verb]] = {
+    "token": Verb(TokenArguments, token),
+    "rotate": Verb(RotateRequest, rotate),
+    "access": Verb(AccessArguments, access, AccessAnswer),
+    "access-history": Verb(HistoryArguments, access_history, PolicyHistory),
+    "explain": Verb(ExplainArguments, explain, ExplainAnswer),
+    "members": Verb(NoArguments, members),
+    "member": Verb(MemberArguments, member, MemberItem),
+    "remove-member": Verb(RemoveArguments, remove_member),
+    "audit": Verb(AuditArguments, audit, AuditAnswer),
+}

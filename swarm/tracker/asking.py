@@ -1,0 +1,36 @@
+"""Who asks a tracker: what its guards have found out, for the handlers behind them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+
+from swarm.errors import NotAllowedError
+from swarm.principal import Principal
+from swarm.tracker.members import Member
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """``member`` is what is known of a peer."""
+
+    who: Principal
+    member: Member | None = None
+
+
+ASKER: Final = web.RequestKey("asker", Asker)
+
+
+def asker_of(request: web.Request) -> Asker:
+    """Who asks, on a route that is not public."""
+    return request[ASKER]
+
+
+def member_of(request: web.Request) -> Member:
+    """The member that asks. NotAllowedError for a user or a service: this takes a key of the swarm."""
+    member = asker_of(request).member
+    if member is None:
+        raise NotAllowedError("this needs a certificate of the swarm: join it first")
+    return member

@@ -1,0 +1,88 @@
+"""What was refused lately, by a number that the refused one is told: so that it can ask why, and an admin can look.
+
+Kept in memory and bounded: the oldest goes first. What is told is only what the asker may know: whether a rule lets it
+do what it asked for, not whether what it asked for is there.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final
+
+from swarm.errors import AetherError, HiddenError, NotAllowedError, NotFoundError
+from swarm.principal import Principal, Right
+
+PREFIX: Final = "d-"
+KEPT_MAX: Final = 4096
+_ID_BITS: Final = 48
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """Who was refused what, and when (wall seconds). ``pattern`` is a dataset, or what the right would reach over."""
+
+    id: str
+    who: Principal
+    right: Right
+    pattern: str
+    wall_time: int
+
+
+class DeniedError(NotAllowedError):
+    """The policy does not give this right."""
+
+    def __init__(self, message: str, right: Right) -> None:
+        super().__init__(message)
+        self.right = right
+
+
+class Denials:
+    """The last ones."""
+
+    def __init__(self, rng: random.Random, kept_max: int = KEPT_MAX) -> None:
+        self._rng = rng
+        self._kept_max = kept_max
+        self._kept: OrderedDict[str, Denial] = OrderedDict()
+
+    def add(self, who: Principal, right: Right, pattern: str, wall_now: float) -> Denial:
+        """Remember one."""
+        denial = Denial(f"{PREFIX}{self._rng.getrandbits(_ID_BITS):012x}", who, right, pattern, int(wall_now))
+        self._kept[denial.id] = denial
+        if len(self._kept) > self._kept_max:
+            self._kept.popitem(last=False)
+        return denial
+
+    def find(self, denial_id: str) -> Denial:
+        """NotFoundError for one that is forgotten, or was never."""
+        found = self._kept.get(denial_id)
+        if found is None:
+            raise unknown(denial_id)
+        return found
+
+
+def unknown(denial_id: str) -> NotFoundError:
+    """What is said of a denial that is not there, and of one that is another's."""
+    return NotFoundError(f"no denial {denial_id[:40]!r} is remembered here: repeat what was refused, then ask again")
+
+
+def numbered(error: HiddenError | DeniedError, denial: Denial) -> AetherError:
+    """The same refusal with the denial's number, and how to ask for it."""
+    kind = HiddenError if isinstance(error, HiddenError) else NotAllowedError
+    told = kind(f"{error}; `aetherfs access explain {denial.id}` says why")
+    told.denial = denial.id
+    return told
+
+
+def not_allowed(who: Principal, right: Right, pattern: str) -> DeniedError:
+    """The refusal of what somebody may know of and not do."""
+    if who.kind == "anonymous":
+        return DeniedError("this needs a certificate of the swarm or a login: join it first, or log in", right)
+    where = "the swarm" if pattern == "*" else pattern
+    doing = {"admin": "administrate", "tag": "move tags of", "delete": "remove tags of", "publish": "publish to"}
+    return DeniedError(f"{_named(who)} may not {doing.get(right, right)} {where}", right)
+
+
+def _named(who: Principal) -> str:
+    return f"{who.kind} {who.name[:12]}"

@@ -1,0 +1,115 @@
+"""Who reaches which route of the tracker: one place that looks at what a route declares, before its handler runs.
+
+The asker is whoever its certificate or its login shows; what it may do says the policy. What it may not read is
+answered exactly as what is not there, before the store is asked. Every refusal is numbered, and noted for the audit.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from aiohttp import web
+
+from swarm.authority import root_name
+from swarm.errors import AetherError, HiddenError, NotAllowedError
+from swarm.http.problem import Handler
+from swarm.http.routes import Access, Route
+from swarm.http.serve import caller_of, issuer_of
+from swarm.names import check_dataset, check_name
+from swarm.principal import ANONYMOUS, Principal, Right
+from swarm.tracker.asking import ASKER, Asker
+from swarm.tracker.catalogue import no_dataset
+from swarm.tracker.denials import DeniedError, not_allowed, numbered
+from swarm.tracker.policy import may_any
+from swarm.tracker.state import TrackerState
+
+Identify = Callable[[web.Request], Awaitable[Principal]]
+# By what an entry may be committed: which of these it takes says its kind.
+WRITING: Final[tuple[Right, ...]] = ("publish", "tag", "delete")
+_RIGHTS: Final[dict[Access, tuple[Right, ...]]] = {
+    "read": ("read",),
+    "publish": ("publish",),
+    "write": WRITING,
+    "admin": ("admin",),
+}
+
+
+class Guards:
+    """Of one tracker. ``identify`` finds the user or the service behind a request without a certificate."""
+
+    def __init__(self, state: TrackerState, observe: Callable[[web.Request], None], identify: Identify) -> None:
+        self._state = state
+        self._observe = observe
+        self._identify = identify
+
+    def guarded(self, route: Route) -> Handler:
+        """The route's handler behind what it declares."""
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            asker = Asker(ANONYMOUS)
+            try:
+                if route.access == "control":
+                    self._observe(request)
+                elif route.access != "public":
+                    asker = request[ASKER] = await self._asker(request)
+                    await self._check(asker, route, request)
+                return await route.handler(request)
+            except (HiddenError, DeniedError) as error:
+                raise self._refused(error, asker, request) from error
+
+        return handle
+
+    async def _asker(self, request: web.Request) -> Asker:
+        peer_id = caller_of(request)
+        if peer_id is None:
+            return Asker(await self._identify(request))
+        # TLS of a running tracker goes on trusting a root that was retired meanwhile.
+        counting = self._state.keys.authority.trust.counting(time.time())
+        if issuer_of(request) not in {root_name(anchor.public) for anchor in counting}:
+            raise NotAllowedError("your certificate is under a retired key of the CA: renew it")
+        member = await self._state.member(peer_id)
+        return Asker(member.principal, member)
+
+    async def _check(self, asker: Asker, route: Route, request: web.Request) -> None:
+        """NotAllowedError, or HiddenError, unless the asker may use the route."""
+        if route.access in ("member", "tracker"):
+            if asker.member is None:
+                raise NotAllowedError("this needs a certificate of the swarm: join it first")
+            if route.access == "tracker" and asker.member.role != "tracker":
+                raise NotAllowedError(f"this is for trackers alone, your role is {asker.member.role}")
+        elif route.access == "known":
+            known = await self._state.work(self._state.rights.known)
+            if asker.who.kind == "anonymous" and not may_any(known.policy, asker.who, "read"):
+                raise not_allowed(asker.who, "read", "*")
+        else:
+            await self._check_right(asker.who, _RIGHTS[route.access], pattern_of(request))
+
+    async def _check_right(self, who: Principal, rights: tuple[Right, ...], pattern: str) -> None:
+        decide = self._state.rights.decide
+        for right in rights:
+            if (await self._state.work(decide, who, right, pattern)).allowed:
+                return
+        if rights == ("read",) and who.kind != "anonymous":
+            raise no_dataset(pattern)
+        raise not_allowed(who, rights[0], pattern)
+
+    def _refused(self, error: HiddenError | DeniedError, asker: Asker, request: web.Request) -> AetherError:
+        state = self._state
+        state.requests.add(operation="guard", result=error.title)
+        right = error.right if isinstance(error, DeniedError) else "read"
+        return numbered(error, state.denials.add(asker.who, right, pattern_of(request), time.time()))
+
+
+def pattern_of(request: web.Request) -> str:
+    """What a right has to reach over: the dataset in the path, all of the scope in it, or everything."""
+    scope, name = request.match_info.get("scope"), request.match_info.get("name")
+    if scope is None:
+        return "*"
+    return check_dataset(f"{scope}/{name}") if name is not None else f"{check_name(scope, 'scope')}/*"
+
+
+async def nobody(request: web.Request) -> Principal:
+    """Where no users are known."""
+    return ANONYMOUS

@@ -1,0 +1,147 @@
+"""What the policy and the list of recalled grants say together, as this tracker knows them; and how both are changed.
+
+A change is written as a version of the policy first; then whoever it takes something from is put on the list. A tracker
+that finds a policy beyond the list (whoever wrote it was killed in between) does that in its place.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from swarm.authority import Authority
+from swarm.errors import IntegrityError, UnreachableError
+from swarm.objects import ObjectStore
+from swarm.principal import Principal, Right
+from swarm.records import Key, Rule
+from swarm.tracker import recalls
+from swarm.tracker.policies import Known, Policies
+from swarm.tracker.policy import Decision, Policy, PolicyRule, decide, grant_rules, is_narrower
+from swarm.tracker.recalls import NONE, Recalls
+
+# How long what another tracker has changed may stay unseen here: with the announces' half minute it is to fit a minute.
+MAX_AGE_S: Final = 5.0
+# How often the policy is looked for that a tracker did not come to say anything of.
+POLICY_MAX_AGE_S: Final = 30.0
+Member = tuple[Key, Principal]
+
+
+class Rights:
+    """Thread-safe; calls block on the store unless what they need was read lately."""
+
+    def __init__(self, objects: ObjectStore, authority: Authority) -> None:
+        self._objects = objects
+        self._authority = authority
+        self.policies = Policies(objects, authority)
+        self._lock = threading.Lock()
+        self._recalls, self._data = NONE, b""
+        self._read_at = float("-inf")
+        # Told of each list that is new here.
+        self.on_recalls: Callable[[bytes], None] | None = None
+
+    # ---- what counts --------------------------------------------------------------------------------------------
+
+    @property
+    def recalls(self) -> Recalls:
+        """The list as known here."""
+        return self._recalls
+
+    @property
+    def recalls_data(self) -> bytes:
+        """The sealed list, empty while there was never one."""
+        return self._data
+
+    def known(self, *, max_age_s: float = MAX_AGE_S) -> Known:
+        """The policy, after a look at what other trackers have written. IntegrityError when versions of it are gone."""
+        listed = self._refreshed(max_age_s)
+        known = self.policies.current(max_age_s=POLICY_MAX_AGE_S)
+        if known.policy.serial < listed.policy:
+            known = self.policies.current(max_age_s=0.0)
+        if known.policy.serial < listed.policy:
+            raise IntegrityError(
+                f"the object store holds the policy up to version {known.policy.serial}, and there was a version "
+                f"{listed.policy}: somebody removed it; restore swarm/policy from a backup"
+            )
+        return known
+
+    def decide(self, who: Principal, right: Right, dataset: str) -> Decision:
+        """Whether ``who`` has a right on a dataset (or on all under a pattern) now."""
+        return decide(self.known().policy, who, right, dataset)
+
+    def granted(self, public: bytes, who: Principal) -> tuple[tuple[Rule, ...], int, int]:
+        """What a grant says now: rules, when the policy was known to say so, for how long (wall seconds)."""
+        known = self.known()
+        return grant_rules(known.policy, who), self.not_before(public, known.confirmed), known.policy.grant_lifetime_s
+
+    def not_before(self, public: bytes, wall: float) -> int:
+        """The date of a grant of this key that follows the policy of that moment."""
+        since = next((one.since for one in self._recalls.recalls if one.public == public), 0)
+        return max(int(wall), since, self._recalls.all_before)
+
+    # ---- changes ------------------------------------------------------------------------------------------------
+
+    def change(
+        self,
+        make: Callable[[Policy], tuple[tuple[PolicyRule, ...], int]],
+        *,
+        by: str,
+        what: str,
+        members: Callable[[], Iterable[Member]],
+        wall_now: float,
+    ) -> tuple[Policy, int]:
+        """Change the policy, and recall the grants from which it takes something: the new policy, and how many."""
+
+        def check(former: Policy, new: Policy) -> None:
+            for _, who in members():
+                grant_rules(new, who)
+
+        _, new = self.policies.change(make, by, what, wall_now, check)
+        return new, self.settle(members, wall_now)
+
+    def settle(self, members: Callable[[], Iterable[Member]], wall_now: float) -> int:
+        """Recall what the policy has taken since the list was complete: how many keys are recalled for it."""
+        listed, policy = self._refreshed(0.0), self.policies.current(max_age_s=0.0).policy
+        if listed.policy >= policy.serial:
+            return 0
+        former = [self.policies.version(serial) for serial in range(listed.policy, policy.serial)]
+        narrowed = [public for public, who in members() if _is_narrowed(policy, former, who)]
+        self._take(
+            *recalls.recall(self._objects, self._authority, policy=policy.serial, recalled=narrowed, wall_now=wall_now)
+        )
+        return len(narrowed)
+
+    def recall(self, public: bytes, wall_now: float, *, is_removed: bool = False) -> None:
+        """Let no older grant of this key count, or no paper at all."""
+        recalled, removed = ((), (public,)) if is_removed else ((public,), ())
+        self._take(
+            *recalls.recall(self._objects, self._authority, recalled=recalled, removed=removed, wall_now=wall_now)
+        )
+
+    def _refreshed(self, max_age_s: float) -> Recalls:
+        if self._read_at + max_age_s > time.monotonic():
+            return self._recalls
+        try:
+            found, data = recalls.read(self._objects, self._authority.trust, self._recalls)
+        except UnreachableError:
+            if self._read_at == float("-inf"):
+                raise
+            return self._recalls
+        self._read_at = time.monotonic()
+        if data:
+            self._take(found, data)
+        return self._recalls
+
+    def _take(self, found: Recalls, data: bytes) -> None:
+        with self._lock:
+            if found.serial <= self._recalls.serial:
+                return
+            self._recalls, self._data = found, data
+        if self.on_recalls is not None:
+            self.on_recalls(data)
+
+
+def _is_narrowed(policy: Policy, former: Iterable[Policy], who: Principal) -> bool:
+    after = grant_rules(policy, who)
+    return any(is_narrower(after, grant_rules(one, who)) for one in former)
