@@ -23,7 +23,7 @@ from swarm.http.problem import error_from
 from swarm.http.resolver import PeerResolver
 from swarm.http.session import peer_session
 from swarm.identity import server_name_of
-from swarm.keyring import HEADER
+from swarm.keyring import HEADER, RECALLS_HEADER
 from swarm.limits import JSON_BODY_MAX_BYTES
 from swarm.messages import Contact
 from swarm.staggered import Staggered
@@ -74,6 +74,8 @@ class Calls:
         # The newest keys that a tracker has stated to know, and whether one could not prove lately to be one.
         self.keys_told = 0
         self.is_distrusted = False
+        # The serial of the list of recalled grants that a tracker has stated last.
+        self.recalls_told = 0
         # Told of a change of these.
         self.on_news: Callable[[], None] = lambda: None
         self.set_trackers(trackers)
@@ -206,6 +208,10 @@ class Calls:
         self.is_distrusted = False
         if stated.isascii() and stated.isdigit() and len(stated) < 8 and int(stated) > self.keys_told:
             self.keys_told = int(stated)
+            self.on_news()
+        recalls = response.headers.get(RECALLS_HEADER, "")
+        if recalls.isascii() and recalls.isdigit() and len(recalls) < 16 and int(recalls) != self.recalls_told:
+            self.recalls_told = int(recalls)
             self.on_news()
 
     def _note_distrust(self, error: BaseException) -> None:

@@ -17,6 +17,8 @@ from swarm.trust import Key, WallTime
 
 # The header of a tracker's answers that states the generation of its keys, when they have ever been rotated.
 HEADER: Final = "AetherFS-Keys"
+# And the one that states the serial of the list of recalled grants.
+RECALLS_HEADER: Final = "AetherFS-Recalls"
 NEVER: Final = (1 << 53) - 1
 
 Epoch = Annotated[int, msgspec.Meta(ge=0, le=1 << 20)]

@@ -82,8 +82,8 @@ RUN_MAX_BYTES: Final = 8 * MIB
 RUN_REQUEST_MAX_BYTES: Final = 16 * KIB
 CHANNEL_MESSAGE_MAX_BYTES: Final = 2 * MIB
 # What the channels of this program speak: 1, with neighbour exchange and heads 2, standing by 3, trackers' listings
-# and orders 4 (wire).
-CHANNEL_HIGHEST: Final = 4
+# and orders 4, recalled and renewed grants 5 (wire).
+CHANNEL_HIGHEST: Final = 5
 ORDER_MAX_BYTES: Final = 2 * KIB
 ORDERS_MAX: Final = 4096
 NEIGHBOURS_TOLD_MAX: Final = 16

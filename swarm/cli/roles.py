@@ -136,7 +136,20 @@ async def running(program: Program, role: Role) -> AsyncIterator[Running]:
             node.tasks.start(node.announcer.announce_records())
             tracker.state.on_order = lambda order: node.purging.take_all([order])
             await take_orders(node, tracker)
+            follow_recalls(node, tracker)
         yield Running(node, tracker, made_swarm)
+
+
+def follow_recalls(node: PeerNode, tracker: Tracker) -> None:
+    """Let neighbours hear from this node which grants are recalled, as soon as its tracker does."""
+    loop = asyncio.get_running_loop()
+
+    def tell(data: bytes) -> None:
+        loop.call_soon_threadsafe(node.recalling.take, data)
+
+    tracker.state.rights.on_recalls = tell
+    if data := tracker.state.rights.recalls_data:
+        node.recalling.take(data)
 
 
 async def take_orders(node: PeerNode, tracker: Tracker) -> None:

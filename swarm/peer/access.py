@@ -1,8 +1,9 @@
 """Who may ask for what: grants checked offline, versions bound to datasets by signed log entries.
 
-A caller is a verified certificate's peer id and the grant that it sends along. A version belongs to a dataset only by
-an entry that publisher and tracker signed; any asker can show one. No right and no such thing give the same answer, so
-every question here has the answers yes and no, without a reason. Memory is bounded; nothing here does I/O.
+A caller is a verified certificate's peer id and the grant that it sends along, unless a tracker has recalled it. A
+version belongs to a dataset only by an entry that publisher and tracker signed; any asker can show one. No right and no
+such thing give the same answer, so every question here has the answers yes and no, without a reason. Memory is bounded;
+nothing here does I/O.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from swarm.identity import public_of
 from swarm.log import Entry
 from swarm.records import Grant, open_sealed, sealed_by
 from swarm.signature import signature_of
+from swarm.tracker.recalls import NONE, Recall, open_recalls
 from swarm.trust import Trust
 
 GRANTS_REMEMBERED: Final = 4096
@@ -74,6 +76,33 @@ class Access:
         self._versions: Remembered[tuple[str, bytes], bytes] = Remembered(ENTRIES_REMEMBERED)
         self._entries: Remembered[bytes, Entry] = Remembered(ENTRIES_REMEMBERED)
         self._purged: frozenset[tuple[str, bytes]] = frozenset()
+        self.recalls, self.recalls_data = NONE, b""
+        self._recalled: dict[bytes, Recall] = {}
+
+    def recall(self, data: bytes) -> bool:
+        """Let the grants that a tracker has recalled count no more. False for a list that is not newer than ours;
+        RemoteProtocolError for one that no tracker sealed.
+        """
+        if data == self.recalls_data:
+            return False
+        found = open_recalls(data, self.authority)
+        if found.serial <= self.recalls.serial:
+            return False
+        self.recalls, self.recalls_data = found, data
+        self._recalled = {recall.public: recall for recall in found.recalls}
+        return True
+
+    def is_removed(self, peer_id: str) -> bool:
+        """Whether this peer was a member and is no more."""
+        recall = self._recalled.get(public_of(peer_id))
+        return recall is not None and recall.is_removed
+
+    def is_recalled(self, grant: Grant) -> bool:
+        """Whether a grant counts no more, though it has not expired."""
+        recall = self._recalled.get(grant.public)
+        if recall is not None and (recall.is_removed or grant.issued < recall.since):
+            return True
+        return grant.issued < self.recalls.all_before
 
     def purge(self, dataset: str, version: bytes) -> None:
         """From now on nothing shows that the version belongs to the dataset: so nobody gets it from here."""
@@ -95,7 +124,8 @@ class Access:
         grant, sealer = known
         anchor = self.authority.find(sealer)
         is_retired = anchor is None or anchor.is_retired(wall_now)
-        if is_retired or grant.expires <= wall_now or grant.public != public_of(peer_id):
+        is_over = is_retired or grant.expires <= wall_now or self.is_recalled(grant)
+        if is_over or grant.public != public_of(peer_id):
             return Caller(peer_id, None)
         return Caller(peer_id, grant)
 

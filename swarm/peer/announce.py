@@ -119,6 +119,7 @@ class Announcer:
         await self.rotation.tend()
         await self.beat()
         await self.rotation.heard()
+        await self._node.recalling.heard()
 
     def tracker_listed(self, listing: Listing) -> None:
         """A tracker is there, by its own word. It is asked after those that were known: at once if none answers, else

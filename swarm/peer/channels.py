@@ -28,7 +28,7 @@ from swarm.limits import CHANNEL_MESSAGE_MAX_BYTES
 from swarm.peer.access import Access, Caller
 from swarm.peer.budget import Budget
 from swarm.peer.sites import Sites
-from swarm.peer.wire import CHANNEL_PATH, OUR_VERSIONS, SINCE_2, SINCE_3, SINCE_4, Hello, Message
+from swarm.peer.wire import CHANNEL_PATH, OUR_VERSIONS, SINCE_2, SINCE_3, SINCE_4, SINCE_5, Hello, Message
 from swarm.records import Address, Credential, Role, open_sealed
 
 HELLO_DEADLINE_S: Final = 10.0
@@ -85,6 +85,8 @@ class Channel:
         if self.version < 3 and isinstance(message, SINCE_3):
             return
         if self.version < 4 and isinstance(message, SINCE_4):
+            return
+        if self.version < 5 and isinstance(message, SINCE_5):
             return
         self._queue(message)
 
@@ -148,12 +150,21 @@ class Channels:
     def is_banned(self, peer_id: str) -> bool:
         return self._banned.get(peer_id, 0.0) > time.monotonic()
 
+    def _may_meet(self, peer_id: str) -> bool:
+        return not self.is_banned(peer_id) and not self._access.is_removed(peer_id)
+
+    def drop(self, peer_id: str) -> None:
+        """Close the channel to a peer, if there is one: it is a member no more."""
+        channel = self.open.get(peer_id)
+        if channel is not None:
+            self._drop(channel)
+
     async def connect(self, peer_id: str) -> Channel:
         """The channel to a peer, dialled if there is none. UnreachableError, RemoteProtocolError."""
         existing = self.open.get(peer_id)
         if existing is not None:
             return existing
-        if peer_id == self._own_id or self._is_closing or self.is_banned(peer_id):
+        if peer_id == self._own_id or self._is_closing or not self._may_meet(peer_id):
             raise NotAllowedError(f"peer {peer_id[:8]} is not to be dialled")
         if len(self.open) >= CHANNELS_MAX:
             raise UnreachableError("this peer has as many channels open as it may")
@@ -195,7 +206,7 @@ class Channels:
     async def accept(self, request: web.Request) -> web.StreamResponse:
         """The route of incoming channels."""
         peer_id = caller_of(request)
-        if peer_id is None or peer_id == self._own_id or self.is_banned(peer_id):
+        if peer_id is None or peer_id == self._own_id or not self._may_meet(peer_id):
             raise NotAllowedError("no channel for this caller")
         if self._is_closing or len(self.open) >= CHANNELS_MAX:
             raise NotAllowedError("no channel for this caller")

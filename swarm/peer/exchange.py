@@ -20,7 +20,7 @@ from swarm.errors import AetherError, NotAllowedError, RemoteProtocolError
 from swarm.http.routes import Route
 from swarm.http.serve import caller_of
 from swarm.log import Entry
-from swarm.peer.access import Access
+from swarm.peer.access import Access, Caller
 from swarm.peer.channels import Channel, Channels
 from swarm.peer.gossip import Decision, Gossip, Tell
 from swarm.peer.grants import grant_of
@@ -45,6 +45,8 @@ from swarm.peer.wire import (
     News,
     Ordered,
     Ready,
+    Recalled,
+    Renewed,
     StandingBy,
     TagAnswer,
     TagRequest,
@@ -94,7 +96,8 @@ class Exchange:
         self.on_tracker_left: Callable[[], None] | None = None
         self.on_order: Callable[[bytes, str], None] | None = None
         self.knows_order: Callable[[bytes], bool] = lambda order: False
-        self.on_opened: Callable[[Channel], None] | None = None
+        self.on_recalled: Callable[[bytes, str], None] | None = None
+        self.on_opened: list[Callable[[Channel], None]] = []
         self._tasks = tasks
         self._gossip = Gossip(ledger, rng)
         holdings.watch(self._held)
@@ -146,11 +149,11 @@ class Exchange:
         self.meeting.opened(channel)
         if listings := self.trackers.told():
             channel.send(Trackers(listings))
-        self._spread(self._gossip.opened(channel.peer_id, channel.caller.may_read))
+        self._spread(self._gossip.opened(channel.peer_id, lambda dataset: channel.caller.may_read(dataset)))
         for follower in self._following():
             self._ask(channel, follower)
-        if self.on_opened is not None:
-            self.on_opened(channel)
+        for told in self.on_opened:
+            told(channel)
 
     def closed(self, channel: Channel) -> None:
         self.meeting.closed(channel)
@@ -170,8 +173,7 @@ class Exchange:
             case Interest():
                 self._tasks.start(self._interested(channel, message))
             case Indifferent():
-                channel.interests.pop(message.version, None)
-                self.meeting.mesh.needs_no_more(channel.peer_id, message.version)
+                self._uninterested(channel, message.version)
             case HoldingMessage():
                 for follower in self._following(message.version):
                     self.meeting.mesh.serves(channel.peer_id, message.version)
@@ -197,6 +199,11 @@ class Exchange:
                         self.tracker_listed(listing, channel.peer_id)
             case Ordered():
                 self._ordered(channel, message.order)
+            case Recalled():
+                self._recalled(channel, message.recalls)
+            case Renewed():
+                if channel.may_tell(time.monotonic()):
+                    channel.caller = self.access.caller(channel.peer_id, message.grant, time.time())
             case Here() | WhoElse() | Neighbours():
                 self.meeting.received(channel, message)
             case Hello():
@@ -284,6 +291,37 @@ class Exchange:
         except RemoteProtocolError as error:
             # It may be under a key of the CA that only the neighbour has heard of yet.
             log.info("an order was thrown away: %s", error)
+
+    def _recalled(self, channel: Channel, data: bytes) -> None:
+        # Every neighbour tells what we know: that costs nothing. What is new costs a seal.
+        if data == self.access.recalls_data or not channel.may_tell(time.monotonic()):
+            return
+        try:
+            if self.on_recalled is not None:
+                self.on_recalled(data, channel.peer_id)
+        except RemoteProtocolError as error:
+            log.info("a list of recalled grants was thrown away: %s", error)
+
+    def reconsider(self) -> None:
+        """Grants were recalled: whoever showed one of them is told of nothing more that it gave."""
+        for channel in list(self.channels.open.values()):
+            if self.access.is_removed(channel.peer_id):
+                self.channels.drop(channel.peer_id)
+            elif channel.caller.grant is not None and self.access.is_recalled(channel.caller.grant):
+                channel.caller = Caller(channel.peer_id, None)
+                for version in list(channel.interests):
+                    self._uninterested(channel, version)
+
+    def _uninterested(self, channel: Channel, version: bytes) -> None:
+        channel.interests.pop(version, None)
+        self.meeting.mesh.needs_no_more(channel.peer_id, version)
+
+    def renewed(self, grant: bytes) -> None:
+        """Show every neighbour our grant of now, and ask again what it may tell us."""
+        for channel in self.channels.open.values():
+            channel.send(Renewed(grant))
+            for follower in self._following():
+                self._ask(channel, follower)
 
     def _learnt(self, known: Entry, entry: bytes, source: str, before: int) -> None:
         now = time.monotonic()

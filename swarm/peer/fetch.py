@@ -15,6 +15,7 @@ from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
+from weakref import WeakKeyDictionary
 
 import aiohttp
 
@@ -52,14 +53,19 @@ class Fetcher:
         self._resting: defaultdict[str, list[tuple[RunStream, asyncio.TimerHandle]]] = defaultdict(list)
         self._under_way: set[RunStream] = set()
         self.grant = b""
+        # The grant that each stream was begun with: with another it has to be begun anew.
+        self._shown: WeakKeyDictionary[RunStream, bytes] = WeakKeyDictionary()
 
     async def take(self, peer: str, request: RunRequest, keep: Keep, answered: Callable[[Answer], None]) -> None:
         """Ask for a run. ``keep`` is given each block in a thread, and ends the run by raising; ``answered`` is told of
         each answer, in order, on the loop. When this ends, however it ends, the thread has ended too.
         """
-        stream = self._stream(peer) or RunStream(peer, server_name_of(peer), self._context, await self._dial(peer))
+        stream = self._stream(peer)
+        if stream is None:
+            stream = RunStream(peer, server_name_of(peer), self._context, await self._dial(peer))
+            self._shown[stream] = self.grant
         self._under_way.add(stream)
-        head, data = framed(canonical.encode(RunHead(1, self.grant))), framed(canonical.encode(request))
+        head, data = framed(canonical.encode(RunHead(1, self._shown[stream]))), framed(canonical.encode(request))
         inbox = _Inbox(answered)
 
         def receive() -> None:
@@ -118,7 +124,7 @@ class Fetcher:
         while resting:
             stream, ending = resting.pop()
             ending.cancel()
-            if stream.is_usable:
+            if stream.is_usable and self._shown.get(stream) == self.grant:
                 if resting:
                     self._resting[peer] = resting
                 return stream

@@ -48,6 +48,7 @@ from swarm.peer.ledger import Ledger
 from swarm.peer.meeting import Meeting
 from swarm.peer.mesh import Mesh
 from swarm.peer.purging import Purging
+from swarm.peer.recalling import Recalling
 from swarm.peer.serve import RunServer
 from swarm.peer.sites import Sites, site_of
 from swarm.peer.snapshots import Snapshots
@@ -176,7 +177,7 @@ class PeerNode:
             self._location,
             self._look_around,
         )
-        self.purging = Purging(self)
+        self.purging, self.recalling = Purging(self), Recalling(self)
         await self._listen()
         self._closers.append(self.channels.close)  # before the listener, which waits for whoever is connected
         self.tracker = self._tracker_client()
@@ -402,7 +403,9 @@ class PeerNode:
         """Use papers that were renewed."""
         self.papers = self.home.papers()
         self.sites.own = site_of(self.papers.credential)
-        self.fetcher.grant = self.papers.grant
+        if self.fetcher.grant != self.papers.grant:
+            self.fetcher.grant = self.papers.grant
+            self.exchange.renewed(self.papers.grant)
         for context in (self._client_context, self._run_context, self._server_context):
             context.load_cert_chain(self.home.tls_files.certificate, self.home.tls_files.key)
         self.tracker.reload(self.home.tls_files)

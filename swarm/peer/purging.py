@@ -57,7 +57,8 @@ class Purging:
         self._confirmed: set[Version] = set()
         self._saved = b""
         self._saving, self._telling = asyncio.Lock(), asyncio.Lock()
-        node.exchange.on_order, node.exchange.on_opened = self.take, self.opened
+        node.exchange.on_order = self.take
+        node.exchange.on_opened.append(self.opened)
         node.exchange.knows_order = self._known.__contains__
         self._load()
         node.at_close(self._save)

@@ -27,6 +27,7 @@ from swarm.limits import (
     NEIGHBOURS_TOLD_MAX,
     ORDER_MAX_BYTES,
     PROTOCOL_LOWEST,
+    RECALLS_MAX_BYTES,
     RECORD_MAX_BYTES,
     RUN_MAX_BLOCKS,
     TAG_CHARS,
@@ -226,6 +227,18 @@ class Ordered(msgspec.Struct, array_like=True, frozen=True, tag="order"):
     order: Annotated[bytes, msgspec.Meta(max_length=ORDER_MAX_BYTES)]
 
 
+class Recalled(msgspec.Struct, array_like=True, frozen=True, tag="recalled"):
+    """The list of grants that count no more, sealed by a tracker. From version 5 on."""
+
+    recalls: Annotated[bytes, msgspec.Meta(max_length=2 * RECALLS_MAX_BYTES)]
+
+
+class Renewed(msgspec.Struct, array_like=True, frozen=True, tag="renewed"):
+    """The sender's grant from now on, in place of the one in its hello. From version 5 on."""
+
+    grant: Sealed
+
+
 Message = (
     Hello
     | Interest
@@ -242,11 +255,14 @@ Message = (
     | Ready
     | Trackers
     | Ordered
+    | Recalled
+    | Renewed
 )
 # What a channel of an older version does not carry.
 SINCE_2: Final = (Here, WhoElse, Neighbours, Heads)
 SINCE_3: Final = (StandingBy, Ready)
 SINCE_4: Final = (Trackers, Ordered)
+SINCE_5: Final = (Recalled, Renewed)
 OUR_VERSIONS: Final = (PROTOCOL_LOWEST, CHANNEL_HIGHEST)
 
 

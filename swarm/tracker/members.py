@@ -118,7 +118,7 @@ class Members:
     def member(self, peer_id: str) -> Member | None:
         """The membership, None for a stranger and for one that was removed."""
         now = time.monotonic()
-        if peer_id in self._removed_peers(now):
+        if peer_id in self._removed_peers(now) or self._rights.is_removed(public_of(peer_id)):
             return None
         with self._lock:
             cached = self._cached.get(peer_id)

@@ -23,8 +23,6 @@ from swarm.tracker import sealed
 from swarm.tracker.policy import DEFAULT, Policy, PolicyRule
 
 PREFIX: Final = "swarm/policy/"
-# How long what another tracker has changed may stay unseen here.
-MAX_AGE_S: Final = 5.0
 ATTEMPTS: Final = 16
 
 
@@ -46,7 +44,7 @@ class Policies:
         self._known: Known | None = None
         self._read_at = float("-inf")
 
-    def current(self, *, max_age_s: float = MAX_AGE_S) -> Known:
+    def current(self, *, max_age_s: float) -> Known:
         """The policy that counts. UnreachableError only before it was ever read."""
         with self._lock:
             if self._known is not None and self._read_at + max_age_s > time.monotonic():

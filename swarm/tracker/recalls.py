@@ -71,16 +71,22 @@ def open_recalls(data: bytes, authority: Trust) -> Recalls:
 
 
 def extended(
-    known: Recalls, policy: int, recalled: Iterable[bytes], removed: Iterable[bytes], wall_now: float
+    known: Recalls,
+    policy: int,
+    recalled: Iterable[bytes],
+    removed: Iterable[bytes],
+    wall_now: float,
+    *,
+    everything: bool = False,
 ) -> Recalls:
-    """The next list: these keys added, what has expired left out."""
+    """The next list: these keys added, or ``everything``; what has expired left out."""
     since = int(wall_now) + SLACK_S
     entries = {one.public: one for one in known.recalls if one.since + KEPT_S > wall_now}
     for public in recalled:
         if public not in entries or not entries[public].is_removed:
             entries[public] = Recall(public, since, False)
     entries |= {public: Recall(public, since, True) for public in removed}
-    all_before = known.all_before
+    all_before = since if everything else known.all_before
     if len(entries) > RECALLS_MAX:
         all_before = since
         gone = sorted((one for one in entries.values() if one.is_removed), key=lambda one: one.since)
@@ -102,17 +108,23 @@ def read(objects: ObjectStore, authority: Trust, known: Recalls = NONE) -> tuple
 def recall(
     objects: ObjectStore,
     authority: Authority,
+    known: Recalls,
     *,
     policy: int | None = None,
     recalled: Iterable[bytes] = (),
     removed: Iterable[bytes] = (),
+    everything: bool = False,
     wall_now: float,
 ) -> tuple[Recalls, bytes]:
-    """Add keys to the list: what counts then, and its bytes. ``policy``: it is complete up to this one then."""
+    """Add keys to the list: what counts then, and its bytes. ``policy``: it is complete up to this one then.
+
+    ``known`` may be newer than what lies in the store, if that was restored from a backup.
+    """
     recalled, removed = tuple(recalled), tuple(removed)
     for _ in range(ATTEMPTS):
-        known, _ = read(objects, authority.trust)
-        made = extended(known, max(policy or 0, known.policy), recalled, removed, wall_now)
+        known, _ = read(objects, authority.trust, known)
+        upto = known.policy if policy is None else policy
+        made = extended(known, upto, recalled, removed, wall_now, everything=everything)
         data = sealed.seal(authority.key, made)
         if objects.put_if_absent(recalls_key(made.serial), data):
             _forget(objects, made.serial)

@@ -29,6 +29,7 @@ from swarm.tracker.state import TrackerState, answer, body_of, number_of
 
 SERIAL_MAX = (1 << 53) - 1
 ME = "me"
+BINARY = "application/octet-stream"
 
 
 def access_routes(state: TrackerState) -> list[Route]:
@@ -39,7 +40,7 @@ def access_routes(state: TrackerState) -> list[Route]:
     history = state.for_askers("access", serve.history)
     explain, denied = state.for_askers("explain", serve.explain), state.for_askers("explain", serve.denied)
     asked = ("who", "group", "right", "dataset")
-    listed = state.counted("recalls", serve.recalls)
+    listed, told = state.counted("recalls", serve.recalls), state.counted("recalls", serve.learn)
     return [
         Route("GET", access, show, "admin", "The rules of the policy", response=AccessAnswer),
         Route("POST", access, change, "admin", "Change them", AccessRequest, AccessAnswer),
@@ -48,7 +49,8 @@ def access_routes(state: TrackerState) -> list[Route]:
             "GET", access + "/explain", explain, "known", "Why somebody may do something", None, ExplainAnswer, asked
         ),
         Route("GET", denial, denied, "known", "Why something was refused", None, ExplainAnswer),
-        Route("GET", "/api/v1/recalls", listed, "member", "Recalled grants", response="application/octet-stream"),
+        Route("GET", "/api/v1/recalls", listed, "member", "Recalled grants", response=BINARY),
+        Route("POST", "/api/v1/recalls", told, "member", "Such a list that this tracker has not", request=BINARY),
     ]
 
 
@@ -98,7 +100,11 @@ class _Serve:
         return answer(await self._explained(denial.who, denial.right, denial.pattern, denial.wall_time))
 
     async def recalls(self, request: web.Request) -> web.Response:
-        return web.Response(body=self.state.rights.recalls_data, content_type="application/octet-stream")
+        return web.Response(body=self.state.rights.recalls_data, content_type=BINARY)
+
+    async def learn(self, request: web.Request) -> web.Response:
+        await self.state.work(self.state.rights.learn, await request.read())
+        return web.Response(body=b"", content_type=BINARY)
 
     async def _meant(self, text: str, groups: tuple[str, ...]) -> Principal:
         """Whom an admin asks about. A peer's labels are known, a user's groups only to who logs him in."""

@@ -27,7 +27,7 @@ from swarm.errors import AetherError
 from swarm.http.routes import Route, mount, openapi
 from swarm.http.serve import Listener, make_app, start_listener
 from swarm.identity import PeerKey
-from swarm.keyring import HEADER
+from swarm.keyring import HEADER, RECALLS_HEADER
 from swarm.limits import ANNOUNCE_INTERVAL_S, BOOTSTRAP_MAX, CERTIFICATE_LIFETIME_S
 from swarm.messages import Contact, JoinAnswer
 from swarm.metrics import Metrics
@@ -113,7 +113,7 @@ class Tracker:
         state.bootstrap = tuple(bootstrap)
         routes = _routes(state)
         app = make_app()
-        app.on_response_prepare.append(partial(_state_keys, state))
+        app.on_response_prepare.append(partial(_state_news, state))
         mount(app, routes, guarded=Guards(state, check_observer, nobody).guarded)
         try:
             listener = await start_listener(app, host, port, contexts[0])
@@ -211,6 +211,8 @@ class Tracker:
             self.state.presence.expire(now)
             try:
                 await self._leave_peers(now)
+                if await self.state.work(self.state.rights.needs_settling):
+                    await self.state.work(self.state.rights.settle, self.state.members.principals, time.time())
                 if is_rotated or now - enlisted_at >= REFRESH_S:
                     enlisted_at = now
                     await self._tend_keys()
@@ -337,10 +339,11 @@ def _prepare(
     return contexts, state
 
 
-async def _state_keys(state: TrackerState, _request: web.BaseRequest, response: web.StreamResponse) -> None:
-    """Say in every answer how new the keys are that this tracker knows."""
+async def _state_news(state: TrackerState, _request: web.BaseRequest, response: web.StreamResponse) -> None:
+    """Say in every answer how new the keys are that this tracker knows, and the list of recalled grants."""
     if state.keys.generation:
         response.headers[HEADER] = str(state.keys.generation)
+    response.headers[RECALLS_HEADER] = str(state.rights.recalls.serial)
 
 
 def _routes(state: TrackerState) -> list[Route]:

@@ -50,6 +50,7 @@ from swarm.tracker import sealed as tracker_sealed
 from swarm.tracker.listing import open_listing
 from swarm.tracker.orders import Purge, open_purge
 from swarm.tracker.pushes import Push
+from swarm.tracker.recalls import Recall, Recalls, open_recalls
 from swarm.trust import Trust, open_succession
 from tests.exports import GOOD_EXPORT, GOOD_EXPORT_SINCE
 from tests.golden.vectors import AUTHORITY, KEY, dataset
@@ -163,6 +164,9 @@ def segment(table: str) -> bytes:
 
 
 ORDER: Final = tracker_sealed.seal(CA_KEY, Purge(1, "osm/roads", bytes(32), bytes(32), "court order 7", WALL))
+RECALLS: Final = tracker_sealed.seal(
+    CA_KEY, Recalls(1, 3, 2, (Recall(bytes(32), WALL, False), Recall(b"\1" * 32, WALL, True)), 0, WALL)
+)
 MESSAGES: Final[dict[str, wire.Message]] = {
     "hello": wire.Hello(1, 2, told("credential"), told("grant"), (records.Address("192.0.2.1", 7071),)),
     "interest": wire.Interest("osm/roads", bytes(32), b"entry"),
@@ -175,6 +179,8 @@ MESSAGES: Final[dict[str, wire.Message]] = {
     "news": wire.News(captured("entry-publish")),
     "trackers": wire.Trackers((told("listing"),)),
     "order": wire.Ordered(ORDER),
+    "recalled": wire.Recalled(RECALLS),
+    "renewed": wire.Renewed(told("grant")),
 }
 CHANNEL: Final = {name: canonical.encode(message) for name, message in MESSAGES.items()} | {
     name: told(name) for name in ("here", "who else", "neighbours", "heads")
@@ -248,6 +254,7 @@ DECODERS: Final[dict[str, Decoder]] = {
         canonical.encode(Condemned(1, 7, ("0" * 32,), ("1" * 32,), (("osm/roads", bytes(32)),))),
         plain(Condemned, CONDEMNED_MAX_BYTES),
     ),
+    "recalls": Decoder(RECALLS, partial(open_recalls, authority=Trust(CA_KEY.public))),
     "order to purge": Decoder(ORDER, partial(open_purge, authority=Trust(CA_KEY.public))),
     "keep rule": Decoder(
         canonical.encode(KeepRule(1, "osm/roads", 3, 5, None, (bytes(32),), 7)), plain(KeepRule, RECORD_MAX_BYTES)

@@ -1,0 +1,88 @@
+"""What is taken away: grants are recalled everywhere while a tracker lives, and members that are removed stay so."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+from swarm.peer.node import PeerNode
+from swarm.peer.wire import NOT_HERE, RunRequest
+from swarm.records import Grant, open_sealed
+from swarm.tracker.policy import PolicyRule, added, without
+from tests.integration.swarm_rig import Swarm, make_tree, run
+from tests.integration.tracker_rig import until
+
+ROADS = "maps/roads"
+ALL = PolicyRule("members", "read", "*")
+
+
+async def change(swarm: Swarm, *, allow: tuple[PolicyRule, ...] = (), remove: tuple[PolicyRule, ...] = ()) -> None:
+    """As ``aetherfs access`` does it."""
+    state = swarm.tracker.state
+    await state.work(
+        lambda: state.rights.change(
+            lambda policy: (added(without(policy.rules, remove), allow), policy.grant_lifetime_s),
+            by="user:test",
+            what="a test",
+            members=state.members.principals,
+            wall_now=time.time(),
+        )
+    )
+
+
+async def asked(asker: PeerNode, giver: PeerNode, dataset: str, version: bytes, signature: bytes, entry: bytes) -> int:
+    """What a peer is answered when it asks another for a block."""
+    asker.resolver.learn(giver.key.peer_id, giver.addresses())
+    request = RunRequest(1, 1, dataset, version, entry, True, (signature,))
+    answers = [status async for status, _ in asker.fetcher.run(giver.key.peer_id, request)]
+    return answers[0]
+
+
+async def meet(*nodes: PeerNode) -> None:
+    first, *others = nodes
+    for other in others:
+        other.resolver.learn(first.key.peer_id, first.addresses())
+        await other.channels.connect(first.key.peer_id)
+    await until(lambda: len(first.channels.open) >= len(others))
+
+
+def grant_of(node: PeerNode) -> Grant:
+    return open_sealed(node.papers.grant, Grant, authority=node.access.authority, wall_now=time.time())
+
+
+def test_what_is_taken_away_is_given_by_nobody_any_more_and_what_is_left_is(tmp_path: Path) -> None:
+    """The reader withholds its heartbeats and keeps its old grant, as a peer with malice would: it is another who hears
+    of the list, and does not give. What the others still may read they are given all the same.
+    """
+
+    async def main() -> None:
+        async with Swarm(tmp_path) as swarm:
+            await change(swarm, allow=(ALL,))
+            producer = await swarm.peer("producer", datasets=["maps/*"])
+            reader, honest = [await swarm.peer(name, datasets=["own/*"]) for name in ("reader", "honest")]
+            await swarm.publish(producer, make_tree(tmp_path / "source", 1), f"{ROADS}:latest")
+            for number, node in enumerate((reader, honest)):
+                await run(node, "pull", ref=f"{ROADS}:latest", directory=str(tmp_path / f"copy{number}"))
+            holding = next(iter(producer.holdings))
+            version, signature = holding.version, holding.manifest.unique[0].signature
+            entry = producer.access.entry_of(ROADS, version) or b""
+            await meet(producer, reader, honest)
+
+            async def give() -> list[int]:
+                return [await asked(node, producer, ROADS, version, signature, entry) for node in (reader, honest)]
+
+            assert NOT_HERE not in await give()
+            stolen = reader.papers.grant
+            await change(swarm, allow=(PolicyRule(f"peer:{honest.key.peer_id}", "read", ROADS),), remove=(ALL,))
+            await producer.announcer._renewed_beat()
+            await until(lambda: honest.access.recalls.serial == producer.access.recalls.serial > 0)
+            await until(lambda: not grant_of(honest).allows("read", "maps/lakes"))
+            assert grant_of(honest).allows("read", ROADS)
+            reader.fetcher.grant = stolen
+            assert [status == NOT_HERE for status in await give()] == [True, False]
+            channel = producer.channels.open[reader.key.peer_id]
+            assert not channel.caller.may_read(ROADS)
+            assert version not in channel.interests
+
+    asyncio.run(main())
