@@ -50,6 +50,9 @@ COMMANDS: Final = {
     "join": Listed("Running", "enrol", "Make this home a member of a swarm."),
     "access": Listed("Running", "access", "Say who may do what; what no rule allows is refused."),
     "member": Listed("Running", "member", "Look after the members of the swarm."),
+    "audit": Listed(
+        "Running", "audit", "Show who published, moved, removed, granted, joined or was refused; newest last."
+    ),
     "status": Listed("Running", "status", "Show what this peer does, holds and waits for."),
     "demo": Listed("Running", "demo.command", "Show a swarm of processes at work on this machine."),
     "publish": Listed("Data", "data", "Publish a directory or file under one or more tags: all of them move, or none."),

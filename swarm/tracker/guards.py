@@ -99,7 +99,9 @@ class Guards:
         state = self._state
         state.requests.add(operation="guard", result=error.title)
         right = error.right if isinstance(error, DeniedError) else "read"
-        return numbered(error, state.denials.add(asker.who, right, pattern_of(request), time.time()))
+        pattern = pattern_of(request)
+        state.noted.refused(asker.who, right, pattern)
+        return numbered(error, state.denials.add(asker.who, right, pattern, time.time()))
 
 
 def pattern_of(request: web.Request) -> str:

@@ -74,6 +74,7 @@ class _Serve:
             return state.rights.change(make, by=str(who), what=_words(asked), members=members, wall_now=time.time())
 
         policy, recalled = await state.work(work)
+        state.note(who, "access", f"version {policy.serial}", _words(asked))
         return answer(_told(policy, recalled))
 
     async def history(self, request: web.Request, who: Principal) -> web.Response:

@@ -176,6 +176,7 @@ class _Serve:
             raise not_allowed(member.principal, right, dataset)
         data, entry = await self.state.work(self._commit, asked, dataset, member, time.time())
         self.state.committed(dataset, entry.serial, data)
+        self.state.note(member.principal, entry.kind, dataset, f"entry {entry.serial}: {_moved(entry)}")
         return answer(AppendAnswer(entry.serial, data))
 
     async def held(self, request: web.Request, member: Member) -> web.Response:
@@ -184,6 +185,7 @@ class _Serve:
         taken, head = await self.state.work(self.catalogue.take_back, dataset, asked.entries)
         if taken:
             logger.warning("%d entries of %s were given back by %s", taken, dataset, member.peer_id[:8])
+            self.state.note(member.principal, "give back", dataset, f"{taken} entries, up to {head}")
             self.state.bell.ring(dataset)
         return answer(HeldAnswer(taken, head))
 
@@ -253,6 +255,12 @@ class _Serve:
             return await self.state.may(who, "read", dataset)
         except NotAllowedError:
             return False
+
+
+def _moved(entry: Entry) -> str:
+    """What an entry moves, in words."""
+    moves = (f"{move.tag}={move.version.hex()[:12]}" if move.version else f"{move.tag} removed" for move in entry.moves)
+    return " ".join(moves)
 
 
 def _is_gone(objects: ObjectStore, version: Version) -> bool:

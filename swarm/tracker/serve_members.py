@@ -8,6 +8,7 @@ from aiohttp import web
 
 from swarm import canonical
 from swarm.canonical import agree_version
+from swarm.errors import NotAllowedError
 from swarm.http.routes import Route
 from swarm.limits import ADDRESSES_MAX, BOOTSTRAP_MAX
 from swarm.messages import (
@@ -23,7 +24,7 @@ from swarm.messages import (
     TokenAnswer,
     TokenRequest,
 )
-from swarm.principal import Principal
+from swarm.principal import ANONYMOUS, Principal
 from swarm.tracker.members import Member
 from swarm.tracker.presence import addresses_for
 from swarm.tracker.state import TrackerState, answer, body_of, remote_of
@@ -148,7 +149,12 @@ class _Serve:
 
     async def join(self, request: web.Request) -> web.Response:
         asked = await body_of(request, JoinRequest)
-        papers, member = await self.state.work(self.state.members.join, asked, time.time())
+        try:
+            papers, member = await self.state.work(self.state.members.join, asked, time.time())
+        except NotAllowedError:
+            self.state.noted.refused(ANONYMOUS, "join", "-")
+            raise
+        self.state.note(member.principal, "join", f"role {member.role}", f"token {asked.token_id.hex()[:12]}")
         stated = (papers.certificate, papers.credential, papers.grant)
         return answer(join_answer(self.state, member, stated, remote_of(request)))
 
@@ -172,6 +178,7 @@ class _Serve:
         rotate = state.keys.rotate_ca if asked.what == "ca" else state.keys.rotate_secret
         in_force, retired = await state.work(rotate, state.objects, time.time(), asked.after_s, asked.retire_s)
         state.keys_rotated.set()
+        state.note(who, "rotate", asked.what)
         return answer(RotateAnswer(in_force, retired))
 
     async def token(self, request: web.Request, who: Principal) -> web.Response:
@@ -180,4 +187,6 @@ class _Serve:
         addresses = [str(address) for contact in [self.state.contact, *others] for address in contact.addresses]
         known = tuple(dict.fromkeys(addresses))[:ADDRESSES_MAX]
         text, record = await self.state.work(self.state.tokens.create, asked, known, time.time())
+        given = " ".join([*record.datasets, *([f"site={record.site}"] if record.site else []), *record.labels])
+        self.state.note(who, "token", f"role {record.role}", f"{record.id.hex()[:12]} for {record.uses}: {given}")
         return answer(TokenAnswer(text, record.expires))

@@ -73,7 +73,9 @@ class _Serve:
         dataset = _dataset_of(request)
         asked = await body_of(request, KeepRequest)
         await self.state.work(self.state.catalogue.head, dataset)
-        return answer(_told(dataset, await self.state.work(self._change, dataset, asked, time.time())))
+        rule = await self.state.work(self._change, dataset, asked, time.time())
+        self.state.note(who, "keep", dataset, f"rule {rule.serial}")
+        return answer(_told(dataset, rule))
 
     async def quota(self, request: web.Request, who: Principal) -> web.Response:
         scope = check_name(request.match_info["scope"], "scope")
@@ -84,6 +86,7 @@ class _Serve:
         scope = check_name(request.match_info["scope"], "scope")
         asked = await body_of(request, QuotaRequest)
         await self.state.work(self._set_quota, scope, asked.bytes, time.time())
+        self.state.note(who, "quota", f"{scope}/*", str(asked.bytes) if asked.bytes is not None else "none")
         return answer(QuotaAnswer(scope, asked.bytes))
 
     async def purge(self, request: web.Request, member: Member) -> web.Response:
@@ -91,6 +94,7 @@ class _Serve:
         asked = await body_of(request, PurgeRequest)
         data = await self.state.work(self._purge, version, asked.reason, member.public, time.time())
         self.state.purges.add(version)
+        self.state.note(member.principal, "purge", dataset_and(version), asked.reason)
         if self.state.on_order is not None:
             self.state.on_order(data)
         # A tag that was committed between the look and the order did not see it, nor one that has only claimed the
@@ -201,6 +205,11 @@ def _told(dataset: str, rule: KeepRule | None) -> KeepAnswer:
     if rule is None:
         return KeepAnswer(dataset, 0, None, None, ())
     return KeepAnswer(dataset, rule.serial, rule.last, rule.age_s, tuple(version.hex() for version in rule.pinned))
+
+
+def dataset_and(version: Version) -> str:
+    """A version in words."""
+    return f"{version[0]}@{version[1].hex()[:16]}"
 
 
 def _version_of(request: web.Request) -> Version:

@@ -43,12 +43,15 @@ class _Serve:
             check_pattern(pattern)
         check_labels(asked.labels or ())
         change = self.state.members.change
-        return answer(_item(await self.state.work(change, peer_id, asked.datasets, asked.labels, time.time())))
+        member = await self.state.work(change, peer_id, asked.datasets, asked.labels, time.time())
+        self.state.note(who, "member", str(member.principal), " ".join([*member.datasets, *member.labels]))
+        return answer(_item(member))
 
     async def remove(self, request: web.Request, who: Principal) -> web.Response:
         peer_id = request.match_info["peer"]
         await self.state.work(self.state.members.remove, peer_id)
         self.state.presence.forget(peer_id)
+        self.state.note(who, "remove", f"peer:{peer_id}")
         return web.Response(body=b"{}", content_type="application/json")
 
 

@@ -48,6 +48,7 @@ from swarm.tracker.pushes import Pushes
 from swarm.tracker.rights import Rights
 from swarm.tracker.serve_access import access_routes
 from swarm.tracker.serve_announces import announce_routes
+from swarm.tracker.serve_audit import audit_routes
 from swarm.tracker.serve_datasets import dataset_routes
 from swarm.tracker.serve_health import check_observer, health_routes
 from swarm.tracker.serve_members import join_answer, member_routes
@@ -65,6 +66,8 @@ WITHDRAW_TIMEOUT_S: Final = 1.0
 TEND_S: Final = 1.0
 # How often it is looked whether other peers are there to begin from than were written down.
 LEAVE_PEERS_S: Final = 5.0
+# How long what was done waits for company, to be written into the audit together.
+AUDIT_S: Final = 5.0
 
 log = logging.getLogger("aetherfs.tracker")
 # In which members are answered, and people, and other trackers called.
@@ -83,7 +86,7 @@ class Tracker:
         self._cleared_at = 0.0
         self._since = int(self._renewed_at)
         self._left: frozenset[bytes] = frozenset()
-        self._left_at = self._looked_at = float("-inf")
+        self._left_at = self._looked_at = self._audited_at = float("-inf")
         self._tending = asyncio.create_task(self._tend(), name="tracker-tend")
 
     @classmethod
@@ -182,8 +185,9 @@ class Tracker:
     async def _withdraw(self) -> None:
         """Others are told by ``leaving``; this is for those that start."""
         try:
-            withdrawn = self.state.work(registry.withdraw, self.state.objects, self.contact)
-            await asyncio.wait_for(withdrawn, WITHDRAW_TIMEOUT_S)
+            async with asyncio.timeout(WITHDRAW_TIMEOUT_S):
+                await self.state.work(registry.withdraw, self.state.objects, self.contact)
+                await self.state.write_audit(time.monotonic(), is_ending=True)
         except (AetherError, TimeoutError) as error:
             log.warning(
                 "this tracker stays listed for some minutes: %s", str(error) or "the object store does not answer"
@@ -211,8 +215,7 @@ class Tracker:
             self.state.presence.expire(now)
             try:
                 await self._leave_peers(now)
-                if await self.state.work(self.state.rights.needs_settling):
-                    await self.state.work(self.state.rights.settle, self.state.members.principals, time.time())
+                await self._govern(now)
                 if is_rotated or now - enlisted_at >= REFRESH_S:
                     enlisted_at = now
                     await self._tend_keys()
@@ -221,6 +224,15 @@ class Tracker:
                     await self._renew()
             except AetherError as error:
                 log.warning("the object store does not answer: %s", error)
+
+    async def _govern(self, now: float) -> None:
+        """Write into the audit what was noted; finish a change of the policy that another has left half done."""
+        state = self.state
+        if now - self._audited_at >= AUDIT_S:
+            self._audited_at = now
+            await state.write_audit(now)
+            if await state.work(state.rights.needs_settling):
+                await state.work(state.rights.settle, state.members.principals, time.time())
 
     async def _pause(self) -> bool:
         """Until the next round. Whether keys were rotated here, or another key of the CA is in force since."""
@@ -257,6 +269,7 @@ class Tracker:
             state = self.state
             await state.work(registry.remove_old, state.objects, state.keys.authority.trust, wall_now)
             await state.work(state.identifier.people.clear, wall_now)
+            await state.work(state.audit.forget, wall_now)
 
     async def _tend_keys(self) -> None:
         """Know and trust what other trackers have rotated; be certified under the key that is in force."""
@@ -356,6 +369,7 @@ def _routes(state: TrackerState) -> list[Route]:
         *order_routes(state),
         *access_routes(state),
         *roll_routes(state),
+        *audit_routes(state),
         *announce_routes(state),
         *push_routes(state),
         *people_routes(state),

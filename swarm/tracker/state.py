@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import random
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ from swarm.objects import ObjectStore
 from swarm.principal import Principal, Right
 from swarm.store_metrics import add_store_metrics
 from swarm.tracker.asking import asker_of, member_of
+from swarm.tracker.audit import Audit
+from swarm.tracker.auditing import Waiting
 from swarm.tracker.bell import Bell
 from swarm.tracker.catalogue import Catalogue
 from swarm.tracker.denials import Denials
@@ -82,6 +85,8 @@ class TrackerState:
     on_order: Callable[[bytes], None] | None = None
     # What was refused lately.
     denials: Denials = field(default_factory=lambda: Denials(random.SystemRandom()))
+    # What was done and refused here, until it is written into the audit.
+    noted: Waiting = field(default_factory=Waiting)
     watchers: int = 0
     is_closing: bool = False
     has_ended: bool = False
@@ -94,6 +99,7 @@ class TrackerState:
         add_store_metrics(self.metrics, self.objects)
         self.purges = KnownPurges(self.objects)
         self.identifier = Identifier(People(self.objects, self.keys), Sessions(self.store_key), self.work, remote_of)
+        self.audit = Audit(self.objects, self.keys.authority)
         self.looks = SharedLooks(lambda dataset: self.work(self.catalogue.refresh, dataset))
         self.metrics.gauge("aetherfs_tracker_peers", "Peers heard of lately.", lambda: len(self.presence))
         self.metrics.gauge("aetherfs_tracker_watchers", "Open watches of datasets.", lambda: self.watchers)
@@ -148,6 +154,16 @@ class TrackerState:
             self.presence.forget(peer_id)
             raise NotAllowedError(NOT_A_MEMBER)
         return member
+
+    def note(self, who: Principal, action: str, subject: str, detail: str = "") -> None:
+        """Somebody has done something that belongs into the audit."""
+        self.noted.done(who, action, subject, detail, time.time())
+
+    async def write_audit(self, now: float, *, is_ending: bool = False) -> None:
+        """Write what was noted. It stays here while the store is away."""
+        while events := self.noted.due(now, time.time(), is_ending=is_ending):
+            await self.work(self.audit.write, events, time.time())
+            self.noted.written(events)
 
     async def may(self, who: Principal, right: Right, dataset: str) -> bool:
         """Whether the policy gives this right."""
