@@ -95,7 +95,8 @@ VERBS: Final[Mapping[str, Verb]] = {
     "resume": Verb(follow_verbs.SubscriptionArguments, follow_verbs.resume, Subscription),
     "sync": Verb(follow_verbs.SyncArguments, follow_verbs.sync, follow_verbs.Synced),
     "import": Verb(ImportArguments, import_file),
-} | governing.VERBS
+    **governing.VERBS,
+}
 
 
 async def run(node: PeerNode, verb: str, arguments: Mapping[str, Any], progress: Progress) -> Result:

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
-from swarm.errors import AetherError, HiddenError, NotAllowedError, NotFoundError
+from swarm.errors import AetherError, HiddenError, NotAllowedError, NotFoundError, NotSignedInError
 from swarm.principal import Principal, Right
 
 PREFIX: Final = "d-"
@@ -68,8 +68,10 @@ def unknown(denial_id: str) -> NotFoundError:
 
 
 def numbered(error: HiddenError | DeniedError, denial: Denial) -> AetherError:
-    """The same refusal with the denial's number, and how to ask for it."""
-    kind = HiddenError if isinstance(error, HiddenError) else NotAllowedError
+    """The same refusal with the denial's number, and how to ask for it. Who is not known is asked who he is."""
+    kind: type[AetherError] = HiddenError if isinstance(error, HiddenError) else NotAllowedError
+    if denial.who.kind == "anonymous":
+        kind = NotSignedInError
     told = kind(f"{error}; `aetherfs access explain {denial.id}` says why")
     told.denial = denial.id
     return told

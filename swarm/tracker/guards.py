@@ -110,8 +110,3 @@ def pattern_of(request: web.Request) -> str:
     if scope is None:
         return "*"
     return check_dataset(f"{scope}/{name}") if name is not None else f"{check_name(scope, 'scope')}/*"
-
-
-async def nobody(request: web.Request) -> Principal:
-    """Where no users are known."""
-    return ANONYMOUS

@@ -108,7 +108,7 @@ class _Serve:
         return web.Response(body=b"", content_type=BINARY)
 
     async def _meant(self, text: str, groups: tuple[str, ...]) -> Principal:
-        """Whom an admin asks about. A peer's labels are known, a user's groups only to who logs him in."""
+        """Whom an admin asks about. ``groups`` are those that only an issuer knows of."""
         kind, _, name = check_subject(text).partition(":")
         if kind == "peer":
             public_of(name)
@@ -118,7 +118,13 @@ class _Serve:
         if len(groups) > GROUPS_MAX:
             raise UsageError(f"{len(groups)} groups are named, the limit is {GROUPS_MAX}")
         named = tuple(check_subject_name(group, "group") for group in groups)
-        return Principal("user" if kind == "user" else "service", name, named)
+        people = self.state.identifier.people
+        if kind == "user":
+            user = await self.state.work(people.user, name)
+            return Principal("user", name, (*(user.groups if user is not None else ()), *named))
+        services = await self.state.work(people.services)
+        own = (group for service in services if service.name == name for group in service.groups)
+        return Principal("service", name, tuple(dict.fromkeys([*own, *named])))
 
     async def _explained(self, who: Principal, right: Right, dataset: str, at: int) -> ExplainAnswer:
         known = await self.state.work(self.state.rights.known)

@@ -37,7 +37,7 @@ from swarm.tracker import registry
 from swarm.tracker.catalogue import Catalogue
 from swarm.tracker.certificates import listener_context, member_context, replace_certificate
 from swarm.tracker.enrolment import peers_to_begin_from
-from swarm.tracker.guards import Guards, nobody
+from swarm.tracker.guards import Guards
 from swarm.tracker.keys import load_or_create
 from swarm.tracker.listing import REFRESH_S, Listing
 from swarm.tracker.members import Members
@@ -117,7 +117,7 @@ class Tracker:
         routes = _routes(state)
         app = make_app()
         app.on_response_prepare.append(partial(_state_news, state))
-        mount(app, routes, guarded=Guards(state, check_observer, nobody).guarded)
+        mount(app, routes, guarded=Guards(state, check_observer, state.identifier.identify).guarded)
         try:
             listener = await start_listener(app, host, port, contexts[0])
         except AetherError:

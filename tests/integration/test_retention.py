@@ -12,7 +12,7 @@ import pytest
 from seed.collect import Report
 from seed.histories import collector
 from swarm import claims
-from swarm.errors import ConflictError, FullError, NotAllowedError
+from swarm.errors import ConflictError, FullError, NotAllowedError, NotFoundError
 from swarm.limits import MIB
 from swarm.peer import pull
 from swarm.peer.node import PeerNode

@@ -7,7 +7,7 @@ from typing import Final
 
 from aiohttp import web
 
-from swarm.errors import ConflictError, NotAllowedError, NotFoundError, NotSignedInError, UsageError
+from swarm.errors import ConflictError, NotFoundError, NotSignedInError, UsageError
 from swarm.http.routes import Route
 from swarm.http.serve import caller_of
 from swarm.oidc.fetch import check_url, context_for
@@ -28,10 +28,9 @@ from swarm.people_messages import (
 )
 from swarm.principal import ANONYMOUS, Principal, check_subject, check_subject_name
 from swarm.signature import signature_of
-from swarm.tracker.members import Member
 from swarm.tracker.people.records import ISSUERS, SERVICES, USERS, Issuer, IssuingRecord, People, Service, User
 from swarm.tracker.people.sessions import new_service_token
-from swarm.tracker.state import MemberHandler, TrackerState, answer, body_of, remote_of
+from swarm.tracker.state import AskerHandler, TrackerState, answer, body_of, remote_of
 
 BASE: Final = "/api/v1"
 
@@ -40,10 +39,10 @@ def people_routes(state: TrackerState) -> list[Route]:
     """The declarations."""
     serve, change = _Serve(state), _Change(state)
 
-    def tracker(method: str, path: str, handler: MemberHandler, summary: str, *kinds: type | None) -> Route:
+    def admin(method: str, path: str, handler: AskerHandler, summary: str, *kinds: type | None) -> Route:
         request, response = (*kinds, None, None)[:2]
-        guarded = state.for_members("people", handler)
-        return Route(method, BASE + path, guarded, "member", f"{summary} (role tracker)", request, response)
+        noted = handler if method == "GET" else _noted(state, handler)
+        return Route(method, BASE + path, state.for_askers("people", noted), "admin", summary, request, response)
 
     def public(method: str, path: str, name: str, summary: str, response: type | None = None) -> Route:
         handler = state.counted("session", getattr(serve, name))
@@ -54,16 +53,27 @@ def people_routes(state: TrackerState) -> list[Route]:
         public("GET", "/issuers", "issuers", "The OIDC issuers by which people sign in", IssuersAnswer),
         public("POST", "/session", "sign_in", "A bearer token for a Basic password", SignedInAnswer),
         public("DELETE", "/session", "sign_out", "End the session whose bearer token is shown"),
-        tracker("GET", "/users", change.users, "All users", None, UsersAnswer),
-        tracker("POST", "/users/{name}", change.put_user, "A new user, or another password", UserRequest, UserItem),
-        tracker("DELETE", "/users/{name}", change.remove_user, "Remove a user"),
-        tracker("POST", "/signouts", change.sign_out, "End all sessions and tokens of a subject", SignOutRequest),
-        tracker("GET", "/services", change.services, "All API tokens", None, ServicesAnswer),
-        tracker("POST", "/services/{name}", change.put_service, "A new API token", ServiceRequest, ServiceAnswer),
-        tracker("DELETE", "/services/{name}", change.remove_service, "Revoke an API token by its id"),
-        tracker("POST", "/issuers/{name}", change.put_issuer, "Believe an OIDC issuer", Issuing, Issuing),
-        tracker("DELETE", "/issuers/{name}", change.remove_issuer, "Believe it no more"),
+        admin("GET", "/users", change.users, "All users", None, UsersAnswer),
+        admin("POST", "/users/{name}", change.put_user, "A new user, or another password", UserRequest, UserItem),
+        admin("DELETE", "/users/{name}", change.remove_user, "Remove a user"),
+        admin("POST", "/signouts", change.sign_out, "End all sessions and tokens of a subject", SignOutRequest),
+        admin("GET", "/services", change.services, "All API tokens", None, ServicesAnswer),
+        admin("POST", "/services/{name}", change.put_service, "A new API token", ServiceRequest, ServiceAnswer),
+        admin("DELETE", "/services/{name}", change.remove_service, "Revoke an API token by its id"),
+        admin("POST", "/issuers/{name}", change.put_issuer, "Believe an OIDC issuer", Issuing, Issuing),
+        admin("DELETE", "/issuers/{name}", change.remove_issuer, "Believe it no more"),
     ]
+
+
+def _noted(state: TrackerState, handler: AskerHandler) -> AskerHandler:
+    """The handler, whose doings are told in the audit."""
+
+    async def handle(request: web.Request, who: Principal) -> web.StreamResponse:
+        response = await handler(request, who)
+        state.note(who, "people", request.path.removeprefix(f"{BASE}/"), request.method.lower())
+        return response
+
+    return handle
 
 
 class _Serve:
@@ -108,7 +118,7 @@ class _Serve:
 
 
 class _Change:
-    """What a tracker's home may ask. Writing waits for the store, hashing for a thread."""
+    """What admins may ask. Writing waits for the store, hashing for a thread."""
 
     def __init__(self, state: TrackerState) -> None:
         self.state = state
@@ -117,13 +127,11 @@ class _Change:
     def people(self) -> People:
         return self.state.identifier.people
 
-    async def users(self, request: web.Request, member: Member) -> web.Response:
-        _check_tracker(member)
+    async def users(self, request: web.Request, who: Principal) -> web.Response:
         found = await self.state.work(self.people.users)
         return answer(UsersAnswer(tuple(_told(user) for user in found)))
 
-    async def put_user(self, request: web.Request, member: Member) -> web.Response:
-        _check_tracker(member)
+    async def put_user(self, request: web.Request, who: Principal) -> web.Response:
         name = check_user_name(request.match_info["name"])
         asked = await body_of(request, UserRequest)
         for group in asked.groups or ():
@@ -149,26 +157,22 @@ class _Change:
         groups = asked.groups if asked.groups is not None else known.groups if known is not None else ()
         return User(1, name, groups, password, int(time.time()))
 
-    async def remove_user(self, request: web.Request, member: Member) -> web.Response:
-        _check_tracker(member)
+    async def remove_user(self, request: web.Request, who: Principal) -> web.Response:
         name = check_user_name(request.match_info["name"])
         await self.state.work(self.people.remove, USERS + name)
         return _done()
 
-    async def sign_out(self, request: web.Request, member: Member) -> web.Response:
-        _check_tracker(member)
+    async def sign_out(self, request: web.Request, who: Principal) -> web.Response:
         asked = await body_of(request, SignOutRequest)
         await self.state.work(self.people.sign_out, check_subject(asked.subject), time.time())
         return _done()
 
-    async def services(self, request: web.Request, member: Member) -> web.Response:
-        _check_tracker(member)
+    async def services(self, request: web.Request, who: Principal) -> web.Response:
         found = await self.state.work(self.people.services)
         items = (ServiceItem(one.name, one.id.hex(), one.groups, one.created, one.expires) for one in found)
         return answer(ServicesAnswer(tuple(items)))
 
-    async def put_service(self, request: web.Request, member: Member) -> web.Response:
-        _check_tracker(member)
+    async def put_service(self, request: web.Request, who: Principal) -> web.Response:
         name = check_user_name(request.match_info["name"], "service")
         asked = await body_of(request, ServiceRequest)
         for group in asked.groups:
@@ -179,9 +183,8 @@ class _Change:
         await self.state.work(self.people.put_service, service)
         return answer(ServiceAnswer(name, token_id.hex(), text, service.expires))
 
-    async def remove_service(self, request: web.Request, member: Member) -> web.Response:
+    async def remove_service(self, request: web.Request, who: Principal) -> web.Response:
         """One token by its id; all of a service by its name."""
-        _check_tracker(member)
         name = check_user_name(request.match_info["name"], "service")
         found = [
             one.id.hex() for one in await self.state.work(self.people.services) if name in (one.name, one.id.hex())
@@ -192,8 +195,7 @@ class _Change:
             await self.state.work(self.people.remove, SERVICES + token_id)
         return _done()
 
-    async def put_issuer(self, request: web.Request, member: Member) -> web.Response:
-        _check_tracker(member)
+    async def put_issuer(self, request: web.Request, who: Principal) -> web.Response:
         asked = await body_of(request, Issuing)
         if asked.name != request.match_info["name"]:
             raise UsageError("an issuer is written down under its own name")
@@ -206,8 +208,7 @@ class _Change:
         await self.state.work(self.people.put_issuer, Issuer(1, record, int(time.time())))
         return answer(asked)
 
-    async def remove_issuer(self, request: web.Request, member: Member) -> web.Response:
-        _check_tracker(member)
+    async def remove_issuer(self, request: web.Request, who: Principal) -> web.Response:
         name = check_user_name(request.match_info["name"], "issuer")
         await self.state.work(self.people.remove, ISSUERS + name)
         return _done()
@@ -219,8 +220,3 @@ def _told(user: User) -> UserItem:
 
 def _done() -> web.Response:
     return web.Response(body=b"{}", content_type="application/json")
-
-
-def _check_tracker(member: Member) -> None:
-    if member.role != "tracker":
-        raise NotAllowedError(f"this needs role tracker, yours is {member.role}: run it on the tracker's home")
