@@ -10,6 +10,7 @@ from swarm.peer.node import PeerNode
 from swarm.peer.wire import NOT_HERE, RunRequest
 from swarm.records import Grant, open_sealed
 from swarm.tracker.policy import PolicyRule, added, without
+from swarm.tracker.server import Tracker
 from tests.integration.swarm_rig import Swarm, make_tree, run
 from tests.integration.tracker_rig import until
 
@@ -17,9 +18,9 @@ ROADS = "maps/roads"
 ALL = PolicyRule("members", "read", "*")
 
 
-async def change(swarm: Swarm, *, allow: tuple[PolicyRule, ...] = (), remove: tuple[PolicyRule, ...] = ()) -> None:
+async def change(tracker: Tracker, *, allow: tuple[PolicyRule, ...] = (), remove: tuple[PolicyRule, ...] = ()) -> None:
     """As ``aetherfs access`` does it."""
-    state = swarm.tracker.state
+    state = tracker.state
     await state.work(
         lambda: state.rights.change(
             lambda policy: (added(without(policy.rules, remove), allow), policy.grant_lifetime_s),
@@ -58,7 +59,7 @@ def test_what_is_taken_away_is_given_by_nobody_any_more_and_what_is_left_is(tmp_
 
     async def main() -> None:
         async with Swarm(tmp_path) as swarm:
-            await change(swarm, allow=(ALL,))
+            await change(swarm.tracker, allow=(ALL,))
             producer = await swarm.peer("producer", datasets=["maps/*"])
             reader, honest = [await swarm.peer(name, datasets=["own/*"]) for name in ("reader", "honest")]
             await swarm.publish(producer, make_tree(tmp_path / "source", 1), f"{ROADS}:latest")
@@ -74,7 +75,7 @@ def test_what_is_taken_away_is_given_by_nobody_any_more_and_what_is_left_is(tmp_
 
             assert NOT_HERE not in await give()
             stolen = reader.papers.grant
-            await change(swarm, allow=(PolicyRule(f"peer:{honest.key.peer_id}", "read", ROADS),), remove=(ALL,))
+            await change(swarm.tracker, allow=(PolicyRule(f"peer:{honest.key.peer_id}", "read", ROADS),), remove=(ALL,))
             await producer.announcer._renewed_beat()
             await until(lambda: honest.access.recalls.serial == producer.access.recalls.serial > 0)
             await until(lambda: not grant_of(honest).allows("read", "maps/lakes"))
