@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 PIP_COMPILE := pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-annotate --no-header \
   --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
-.PHONY: help setup check test demo sim compiled soak bench lock clean
+.PHONY: help setup check oidc test demo sim compiled soak bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## this text
@@ -29,10 +29,20 @@ $(STAMP): .ci/requirements-dev.lock pyproject.toml
 check: setup ## formatting, lint, types, layers and house rules
 	@$(BIN)/python -m tests.house
 
+# The OpenID Connect server that tests sign in at; where there is no npm they are skipped, by name.
+OIDC := $(VENV)/oidc
+$(OIDC)/.ready-$(shell cat tests/oidc/package-lock.json | cksum | cut -d' ' -f1): tests/oidc/package-lock.json | $(STAMP)
+	@rm -rf $(OIDC) && mkdir -p $(OIDC) && cp tests/oidc/package.json tests/oidc/package-lock.json $(OIDC)
+	@if command -v npm >/dev/null; then npm ci --prefix $(OIDC) --silent --no-audit --no-fund --ignore-scripts; \
+	  else echo "there is no npm: what is tested with a real OpenID Connect server is skipped"; fi
+	@touch $@
+
+oidc: $(OIDC)/.ready-$(shell cat tests/oidc/package-lock.json | cksum | cut -d' ' -f1)
+
 # Half of the time tests wait, for processes and for what is due in a second: so three at a time on two cores. Whole
 # modules go to one process, which shares its swarm among them, in the order of the folders, which has the long ones first.
 SPREAD := -n 3 --dist loadscope --no-loadscope-reorder
-test: check ## everything that check does, then all tests
+test: check oidc ## everything that check does, then all tests
 	@$(BIN)/python -m pytest $(SPREAD)
 
 demo: setup ## a swarm of processes on this machine, shown at work

@@ -112,6 +112,7 @@ class Calls:
         body: bytes | None = None,
         content_type: str = "application/json",
         query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
         limit_bytes: int = JSON_BODY_MAX_BYTES,
         only: Contact | None = None,
         is_urgent: bool = True,
@@ -119,6 +120,7 @@ class Calls:
         """The body of the first answer; ``only`` asks that tracker alone. What is not urgent waits longer for a tracker
         that was not heard of yet. Raises what a tracker refused with, or UnreachableError when none answers.
         """
+        sent = {**(headers or {}), **({"Content-Type": content_type} if body is not None else {})}
         timeout = aiohttp.ClientTimeout(total=self.timeout_s, sock_connect=min(CONNECT_TIMEOUT_S, self.timeout_s))
 
         async def ask(tracker: Contact) -> bytes:
@@ -127,7 +129,7 @@ class Calls:
                 url_of(tracker, path),
                 data=body,
                 params=query,
-                headers={"Content-Type": content_type} if body is not None else {},
+                headers=sent,
                 timeout=timeout,
                 allow_redirects=False,
             ) as response:

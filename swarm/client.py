@@ -15,9 +15,9 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from types import TracebackType
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -34,7 +34,6 @@ from swarm.joining import check_papers
 from swarm.keyring import decode_keyring
 from swarm.limits import (
     ANNOUNCE_ANSWER_MAX_BYTES,
-    JSON_BODY_MAX_BYTES,
     LOG_PAGE_MAX,
     MIB,
     SNAPSHOT_MAX_BYTES,
@@ -97,6 +96,8 @@ class TrackerClient:
         them, by default that root's; ``dialable`` where trackers may be."""
         self.key = key
         self.root = root
+        # Gives the Authorization header of the person who is signed in at this home, None for nobody.
+        self.authorization: Callable[[], Awaitable[str | None]] | None = None
         self.authority = trust or Trust(public_of_root(root), root)
         self._expires: float | None = None
         self._anonymous_context = anonymous_context(root.decode())
@@ -186,18 +187,20 @@ class TrackerClient:
 
     async def token_create(self, request: TokenRequest) -> TokenAnswer:
         """A new join token. Only for members of role tracker."""
-        return parsed(await self._call("POST", "/api/v1/tokens", body=msgspec.json.encode(request)), TokenAnswer)
+        return parsed(
+            await self._call("POST", "/api/v1/tokens", body=msgspec.json.encode(request), is_personal=True), TokenAnswer
+        )
 
     async def remove_member(self, peer_id: str) -> None:
         """Refuse a member from now on. Only for members of role tracker."""
-        await self._call("DELETE", f"/api/v1/members/{peer_id}")
+        await self._call("DELETE", f"/api/v1/members/{peer_id}", is_personal=True)
 
     # ---- datasets -----------------------------------------------------------------------------------------------
 
     async def datasets(self, *, cursor: str = "", limit: int = 100) -> DatasetsAnswer:
         """A page of the datasets that this member may read."""
         query = {"cursor": cursor, "limit": str(limit)}
-        return parsed(await self._call("GET", "/api/v1/datasets", query=query), DatasetsAnswer)
+        return parsed(await self._call("GET", "/api/v1/datasets", query=query, is_personal=True), DatasetsAnswer)
 
     async def dataset(self, dataset: str) -> DatasetAnswer:
         """Head and tags, as the tracker says. NotFoundError when there is none, or no grant covers it."""
@@ -258,7 +261,8 @@ class TrackerClient:
         """
         _, entry = log.parse_entry(data)
         body = msgspec.json.encode(AppendRequest(data, receipt, if_serial))
-        answer = parsed(await self._call("POST", f"/api/v1/datasets/{entry.dataset}/log", body=body), AppendAnswer)
+        path = f"/api/v1/datasets/{entry.dataset}/log"
+        answer = parsed(await self._call("POST", path, body=body, is_personal=True), AppendAnswer)
         if log.verify_entry(answer.entry, authority=self.authority) != entry:
             raise RemoteProtocolError("the tracker committed something else than it was given")
         return answer.entry, entry
@@ -358,7 +362,7 @@ class TrackerClient:
         (``swarm.access_messages``); ``only`` this tracker, if one is named.
         """
         body = msgspec.json.encode(request) if request is not None else None
-        return parsed(await self._certified().call(method, f"/api/v1/{path}", body=body, only=only), kind)
+        return parsed(await self._call(method, f"/api/v1/{path}", body=body, only=only, is_personal=True), kind)
 
     async def tell(self, path: str, request: msgspec.Struct) -> None:
         """Say something that a tracker only notes."""
@@ -404,19 +408,11 @@ class TrackerClient:
             raise NotAllowedError("this home's certificate has expired: it has to be renewed before anything else")
         return self._member
 
-    async def _call(
-        self,
-        method: str,
-        path: str,
-        *,
-        body: bytes | None = None,
-        content_type: str = "application/json",
-        query: dict[str, str] | None = None,
-        limit_bytes: int = JSON_BODY_MAX_BYTES,
-    ) -> bytes:
-        return await self._certified().call(
-            method, path, body=body, content_type=content_type, query=query, limit_bytes=limit_bytes
-        )
+    async def _call(self, method: str, path: str, *, is_personal: bool = False, **more: Any) -> bytes:
+        """``is_personal``: what the tracker decides by the person who is signed in at this home, if one is."""
+        shown = await self.authorization() if is_personal and self.authorization is not None else None
+        headers = {"Authorization": shown} if shown is not None else {}
+        return await self._certified().call(method, path, headers=headers, **more)
 
     async def _log(self, dataset: str, query: dict[str, str]) -> LogAnswer:
         path = f"/api/v1/datasets/{dataset}/log"

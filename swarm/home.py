@@ -3,6 +3,7 @@
     key.pem certificate.pem ca.pem credential grant swarm     identity and membership (key 0600)
     keys                                                      what was told of rotations of the swarm's keys (0600)
     agent.json lock                                           the process that runs on this home
+    login                                                     the person who is signed in here (0600)
     blocks/ trees scans/ serials/ dht                         what it holds and remembers
 
 Every file is replaced by rename, so a reader sees the old or the new one. One process holds the lock; others talk to
@@ -221,6 +222,10 @@ class Home:
 
     def write_state(self, name: str, data: bytes) -> None:
         self._write(name, data)
+
+    def write_secret(self, name: str, data: bytes) -> None:
+        """Write a state file that its owner alone may read."""
+        self._write(name, data, secret=True)
 
     def remove_state(self, name: str) -> None:
         """Remove a state file, if it is there."""

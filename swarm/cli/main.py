@@ -53,6 +53,12 @@ COMMANDS: Final = {
     "audit": Listed(
         "Running", "audit", "Show who published, moved, removed, granted, joined or was refused; newest last."
     ),
+    "login": Listed("People", "login", "Sign in at the swarm's trackers, as a person or a service."),
+    "logout": Listed("People", "login", "Sign out, here and where it was signed in."),
+    "whoami": Listed("People", "login", "Show whom the tracker takes this home for."),
+    "user": Listed("People", "people", "Say who may sign in with a password."),
+    "service": Listed("People", "people", "Make API tokens for programs, and revoke them."),
+    "issuer": Listed("People", "people", "Say which OIDC issuers' people are known."),
     "status": Listed("Running", "status", "Show what this peer does, holds and waits for."),
     "demo": Listed("Running", "demo.command", "Show a swarm of processes at work on this machine."),
     "publish": Listed("Data", "data", "Publish a directory or file under one or more tags: all of them move, or none."),

@@ -26,7 +26,7 @@ RETRY_S: Final = 0.1
 # Done twice these are not what they are when done once: a repetition is told since when it may have been done.
 MOVING: Final = frozenset({"publish", "tag", "rollback", "rm"})
 # These need a process that stays: there is nothing to tell, or nobody to tell it, without one.
-NEEDS_AGENT: Final = frozenset({"status", "store-cost", "token", "rotate", "repair"})
+NEEDS_AGENT: Final = frozenset({"status", "store-cost", "token", "rotate", "repair", "people"})
 
 T = TypeVar("T")
 Report = Callable[[dict[str, Any]], None]

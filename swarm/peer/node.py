@@ -31,6 +31,7 @@ from swarm.http.tls import peer_client_context, peer_server_context, run_client_
 from swarm.identity import peer_id_of
 from swarm.keyring import SwarmSecret
 from swarm.limits import LOCATION_LIFETIME_S, MIB
+from swarm.login import Logins
 from swarm.metrics import Metrics
 from swarm.objects import ObjectStore
 from swarm.objects.accounts import Costs
@@ -212,7 +213,7 @@ class PeerNode:
         self.exchange.on_tracker_left = self.announcer.wake_soon
 
     def _tracker_client(self) -> TrackerClient:
-        return TrackerClient(
+        client = TrackerClient(
             self.swarm.trackers,
             key=self.key,
             root=self.papers.root,
@@ -220,6 +221,8 @@ class PeerNode:
             trust=self.access.authority,
             dialable=replace(TRUSTED, also=self.settings.dial_also),
         )
+        client.authorization = Logins(self.home).authorization
+        return client
 
     async def _listen(self) -> None:
         app = make_app(body_max_bytes=4 * MIB)

@@ -19,6 +19,7 @@ from swarm.peer import follow_verbs, governing, look_verbs, retaining, tag_verbs
 from swarm.peer.carrying import ExportArguments, ImportArguments, export, import_file
 from swarm.peer.look_verbs import cat
 from swarm.peer.node import PeerNode
+from swarm.peer.people import PeopleArguments, change_people
 from swarm.peer.publish import Wanted, publish
 from swarm.peer.pull import Progress, pull
 from swarm.peer.status import status_of
@@ -94,6 +95,7 @@ VERBS: Final[Mapping[str, Verb]] = {
     "pause": Verb(follow_verbs.SubscriptionArguments, follow_verbs.pause, Subscription),
     "resume": Verb(follow_verbs.SubscriptionArguments, follow_verbs.resume, Subscription),
     "sync": Verb(follow_verbs.SyncArguments, follow_verbs.sync, follow_verbs.Synced),
+    "people": Verb(PeopleArguments, change_people),
     "import": Verb(ImportArguments, import_file),
     **governing.VERBS,
 }
