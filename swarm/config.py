@@ -58,6 +58,8 @@ SETTINGS: Final = (
     Setting("prices", "text", "", "file with the prices of the object store, TOML (empty: AWS S3 Standard, us-east-1)"),
     Setting("secret_file", "text", "", "file with the swarm secret, from which a tracker or a seed enrols itself"),
     Setting("passphrase_file", "text", "", "file with the passphrase that the swarm secret is sealed with"),
+    Setting("tls_cert", "text", "", "file with the certificate that a tracker shows people, PEM (empty: its own)"),
+    Setting("tls_key", "text", "", "file with the private key of that certificate, PEM"),
     Setting("memory_bytes", "count", 64 * 1024**2, "bytes of blocks kept in memory", least=1024**2),
     Setting("disk_bytes", "count", 10_000 * 1024**2, "bytes of blocks kept on disk", least=1024**2),
 )
@@ -114,6 +116,14 @@ class Settings:
     @property
     def passphrase_file(self) -> str:
         return self._text("passphrase_file")
+
+    @property
+    def tls_cert(self) -> str:
+        return self._text("tls_cert")
+
+    @property
+    def tls_key(self) -> str:
+        return self._text("tls_key")
 
     @property
     def memory_bytes(self) -> int:

@@ -186,12 +186,16 @@ def _enrol_seed(home: Home, objects: ObjectStore, store_key: bytes) -> None:
 
 
 async def _start_tracker(program: Program, objects: ObjectStore, store_key: bytes, stack: AsyncExitStack) -> Tracker:
+    from swarm.tracker.certificates import GivenCertificate
     from swarm.tracker.server import Tracker
 
     home, settings = program.home, program.settings
     if not store_key:
         store_key = home.swarm().store_key if home.is_enrolled() else _new_store_key(home)
-    tracker = await Tracker.start(objects, store_key, home.key(), settings.listen, settings.port_base)
+    given = GivenCertificate.named(settings.tls_cert, settings.tls_key)
+    tracker = await Tracker.start(
+        objects, store_key, home.key(), settings.listen, settings.port_base, certificate=given
+    )
     stack.push_async_callback(tracker.close)
     remember(home, await tracker.membership())
     (home.path / STORE_KEY_FILE).unlink(missing_ok=True)

@@ -40,10 +40,17 @@ def keeper_options(function: F) -> F:
     return setting_option("secret_file", "FILE")(function)
 
 
+def tracker_options(function: F) -> F:
+    """More flags, of the roles with a tracker."""
+    function = setting_option("tls_key", "FILE")(function)
+    return setting_option("tls_cert", "FILE")(function)
+
+
 @click.command()
 @click.option("--detach", "-d", is_flag=True, help="Run in the background; return when it is ready.")
 @role_options
 @keeper_options
+@tracker_options
 @options
 @pass_program
 def up(program: Program, detach: bool) -> None:
@@ -57,6 +64,7 @@ def up(program: Program, detach: bool) -> None:
 @click.command()
 @role_options
 @keeper_options
+@tracker_options
 @options
 @pass_program
 def tracker(program: Program) -> None:

@@ -25,6 +25,7 @@ from swarm.principal import GROUPS_MAX, Principal, check_subject_name
 TOKEN_MAX_CHARS: Final = 16 * 1024
 KEYS_MAX: Final = 64
 RSA_MIN_BITS: Final = 2048
+_BASE64_BITS: Final = 6
 # Clocks differ.
 LEEWAY_S: Final = 60
 # Beyond it, and where it is no number at all, a time is none.
@@ -66,12 +67,12 @@ def _key(document: object) -> Key | None:
     kind = _KINDS.get(str(document.get("kty")))
     if kind is None or "verify" not in document.get("key_ops", ["verify"]):
         return None
+    if kind is RSAKey and len(str(document.get("n"))) * _BASE64_BITS < RSA_MIN_BITS:
+        return None
     try:
-        key = kind.import_key(document)
-        public: Any = key.public_key
+        return kind.import_key(document)
     except (JoseError, ValueError, TypeError, AttributeError, KeyError):
         return None
-    return None if isinstance(key, RSAKey) and public.key_size < RSA_MIN_BITS else key
 
 
 def unverified(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -158,7 +159,7 @@ def _time(claims: Mapping[str, Any], name: str, otherwise: float) -> float:
 
 def _principal(claims: Mapping[str, Any], terms: Terms) -> Principal:
     name = _claim(claims, terms.user_claim)
-    if not isinstance(name, str) or not isinstance(claims.get("sub"), str):
+    if not isinstance(name, str) or not name or not isinstance(claims.get("sub"), str):
         raise NotSignedInError(f"this token names nobody: it has no {terms.user_claim}")
     stated = _claim(claims, terms.groups_claim)
     groups = [stated] if isinstance(stated, str) else stated if isinstance(stated, list) else []

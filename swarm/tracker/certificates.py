@@ -1,7 +1,8 @@
-"""What the tracker's listener shows: its member's certificate to members, a P-256 one to people.
+"""What the tracker's listener shows: its member's certificate to members, another one to people.
 
-Browsers refuse Ed25519 certificates, so any server name that is not a key gets a self-signed P-256 certificate. Nothing
-is trusted because of that one: members call the tracker by its key. Keys touch the disk only as long as OpenSSL reads
+Browsers refuse Ed25519 certificates, so any server name that is not a key gets the certificate that was given, which is
+looked after while the tracker runs, or else a self-signed P-256 one. Nothing is trusted because of these: members call
+the tracker by its key. Keys touch the disk only as long as OpenSSL reads
 them, in a folder that nobody else can enter.
 """
 
@@ -11,7 +12,8 @@ import datetime
 import ipaddress
 import ssl
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from cryptography import x509
@@ -20,18 +22,73 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from swarm.authority import private_pem
+from swarm.errors import UsageError
 from swarm.http.tls import TlsFiles, peer_client_context, tracker_server_context
 from swarm.identity import PeerKey
 from swarm.limits import CERTIFICATE_LIFETIME_S, CLOCK_SKEW_S
 
 
+class GivenCertificate:
+    """The certificate for people that was given as files, and is renewed there by somebody else."""
+
+    def __init__(self, certificate: Path, key: Path) -> None:
+        self._certificate = certificate
+        self._key = key
+        self._seen: list[tuple[int, int, int]] = []
+
+    @classmethod
+    def named(cls, certificate: str, key: str) -> GivenCertificate | None:
+        """Out of the settings; None for none. UsageError for half of one."""
+        if bool(certificate) != bool(key):
+            raise UsageError("a certificate for people is two files: give --tls-cert and --tls-key")
+        return cls(Path(certificate), Path(key)) if certificate else None
+
+    def read(self) -> tuple[bytes, bytes]:
+        """Certificate and key, both PEM, as they lie there. UsageError when they do not fit."""
+        try:
+            self._seen = self._stated()
+            pair = self._certificate.read_bytes(), self._key.read_bytes()
+        except OSError as error:
+            raise UsageError(
+                f"cannot read {error.filename}: {error.strerror}; check --tls-cert and --tls-key"
+            ) from error
+        with _written(*pair, b"") as files:
+            try:
+                # Tried on a context of its own: one that is in use would be left with half of a pair.
+                ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(files.certificate, files.key, _no_passphrase)
+            except (ssl.SSLError, OSError) as error:
+                raise UsageError(
+                    f"{self._certificate} and {self._key} are no certificate and its key: {error}"
+                ) from error
+        return pair
+
+    def is_changed(self) -> bool:
+        """Whether the files are others than when they were read. Files that are not there are not, yet."""
+        try:
+            return self._stated() != self._seen
+        except OSError:
+            return False
+
+    def _stated(self) -> list[tuple[int, int, int]]:
+        stats = (path.stat() for path in (self._certificate, self._key))
+        return [(stat.st_ino, stat.st_mtime_ns, stat.st_size) for stat in stats]
+
+    def __repr__(self) -> str:
+        return f"<GivenCertificate {self._certificate}>"
+
+
 def listener_context(
-    key: PeerKey, certificate: bytes, root: bytes, hosts: Iterable[str], wall_now: float
+    key: PeerKey,
+    certificate: bytes,
+    root: bytes,
+    hosts: Iterable[str],
+    wall_now: float,
+    given: GivenCertificate | None = None,
 ) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """The TLS contexts of a tracker, for members and for people. ``hosts`` are the names and addresses that people may
-    call it by; ``root`` (PEM) may be several.
+    call it by, if no certificate for them is ``given``; ``root`` (PEM) may be several.
     """
-    web_certificate, web_key = people_certificate(hosts, wall_now)
+    web_certificate, web_key = given.read() if given is not None else people_certificate(hosts, wall_now)
     with tempfile.TemporaryDirectory(prefix="aetherfs-tls-") as folder:
         member = _write(Path(folder) / "member", certificate, private_pem(key), root)
         people = _write(Path(folder) / "people", web_certificate, web_key, root)
@@ -40,15 +97,14 @@ def listener_context(
 
 def member_context(key: PeerKey, certificate: bytes, root: bytes) -> ssl.SSLContext:
     """The TLS context in which a tracker calls others as the member that it is."""
-    with tempfile.TemporaryDirectory(prefix="aetherfs-tls-") as folder:
-        return peer_client_context(_write(Path(folder) / "member", certificate, private_pem(key), root))
+    with _written(certificate, private_pem(key), root) as files:
+        return peer_client_context(files)
 
 
-def replace_certificate(context: ssl.SSLContext, key: PeerKey, certificate: bytes) -> None:
-    """Show another certificate on new connections."""
-    with tempfile.TemporaryDirectory(prefix="aetherfs-tls-") as folder:
-        files = _write(Path(folder) / "member", certificate, private_pem(key), b"")
-        context.load_cert_chain(files.certificate, files.key)
+def replace_certificate(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
+    """Show another certificate on new connections. Both are PEM."""
+    with _written(certificate, key, b"") as files:
+        context.load_cert_chain(files.certificate, files.key, _no_passphrase)
 
 
 def people_certificate(hosts: Iterable[str], wall_now: float) -> tuple[bytes, bytes]:
@@ -82,6 +138,17 @@ def _names(hosts: Iterable[str]) -> list[x509.GeneralName]:
         except ValueError:
             found.append(x509.DNSName(host))
     return found
+
+
+def _no_passphrase() -> bytes:
+    """OpenSSL would ask for one on the terminal otherwise."""
+    return b""
+
+
+@contextmanager
+def _written(certificate: bytes, key: bytes, root: bytes) -> Iterator[TlsFiles]:
+    with tempfile.TemporaryDirectory(prefix="aetherfs-tls-") as folder:
+        yield _write(Path(folder) / "shown", certificate, key, root)
 
 
 def _write(folder: Path, certificate: bytes, key: bytes, root: bytes) -> TlsFiles:

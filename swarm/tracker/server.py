@@ -23,7 +23,8 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from swarm.errors import AetherError
+from swarm.authority import private_pem
+from swarm.errors import AetherError, UsageError
 from swarm.http.routes import Route, mount, openapi
 from swarm.http.serve import Listener, make_app, start_listener
 from swarm.identity import PeerKey
@@ -35,7 +36,7 @@ from swarm.objects import ObjectStore
 from swarm.records import Address, Credential, sealed_by
 from swarm.tracker import registry
 from swarm.tracker.catalogue import Catalogue
-from swarm.tracker.certificates import listener_context, member_context, replace_certificate
+from swarm.tracker.certificates import GivenCertificate, listener_context, member_context, replace_certificate
 from swarm.tracker.enrolment import peers_to_begin_from
 from swarm.tracker.guards import Guards
 from swarm.tracker.keys import load_or_create
@@ -77,8 +78,16 @@ Contexts = tuple[ssl.SSLContext, ssl.SSLContext, ssl.SSLContext]
 class Tracker:
     """Made by ``start``. ``address`` is where it listens, ``contact`` how members reach it."""
 
-    def __init__(self, state: TrackerState, key: PeerKey, contexts: Contexts, listener: Listener) -> None:
+    def __init__(
+        self,
+        state: TrackerState,
+        key: PeerKey,
+        contexts: Contexts,
+        listener: Listener,
+        certificate: GivenCertificate | None = None,
+    ) -> None:
         self.state = state
+        self._certificate = certificate
         self._key = key
         self._contexts = contexts
         self._listener = listener
@@ -103,14 +112,17 @@ class Tracker:
         interval_s: int = ANNOUNCE_INTERVAL_S,
         metrics: Metrics | None = None,
         rng: random.Random | None = None,
+        certificate: GivenCertificate | None = None,
     ) -> Tracker:
         """Listen on host:port (0 picks a free one). ``store_key`` (32 bytes) opens the swarm's keys in the store.
 
         ``advertise``: the addresses told to members, default what follows from host and port. ``bootstrap``: where
         DHT nodes of this process listen. Raises NotAllowedError for the wrong store key, AetherError for a port that
-        is taken.
+        is taken. ``certificate``: what people are shown, default a self-signed one.
         """
-        prepared = await asyncio.to_thread(_prepare, objects, store_key, key, host, interval_s, metrics, rng)
+        prepared = await asyncio.to_thread(
+            _prepare, objects, store_key, key, host, interval_s, metrics, rng, certificate
+        )
         contexts, make_state = prepared
         state = make_state(pushes=Pushes(contexts[2]))
         state.bootstrap = tuple(bootstrap)
@@ -127,7 +139,7 @@ class Tracker:
             raise
         addresses = tuple(advertise) or own_addresses(host, listener.port)
         state.contact = Contact(key.public, addresses)
-        tracker = cls(state, key, contexts, listener)
+        tracker = cls(state, key, contexts, listener, certificate)
         try:
             await tracker._enlist()
         except AetherError:
@@ -213,6 +225,7 @@ class Tracker:
             is_rotated = await self._pause()
             now = time.monotonic()
             self.state.presence.expire(now)
+            await self._look_at_certificate()
             try:
                 await self._leave_peers(now)
                 await self._govern(now)
@@ -281,13 +294,24 @@ class Tracker:
         if sealed_by(state.papers.credential, Credential, trust) != state.keys.authority.public:
             self._renewed_at = 0.0
 
+    async def _look_at_certificate(self) -> None:
+        """Show people what lies in the files of the certificate that was given. What does not fit changes nothing."""
+        if self._certificate is None or not await asyncio.to_thread(self._certificate.is_changed):
+            return
+        try:
+            pair = await asyncio.to_thread(self._certificate.read)
+            await asyncio.to_thread(replace_certificate, self._contexts[1], *pair)
+            log.info("people are shown the certificate that is new in %r", self._certificate)
+        except UsageError as error:
+            log.warning("people are shown the certificate of before: %s", error)
+
     async def _renew(self) -> None:
         wall_now = time.time()
         if wall_now - self._renewed_at < CERTIFICATE_LIFETIME_S / 3:
             return
         papers, _ = await self.state.work(self.state.members.admit_keeper, self._key.public, "tracker", wall_now)
         for context in (self._contexts[0], self._contexts[2]):
-            await asyncio.to_thread(replace_certificate, context, self._key, papers.certificate)
+            await asyncio.to_thread(replace_certificate, context, papers.certificate, private_pem(self._key))
         self.state.pushes.connect_anew()
         self.state.papers = papers
         self._renewed_at = wall_now
@@ -315,6 +339,7 @@ def _prepare(
     interval_s: int,
     metrics: Metrics | None,
     rng: random.Random | None,
+    certificate: GivenCertificate | None,
 ) -> tuple[Contexts, Callable[..., TrackerState]]:
     """Everything that waits for the store or the disk, before the listener opens: the contexts, and the state but for
     what needs the event loop.
@@ -328,7 +353,7 @@ def _prepare(
     hosts = [address.host for address in own_addresses(host, 1)]
     roots = keys.authority.trust.bundle(wall_now)
     contexts = (
-        *listener_context(key, papers.certificate, roots, hosts, wall_now),
+        *listener_context(key, papers.certificate, roots, hosts, wall_now, certificate),
         member_context(key, papers.certificate, roots),
     )
     listed = registry.read(objects, keys.authority.trust, wall_now)

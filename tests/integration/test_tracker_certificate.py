@@ -1,0 +1,122 @@
+"""The certificate that a tracker shows people: its own or a given one, which is renewed under it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+import time
+from pathlib import Path
+
+import pytest
+
+from swarm.errors import UsageError
+from swarm.http.tls import unverified_context
+from swarm.identity import PeerKey, server_name_of
+from swarm.objects.memory import MemoryObjectStore
+from swarm.tracker.certificates import GivenCertificate, people_certificate
+from swarm.tracker.server import Tracker
+from tests.integration.tracker_rig import STORE_KEY
+
+
+class Files:
+    """Certificate and key, as somebody's own program renews them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.certificate, self.key = folder / "people.pem", folder / "people.key"
+        self.pair = self.write()
+
+    def write(self) -> tuple[bytes, bytes]:
+        """Another pair, each file replaced by rename: the certificate first."""
+        self.pair = people_certificate(["tracker.example"], time.time())
+        for path, data in zip((self.certificate, self.key), self.pair, strict=True):
+            self.replace(path, data)
+        return self.pair
+
+    def replace(self, path: Path, data: bytes) -> None:
+        path.with_suffix(".new").write_bytes(data)
+        path.with_suffix(".new").replace(path)
+
+    @property
+    def given(self) -> GivenCertificate:
+        made = GivenCertificate.named(str(self.certificate), str(self.key))
+        assert made is not None
+        return made
+
+
+async def shown(port: int, name: str) -> bytes:
+    """The certificate (PEM) that a TLS client is shown, and that its handshake ended well."""
+    _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=unverified_context(), server_hostname=name)
+    try:
+        found = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        return ssl.DER_cert_to_PEM_cert(found).encode()
+    finally:
+        writer.close()
+
+
+async def until_shown(port: int, expected: bytes) -> None:
+    while await shown(port, "tracker.example") != expected:
+        await asyncio.sleep(0.05)
+
+
+def test_people_are_shown_what_was_given_and_what_it_is_renewed_to(tmp_path: Path) -> None:
+    async def main() -> None:
+        files, key = Files(tmp_path), PeerKey(os.urandom(32))
+        tracker = await Tracker.start(MemoryObjectStore(), STORE_KEY, key, "127.0.0.1", 0, certificate=files.given)
+        try:
+            assert await shown(tracker.port, "tracker.example") == files.pair[0]
+            of_member = await shown(tracker.port, server_name_of(key.peer_id))
+            assert of_member not in (files.pair[0], b"")
+            before = files.pair[0]
+            # Half of a renewal, and then something else altogether: what was shown before is shown on.
+            renewed = people_certificate(["tracker.example"], time.time())
+            files.replace(files.certificate, renewed[0])
+            await tracker._look_at_certificate()
+            assert await shown(tracker.port, "tracker.example") == before
+            files.replace(files.key, b"no key")
+            await tracker._look_at_certificate()
+            assert await shown(tracker.port, "tracker.example") == before
+            files.replace(files.key, renewed[1])
+            await until_shown(tracker.port, renewed[0])
+            files.key.unlink()
+            await tracker._look_at_certificate()
+            assert await shown(tracker.port, "tracker.example") == renewed[0]
+            assert await shown(tracker.port, server_name_of(key.peer_id)) == of_member
+        finally:
+            await tracker.close()
+
+    asyncio.run(main())
+
+
+def test_an_older_tls_is_refused(tmp_path: Path) -> None:
+    async def main() -> None:
+        files = Files(tmp_path)
+        tracker = await Tracker.start(
+            MemoryObjectStore(), STORE_KEY, PeerKey(os.urandom(32)), "127.0.0.1", 0, certificate=files.given
+        )
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        try:
+            with pytest.raises((ssl.SSLError, ConnectionError)):
+                await asyncio.open_connection("127.0.0.1", tracker.port, ssl=context, server_hostname="tracker.example")
+        finally:
+            await tracker.close()
+
+    asyncio.run(main())
+
+
+def test_what_is_no_pair_is_refused_at_the_start(tmp_path: Path) -> None:
+    files, other = Files(tmp_path), people_certificate(["another.example"], time.time())
+    assert files.given.read() == files.pair
+    for path, data in ((files.key, other[1]), (files.key, b""), (files.certificate, b"junk")):
+        files.write()
+        files.replace(path, data)
+        with pytest.raises(UsageError):
+            files.given.read()
+    files.key.unlink()
+    with pytest.raises(UsageError, match="cannot read"):
+        files.given.read()
+    with pytest.raises(UsageError):
+        GivenCertificate.named("a.pem", "")
+    assert GivenCertificate.named("", "") is None

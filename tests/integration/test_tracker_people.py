@@ -1,0 +1,380 @@
+"""People and services at a running tracker: who is known, who is not, and what a browser is protected from."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from swarm.errors import ConflictError, NotAllowedError, NotFoundError
+from swarm.tracker.people import records
+from swarm.tracker.people.guessing import OF_PAIR
+from swarm.tracker.people.sessions import Session, Sessions
+from tests.cheap_passwords import make_passwords_cheap
+from tests.integration.people_rig import PASSWORD, Web, basic, bearer, people
+from tests.integration.tracker_rig import STORE_KEY
+from tests.made_issuer import forged, made_issuer
+
+ALICE = ["user:alice", "group:ops", "anyone"]
+
+
+@pytest.fixture(autouse=True)
+def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_passwords_cheap(monkeypatch)
+
+
+def with_people(folder: Path, check: Callable[[Web], Awaitable[None]]) -> None:
+    """Run a check with a tracker that knows alice."""
+
+    async def main() -> None:
+        async with people(folder) as web:
+            await check(web)
+
+    asyncio.run(main())
+
+
+async def session_of(web: Web, name: str = "alice", password: str = PASSWORD) -> str:
+    """A bearer token for a password."""
+    answered = await web.ask("POST", "/api/v1/session", basic(name, password))
+    return str(answered.json["token"])
+
+
+async def cookie_of(web: Web) -> dict[str, str]:
+    """The header by which alice's browser is known, after she signed in with the form."""
+    answered = await web.ask("POST", "/ui/signin", {"Origin": web.url}, data={"user": "alice", "password": PASSWORD})
+    assert answered.status == 303
+    return {"Cookie": answered.headers["Set-Cookie"].split(";")[0]}
+
+
+def test_who_is_known(tmp_path: Path) -> None:
+    async def check(web: Web) -> None:
+        assert await web.who(basic("alice")) == ALICE
+        token = await session_of(web)
+        assert await web.who(bearer(token)) == ALICE
+        made = await web.admin("POST", "services/ci", groups=["robots"])
+        assert await web.who(bearer(made["token"])) == ["service:ci", "group:robots", "anyone"]
+        assert await web.who(await cookie_of(web)) == ALICE
+        assert await web.who({}) == 401
+        told = await web.admin("GET", "whoami")
+        assert (told["kind"], told["name"]) == ("peer", web.rig.key.peer_id)
+
+    with_people(tmp_path, check)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        basic("alice", "wrong"),
+        basic("alice", ""),
+        basic("ALICE"),
+        basic("nobody"),
+        basic("admin", "admin"),
+        basic("aetherfs", "aetherfs"),
+        basic("../users/alice"),
+        basic("alice\0"),
+        {"Authorization": "Basic"},
+        {"Authorization": "Basic !!!"},
+        {"Authorization": "Basic " + base64.b64encode(b"no colon").decode()},
+        {"Authorization": "Basic " + base64.b64encode(b"\xff\xfe:x").decode()},
+        {"Authorization": "Digest username=alice"},
+        {"Authorization": ""},
+        bearer(""),
+        bearer("x"),
+        bearer("aetherfs-service1."),
+        bearer("aetherfs-service1." + "A" * 54),
+        bearer("aetherfs-session1.AAAA"),
+        bearer("aetherfs-session1." + "A" * 4000),
+        bearer(forged({"alg": "none"}, {"iss": "https://issuer.example", "sub": "alice"}, b"")),
+        bearer(forged({"alg": "HS256"}, {"iss": "aetherfs", "sub": "alice"}, key=b"secret")),
+    ],
+)
+def test_what_proves_nothing_is_refused_and_never_taken_for_nobody(tmp_path: Path, headers: dict[str, str]) -> None:
+    async def check(web: Web) -> None:
+        answered = await web.ask("GET", "/api/v1/whoami", headers)
+        assert answered.status == 401 and "WWW-Authenticate" in answered.headers
+
+    with_people(tmp_path, check)
+
+
+def test_two_authorizations_are_none(tmp_path: Path) -> None:
+    async def check(web: Web) -> None:
+        shown = [("Authorization", basic("alice")["Authorization"]), ("Authorization", "Bearer x")]
+        async with web._session.get(web.url + "/api/v1/whoami", headers=shown) as response:
+            assert response.status == 401
+
+    with_people(tmp_path, check)
+
+
+def test_a_known_and_an_unknown_name_cost_the_same_work_and_read_alike(tmp_path: Path) -> None:
+    """Work is counted, not timed: hashes made, objects read, and the bytes of the refusal."""
+
+    async def refused(web: Web, name: str) -> tuple[int, int, int, str]:
+        made, read = web.identifier.passwords.made, web.identifier.people.read
+        answered = await web.ask("GET", "/api/v1/whoami", basic(name, "a wrong guess"))
+        work = web.identifier.passwords.made - made, web.identifier.people.read - read
+        return (answered.status, *work, answered.text)
+
+    async def check(web: Web) -> None:
+        await web.admin("POST", "users/bertha", password=PASSWORD, is_new=True)
+        known, unknown = await refused(web, "bertha"), await refused(web, "nobody")
+        assert known == unknown == (401, 1, 1, known[3])
+        again = await refused(web, "bertha"), await refused(web, "nobody")
+        assert again[0] == again[1] == (401, 1, 0, known[3])
+
+    with_people(tmp_path, check)
+
+
+def test_who_guesses_waits_before_anything_is_looked_up(tmp_path: Path) -> None:
+    async def check(web: Web) -> None:
+        for name in ("alice", "nobody"):
+            statuses = [await web.who(basic(name, f"guess {number}")) for number in range(OF_PAIR.free + 3)]
+            assert statuses == [401] * OF_PAIR.free + [429] * 3
+        made, read = web.identifier.passwords.made, web.identifier.people.read
+        answered = await web.ask("GET", "/api/v1/whoami", basic("alice"))
+        assert answered.status == 429 and int(answered.headers["Retry-After"]) >= 1
+        form = {"user": "alice", "password": PASSWORD}
+        assert (await web.ask("POST", "/ui/signin", {"Origin": web.url}, data=form)).status == 429
+        assert (web.identifier.passwords.made, web.identifier.people.read) == (made, read)
+
+    with_people(tmp_path, check)
+
+
+def test_who_is_signed_in_already_is_not_held_up_by_who_guesses(tmp_path: Path) -> None:
+    async def check(web: Web) -> None:
+        token = await session_of(web)
+        for number in range(OF_PAIR.free + 1):
+            await web.who(basic("alice", f"guess {number}"))
+        assert await web.who(basic("alice", "one more")) == 429
+        assert await web.who(basic("alice")) == ALICE and await web.who(bearer(token)) == ALICE
+
+    with_people(tmp_path, check)
+
+
+def test_what_is_stolen_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sessions end with signing out, with another password and with their time; API tokens when they are revoked."""
+
+    async def check(web: Web) -> None:
+        monkeypatch.setattr(records, "FRESH_S", 0.0)
+        first, second = await session_of(web), await session_of(web)
+        assert (await web.ask("DELETE", "/api/v1/session", bearer(first))).status == 200
+        assert await web.who(bearer(first)) == 401 and await web.who(bearer(second)) == ALICE
+        await web.admin("POST", "users/alice", password="another password")
+        assert await web.who(bearer(second)) == 401 and await web.who(basic("alice")) == 401
+        third = await session_of(web, password="another password")
+        assert await web.who(bearer(third)) == ALICE
+        await web.admin("POST", "signouts", subject="user:alice")
+        assert await web.who(bearer(third)) == 401
+        await web.admin("DELETE", "users/alice")
+        await web.admin("POST", "users/alice", password="another password", is_new=True)
+        assert await web.who(bearer(third)) == 401
+
+        made = await web.admin("POST", "services/ci", ttl_s=600)
+        other = await web.admin("POST", "services/ci")
+        assert await web.who(bearer(made["token"])) == ["service:ci", "anyone"]
+        await web.admin("DELETE", f"services/{made['id']}")
+        assert await web.who(bearer(made["token"])) == 401 and await web.who(bearer(other["token"])) != 401
+        await web.admin("DELETE", "services/ci")
+        assert await web.who(bearer(other["token"])) == 401
+        short = await web.admin("POST", "services/ci", ttl_s=600)
+        real = time.time
+        monkeypatch.setattr(time, "time", lambda: real() + 601)
+        assert await web.who(bearer(short["token"])) == 401
+
+    with_people(tmp_path, check)
+
+
+def test_a_session_is_for_its_use_its_swarm_and_its_time(tmp_path: Path) -> None:
+    async def check(web: Web) -> None:
+        user = web.identifier.people.user("alice")
+        assert user is not None
+        now = time.time()
+        cookie, _ = web.identifier.sessions.begin("alice", user.stamp, "cookie", now)
+        assert await web.who(bearer(cookie)) == 401
+        assert await web.who({"Cookie": f"__Host-aetherfs={await session_of(web)}"}) == 401
+        past, _ = web.identifier.sessions.begin("alice", user.stamp, "bearer", now - 13 * 3600)
+        assert await web.who(bearer(past)) == 401
+        foreign, _ = Sessions(bytes(32)).begin("alice", user.stamp, "bearer", now)
+        assert await web.who(bearer(foreign)) == 401
+        # Another tracker of the swarm knows it.
+        own, session = Sessions(STORE_KEY).begin("alice", user.stamp, "bearer", now)
+        assert await web.who(bearer(own)) == ALICE
+        at = len(own) // 2
+        assert await web.who(bearer(own[:at] + ("A" if own[at] != "A" else "B") + own[at + 1 :])) == 401
+        assert isinstance(session, Session) and session.key < Session(1, bytes(8), "bearer", "b", b"", 0, 2**34).key
+
+    with_people(tmp_path, check)
+
+
+def test_tokens_of_an_issuer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bound to issuer, audience and time; once an issuer is believed no more or a person signed out they are void."""
+
+    async def check(web: Web) -> None:
+        monkeypatch.setattr(records, "FRESH_S", 0.0)
+        async with made_issuer() as issuer, made_issuer() as other:
+            token = issuer.token(groups=["ops"])
+            assert await web.who(bearer(token)) == 401
+            await web.admin("POST", "issuers/corp", **msgspec.to_builtins(issuer.issuing()))
+            assert await web.who(bearer(token)) == ["user:corp/alice", "group:corp/ops", "anyone"]
+            assert await web.who(bearer(issuer.token(aud="another"))) == 401
+            assert await web.who(bearer(issuer.token(exp=time.time() - 100))) == 401
+            assert await web.who(bearer(other.token(iss=issuer.url))) == 401
+            with pytest.raises(ConflictError):
+                await web.admin("POST", "issuers/twice", **msgspec.to_builtins(issuer.issuing(name="twice")))
+            await web.admin("POST", "signouts", subject="user:corp/alice")
+            assert await web.who(bearer(token)) == 401
+            later = issuer.token(iat=int(time.time()) + 2)
+            assert await web.who(bearer(later)) != 401
+            await web.admin("DELETE", "issuers/corp")
+            assert await web.who(bearer(later)) == 401
+
+    with_people(tmp_path, check)
+
+
+def test_an_issuer_that_is_away_is_no_refusal(tmp_path: Path) -> None:
+    async def check(web: Web) -> None:
+        async with made_issuer() as issuer:
+            issuer.is_away = True
+            await web.admin("POST", "issuers/corp", **msgspec.to_builtins(issuer.issuing()))
+            assert await web.who(bearer(issuer.token())) == 503
+
+    with_people(tmp_path, check)
+
+
+def test_only_a_trackers_home_changes_who_is_known(tmp_path: Path) -> None:
+    async def check(web: Web) -> None:
+        member = await web.rig.member()
+        for method, path in (
+            ("GET", "users"),
+            ("POST", "users/mallory"),
+            ("DELETE", "users/alice"),
+            ("POST", "services/mallory"),
+            ("POST", "signouts"),
+            ("POST", "issuers/mallory"),
+        ):
+            with pytest.raises(NotAllowedError):
+                await member.client.calls.call(method, f"/api/v1/{path}", body=b"{}")
+            assert (await web.ask(method, f"/api/v1/{path}", basic("alice"), data=b"{}")).status == 403
+        with pytest.raises(ConflictError):
+            await web.admin("POST", "users/alice", password=PASSWORD, is_new=True)
+        with pytest.raises(NotFoundError):
+            await web.admin("POST", "users/nobody", password=PASSWORD)
+
+    with_people(tmp_path, check)
+
+
+def test_what_is_kept_tells_no_secret(tmp_path: Path) -> None:
+    async def check(web: Web) -> None:
+        made = await web.admin("POST", "services/ci")
+        secret = base64.urlsafe_b64decode(made["token"].partition(".")[2] + "==")[8:]
+        store = web.rig.objects
+        kept = b"".join(store.get(key) for key in store.list("swarm/"))
+        assert b"alice" in kept and PASSWORD.encode() not in kept and secret not in kept
+        told = (await web.admin("GET", "users"), await web.admin("GET", "services"))
+        assert "digest" not in str(told) and made["token"] not in str(told)
+
+    with_people(tmp_path, check)
+
+
+def test_a_record_that_no_tracker_wrote_does_not_count(tmp_path: Path) -> None:
+    """A seed can write to the store, and makes no user of its own there."""
+
+    async def check(web: Web) -> None:
+        store = web.rig.objects
+        store.put("swarm/users/mallory", store.get("swarm/users/alice"))
+        assert await web.who(basic("mallory")) == 401
+        store.put("swarm/users/trudy", b"\x92\xc4\x01a\xc4\x01b")
+        assert await web.who(basic("trudy")) == 422
+
+    with_people(tmp_path, check)
+
+
+# ---- browsers -------------------------------------------------------------------------------------------------------
+
+
+def test_the_cookie_is_out_of_reach_of_code_and_of_other_sites(tmp_path: Path) -> None:
+    async def check(web: Web) -> None:
+        form = {"user": "alice", "password": PASSWORD}
+        answered = await web.ask("POST", "/ui/signin", {"Origin": web.url}, data=form)
+        name, *said = answered.headers["Set-Cookie"].split("; ")
+        assert name.startswith("__Host-") and {"HttpOnly", "Secure", "SameSite=Strict", "Path=/"} <= set(said)
+        assert not any(part.startswith("Domain") for part in said)
+        again = await web.ask("POST", "/ui/signin", {"Origin": web.url}, data=form)
+        assert again.headers["Set-Cookie"].split("; ")[0] != name
+
+    with_people(tmp_path, check)
+
+
+def test_another_site_neither_signs_in_nor_out_nor_changes_anything(tmp_path: Path) -> None:
+    async def check(web: Web) -> None:
+        cookie = await cookie_of(web)
+        form = {"user": "alice", "password": PASSWORD}
+        evil = {"Origin": "https://evil.example"}
+        for path, headers in (
+            ("/ui/signin", evil),
+            ("/ui/signout", {**evil, **cookie}),
+            ("/ui/signout", cookie),
+            ("/api/v1/session", {**evil, **basic("alice")}),
+        ):
+            assert (await web.ask("POST", path, headers, data=form)).status == 403
+        assert await web.who(cookie) == ALICE
+        assert (await web.ask("POST", "/ui/signout", {"Origin": web.url, **cookie})).status == 303
+        assert await web.who(cookie) == 401
+
+    with_people(tmp_path, check)
+
+
+def test_hostile_names_are_text_in_a_page(tmp_path: Path) -> None:
+    hostile = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
+
+    async def check(web: Web) -> None:
+        await web.admin("POST", "users/alice", groups=[hostile, "' onmouseover='alert(1)", "{{7*7}}"])
+        page = await web.ask("GET", "/ui/", await cookie_of(web))
+        assert page.status == 200 and "&lt;script&gt;" in page.text
+        form = {"user": hostile, "password": hostile}
+        wrong = await web.ask("POST", "/ui/signin", {"Origin": web.url}, data=form)
+        assert wrong.status == 401
+        for answered in (page, wrong, await web.ask("GET", f"/ui/signin?next={hostile}")):
+            assert "<script" not in answered.text and "<img" not in answered.text and "' on" not in answered.text
+            assert "frame-ancestors 'none'" in answered.headers["Content-Security-Policy"]
+            assert answered.headers["X-Frame-Options"] == "DENY" and "style=" not in answered.text
+
+    with_people(tmp_path, check)
+
+
+def test_every_page_that_there_is_forbids_what_is_not_ours(tmp_path: Path) -> None:
+    async def check(web: Web) -> None:
+        document = (await web.ask("GET", "/api/openapi.json")).json
+        pages = 0
+        cookie = await cookie_of(web)
+        for path, operations in document["paths"].items():
+            said = operations.get("get", {}).get("responses", {}).get("200", {}).get("content", {})
+            if "text/html" in said:
+                pages += 1
+                answered = await web.ask("GET", path, cookie)
+                assert "default-src 'none'" in answered.headers["Content-Security-Policy"]
+                assert answered.headers["X-Content-Type-Options"] == "nosniff"
+                assert answered.headers["Referrer-Policy"] == "same-origin"
+        assert pages >= 2
+
+    with_people(tmp_path, check)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"user=alice", b"user=alice&password=%ff%fe", b"&" * 5000, b"user[]=x&password="]
+)
+def test_a_form_that_is_none_is_refused(tmp_path: Path, data: bytes) -> None:
+    async def check(web: Web) -> None:
+        for kind in (
+            "application/x-www-form-urlencoded",
+            "application/x-www-form-urlencoded; charset=nonsense",
+            "text/plain",
+        ):
+            headers = {"Origin": web.url, "Content-Type": kind}
+            assert (await web.ask("POST", "/ui/signin", headers, data=data)).status in (400, 401, 413)
+
+    with_people(tmp_path, check)
