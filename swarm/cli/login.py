@@ -6,12 +6,9 @@ is then believed as any web server's is.
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import ssl
 import sys
 import time
-import webbrowser
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -50,9 +47,10 @@ class Caller(Protocol):
 @options
 @pass_program
 def login(program: Program, /, issuer: str | None, **given: Any) -> None:
-    """Sign in: at the OIDC issuer ISSUER (the only one, if there is one), with a password, or with an API token.
+    """Sign in at the swarm's trackers, as a person or a service.
 
-    What the tracker decides for commands on this home it then decides by who is signed in.
+    At the OIDC issuer ISSUER (the only one, if there is one), with a password, or with an API token. What the tracker
+    decides for commands on this home it then decides by who is signed in.
     """
     from swarm.cli.perform import run_interruptible
 
@@ -121,7 +119,10 @@ async def _revoke(issuing: Issuing, refresh_token: str) -> None:
 @options
 @pass_program
 def whoami(program: Program) -> None:
-    """Show whom the tracker takes this home for: who is signed in, or else the peer."""
+    """Show whom the tracker takes this home for.
+
+    That is who is signed in, or else the peer.
+    """
     from swarm.cli.perform import run_interruptible
 
     result = run_interruptible(_whoami(program))
@@ -172,6 +173,9 @@ def _by_token(file: str) -> Login:
 
 
 async def _by_issuer(program: Program, call: Caller, name: str | None, *, is_device: bool) -> Login:
+    import asyncio
+    import webbrowser
+
     from swarm.login import Login
     from swarm.oidc.discovery import discover
     from swarm.oidc.flows import bearer_of, by_browser, by_device, expiry_of
@@ -249,8 +253,7 @@ async def _at(url: str, ca: str) -> AsyncIterator[Caller]:
     check_url(url)
     if not url.startswith("https://"):
         raise UsageError(f"{url} is no tracker's URL: https://host:port")
-    context: ssl.SSLContext = context_for(ca)
-    connector = aiohttp.TCPConnector(ssl=context)
+    connector = aiohttp.TCPConnector(ssl=context_for(ca))
     async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session:
 
         async def ask(method: str, path: str, headers: Mapping[str, str] | None = None) -> bytes:

@@ -30,7 +30,7 @@ _KINDS: Final[dict[What, type[msgspec.Struct]]] = {
 }
 
 
-class PeopleArguments(msgspec.Struct):
+class PeopleArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``body`` is what the tracker's route takes (``swarm.people_messages``)."""
 
     what: What
@@ -42,7 +42,7 @@ class PeopleArguments(msgspec.Struct):
 async def change_people(
     node: PeerNode, arguments: PeopleArguments, progress: Callable[[dict[str, Any]], None]
 ) -> dict[str, Any]:
-    """What the tracker answers."""
+    """List or change users, services and issuers."""
     path = _PLACES[arguments.what]
     if arguments.name:
         path = f"{path}/{check_user_name(arguments.name, arguments.what)}"
