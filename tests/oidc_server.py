@@ -88,3 +88,12 @@ class Browser:
                 fields[name[1]] = unescape(value[1]) if value is not None else ""
         fields.update({"login": self._login, "password": "any"} if "login" in fields else {})
         return (unescape(action[1]) if action is not None else ""), fields
+
+
+if __name__ == "__main__":
+    # What a command starts as its browser (BROWSER), with the URL: the name to sign in by is in the environment.
+    import asyncio
+    import os
+    import sys
+
+    asyncio.run(Browser(os.environ["SIGN_IN_AS"]).visit(sys.argv[1]))

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from swarm.errors import ConflictError, NotAllowedError, NotFoundError
+from swarm.people_messages import IssuersAnswer
 from swarm.tracker.people import records
 from swarm.tracker.people.guessing import OF_PAIR
 from swarm.tracker.people.sessions import Session, Sessions
@@ -220,6 +221,8 @@ def test_tokens_of_an_issuer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             assert await web.who(bearer(token)) == 401
             await web.admin("POST", "issuers/corp", **msgspec.to_builtins(issuer.issuing()))
             assert await web.who(bearer(token)) == ["user:corp/alice", "group:corp/ops", "anyone"]
+            told = await web.ask("GET", "/api/v1/issuers")
+            assert msgspec.json.decode(told.text, type=IssuersAnswer).issuers == (issuer.issuing(),)
             assert await web.who(bearer(issuer.token(aud="another"))) == 401
             assert await web.who(bearer(issuer.token(exp=time.time() - 100))) == 401
             assert await web.who(bearer(other.token(iss=issuer.url))) == 401

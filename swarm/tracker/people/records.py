@@ -87,8 +87,16 @@ class Issuer(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields
     """An OIDC issuer whose tokens count."""
 
     format: Literal[1]
-    issuing: IssuingRecord
+    kept: IssuingRecord
     changed: WallTime
+
+    @classmethod
+    def of(cls, issuing: Issuing, wall_now: float) -> Issuer:
+        return cls(1, IssuingRecord(*msgspec.structs.astuple(issuing)), int(wall_now))
+
+    @property
+    def issuing(self) -> Issuing:
+        return Issuing(*msgspec.structs.astuple(self.kept))
 
     @property
     def sealed_at(self) -> int:

@@ -28,7 +28,7 @@ from swarm.people_messages import (
 )
 from swarm.principal import ANONYMOUS, Principal, check_subject, check_subject_name
 from swarm.signature import signature_of
-from swarm.tracker.people.records import ISSUERS, SERVICES, USERS, Issuer, IssuingRecord, People, Service, User
+from swarm.tracker.people.records import ISSUERS, SERVICES, USERS, Issuer, People, Service, User
 from swarm.tracker.people.sessions import new_service_token
 from swarm.tracker.state import AskerHandler, TrackerState, answer, body_of, remote_of
 
@@ -204,8 +204,7 @@ class _Change:
         known = await self.state.work(self.people.issuers)
         if any(one.issuing.issuer == asked.issuer and one.issuing.name != asked.name for one in known):
             raise ConflictError(f"{asked.issuer} is known under another name: remove that one first")
-        record = IssuingRecord(**{field: getattr(asked, field) for field in asked.__struct_fields__})
-        await self.state.work(self.people.put_issuer, Issuer(1, record, int(time.time())))
+        await self.state.work(self.people.put_issuer, Issuer.of(asked, time.time()))
         return answer(asked)
 
     async def remove_issuer(self, request: web.Request, who: Principal) -> web.Response:

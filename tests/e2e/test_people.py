@@ -1,0 +1,66 @@
+"""People and services as they type it: on a tracker's home, on a member's, and on a machine that is no member."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from swarm.tracker.certificates import people_certificate
+from tests.e2e.harness import Bench
+from tests.oidc_server import OidcServer
+
+PASSWORD = "correct horse battery"
+
+
+def whoami(bench: Bench, home: str) -> list[str]:
+    return list(bench.ok(home, "whoami", "--json").json["subjects"])
+
+
+def test_people_and_services(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = people_certificate(["localhost"], time.time())
+    certificate, key = bench.folder / "people.pem", bench.folder / "people.key"
+    for path, data in zip((certificate, key), pair, strict=True):
+        path.write_bytes(data)
+    shown = ("--tls-cert", str(certificate), "--tls-key", str(key))
+    up = bench.ok("hub", "up", "-d", "--port-base", "0", "--json", *shown).json
+    url = f"https://localhost:{up['addresses']['tracker'].rpartition(':')[2]}"
+    at = ("--tracker", url, "--ca-file", str(certificate))
+
+    bench.ok("hub", "user", "add", "alice", "--group", "ops", "--password-file", "-", stdin=PASSWORD)
+    assert "already" in bench.refused(5, "hub", "user", "add", "alice", "--password-file", "-", stdin=PASSWORD)
+    assert whoami(bench, "hub")[0].startswith("peer:")
+
+    # A member's home and a machine that is none.
+    assert "no member" in bench.refused(4, "laptop", "login", "--user", "alice", "--password-file", "-", stdin=PASSWORD)
+    assert "wrong" in bench.refused(
+        4, "laptop", "login", "--user", "alice", "--password-file", "-", *at, stdin="no way"
+    )
+    bench.ok("laptop", "login", "--user", "alice", "--password-file", "-", *at, stdin=PASSWORD)
+    assert whoami(bench, "laptop") == ["user:alice", "group:ops", "anyone"]
+    kept = bench.home("laptop") / "login"
+    assert kept.stat().st_mode & 0o777 == 0o600 and PASSWORD not in kept.read_text()
+    stolen = kept.read_bytes()
+    bench.ok("laptop", "logout")
+    assert not kept.exists()
+    kept.write_bytes(stolen)
+    assert "ended" in bench.refused(4, "laptop", "whoami")
+
+    token = bench.ok("hub", "service", "add", "ci", "--ttl", "1h").text
+    bench.ok("laptop", "login", "--token-file", "-", *at, stdin=token)
+    assert whoami(bench, "laptop") == ["service:ci", "anyone"]
+    assert token.strip() not in bench.ok("hub", "service", "ls").text
+    bench.ok("hub", "service", "rm", "ci")
+    assert "revoked" in bench.refused(4, "laptop", "whoami")
+
+    with OidcServer() as server:
+        monkeypatch.setenv("SIGN_IN_AS", "bob+dev")
+        monkeypatch.setenv("BROWSER", f"{sys.executable} -m tests.oidc_server %s")
+        monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+        bench.ok("hub", "issuer", "add", "corp", server.issuer, "--client-id", "aetherfs")
+        bench.ok("hub", "login", "corp")
+        assert whoami(bench, "hub") == ["user:corp/bob+dev", "group:corp/dev", "anyone"]
+        bench.ok("hub", "logout")
+        assert whoami(bench, "hub")[0].startswith("peer:")
