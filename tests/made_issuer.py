@@ -6,7 +6,7 @@ import base64
 import hashlib
 import hmac
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -35,9 +35,12 @@ def forged(header: Mapping[str, Any], claims: Mapping[str, Any], seal: bytes | N
 
 
 class MadeIssuer:
-    """``keys`` by their id; the first signs. ``published`` is its JWKS, and ``asked`` counts who reads it."""
+    """``keys`` by their id; the first signs. ``published`` is its JWKS, and ``asked`` counts who reads it; ``clock``
+    tells when its tokens are made.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self.clock = clock
         self.keys: dict[str, ECKey] = {}
         self.more: list[Mapping[str, Any]] = []
         self.asked = 0
@@ -62,7 +65,7 @@ class MadeIssuer:
 
     def claims(self, **changes: Any) -> dict[str, Any]:
         """What a good token says. A change to None leaves a claim out."""
-        now = int(time.time())
+        now = int(self.clock())
         made = {"iss": self.url, "aud": AUDIENCE, "sub": "alice", "iat": now, "nbf": now, "exp": now + 300} | changes
         return {name: value for name, value in made.items() if value is not None}
 

@@ -14,12 +14,17 @@ from swarm.errors import NotSignedInError
 from swarm.oidc.claims import KEYS_MAX, TOKEN_MAX_CHARS, Terms, check, keys_of, unverified
 from tests.made_issuer import AUDIENCE, MadeIssuer, forged
 
+# Of this moment, however late a test comes.
 NOW = time.time()
+
+
+def clock() -> float:
+    return NOW
 
 
 @pytest.fixture(scope="module")
 def issuer() -> MadeIssuer:
-    return MadeIssuer()
+    return MadeIssuer(clock)
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +114,7 @@ def test_algorithm_confusion(issuer: MadeIssuer, rsa: RSAKey) -> None:
 
 
 def test_a_key_that_the_token_brings_does_not_count(issuer: MadeIssuer) -> None:
-    other = MadeIssuer()
+    other = MadeIssuer(clock)
     other.url = issuer.url
     brought = other.keys["first"].as_dict(private=False)
     for header in ({"jwk": brought}, {"kid": None, "jwk": brought}, {"jku": "https://evil.example/jwks"}):
@@ -153,7 +158,7 @@ def test_keys_that_are_secret_weak_or_for_something_else_are_left_out(issuer: Ma
 )
 def test_what_is_no_token(text: str) -> None:
     with pytest.raises(NotSignedInError):
-        check(text, KeySet([]), terms(MadeIssuer()), NOW)
+        check(text, KeySet([]), terms(MadeIssuer(clock)), NOW)
 
 
 def test_nested_deeply_is_no_token() -> None:
