@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -72,9 +73,9 @@ def test_of_a_directory_that_changed_at_all_it_is_not(tree: Path, change: Callab
 
 def test_of_a_directory_that_was_touched_as_it_was_read_it_is_not(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A later change could carry the same times."""
-    # As on a filesystem with long ticks, since a busy machine may take longer than a short one to come to the file.
-    monkeypatch.setattr("swarm.scan_cache.TICK_NS", 3600 * 10**9)
-    os.utime(tree / "run" / "050")
+    read_ns = time.time_ns() + 10**10  # of all files; a busy machine comes to this one later than a tick
+    monkeypatch.setattr("swarm.reading.time.time_ns", lambda: read_ns)
+    os.utime(tree / "run" / "050", ns=(read_ns, read_ns))
     cache = ScanCache()
     first = scan(tree, cache=cache).manifest
     assert scan(tree, cache=cache, manifest_of={first.version: first}.get).manifest is not first
