@@ -29,9 +29,10 @@ from swarm.errors import IncompleteError, NotFoundError
 from swarm.objects import ObjectStore
 from swarm.objects.memory import MemoryObjectStore
 from swarm.signature import signature_of
+from swarm.tracker.catalogue import log_key
 from tests.model.stage import Stage
 
-LOGS = "log/"
+LOGS = "datasets/"
 KEPT = 2
 LEASE_S = 7200
 RECEIPT_S = 86_400
@@ -253,19 +254,19 @@ def _refresh(objects: ObjectStore, known: Known) -> None:
 
 def _append(objects: ObjectStore, dataset: str, version: bytes) -> None:
     serial = len(_entries(objects, dataset)) + 1
-    while not objects.put_if_absent(f"{LOGS}{dataset}/{serial:04}", version):
+    while not objects.put_if_absent(log_key(dataset, serial), version):
         serial += 1
 
 
 def _entries(objects: ObjectStore, dataset: str) -> list[bytes]:
-    return [objects.get(key) for key in keys_below(objects, f"{LOGS}{dataset}/")]
+    return [objects.get(key) for key in keys_below(objects, f"{LOGS}{dataset}/log/")]
 
 
 def _kept(objects: ObjectStore) -> frozenset[Version]:
     """The last two versions of each log."""
     found: set[Version] = set()
     keys = list(keys_below(objects, LOGS))
-    for dataset in {key.removeprefix(LOGS).rpartition("/")[0] for key in keys}:
+    for dataset in {key.removeprefix(LOGS).partition("/log/")[0] for key in keys}:
         named: dict[bytes, None] = {}
         for version in _entries(objects, dataset):
             named.pop(version, None)
