@@ -108,7 +108,12 @@ class Rights:
             for _, who in members():
                 grant_rules(new, who)
 
+        is_lost = self._refreshed(0.0).policy > self.policies.current(max_age_s=0.0).policy.serial
         _, new = self.policies.change(make, by, what, wall_now, check)
+        if is_lost:
+            # Versions are gone, and an admin lets what is there count: nothing that was granted by those does.
+            self._recall(policy=new.serial, everything=True, wall_now=wall_now)
+            return new, len(members())
         return new, self.settle(members, wall_now)
 
     def needs_settling(self) -> bool:
@@ -120,12 +125,8 @@ class Rights:
     def settle(self, members: Callable[[], Sequence[Member]], wall_now: float) -> int:
         """Recall what the policy has taken since the list was complete: how many keys are recalled for it."""
         listed, policy = self._refreshed(0.0), self.policies.current(max_age_s=0.0).policy
-        if listed.policy == policy.serial:
+        if listed.policy >= policy.serial:
             return 0
-        if listed.policy > policy.serial:
-            # Versions are gone, and an admin lets what is there count: nothing that was granted by those does.
-            self._recall(policy=policy.serial, everything=True, wall_now=wall_now)
-            return len(members())
         former = [self.policies.version(serial) for serial in range(listed.policy, policy.serial)]
         narrowed = [public for public, who in members() if _is_narrowed(policy, former, who)]
         self._recall(policy=policy.serial, recalled=narrowed, wall_now=wall_now)

@@ -6,10 +6,17 @@ import asyncio
 import time
 from pathlib import Path
 
+import pytest
+
+from swarm.errors import NotAllowedError, UnreachableError
+from swarm.limits import ANNOUNCE_INTERVAL_S
+from swarm.peer.agent import start_peer
+from swarm.peer.announce import RETRY_S
 from swarm.peer.node import PeerNode
 from swarm.peer.wire import NOT_HERE, RunRequest
 from swarm.records import Grant, open_sealed
 from swarm.tracker.policy import PolicyRule, added, without
+from swarm.tracker.rights import MAX_AGE_S
 from swarm.tracker.server import Tracker
 from tests.integration.swarm_rig import Swarm, make_tree, run
 from tests.integration.tracker_rig import until
@@ -87,3 +94,47 @@ def test_what_is_taken_away_is_given_by_nobody_any_more_and_what_is_left_is(tmp_
             assert version not in channel.interests
 
     asyncio.run(main())
+
+
+def test_who_is_removed_is_met_by_nobody_also_after_restarts_and_a_restored_store(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with Swarm(tmp_path) as swarm:
+            backup = {key: swarm.objects.get(key) for key in swarm.objects.list("swarm/")}
+            honest, gone = await swarm.peer("honest"), await swarm.peer("gone")
+            await meet(honest, gone)
+            member = swarm.objects.get(f"swarm/members/{gone.key.peer_id}")
+            await swarm.tracker.state.work(swarm.tracker.state.members.remove, gone.key.peer_id)
+            await honest.announcer._renewed_beat()
+            assert gone.key.peer_id not in honest.channels.open
+            with pytest.raises(NotAllowedError):
+                await honest.channels.connect(gone.key.peer_id)
+            await until(lambda: honest.key.peer_id not in gone.channels.open)
+            with pytest.raises(UnreachableError):
+                await gone.channels.connect(honest.key.peer_id)
+
+            # A tracker over a store from before knows nothing of it, but who has heard of it says so.
+            await swarm.stop(swarm.tracker)
+            for key in swarm.objects.list("swarm/"):
+                if key not in backup:
+                    swarm.objects.delete(key)
+            swarm.objects.put(f"swarm/members/{gone.key.peer_id}", member)
+            await swarm.start_tracker()
+            members = swarm.tracker.state.members
+            assert members.member(gone.key.peer_id) is not None
+            honest.tracker.set_trackers([swarm.tracker.contact])
+            await honest.announcer.rotation.renew()
+            await honest.announcer._renewed_beat()
+            assert members.member(gone.key.peer_id) is None
+
+            home = honest.home
+            await swarm.stop(honest)
+            again = await start_peer(swarm.settings(home))
+            swarm._stack.push_async_callback(swarm.stop, again)
+            assert again.access.is_removed(gone.key.peer_id)
+
+    asyncio.run(main())
+
+
+def test_whatever_is_taken_away_is_known_everywhere_within_a_minute() -> None:
+    """The tracker that hands out work sees what another has written, and each peer hears it with its next heartbeat."""
+    assert MAX_AGE_S + ANNOUNCE_INTERVAL_S + RETRY_S < 60
