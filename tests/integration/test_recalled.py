@@ -13,7 +13,7 @@ from swarm.limits import ANNOUNCE_INTERVAL_S
 from swarm.peer.agent import start_peer
 from swarm.peer.announce import RETRY_S
 from swarm.peer.node import PeerNode
-from swarm.peer.wire import NOT_HERE, RunRequest
+from swarm.peer.wire import NOT_HERE, Interest, RunRequest
 from swarm.records import Grant, open_sealed
 from swarm.tracker.policy import PolicyRule, added, without
 from swarm.tracker.rights import MAX_AGE_S
@@ -81,6 +81,9 @@ def test_what_is_taken_away_is_given_by_nobody_any_more_and_what_is_left_is(tmp_
                 return [await asked(node, producer, ROADS, version, signature, entry) for node in (reader, honest)]
 
             assert NOT_HERE not in await give()
+            reader.channels.open[producer.key.peer_id].send(Interest(ROADS, version, entry))
+            channel = producer.channels.open[reader.key.peer_id]
+            await until(lambda: version in channel.interests)
             stolen = reader.papers.grant
             await change(swarm.tracker, allow=(PolicyRule(f"peer:{honest.key.peer_id}", "read", ROADS),), remove=(ALL,))
             await producer.announcer._renewed_beat()
@@ -89,7 +92,6 @@ def test_what_is_taken_away_is_given_by_nobody_any_more_and_what_is_left_is(tmp_
             assert grant_of(honest).allows("read", ROADS)
             reader.fetcher.grant = stolen
             assert [status == NOT_HERE for status in await give()] == [True, False]
-            channel = producer.channels.open[reader.key.peer_id]
             assert not channel.caller.may_read(ROADS)
             assert version not in channel.interests
 
