@@ -122,7 +122,7 @@ class BlockRoutes:
         dataset = check_dataset(_decoded(await request.read(), UploadRequest).dataset)
         if not caller.may_publish(dataset):
             raise NotAllowedError(
-                f"this home may not publish to {dataset}: join with a token whose --datasets covers it"
+                f"this home may not publish to {dataset}: `aetherfs access explain me publish {dataset}` says why"
             )
         account = Account()
         with charged(account):

@@ -7,6 +7,7 @@ sees the version only when a seed has said that it keeps every block.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
@@ -59,8 +60,7 @@ async def publish(node: PeerNode, path: Path, wanted: Wanted, links: Links, prog
     """Publish ``path`` under every tag. The result is INTERFACE's for ``publish --json``."""
     started = time.monotonic()
     dataset = wanted.dataset
-    if not node.home.grant(time.time()).allows("publish", dataset):
-        raise NotAllowedError(f"this home may not publish to {dataset}: join with a token whose --datasets covers it")
+    await _check_right(node, dataset)
     if wanted.if_serial is not None and wanted.since is None:
         # A race that is lost already costs no upload. The commit decides.
         await node.tracker.check_unmoved(dataset, wanted.tags, wanted.if_serial)
@@ -121,6 +121,18 @@ async def _commit(node: PeerNode, wanted: Wanted, manifest: Manifest, receipt: b
         if_serial=wanted.if_serial,
         since=wanted.since,
     )
+
+
+async def _check_right(node: PeerNode, dataset: str) -> None:
+    """NotAllowedError unless our grant lets us publish: the one of now, if a right was given since the last one."""
+    if node.home.grant(time.time()).allows("publish", dataset):
+        return
+    with contextlib.suppress(UnreachableError):
+        await node.announcer.rotation.renew()
+    if not node.home.grant(time.time()).allows("publish", dataset):
+        raise NotAllowedError(
+            f"this home may not publish to {dataset}: `aetherfs access explain me publish {dataset}` says why"
+        )
 
 
 def _totals_of(manifest: Manifest) -> Totals:

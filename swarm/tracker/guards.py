@@ -57,7 +57,7 @@ class Guards:
                     await self._check(asker, route, request)
                 return await route.handler(request)
             except (HiddenError, DeniedError) as error:
-                raise self._refused(error, asker, request) from error
+                raise await self._refused(error, asker, request) from error
 
         return handle
 
@@ -95,12 +95,13 @@ class Guards:
             raise no_dataset(pattern)
         raise not_allowed(who, rights[0], pattern)
 
-    def _refused(self, error: HiddenError | DeniedError, asker: Asker, request: web.Request) -> AetherError:
-        state = self._state
+    async def _refused(self, error: HiddenError | DeniedError, asker: Asker, request: web.Request) -> AetherError:
+        state, pattern = self._state, pattern_of(request)
         state.requests.add(operation="guard", result=error.title)
         right = error.right if isinstance(error, DeniedError) else "read"
-        pattern = pattern_of(request)
-        state.noted.refused(asker.who, right, pattern)
+        # What is not there is refused to nobody, but looks as if it were.
+        if isinstance(error, DeniedError) or not await state.may(asker.who, right, pattern):
+            state.noted.refused(asker.who, right, pattern)
         return numbered(error, state.denials.add(asker.who, right, pattern, time.time()))
 
 

@@ -99,6 +99,7 @@ class TrackerState:
         add_store_metrics(self.metrics, self.objects)
         self.purges = KnownPurges(self.objects)
         self.identifier = Identifier(People(self.objects, self.keys), Sessions(self.store_key), self.work, remote_of)
+        self._writing = asyncio.Lock()
         self.audit = Audit(self.objects, self.keys.authority)
         self.looks = SharedLooks(lambda dataset: self.work(self.catalogue.refresh, dataset))
         self.metrics.gauge("aetherfs_tracker_peers", "Peers heard of lately.", lambda: len(self.presence))
@@ -161,9 +162,10 @@ class TrackerState:
 
     async def write_audit(self, now: float, *, is_ending: bool = False) -> None:
         """Write what was noted. It stays here while the store is away."""
-        while events := self.noted.due(now, time.time(), is_ending=is_ending):
-            await self.work(self.audit.write, events, time.time())
-            self.noted.written(events)
+        async with self._writing:
+            while events := self.noted.due(now, time.time(), is_ending=is_ending):
+                await self.work(self.audit.write, events, time.time())
+                self.noted.written(events)
 
     async def may(self, who: Principal, right: Right, dataset: str) -> bool:
         """Whether the policy gives this right."""

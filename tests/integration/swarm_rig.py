@@ -84,10 +84,12 @@ class Swarm:
 
     async def enrol(self, name: str, *, role: Role = "peer", datasets: Sequence[str] = ("*",), site: str = "") -> Home:
         """A home that is a member."""
+        return await self.enrol_with(name, await self.token(role=role, datasets=datasets, site=site))
+
+    async def enrol_with(self, name: str, token: str) -> Home:
+        """A home that is a member by this token."""
         home = Home(self.folder / name)
-        text = await self.token(role=role, datasets=datasets, site=site)
-        answer = await join(parse_token(text), home.key())
-        remember(home, answer)
+        remember(home, await join(parse_token(token), home.key()))
         return home
 
     async def token(self, *, role: Role = "peer", datasets: Sequence[str] = ("*",), site: str = "") -> str:
@@ -101,7 +103,11 @@ class Swarm:
         self, name: str, *, datasets: Sequence[str] = ("*",), site: str = "", role: Role = "peer"
     ) -> PeerNode:
         """A running peer on a new home."""
-        node = await start_peer(self.settings(await self.enrol(name, role=role, datasets=datasets, site=site)))
+        return await self.peer_with(name, await self.token(role=role, datasets=datasets, site=site))
+
+    async def peer_with(self, name: str, token: str) -> PeerNode:
+        """A running peer on a home that is a member by this token."""
+        node = await start_peer(self.settings(await self.enrol_with(name, token)))
         self._stack.push_async_callback(self.stop, node)
         return node
 

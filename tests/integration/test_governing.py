@@ -1,0 +1,119 @@
+"""Rules, members, denials and the audit by the verbs of a running peer, as the commands use them."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from swarm.errors import AetherError, FullError, NotAllowedError, NotFoundError, UsageError
+from swarm.peer.node import PeerNode
+from tests.integration.swarm_rig import Swarm, make_tree, run
+
+ROADS = "maps/roads"
+DENIAL = re.compile("d-[0-9a-f]{12}")
+
+
+async def refused(node: PeerNode, verb: str, **arguments: Any) -> str:
+    """The number of the denial."""
+    with pytest.raises(AetherError) as caught:
+        await run(node, verb, **arguments)
+    found = DENIAL.search(str(caught.value))
+    assert found is not None, caught.value
+    return found[0]
+
+
+def rule(who: str, right: str, pattern: str) -> dict[str, str]:
+    return {"subject": who, "right": right, "pattern": pattern}
+
+
+def test_labels_give_rights_and_every_refusal_explains_itself_to_whom_it_concerns(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with Swarm(tmp_path) as swarm:
+            admin = await swarm.peer("admin", role="tracker")
+            token = await run(admin, "token", datasets=["own/*"], labels=["kind=shop"], site="paris")
+            shop = await swarm.peer_with("shop", token["token"])
+            me, other = f"peer:{shop.key.peer_id}", await swarm.peer("other", datasets=["own/*"])
+            await run(admin, "publish", path=str(make_tree(tmp_path / "source", 1)), names=[f"{ROADS}:latest"])
+
+            # What is there and may not be known, and what is not there: explained alike, and to nobody else.
+            told = []
+            for dataset in (ROADS, "maps/none"):
+                number = await refused(shop, "ls", ref=dataset)
+                explained = await run(shop, "explain", denial=number)
+                assert (explained["who"], explained["allowed"], explained["at"] > 0) == (me, False, True)
+                told.append(explained["why"])
+                with pytest.raises(NotFoundError, match="no denial"):
+                    await run(other, "explain", denial=number)
+                assert (await run(admin, "explain", denial=number))["who"] == me
+            assert told[0] == told[1]
+            with pytest.raises(NotAllowedError):
+                await run(shop, "explain", who=f"peer:{other.key.peer_id}", right="read", ref=ROADS)
+
+            # What would allow it is a command that works; the deciding rule is named.
+            await run(admin, "access", allow=[rule("label:kind=shop", "read", "maps/*")])
+            found = await run(admin, "explain", who=me, right="read", ref=ROADS)
+            assert (found["allowed"], found["why"]) == (True, "rule 'label:kind=shop read maps/*'")
+            assert not (await run(admin, "explain", who=f"peer:{other.key.peer_id}", right="read", ref=ROADS))[
+                "allowed"
+            ]
+            await run(shop, "pull", ref=f"{ROADS}:latest", directory=str(tmp_path / "copy"))
+            with pytest.raises(NotAllowedError, match="explain me publish"):
+                await run(shop, "publish", path=str(tmp_path / "copy"), names=[f"{ROADS}:mine"])
+            await run(admin, "access", allow=[rule("label:site=paris", "publish", "maps/*")])
+            await run(shop, "publish", path=str(tmp_path / "copy"), names=[f"{ROADS}:mine"])
+            number = await refused(shop, "rm", names=[f"{ROADS}:latest"])
+            explained = await run(shop, "explain", denial=number)
+            assert (explained["right"], explained["dataset"]) == ("delete", ROADS)
+            assert explained["remedy"] == f"aetherfs access allow {me} delete {ROADS}"
+
+            await the_admin_alone_changes(admin, shop, me)
+            await the_audit(swarm, admin, shop, me)
+
+    asyncio.run(main())
+
+
+async def the_admin_alone_changes(admin: PeerNode, shop: PeerNode, me: str) -> None:
+    # A member's labels are the admin's to change, and only his.
+    assert await refused(shop, "member", peer=shop.key.peer_id, labels=["kind=bank"])
+    await run(admin, "member", peer=shop.key.peer_id, labels=[])
+    assert not (await run(admin, "explain", who=me, right="read", ref="maps/x"))["why"].startswith("rule 'label:kind")
+    with pytest.raises(NotFoundError, match="no rule"):
+        await run(admin, "access", remove=[rule("anyone", "read", "*")])
+    with pytest.raises(UsageError, match="not a subject"):
+        await run(admin, "access", allow=[rule("shop", "read", "*")])
+    with pytest.raises(FullError, match="a grant holds 64"):
+        await run(admin, "access", allow=[rule("members", "publish", f"s{n}/x") for n in range(33)])
+    assert (await run(admin, "access"))["serial"] == 2
+    changes = [one["change"] for one in (await run(admin, "access-history"))["versions"]]
+    assert changes == [
+        "allow label:site=paris publish maps/*",
+        "allow label:kind=shop read maps/*",
+        "a new swarm",
+    ]
+
+
+async def the_audit(swarm: Swarm, admin: PeerNode, shop: PeerNode, me: str) -> None:
+    await swarm.tracker.state.write_audit(0.0, is_ending=True)
+    page = await run(admin, "audit")
+    events = {(one["actor"], one["action"], one["subject"]) for one in page["events"]}
+    boss = f"peer:{admin.key.peer_id}"
+    assert not page["missing"]
+    assert page["before"] == 0
+    assert {
+        (boss, "publish", ROADS),
+        (me, "publish", ROADS),
+        (me, "join", "role peer"),
+        (boss, "token", "role peer"),
+        (boss, "access", "version 1"),
+        (boss, "member", me),
+        (me, "refused", ROADS),
+        (me, "refused", "maps/none"),
+    } <= events
+    assert not any(actor == boss and action == "refused" for actor, action, _ in events)
+    own = await run(admin, "audit", actor=me)
+    assert {one["actor"] for one in own["events"]} == {me}
+    assert await refused(shop, "audit")
