@@ -83,6 +83,9 @@ class Trust:
         """``links`` are sealed successions: see ``learn``."""
         self.anchors: tuple[Anchor, ...] = (Anchor(public, root),)
         self.links: tuple[bytes, ...] = ()
+        # Keys of members that were removed, as far as this one has heard: see ``swarm.tracker.recalls``. What they
+        # signed while they were members keeps its worth.
+        self.removed: frozenset[bytes] = frozenset()
         self.learn(links)
 
     def __repr__(self) -> str:

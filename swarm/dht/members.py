@@ -68,6 +68,9 @@ class Members:
 
     def admit(self, id: bytes, public: bytes, credential: bytes, wall_now: float) -> Member | None:
         """The member, if the key belongs to the swarm by what it shows or has shown. ``id`` is the key's."""
+        if public in self._authority.removed:
+            self._known.pop(id, None)
+            return None
         member = self._known.get(id)
         if credential and (member is None or credential != member.credential):
             until = self._expiry(public, credential, wall_now)

@@ -90,12 +90,12 @@ class Access:
             return False
         self.recalls, self.recalls_data = found, data
         self._recalled = {recall.public: recall for recall in found.recalls}
+        self.authority.removed = frozenset(recall.public for recall in found.recalls if recall.is_removed)
         return True
 
     def is_removed(self, peer_id: str) -> bool:
         """Whether this peer was a member and is no more."""
-        recall = self._recalled.get(public_of(peer_id))
-        return recall is not None and recall.is_removed
+        return public_of(peer_id) in self.authority.removed
 
     def is_recalled(self, grant: Grant) -> bool:
         """Whether a grant counts no more, though it has not expired."""

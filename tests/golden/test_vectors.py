@@ -19,10 +19,28 @@ from swarm.peer.stream import parse_head
 from swarm.records import Credential, Grant, open_location, open_sealed
 from swarm.secret_text import open_secret, parse_secret
 from swarm.signature import signature_of
+from swarm.tracker import sealed
+from swarm.tracker.audit import Page
 from swarm.tracker.listing import open_listing
+from swarm.tracker.policy import Policy
 from swarm.tracker.pushes import Push
+from swarm.tracker.recalls import open_recalls
 from swarm.trust import Trust, open_succession
-from tests.golden.vectors import AUTHORITY, FILES, KEY, KEYRING, LISTED, OTHERS, RUN, RUN_ANSWERS, dataset, vectors
+from tests.golden.vectors import (
+    AUDITED,
+    AUTHORITY,
+    FILES,
+    KEY,
+    KEYRING,
+    LISTED,
+    OTHERS,
+    POLICY,
+    RECALLS,
+    RUN,
+    RUN_ANSWERS,
+    dataset,
+    vectors,
+)
 
 GOLDEN = json.loads(Path(__file__).with_name("vectors.json").read_text())
 MADE = vectors()
@@ -87,6 +105,16 @@ def test_the_golden_location_and_messages_are_read() -> None:
     for name, message in messages.items():
         read: object = canonical.decode(bytes.fromhex(GOLDEN[name]), type(message), limit_bytes=4096)
         assert read == message
+
+
+def test_what_is_kept_of_rights_is_read() -> None:
+    trust = Trust(AUTHORITY.public)
+    told = canonical.decode(bytes.fromhex(GOLDEN["recalled"]), wire.Recalled, limit_bytes=4096)
+    assert open_recalls(told.recalls, trust) == RECALLS
+    renewed = canonical.decode(bytes.fromhex(GOLDEN["renewed"]), wire.Renewed, limit_bytes=4096)
+    assert renewed.grant == b"grant"
+    assert sealed.opened(bytes.fromhex(GOLDEN["policy"]), Policy, authority=trust) == POLICY
+    assert sealed.opened(bytes.fromhex(GOLDEN["audit page"]), Page, authority=trust) == AUDITED
 
 
 def test_what_trackers_say_of_themselves_is_read() -> None:

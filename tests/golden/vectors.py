@@ -22,8 +22,13 @@ from swarm.records import Address, Credential, Grant, Location, Rule
 from swarm.secret_text import SecretBody
 from swarm.segments import BlockEntry
 from swarm.signature import keyed, signature_of
+from swarm.tracker import sealed
+from swarm.tracker.audit import Page
+from swarm.tracker.auditing import Event
 from swarm.tracker.listing import Listing, seal_listing
+from swarm.tracker.policy import Policy, PolicyRule
 from swarm.tracker.pushes import Push
+from swarm.tracker.recalls import Recall, Recalls
 from swarm.trust import Succession, seal_succession
 from tests.datasets import directory_entry, file_entry, link_entry, manifest_of, seeded
 
@@ -35,6 +40,10 @@ LISTED = Listing(
     2, KEY.public, (Address("192.0.2.1", 7070),), (Address("192.0.2.1", 7071),), 1_800_000_000, 1_800_000_060
 )
 LISTING = seal_listing(AUTHORITY, LISTED)
+
+RECALLS = Recalls(1, 3, 2, (Recall(bytes(32), 1_800_000_000, False), Recall(KEY.public, 7, True)), 0, 1_800_000_000)
+POLICY = Policy(1, 1, (PolicyRule("members", "read", "@token"),), 3600, "user:alice", "allow", 1_800_000_000)
+AUDITED = Page(1, 2, bytes(32), (Event(1_800_000_000, "user:alice", "access", "version 1", "allow", 1),), 1_800_000_000)
 
 FILES = {
     "README.md": b"# golden\n",
@@ -96,6 +105,10 @@ def vectors() -> dict[str, object]:
         "who else": canonical.encode(wire.WhoElse(bytes(range(32)))).hex(),
         "neighbours": canonical.encode(wire.Neighbours(b"", (location,))).hex(),
         "heads": canonical.encode(wire.Heads((("osm/roads", 7),), True)).hex(),
+        "recalled": canonical.encode(wire.Recalled(sealed.seal(AUTHORITY, RECALLS))).hex(),
+        "renewed": canonical.encode(wire.Renewed(b"grant")).hex(),
+        "policy": sealed.seal(AUTHORITY, POLICY).hex(),
+        "audit page": sealed.seal(AUTHORITY, AUDITED).hex(),
         "listing": LISTING.hex(),
         "trackers": canonical.encode(wire.Trackers((LISTING,))).hex(),
         "push": canonical.encode(Push(1, LISTING, False, (messages.Head("osm/roads", 7),))).hex(),

@@ -9,9 +9,22 @@ from swarm.dht.keys import node_id
 from swarm.dht.members import FIRST_TIMEOUT_S, MAX_TIMEOUT_S, MIN_TIMEOUT_S, SILENT_FIRST_S, Members, RoundTrip
 from swarm.identity import PeerKey
 from swarm.limits import CERTIFICATE_LIFETIME_S, DHT_SILENT_MAX
+from swarm.trust import Trust
 from tests.unit.dht.samples import CA, NOW, SECRET, credential_of, key_of
 
 ONE = node_id(SECRET, key_of(1).public)
+
+
+def test_who_is_removed_is_a_member_no_more() -> None:
+    trust = Trust(CA.public)
+    members = Members(trust)
+    one, two = key_of(1).public, key_of(2).public
+    for number, public in ((1, one), (2, two)):
+        assert members.admit(node_id(SECRET, public), public, credential_of(number), NOW) is not None
+    trust.removed = frozenset([one])
+    for shown in (b"", credential_of(1)):
+        assert members.admit(node_id(SECRET, one), one, shown, NOW) is None
+    assert members.admit(node_id(SECRET, two), two, b"", NOW) is not None
 
 
 def test_a_member_shows_its_credential_once() -> None:

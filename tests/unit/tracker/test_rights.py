@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from swarm import authority, canonical
-from swarm.errors import IntegrityError, RemoteProtocolError
+from swarm.errors import IntegrityError, RemoteProtocolError, UnreachableError
 from swarm.identity import PeerKey
 from swarm.limits import RECALLS_MAX, RECALLS_MAX_BYTES
 from swarm.objects.memory import MemoryObjectStore
 from swarm.principal import Principal
+from swarm.records import Rule
 from swarm.tracker import recalls, sealed
 from swarm.tracker.policies import PREFIX, policy_key
 from swarm.tracker.policy import DEFAULT, Policy, PolicyRule, added, without
 from swarm.tracker.recalls import KEPT_S, NONE, SLACK_S, Recall, extended, open_recalls
 from swarm.tracker.rights import Rights
+from tests.away import LeavingStore
 
 NOW = 1_800_000_000.0
 CA = authority.create(PeerKey(bytes(32)), NOW)
@@ -150,3 +154,21 @@ def test_a_list_that_no_tracker_sealed_or_that_contradicts_itself_is_refused() -
     for data in (sealed.seal(PeerKey(b"\7" * 32), NONE), sealed.seal(CA.key, twice), b"", b"garbage"):
         with pytest.raises(RemoteProtocolError):
             open_recalls(data, CA.trust)
+
+
+def test_grants_outlive_an_outage_by_as_long_as_the_policy_says_and_no_longer() -> None:
+    """While the store is away, what another tracker takes away is not heard of here: so no grant is dated later."""
+    objects = LeavingStore()
+    rights = Rights(objects, CA)
+    public, who = members()[0]
+    rights.policies.change(lambda policy: (policy.rules, 3600), "user:alice", "a test", NOW)
+    rights.known(max_age_s=0.0)
+    rules, issued, lifetime_s = rights.granted(public, who)
+    assert lifetime_s == 3600
+    assert rules == (Rule("read", "maps/*"), Rule("publish", "maps/*"))
+    objects.is_away = True
+    rights._read_at = rights.policies._read_at = time.monotonic() - 1000
+    assert rights.granted(public, who) == (rules, issued, lifetime_s)
+    assert objects.asked >= 2
+    with pytest.raises(UnreachableError):
+        Rights(objects, CA).known()
