@@ -71,10 +71,12 @@ RACE_ROUNDS ?= 20
 RACE_MOVES ?= 200
 WEATHER_ROUNDS ?= 30
 GC_ROUNDS ?= 200
+DOCUMENT_EXAMPLES ?= 200
 soak: sim ## the long rounds: simulated swarms, bytes that strangers may send, kills of pulls, races for tags, bad weather, gc
 	@EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -n 2 --timeout 3600 --hypothesis-profile soak \
 	  tests/property/test_mutations.py tests/property/test_log_bytes.py tests/property/test_dht_wire.py \
 	  tests/property/test_neighbour_machines.py tests/unit/test_hello.py -k "not TestMesh and not TestGossip"
+	@DOCUMENT_EXAMPLES=$(DOCUMENT_EXAMPLES) $(BIN)/python -m pytest -n 2 --timeout 3600 tests/integration/test_documents.py
 	@KILL_ROUNDS=$(KILL_ROUNDS) $(BIN)/python -m pytest -n 2 --timeout 3600 tests/integration/test_killed_pulls.py \
 	  tests/e2e/test_kill_rounds.py
 	@RACE_ROUNDS=$(RACE_ROUNDS) RACE_MOVES=$(RACE_MOVES) $(BIN)/python -m pytest -n 2 --timeout 3600 \

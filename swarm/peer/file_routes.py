@@ -238,7 +238,9 @@ async def _readme(snapshot: Snapshot, directory: str, items: Sequence[Item]) -> 
 
 def moved(request: web.Request) -> web.Response:
     """A directory without its slash: relative links in its listing would lead elsewhere."""
-    url = request.rel_url.raw_path + "/" + (f"?{request.query_string}" if request.query_string else "")
+    # Both as they came: what is decoded may hold what no header may.
+    asked = request.rel_url
+    url = f"{asked.raw_path}/" + (f"?{asked.raw_query_string}" if asked.raw_query_string else "")
     return web.Response(status=308, headers={"Location": url, "Cache-Control": CHANGING})
 
 
