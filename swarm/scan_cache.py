@@ -40,6 +40,11 @@ class FileState(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fie
     def of(cls, stat: os.stat_result) -> FileState:
         return cls(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
 
+    @property
+    def content(self) -> tuple[int, int, int]:
+        """All but the ctime, which changes with links and modes too."""
+        return self.size, self.mtime_ns, self.inode
+
 
 class Known(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, gc=False):
     """A file as it was read: its state, when that began (wall nanoseconds), its hashes, and its blocks if it was

@@ -68,7 +68,21 @@ def share(
                 shared = sharing.put(source, way, entry, to) if source is not None else None
                 if shared is not None:
                     found[index] = shared
-    return found
+    return _as_they_are(Tree(staged), wanted, found)
+
+
+def _as_they_are(staged: Tree, wanted: Mapping[int, FileEntry], found: Mapping[int, Shared]) -> dict[int, Shared]:
+    """The shared files, all links made: each link has changed the ctime of those to the same bytes."""
+    result: dict[int, Shared] = {}
+    with staged.way() as way:
+        for index, shared in found.items():
+            status = staged.status(wanted[index].path, way)
+            if status is not None and FileState.of(status).content == shared.state.content:
+                result[index] = Shared(FileState.of(status), shared.is_linked)
+            elif status is not None:
+                directory, name = way.to(wanted[index].path)
+                os.unlink(name, dir_fd=directory)
+    return result
 
 
 class _Sharing:
@@ -96,7 +110,7 @@ class _Sharing:
             if linked is None:
                 return None
             # Linking changes the ctime; whatever else changes the content shows in size or mtime.
-            is_as_before = _content(linked) == _content(before)
+            is_as_before = linked.content == before.content
             shared = Shared(linked, is_linked=True)
         if is_as_before:
             return shared
@@ -149,10 +163,6 @@ class _Sharing:
         except OSError:
             return None  # Too many links, another filesystem, or one without them: it is copied.
         return FileState.of(os.stat(name, dir_fd=directory, follow_symlinks=False))
-
-
-def _content(state: FileState) -> tuple[int, int, int]:
-    return state.size, state.mtime_ns, state.inode
 
 
 def part_links(staged: Tree, paths: Sequence[str]) -> None:

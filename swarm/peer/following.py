@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from swarm.errors import AetherError, IntegrityError
+from swarm.fingerprint import after_links_went, unchanged
 from swarm.peer.commands import Ended, run_command
 from swarm.peer.pull import Progress, Target, fingerprint_path, manifest_of, pull_resolved, untold
+from swarm.rooted import Tree
 from swarm.scan_cache import ScanCache
 from swarm.sharing import Origin
 from swarm.staging import READ_ONLY
@@ -177,9 +179,16 @@ class Following:
     # ---- removing -----------------------------------------------------------------------------------------------
 
     async def _remove_others(self, current: bytes) -> None:
-        whole = await asyncio.to_thread(self.versions.whole)
-        for version in self.followed.doomed(whole, current):
-            await self._remove(version)
+        doomed = self.followed.doomed(await asyncio.to_thread(self.versions.whole), current)
+        if doomed:
+            tree, noted = (
+                Tree(self.versions.path_of(current)),
+                fingerprint_path(self._node, self.versions.path_of(current)),
+            )
+            known = await asyncio.to_thread(lambda: unchanged(tree, ScanCache.load(noted)))
+            for version in doomed:
+                await self._remove(version)
+            await asyncio.to_thread(lambda: after_links_went(tree, known).save(noted))
         await asyncio.to_thread(self.versions.tidy)
 
     async def _remove(self, version: bytes) -> None:

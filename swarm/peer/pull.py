@@ -151,8 +151,12 @@ async def pull(
 async def pull_resolved(
     node: PeerNode, resolved: Resolved, manifest: Manifest, target: Target, progress: Progress = untold
 ) -> None:
-    """Make a directory hold a version whose manifest is here, and serve it from there."""
-    await _pulled(node, resolved, manifest, target, progress)
+    """Make a directory hold a version whose manifest is here, and serve it from there. What its files look like is
+    noted on return.
+    """
+    work = await _pulled(node, resolved, manifest, target, progress)
+    if work.remembering is not None:
+        await work.remembering
 
 
 async def _pulled(node: PeerNode, resolved: Resolved, manifest: Manifest, target: Target, progress: Progress) -> _Pull:
@@ -184,6 +188,7 @@ class _Pull:
         self.files = sum(1 for entry in self._included if entry.kind == FILE)
         self.bytes = sum(entry.size for entry in self._included)
         self._download: Download | None = None
+        self.remembering: asyncio.Task[None] | None = None
 
     async def run(self, progress: Progress) -> None:
         node = self._node
@@ -221,7 +226,7 @@ class _Pull:
             staging.close()
             raise
         await self._serve_from_target()
-        node.tasks.start(asyncio.to_thread(self._remember, kept, looked_ns, placed_ns))
+        self.remembering = node.tasks.start(asyncio.to_thread(self._remember, kept, looked_ns, placed_ns))
 
     def _stage(self) -> Staging:
         return Staging(self._target, self._manifest, self._paths.__contains__, mask=self._wanted.mask)

@@ -1,0 +1,171 @@
+"""kill -9 of a subscriber while its tag moves: ``current`` always is one whole version, and old ones are cleaned up.
+
+``make soak`` kills a hundred times (``SUBSCRIBE_ROUNDS``).
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from tests.datasets import contents_of, seeded, write_files
+from tests.e2e.harness import DEADLINE_S, POLL_S, Bench
+
+SEED: Final = int(os.environ.get("SUBSCRIBE_SEED", "1"))
+ROUNDS: Final = int(os.environ.get("SUBSCRIBE_ROUNDS", "3"))
+REF: Final = "maps/roads:stable"
+SAME: Final = {f"same/{number}": seeded(f"same {number}", 20_000) for number in range(10)} | {
+    "same/large": seeded("large", 1_500_000)
+}
+
+Contents = dict[str, bytes]
+
+
+def contents_at(number: int) -> Contents:
+    """Every file but those that stay says which version it is of."""
+    own = {f"own/{name}": b"%d " % number * (name * 3000 + 1) for name in range(10)}
+    return {**SAME, **own, "large": seeded(f"large {number}", 700_000)}
+
+
+class Reader:
+    """Reads ``current`` again and again, each time by one look at the link, and holds that it is a whole version."""
+
+    def __init__(self, current: Path, known: list[Contents]) -> None:
+        self._current = current
+        self._known = known
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self.seen: Counter[str] = Counter()
+        self.torn: list[str] = []
+
+    def __enter__(self) -> Reader:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._is_over.wait(0.01):
+            self.look()
+
+    def look(self) -> None:
+        led_to = os.readlink(self._current)
+        try:
+            found = contents_of(self._current.parent / led_to)
+        except FileNotFoundError:
+            found = {}
+        if found in self._known:
+            self.seen["whole"] += 1
+        elif os.readlink(self._current) != led_to:
+            self.seen["moved on meanwhile"] += 1  # What it read was current when it began, and removed since.
+        else:
+            self.torn.append(led_to)
+
+
+class Kills:
+    """The subscriber, and the blows that it is dealt."""
+
+    def __init__(self, bench: Bench, rng: random.Random) -> None:
+        self.bench = bench
+        self.rng = rng
+        self.known: list[Contents] = []
+        self.now: Contents = {}
+        self.usual_s = 1.0
+        self.directory = bench.folder / "d"
+        self._source = bench.folder / "source"
+        bench.make_swarm()
+        bench.enrol("edge")
+        self.publish()
+
+    def publish(self) -> None:
+        """The next version, under the tag."""
+        self.now = contents_at(len(self.known))
+        self.known.append(self.now)
+        write_files(self._source, self.now)
+        self.bench.ok("hub", "publish", str(self._source), REF)
+
+    def move(self) -> None:
+        """The tag moves on, now and then back to where it was before."""
+        before = self.now
+        if len(self.known) < 3 or self.rng.random() < 0.75:
+            self.publish()
+            return
+        told = self.bench.ok("hub", "rollback", REF, "--json").json["tags"]["stable"]
+        self.bench.ok("hub", "pull", f"maps/roads@{told}", str(self.bench.folder / told))
+        self.now = contents_of(self.bench.folder / told)
+        assert self.now != before
+
+    def start(self) -> subprocess.Popen[bytes]:
+        return self.bench.start("edge", "peer")
+
+    def arrived(self) -> bool:
+        """Whether the newest version is current and nothing else is left to do."""
+        listed = self.bench.run("edge", "subscriptions", "--json")
+        [told] = listed.json["subscriptions"] if listed.exit_code == 0 else [{"phase": "?"}]
+        return not told["phase"] and contents_of(self.directory / "current") == self.now
+
+    def one(self, number: int) -> None:
+        """One kill: of a process that stays while the tag moves, or of one that comes back to a tag that has moved."""
+        if number % 2:
+            process = self.start()
+            moving = threading.Thread(target=self.move)
+            moving.start()
+            time.sleep(self.rng.uniform(0.0, 1.5 * self.usual_s))
+        else:
+            self.move()
+            moving = None
+            process = self.bench.spawn("edge", "peer", "--port-base", "0", "--quiet")
+            time.sleep(self.rng.uniform(0.4, 0.6 + 1.5 * self.usual_s))
+        process.kill()
+        process.wait()
+        if moving is not None:
+            moving.join()
+
+
+def eventually(is_so: Callable[[], bool]) -> float:
+    """For how long it was waited until it was so."""
+    began = time.monotonic()
+    while not is_so():
+        assert time.monotonic() - began < DEADLINE_S
+        time.sleep(POLL_S)
+    return time.monotonic() - began
+
+
+def test_current_is_always_one_whole_version(bench: Bench) -> None:
+    kills = Kills(bench, random.Random(SEED))
+    hooked = bench.folder / "hooked"
+    process = kills.start()
+    command = ("subscribe", REF, str(kills.directory), "--keep", "1", "--hook", f"echo $AETHERFS_VERSION >> {hooked}")
+    bench.ok("edge", *command, "--validate", "test -e large && test -e own/9")
+    began = time.monotonic()
+    kills.move()
+    eventually(kills.arrived)
+    kills.usual_s = time.monotonic() - began
+    process.kill()
+    process.wait()
+    with Reader(kills.directory / "current", kills.known) as reader:
+        for number in range(ROUNDS):
+            kills.one(number)
+            assert not reader.torn, (number, reader.torn)
+        process = kills.start()
+        eventually(kills.arrived)
+    reader.look()
+    print(f"{ROUNDS} kills, {len(kills.known)} versions; current was read: {dict(reader.seen)}")
+    assert not reader.torn
+    told: dict[str, Any] = bench.ok("edge", "subscriptions", "--json").json["subscriptions"][0]
+    kept = {told["version"], *told["previous"]}
+    assert set(os.listdir(kills.directory / "versions")) == kept, "old versions, or what was being built, are left"
+    assert sorted(os.listdir(kills.directory)) == ["current", "versions"]
+    assert hooked.read_text().split()[-1] == told["version"]
+    assert len(kept) == 2
+    bench.ok("edge", "down")
+    process.wait()

@@ -1,0 +1,222 @@
+"""Subscriptions in a swarm of real parts: what is current, when it changes, and what is left of the old."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from swarm.encoding import open_block
+from swarm.errors import IntegrityError, NotFoundError
+from swarm.home import Home
+from swarm.peer.agent import start_peer
+from swarm.peer.following import Following
+from swarm.peer.node import PeerNode
+from swarm.scan import scan
+from tests.integration.swarm_rig import Swarm, contents, make_tree, run
+
+REF = "maps/roads:stable"
+DEADLINE_S = 30.0
+
+
+@asynccontextmanager
+async def follower(swarm: Swarm, home: Home) -> AsyncIterator[PeerNode]:
+    """A peer that stays."""
+    node = await start_peer(replace(swarm.settings(home), follows=True))
+    try:
+        yield node
+    finally:
+        await node.close()
+
+
+async def until(node: PeerNode, is_so: Callable[[Following], bool]) -> Following:
+    """The one subscription of a node once it is so."""
+    changed = asyncio.Event()
+    end = node.subscriptions.watch(lambda following: changed.set())
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            while True:
+                [following] = node.subscriptions
+                if is_so(following):
+                    return following
+                await changed.wait()
+                changed.clear()
+    finally:
+        end()
+
+
+def at(version: str) -> Callable[[Following], bool]:
+    """Whether a version is current and its round is over."""
+    return lambda following: following.told().version == version and not following.phase
+
+
+def disk_bytes(root: Path) -> int:
+    """What the files below a directory take, each inode once."""
+    seen = {p.lstat().st_ino: p.lstat().st_size for p in root.rglob("*") if p.is_file() and not p.is_symlink()}
+    return sum(seen.values())
+
+
+def held_whole(directory: Path) -> list[str]:
+    return sorted(os.listdir(directory / "versions"))
+
+
+def test_a_directory_follows_its_tag(tmp_path: Path) -> None:
+    async def main() -> None:
+        source, directory = make_tree(tmp_path / "source", 1), tmp_path / "served" / "roads"
+        current = directory / "current"
+        async with Swarm(tmp_path) as swarm:
+            home, producer = await swarm.enrol("edge"), await swarm.peer("producer")
+
+            async def moved() -> str:
+                return str((await swarm.publish(producer, source, REF))["version"])
+
+            first = await moved()
+            async with follower(swarm, home) as node:
+                told = await _subscribe(node, directory, tmp_path)
+                assert (told["version"], told["serial"], told["problem"]) == (first, 1, "")
+                assert contents(current) == contents(source)
+                assert os.readlink(current) == f"versions/{first}"
+
+                (source / "d0" / "f0").write_bytes(b"changed")
+                second = await moved()
+                await until(node, at(second))
+                assert contents(current) == contents(source)
+                assert held_whole(directory) == sorted([first, second])
+                # Both versions lie there, and the large file once.
+                assert disk_bytes(directory) < 3_600_000
+
+                (source / "bad").write_bytes(b"")
+                refused = await moved()
+                following = await until(
+                    node, lambda following: following.told().refused == refused and not following.phase
+                )
+                assert "found bad" in following.told().refusal
+                assert "bad" not in contents(current)
+                assert held_whole(directory) == sorted([first, second])
+
+                await run(producer, "rollback", name=REF, to=1)
+                received = dict(node.traffic.received)
+                await until(node, at(first))
+                assert dict(node.traffic.received) == received, "a version that lay there was fetched again"
+                await _altered_is_not_given(node, current)
+
+                await run(node, "pause", name=str(directory))
+                (source / "bad").unlink()
+                third = await moved()
+            async with follower(swarm, home) as node:
+                [following] = node.subscriptions
+                assert (following.told().version, following.told().paused) == (first, True)
+                await run(node, "resume", name=following.wanted.id)
+                await until(node, at(third))
+                assert held_whole(directory) == sorted([first, third])
+                assert contents(current) == contents(source)
+
+                fourth = await _gone_back_meanwhile(producer, node, source, third)
+                await run(node, "unsubscribe", name=str(directory))
+                assert not (await run(node, "subscriptions"))["subscriptions"]
+                assert contents(current).keys() == contents(directory / "versions" / third).keys()
+            hooked = (tmp_path / "hooked").read_text().splitlines()
+            # The first after the refused one is the third after which nothing is repeated, restart or not.
+            assert hooked == [
+                f"{first} from",
+                f"{second} from {first}",
+                f"{first} from {second}",
+                f"{third} from {first}",
+            ]
+            assert fourth not in (tmp_path / "hooked").read_text()
+
+    asyncio.run(main())
+
+
+async def _subscribe(node: PeerNode, directory: Path, tmp_path: Path) -> dict[str, Any]:
+    return await run(
+        node,
+        "subscribe",
+        ref=REF,
+        directory=str(directory),
+        validate="if test -e bad; then echo found bad; exit 3; fi",
+        hook=f'test "$PWD" = "$AETHERFS_PATH" && test -e "$AETHERFS_CURRENT/large.bin" && '
+        f'echo $AETHERFS_VERSION from $AETHERFS_PREVIOUS_VERSION >> "{tmp_path / "hooked"}"',
+    )
+
+
+async def _altered_is_not_given(node: PeerNode, current: Path) -> None:
+    """A file that the user has altered in place is noticed at its reading, in every version that shares it."""
+    large = current / "large.bin"
+    large.chmod(0o644)
+    with large.open("r+b") as file:
+        file.write(bytes(3_000_000))
+    given = 0
+    for holding in node.holdings:
+        for block in holding.manifest.unique:
+            encoded = await asyncio.to_thread(holding.get, block.signature, lambda reading: None)
+            if encoded is not None:
+                open_block(encoded, block.signature, block.size)  # IntegrityError for other bytes
+                given += 1
+    assert given, "nothing was given at all"
+
+
+async def _gone_back_meanwhile(producer: PeerNode, node: PeerNode, source: Path, good: str) -> str:
+    """The tag moves on, and back while that version comes: no reader sees it."""
+    (source / "later").write_bytes(b"x" * 100_000)
+    manifest = scan(source).manifest
+    alone = node.pulling.setdefault(("maps/roads", manifest.version), asyncio.Lock())
+    seen: list[str] = []
+    end = node.subscriptions.watch(lambda following: seen.append(following.told().version))
+    async with alone:
+        published = await run(producer, "publish", path=str(source), names=[REF])
+        assert published["version"] == manifest.version.hex()
+        await until(node, lambda following: following.phase.startswith("fetches"))
+        back = await run(producer, "rollback", name=REF)
+        await _known(node, back["serial"])
+    await until(node, lambda following: following.told().serial == back["serial"] and not following.phase)
+    end()
+    assert set(seen) == {good}
+    return str(published["version"])
+
+
+async def _known(node: PeerNode, serial: int) -> None:
+    async with asyncio.timeout(DEADLINE_S):
+        while node.ledger.head("maps/roads") < serial:
+            await asyncio.sleep(0.01)
+
+
+def test_what_cannot_be_followed_leaves_nothing_and_what_fails_for_now_stays(tmp_path: Path) -> None:
+    async def main() -> None:
+        source, directory = make_tree(tmp_path / "source", 2, files=3, large_bytes=70_000), tmp_path / "d"
+        async with Swarm(tmp_path) as swarm:
+            await swarm.publish(await swarm.peer("producer"), source, REF)
+            node = await swarm.peer("edge")  # It does not stay: what it is told is done once.
+            with pytest.raises(NotFoundError):
+                await run(node, "subscribe", ref="maps/nowhere", directory=str(directory))
+            assert len(node.subscriptions) == 0
+
+            refusing = {"ref": REF, "directory": str(directory), "validate": "echo no; exit 1"}
+            with pytest.raises(IntegrityError, match=r"refused .*: no; move the tag"):
+                await run(node, "subscribe", **refusing)
+            [following] = node.subscriptions
+            assert not (directory / "current").is_symlink()
+            assert held_whole(directory) == []
+
+            listed = [{"ref": REF, "directory": str(directory), "keep": 2}]
+            checked = await run(node, "sync", subscriptions=listed, check=True)
+            assert (checked["changed"], following.told().version) == ([str(directory)], "")
+            synced = await run(node, "sync", subscriptions=listed)
+            assert (synced["changed"], synced["failed"], synced["following"]) == ([str(directory)], {}, False)
+            assert contents(directory / "current") == contents(source)
+
+            failing = [{"ref": "maps/nowhere", "directory": str(tmp_path / "e")}]
+            synced = await run(node, "sync", subscriptions=failing)
+            assert synced["unlisted"] == [str(directory)]
+            assert "there is no dataset" in synced["failed"][str(tmp_path / "e")]
+            pruned = await run(node, "sync", subscriptions=[], prune=True)
+            assert sorted(pruned["removed"]) == sorted([str(directory), str(tmp_path / "e")])
+            assert (len(node.subscriptions), (directory / "current").is_dir()) == (0, True)
+
+    asyncio.run(main())
