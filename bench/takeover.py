@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.processes import BenchError
-from swarm.cli.agent import AgentClient
 from swarm.cli.demo.cluster import Cluster
 from swarm.errors import AetherError
+from swarm.local_agent import AgentClient
 from swarm.standing import agent_of
 
 DEADLINE_S: Final = 120.0
@@ -165,7 +165,7 @@ class _Swarm:
         self._call(one, "pull", {"ref": f"{NAME}:v1", "directory": str(out)})
         pulled = time.monotonic()
         sink = io.BytesIO()
-        self._client(two).cat({"ref": f"{NAME}:v1/file-{number % FILES}"}, sink)
+        sink.writelines(self._client(two).parts("cat", {"ref": f"{NAME}:v1/file-{number % FILES}"}))
         if sink.getvalue() != (self._folder / "data" / f"file-{number % FILES}").read_bytes():
             raise BenchError(f"{two} read something else than was published")
         return round(pulled - began, 2), round(time.monotonic() - pulled, 2)

@@ -40,7 +40,7 @@ class Listed(NamedTuple):
 
 COMMANDS: Final = {
     "up": Listed("Running", "running", "Run tracker, seed and peer in one process."),
-    "down": Listed("Running", "running", "Stop the process that runs on this home."),
+    "down": Listed("Running", "running", "Stop the process that runs on this home, once what it publishes is stored."),
     "tracker": Listed("Running", "running", "Run a tracker."),
     "seed": Listed("Running", "running", "Run a seed."),
     "peer": Listed("Running", "running", "Run a peer."),
@@ -79,8 +79,9 @@ COMMANDS: Final = {
     "gc": Listed("Store", "retention", "Remove from the object store what no version needs that is kept."),
     "purge": Listed("Store", "retention", "Remove a version everywhere, for good; on a tracker's home."),
     "subscribe": Listed("Data", "following", "Keep DIR/current at the version that REF means, switched atomically."),
-    "unsubscribe": Listed("Data", "following", "Follow a reference no longer; its directory stays as it is."),
+    "unsubscribe": Listed("Data", "following", "Follow a reference no longer; DIR stays as it is."),
     "subscriptions": Listed("Data", "following", "List what this home follows, and how that stands."),
+    "sync": Listed("Data", "syncing", "Make this home follow what FILE lists."),
     "verify": Listed("Data", "data", "Compare a directory with a version, byte for byte."),
     "export": Listed("Data", "carry", "Write a version into one file, for a site without a network."),
     "import": Listed("Data", "carry", "Keep and serve the version in a file, or publish it under a name."),

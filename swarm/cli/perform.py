@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeVar
 
-from swarm.cli.agent import AgentClient, BrokenOffError, GoneError
 from swarm.cli.output import write_all
 from swarm.cli.program import Program
 from swarm.cli.progress import showing
 from swarm.errors import ConflictError, UnreachableError
+from swarm.local_agent import AgentClient, BrokenOffError, GoneError
 
 if TYPE_CHECKING:
     from swarm.peer.node import PeerNode
@@ -73,7 +73,11 @@ def perform_stream(program: Program, verb: str, arguments: Mapping[str, Any], si
         async for data in operations.stream(node, verb, arguments):
             await asyncio.to_thread(write_all, sink, data)
 
-    _by_either(program, verb, lambda client: client.cat(arguments, sink, verb), do)
+    def ask(client: AgentClient) -> None:
+        for data in client.parts(verb, arguments):
+            write_all(sink, data)
+
+    _by_either(program, verb, ask, do)
 
 
 def run_interruptible(work: Coroutine[Any, Any, T]) -> T:

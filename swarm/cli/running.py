@@ -92,19 +92,26 @@ def peer(program: Program) -> None:
 
 
 @click.command()
+@click.option("--now", is_flag=True, help="Do not wait for publishes that are under way.")
+@click.option("--within", metavar="TIME", help="Wait for them at most so long: 30s, 5m.")
 @options
 @pass_program
-def down(program: Program) -> None:
-    """Stop the process that runs on this home."""
-    from swarm.cli.agent import AgentClient, GoneError
+def down(program: Program, now: bool, within: str | None) -> None:
+    """Stop the process that runs on this home, once what it publishes is stored."""
+    from swarm.cli.progress import showing
+    from swarm.cli.retention import span_of
+    from swarm.local_agent import AgentClient, BrokenOffError, GoneError
 
     home = program.home
     info = home.agent()
     if info is None:
         program.output.result({"stopped": False}, [f"no process runs on {home.path}"])
         return
-    with contextlib.suppress(GoneError):  # It is ending already then; the wait below tells.
-        AgentClient(info).shutdown()
+    arguments = {"wait": not now, "limit_s": span_of(within) if within is not None else None}
+    finished = True
+    # It may be ending already; the wait below tells.
+    with contextlib.suppress(GoneError, BrokenOffError), showing(program.output, "down") as progress:
+        finished = AgentClient(info).call("shutdown", arguments, progress)["finished"]
     deadline = time.monotonic() + DOWN_DEADLINE_S
     while _is_alive(info.pid) and home.agent() is not None:
         if time.monotonic() > deadline:
@@ -112,7 +119,8 @@ def down(program: Program) -> None:
                 f"process {info.pid} did not end within {DOWN_DEADLINE_S:.0f} s: look at it, or kill {info.pid}"
             )
         time.sleep(POLL_S)
-    program.output.result({"stopped": True, "pid": info.pid}, [f"stopped the process on {home.path}"])
+    told = [f"stopped the process on {home.path}", *([] if finished else ["what it published was broken off"])]
+    program.output.result({"stopped": True, "pid": info.pid, "finished": finished}, told)
 
 
 def _run(program: Program, *, tracker: bool, seed: bool) -> None:
@@ -193,7 +201,7 @@ def _spawn(program: Program, log: Any) -> subprocess.Popen[bytes]:
 
 def _failure_of(exit_code: int, log_path: Path, start: int) -> AetherError:
     """What a process that ended at once has to say for itself: its last line in the log."""
-    from swarm.cli.agent import kind_of_exit_code
+    from swarm.local_agent import kind_of_exit_code
 
     with log_path.open("rb") as log:
         log.seek(max(start, log_path.stat().st_size - LOG_TAIL_BYTES))

@@ -13,9 +13,11 @@ from aiohttp import web
 
 from swarm import metrics
 from swarm.http.local import LocalGuard
+from swarm.http.openapi import described
 from swarm.http.routes import Route, mount
 from swarm.http.serve import make_app, start_listener
-from swarm.peer.agent_verbs import AgentVerbs
+from swarm.peer.agent_verbs import verb_routes
+from swarm.peer.agent_watch import watch_routes
 from swarm.peer.extension import Extension
 from swarm.peer.file_routes import FileRoutes
 from swarm.peer.node import NodeSettings, PeerNode
@@ -26,11 +28,14 @@ from swarm.standing import AgentInfo
 
 def tables(node: PeerNode) -> list[Route]:
     """Every route of an agent. The first that fits a path answers."""
-    return [
-        *AgentVerbs(node).routes(),
+    routes = [
+        *watch_routes(node),
+        *verb_routes(node),
         *FileRoutes(node).routes(),
         *health_routes(node),
+        *described(lambda: routes, "AetherFS agent"),
     ]
+    return routes
 
 
 async def start_peer(settings: NodeSettings, extension: Extension | None = None) -> PeerNode:

@@ -1,22 +1,29 @@
 """The verbs of ``operations`` over HTTP: ``POST /api/v1/agent/{verb}`` with JSON arguments.
 
-The answer is a line of JSON per progress report and a last one with the result or the error.
+The answer is a line of JSON per progress report and a last one with the result or the error. Who accepts JSON and not
+lines of it gets the result alone, or a problem document.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 from aiohttp import web
 
-from swarm.errors import AetherError, UsageError
+from swarm.errors import AetherError
+from swarm.http.problem import Handler
 from swarm.http.routes import Route
+from swarm.http.validate import body_of
 from swarm.peer import operations
 from swarm.peer.node import PeerNode
+from swarm.peer.verb import Result, Verb
 
+JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
 BYTES: Final = "application/octet-stream"
 PREFIX: Final = "/api/v1/agent"
@@ -26,62 +33,87 @@ BACKLOG: Final = 256
 log = logging.getLogger("aetherfs.agent")
 
 
-class AgentVerbs:
-    """The handlers of one node's verbs."""
+def verb_routes(node: PeerNode) -> list[Route]:
+    """A route for every verb, and for those that answer with bytes."""
+    told = [
+        Route(
+            "POST",
+            f"{PREFIX}/{name}",
+            partial(_verb, node, name, verb),
+            "control",
+            verb.summary,
+            request=verb.arguments,
+            response=NDJSON,
+            result=verb.result,
+        )
+        for name, verb in operations.VERBS.items()
+    ]
+    streamed = [
+        Route(
+            "POST",
+            f"{PREFIX}/{name}",
+            _streaming(node, stream.arguments, stream.parts),
+            "control",
+            stream.summary,
+            request=stream.arguments,
+            response=BYTES,
+        )
+        for name, stream in operations.STREAMS.items()
+    ]
+    return [*told, *streamed]
 
-    def __init__(self, node: PeerNode) -> None:
-        self._node = node
 
-    def routes(self) -> list[Route]:
-        def post(path: str, handler: Any, summary: str, response: str) -> Route:
-            return Route("POST", f"{PREFIX}/{path}", handler, "control", summary, response=response)
+async def _verb(node: PeerNode, name: str, verb: Verb, request: web.Request) -> web.StreamResponse:
+    arguments = body_of(request, verb.arguments)
+    if _wants_result_alone(request):
+        result = await operations.carry_out(node, name, arguments, lambda report: None)
+        return web.Response(body=msgspec.json.encode(result), content_type=JSON)
+    response = web.StreamResponse(headers={"Content-Type": NDJSON})
+    await response.prepare(request)
+    lines: asyncio.Queue[dict[str, Any]] = asyncio.Queue(BACKLOG)
 
-        return [
-            post("cat", self._cat, "A file's bytes", BYTES),
-            post("export", self._export, "A version as one file", BYTES),
-            post("shutdown", self._shutdown, "End this peer", "application/json"),
-            post("{verb}", self._verb, "Carry out a verb", NDJSON),
-        ]
+    def progress(report: dict[str, Any]) -> None:
+        if not lines.full():
+            lines.put_nowait(report)
 
-    async def _verb(self, request: web.Request) -> web.StreamResponse:
-        arguments = await _arguments(request)
-        response = web.StreamResponse(headers={"Content-Type": NDJSON})
-        await response.prepare(request)
-        lines: asyncio.Queue[dict[str, Any]] = asyncio.Queue(BACKLOG)
+    work = asyncio.create_task(operations.carry_out(node, name, arguments, progress))
+    try:
+        while not work.done() or not lines.empty():
+            getting = asyncio.create_task(lines.get())
+            await asyncio.wait([getting, work], return_when=asyncio.FIRST_COMPLETED)
+            if getting.done():
+                await response.write(msgspec.json.encode(getting.result()) + b"\n")
+            else:
+                getting.cancel()
+        await response.write(msgspec.json.encode(_last_line(work)) + b"\n")
+        await response.write_eof()
+    except ConnectionError:
+        log.debug("whoever asked for %s has left", name)
+    finally:
+        if not work.done():
+            work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+    return response
 
-        def progress(report: dict[str, Any]) -> None:
-            if not lines.full():
-                lines.put_nowait(report)
 
-        work = asyncio.create_task(operations.run(self._node, request.match_info["verb"], arguments, progress))
-        try:
-            while not work.done() or not lines.empty():
-                getting = asyncio.create_task(lines.get())
-                await asyncio.wait([getting, work], return_when=asyncio.FIRST_COMPLETED)
-                if getting.done():
-                    await response.write(msgspec.json.encode(getting.result()) + b"\n")
-                else:
-                    getting.cancel()
-            await response.write(msgspec.json.encode(_last_line(work)) + b"\n")
-            await response.write_eof()
-        except ConnectionError:
-            log.debug("whoever asked for %s has left", request.match_info["verb"])
-        finally:
-            if not work.done():
-                work.cancel()
-            await asyncio.gather(work, return_exceptions=True)
-        return response
+def _wants_result_alone(request: web.Request) -> bool:
+    accepted = ",".join(request.headers.getall("Accept", []))
+    return JSON in accepted and NDJSON not in accepted
 
-    async def _cat(self, request: web.Request) -> web.StreamResponse:
-        return await self._stream(request, "cat")
 
-    async def _export(self, request: web.Request) -> web.StreamResponse:
-        return await self._stream(request, "export")
+def _last_line(work: asyncio.Task[Result]) -> dict[str, Any]:
+    try:
+        return {"event": "done", "result": work.result()}
+    except AetherError as error:
+        return {"event": "error", "exit_code": error.exit_code, "detail": str(error)}
 
-    async def _stream(self, request: web.Request, verb: str) -> web.StreamResponse:
-        arguments = await _arguments(request)
+
+def _streaming(
+    node: PeerNode, kind: type[msgspec.Struct], parts: Callable[[PeerNode, Any], AsyncIterator[bytes]]
+) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": BYTES})
-        async for part in operations.stream(self._node, verb, arguments):
+        async for part in parts(node, body_of(request, kind)):
             if not response.prepared:
                 await response.prepare(request)
             await response.write(part)
@@ -90,23 +122,4 @@ class AgentVerbs:
         await response.write_eof()
         return response
 
-    async def _shutdown(self, request: web.Request) -> web.StreamResponse:
-        self._node.stop_requested.set()
-        return web.json_response({"stopping": True})
-
-
-async def _arguments(request: web.Request) -> dict[str, Any]:
-    try:
-        arguments = msgspec.json.decode(await request.read() or b"{}")
-    except msgspec.MsgspecError as error:
-        raise UsageError(f"the arguments are not JSON: {error}") from error
-    if not isinstance(arguments, dict):
-        raise UsageError("the arguments are not an object")
-    return arguments
-
-
-def _last_line(work: asyncio.Task[dict[str, Any]]) -> dict[str, Any]:
-    try:
-        return {"event": "done", "result": work.result()}
-    except AetherError as error:
-        return {"event": "error", "exit_code": error.exit_code, "detail": str(error)}
+    return handle

@@ -56,7 +56,7 @@ class ImportArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 async def export(node: PeerNode, arguments: ExportArguments) -> AsyncIterator[bytes]:
-    """The bytes of the file, in order."""
+    """Give a version as one file: its bytes, in order."""
     resolved, manifest = await _version(node, arguments.ref)
     left_out: frozenset[bytes] = frozenset()
     since = b""

@@ -8,12 +8,13 @@ from typing import Annotated
 
 import msgspec
 
+from swarm.agent_messages import SubscriptionList, Synced
 from swarm.errors import AetherError, NotAllowedError, NotFoundError, UsageError
 from swarm.peer.following import Following
 from swarm.peer.node import PeerNode
 from swarm.peer.pull import Progress
 from swarm.peer.verb import Result
-from swarm.subscription import SUBSCRIPTIONS_MAX, Subscription, Wanted, plan
+from swarm.subscription import SUBSCRIPTIONS_MAX, Wanted, plan
 
 
 class SubscribeArguments(Wanted, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -41,25 +42,6 @@ class SyncArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     prune: bool = False
     check: bool = False
     wait: bool = True
-
-
-class SubscriptionList(msgspec.Struct, frozen=True):
-    """``following``: this process stays, and follows them. ``next`` is the cursor of the next page, or empty."""
-
-    subscriptions: tuple[Subscription, ...]
-    following: bool
-    next: str = ""
-
-
-class Synced(msgspec.Struct, frozen=True):
-    """Directories, by what was, or is to be, done. ``unlisted`` are followed though nobody listed them."""
-
-    added: tuple[str, ...]
-    changed: tuple[str, ...]
-    removed: tuple[str, ...]
-    unlisted: tuple[str, ...]
-    failed: dict[str, str]
-    following: bool
 
 
 async def subscribe(node: PeerNode, arguments: SubscribeArguments, progress: Progress) -> Result:

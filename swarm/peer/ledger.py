@@ -41,9 +41,10 @@ class Ledger:
         for raw in state.entries if state is not None else ():
             self._take(parse_entry(raw)[1], raw)
 
-    def watch(self, watcher: Callable[[Entry], None]) -> None:
-        """Call ``watcher`` with every entry that is new here, however it came."""
+    def watch(self, watcher: Callable[[Entry], None]) -> Callable[[], None]:
+        """Call ``watcher`` with every entry that is new here, however it came; the result ends that."""
         self._watchers.append(watcher)
+        return lambda: self._watchers.remove(watcher)
 
     def record(self, entry: Entry, raw: bytes, *, is_news: bool = False) -> bool:
         """Remember a checked entry. False if it was known."""
@@ -52,7 +53,7 @@ class Ledger:
         if not is_news:
             self.flush()
         if is_new:
-            for watcher in self._watchers:
+            for watcher in list(self._watchers):
                 watcher(entry)
         return is_new
 
@@ -103,6 +104,11 @@ class Ledger:
                 return raw
         return None
 
+    def last_of_tag(self, dataset: str, tag: str) -> Entry | None:
+        """The same entry, parsed."""
+        raw = self.entry_of_tag(dataset, tag)
+        return parse_entry(raw)[1] if raw is not None else None
+
     def entry_of_version(self, dataset: str, version: bytes) -> bytes | None:
         """An entry that shows that the version belongs to the dataset."""
         for entry, raw in self._datasets.get(dataset, {}).values():
@@ -117,8 +123,8 @@ class Ledger:
 
     def serial_of_tag(self, dataset: str, tag: str) -> int:
         """The highest serial seen for a tag, 0 for none."""
-        raw = self.entry_of_tag(dataset, tag)
-        return parse_entry(raw)[1].serial if raw is not None else 0
+        entry = self.last_of_tag(dataset, tag)
+        return entry.serial if entry is not None else 0
 
     def tags(self) -> list[tuple[str, str, bytes | None]]:
         """Every known (dataset, tag, version)."""

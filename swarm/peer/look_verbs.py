@@ -158,6 +158,11 @@ async def verify(node: PeerNode, arguments: VerifyArguments, progress: Progress)
     return {"ref": str(reference), "version": manifest.version.hex(), "differences": differences}
 
 
+def cat_file(node: PeerNode, arguments: RefArguments) -> AsyncIterator[bytes]:
+    """Give the bytes of one file of a version."""
+    return cat(node, arguments.ref)
+
+
 async def cat(node: PeerNode, text: str) -> AsyncIterator[bytes]:
     """A file's bytes, in order."""
     reference = names.parse(text)

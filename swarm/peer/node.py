@@ -40,6 +40,7 @@ from swarm.peer.addresses import addresses_of
 from swarm.peer.announce import Announcer
 from swarm.peer.channels import Channels
 from swarm.peer.download import Parts
+from swarm.peer.ending import Ending
 from swarm.peer.exchange import Exchange
 from swarm.peer.extension import Extension
 from swarm.peer.fetch import Fetcher
@@ -123,7 +124,7 @@ class PeerNode:
         self.waiting: dict[str, Callable[[], str]] = {}
         # One pull of a version at a time: the next finds every block here.
         self.pulling: WeakValueDictionary[tuple[str, bytes], asyncio.Lock] = WeakValueDictionary()
-        self.stop_requested = asyncio.Event()
+        self.stop_requested, self.ending = asyncio.Event(), Ending()
         self.is_ready = asyncio.Event()
         self.tracker_address: str | None = None
         self.agent_address: str | None = None

@@ -8,23 +8,33 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
 from swarm import names
+from swarm.agent_messages import (
+    Committed,
+    History,
+    Inspected,
+    Published,
+    Pulled,
+    Stopping,
+    SubscriptionList,
+    Synced,
+    Verified,
+)
 from swarm.errors import UsageError
 from swarm.log import SeenSerial, WallTime
 from swarm.peer import follow_verbs, governing, look_verbs, retaining, tag_verbs
 from swarm.peer.carrying import ExportArguments, ImportArguments, export, import_file
-from swarm.peer.look_verbs import cat
 from swarm.peer.node import PeerNode
 from swarm.peer.people import PeopleArguments, change_people
 from swarm.peer.publish import Wanted, publish
 from swarm.peer.pull import Progress, pull
 from swarm.peer.status import status_of
 from swarm.peer.store_cost import store_cost
-from swarm.peer.verb import Names, NoArguments, Result, Verb
+from swarm.peer.verb import Names, NoArguments, Result, Stream, Verb
 from swarm.subscription import Subscription
 from swarm.walk import Links
 
@@ -43,6 +53,13 @@ class PullArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     directory: str
     include: list[str] = []
     force: bool = False
+
+
+class ShutdownArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``wait``: until what is under way is done, at most ``limit_s``."""
+
+    wait: bool = True
+    limit_s: Annotated[float, msgspec.Meta(ge=0)] | None = None
 
 
 async def _publish(node: PeerNode, arguments: PublishArguments, progress: Progress) -> Result:
@@ -69,35 +86,50 @@ async def _store_cost(node: PeerNode, arguments: NoArguments, progress: Progress
     return await store_cost(node)
 
 
+async def _shutdown(node: PeerNode, arguments: ShutdownArguments, progress: Progress) -> Result:
+    """End this peer once what moves tags or brings bytes to a seed is done."""
+    finished = not node.ending.waiting_for()
+    if arguments.wait:
+        finished = await node.ending.finish(progress, arguments.limit_s)
+    node.stop_requested.set()
+    return {"stopping": True, "finished": finished}
+
+
 VERBS: Final[Mapping[str, Verb]] = {
-    "publish": Verb(PublishArguments, _publish),
-    "pull": Verb(PullArguments, _pull),
+    "publish": Verb(PublishArguments, _publish, Published),
+    "pull": Verb(PullArguments, _pull, Pulled),
     "ls": Verb(look_verbs.ListArguments, look_verbs.ls),
-    "inspect": Verb(look_verbs.RefArguments, look_verbs.inspect),
-    "history": Verb(look_verbs.RefArguments, look_verbs.history),
-    "tag": Verb(tag_verbs.TagArguments, tag_verbs.tag),
-    "rollback": Verb(tag_verbs.RollbackArguments, tag_verbs.rollback),
-    "rm": Verb(tag_verbs.RemoveArguments, tag_verbs.rm),
+    "inspect": Verb(look_verbs.RefArguments, look_verbs.inspect, Inspected),
+    "history": Verb(look_verbs.RefArguments, look_verbs.history, History),
+    "tag": Verb(tag_verbs.TagArguments, tag_verbs.tag, Committed),
+    "rollback": Verb(tag_verbs.RollbackArguments, tag_verbs.rollback, Committed),
+    "rm": Verb(tag_verbs.RemoveArguments, tag_verbs.rm, Committed),
     "keep": Verb(retaining.KeepArguments, retaining.keep),
     "pin": Verb(retaining.PinArguments, retaining.pin),
     "unpin": Verb(retaining.PinArguments, retaining.unpin),
     "quota": Verb(retaining.QuotaArguments, retaining.quota),
     "purge": Verb(retaining.PurgeArguments, retaining.purge),
     "repair": Verb(retaining.RepairArguments, retaining.repair),
-    "verify": Verb(look_verbs.VerifyArguments, look_verbs.verify),
+    "verify": Verb(look_verbs.VerifyArguments, look_verbs.verify, Verified),
     "status": Verb(NoArguments, _status),
     "store-cost": Verb(NoArguments, _store_cost),
     "subscribe": Verb(follow_verbs.SubscribeArguments, follow_verbs.subscribe, Subscription),
     "unsubscribe": Verb(follow_verbs.SubscriptionArguments, follow_verbs.unsubscribe, Subscription),
-    "subscriptions": Verb(
-        follow_verbs.SubscriptionsArguments, follow_verbs.subscriptions, follow_verbs.SubscriptionList
-    ),
+    "subscriptions": Verb(follow_verbs.SubscriptionsArguments, follow_verbs.subscriptions, SubscriptionList),
     "pause": Verb(follow_verbs.SubscriptionArguments, follow_verbs.pause, Subscription),
     "resume": Verb(follow_verbs.SubscriptionArguments, follow_verbs.resume, Subscription),
-    "sync": Verb(follow_verbs.SyncArguments, follow_verbs.sync, follow_verbs.Synced),
+    "sync": Verb(follow_verbs.SyncArguments, follow_verbs.sync, Synced),
     "people": Verb(PeopleArguments, change_people),
     "import": Verb(ImportArguments, import_file),
+    "shutdown": Verb(ShutdownArguments, _shutdown, Stopping),
     **governing.VERBS,
+}
+
+
+# Verbs that answer with bytes.
+STREAMS: Final[Mapping[str, Stream]] = {
+    "cat": Stream(look_verbs.RefArguments, look_verbs.cat_file),
+    "export": Stream(ExportArguments, export),
 }
 
 
@@ -106,18 +138,23 @@ async def run(node: PeerNode, verb: str, arguments: Mapping[str, Any], progress:
     known = VERBS.get(verb)
     if known is None:
         raise UsageError(f"there is no verb {verb[:40]!r}: known are {', '.join(VERBS)}")
-    try:
-        converted = msgspec.convert(arguments, known.arguments)
-    except msgspec.ValidationError as error:
-        raise UsageError(f"{verb}: {error}") from error
-    return await known.work(node, converted, progress)
+    return await carry_out(node, verb, _fitting(verb, arguments, known.arguments), progress)
+
+
+async def carry_out(node: PeerNode, verb: str, arguments: msgspec.Struct, progress: Progress) -> Result:
+    """Carry out a known verb with its own arguments. UnreachableError when this peer is ending."""
+    with node.ending.work(verb):
+        return await VERBS[verb].work(node, arguments, progress)
 
 
 def stream(node: PeerNode, verb: str, arguments: Mapping[str, Any]) -> AsyncIterator[bytes]:
     """The bytes that a verb answers with. UsageError for arguments that do not fit."""
-    if verb == "cat":
-        return cat(node, str(arguments.get("ref", "")))
+    known = STREAMS[verb]
+    return known.parts(node, _fitting(verb, arguments, known.arguments))
+
+
+def _fitting(verb: str, arguments: Mapping[str, Any], kind: type[msgspec.Struct]) -> msgspec.Struct:
     try:
-        return export(node, msgspec.convert(arguments, ExportArguments))
+        return msgspec.convert(arguments, kind)
     except msgspec.ValidationError as error:
         raise UsageError(f"{verb}: {error}") from error

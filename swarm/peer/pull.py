@@ -38,6 +38,8 @@ from swarm.tree import TreeStore
 PROGRESS_S: Final = 0.25
 # How long a peer is looked for that still has what the object store does not keep any more.
 GONE_STALL_S: Final = 15.0
+# Blocks that a seed reads from its object store at a time.
+READ_AT_ONCE: Final = 16
 
 Progress = Callable[[dict[str, Any]], None]
 
@@ -200,6 +202,9 @@ class _Pull:
             await asyncio.to_thread(staging.adopt, previous, force=self._wanted.force, known=seen)
             await asyncio.to_thread(lambda: staging.share(self._wanted.origins()))
             done = await asyncio.to_thread(self._reuse, staging)
+            if node.extension is not None:
+                async with _telling(node, progress, lambda: _waiting("find", "its own object store")):
+                    await self._read_kept(staging, done)
         except BaseException:
             staging.close()
             raise
@@ -252,6 +257,26 @@ class _Pull:
                 staging.write(index, open_block(encoded, block.signature, block.size))
                 done.add(index)
         return done
+
+    async def _read_kept(self, staging: Staging, done: set[int]) -> None:
+        """What this node's own object store keeps: there may be nobody else who has it."""
+        missing = [index for index in range(len(self._manifest.unique)) if index not in done]
+        held: Holding | None = None
+        with contextlib.suppress(AetherError):  # what the store does not give others may
+            held = await self._node.holdings.find(self._resolved.dataset, self._manifest.version) if missing else None
+        if held is not None and held.is_complete:
+            for start in range(0, len(missing), READ_AT_ONCE):
+                batch = missing[start : start + READ_AT_ONCE]
+                await asyncio.gather(*(self._take_kept(held, staging, index, done) for index in batch))
+
+    async def _take_kept(self, held: Holding, staging: Staging, index: int, done: set[int]) -> None:
+        block = self._manifest.unique[index]
+        with contextlib.suppress(AetherError):
+            encoded = await held.read(block.signature)
+            if encoded is not None:
+                plain = open_block(encoded, block.signature, block.size)
+                await asyncio.to_thread(staging.write, index, plain)
+                done.add(index)
 
     def _is_servable(self, staging: Staging, index: int) -> bool:
         return not any(place.file_index in staging.left_out for place in self._manifest.places(index))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -25,7 +25,23 @@ class Verb:
 
     @property
     def summary(self) -> str:
-        return (self.work.__doc__ or "").strip().partition("\n")[0].rstrip(".")
+        return _summary(self.work)
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """The same of a verb that answers with bytes."""
+
+    arguments: type[msgspec.Struct]
+    parts: Callable[[PeerNode, Any], AsyncIterator[bytes]]
+
+    @property
+    def summary(self) -> str:
+        return _summary(self.parts)
+
+
+def _summary(work: Callable[..., object]) -> str:
+    return (work.__doc__ or "").strip().partition("\n")[0].rstrip(".")
 
 
 class NoArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

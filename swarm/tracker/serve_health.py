@@ -1,12 +1,10 @@
-"""Routes for those who look after a tracker: alive, ready, metrics, and the API's own description."""
+"""Routes for those who look after a tracker: alive, ready, metrics."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
-import msgspec
 from aiohttp import web
 
 from swarm import metrics
@@ -21,8 +19,8 @@ from swarm.tracker.state import TrackerState, remote_of
 READY_TIMEOUT_S: Final = 5.0
 
 
-def health_routes(state: TrackerState, document: Callable[[], dict[str, Any]]) -> list[Route]:
-    """The declarations. ``document`` gives the OpenAPI document of all routes."""
+def health_routes(state: TrackerState) -> list[Route]:
+    """The declarations."""
 
     async def livez(request: web.Request) -> web.Response:
         return web.Response(text="ok\n")
@@ -49,9 +47,6 @@ def health_routes(state: TrackerState, document: Callable[[], dict[str, Any]]) -
         text = state.metrics.exposition()
         return web.Response(body=text.encode(), headers={"Content-Type": metrics.CONTENT_TYPE})
 
-    async def openapi(request: web.Request) -> web.Response:
-        return web.Response(body=msgspec.json.encode(document()), content_type="application/json")
-
     return [
         Route("GET", "/livez", livez, "public", "Whether the process runs", response="text/plain"),
         Route("GET", "/readyz", readyz, "public", "Whether the object store answers", response="text/plain"),
@@ -63,7 +58,6 @@ def health_routes(state: TrackerState, document: Callable[[], dict[str, Any]]) -
             "Prometheus metrics: members, and this machine",
             response="text/plain",
         ),
-        Route("GET", "/api/openapi.json", openapi, "public", "This description", response="application/json"),
     ]
 
 

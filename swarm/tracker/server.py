@@ -19,13 +19,14 @@ import ssl
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
 
 from swarm.authority import private_pem
 from swarm.errors import AetherError, UsageError
-from swarm.http.routes import Route, mount, openapi
+from swarm.http.openapi import described
+from swarm.http.routes import Route, mount
 from swarm.http.serve import Listener, make_app, start_listener
 from swarm.identity import PeerKey
 from swarm.keyring import HEADER, RECALLS_HEADER
@@ -385,9 +386,6 @@ async def _state_news(state: TrackerState, _request: web.BaseRequest, response: 
 
 
 def _routes(state: TrackerState) -> list[Route]:
-    def document() -> dict[str, Any]:
-        return openapi(routes, "AetherFS tracker")
-
     routes = [
         *member_routes(state),
         *dataset_routes(state),
@@ -399,6 +397,7 @@ def _routes(state: TrackerState) -> list[Route]:
         *push_routes(state),
         *people_routes(state),
         *page_routes(state),
-        *health_routes(state, document),
+        *health_routes(state),
+        *described(lambda: routes, "AetherFS tracker"),
     ]
     return routes

@@ -104,6 +104,9 @@ def test_without_a_certificate_only_the_public_side_answers(tmp_path: Path) -> N
                 "/ui/signin",
                 "/ui/signout",
                 "/ui/style.css",
+                "/api/",
+                "/api/page.js",
+                "/api/page.css",
             }
 
     asyncio.run(main())

@@ -19,8 +19,8 @@ from types import FrameType, TracebackType
 from typing import Any, Final, Self
 
 from swarm.cli import spawn
-from swarm.cli.agent import kind_of_exit_code
 from swarm.errors import AetherError, IncompleteError
+from swarm.local_agent import kind_of_exit_code
 
 READY_DEADLINE_S: Final = 30.0
 COMMAND_DEADLINE_S: Final = 50.0

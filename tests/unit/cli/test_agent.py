@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from swarm.cli.agent import AgentClient, BrokenOffError, GoneError, kind_of_exit_code
+from swarm.cli.output import write_all
 from swarm.errors import AetherError, IncompleteError, NotFoundError, UsageError
+from swarm.local_agent import AgentClient, BrokenOffError, GoneError, kind_of_exit_code
 from swarm.standing import AgentInfo
 
 TOKEN = "the-token"
@@ -102,16 +103,14 @@ def test_nobody_there() -> None:
     assert not client.is_alive()
 
 
-def test_cat_writes_the_bytes() -> None:
-    sink = io.BytesIO()
+def test_cat_gives_the_bytes() -> None:
     with _agent([b"ab", b"c" * 100_000]) as (client, _):
-        client.cat({"ref": "a:b/c"}, sink)
-    assert sink.getvalue() == b"ab" + b"c" * 100_000
+        assert b"".join(client.parts("cat", {"ref": "a:b/c"})) == b"ab" + b"c" * 100_000
 
 
 def test_cat_cut_short_is_partial() -> None:
     with _agent([b"ab"], whole=False) as (client, _), pytest.raises(IncompleteError, match="only 2 bytes"):
-        client.cat({"ref": "a:b/c"}, io.BytesIO())
+        list(client.parts("cat", {"ref": "a:b/c"}))
 
 
 @pytest.mark.parametrize(
@@ -122,7 +121,7 @@ def test_cat_cut_short_is_partial() -> None:
 )
 def test_a_refusal_is_a_problem_document(status: int, kind: type[AetherError], body: bytes, said: str) -> None:
     with _agent([body], status=status) as (client, _), pytest.raises(kind, match=said):
-        client.cat({"ref": "a:b/c"}, io.BytesIO())
+        list(client.parts("cat", {"ref": "a:b/c"}))
 
 
 def test_a_closed_sink_is_the_readers_doing_not_the_agents() -> None:
@@ -131,7 +130,7 @@ def test_a_closed_sink_is_the_readers_doing_not_the_agents() -> None:
             raise BrokenPipeError
 
     with _agent([b"ab"]) as (client, _), pytest.raises(BrokenPipeError):
-        client.cat({"ref": "a:b/c"}, Closed())
+        write_all(Closed(), next(client.parts("cat", {"ref": "a:b/c"})))
 
 
 def test_what_asks_an_agent_loads_little() -> None:

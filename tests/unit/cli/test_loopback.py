@@ -9,7 +9,7 @@ from threading import Thread
 
 import pytest
 
-from swarm.cli.loopback import answer, ask, connect
+from swarm.loopback import answer, ask, connect
 
 
 @contextmanager

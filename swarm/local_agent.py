@@ -10,12 +10,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from swarm import errors
-from swarm.cli.loopback import Answer, answer, ask, connect
-from swarm.cli.output import write_all
 from swarm.errors import AetherError, IncompleteError, UnreachableError
+from swarm.loopback import Answer, answer, ask, connect
 
 if TYPE_CHECKING:
     from swarm.standing import AgentInfo
@@ -73,17 +72,18 @@ class AgentClient:
             "the process that runs on this home ended before it was done; see its log, repeat the command"
         )
 
-    def cat(self, arguments: Mapping[str, Any], sink: BinaryIO, verb: str = "cat") -> None:
-        """Write the bytes that a verb answers with to ``sink``. IncompleteError when they end too soon."""
-        written = 0
+    def parts(self, verb: str, arguments: Mapping[str, Any]) -> Iterator[bytes]:
+        """The bytes that a verb answers with. IncompleteError when they end too soon."""
+        come = 0
         try:
             with self._post(verb, arguments) as answered:
                 while data := answered.body.read1(READ_BYTES):
-                    written += write_all(sink, data)
+                    come += len(data)
+                    yield data
         except BrokenOffError as error:
-            if not written:
+            if not come:
                 raise
-            raise IncompleteError(f"only {written} bytes came before the agent ended: repeat the command") from error
+            raise IncompleteError(f"only {come} bytes came before the agent ended: repeat the command") from error
 
     def is_alive(self) -> bool:
         """Whether it answers at all."""
@@ -93,11 +93,6 @@ class AgentClient:
                 return answer(connection).status == 200
         except OSError:
             return False
-
-    def shutdown(self) -> None:
-        """Ask the agent to end. It answers at once and ends soon."""
-        with self._post("shutdown", {}) as answered:
-            answered.body.read()
 
     @contextmanager
     def _post(self, verb: str, arguments: Mapping[str, Any]) -> Iterator[Answer]:

@@ -1,0 +1,183 @@
+"""What an agent tells, as types: INTERFACE's JSON objects, for the OpenAPI document and for ``swarm.Client``."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from swarm.subscription import Subscription
+
+
+class Published(msgspec.Struct, frozen=True):
+    """A version that a seed keeps and the log names. ``store``: what it asked of an object store, if that was told."""
+
+    version: str
+    serial: int
+    files: int
+    bytes: int
+    blocks: int
+    new_blocks: int
+    uploaded: int
+    read: int
+    seconds: float
+    tags: tuple[str, ...]
+    store: dict[str, Any] = {}
+
+
+class Sources(msgspec.Struct, frozen=True):
+    """Plain bytes by where they came from."""
+
+    peers: int
+    origin: int
+    reused: int
+
+
+class Pulled(msgspec.Struct, frozen=True, rename={"sources": "from"}):
+    """A version that a directory holds. ``wire`` are encoded bytes received."""
+
+    ref: str
+    version: str
+    serial: int
+    stale: bool
+    files: int
+    bytes: int
+    seconds: float
+    sources: Sources
+    wasted: int
+    wire: int
+    manifest_wire: int
+
+
+class Committed(msgspec.Struct, frozen=True):
+    """One entry of a log: where its tags point now; None for one that was removed."""
+
+    dataset: str
+    serial: int
+    tags: dict[str, str | None]
+
+
+class DatasetTags(msgspec.Struct, frozen=True):
+    dataset: str
+    tags: tuple[str, ...]
+
+
+class DatasetList(msgspec.Struct, frozen=True):
+    """The datasets that this member may read. ``stale``: no tracker said so now."""
+
+    datasets: tuple[DatasetTags, ...]
+    stale: bool
+
+
+class FileItem(msgspec.Struct, frozen=True):
+    """A file, an empty directory or a link of a version. ``mode`` is octal."""
+
+    path: str
+    kind: Literal["file", "directory", "symlink"]
+    size: int
+    mode: str
+    mtime_ns: int
+    target: str = ""
+
+
+class FileList(msgspec.Struct, frozen=True):
+    ref: str
+    version: str
+    entries: tuple[FileItem, ...]
+
+
+class Inspected(msgspec.Struct, frozen=True):
+    """What is known of one version. ``keep`` is its dataset's keep rule, if a tracker told it."""
+
+    ref: str
+    dataset: str
+    tag: str | None
+    version: str
+    content: str
+    serial: int
+    stale: bool
+    files: int
+    bytes: int
+    blocks: int
+    segments: int
+    message: str
+    publisher: str
+    time: int
+    keep: dict[str, Any] | None = None
+
+
+class Moved(msgspec.Struct, frozen=True):
+    """Where an entry lets a tag point; None: it removes it."""
+
+    tag: str
+    version: str | None
+
+
+class HistoryEntry(msgspec.Struct, frozen=True):
+    serial: int
+    kind: str
+    moves: tuple[Moved, ...]
+    message: str
+    publisher: str
+    time: int
+    files: int | None
+    bytes: int | None
+
+
+class History(msgspec.Struct, frozen=True):
+    ref: str
+    entries: tuple[HistoryEntry, ...]
+
+
+class Verified(msgspec.Struct, frozen=True):
+    """What differs between a directory and a version, a line each."""
+
+    ref: str
+    version: str
+    differences: tuple[str, ...]
+
+
+class TagMoved(msgspec.Struct, frozen=True):
+    """An event of a watch: a tag points elsewhere, or (version None) nowhere any more."""
+
+    dataset: str
+    tag: str
+    version: str | None
+    serial: int
+    kind: str
+    message: str
+    publisher: str
+    time: int
+
+
+class SubscriptionChanged(msgspec.Struct, frozen=True):
+    """An event of a watch: a subscription does something else, or (removed) is none any more."""
+
+    subscription: Subscription
+    removed: bool
+
+
+class SubscriptionList(msgspec.Struct, frozen=True):
+    """``following``: this process stays, and follows them. ``next`` is the cursor of the next page, or empty."""
+
+    subscriptions: tuple[Subscription, ...]
+    following: bool
+    next: str = ""
+
+
+class Synced(msgspec.Struct, frozen=True):
+    """Directories, by what was, or is to be, done. ``unlisted`` are followed though nobody listed them."""
+
+    added: tuple[str, ...]
+    changed: tuple[str, ...]
+    removed: tuple[str, ...]
+    unlisted: tuple[str, ...]
+    failed: dict[str, str]
+    following: bool
+
+
+class Stopping(msgspec.Struct, frozen=True):
+    """The process ends. ``finished``: what was under way was finished first."""
+
+    stopping: bool
+    finished: bool

@@ -1,0 +1,62 @@
+"""The command sync: this home follows what a file lists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from swarm.cli.following import NOBODY
+from swarm.cli.program import Program, options, pass_program
+from swarm.errors import IncompleteError, NotFoundError
+
+FILE_NAME = "aetherfs.toml"
+
+
+@click.command()
+@click.argument("file", default=FILE_NAME)
+@click.option("--check", is_flag=True, help="Only tell what would change; exit 8 if anything would.")
+@click.option("--prune", is_flag=True, help="Follow no longer what FILE does not list.")
+@click.option("--no-wait", is_flag=True, help="Do not wait until all are current.")
+@options
+@pass_program
+def sync(program: Program, file: str, check: bool, prune: bool, no_wait: bool) -> None:
+    """Make this home follow what FILE lists.
+
+    FILE is TOML. Each [[subscription]] has ref and directory, and may have keep, validate, hook and include, which are
+    the options of `aetherfs subscribe`.
+    """
+    import msgspec
+
+    from swarm.cli.perform import perform
+    from swarm.cli.references import whole
+    from swarm.wants import parse_wants
+
+    path = Path(file)
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise NotFoundError(f"{file} is not there: write it (see `aetherfs sync --help`), or name another") from error
+    wants = parse_wants(data, path)
+    for wanted in wants:
+        whole(program, wanted.ref)
+    arguments = {"subscriptions": msgspec.to_builtins(wants), "prune": prune, "check": check, "wait": not no_wait}
+    result = perform(program, "sync", arguments)
+    program.output.result(result, _synced(program, result, check))
+    if result["failed"]:
+        raise IncompleteError(f"{len(result['failed'])} subscription(s) are not current yet: they are tried again")
+    if check and any(result[what] for what in ("added", "changed", "removed")):
+        raise IncompleteError(f"this home does not follow what {file} lists: `aetherfs sync` makes it so")
+
+
+def _synced(program: Program, result: Mapping[str, Any], check: bool) -> Iterable[str]:
+    for what in ("added", "changed", "removed"):
+        yield from (f"{'would be ' if check else ''}{what}: {directory}" for directory in result[what])
+    yield from (f"followed, and not listed: {directory} (--prune ends that)" for directory in result["unlisted"])
+    yield from (f"{directory}: {why}" for directory, why in result["failed"].items())
+    if not any(result[what] for what in ("added", "changed", "removed", "unlisted")):
+        yield "this home follows just what is listed"
+    if not result["following"]:
+        yield NOBODY
