@@ -59,14 +59,11 @@ class AgentClient:
         self, verb: str, arguments: Mapping[str, Any], progress: Callable[[dict[str, Any]], None]
     ) -> dict[str, Any]:
         """The verb's result. Raises what the agent refused with, and GoneError."""
-        with self._post(verb, arguments) as answered:
+        with self._asked("POST", f"/api/v1/agent/{verb}", arguments) as answered:
             for line in _lines(answered):
-                event = _parsed(line)
+                event = told_by(line)
                 if event.get("event") == "done" and isinstance(event.get("result"), dict):
                     return dict(event["result"])
-                if event.get("event") == "error":
-                    kind = kind_of_exit_code(event.get("exit_code"))
-                    raise kind(str(event.get("detail", "the agent failed and does not say why: see its log")))
                 progress(event)
         raise BrokenOffError(
             "the process that runs on this home ended before it was done; see its log, repeat the command"
@@ -76,7 +73,7 @@ class AgentClient:
         """The bytes that a verb answers with. IncompleteError when they end too soon."""
         come = 0
         try:
-            with self._post(verb, arguments) as answered:
+            with self._asked("POST", f"/api/v1/agent/{verb}", arguments) as answered:
                 while data := answered.body.read1(READ_BYTES):
                     come += len(data)
                     yield data
@@ -94,19 +91,26 @@ class AgentClient:
         except OSError:
             return False
 
+    def lines(self, path: str) -> Iterator[bytes]:
+        """The lines that a path is answered with, as they come. UnreachableError when the agent ends."""
+        with self._asked("GET", path, None) as answered:
+            yield from _lines(answered)
+        raise BrokenOffError("the process that runs on this home ended the answer: ask again to go on")
+
     @contextmanager
-    def _post(self, verb: str, arguments: Mapping[str, Any]) -> Iterator[Answer]:
+    def _asked(self, method: str, path: str, arguments: Mapping[str, Any] | None) -> Iterator[Answer]:
         headers = {"Authorization": f"Bearer {self._info.token}", "Content-Type": "application/json"}
+        body = json.dumps(arguments).encode() if arguments is not None else b""
         begun = False
         try:
             with connect(self._info.port, CONNECT_TIMEOUT_S) as connection:
                 # The agent may rightly be silent for long, and its end closes the connection.
                 connection.settimeout(None)
-                ask(connection, "POST", f"/api/v1/agent/{verb}", headers, json.dumps(arguments).encode())
+                ask(connection, method, path, headers, body)
                 begun = True
                 answered = answer(connection)
                 if answered.status != 200:
-                    raise _refusal(answered)
+                    raise refusal_of(answered.status, answered.body.read())
                 yield answered
         except BrokenPipeError:
             raise  # Of our own output: reading does not raise it.
@@ -120,22 +124,28 @@ def _lines(answered: Answer) -> Iterator[bytes]:
         yield line
 
 
-def _parsed(line: bytes) -> dict[str, Any]:
+def told_by(line: bytes) -> dict[str, Any]:
+    """What a line of an answer tells. Raises the error that it tells of, and BrokenOffError for half a line."""
     try:
         event = json.loads(line)
     except ValueError as error:
         raise BrokenOffError(
             "the process that runs on this home broke off its answer; see its log, repeat the command"
         ) from error
-    return event if isinstance(event, dict) else {}
+    if not isinstance(event, dict):
+        return {}
+    if event.get("event") == "error":
+        kind = kind_of_exit_code(event.get("exit_code"))
+        raise kind(str(event.get("detail", "the agent failed and does not say why: see its log")))
+    return event
 
 
-def _refusal(answered: Answer) -> AetherError:
-    data = answered.body.read()
+def refusal_of(status: int, data: bytes) -> AetherError:
+    """The exception that an answer with a failing status stands for."""
     try:
         document = json.loads(data)
     except ValueError:
         document = {}
     detail = document.get("detail") if isinstance(document, dict) else None
-    kind = _BY_STATUS.get(answered.status, AetherError)
-    return kind(str(detail or f"the agent answered with status {answered.status}: see its log"))
+    kind = _BY_STATUS.get(status, AetherError)
+    return kind(str(detail or f"the agent answered with status {status}: see its log"))

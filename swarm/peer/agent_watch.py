@@ -135,14 +135,13 @@ class _News:
     async def heard(self) -> AsyncIterator[asyncio.Queue[bytes | None]]:
         """The queue of events, begun with what is so now; None ends it."""
         ends: list[Callable[[], None]] = []
-        polling: asyncio.Task[None] | None = None
+        polling = self._node.tasks.start(self._poll())
         try:
             if self._reference is not None:
                 await self._node.finder.resolve(self._reference)
                 entry = self._node.ledger.last_of_tag(self._reference.dataset, self._reference.tag or "")
                 if entry is not None:
                     self._entry(entry)
-                polling = self._node.tasks.start(self._poll(self._reference))
             ends.append(self._node.ledger.watch(self._entry))
             for following in self._node.subscriptions:
                 self._subscription(following)
@@ -151,14 +150,19 @@ class _News:
         finally:
             for end in ends:
                 end()
-            if polling is not None:
-                polling.cancel()
+            polling.cancel()
 
-    async def _poll(self, reference: Reference) -> None:
-        while True:
-            await asyncio.sleep(POLL_S)
-            with contextlib.suppress(AetherError):  # it is asked again
-                await self._node.finder.resolve(reference)
+    async def _poll(self) -> None:
+        """Look for what channels did not bring. It ends with the node, and ends the watch then."""
+        try:
+            while True:
+                await asyncio.sleep(POLL_S)
+                if self._reference is not None:
+                    with contextlib.suppress(AetherError):  # it is asked again
+                        await self._node.finder.resolve(self._reference)
+        finally:
+            if not self._queue.full():
+                self._queue.put_nowait(None)
 
     def _entry(self, entry: Entry) -> None:
         wanted = self._reference
