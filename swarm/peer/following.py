@@ -115,6 +115,8 @@ class Following:
         self._say("waits for other subscriptions")
         async with self._fetching:
             self._say(f"fetches {resolved.version.hex()[:12]}")
+            # What was staged of versions that are wanted no more takes room from this one.
+            await asyncio.to_thread(self.versions.tidy, (resolved.version,))
             manifest, _ = await manifest_of(self._node, resolved, progress)
             target = Target(
                 self.versions.path_of(resolved.version),

@@ -119,7 +119,7 @@ def swallowing(path: str, text: str) -> Iterator[str]:
 
 def printing(path: str, text: str) -> Iterator[str]:
     """Only the program and the benches talk to a terminal."""
-    if not path.startswith(("swarm/", "seed/")) or path.startswith("swarm/cli/"):
+    if not path.startswith(("swarm/", "seed/")) or path.startswith("swarm/cli/") or not path.endswith(".py"):
         return
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":

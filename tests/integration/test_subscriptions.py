@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,83 +67,106 @@ def held_whole(directory: Path) -> list[str]:
     return sorted(os.listdir(directory / "versions"))
 
 
+@dataclass(frozen=True, slots=True)
+class World:
+    """A source that is published again and again, and the directory that follows."""
+
+    folder: Path
+    producer: PeerNode
+
+    @property
+    def source(self) -> Path:
+        return self.folder / "source"
+
+    @property
+    def directory(self) -> Path:
+        return self.folder / "served" / "roads"
+
+    @property
+    def current(self) -> Path:
+        return self.directory / "current"
+
+    async def moved(self) -> str:
+        published = await run(self.producer, "publish", path=str(self.source), names=[REF])
+        return str(published["version"])
+
+
 def test_a_directory_follows_its_tag(tmp_path: Path) -> None:
     async def main() -> None:
-        source, directory = make_tree(tmp_path / "source", 1), tmp_path / "served" / "roads"
-        current = directory / "current"
+        make_tree(tmp_path / "source", 1)
         async with Swarm(tmp_path) as swarm:
-            home, producer = await swarm.enrol("edge"), await swarm.peer("producer")
-
-            async def moved() -> str:
-                return str((await swarm.publish(producer, source, REF))["version"])
-
-            first = await moved()
+            home, world = await swarm.enrol("edge"), World(tmp_path, await swarm.peer("producer"))
+            first = await world.moved()
             async with follower(swarm, home) as node:
-                told = await _subscribe(node, directory, tmp_path)
-                assert (told["version"], told["serial"], told["problem"]) == (first, 1, "")
-                assert contents(current) == contents(source)
-                assert os.readlink(current) == f"versions/{first}"
-
-                (source / "d0" / "f0").write_bytes(b"changed")
-                second = await moved()
-                await until(node, at(second))
-                assert contents(current) == contents(source)
-                assert held_whole(directory) == sorted([first, second])
-                # Both versions lie there, and the large file once.
-                assert disk_bytes(directory) < 3_600_000
-
-                (source / "bad").write_bytes(b"")
-                refused = await moved()
-                following = await until(
-                    node, lambda following: following.told().refused == refused and not following.phase
-                )
-                assert "found bad" in following.told().refusal
-                assert "bad" not in contents(current)
-                assert held_whole(directory) == sorted([first, second])
-
-                await run(producer, "rollback", name=REF, to=1)
-                received = dict(node.traffic.received)
-                await until(node, at(first))
-                assert dict(node.traffic.received) == received, "a version that lay there was fetched again"
-                await _altered_is_not_given(node, current)
-
-                await run(node, "pause", name=str(directory))
-                (source / "bad").unlink()
-                third = await moved()
+                second = await _moves_on(world, node, first)
+                await _refuses(world, node, first, second)
+                await run(node, "pause", name=str(world.directory))
+                (world.source / "bad").unlink()
+                third = await world.moved()
             async with follower(swarm, home) as node:
                 [following] = node.subscriptions
                 assert (following.told().version, following.told().paused) == (first, True)
                 await run(node, "resume", name=following.wanted.id)
                 await until(node, at(third))
-                assert held_whole(directory) == sorted([first, third])
-                assert contents(current) == contents(source)
-
-                fourth = await _gone_back_meanwhile(producer, node, source, third)
-                await run(node, "unsubscribe", name=str(directory))
+                assert held_whole(world.directory) == sorted([first, third])
+                assert contents(world.current) == contents(world.source)
+                fourth = await _gone_back_meanwhile(world, node, third)
+                await run(node, "unsubscribe", name=str(world.directory))
                 assert not (await run(node, "subscriptions"))["subscriptions"]
-                assert contents(current).keys() == contents(directory / "versions" / third).keys()
-            hooked = (tmp_path / "hooked").read_text().splitlines()
-            # The first after the refused one is the third after which nothing is repeated, restart or not.
-            assert hooked == [
-                f"{first} from",
-                f"{second} from {first}",
-                f"{first} from {second}",
-                f"{third} from {first}",
-            ]
-            assert fourth not in (tmp_path / "hooked").read_text()
+            hooked = (tmp_path / "hooked").read_text()
+            # Nothing is repeated, restart or not; neither the refused version nor the one gone back from was current.
+            expected = [(first, ""), (second, first), (first, second), (third, first)]
+            assert hooked.splitlines() == [f"{version} from {before}".rstrip() for version, before in expected]
+            assert fourth not in hooked
 
     asyncio.run(main())
 
 
-async def _subscribe(node: PeerNode, directory: Path, tmp_path: Path) -> dict[str, Any]:
+async def _moves_on(world: World, node: PeerNode, first: str) -> str:
+    """Subscribed to the first version, then the second comes."""
+    told = await _subscribe(node, world)
+    assert (told["version"], told["serial"], told["problem"]) == (first, 1, "")
+    assert contents(world.current) == contents(world.source)
+    assert os.readlink(world.current) == f"versions/{first}"
+    # Nobody writes by mistake into files that versions share, and that is no difference.
+    assert (world.current / "large.bin").stat().st_mode & 0o777 == 0o444
+    assert (await run(node, "verify", directory=str(world.current), ref=REF))["differences"] == []
+
+    (world.source / "d0" / "f0").write_bytes(b"changed")
+    second = await world.moved()
+    await until(node, at(second))
+    assert contents(world.current) == contents(world.source)
+    assert held_whole(world.directory) == sorted([first, second])
+    # Both versions lie there, and the large file once.
+    assert disk_bytes(world.directory) < 3_600_000
+    return second
+
+
+async def _refuses(world: World, node: PeerNode, first: str, second: str) -> None:
+    """A version that the validation refuses, and back to the first, which lies there; then somebody alters it."""
+    (world.source / "bad").write_bytes(b"")
+    refused = await world.moved()
+    following = await until(node, lambda each: each.told().refused == refused and not each.phase)
+    assert "found bad" in following.told().refusal
+    assert "bad" not in contents(world.current)
+    assert held_whole(world.directory) == sorted([first, second])
+
+    await run(world.producer, "rollback", name=REF, to=1)
+    received = dict(node.traffic.received)
+    await until(node, at(first))
+    assert dict(node.traffic.received) == received, "a version that lay there was fetched again"
+    await _altered_is_not_given(node, world.current)
+
+
+async def _subscribe(node: PeerNode, world: World) -> dict[str, Any]:
     return await run(
         node,
         "subscribe",
         ref=REF,
-        directory=str(directory),
+        directory=str(world.directory),
         validate="if test -e bad; then echo found bad; exit 3; fi",
-        hook=f'test "$PWD" = "$AETHERFS_PATH" && test -e "$AETHERFS_CURRENT/large.bin" && '
-        f'echo $AETHERFS_VERSION from $AETHERFS_PREVIOUS_VERSION >> "{tmp_path / "hooked"}"',
+        hook='test "$PWD" = "$AETHERFS_PATH" && test -e "$AETHERFS_CURRENT/large.bin" && '
+        f'echo $AETHERFS_VERSION from $AETHERFS_PREVIOUS_VERSION >> "{world.folder / "hooked"}"',
     )
 
 
@@ -162,23 +186,22 @@ async def _altered_is_not_given(node: PeerNode, current: Path) -> None:
     assert given, "nothing was given at all"
 
 
-async def _gone_back_meanwhile(producer: PeerNode, node: PeerNode, source: Path, good: str) -> str:
+async def _gone_back_meanwhile(world: World, node: PeerNode, good: str) -> str:
     """The tag moves on, and back while that version comes: no reader sees it."""
-    (source / "later").write_bytes(b"x" * 100_000)
-    manifest = scan(source).manifest
+    (world.source / "later").write_bytes(b"x" * 100_000)
+    manifest = scan(world.source).manifest
     alone = node.pulling.setdefault(("maps/roads", manifest.version), asyncio.Lock())
     seen: list[str] = []
     end = node.subscriptions.watch(lambda following: seen.append(following.told().version))
     async with alone:
-        published = await run(producer, "publish", path=str(source), names=[REF])
-        assert published["version"] == manifest.version.hex()
+        assert await world.moved() == manifest.version.hex()
         await until(node, lambda following: following.phase.startswith("fetches"))
-        back = await run(producer, "rollback", name=REF)
+        back = await run(world.producer, "rollback", name=REF)
         await _known(node, back["serial"])
     await until(node, lambda following: following.told().serial == back["serial"] and not following.phase)
     end()
     assert set(seen) == {good}
-    return str(published["version"])
+    return manifest.version.hex()
 
 
 async def _known(node: PeerNode, serial: int) -> None:
@@ -220,3 +243,35 @@ def test_what_cannot_be_followed_leaves_nothing_and_what_fails_for_now_stays(tmp
             assert (len(node.subscriptions), (directory / "current").is_dir()) == (0, True)
 
     asyncio.run(main())
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small filesystem, which needs root")
+def test_a_disk_that_is_full_keeps_what_is_current_until_a_version_fits(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], check=True)
+
+    async def main() -> None:
+        source = make_tree(tmp_path / "source", 3, files=3, large_bytes=300_000)
+        async with Swarm(tmp_path) as swarm:
+            home, producer = await swarm.enrol("edge"), await swarm.peer("producer")
+            await swarm.publish(producer, source, REF)
+            async with follower(swarm, home) as node:
+                first = await run(node, "subscribe", ref=REF, directory=str(disk / "d"))
+                before = contents(source)
+                (source / "huge").write_bytes(os.urandom(4_000_000))
+                await swarm.publish(producer, source, REF)
+                following = await until(node, lambda following: "free some space" in following.problem)
+                assert following.told().version == first["version"]
+                assert contents(disk / "d" / "current") == before
+                (source / "huge").write_bytes(b"")
+                fits = await swarm.publish(producer, source, REF)
+                await until(node, at(fits["version"]))
+                assert contents(disk / "d" / "current") == contents(source)
+                assert held_whole(disk / "d") == sorted([first["version"], fits["version"]])
+
+    try:
+        asyncio.run(main())
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
