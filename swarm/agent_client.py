@@ -15,6 +15,7 @@ there. ``progress`` is called with each report while a call lasts. Both are chea
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import aclosing
@@ -57,6 +58,14 @@ class _Home:
         return f"{type(self).__name__}({str(self.home)!r})"
 
 
+def _shown(make: Callable[..., Any]) -> inspect.Signature:
+    """How the method of a call is shown: with its object, and giving the result."""
+    signature = inspect.signature(make)
+    own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+    result = str(signature.return_annotation).removeprefix("Call[").removesuffix("]")
+    return signature.replace(parameters=[own, *signature.parameters.values()], return_annotation=result)
+
+
 def _sync(make: Callable[P, Call[R]]) -> Callable[Concatenate[Client, P], R]:
     @wraps(make)
     def method(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -64,6 +73,7 @@ def _sync(make: Callable[P, Call[R]]) -> Callable[Concatenate[Client, P], R]:
         told = AgentClient(self._agent()).call(call.verb, call.arguments, call.progress)
         return call.result_of(told)
 
+    method.__signature__ = _shown(make)  # type: ignore[attr-defined]
     return method
 
 
@@ -73,6 +83,7 @@ def _async(make: Callable[P, Call[R]]) -> Callable[Concatenate[AsyncClient, P], 
         call = make(*args, **kwargs)
         return call.result_of(await self._told(call.verb, call.arguments, call.progress))
 
+    method.__signature__ = _shown(make)  # type: ignore[attr-defined]
     return method
 
 

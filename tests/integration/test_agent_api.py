@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import re
 import subprocess
@@ -218,6 +219,7 @@ def test_the_package_loads_nothing_that_is_not_asked_for() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+    assert str(inspect.signature(Client(".").inspect)) == "(ref: 'str') -> 'Inspected'"
     with pytest.raises(AttributeError, match="has no attribute 'Cleint'"):
         _ = swarm.Cleint
     assert msgspec.json.schema(SubscriptionChanged)["$ref"]
