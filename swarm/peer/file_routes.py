@@ -4,6 +4,7 @@
     /fs/{scope}/{name}/       its tags               ?format=json          (or Accept: application/json)
     .../{tag}/{directory}/    what lies in it        ?recursive=1          all that lies below it, as JSON
     .../{tag}/{file}          its bytes              ?archive=tar|zip      a directory in one file
+                                                     ?info=1               what a path leads to, as JSON
 
 In place of a tag stands a version, as ``@signature``: its answers never change, and may be kept. A request opens one
 snapshot and answers out of it. Links of the version are followed.
@@ -78,7 +79,7 @@ class FileRoutes:
         self._node = node
 
     def routes(self) -> list[Route]:
-        query = ("format", "recursive", "archive", "after", "limit")
+        query = ("format", "recursive", "archive", "info", "after", "limit")
         return [
             Route(method, PREFIX + path, handler, "public", summary, response="application/octet-stream", query=query)
             for method in ("GET", "HEAD")
@@ -149,6 +150,9 @@ class FileRoutes:
             tail = "/" if is_directory_asked and path else ""
             same = f"{PREFIX}/{snapshot.dataset}/@{snapshot.version.hex()}/{path}{tail}"
             headers["Content-Location"] = quote(same, safe="/@")
+        if request.query.get("info") == "1":
+            described = {"path": path, **_described(file.entry if file is not None else None)}
+            return _json(request, _document(snapshot, path, [described], ""), headers)
         if file is not None and file.entry.kind == FILE:
             if is_directory_asked and path:
                 raise NotFoundError(f"{path!r} is a file: ask for it without the slash")
@@ -178,7 +182,7 @@ class FileRoutes:
         if is_recursive:
             return await self._tree(request, snapshot, directory, after, limit, headers)
         items = await snapshot.names(directory, after=after, limit=limit + 1)
-        items, following = items[:limit], items[limit - 1].name if len(items) > limit else ""
+        items, following = items[:limit], items[limit - 1].cursor if len(items) > limit else ""
         if is_json:
             entries = [{"name": item.name, **_described(item.entry)} for item in items]
             return _json(request, _document(snapshot, directory, entries, following), headers)

@@ -52,6 +52,19 @@ class Item:
     def is_directory(self) -> bool:
         return self.entry is None or self.entry.kind == EMPTY_DIRECTORY
 
+    @property
+    def cursor(self) -> str:
+        """Where a listing goes on."""
+        return f"{self.name}/" if self.entry is None else self.name
+
+
+def _behind(prefix: str, cursor: str) -> tuple[str, str]:
+    """The path from which on entries come behind a cursor, and the one that was passed."""
+    if cursor.endswith("/"):
+        # "0" is the character after "/": from there on nothing lies below that directory.
+        return f"{prefix}{cursor[:-1]}0", ""
+    return f"{prefix}{cursor}", f"{prefix}{cursor}"
+
 
 class Snapshot:
     """One version, open. ``Snapshots.open`` makes it. ``resolved`` says by which reference it was opened."""
@@ -163,45 +176,32 @@ class Snapshot:
             self._snapshots.checked(self.version)
 
     async def names(self, directory: str, *, after: str = "", limit: int) -> list[Item]:
-        """What lies in a directory (whose path has no links): at most so many names after one, directories once.
+        """What lies in a directory (whose path has no links), at most so many, directories once; in the order of paths,
+        in which a directory comes where its slash does. ``after`` is an ``Item.cursor``.
 
         Of what lies below a directory in it at most the first and last segment are read.
         """
         prefix = f"{directory}/" if directory else ""
+        begin, passed = _behind(prefix, after)
         items: list[Item] = []
-        # "0" is the character after "/": behind it begins what lies below no directory of that name.
-        begin = f"{prefix}{after}" if after else prefix
-        passed = f"{begin}/" if after else ""
-        while len(items) < limit:
-            found = await self._first(begin, prefix, passed)
-            if found is None:
+        while len(items) < limit and (found := await self._first(begin, passed)) is not None:
+            if not found.path.startswith(prefix):
                 break
             name, slash, _ = found.path[len(prefix) :].partition("/")
             items.append(Item(name, None if slash else found))
-            begin = f"{prefix}{name}"
-            passed = f"{begin}/"
+            begin, passed = _behind(prefix, items[-1].cursor)
         return items
 
-    async def _first(self, begin: str, prefix: str, passed: str) -> FileEntry | None:
-        """The first entry below ``prefix`` after ``begin`` that does not lie below ``passed``."""
+    async def _first(self, begin: str, passed: str) -> FileEntry | None:
+        """The first entry from a path on, but for one that was passed."""
         segment = self._outline.files_with(begin)
         while segment is not None and segment < len(self._outline.root.file_segments):
             part = await self._files(segment)
             at = part.first(begin)
-            while at < len(part.files):
-                entry = part.files[at]
-                if not entry.path.startswith(prefix):
-                    return None
-                if entry.path == begin:
-                    at += 1
-                elif passed and entry.path.startswith(passed):
-                    # All that lies below it is skipped, be it many segments.
-                    begin = passed[:-1] + "0"
-                    at = part.first(begin)
-                else:
-                    return entry
-            following = self._outline.files_with(begin)
-            segment = max(segment + 1, following if following is not None else 0)
+            at += at < len(part.files) and part.files[at].path == passed
+            if at < len(part.files):
+                return part.files[at]
+            segment += 1
         return None
 
     async def _files(self, segment: int) -> FilePart:

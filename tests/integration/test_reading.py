@@ -34,6 +34,7 @@ async def file_of(snapshot: Snapshot, path: str) -> File:
 def make_source(folder: Path) -> Path:
     source = make_tree(folder, 5, large_bytes=4_000_000)
     os.symlink("large.bin", source / "link")
+    (source / "d0.txt").write_text("it comes before what lies in d0")
     os.symlink("../d0", source / "d1" / "up")
     os.symlink("round", source / "round")
     (source / "empty").mkdir()
@@ -71,9 +72,10 @@ def test_ranges_links_and_lists_of_a_version_that_lies_elsewhere(tmp_path: Path)
             with pytest.raises(NotFoundError):
                 await snapshot.look(missing)
         top = await snapshot.names("", limit=100)
-        assert [item.name for item in top] == sorted(p.name for p in source.iterdir())
+        assert sorted(item.name for item in top) == sorted(p.name for p in source.iterdir())
+        assert [item.name for item in top][:2] == ["d0.txt", "d0"]
         assert [item.name for item in top if item.is_directory] == ["d0", "d1", "d2", "empty"]
-        assert [item.name for item in await snapshot.names("", after="d1", limit=2)] == ["d2", "empty"]
+        assert [item.name for item in await snapshot.names("", after="d1/", limit=2)] == ["d2", "empty"]
         below = [file.entry.path async for file in snapshot.walk("d2")]
         assert below == sorted(str(p.relative_to(source)) for p in (source / "d2").iterdir())
 
