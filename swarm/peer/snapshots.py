@@ -11,7 +11,7 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from swarm.encoding import RAW, Encoded, decode_block, open_block
@@ -170,7 +170,7 @@ class Snapshots:
                     new[one.signature] = one
             futures.append(future)
         if new:
-            self._node.tasks.start(self._bring(asker, list(new.values())))
+            self._node.tasks.start(self._bring(asker, {one: self._coming[one.signature] for one in new.values()}))
         return futures
 
     def _at_hand(self, wanted: Wanted) -> memoryview | None:
@@ -180,32 +180,28 @@ class Snapshots:
             return None
         return memoryview(encoded)[1:]
 
-    async def _bring(self, asker: Asker, wanted: list[Wanted]) -> None:
-        error: BaseException | None = None
+    async def _bring(self, asker: Asker, wanted: Mapping[Wanted, asyncio.Future[memoryview]]) -> None:
+        error = AetherError("reading was broken off")
         try:
-            missing = await asyncio.to_thread(self._from_tiers, wanted)
+            missing = await asyncio.to_thread(self._from_tiers, list(wanted))
             missing = [one for one in missing if not await self._from_holding(asker, one)]
             if missing:
                 await asker.bring(missing, self._take)
         except AetherError as failure:
             error = failure
-        except BaseException as failure:
-            error = AetherError("reading was broken off")
-            raise failure from None
         finally:
-            for one in wanted:
-                self._settle(one.signature, error or AetherError("a block was neither found nor refused: a defect"))
+            # What was given out is no longer ours: somebody else may be looking for the same block by now.
+            for one, future in wanted.items():
+                if not future.done():
+                    self._coming.pop(one.signature, None)
+                    future.set_exception(error)
+                    future.exception()  # there may be nobody left to hear of it
 
-    def _settle(self, signature: bytes, outcome: memoryview | BaseException) -> None:
-        """Tell all who wait for a block, once."""
+    def _settle(self, signature: bytes, plain: memoryview) -> None:
+        """Give a block to all who wait for it, once."""
         future = self._coming.pop(signature, None)
-        if future is None or future.done():
-            return
-        if isinstance(outcome, BaseException):
-            future.set_exception(outcome)
-            future.exception()  # there may be nobody left to hear of it
-        else:
-            future.set_result(outcome)
+        if future is not None and not future.done():
+            future.set_result(plain)
 
     def _given(self, wanted: Wanted, plain: bytes | memoryview) -> None:
         """From a thread: a block is there."""

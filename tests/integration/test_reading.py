@@ -130,3 +130,22 @@ def test_a_snapshot_stays_while_its_tag_moves_and_what_was_read_is_there_without
             )
 
     asyncio.run(main())
+
+
+def test_who_wants_a_block_again_just_as_it_was_given_out_gets_it(tmp_path: Path) -> None:
+    async def main() -> None:
+        source = make_tree(tmp_path / "source", 9)
+        async with Swarm(tmp_path) as swarm:
+            producer = await swarm.peer("producer")
+            await swarm.publish(producer, source, "maps/roads:latest")
+            snapshot = await opened(producer, "maps/roads:latest")
+            file = await file_of(snapshot, "large.bin")
+            data = (source / "large.bin").read_bytes()
+
+            async def again() -> None:
+                for _ in range(20):
+                    assert await all_of(snapshot.read(file, 0, 1_000_000)) == data[:1_000_000]
+
+            await asyncio.gather(*(again() for _ in range(6)))
+
+    asyncio.run(main())
