@@ -20,7 +20,9 @@ from swarm.peer.agent_verbs import verb_routes
 from swarm.peer.agent_watch import watch_routes
 from swarm.peer.extension import Extension
 from swarm.peer.file_routes import FileRoutes
+from swarm.peer.hub_routes import HubRoutes
 from swarm.peer.node import NodeSettings, PeerNode
+from swarm.peer.registry_routes import RegistryRoutes
 from swarm.peer.status import status_of
 from swarm.peer.subscriptions import Subscriptions
 from swarm.standing import AgentInfo
@@ -32,6 +34,8 @@ def tables(node: PeerNode) -> list[Route]:
         *watch_routes(node),
         *verb_routes(node),
         *FileRoutes(node).routes(),
+        *HubRoutes(node).routes(),
+        *RegistryRoutes(node).routes(),
         *health_routes(node),
         *described(lambda: routes, "AetherFS agent"),
     ]

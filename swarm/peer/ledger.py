@@ -116,10 +116,11 @@ class Ledger:
                 return raw
         return None
 
-    def versions(self, dataset: str) -> Iterator[bytes]:
-        """Every version of a dataset that an entry known here names."""
-        for entry, _ in self._datasets.get(dataset, {}).values():
-            yield from (move.version for move in entry.moves if move.version is not None)
+    def versions(self, dataset: str) -> list[bytes]:
+        """Every version that a known entry names, the latest first."""
+        entries = [entry for _, (entry, _) in sorted(self._datasets.get(dataset, {}).items(), reverse=True)]
+        named = (move.version for entry in entries for move in entry.moves if move.version is not None)
+        return list(dict.fromkeys(named))
 
     def serial_of_tag(self, dataset: str, tag: str) -> int:
         """The highest serial seen for a tag, 0 for none."""

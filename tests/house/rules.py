@@ -12,7 +12,7 @@ FUNCTION_LINES_MAX: Final = 60
 SYNONYMS: Final = re.compile(r"(?i)\b\w*(chunk|shard|torrent|artifact)\w*|\bpieces?\b")
 # Foreign names, and the products that we are measured against.
 FOREIGN: Final = re.compile(
-    r"(?i)libtorrent|bittorrent|\bchunked\b|content_defined_chunking|\bin pieces\b|iter_chunk(s|ed)\b"
+    r"(?i)libtorrent|bittorrent|\bchunked\b|content_defined_chunking|artifactType|\bin pieces\b|iter_chunk(s|ed)\b"
 )
 VAGUE_MODULES: Final = ("utils", "helpers", "manager", "base", "common", "misc")
 # Put together, so that this file does not offend itself.
