@@ -73,6 +73,7 @@ WEATHER_ROUNDS ?= 30
 GC_ROUNDS ?= 200
 DOCUMENT_EXAMPLES ?= 200
 SUBSCRIBE_ROUNDS ?= 100
+READS ?= 1000
 soak: sim ## the long rounds: simulated swarms, bytes that strangers may send, kills of pulls, races for tags, bad weather, gc
 	@EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -n 2 --timeout 3600 --hypothesis-profile soak \
 	  tests/property/test_mutations.py tests/property/test_log_bytes.py tests/property/test_dht_wire.py \
@@ -85,6 +86,7 @@ soak: sim ## the long rounds: simulated swarms, bytes that strangers may send, k
 	@WEATHER_ROUNDS=$(WEATHER_ROUNDS) $(BIN)/python -m pytest -n 2 --timeout 600 tests/integration/test_bad_weather.py
 	@SUBSCRIBE_ROUNDS=$(SUBSCRIBE_ROUNDS) $(BIN)/python -m pytest --timeout 3600 tests/e2e/test_subscribed_kills.py
 	@GC_ROUNDS=$(GC_ROUNDS) $(BIN)/python -m pytest -n 2 --timeout 3600 tests/model
+	@READS=$(READS) $(BIN)/python -m pytest --timeout 600 tests/integration/test_random_reads.py
 
 bench: setup ## loopback pulls beside nginx+curl over TLS, libtorrent and syncthing
 	@$(BIN)/python -m bench pair

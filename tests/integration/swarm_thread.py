@@ -6,9 +6,12 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from swarm.limits import MIB
+from swarm.peer.agent import start_peer
 from swarm.peer.node import PeerNode
 from tests.integration.swarm_rig import Swarm
 
@@ -16,10 +19,13 @@ T = TypeVar("T")
 
 
 class SwarmThread:
-    """A producer, and a reader that holds nothing at first; ``agent`` is the reader's address."""
+    """A producer, and a reader that holds nothing at first; ``agent`` is the reader's address. ``cache_bytes`` bounds
+    what that keeps in memory; then it keeps next to nothing on disk.
+    """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, cache_bytes: int | None = None) -> None:
         self.folder = folder
+        self._cache_bytes = cache_bytes
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
@@ -37,7 +43,11 @@ class SwarmThread:
 
     async def start(self) -> None:
         await self.swarm.__aenter__()
-        self.producer, self.reader = await self.swarm.peer("producer"), await self.swarm.peer("reader")
+        self.producer = await self.swarm.peer("producer")
+        settings = self.swarm.settings(await self.swarm.enrol("reader"))
+        if self._cache_bytes is not None:
+            settings = replace(settings, memory_bytes=self._cache_bytes, disk_bytes=MIB)
+        self.reader = await start_peer(settings)
 
     @property
     def agent(self) -> str:
@@ -48,6 +58,8 @@ class SwarmThread:
 
     def close(self) -> None:
         try:
+            if hasattr(self, "reader"):
+                self.do(self.reader.close)
             self.do(lambda: self.swarm.__aexit__(None, None, None))
         finally:
             self._loop.call_soon_threadsafe(self._loop.stop)
@@ -56,9 +68,9 @@ class SwarmThread:
 
 
 @contextmanager
-def swarm_thread(folder: Path) -> Iterator[SwarmThread]:
+def swarm_thread(folder: Path, cache_bytes: int | None = None) -> Iterator[SwarmThread]:
     """A swarm that ends with the ``with``."""
-    running = SwarmThread(folder)
+    running = SwarmThread(folder, cache_bytes)
     try:
         running.do(running.start)
         yield running
