@@ -20,8 +20,8 @@ from urllib.parse import quote, urlencode
 from fsspec.callbacks import DEFAULT_CALLBACK, Callback
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem, make_instance
 
-from swarm.reader_calls import ReaderCalls
 from swarm.names import DEFAULT_TAG
+from swarm.reader_calls import ReaderCalls
 
 PART_BYTES: Final = 1 << 20
 BLOCK_BYTES: Final = 4 << 20

@@ -7,7 +7,7 @@ Bounded: datasets seen longest ago are forgotten first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final, Literal
 
 import msgspec

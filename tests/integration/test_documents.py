@@ -24,7 +24,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 
-from swarm.http.routes import openapi
+from swarm.http.openapi import openapi
 from swarm.peer.agent import tables
 from tests.cheap_passwords import make_passwords_cheap
 from tests.integration.swarm_rig import Swarm, make_tree

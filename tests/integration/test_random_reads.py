@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from swarm.reader_calls import ReaderCalls
 from swarm.filesystem import AetherFileSystem
 from swarm.limits import MIB
+from swarm.reader_calls import ReaderCalls
 from tests.integration.swarm_thread import SwarmThread, swarm_thread
 
 READS = int(os.environ.get("READS", "40"))
