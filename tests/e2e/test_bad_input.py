@@ -19,6 +19,7 @@ import pytest
 from swarm.token import PREFIX, format_token, parse_token
 from tests.e2e.harness import Bench, spawn_line, wait_for
 
+# The number of a refusal.
 DENIAL = re.compile(r"\bd-[0-9a-f]{12}\b")
 
 USAGE, NOT_FOUND, NOT_ALLOWED, CONFLICT, INTEGRITY, UNREACHABLE, FULL = 2, 3, 4, 5, 6, 7, 9
@@ -316,14 +317,12 @@ def test_a_token_s_datasets_are_all_that_a_member_sees(swarm: Bench) -> None:
     swarm.enrol("narrow", options=("--datasets", "team/*"))
     data, out = str(swarm.folder / "roads"), str(swarm.folder / "never")
     swarm.refused(NOT_FOUND, "narrow", "pull", "roads:v1", out)
-    unknown = swarm.refused(NOT_FOUND, "narrow", "ls", "roads:v1")
-    assert unknown.replace("roads", "nosuch") == swarm.refused(NOT_FOUND, "narrow", "ls", "nosuch:v1")
+    for code, verb in ((NOT_FOUND, "ls"), (NOT_ALLOWED, "rm")):
+        unknown, missing = (swarm.refused(code, "narrow", verb, f"{name}:v1") for name in ("roads", "nosuch"))
+        # But for the number of the refusal, which is another each time.
+        assert DENIAL.search(unknown) and DENIAL.search(missing)
+        assert DENIAL.sub("", unknown).replace("roads", "nosuch") == DENIAL.sub("", missing)
     swarm.refused(NOT_ALLOWED, "narrow", "publish", data, "roads:v2")
-    unknown = swarm.refused(NOT_ALLOWED, "narrow", "rm", "roads:v1")
-    missing = swarm.refused(NOT_ALLOWED, "narrow", "rm", "nosuch:v1")
-    # But for the number of the refusal, which is another each time.
-    assert DENIAL.sub("", unknown).replace("roads", "nosuch") == DENIAL.sub("", missing)
-    assert DENIAL.search(unknown) and DENIAL.search(missing)
     assert swarm.ok("narrow", "ls", "--json").json["datasets"] == []
     swarm.ok("narrow", "publish", data, "team/roads:v1")
     assert [d["dataset"] for d in swarm.ok("narrow", "ls", "--json").json["datasets"]] == ["team/roads"]
