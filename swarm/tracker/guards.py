@@ -80,16 +80,15 @@ class Guards:
             if route.access == "tracker" and asker.member.role != "tracker":
                 raise NotAllowedError(f"this is for trackers alone, your role is {asker.member.role}")
         elif route.access == "known":
-            known = await self._state.work(self._state.rights.known)
+            known = await self._state.policy()
             if asker.who.kind == "anonymous" and not may_any(known.policy, asker.who, "read"):
                 raise not_allowed(asker.who, "read", "*")
         else:
             await self._check_right(asker.who, _RIGHTS[route.access], pattern_of(request))
 
     async def _check_right(self, who: Principal, rights: tuple[Right, ...], pattern: str) -> None:
-        decide = self._state.rights.decide
         for right in rights:
-            if (await self._state.work(decide, who, right, pattern)).allowed:
+            if await self._state.may(who, right, pattern):
                 return
         if rights == ("read",) and who.kind != "anonymous":
             raise no_dataset(pattern)

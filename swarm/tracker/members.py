@@ -75,6 +75,11 @@ class Member(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields
         return peer_id_of(self.public)
 
     @property
+    def since(self) -> int:
+        """Grants that are dated before say what it was. One of the very second of a change may be from before it."""
+        return self.changed if self.changed == self.joined else self.changed + 1
+
+    @property
     def principal(self) -> Principal:
         """Who it is for the policy. Its site, if its token set one, is a label."""
         site = (f"site={self.site}",) if self.site else ()
@@ -273,9 +278,9 @@ class Members:
         return member
 
     def _papers(self, member: Member, wall_now: float) -> Membership:
-        rules, since, lifetime_s = self._rights.granted(member.public, member.principal)
+        rules, issued, lifetime_s = self._rights.granted(member.public, member.principal, member.since)
         return self._keys.authority.admit(
-            member.public, member.role, member.site, rules, wall_now, granted=since, grant_lifetime_s=lifetime_s
+            member.public, member.role, member.site, rules, wall_now, granted=issued, grant_lifetime_s=lifetime_s
         )
 
     def _remember(self, member: Member, now: float) -> None:

@@ -61,6 +61,10 @@ class Policies:
             self._known = Known(newest, wall_now)
             return self._known
 
+    def read_lately(self, max_age_s: float) -> Known | None:
+        """The policy, if it was read within this time."""
+        return self._known if self._read_at + max_age_s > time.monotonic() else None
+
     def version(self, serial: int) -> Policy:
         """One version. NotFoundError if there is none."""
         if serial == 0:

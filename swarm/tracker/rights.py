@@ -14,11 +14,11 @@ from typing import Any, Final
 from swarm.authority import Authority
 from swarm.errors import IntegrityError, UnreachableError
 from swarm.objects import ObjectStore
-from swarm.principal import Principal, Right
+from swarm.principal import Principal
 from swarm.records import Key, Rule
 from swarm.tracker import recalls
 from swarm.tracker.policies import Known, Policies
-from swarm.tracker.policy import DEFAULT, Decision, Policy, PolicyRule, decide, grant_rules, is_narrower
+from swarm.tracker.policy import Policy, PolicyRule, grant_rules, is_narrower
 from swarm.tracker.recalls import NONE, Recalls
 
 # How long what another tracker has changed may stay unseen here: with the announces' half minute it is to fit a minute.
@@ -67,16 +67,19 @@ class Rights:
             )
         return known
 
-    def decide(self, who: Principal, right: Right, dataset: str) -> Decision:
-        """Whether ``who`` has a right on a dataset (or on all under a pattern) now."""
-        # Whoever has the CA's key can also mend a policy that is damaged.
-        policy = DEFAULT if who.role == "tracker" else self.known().policy
-        return decide(policy, who, right, dataset)
+    def known_lately(self) -> Known | None:
+        """What ``known`` says where it need not look: for the event loop."""
+        oldest = time.monotonic() - MAX_AGE_S
+        known = self.policies.read_lately(POLICY_MAX_AGE_S)
+        return known if self._read_at > oldest and known and known.policy.serial >= self._recalls.policy else None
 
-    def granted(self, public: bytes, who: Principal) -> tuple[tuple[Rule, ...], int, int]:
-        """What a grant says now: rules, when the policy was known to say so, for how long (wall seconds)."""
+    def granted(self, public: bytes, who: Principal, since: int = 0) -> tuple[tuple[Rule, ...], int, int]:
+        """What a grant says now: rules, when that was known to be so, for how long (wall seconds). ``since``: from when
+        on the member is what it is.
+        """
         known = self.policies.current(max_age_s=POLICY_MAX_AGE_S) if who.role == "tracker" else self.known()
-        return grant_rules(known.policy, who), self.not_before(public, known.confirmed), known.policy.grant_lifetime_s
+        issued = max(int(known.confirmed), self.not_before(known.policy, public, since))
+        return grant_rules(known.policy, who), issued, known.policy.grant_lifetime_s
 
     def is_removed(self, public: bytes) -> bool:
         """Whether the list names this key as removed."""
@@ -86,10 +89,12 @@ class Rights:
         """Take a list that a peer holds: of one that was lost with the store it is the only trace."""
         self._take(recalls.open_recalls(data, self._authority.trust), data)
 
-    def not_before(self, public: bytes, wall: float) -> int:
-        """The date of a grant of this key that follows the policy of that moment."""
-        since = next((one.since for one in self._recalls.recalls if one.public == public), 0)
-        return max(int(wall), since, self._recalls.all_before)
+    def not_before(self, policy: Policy, public: bytes, since: int) -> int:
+        """A grant of this key that is dated before this follows another policy, or says what the member was."""
+        recalled = next((one.since for one in self._recalls.recalls if one.public == public), 0)
+        # One of the very second of a change may be from before it.
+        changed = policy.wall_time + 1 if policy.serial else 0
+        return max(since, recalled, self._recalls.all_before, changed)
 
     # ---- changes ------------------------------------------------------------------------------------------------
 

@@ -127,7 +127,7 @@ class _Serve:
         return Principal("service", name, tuple(dict.fromkeys([*own, *named])))
 
     async def _explained(self, who: Principal, right: Right, dataset: str, at: int) -> ExplainAnswer:
-        known = await self.state.work(self.state.rights.known)
+        known = await self.state.policy()
         found: Decision = decide(known.policy, who, right, dataset)
         why = found.why or f"no rule gives this to any of {', '.join(who.subjects())}"
         remedy = "" if found.allowed else what_would_allow(who, right, dataset)

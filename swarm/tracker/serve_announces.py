@@ -62,7 +62,7 @@ async def answer_announce(
 ) -> AnnounceAnswer:
     """Record an announce and answer it. ``now`` is monotonic."""
     version = canonical.agree_version(asked.protocol, OUR_VERSIONS)
-    policy = (await state.work(state.rights.known)).policy
+    policy = (await state.policy()).policy
     asker = _present(policy, asked, member, remote, now)
     if asked.leaving:
         state.presence.forget(asker.peer_id)
@@ -153,11 +153,11 @@ async def _papers_due(
 ) -> tuple[bytes, bytes, bytes]:
     """Certificate, credential, grant: those of which a third of life has passed, or all when rights have changed."""
     certificate_due = _is_due(asked.certificate_issued, CERTIFICATE_LIFETIME_S, member.changed, wall_now)
-    known = await state.work(state.rights.known)
-    changed = max(member.changed, policy.wall_time, state.rights.not_before(member.public, 0))
+    known = await state.policy()
+    not_before = state.rights.not_before(policy, member.public, member.since)
     # While the store is away no grant can be dated later than when it was last there.
-    is_newer = state.rights.not_before(member.public, known.confirmed) > asked.grant_issued
-    grant_due = is_newer and _is_due(asked.grant_issued, policy.grant_lifetime_s, changed, wall_now)
+    is_newer = max(not_before, int(known.confirmed)) > asked.grant_issued
+    grant_due = is_newer and _is_due(asked.grant_issued, policy.grant_lifetime_s, not_before, wall_now)
     if not certificate_due and not grant_due:
         return b"", b"", b""
     papers = await state.work(state.members.renew_known, member, wall_now)

@@ -119,7 +119,7 @@ class _Serve:
         cursor = request.query.get("cursor", "")
         if cursor:
             check_dataset(cursor)
-        policy = (await self.state.work(self.state.rights.known)).policy
+        policy = (await self.state.policy()).policy
         may_read = partial(_may_read, policy, who)
         found, after = await self.state.work(self.catalogue.datasets, cursor, limit, may_read)
         is_stale = standing_of(self.state.objects).away_since is not None

@@ -35,6 +35,8 @@ from swarm.tracker.members import NOT_A_MEMBER, Member, Members
 from swarm.tracker.people.identify import Identifier
 from swarm.tracker.people.records import People
 from swarm.tracker.people.sessions import Sessions
+from swarm.tracker.policies import Known
+from swarm.tracker.policy import decide
 from swarm.tracker.presence import Presence
 from swarm.tracker.pushes import Pushes
 from swarm.tracker.registry import Listed
@@ -167,9 +169,16 @@ class TrackerState:
                 await self.work(self.audit.write, events, time.time())
                 self.noted.written(events)
 
+    async def policy(self) -> Known:
+        """The policy that counts now."""
+        known = self.rights.known_lately()
+        return known if known is not None else await self.work(self.rights.known)
+
     async def may(self, who: Principal, right: Right, dataset: str) -> bool:
         """Whether the policy gives this right."""
-        return (await self.work(self.rights.decide, who, right, dataset)).allowed
+        if who.role == "tracker":
+            return True  # Whoever has the CA's key can also mend a policy that is damaged.
+        return decide((await self.policy()).policy, who, right, dataset).allowed
 
     def for_members(self, operation: str, handler: MemberHandler) -> Handler:
         """A handler that only members reach, and that is counted."""

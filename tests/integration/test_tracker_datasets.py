@@ -22,6 +22,7 @@ from swarm.errors import (
 from swarm.http.tls import peer_client_context
 from swarm.identity import PeerKey
 from swarm.log import Entry, Move
+from swarm.objects.memory import MemoryObjectStore
 from swarm.signature import signature_of
 from swarm.tracker.server import Tracker
 from tests.integration.tracker_rig import (
@@ -93,15 +94,35 @@ def test_tag_rollback_and_rm_are_entries(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+class NotingStore(MemoryObjectStore):
+    """It knows which objects it was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+
+    def get(self, key: str) -> bytes:
+        self.asked.append(key)
+        return super().get(key)
+
+    def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[str]:
+        self.asked.append(prefix)
+        return super().list(prefix, after=after, limit=limit)
+
+
 def test_no_grant_and_no_dataset_are_the_same_answer(tmp_path: Path) -> None:
+    """In bytes, and in work: what would take time is done for neither."""
+
     async def main() -> None:
-        async with running_tracker(tmp_path) as rig:
+        objects = NotingStore()
+        async with running_tracker(tmp_path, objects) as rig:
             seed, producer = await rig.member("seed"), await rig.member()
             outsider = await rig.member(datasets=("library/mine",))
             await publish(producer, seed, "library/real", "latest", V1)
             connector = aiohttp.TCPConnector(
                 ssl=peer_client_context(outsider.files), resolver=FixedResolver(rig.tracker.port)
             )
+            objects.asked.clear()
             async with aiohttp.ClientSession(connector=connector) as session:
                 for path in ("", "/tags/latest", f"/versions/{V1.hex()}", "/log", "/log?last=1", "/snapshot", "/watch"):
                     answers = []
@@ -113,6 +134,7 @@ def test_no_grant_and_no_dataset_are_the_same_answer(tmp_path: Path) -> None:
                             answers.append((response.status, body, headers))
                     assert answers[0] == answers[1]
                     assert answers[0][0] == 404
+            assert [key for key in objects.asked if not key.startswith("swarm/")] == []
             assert (await outsider.client.datasets()).datasets == ()
             assert (await producer.client.datasets()).datasets == ("library/real",)
             for dataset in ("library/real", "library/none"):
