@@ -75,7 +75,7 @@ class Calls:
         self.keys_told = 0
         self.is_distrusted = False
         # The serial of the list of recalled grants that a tracker has stated last.
-        self.recalls_told = 0
+        self.recalls_told = self._recalls_most = 0
         # Told of a change of these.
         self.on_news: Callable[[], None] = lambda: None
         self.set_trackers(trackers)
@@ -212,9 +212,12 @@ class Calls:
             self.keys_told = int(stated)
             self.on_news()
         recalls = response.headers.get(RECALLS_HEADER, "")
-        if recalls.isascii() and recalls.isdigit() and len(recalls) < 16 and int(recalls) != self.recalls_told:
+        if recalls.isascii() and recalls.isdigit() and len(recalls) < 16:
             self.recalls_told = int(recalls)
-            self.on_news()
+            # Trackers that do not agree yet are no news again and again.
+            if self.recalls_told > self._recalls_most:
+                self._recalls_most = self.recalls_told
+                self.on_news()
 
     def _note_distrust(self, error: BaseException) -> None:
         if isinstance(error, aiohttp.ClientConnectorCertificateError) and not self.is_distrusted:

@@ -202,8 +202,7 @@ class Exchange:
             case Recalled():
                 self._recalled(channel, message.recalls)
             case Renewed():
-                if channel.may_tell(time.monotonic()):
-                    channel.caller = self.access.caller(channel.peer_id, message.grant, time.time())
+                self._renewed(channel, message.grant)
             case Here() | WhoElse() | Neighbours():
                 self.meeting.received(channel, message)
             case Hello():
@@ -311,6 +310,12 @@ class Exchange:
                 channel.caller = Caller(channel.peer_id, None)
                 for version in list(channel.interests):
                     self._uninterested(channel, version)
+
+    def _renewed(self, channel: Channel, grant: bytes) -> None:
+        if channel.may_tell(time.monotonic()):
+            channel.caller = self.access.caller(channel.peer_id, grant, time.time())
+        else:
+            self.channels.drop(channel.peer_id)  # it may come again, and show its grant then
 
     def _uninterested(self, channel: Channel, version: bytes) -> None:
         channel.interests.pop(version, None)

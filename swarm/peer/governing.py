@@ -20,7 +20,7 @@ from swarm.access_messages import (
     PolicyHistory,
     RuleItem,
 )
-from swarm.errors import NotFoundError
+from swarm.errors import AetherError, NotFoundError, UnreachableError
 from swarm.identity import public_of
 from swarm.limits import PATTERNS_MAX
 from swarm.messages import Labels, RotateAnswer, RotateRequest, TokenRequest
@@ -123,13 +123,14 @@ async def explain(node: PeerNode, arguments: ExplainArguments, progress: Progres
 
 async def _denial(node: PeerNode, denial: str) -> Result:
     """Only the tracker that refused knows of it: each is asked."""
-    path, error = f"access/denials/{names.check_name(denial, 'denial')}", None
+    path = f"access/denials/{names.check_name(denial, 'denial')}"
+    error: AetherError | None = None
     for tracker in node.tracker.calls.trackers:
         try:
             return _built(await node.tracker.order("GET", path, ExplainAnswer, only=tracker))
-        except NotFoundError as missing:
-            error = missing
-    raise error or NotFoundError("no tracker is known that could be asked")
+        except (NotFoundError, UnreachableError) as missing:
+            error = error if isinstance(error, NotFoundError) else missing
+    raise error or UnreachableError("no tracker is known that could be asked: see `aetherfs status`")
 
 
 async def members(node: PeerNode, arguments: NoArguments, progress: Progress) -> Result:

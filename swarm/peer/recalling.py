@@ -7,6 +7,7 @@ after a restart.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from typing import TYPE_CHECKING, Final, Literal
@@ -33,6 +34,7 @@ class Recalling:
 
     def __init__(self, node: PeerNode) -> None:
         self._node = node
+        self._saving = asyncio.Lock()
         node.exchange.on_recalled = self.take
         node.exchange.on_opened.append(self.opened)
         try:
@@ -55,15 +57,16 @@ class Recalling:
         for channel in node.channels.open.values():
             if channel.peer_id != source:
                 channel.send(Recalled(data))
-        node.tasks.start(self._follow(data))
+        node.tasks.start(self._follow())
 
-    async def _follow(self, data: bytes) -> None:
-        """Keep it; and get a grant that counts, if ours is one of them."""
+    async def _follow(self) -> None:
+        """Keep the newest; and get a grant that counts, if ours is one of them."""
         node = self._node
-        try:
-            node.home.write_state(STATE, data)
-        except AetherError as error:
-            log.warning("the list of recalled grants is not saved: %s", error)
+        async with self._saving:
+            try:
+                await asyncio.to_thread(node.home.write_state, STATE, node.access.recalls_data)
+            except AetherError as error:
+                log.warning("the list of recalled grants is not saved: %s", error)
         if self._is_ours_recalled():
             try:
                 await node.announcer.rotation.renew()
@@ -79,12 +82,17 @@ class Recalling:
         return node.access.is_recalled(grant) and not node.access.is_removed(node.key.peer_id)
 
     async def heard(self) -> None:
-        """Ask for the list, or tell ours, if a tracker has stated another serial."""
+        """Ask for the list, or tell ours, if a tracker has stated another serial. What fails is tried again after the
+        next one.
+        """
         node = self._node
         told, ours = node.tracker.calls.recalls_told, node.access.recalls.serial
-        if told > ours:
-            self.take(await node.tracker.calls.call("GET", PATH, limit_bytes=2 * RECALLS_MAX_BYTES))
-        elif told < ours:
-            await node.tracker.calls.call("POST", PATH, body=node.access.recalls_data)
-        if self._is_ours_recalled():
-            await node.announcer.rotation.renew()
+        try:
+            if told > ours:
+                self.take(await node.tracker.calls.call("GET", PATH, limit_bytes=2 * RECALLS_MAX_BYTES))
+            elif told < ours:
+                await node.tracker.calls.call("POST", PATH, body=node.access.recalls_data)
+            if self._is_ours_recalled():
+                await node.announcer.rotation.renew()
+        except AetherError as error:
+            log.warning("this peer and its tracker do not agree on which grants are recalled: %s", error)

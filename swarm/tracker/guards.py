@@ -62,15 +62,18 @@ class Guards:
         return handle
 
     async def _asker(self, request: web.Request) -> Asker:
-        peer_id = caller_of(request)
+        """Who signs in counts before the peer whose connection it is, if both are shown; the peer is known all the
+        same.
+        """
+        who, peer_id = await self._identify(request), caller_of(request)
         if peer_id is None:
-            return Asker(await self._identify(request))
+            return Asker(who)
         # TLS of a running tracker goes on trusting a root that was retired meanwhile.
         counting = self._state.keys.authority.trust.counting(time.time())
         if issuer_of(request) not in {root_name(anchor.public) for anchor in counting}:
             raise NotAllowedError("your certificate is under a retired key of the CA: renew it")
         member = await self._state.member(peer_id)
-        return Asker(member.principal, member)
+        return Asker(who if who != ANONYMOUS else member.principal, member)
 
     async def _check(self, asker: Asker, route: Route, request: web.Request) -> None:
         """NotAllowedError, or HiddenError, unless the asker may use the route."""

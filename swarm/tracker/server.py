@@ -24,7 +24,7 @@ from typing import Final
 from aiohttp import web
 
 from swarm.authority import private_pem
-from swarm.errors import AetherError, UsageError
+from swarm.errors import AetherError, IntegrityError, UsageError
 from swarm.http.openapi import described
 from swarm.http.routes import Route, mount
 from swarm.http.serve import Listener, make_app, start_listener
@@ -350,6 +350,8 @@ def _prepare(
     tokens = Tokens(objects, keys.authority)
     rights = Rights(objects, keys.authority)
     members = Members(objects, keys, tokens, rights)
+    with contextlib.suppress(IntegrityError):
+        rights.known()  # Its own home can mend a policy that is damaged; it says so to all others.
     papers, _ = members.admit_keeper(key.public, "tracker", wall_now)
     hosts = [address.host for address in own_addresses(host, 1)]
     roots = keys.authority.trust.bundle(wall_now)
