@@ -52,6 +52,12 @@ class Subscriptions:
         except UsageError as error:
             raise UsageError(f"{node.home.path / STATE}: {error}; restore it, or remove it") from error
         node.ledger.watch(self._heard)
+        node.metrics.gauge("aetherfs_subscriptions", "Subscriptions of this home.", lambda: len(self))
+        node.metrics.gauge(
+            "aetherfs_subscriptions_failing",
+            "Subscriptions whose last round failed.",
+            lambda: sum(1 for following in self if following.problem),
+        )
 
     def __iter__(self) -> Iterator[Following]:
         return iter(list(self._by_directory.values()))
