@@ -57,6 +57,8 @@ class Following:
         self.phase = ""
         self.problem = ""
         self.is_stale = False
+        # Whether what is current was looked through since this process, or the subscription, began.
+        self.is_checked = False
         self.versions = Versions(Path(followed.wanted.directory))
 
     @property
@@ -87,14 +89,19 @@ class Following:
         """Whether that version is current now, or is not to be."""
         await asyncio.to_thread(self.versions.open)
         current = await asyncio.to_thread(self.versions.current)
-        if current != resolved.version:
-            if resolved.version == self.followed.refused:
-                raise self._refusal()
+        is_current = current == resolved.version and self.versions.path_of(resolved.version).is_dir()
+        if not is_current and resolved.version == self.followed.refused:
+            raise self._refusal()
+        if not is_current or not self.is_checked:
+            # Of what lies there whole nothing is fetched; what was altered or lost meanwhile is.
             await self._fetch(resolved, progress)
+            self.is_checked = is_current
+        if not is_current:
             if self._is_overtaken(resolved):
                 return False
             await self._validate(resolved, current)
             await asyncio.to_thread(self.versions.switch, resolved.version)
+            self.is_checked = True
             log.info("%s is at %s", self.wanted.directory, resolved.version.hex()[:12])
         if self.followed.recent[:1] != (resolved.version,) or self.followed.serial != resolved.serial:
             self._become(self.followed.switched(resolved.version, resolved.serial))

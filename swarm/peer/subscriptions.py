@@ -99,7 +99,8 @@ class Subscriptions:
                 raise ConflictError(f"{known} is a subscription already: one does not lie within another")
 
     async def put(self, wanted: Wanted) -> Following:
-        """Want this from now on, in place of what was wanted in its directory. A refused version is tried again.
+        """Want this from now on, in place of what was wanted in its directory. What is current is looked through, and
+        a refused version is tried again.
 
         It is followed once ``follow`` is called.
         """
@@ -113,6 +114,7 @@ class Subscriptions:
             hooked = before.followed.hooked if wanted.hook == before.wanted.hook else b""
             changed = {"wanted": wanted, "hooked": hooked, "refused": b"", "refusal": "", "is_paused": False}
             following.followed = msgspec.structs.replace(before.followed, **changed)
+            following.is_checked = False
         self._save()
         self._tell(following)
         return following

@@ -246,6 +246,13 @@ def test_what_cannot_be_followed_leaves_nothing_and_what_fails_for_now_stays(tmp
             assert (synced["changed"], synced["failed"], synced["following"]) == ([str(directory)], {}, False)
             assert contents(directory / "current") == contents(source)
 
+            damaged = directory / "current"
+            (damaged / "large.bin").chmod(0o644)
+            (damaged / "large.bin").write_bytes(b"mine")
+            (damaged / "d0" / "f0").unlink()
+            await run(node, "subscribe", **listed[0])
+            assert contents(damaged) == contents(source)
+
             failing = [{"ref": "maps/nowhere", "directory": str(tmp_path / "e")}]
             synced = await run(node, "sync", subscriptions=failing)
             assert synced["unlisted"] == [str(directory)]
