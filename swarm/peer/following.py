@@ -207,7 +207,8 @@ class Following:
         if own:
             log.warning("%s is kept: %s", directory, own)
             return
-        self._node.release(directory)
+        self._node.directories.release(directory)
+        self._node.trees.remove(directory)
         await asyncio.to_thread(self.versions.remove, version)
         fingerprint_path(self._node, directory).unlink(missing_ok=True)
 

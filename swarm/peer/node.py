@@ -39,6 +39,7 @@ from swarm.peer.access import Access
 from swarm.peer.addresses import addresses_of
 from swarm.peer.announce import Announcer
 from swarm.peer.channels import Channels
+from swarm.peer.directories import Directories
 from swarm.peer.download import Parts
 from swarm.peer.ending import Ending
 from swarm.peer.exchange import Exchange
@@ -119,8 +120,7 @@ class PeerNode:
         self.blocks = DiskStore(self.home.blocks, settings.disk_bytes)
         self.memory = MemoryStore(settings.memory_bytes)
         self.store = Tiers([self.memory, self.blocks], writable=2)
-        # The directories that are served, each with its holding.
-        self._directories: dict[str, tuple[Holding, TreeStore]] = {}
+        self.directories = Directories(self.store, self.holdings)
         self.waiting: dict[str, Callable[[], str]] = {}
         # One pull of a version at a time: the next finds every block here.
         self.pulling: WeakValueDictionary[tuple[str, bytes], asyncio.Lock] = WeakValueDictionary()
@@ -337,34 +337,12 @@ class PeerNode:
             behind.append(self.extension)
         holding.source = FirstOf([holding.source, *behind])
         if isinstance(store, TreeStore):
-            directory = str(store.tree.root)
-            before, self._directories[directory] = self._directories.get(directory), (holding, store)
-            self._end_tree(before, FirstOf(behind))
+            self.directories.serve(holding, store, FirstOf(behind), keeps=self.extension is not None)
         known = self.holdings.get(holding.dataset, holding.version)
         if known is not None and known.is_complete and not holding.is_complete:
             return
         holding.origin = holding.origin or (known.origin if known is not None else NOT_ORIGIN)
         self.holdings.add(holding)
-
-    def release(self, directory: Path) -> None:
-        """A directory is a source of blocks no longer, as it is about to go."""
-        behind: list[Source] = [StoreSource(self.store), *([self.extension] if self.extension is not None else [])]
-        self._end_tree(self._directories.pop(str(directory), None), FirstOf(behind))
-        self.trees.remove(directory)
-
-    def _end_tree(self, before: tuple[Holding, TreeStore] | None, behind: Source) -> None:
-        """Let go of what a directory held: its open files, and the blocks that nobody else here has."""
-        if before is None:
-            return
-        old, old_store = before
-        self.store.remove(old_store)
-        old_store.close()
-        if self.holdings.get(old.dataset, old.version) is not old:
-            return
-        old.source = behind
-        if self.extension is None:
-            blocks = enumerate(old.manifest.unique)
-            old.held = {index for index, block in blocks if self.store.has(block.signature)}
 
     def secrets(self) -> tuple[SwarmSecret, ...]:
         """The DHT's secrets that count, the one in force first."""
@@ -377,10 +355,7 @@ class PeerNode:
             self.holdings.remove(holding)
         directories = self.trees.let_go(dataset, version)
         for directory in directories:
-            found = self._directories.pop(directory, None)
-            if found is not None:
-                self.store.remove(found[1])
-                found[1].close()
+            self.directories.forget(directory)
         self.announcer.wake()
         return len(directories)
 

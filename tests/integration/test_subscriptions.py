@@ -122,6 +122,9 @@ def test_a_directory_follows_its_tag(tmp_path: Path) -> None:
                 await until(node, at(third))
                 assert held_whole(world.directory) == sorted([first, third])
                 assert contents(world.current) == contents(world.source)
+                # Of what went nothing is kept in memory or in the home.
+                assert {holding.version.hex() for holding in node.holdings} == {first, third}
+                assert set(os.listdir(home.path / "manifests")) == {first, third}
                 fourth = await _gone_back_meanwhile(world, node, third)
                 await run(node, "unsubscribe", name=str(world.directory))
                 assert not (await run(node, "subscriptions"))["subscriptions"]
