@@ -81,6 +81,13 @@ class SeedExtension:
         if keeping.version:
             self.accounts.published(dataset, keeping.version, account.spent, time.time())
 
+    def receiving(self) -> int:
+        """Begin no upload any more: how many others have under way."""
+        if self._uploads is None:
+            return 0
+        self._uploads.is_ending = True
+        return self._uploads.under_way()
+
     def blocks_of(self, dataset: str, version: bytes) -> Sequence[bytes]:
         """What a version consists of, by the indexes."""
         if not self.packs.has_version(dataset, version):

@@ -28,7 +28,7 @@ from seed.packs import Kept, make_index
 from seed.quotas import LimitOf, Quotas, check_room
 from seed.shelf import Room, Shelf, writer_of
 from swarm.encoding import Encoded, encode_block, open_block
-from swarm.errors import AetherError, FullError, IntegrityError, NotFoundError, RemoteProtocolError
+from swarm.errors import AetherError, FullError, IntegrityError, NotFoundError, RemoteProtocolError, UnreachableError
 from swarm.identity import PeerKey
 from swarm.limits import ROOT_MAX_BYTES
 from swarm.manifest import Manifest, assemble, parse_root
@@ -38,6 +38,8 @@ from swarm.receipt import Receipt, seal_receipt
 from swarm.signature import signature_of
 
 SESSIONS_MAX: Final = 256
+# Who has sent nothing for so long is not waited for at a graceful end.
+UNDER_WAY_S: Final = 15.0
 SESSION_IDLE_S: Final = 3600.0
 # Finished sessions of which the log may soon name the version.
 SETTLED_MAX: Final = 1024
@@ -92,6 +94,8 @@ class Uploads:
         self._room = room or Room()
         self._room.relieve = self._relieve
         self._sessions: dict[str, Session] = {}
+        # No upload begins any more.
+        self.is_ending = False
         self._shelves: dict[tuple[bytes, str], Shelf] = {}
         self._settled: dict[str, Claim] = {}
         # By publisher and dataset, while somebody opens a shelf.
@@ -101,6 +105,8 @@ class Uploads:
 
     async def begin(self, dataset: str, publisher: bytes) -> str:
         """A new session's id. FullError when there are too many."""
+        if self.is_ending:
+            raise UnreachableError("this seed is ending and begins no upload: another one takes it, or this one later")
         await self._expire()
         if len(self._sessions) >= SESSIONS_MAX:
             raise FullError("this seed has as many uploads under way as it takes: try again later")
@@ -326,6 +332,11 @@ class Uploads:
         self._settled[session.id] = session.claim
         if len(self._settled) > SETTLED_MAX:
             del self._settled[next(iter(self._settled))]
+
+    def under_way(self) -> int:
+        """The sessions that somebody has used just now."""
+        now = time.monotonic()
+        return sum(1 for session in self._sessions.values() if now - session.last_used < UNDER_WAY_S)
 
     async def done(self, session_id: str) -> None:
         """The log names what this session kept. One that is not known any more expires by itself."""

@@ -1,7 +1,7 @@
 """A graceful end: what moves tags or brings bytes to a seed is finished first, and nothing of that kind begins.
 
-Pulls are not waited for, since they are gone on with wherever they were; nor is what a seed receives, as a publisher
-goes on at another seed, or later, with what was kept. Neighbours and trackers are told when the node closes.
+A seed finishes what others bring, too, and sends who comes now to another. Pulls are not waited for, since they are
+gone on with wherever they were. Neighbours and trackers are told when the node closes.
 """
 
 from __future__ import annotations
@@ -20,9 +20,12 @@ TELL_S: Final = 0.5
 
 
 class Ending:
-    """What is under way at one peer. For its loop."""
+    """What is under way at one peer, for its loop. ``receiving`` begins no upload of others any more, and tells how
+    many are under way.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, receiving: Callable[[], int] = lambda: 0) -> None:
+        self._receiving = receiving
         self._under_way: Counter[str] = Counter()
         self._changed = asyncio.Event()
         self.is_begun = False
@@ -44,7 +47,8 @@ class Ending:
 
     def waiting_for(self) -> str:
         """What is under way in words, empty for nothing."""
-        return ", ".join(f"{count} {verb}" for verb, count in sorted(self._under_way.items()) if count)
+        counts = [*sorted(self._under_way.items()), ("upload", self._receiving() if self.is_begun else 0)]
+        return ", ".join(what if count == 1 else f"{what} ({count})" for what, count in counts if count)
 
     async def finish(self, progress: Callable[[dict[str, Any]], None], limit_s: float | None) -> bool:
         """Begin nothing any more, and wait for what is under way, at most so long: whether all of it is done."""

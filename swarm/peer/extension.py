@@ -62,6 +62,10 @@ class Extension(Protocol):
         """Keep a version that this node is about to publish; nothing counts until ``finish``."""
         ...
 
+    def receiving(self) -> int:
+        """The node is ending: begin no upload of others any more, and tell how many are under way."""
+        ...
+
     def blocks_of(self, dataset: str, version: bytes) -> Sequence[bytes]:
         """What a version consists of, that is to be purged: nothing if that is not known."""
         ...

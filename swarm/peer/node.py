@@ -124,7 +124,8 @@ class PeerNode:
         self.waiting: dict[str, Callable[[], str]] = {}
         # One pull of a version at a time: the next finds every block here.
         self.pulling: WeakValueDictionary[tuple[str, bytes], asyncio.Lock] = WeakValueDictionary()
-        self.stop_requested, self.ending = asyncio.Event(), Ending()
+        self.stop_requested = asyncio.Event()
+        self.ending = Ending(extension.receiving) if extension is not None else Ending()
         self.is_ready = asyncio.Event()
         self.tracker_address: str | None = None
         self.agent_address: str | None = None

@@ -85,9 +85,13 @@ def test_both_faces_do_all_that_a_peer_can(tmp_path: Path) -> None:
             await asyncio.to_thread(sync.tag, f"{REF}", "maps/roads:v1", if_serial=0)
         with pytest.raises(UsageError, match=r"length >= 1 - at `\$.names`"):
             await face.publish(source)
+        assert rig.seed.extension is not None
+        assert rig.seed.extension.receiving() == 0
+        with pytest.raises(UnreachableError, match="this seed is ending"):
+            await face.publish(source, REF)
         assert (await face.shutdown()).finished
         assert node.stop_requested.is_set()
-        with pytest.raises(UnreachableError, match="ending"):
+        with pytest.raises(UnreachableError, match="this peer is ending"):
             await face.publish(source, REF)
 
     in_agent(tmp_path, work)
