@@ -8,7 +8,7 @@
     for event in client.watch("maps/roads:stable"):
         ...
 
-Every method is a call of ``swarm.agent_calls`` sent to the process that runs on the home; the results are the types of
+Every method is a call of ``swarm.agent_methods`` sent to the process that runs on the home; the results are the types of
 ``swarm.agent_messages``, the failures the exceptions of ``swarm.errors``. UnreachableError says that no process runs
 there. ``progress`` is called with each report while a call lasts. Both are cheap to make, and hold no connection.
 """
@@ -25,9 +25,9 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import msgspec
 
-from swarm import agent_calls
-from swarm.agent_calls import Call
+from swarm import agent_methods
 from swarm.agent_messages import SubscriptionChanged, TagMoved
+from swarm.agent_methods import Call
 from swarm.config import DEFAULT_HOME, HOME_VARIABLE
 from swarm.errors import UnreachableError
 from swarm.local_agent import AgentClient, BrokenOffError, GoneError, refusal_of, told_by
@@ -90,24 +90,24 @@ def _async(make: Callable[P, Call[R]]) -> Callable[Concatenate[AsyncClient, P], 
 class Client(_Home):
     """Calls that return when they are done."""
 
-    publish = _sync(agent_calls.publish)
-    pull = _sync(agent_calls.pull)
-    datasets = _sync(agent_calls.datasets)
-    files = _sync(agent_calls.files)
-    inspect = _sync(agent_calls.inspect)
-    history = _sync(agent_calls.history)
-    verify = _sync(agent_calls.verify)
-    tag = _sync(agent_calls.tag)
-    rollback = _sync(agent_calls.rollback)
-    rm = _sync(agent_calls.rm)
-    subscribe = _sync(agent_calls.subscribe)
-    unsubscribe = _sync(agent_calls.unsubscribe)
-    subscription = _sync(agent_calls.subscription)
-    subscriptions = _sync(agent_calls.subscriptions)
-    pause = _sync(agent_calls.pause)
-    resume = _sync(agent_calls.resume)
-    status = _sync(agent_calls.status)
-    shutdown = _sync(agent_calls.shutdown)
+    publish = _sync(agent_methods.publish)
+    pull = _sync(agent_methods.pull)
+    datasets = _sync(agent_methods.datasets)
+    files = _sync(agent_methods.files)
+    inspect = _sync(agent_methods.inspect)
+    history = _sync(agent_methods.history)
+    verify = _sync(agent_methods.verify)
+    tag = _sync(agent_methods.tag)
+    rollback = _sync(agent_methods.rollback)
+    rm = _sync(agent_methods.rm)
+    subscribe = _sync(agent_methods.subscribe)
+    unsubscribe = _sync(agent_methods.unsubscribe)
+    subscription = _sync(agent_methods.subscription)
+    subscriptions = _sync(agent_methods.subscriptions)
+    pause = _sync(agent_methods.pause)
+    resume = _sync(agent_methods.resume)
+    status = _sync(agent_methods.status)
+    shutdown = _sync(agent_methods.shutdown)
 
     def read(self, ref: str) -> bytes:
         """All bytes of one file of a version: ``[scope/]name:tag/path``."""
@@ -122,7 +122,7 @@ class Client(_Home):
         when the agent does.
         """
         kind = b""
-        for line in AgentClient(self._agent()).lines(agent_calls.watch_path(ref)):
+        for line in AgentClient(self._agent()).lines(agent_methods.watch_path(ref)):
             kind, event = _event(kind, line)
             if event is not None:
                 yield event
@@ -131,24 +131,24 @@ class Client(_Home):
 class AsyncClient(_Home):
     """The same calls, awaited. One that is cancelled is broken off at the agent too, but for a subscription."""
 
-    publish = _async(agent_calls.publish)
-    pull = _async(agent_calls.pull)
-    datasets = _async(agent_calls.datasets)
-    files = _async(agent_calls.files)
-    inspect = _async(agent_calls.inspect)
-    history = _async(agent_calls.history)
-    verify = _async(agent_calls.verify)
-    tag = _async(agent_calls.tag)
-    rollback = _async(agent_calls.rollback)
-    rm = _async(agent_calls.rm)
-    subscribe = _async(agent_calls.subscribe)
-    unsubscribe = _async(agent_calls.unsubscribe)
-    subscription = _async(agent_calls.subscription)
-    subscriptions = _async(agent_calls.subscriptions)
-    pause = _async(agent_calls.pause)
-    resume = _async(agent_calls.resume)
-    status = _async(agent_calls.status)
-    shutdown = _async(agent_calls.shutdown)
+    publish = _async(agent_methods.publish)
+    pull = _async(agent_methods.pull)
+    datasets = _async(agent_methods.datasets)
+    files = _async(agent_methods.files)
+    inspect = _async(agent_methods.inspect)
+    history = _async(agent_methods.history)
+    verify = _async(agent_methods.verify)
+    tag = _async(agent_methods.tag)
+    rollback = _async(agent_methods.rollback)
+    rm = _async(agent_methods.rm)
+    subscribe = _async(agent_methods.subscribe)
+    unsubscribe = _async(agent_methods.unsubscribe)
+    subscription = _async(agent_methods.subscription)
+    subscriptions = _async(agent_methods.subscriptions)
+    pause = _async(agent_methods.pause)
+    resume = _async(agent_methods.resume)
+    status = _async(agent_methods.status)
+    shutdown = _async(agent_methods.shutdown)
 
     async def read(self, ref: str) -> bytes:
         """All bytes of one file of a version: ``[scope/]name:tag/path``."""
@@ -156,14 +156,14 @@ class AsyncClient(_Home):
 
     async def parts(self, ref: str) -> AsyncIterator[bytes]:
         """The bytes of one file as they come."""
-        async with aclosing(self._stream("POST", agent_calls.path_of("cat"), {"ref": ref})) as parts:
+        async with aclosing(self._stream("POST", agent_methods.path_of("cat"), {"ref": ref})) as parts:
             async for part in parts:
                 yield part
 
     async def watch(self, ref: str = "") -> AsyncIterator[Event]:
         """See ``Client.watch``."""
         kind = b""
-        async with aclosing(self._stream("GET", agent_calls.watch_path(ref), None)) as parts:
+        async with aclosing(self._stream("GET", agent_methods.watch_path(ref), None)) as parts:
             async for line in _lines(parts):
                 kind, event = _event(kind, line)
                 if event is not None:
@@ -171,7 +171,7 @@ class AsyncClient(_Home):
         raise BrokenOffError("the process that runs on this home ended the watch: watch again to go on")
 
     async def _told(self, verb: str, arguments: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
-        async with aclosing(self._stream("POST", agent_calls.path_of(verb), arguments)) as parts:
+        async with aclosing(self._stream("POST", agent_methods.path_of(verb), arguments)) as parts:
             async for line in _lines(parts):
                 told = told_by(line)
                 if told.get("event") == "done":
