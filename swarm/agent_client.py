@@ -8,8 +8,8 @@
     for event in client.watch("maps/roads:stable"):
         ...
 
-Every method is a call of ``swarm.agent_methods`` sent to the process that runs on the home; the results are the types of
-``swarm.agent_messages``, the failures the exceptions of ``swarm.errors``. UnreachableError says that no process runs
+Every method is a call of ``swarm.agent_methods``, sent to the process that runs on the home; the results are the types
+of ``swarm.agent_messages``, the failures the exceptions of ``swarm.errors``. UnreachableError says that no process runs
 there. ``progress`` is called with each report while a call lasts. Both are cheap to make, and hold no connection.
 """
 
