@@ -167,5 +167,20 @@ def test_current_is_always_one_whole_version(bench: Bench) -> None:
     assert sorted(os.listdir(kills.directory)) == ["current", "versions"]
     assert hooked.read_text().split()[-1] == told["version"]
     assert len(kept) == 2
+    _as_listed(bench, kills.directory)
     bench.ok("edge", "down")
     process.wait()
+
+
+def _as_listed(bench: Bench, directory: Path) -> None:
+    """The same home, by a file that lists what it follows."""
+    listed = bench.folder / "aetherfs.toml"
+    listed.write_text(f'[[subscription]]\nref = "{REF}"\ndirectory = "{directory}"\nkeep = 1\n')
+    assert "does not follow what" in bench.run("edge", "sync", str(listed), "--check").stderr
+    assert bench.ok("edge", "sync", str(listed)).text == f"changed: {directory}\n"
+    assert bench.ok("edge", "sync", str(listed), "--check").text == "this home follows just what is listed\n"
+    assert "paused" in bench.ok("edge", "subscriptions", str(directory), "--pause").text
+    assert "stays as it is" in bench.ok("edge", "unsubscribe", str(directory)).text
+    assert "there is no subscription" in bench.refused(3, "edge", "unsubscribe", str(directory))
+    listed.write_text("[[subscription]]\nref = 1\n")
+    assert "Expected `str`, got `int`" in bench.refused(2, "edge", "sync", str(listed))

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from swarm.encoding import open_block
-from swarm.errors import IntegrityError, NotFoundError
+from swarm.errors import AetherError, IntegrityError, NotFoundError
 from swarm.home import Home
 from swarm.peer.agent import start_peer
 from swarm.peer.following import Following
@@ -243,8 +243,12 @@ def test_what_cannot_be_followed_leaves_nothing_and_what_fails_for_now_stays(tmp
             assert held_whole(directory) == []
 
             listed = [{"ref": REF, "directory": str(directory), "keep": 2}]
+            failing_hook = {"ref": REF, "directory": str(directory), "keep": 2, "hook": "echo not now; exit 3"}
+            with pytest.raises(AetherError, match="ended with 3: not now; it is repeated"):
+                await run(node, "subscribe", **failing_hook)
+            assert contents(directory / "current") == contents(source)
             checked = await run(node, "sync", subscriptions=listed, check=True)
-            assert (checked["changed"], following.told().version) == ([str(directory)], "")
+            assert (checked["changed"], following.told().hook) == ([str(directory)], failing_hook["hook"])
             synced = await run(node, "sync", subscriptions=listed)
             assert (synced["changed"], synced["failed"], synced["following"]) == ([str(directory)], {}, False)
             assert contents(directory / "current") == contents(source)
