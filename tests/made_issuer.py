@@ -47,6 +47,10 @@ class MadeIssuer:
         self.is_away = False
         self.url = "http://127.0.0.1:0"
         self.said: dict[str, Any] = {}
+        # What the token endpoint was sent last, and answers with.
+        self.posted: dict[str, Any] = {}
+        self.given: dict[str, Any] = {}
+        self.status = 200
         self.rotate("first")
 
     def rotate(self, kid: str, *, keep: bool = False) -> None:
@@ -75,10 +79,19 @@ class MadeIssuer:
         stated = {"alg": "ES256", "kid": kid, **(header or {})}
         return jwt.encode(stated, self.claims(**changes), key, registry=JWSRegistry(algorithms=["ES256"]))
 
+    @property
+    def endpoints(self) -> dict[str, str]:
+        names = ("authorization", "token", "device_authorization")
+        return {"jwks_uri": f"{self.url}/jwks", **{f"{name}_endpoint": f"{self.url}/{name}" for name in names}}
+
     async def _describe(self, _request: web.Request) -> web.Response:
         if self.is_away:
             return web.Response(status=503)
-        return web.json_response({"issuer": self.url, "jwks_uri": f"{self.url}/jwks", **self.said})
+        return web.json_response({"issuer": self.url, **self.endpoints, **self.said})
+
+    async def _token(self, request: web.Request) -> web.Response:
+        self.posted = dict(await request.post())
+        return web.json_response(self.given, status=self.status)
 
     async def _keys(self, _request: web.Request) -> web.Response:
         self.asked += 1
@@ -91,6 +104,8 @@ async def made_issuer() -> AsyncIterator[MadeIssuer]:
     made, app = MadeIssuer(), make_app()
     app.router.add_get("/.well-known/openid-configuration", made._describe)
     app.router.add_get("/jwks", made._keys)
+    app.router.add_post("/token", made._token)
+    app.router.add_post("/device_authorization", made._token)
     listener = await start_listener(app, "127.0.0.1", 0, None)
     made.url = f"http://127.0.0.1:{listener.port}"
     try:

@@ -14,7 +14,7 @@ import pytest
 from swarm.errors import ConflictError, NotAllowedError, NotFoundError
 from swarm.people_messages import IssuersAnswer
 from swarm.tracker.people import records
-from swarm.tracker.people.guessing import OF_PAIR
+from swarm.tracker.people.guessing import OF_NETWORK, OF_PAIR
 from swarm.tracker.people.sessions import Session, Sessions
 from tests.cheap_passwords import make_passwords_cheap
 from tests.integration.people_rig import PASSWORD, Web, basic, bearer, people
@@ -141,6 +141,25 @@ def test_who_guesses_waits_before_anything_is_looked_up(tmp_path: Path) -> None:
         form = {"user": "alice", "password": PASSWORD}
         assert (await web.ask("POST", "/ui/signin", {"Origin": web.url}, data=form)).status == 429
         assert (web.identifier.passwords.made, web.identifier.people.read) == (made, read)
+
+    with_people(tmp_path, check)
+
+
+def test_guesses_at_once_are_as_few_as_one_after_another(tmp_path: Path) -> None:
+    async def check(web: Web) -> None:
+        asked = [web.who(basic("alice", f"guess {number}")) for number in range(OF_PAIR.free + 12)]
+        found = await asyncio.gather(*asked)
+        assert sorted(found) == [401] * OF_PAIR.free + [429] * 12
+
+    with_people(tmp_path, check)
+
+
+def test_names_that_are_made_up_are_not_looked_up_for_ever(tmp_path: Path) -> None:
+    async def check(web: Web) -> None:
+        read = web.identifier.people.read
+        for number in range(OF_NETWORK.free + 10):
+            await web.who(basic(f"name{number}", "one password for all"))
+        assert web.identifier.people.read - read == OF_NETWORK.free
 
     with_people(tmp_path, check)
 
