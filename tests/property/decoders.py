@@ -55,6 +55,7 @@ from swarm.trust import Trust, open_succession
 from tests.exports import GOOD_EXPORT, GOOD_EXPORT_SINCE
 from tests.golden.vectors import AUTHORITY, KEY, dataset
 from tests.golden.vectors import LISTED as LISTED_TRACKER
+from tests.property import shown
 from tests.property.test_dht_wire import Deaf, sealed
 from tests.unit.dht.samples import NOW, key_of, keys
 from tests.unit.log_samples import CA_KEY, FIRST, GRANT, PUBLISHER, RECEIPT, SEED, SNAPSHOT, TOKEN, WALL
@@ -187,6 +188,7 @@ CHANNEL: Final = {name: canonical.encode(message) for name, message in MESSAGES.
 }
 RUN: Final = wire.RunRequest(1, 5, "osm/roads", bytes(32), captured("entry-publish"), True, (bytes(32), b"\1" * 32))
 
+SHOWN: Final = {name: Decoder(good, read, refusals) for name, (good, read, refusals) in shown.SHOWN.items()}
 DECODERS: Final[dict[str, Decoder]] = {
     **{f"channel: {name}": Decoder(good, _decode) for name, good in CHANNEL.items()},
     "run head": Decoder(canonical.encode(wire.RunHead(1, told("grant"))), plain(wire.RunHead, HEAD_MAX_BYTES)),
@@ -259,6 +261,7 @@ DECODERS: Final[dict[str, Decoder]] = {
     "keep rule": Decoder(
         canonical.encode(KeepRule(1, "osm/roads", 3, 5, None, (bytes(32),), 7)), plain(KeepRule, RECORD_MAX_BYTES)
     ),
+    **SHOWN,
     **{
         f"dht: {name}": Decoder(captured(f"dht-{name}"), NODE.received, ())
         for name in ("ping", "pong", "find", "found", "store", "stored", "who")
