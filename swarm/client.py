@@ -200,7 +200,7 @@ class TrackerClient:
     async def datasets(self, *, cursor: str = "", limit: int = 100) -> DatasetsAnswer:
         """A page of the datasets that this member may read."""
         query = {"cursor": cursor, "limit": str(limit)}
-        return parsed(await self._call("GET", "/api/v1/datasets", query=query, is_personal=True), DatasetsAnswer)
+        return parsed(await self._call("GET", "/api/v1/datasets", query=query), DatasetsAnswer)
 
     async def dataset(self, dataset: str) -> DatasetAnswer:
         """Head and tags, as the tracker says. NotFoundError when there is none, or no grant covers it."""
