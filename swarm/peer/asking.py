@@ -18,10 +18,10 @@ from typing import Final, NamedTuple
 
 from swarm.errors import AetherError, FullError, IncompleteError, RemoteProtocolError, UnreachableError
 from swarm.limits import RUN_MAX_BLOCKS
-from swarm.peer.channels import Channel
+from swarm.peer.channels import Channel, Channels
 from swarm.peer.download import Parts
 from swarm.peer.stream import Answer
-from swarm.peer.wire import ASK, BLOCK, BUSY, NOT_HERE, NOT_ORIGIN, SEED, RunRequest
+from swarm.peer.wire import ASK, BLOCK, BUSY, NOT_HERE, NOT_ORIGIN, PRODUCER, SEED, RunRequest
 from swarm.peer.wire import Holding as HoldingMessage
 
 # A run that brings nothing for so long is left for another neighbour; longer when there is no other.
@@ -35,10 +35,19 @@ AGAIN_S: Final = 0.3
 # Runs under way at one neighbour: two hide the gap between them, and it takes four of one peer's.
 RUNS_EACH_MAX: Final = 2
 # Nobody is told any more that we want news of a version, so long after its last block was asked for.
-IDLE_S: Final = 30.0
+IDLE_S: Final = 50.0
+# A stream that a reader used is ready for its next read for so long: far away, a new one costs three round trips. The
+# other end closes it after a minute.
+REST_S: Final = 50.0
 
 log = logging.getLogger("aetherfs.asking")
 _runs = itertools.count(3 << 61)
+
+
+def keepers(channels: Channels, dataset: str) -> list[Channel]:
+    """Neighbours that may keep versions of a dataset for good, the likeliest first: a tracker may be a seed as well."""
+    found = [one for one in channels.open.values() if one.role != "peer" and one.caller.may_read(dataset)]
+    return sorted(found, key=lambda channel: channel.role != "seed")
 
 
 class Wanted(NamedTuple):
@@ -142,10 +151,9 @@ class Asker:
             return
         self._is_following = True
         self._parts.exchange.follow(self)
-        for channel in self._parts.channels.open.values():
-            # A seed has it if anybody does: it is asked at once, while others tell what they hold.
-            if channel.role == "seed" and channel.caller.may_read(self.dataset):
-                self._holder(channel).origin = SEED
+        # Who keeps things has it if anybody does: it is asked at once, while others tell what they hold.
+        for channel in keepers(self._parts.channels, self.dataset):
+            self._holder(channel).origin = SEED if channel.role == "seed" else PRODUCER
 
     def close(self) -> None:
         """Follow it no longer."""
@@ -257,7 +265,9 @@ class Asker:
             self._answered(holder, asked[answer.position], answer, answers)
 
         taking = asyncio.create_task(
-            self._parts.fetcher.take(holder.peer, request, lambda at, encoded: keep(asked[at], encoded), answered)
+            self._parts.fetcher.take(
+                holder.peer, request, lambda at, encoded: keep(asked[at], encoded), answered, REST_S
+            )
         )
         holder.runs += 1
         try:

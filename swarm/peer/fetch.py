@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import logging
 import socket
 import ssl
 from collections import defaultdict, deque
@@ -39,6 +40,8 @@ STREAM_IDLE_S: Final = 10.0
 # Runs received at a time: two from each of as many neighbours as there may be, and some.
 RUNS_TAKEN_MAX: Final = 80
 
+log = logging.getLogger("aetherfs.fetch")
+
 
 class Fetcher:
     """Calls peers by their id. ``session`` and ``context`` (for runs) verify who answers, ``resolver`` knows their
@@ -56,9 +59,45 @@ class Fetcher:
         # The grant that each stream was begun with: with another it has to be begun anew.
         self._shown: WeakKeyDictionary[RunStream, bytes] = WeakKeyDictionary()
 
-    async def take(self, peer: str, request: RunRequest, keep: Keep, answered: Callable[[Answer], None]) -> None:
+    async def warm(self, peer: str, rest_s: float) -> None:
+        """Have a stream to the peer ready for what may be asked soon. Nothing if one is, or it does not answer."""
+        if self._resting.get(peer) or any(stream.peer == peer for stream in self._under_way):
+            return
+        try:
+            stream = RunStream(peer, server_name_of(peer), self._context, await self._dial(peer))
+        except UnreachableError:
+            return
+        self._under_way.add(stream)
+        head = framed(canonical.encode(RunHead(1, self.grant)))
+        greeting = asyncio.get_running_loop().run_in_executor(self._threads, stream.greet, head)
+        is_ready = False
+        try:
+            await asyncio.shield(greeting)
+            is_ready = True
+        except AetherError as error:
+            log.info("no stream is kept ready: %s", error)
+        except asyncio.CancelledError:
+            stream.abort()
+            await _ended(greeting)
+            raise
+        finally:
+            self._under_way.discard(stream)
+            if is_ready:
+                self._rest(peer, stream, rest_s)
+            else:
+                stream.close()
+
+    async def take(
+        self,
+        peer: str,
+        request: RunRequest,
+        keep: Keep,
+        answered: Callable[[Answer], None],
+        rest_s: float = STREAM_IDLE_S,
+    ) -> None:
         """Ask for a run. ``keep`` is given each block in a thread, and ends the run by raising; ``answered`` is told of
-        each answer, in order, on the loop. When this ends, however it ends, the thread has ended too.
+        each answer, in order, on the loop. When this ends, however it ends, the thread has ended too. The stream is
+        ready for another for ``rest_s``.
         """
         stream = self._stream(peer)
         if stream is None:
@@ -83,7 +122,7 @@ class Fetcher:
         finally:
             self._under_way.discard(stream)
             if is_whole:
-                self._rest(peer, stream)
+                self._rest(peer, stream, rest_s)
             else:
                 stream.close()
                 self._forget_buffers()
@@ -131,9 +170,9 @@ class Fetcher:
             stream.close()
         return None
 
-    def _rest(self, peer: str, stream: RunStream) -> None:
+    def _rest(self, peer: str, stream: RunStream, rest_s: float) -> None:
         """No run is under way on it: end before long, unless another comes."""
-        ending = asyncio.get_running_loop().call_later(STREAM_IDLE_S, self._end, peer, stream)
+        ending = asyncio.get_running_loop().call_later(rest_s, self._end, peer, stream)
         self._resting[peer].append((stream, ending))
 
     def _end(self, peer: str, stream: RunStream) -> None:

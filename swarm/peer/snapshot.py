@@ -31,6 +31,8 @@ AHEAD_BYTES: Final = MIB
 AHEAD_MAX_BYTES: Final = 8 * MIB
 # Blocks asked for together, so that a fast reader's next ones go to another neighbour.
 TOGETHER_BYTES: Final = 2 * MIB
+# Segments of blocks that are fetched with that of a file's entry, though only one may be needed: about 100 KB each.
+AHEAD_SEGMENTS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,7 @@ class Snapshot:
         segment = self._outline.files_with(path)
         if segment is None:
             return None
+        self._look_ahead(segment)
         part = await self._files(segment)
         at = part.first(path)
         if at < len(part.files) and part.files[at].path == path:
@@ -208,6 +211,15 @@ class Snapshot:
         ref = self._outline.root.file_segments[segment]
         part = await self._snapshots.file_part(self._asker, ref)
         return self._outline.check_part(segment, part)
+
+    def _look_ahead(self, segment: int) -> None:
+        """What is found is read next, as a rule: have the segments of its blocks come along, where these are few."""
+        root = self._outline.root
+        begin = self._outline.start_of_files(segment)
+        blocks = self._outline.blocks_with(begin, begin + root.file_segments[segment].bytes)
+        if len(blocks) <= AHEAD_SEGMENTS:
+            found = [root.block_segments[index] for index in blocks]
+            self._snapshots.have_parts(self._asker, [root.file_segments[segment], *found])
 
     def _file(self, segment: int, part: FilePart, index: int) -> File:
         return File(part.files[index], self._outline.start_of_files(segment) + part.starts[index])

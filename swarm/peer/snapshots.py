@@ -13,6 +13,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from weakref import WeakValueDictionary
 
 from swarm.encoding import RAW, Encoded, decode_block, open_block
 from swarm.errors import AetherError, NotAllowedError, RemoteProtocolError
@@ -20,7 +21,7 @@ from swarm.limits import MIB, ROOT_MAX_BYTES
 from swarm.manifest import parse_root
 from swarm.names import Reference
 from swarm.outline import BlockPart, FilePart, Outline
-from swarm.peer.asking import Asker, Wanted
+from swarm.peer.asking import REST_S, Asker, Wanted, keepers
 from swarm.peer.find import Resolved
 from swarm.peer.snapshot import Snapshot
 from swarm.segments import BlockSegmentRef, FileSegmentRef
@@ -36,6 +37,7 @@ STALE_S: Final = 5.0
 LOOKS_MAX: Final = 1024
 CHECKED_MAX: Final = 1024
 
+AnyRef = FileSegmentRef | BlockSegmentRef
 Part = TypeVar("Part", FilePart, BlockPart)
 log = logging.getLogger("aetherfs.reading")
 
@@ -46,6 +48,7 @@ class Snapshots:
     def __init__(self, node: PeerNode) -> None:
         self._node = node
         self._open: OrderedDict[tuple[str, bytes], tuple[Outline, Asker]] = OrderedDict()
+        self._askers: WeakValueDictionary[tuple[str, bytes], Asker] = WeakValueDictionary()
         self._parts: OrderedDict[FileSegmentRef | BlockSegmentRef, FilePart | BlockPart] = OrderedDict()
         self._parts_bytes = 0
         self._coming: dict[bytes, asyncio.Future[memoryview]] = {}
@@ -57,7 +60,29 @@ class Snapshots:
 
     async def open(self, reference: Reference) -> Snapshot:
         """What a reference means now, open for reading. NotFoundError, UnreachableError."""
-        return await self.at(await self._resolve(await self._node.finder.completed(reference)))
+        reference = await self._node.finder.completed(reference)
+        expected = self._expected(reference)
+        try:
+            return await self.at(await self._resolve(reference))
+        finally:
+            if expected is not None and not expected.done():
+                expected.cancel()
+
+    def _expected(self, reference: Reference) -> asyncio.Task[Snapshot] | None:
+        """While a tag is looked up: have at hand what it meant last, and a stream to who is likely to give the rest."""
+        node = self._node
+        for channel in keepers(node.channels, reference.dataset)[:1]:
+            node.tasks.start(node.fetcher.warm(channel.peer_id, REST_S))
+        entry = node.ledger.entry_of_tag(reference.dataset, reference.tag or "") if not reference.signature else None
+        known = node.access.learn(entry) if entry is not None else None
+        version = next((m.version for m in known.moves if m.tag == reference.tag), None) if known is not None else None
+        if entry is None or known is None or version is None or (reference.dataset, version) in self._open:
+            return None
+        opening = asyncio.create_task(
+            self.at(Resolved(reference.dataset, reference.tag, version, entry, known.serial, is_stale=True))
+        )
+        opening.add_done_callback(lambda done: done.cancelled() or done.exception())  # it may not be needed
+        return opening
 
     async def _resolve(self, reference: Reference) -> Resolved:
         if reference.signature is not None:
@@ -89,7 +114,7 @@ class Snapshots:
             raise NotAllowedError(f"version {resolved.version.hex()[:16]} of {resolved.dataset} was purged")
         known = self._open.get(key)
         if known is None:
-            asker = self._asker(resolved)
+            asker = self._askers.setdefault(key, self._asker(resolved))
             plain = await self._alone(asker, Wanted(resolved.version, None))
             if len(plain) > ROOT_MAX_BYTES:
                 raise RemoteProtocolError(f"the manifest of {resolved.dataset} is longer than it may be")
@@ -122,7 +147,7 @@ class Snapshots:
         """Nobody reads any more."""
         for look in self._looks.values():
             look.close()
-        for _, asker in self._open.values():
+        for asker in list(self._askers.values()):
             asker.close()
         self._open.clear()
 
@@ -133,6 +158,11 @@ class Snapshots:
 
     async def block_part(self, asker: Asker, ref: BlockSegmentRef) -> BlockPart:
         return await self._part(asker, ref, BlockPart)
+
+    def have_parts(self, asker: Asker, refs: Sequence[AnyRef]) -> None:
+        """Have these segments come, unless the first is at hand."""
+        if refs[0] not in self._parts:
+            self.want(asker, [Wanted(ref.signature, ref.size) for ref in refs if ref not in self._parts])
 
     async def _part(self, asker: Asker, ref: Any, make: Callable[[Any, bytes], Part]) -> Part:
         """A segment as the root describes it: decoded ones are remembered, whatever version they are read for."""

@@ -76,7 +76,7 @@ class RunStream:
     """Runs asked of a peer, over a connection of their own. ``connected`` is a socket to it."""
 
     def __init__(self, peer: str, server_name: str, context: ssl.SSLContext, connected: socket.socket) -> None:
-        self._peer = peer
+        self.peer = peer
         self._name = server_name
         self._context = context
         self._socket = connected
@@ -100,7 +100,14 @@ class RunStream:
             for position in range(count):
                 self._answer(self._opener, position, buffers, keep, tell)
         except OSError as error:
-            raise UnreachableError(f"peer {self._peer[:8]} broke off: {error or type(error).__name__}") from error
+            raise UnreachableError(f"peer {self.peer[:8]} broke off: {error or type(error).__name__}") from error
+
+    def greet(self, head: bytes) -> None:
+        """Be ready for a run before one is wanted: it then costs no round trips of its own. Blocking."""
+        try:
+            self._opener = self._open(head)
+        except OSError as error:
+            raise UnreachableError(f"peer {self.peer[:8]} broke off: {error or type(error).__name__}") from error
 
     def _open(self, first: bytes) -> Opener:
         """Shake hands, say the first words, and learn what the answers are sealed with."""
@@ -132,7 +139,7 @@ class RunStream:
             return
         text = self._small(opener, length).decode("utf-8", "replace")
         if status == REFUSED:
-            raise NotAllowedError(f"peer {self._peer[:8]} gives no more: {text if text.isprintable() else '?'}")
+            raise NotAllowedError(f"peer {self.peer[:8]} gives no more: {text if text.isprintable() else '?'}")
         tell(Answer(position, time.monotonic(), status, text if status == ASK else ""))
 
     def _small(self, opener: Opener, length: int) -> bytearray:
