@@ -174,11 +174,10 @@ def public_of_root(certificate: bytes) -> bytes:
     return key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
 
 
-def private_pem(key: PeerKey) -> bytes:
-    """A peer key as unencrypted PKCS#8 PEM, for the TLS library."""
-    return _private(key).private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+def private_pem(key: PeerKey, password: str | None = None) -> bytes:
+    """A peer key as PKCS#8 PEM, for the TLS library: in the clear, or under a password."""
+    sealing = serialization.BestAvailableEncryption(password.encode()) if password else serialization.NoEncryption()
+    return _private(key).private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, sealing)
 
 
 def _private(key: PeerKey) -> Ed25519PrivateKey:

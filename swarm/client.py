@@ -122,7 +122,7 @@ class TrackerClient:
         """Show a renewed certificate on new connections."""
         if self._member is None:
             raise NotAllowedError("this client was made without a certificate: make a new one")
-        self._context.load_cert_chain(files.certificate, files.key)
+        files.load_into(self._context)
         self._member.connect_anew()
         self._expires = expiry_of(files.certificate)
 

@@ -60,6 +60,12 @@ SETTINGS: Final = (
     Setting("passphrase_file", "text", "", "file with the passphrase that the swarm secret is sealed with"),
     Setting("tls_cert", "text", "", "file with the certificate that a tracker shows people, PEM (empty: its own)"),
     Setting("tls_key", "text", "", "file with the private key of that certificate, PEM"),
+    Setting(
+        "seal_key",
+        "text",
+        "",
+        "what keys and kept blocks are sealed with: a file, env:VARIABLE or systemd's credential:NAME (empty: nothing)",
+    ),
     Setting("memory_bytes", "count", 64 * 1024**2, "bytes of blocks kept in memory", least=1024**2),
     Setting("disk_bytes", "count", 10_000 * 1024**2, "bytes of blocks kept on disk", least=1024**2),
 )
@@ -124,6 +130,11 @@ class Settings:
     @property
     def tls_key(self) -> str:
         return self._text("tls_key")
+
+    @property
+    def seal_key(self) -> str:
+        """Where the seal key is: a path, ``env:VARIABLE`` or ``credential:NAME``."""
+        return self._text("seal_key")
 
     @property
     def memory_bytes(self) -> int:

@@ -5,8 +5,10 @@
     agent.json lock                                           the process that runs on this home
     login                                                     the person who is signed in here (0600)
     blocks/ trees scans/ serials/ dht                         what it holds and remembers
+    sealed                                                    which seal key secrets and blocks are sealed with, if any
 
-Every file is replaced by rename, so a reader sees the old or the new one. One process holds the lock; others talk to
+With a seal key (``swarm.at_rest``) key, secrets and blocks are sealed; a home is one or the other, and says so. Every
+file is replaced by rename, so a reader sees the old or the new one. One process holds the lock; others talk to
 it.
 """
 
@@ -17,7 +19,9 @@ import errno
 import fcntl
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Final, Literal
 
@@ -26,7 +30,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from swarm import authority, canonical
-from swarm.errors import AetherError, ConflictError, FullError, NotAllowedError
+from swarm.at_rest import SealKey
+from swarm.errors import AetherError, ConflictError, FullError, LocalProtocolError, NotAllowedError
 from swarm.http.tls import TlsFiles
 from swarm.identity import PeerKey
 from swarm.keyring import NO_KEYS, Keyring, decode_keyring
@@ -36,6 +41,11 @@ from swarm.records import Credential, Grant, open_sealed
 from swarm.standing import AGENT_FILE, LOCK_FILE, AgentInfo, agent_of
 from swarm.trust import Trust
 
+# The secrets besides the key: swarm and its store key, keys that were rotated, a store key before there is a swarm, and
+# what a user has logged in with.
+SECRETS: Final = ("swarm", "keys", "store_key", "login")
+MARKER: Final = "sealed"
+CHANGING: Final = "changing"
 PEM_END: Final = b"-----END CERTIFICATE-----\n"
 
 
@@ -63,25 +73,60 @@ class Papers:
 
 
 class Home:
-    """A state folder. Construction makes nothing; ``open`` makes the folder and takes the lock."""
+    """A state folder. Construction makes nothing; ``open`` makes the folder and takes the lock.
 
-    def __init__(self, path: Path) -> None:
+    ``seal_key`` gives the key that it is sealed with, None for none; it is asked when it is needed first.
+    """
+
+    def __init__(self, path: Path, seal_key: Callable[[], SealKey | None] = lambda: None) -> None:
         self.path = path
+        self._seal_key = seal_key
         self._lock: int | None = None
+
+    @cached_property
+    def seal(self) -> SealKey | None:
+        """What this home is sealed with. NotAllowedError where the key given, or none, is not that."""
+        key = self._seal_key()
+        found = self.sealed_with()
+        if found == CHANGING:
+            raise NotAllowedError(f"a change of the seal of {self.path} broke off: repeat that `aetherfs seal` command")
+        if key is None or found == key.id:
+            if found and key is None:
+                raise NotAllowedError(f"{self.path} is sealed: name its key with --seal-key or AETHERFS_SEAL_KEY")
+            return key
+        if found:
+            raise NotAllowedError(f"{self.path} is sealed with another key, {found}: name that one with --seal-key")
+        if (self.path / "key.pem").exists():
+            raise NotAllowedError(f"{self.path} is not sealed: `aetherfs seal on` seals it, or leave the key out")
+        self.mark_sealed(key.id)
+        return key
+
+    def mark_sealed(self, id: str) -> None:
+        """Write down which key this home is sealed with, empty for none."""
+        if id:
+            self._write(MARKER, id.encode() + b"\n")
+        else:
+            self.remove_state(MARKER)
+
+    def sealed_with(self) -> str:
+        """The id of the key that this home says to be sealed with, empty for none."""
+        return (self.read_state(MARKER) or b"").decode("ascii", "replace").strip()
 
     # ---- identity -----------------------------------------------------------------------------------------------
 
     @property
     def tls_files(self) -> TlsFiles:
-        return TlsFiles(self.path / "certificate.pem", self.path / "key.pem", self.path / "ca.pem")
+        files = (self.path / "certificate.pem", self.path / "key.pem", self.path / "ca.pem")
+        return TlsFiles(*files, self.seal.password if self.seal is not None else None)
 
     def key(self) -> PeerKey:
         """This home's key; made at first use."""
         path = self.path / "key.pem"
+        password = self.seal.password if self.seal is not None else None
         if not path.exists():
-            self._write("key.pem", authority.private_pem(PeerKey(os.urandom(32))), secret=True)
+            self._write("key.pem", authority.private_pem(PeerKey(os.urandom(32)), password), secret=True)
         try:
-            private = serialization.load_pem_private_key(path.read_bytes(), None)
+            private = serialization.load_pem_private_key(path.read_bytes(), password.encode() if password else None)
         except (ValueError, TypeError) as error:
             raise AetherError(
                 f"{path} does not hold a key: {error}; restore it, or remove the home and join again"
@@ -108,7 +153,7 @@ class Home:
 
     def swarm(self) -> SwarmState:
         self.check_enrolled()
-        return canonical.decode((self.path / "swarm").read_bytes(), SwarmState, limit_bytes=MIB)
+        return canonical.decode(self.read_state("swarm") or b"", SwarmState, limit_bytes=MIB)
 
     def enrol(self, papers: Papers, state: SwarmState, keyring: Keyring = NO_KEYS) -> None:
         """Become a member. ConflictError if this home belongs to another swarm. The state is written last: it is
@@ -119,7 +164,7 @@ class Home:
                 f"{self.path} belongs to another swarm already: choose another AETHERFS_HOME for this one"
             )
         if keyring.generation:
-            self._write("keys", canonical.encode(keyring), secret=True)
+            self.write_secret("keys", canonical.encode(keyring))
         self.renew(papers)
         self.learn(keyring)
         self.remember(state)
@@ -138,7 +183,7 @@ class Home:
         self._write("grant", papers.grant)
 
     def remember(self, state: SwarmState) -> None:
-        self._write("swarm", canonical.encode(state), secret=True)
+        self.write_secret("swarm", canonical.encode(state))
 
     def trust(self) -> Trust:
         """The CA's keys, as far as this home knows them."""
@@ -153,7 +198,7 @@ class Home:
     def learn(self, keyring: Keyring) -> None:
         """Keep what was told of rotations, and let TLS trust the roots that count."""
         if keyring.generation:
-            self._write("keys", canonical.encode(keyring), secret=True)
+            self.write_secret("keys", canonical.encode(keyring))
         roots = self.trust().bundle(time.time())
         if roots != self.read_state("ca.pem"):
             self._write("ca.pem", roots)
@@ -214,18 +259,23 @@ class Home:
         return self.path / "dht"
 
     def read_state(self, name: str) -> bytes | None:
-        """A state file's bytes, None if there is none."""
+        """A state file's bytes, None if there is none. A secret is opened: RemoteProtocolError if it was altered."""
         try:
-            return (self.path / name).read_bytes()
+            data = (self.path / name).read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             return None
+        if name in SECRETS and self.seal is not None:
+            return self.seal.open(name.encode(), data)
+        return data
+
+    def write_secret(self, name: str, data: bytes) -> None:
+        """Write a state file that its owner alone may read, sealed where there is a key. ``name`` is one of SECRETS."""
+        if name not in SECRETS:
+            raise LocalProtocolError(f"{name} is not among a home's secrets: name it in SECRETS")
+        self._write(name, self.seal.seal(name.encode(), data) if self.seal is not None else data, secret=True)
 
     def write_state(self, name: str, data: bytes) -> None:
         self._write(name, data)
-
-    def write_secret(self, name: str, data: bytes) -> None:
-        """Write a state file that its owner alone may read."""
-        self._write(name, data, secret=True)
 
     def remove_state(self, name: str) -> None:
         """Remove a state file, if it is there."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 import click
 
 from swarm.cli.output import moment
-from swarm.cli.program import Program, options, pass_program
+from swarm.cli.program import Program, options, pass_program, setting_option
 from swarm.errors import AetherError, ConflictError, NotAllowedError, NotFoundError, UsageError
 from swarm.limits import BOOTSTRAP_MAX, TOKEN_MAX_CHARS, TOKEN_MAX_LIFETIME_S, TOKEN_MAX_USES
 
@@ -32,6 +32,7 @@ _TTL_UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 @click.command()
 @click.argument("token", metavar="TOKEN|FILE|-", required=False)
+@setting_option("seal_key", "FILE")
 @options
 @pass_program
 def join(program: Program, token: str | None) -> None:

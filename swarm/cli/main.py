@@ -47,6 +47,7 @@ COMMANDS: Final = {
     "token": Listed("Running", "enrol", "Make tokens that let a home join."),
     "rotate": Listed("Running", "rotate", "Give the swarm a new CA key or a new secret, with no peer lost."),
     "secret": Listed("Running", "secret", "Write the secret from which trackers and seeds start."),
+    "seal": Listed("Running", "seal", "Seal keys and kept blocks on this disk with a local key."),
     "join": Listed("Running", "enrol", "Make this home a member of a swarm."),
     "access": Listed("Running", "access", "Say who may do what; what no rule allows is refused."),
     "member": Listed("Running", "member", "Look after the members of the swarm."),

@@ -44,9 +44,10 @@ class Program:
 
     @property
     def home(self) -> Home:
+        from swarm.cli.seal import seal_key_of
         from swarm.home import Home
 
-        return Home(self.settings.home)
+        return Home(self.settings.home, lambda: seal_key_of(self.settings.seal_key))
 
     def start_logging(self, *, warns: bool = False) -> None:
         """Log errors to stderr; warnings too for who ``warns``, unless quiet; everything with --debug."""

@@ -203,20 +203,10 @@ async def _start_tracker(program: Program, objects: ObjectStore, store_key: byte
 
 
 def _new_store_key(home: Home) -> bytes:
-    path = home.path / STORE_KEY_FILE
-    home.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    try:
-        key = path.read_bytes()
-        if len(key) == STORE_KEY_BYTES:
-            return key
-    except FileNotFoundError:
-        pass
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
+    key = home.read_state(STORE_KEY_FILE)
+    if key is None or len(key) != STORE_KEY_BYTES:
         key = os.urandom(STORE_KEY_BYTES)
-        file.write(key)
-        file.flush()
-        os.fsync(file.fileno())
+        home.write_secret(STORE_KEY_FILE, key)
     return key
 
 

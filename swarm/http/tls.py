@@ -27,11 +27,17 @@ asyncio.sslproto.SSLProtocol.max_size = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """A member's certificate, private key and the swarm's root, each a PEM file."""
+    """A member's certificate, private key and the swarm's root, each a PEM file; the key perhaps under a password."""
 
     certificate: Path
     key: Path
     root: Path
+    password: str | None = None
+
+    def load_into(self, context: ssl.SSLContext) -> None:
+        """Show this certificate on new connections."""
+        # Without a password OpenSSL would ask the terminal for that of a key that has one.
+        context.load_cert_chain(self.certificate, self.key, self.password or "")
 
 
 def peer_server_context(files: TlsFiles) -> ssl.SSLContext:
@@ -63,7 +69,7 @@ def tracker_server_context(files: TlsFiles, web: TlsFiles) -> tuple[ssl.SSLConte
 def peer_client_context(files: TlsFiles) -> ssl.SSLContext:
     """For a member's calls: shows its certificate, accepts only the peer that the name says."""
     context = anonymous_context(files.root.read_text())
-    context.load_cert_chain(files.certificate, files.key)
+    files.load_into(context)
     return context
 
 
@@ -96,7 +102,7 @@ def unverified_context() -> ssl.SSLContext:
 def _server(files: TlsFiles) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.load_cert_chain(files.certificate, files.key)
+    files.load_into(context)
     context.load_verify_locations(cafile=str(files.root))
     context.num_tickets = 0  # no resumption: a session ticket would outlive a removal
     return context

@@ -117,7 +117,7 @@ class PeerNode:
         self.ledger = Ledger(self.home.read_state("ledger"), lambda data: self.home.write_state("ledger", data))
         self.holdings = Holdings(extension.load if extension is not None else None)
         self.trees = Trees(self.home)
-        self.blocks = DiskStore(self.home.blocks, settings.disk_bytes)
+        self.blocks = DiskStore(self.home.blocks, settings.disk_bytes, self.home.seal)
         self.memory = MemoryStore(settings.memory_bytes)
         self.store = Tiers([self.memory, self.blocks], writable=2)
         self.directories = Directories(self.store, self.holdings)
@@ -387,7 +387,7 @@ class PeerNode:
             self.fetcher.grant = self.papers.grant
             self.exchange.renewed(self.papers.grant)
         for context in (self._client_context, self._run_context, self._server_context):
-            context.load_cert_chain(self.home.tls_files.certificate, self.home.tls_files.key)
+            self.home.tls_files.load_into(context)
         self.tracker.reload(self.home.tls_files)
         self.dht.renew(self.papers.credential)
 

@@ -36,6 +36,7 @@ def status_of(node: PeerNode) -> dict[str, Any]:
         "seeds": sorted(node.announcer.seeds),
         "neighbours": sorted(node.channels.open),
         "held": {"blocks": len(node.blocks), "bytes": node.blocks.size_bytes},
+        "sealed": node.home.sealed_with(),
         "datasets": [_holding(holding) for holding in node.holdings],
         "sent_bytes": dict(node.traffic.sent),
         "received_bytes": dict(node.traffic.received),

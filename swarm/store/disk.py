@@ -2,7 +2,8 @@
 
 A crash at any moment leaves whole blocks and perhaps a temporary file, which the next opening removes. Nothing is
 synced, since every block is verified when it is read: one that rotted, or that a power cut left empty, is removed and
-counts as not here.
+counts as not here. With a seal key the files and their names are sealed (``swarm.at_rest``); what is not, or was with
+another key, is none of this store's.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from swarm.at_rest import SealKey
 from swarm.encoding import Encoded, open_block
 from swarm.errors import RemoteProtocolError
 from swarm.tree import failure
@@ -25,8 +27,9 @@ TEMPORARY: Final = ".new-"
 class DiskStore:
     """A Store of at most ``max_bytes`` of encoded blocks below ``path``. What was used longest ago goes first."""
 
-    def __init__(self, path: Path, max_bytes: int) -> None:
+    def __init__(self, path: Path, max_bytes: int, seal: SealKey | None = None) -> None:
         self._path = path
+        self._seal = seal
         self._max_bytes = max_bytes
         self._sizes: OrderedDict[bytes, int] = OrderedDict()
         self._lock = threading.Lock()
@@ -41,7 +44,7 @@ class DiskStore:
         found: list[tuple[float, bytes, int]] = []
         for directory in self._path.iterdir():
             for file in directory.iterdir() if directory.is_dir() else ():
-                signature = _signature_of(file.name)
+                signature = signature_in(file.name, self._seal)
                 if signature is None or directory.name != file.name[:2]:
                     file.unlink()
                     continue
@@ -58,7 +61,8 @@ class DiskStore:
                 return None
             self._sizes.move_to_end(signature)
         try:
-            encoded = self._file(signature).read_bytes()
+            data = self._file(signature).read_bytes()
+            encoded = data if self._seal is None else self._seal.open(signature, data)
             open_block(encoded, signature)
         except (OSError, RemoteProtocolError):
             self.remove(signature)
@@ -70,11 +74,12 @@ class DiskStore:
         with self._lock:
             if signature in self._sizes or len(encoded) > self._max_bytes:
                 return
+        data = encoded if self._seal is None else self._seal.seal(signature, encoded)
         path = self._file(signature)
         temporary = path.with_name(f"{TEMPORARY}{path.name}-{os.getpid()}-{threading.get_ident()}")
         try:
             path.parent.mkdir(mode=0o700, exist_ok=True)
-            temporary.write_bytes(encoded)
+            temporary.write_bytes(data)
             os.replace(temporary, path)
         except OSError as error:
             with contextlib.suppress(OSError):
@@ -82,8 +87,8 @@ class DiskStore:
             raise failure(f"cannot keep a block in {self._path}", error) from error
         with self._lock:
             if signature not in self._sizes:
-                self._sizes[signature] = len(encoded)
-                self.size_bytes += len(encoded)
+                self._sizes[signature] = len(data)
+                self.size_bytes += len(data)
             self._evict()
 
     def has(self, signature: bytes) -> bool:
@@ -117,11 +122,19 @@ class DiskStore:
                 self._file(signature).unlink()
 
     def _file(self, signature: bytes) -> Path:
-        name = signature.hex()
-        return self._path / name[:2] / name
+        return file_of(self._path, signature, self._seal)
 
 
-def _signature_of(name: str) -> bytes | None:
+def file_of(folder: Path, signature: bytes, seal: SealKey | None) -> Path:
+    """Where a block lies."""
+    name = signature.hex() if seal is None else seal.name_of(signature)
+    return folder / name[:2] / name
+
+
+def signature_in(name: str, seal: SealKey | None) -> bytes | None:
+    """The signature of the block in a file of this name; None for a name that no block's file has."""
+    if seal is not None:
+        return seal.signature_of(name)
     try:
         signature = bytes.fromhex(name)
     except ValueError:

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import secrets
 import ssl
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -26,6 +28,9 @@ from swarm.errors import UsageError
 from swarm.http.tls import TlsFiles, peer_client_context, tracker_server_context
 from swarm.identity import PeerKey
 from swarm.limits import CERTIFICATE_LIFETIME_S, CLOCK_SKEW_S
+
+# What a member's key lies under while OpenSSL reads it: a disk that is looked at later tells nothing.
+ONCE: Final = secrets.token_hex(32)
 
 
 class GivenCertificate:
@@ -90,21 +95,21 @@ def listener_context(
     """
     web_certificate, web_key = given.read() if given is not None else people_certificate(hosts, wall_now)
     with tempfile.TemporaryDirectory(prefix="aetherfs-tls-") as folder:
-        member = _write(Path(folder) / "member", certificate, private_pem(key), root)
-        people = _write(Path(folder) / "people", web_certificate, web_key, root)
+        member = _write(Path(folder) / "member", certificate, private_pem(key, ONCE), root)
+        people = _write(Path(folder) / "people", web_certificate, web_key, root, password=None)
         return tracker_server_context(member, people)
 
 
 def member_context(key: PeerKey, certificate: bytes, root: bytes) -> ssl.SSLContext:
     """The TLS context in which a tracker calls others as the member that it is."""
-    with _written(certificate, private_pem(key), root) as files:
+    with _written(certificate, private_pem(key, ONCE), root, ONCE) as files:
         return peer_client_context(files)
 
 
-def replace_certificate(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
-    """Show another certificate on new connections. Both are PEM."""
-    with _written(certificate, key, b"") as files:
-        context.load_cert_chain(files.certificate, files.key, _no_passphrase)
+def replace_certificate(context: ssl.SSLContext, certificate: bytes, key: bytes, password: str | None = None) -> None:
+    """Show another certificate on new connections. Both are PEM, the key perhaps under a password."""
+    with _written(certificate, key, b"", password) as files:
+        files.load_into(context)
 
 
 def people_certificate(hosts: Iterable[str], wall_now: float) -> tuple[bytes, bytes]:
@@ -146,14 +151,14 @@ def _no_passphrase() -> bytes:
 
 
 @contextmanager
-def _written(certificate: bytes, key: bytes, root: bytes) -> Iterator[TlsFiles]:
+def _written(certificate: bytes, key: bytes, root: bytes, password: str | None = None) -> Iterator[TlsFiles]:
     with tempfile.TemporaryDirectory(prefix="aetherfs-tls-") as folder:
-        yield _write(Path(folder) / "shown", certificate, key, root)
+        yield _write(Path(folder) / "shown", certificate, key, root, password)
 
 
-def _write(folder: Path, certificate: bytes, key: bytes, root: bytes) -> TlsFiles:
+def _write(folder: Path, certificate: bytes, key: bytes, root: bytes, password: str | None = ONCE) -> TlsFiles:
     folder.mkdir(mode=0o700)
-    files = TlsFiles(folder / "certificate.pem", folder / "key.pem", folder / "ca.pem")
+    files = TlsFiles(folder / "certificate.pem", folder / "key.pem", folder / "ca.pem", password)
     files.certificate.write_bytes(certificate)
     files.key.touch(mode=0o600)
     files.key.write_bytes(key)

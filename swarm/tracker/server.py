@@ -37,7 +37,7 @@ from swarm.objects import ObjectStore
 from swarm.records import Address, Credential, sealed_by
 from swarm.tracker import registry
 from swarm.tracker.catalogue import Catalogue
-from swarm.tracker.certificates import GivenCertificate, listener_context, member_context, replace_certificate
+from swarm.tracker.certificates import ONCE, GivenCertificate, listener_context, member_context, replace_certificate
 from swarm.tracker.enrolment import peers_to_begin_from
 from swarm.tracker.guards import Guards
 from swarm.tracker.keys import load_or_create
@@ -312,7 +312,9 @@ class Tracker:
             return
         papers, _ = await self.state.work(self.state.members.admit_keeper, self._key.public, "tracker", wall_now)
         for context in (self._contexts[0], self._contexts[2]):
-            await asyncio.to_thread(replace_certificate, context, papers.certificate, private_pem(self._key))
+            await asyncio.to_thread(
+                replace_certificate, context, papers.certificate, private_pem(self._key, ONCE), ONCE
+            )
         self.state.pushes.connect_anew()
         self.state.papers = papers
         self._renewed_at = wall_now

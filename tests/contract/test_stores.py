@@ -16,6 +16,7 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from hypothesis.strategies import integers
 
+from swarm.at_rest import SealKey
 from swarm.encoding import encode_block, encode_raw, open_block
 from swarm.errors import FullError
 from swarm.signature import signature_of
@@ -28,6 +29,7 @@ MAX_BYTES = 10_000
 MAKERS: dict[str, Callable[[Path], Store]] = {
     "memory": lambda path: MemoryStore(MAX_BYTES),
     "disk": lambda path: DiskStore(path / "blocks", MAX_BYTES),
+    "sealed disk": lambda path: DiskStore(path / "blocks", MAX_BYTES, SealKey(bytes(32))),
     "tiers": lambda path: Tiers([MemoryStore(MAX_BYTES), DiskStore(path / "blocks", MAX_BYTES)], writable=2),
 }
 
