@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 PIP_COMPILE := pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-annotate --no-header \
   --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
-.PHONY: help setup check oidc test demo sim compiled soak bench lock clean
+.PHONY: help setup check oidc test demo sim compiled fuzz soak bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## this text
@@ -66,6 +66,7 @@ compiled: setup ## a copy in build/compiled with simulator and cores compiled by
 	@cd $(COMPILED) && $(abspath $(BIN))/mypyc $(CORES) > mypyc.log 2>&1 || { tail -20 mypyc.log; exit 1; }
 
 EXAMPLES ?= 20000
+FUZZ_S ?= 600
 KILL_ROUNDS ?= 10
 RACE_ROUNDS ?= 20
 RACE_MOVES ?= 200
@@ -74,7 +75,10 @@ GC_ROUNDS ?= 200
 DOCUMENT_EXAMPLES ?= 200
 SUBSCRIBE_ROUNDS ?= 100
 READS ?= 1000
-soak: sim ## the long rounds: simulated swarms, bytes that strangers may send, kills of pulls, races for tags, bad weather, gc
+fuzz: setup ## bytes near good ones to every decoder, ten minutes each (FUZZ_S=600)
+	@$(BIN)/python -m tests.property.fuzz --seconds $(FUZZ_S)
+
+soak: sim fuzz ## the long rounds: simulated swarms, bytes that strangers may send, kills of pulls, races for tags, bad weather, gc
 	@EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -n 2 --timeout 3600 --hypothesis-profile soak \
 	  tests/property/test_mutations.py tests/property/test_log_bytes.py tests/property/test_dht_wire.py \
 	  tests/property/test_neighbour_machines.py tests/unit/test_hello.py -k "not TestMesh and not TestGossip"

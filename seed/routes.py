@@ -226,7 +226,7 @@ def _ranged(request: web.Request, plain: bytes, signature: bytes) -> web.Respons
 def _decoded(data: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(data, type=kind)
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise UsageError(f"the request is malformed: {error}") from error
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -162,16 +163,25 @@ def root_name(public: bytes) -> str:
 
 
 def fingerprint_of(certificate: bytes) -> bytes:
-    """SHA-256 (32 bytes) of a PEM certificate's DER: what a join token pins."""
-    return hashlib.sha256(x509.load_pem_x509_certificate(certificate).public_bytes(serialization.Encoding.DER)).digest()
+    """SHA-256 (32 bytes) of a PEM certificate's DER: what a join token pins. ValueError if it is none."""
+    return hashlib.sha256(_read(certificate)[0].public_bytes(serialization.Encoding.DER)).digest()
 
 
 def public_of_root(certificate: bytes) -> bytes:
     """The 32-byte Ed25519 key of a root in PEM. ValueError if it holds another kind of key."""
-    key = x509.load_pem_x509_certificate(certificate).public_key()
+    key = _read(certificate)[1]
     if not isinstance(key, Ed25519PublicKey):
         raise ValueError("the swarm's root certificate does not hold an Ed25519 key")
     return key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+
+
+def _read(certificate: bytes) -> tuple[x509.Certificate, object]:
+    """A PEM certificate and its public key. Not all that the library raises of one that is odd is a ValueError."""
+    try:
+        found = x509.load_pem_x509_certificate(certificate)
+        return found, found.public_key()
+    except (UnsupportedAlgorithm, x509.InvalidVersion) as error:
+        raise ValueError(f"a certificate of a kind that is not in use here: {error}") from error
 
 
 def private_pem(key: PeerKey, password: str | None = None) -> bytes:

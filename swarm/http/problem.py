@@ -81,7 +81,7 @@ def error_from(status: int, body: bytes, where: str) -> AetherError:
     """The exception that a response with a failing status stands for. ``where`` names the far end for a bare one."""
     try:
         document = msgspec.json.decode(body, type=Problem)
-    except (msgspec.MsgspecError, ValueError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         document = Problem()
     kind = document.type.removeprefix("urn:aetherfs:")
     cls = _KINDS.get(kind) or _BY_STATUS.get(status, AetherError)

@@ -261,7 +261,7 @@ async def _all(work: Iterable[Any]) -> None:
 def _json(data: bytes) -> dict[str, Any]:
     try:
         answer = msgspec.json.decode(data)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise IntegrityError(f"a seed's answer is not JSON: {error}") from error
     if not isinstance(answer, dict):
         raise IntegrityError("a seed's answer is not an object")

@@ -10,7 +10,6 @@ import base64
 import io
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +22,7 @@ from swarm.dht import batch as dht_batch
 from swarm.dht.batch import Record, SignedBatch, check_record, path_of, tree_of
 from swarm.dht.wire import Body, FindNode, Packet, Ping, Store, joined
 from swarm.encoding import encode_block, open_block
-from swarm.errors import RemoteProtocolError, UsageError
+from swarm.errors import UsageError
 from swarm.export import read_export
 from swarm.http.hello import Unfinished, offered
 from swarm.keyring import decode_keyring
@@ -56,6 +55,8 @@ from tests.exports import GOOD_EXPORT, GOOD_EXPORT_SINCE
 from tests.golden.vectors import AUTHORITY, KEY, dataset
 from tests.golden.vectors import LISTED as LISTED_TRACKER
 from tests.property import shown
+from tests.property.answer_decoders import ANSWER_DECODERS
+from tests.property.decoder import Decoder
 from tests.property.test_dht_wire import Deaf, sealed
 from tests.unit.dht.samples import NOW, key_of, keys
 from tests.unit.log_samples import CA_KEY, FIRST, GRANT, PUBLISHER, RECEIPT, SEED, SNAPSHOT, TOKEN, WALL
@@ -69,15 +70,6 @@ NODE: Final = Deaf()
 SCRATCH: Final = memoryview(bytearray(1024))
 PACKED: Final = bytes.fromhex("0128b52ffd600003bd0000806f6e6520676f6c64656e206c696e650a0100da4f3597")
 PLAIN: Final = b"one golden line\n" * 64
-
-
-@dataclass(frozen=True, slots=True)
-class Decoder:
-    """``read`` takes ``good``, and answers anything else with a value or with one of ``refusals``."""
-
-    good: bytes
-    read: Callable[[bytes], object]
-    refusals: tuple[type[Exception], ...] = (RemoteProtocolError,)
 
 
 def captured(name: str) -> bytes:
@@ -190,6 +182,7 @@ RUN: Final = wire.RunRequest(1, 5, "osm/roads", bytes(32), captured("entry-publi
 
 SHOWN: Final = {name: Decoder(good, read, refusals) for name, (good, read, refusals) in shown.SHOWN.items()}
 DECODERS: Final[dict[str, Decoder]] = {
+    **ANSWER_DECODERS,
     **{f"channel: {name}": Decoder(good, _decode) for name, good in CHANNEL.items()},
     "run head": Decoder(canonical.encode(wire.RunHead(1, told("grant"))), plain(wire.RunHead, HEAD_MAX_BYTES)),
     "run key": Decoder(canonical.encode(wire.FrameKey(1, bytes(32))), plain(wire.FrameKey, FRAME_KEY_MAX_BYTES)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable
 from typing import Any, Final
@@ -58,6 +59,8 @@ def _double(data: bytes, rng: random.Random) -> bytes:
 
 def _structure(data: bytes, rng: random.Random) -> bytes:
     """One value of the structure is another, is there twice, or is not there."""
+    if data[:1] == b"{":
+        return _json_structure(data, rng)
     try:
         top = msgpack.unpackb(data, raw=False, strict_map_key=False)
     except Exception:  # whatever msgpack thinks of what is none
@@ -72,6 +75,36 @@ def _structure(data: bytes, rng: random.Random) -> bytes:
         return bytes(msgpack.packb(top))
     except (ValueError, TypeError, OverflowError, RecursionError, UnicodeError):
         return _set(data, rng)
+
+
+def _json_structure(data: bytes, rng: random.Random) -> bytes:
+    """The same where it is JSON: a field has another value, or a field is there that nobody knows, or one is not."""
+    try:
+        top = json.loads(data)
+    except (ValueError, RecursionError):
+        return _set(data, rng)
+    inside = _objects(top)
+    if not inside:
+        return _set(data, rng)
+    fields = rng.choice(inside)
+    name = rng.choice([*fields, "another"])
+    if rng.random() < 0.2:
+        fields.pop(name, None)
+    else:
+        fields[name] = rng.choice([value for value in VALUES if not isinstance(value, bytes)] + [fields, "=" * 9])
+    try:
+        return json.dumps(top).encode("utf-8", "surrogatepass")
+    except (ValueError, RecursionError):
+        return b"[" * 2000 + data
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    """Every object in a structure."""
+    if isinstance(value, list):
+        return [found for inner in value for found in _objects(inner)]
+    if not isinstance(value, dict):
+        return []
+    return [value, *(found for inner in value.values() for found in _objects(inner))]
 
 
 def _lists(value: Any) -> list[list[Any]]:

@@ -1,0 +1,69 @@
+"""Every decoder for as long as it is given: ``python -m tests.property.fuzz --seconds 600``, as ``make soak`` does.
+
+Each begins from its good bytes, and from what it made of them: bytes that were taken, or refused for a reason that was
+not seen before, are good to go on from. What breaks a decoder is printed as a line for ``kept_bytes``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import re
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from typing import Final
+
+from tests.property.decoders import DECODERS
+from tests.property.mutations import mutated
+
+# From how many bytes is gone on at most, and how long they may be.
+CORPUS_MAX: Final = 500
+LENGTH_MAX: Final = 1 << 20
+NUMBERS: Final = re.compile(r"[0-9a-f]{8,}|\d+|'.*'")
+
+
+def fuzz(name: str, *, seconds: float, seed: int) -> tuple[str, int, int, str]:
+    """The decoder's name, how many bytes it was given, how many ways it answered, and what broke it."""
+    decoder, rng = DECODERS[name], random.Random(f"{name} {seed}")
+    corpus, seen, count = [decoder.good], set[str](), 0
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        data = mutated(rng.choice(corpus), rng.getrandbits(64))
+        count += 1
+        try:
+            decoder.read(data)
+            answer = "taken"
+        except decoder.refusals as error:
+            answer = NUMBERS.sub("#", f"{type(error).__name__} {error}")[:120]
+        except BaseException as error:
+            return name, count, len(seen), f"({name!r}, {data.hex()!r}),  # {type(error).__name__}: {error}"
+        is_new = answer not in seen or (answer == "taken" and rng.random() < 0.05)
+        if is_new and len(data) <= LENGTH_MAX:
+            seen.add(answer)
+            corpus = [*corpus[-CORPUS_MAX:], data]
+    return name, count, len(seen), ""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=600.0, help="for each decoder")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=time.time_ns() // 1_000_000)
+    parser.add_argument("--only", default="", help="decoders whose name begins so")
+    given = parser.parse_args()
+    names = [name for name in DECODERS if name.startswith(given.only)]
+    print(f"{len(names)} decoders, {given.seconds:g} s each, seed {given.seed}", flush=True)
+    broken = []
+    with ProcessPoolExecutor(given.processes) as pool:
+        for name, count, ways, why in pool.map(partial(fuzz, seconds=given.seconds, seed=given.seed), names):
+            print(f"{name}: {count} inputs, {ways} kinds of answers{'; BROKEN' if why else ''}", flush=True)
+            if why:
+                broken.append(why)
+    print("\n".join(["for tests/property/kept_bytes.py:", *broken] if broken else ["nothing broke"]))
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,145 @@
+"""No decoder is forgotten: every place of the code that reads bytes is fuzzed, or reads what nobody else writes."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from tests.property.decoders import DECODERS
+
+ROOT: Final = Path(__file__).parents[2]
+# What turns bytes or text into a structure.
+READERS: Final = frozenset(
+    {
+        *(
+            "canonical.decode",
+            "canonical.try_decode",
+            "msgspec.json.decode",
+            "msgspec.msgpack.decode",
+            "msgspec.convert",
+        ),
+        *(
+            "json.loads",
+            "json.load",
+            "tomllib.loads",
+            "tomllib.load",
+            "pickle.loads",
+            "yaml.safe_load",
+            "ET.fromstring",
+        ),
+        *("base64.b64decode", "base64.urlsafe_b64decode", "b64decode", "decompressor.decompress", "jwt.decode"),
+        *("x509.load_pem_x509_certificate", "x509.load_der_x509_certificate", "serialization.load_pem_private_key"),
+        *("serialization.load_pem_public_key", "LENGTH.unpack", "FRAME.unpack", "HEAD_START.unpack_from"),
+        *("_BLOCK_HEAD.unpack_from", "struct.unpack", "struct.unpack_from", "email.message_from_bytes"),
+    }
+)
+# Where they stand: which decoders reach them.
+FUZZED: Final[dict[str, str]] = {
+    "seed.packs.decode_index": "index",
+    "seed.packs.head_bytes": "pack's head",
+    "seed.packs.read_head": "pack's head",
+    "seed.routes._decoded": "at a seed: MissingRequest",
+    "swarm.answers.parsed": "answer: LookupAnswer",
+    "swarm.authority._read": "root certificate",
+    "swarm.claims._lease": "lease",
+    "swarm.claims.condemned": "condemned",
+    "swarm.client.TrackerClient.announce": "announce answer",
+    "swarm.dht.batch.check_record": "dht record",
+    "swarm.dht.batch.open_batch": "dht batch of a member",
+    "swarm.dht.wire.open_packet": "dht find of a member",
+    "swarm.encoding._decompress": "packed block",
+    "swarm.events._decode": "watch's event",
+    "swarm.export.read_export": "export",
+    "swarm.http.problem.error_from": "problem",
+    "swarm.joining._join_at": "answer: JoinAnswer",
+    "swarm.joining._look": "answer: SwarmInfo",
+    "swarm.keyring.decode_keyring": "keyring",
+    "swarm.log.parse_entry": "entry: publish",
+    "swarm.manifest._assembled": "file segment",
+    "swarm.manifest._blocks": "block segment",
+    "swarm.manifest.parse_root": "manifest's root",
+    "swarm.objects.accounts.decode_costs": "costs",
+    "swarm.http.validate.decode_body": "verb: pull",
+    "swarm.peer.channels._decode": "channel: hello",
+    "swarm.peer.exchange.Exchange._tag": "tag request",
+    "swarm.peer.fetch.Fetcher.tag": "tag answer",
+    "swarm.peer.giving.GivenStream.next_run": "run request",
+    "swarm.peer.giving.GivenStream.open": "run head",
+    "swarm.peer.grants.grant_of": "grant's header",
+    "swarm.peer.stream.RunStream._open": "run key",
+    "swarm.peer.stream.parse_head": "frame",
+    "swarm.peer.upload._json": "a seed's answer",
+    "swarm.peer.upload.unframed": "blocks sent",
+    "swarm.receipt.open_receipt": "receipt",
+    "swarm.records.open_location": "location",
+    "swarm.records.open_sealed": "credential",
+    "swarm.records.sealed_by": "grant",
+    "swarm.secret_text.parse_secret": "swarm secret",
+    "swarm.snapshot.open_snapshot": "snapshot",
+    "swarm.token.parse_token": "token",
+    "swarm.tracker.sealed.opened": "order to purge",
+    "swarm.tracker.serve_announces.announce_routes.announce": "announce",
+    "swarm.tracker.serve_pushes.push_routes.push": "push",
+    "swarm.tracker.state.body_of": "request: JoinRequest",
+    "swarm.trust.open_succession": "succession",
+}
+# Where they stand, and who alone wrote what they read there.
+OURS: Final[dict[str, str]] = {
+    "seed.packs._fault_of_structure": "this process made the index",
+    "swarm.answers.expiry_of": "the home's own certificate",
+    "swarm.authority.Authority._certify": "the CA's own certificate",
+    "swarm.cli.agent._parsed": "the agent of this home",
+    "swarm.cli.agent._refusal": "the agent of this home",
+    "swarm.cli.demo.cluster.Cluster.result": "a process that this one started",
+    "swarm.cli.prices.read_prices": "the operator's file",
+    "swarm.config._from_file": "the operator's file",
+    "swarm.dht.state.load_contacts": "the home's state; one that is damaged is absent",
+    "swarm.home.Home.key": "the home's key",
+    "swarm.home.Home.swarm": "the home's state",
+    "swarm.peer.giving.GivenStream._message": "four bytes are any number, whose bound is checked",
+    "swarm.peer.ledger.Ledger.__init__": "the home's state; one that is damaged is absent",
+    "swarm.peer.purging.Purging._load": "the home's state; one that is damaged is absent",
+    "swarm.peer.sites.site_of": "the home's own credential, which was checked",
+    "swarm.peer.trees.Trees.__init__": "the home's state; one that is damaged is absent",
+    "swarm.peer.trees.Trees.manifest": "the home's state; one that is damaged is absent",
+    "swarm.peer.upload.SeedClient.commit": "base64 as in the watch's event; the receipt is then opened",
+    "swarm.resealing._tls_key": "the home's key",
+    "swarm.scan_cache.ScanCache._read": "the home's cache; one that is damaged is absent",
+    "swarm.scan_cache.ScanCache.load": "the home's cache; one that is damaged is absent",
+    "swarm.standing.agent_of": "the process on this home",
+    "swarm.tracker.keys.SwarmKeys._take_secret": "sealed with the store key",
+    "swarm.tracker.keys.SwarmKeys._take_successor": "sealed with the store key",
+    "swarm.tracker.keys.load_or_create": "sealed with the store key",
+}
+
+
+def readers_in(path: Path, root: Path = ROOT) -> Iterator[str]:
+    """The functions of a module that read bytes into a structure."""
+
+    def visit(node: ast.AST, name: str) -> Iterator[str]:
+        for child in ast.iter_child_nodes(node):
+            is_named = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+            if isinstance(child, ast.Call) and ast.unparse(child.func) in READERS:
+                yield name
+            yield from visit(child, f"{name}.{child.name}" if is_named else name)  # type: ignore[attr-defined]
+
+    module = ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
+    yield from visit(ast.parse(path.read_text()), module)
+
+
+def test_whatever_reads_bytes_is_fuzzed_or_reads_what_is_ours() -> None:
+    places = {
+        place for package in ("swarm", "seed") for path in (ROOT / package).rglob("*.py") for place in readers_in(path)
+    }
+    forgotten = places - FUZZED.keys() - OURS.keys() - {"swarm.canonical.decode"}
+    assert not forgotten, f"fuzz these (tests/property/decoders.py), or say here whose bytes they read: {forgotten}"
+    gone = (FUZZED.keys() | OURS.keys()) - places
+    assert not gone, f"these read nothing any more: {gone}"
+    assert set(FUZZED.values()) <= DECODERS.keys()
+
+
+def test_a_new_reader_would_be_noticed(tmp_path: Path) -> None:
+    (tmp_path / "new.py").write_text("class A:\n    def b(self, x):\n        return [msgspec.json.decode(x)]\n")
+    assert list(readers_in(tmp_path / "new.py", tmp_path)) == ["new.A.b"]
