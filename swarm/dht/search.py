@@ -13,7 +13,7 @@ from typing import Final
 
 from swarm.dht.batch import Batch, Record, check_record
 from swarm.dht.keys import node_id
-from swarm.dht.lookup import Lookup
+from swarm.dht.lookup import WIDE, Lookup
 from swarm.dht.requests import Requests
 from swarm.dht.table import K, Table
 from swarm.dht.wire import PADDING_BYTES, Contact, FindNode, Found
@@ -93,7 +93,7 @@ class Search:
                     return lookup.closest()
                 if lookup.is_done or not steps:
                     is_enough = lookup.closest() if findings is None else len(findings)
-                    if is_enough or not lookup.insist():
+                    if is_enough or not self._insist(lookup):
                         return lookup.closest()
                     continue
                 steps = await _first(steps, late)
@@ -124,6 +124,12 @@ class Search:
                 self._learn(lookup, named_id, self._table.get(named_id) or named)
         if findings is not None:
             findings.take(answer.records)
+
+    def _insist(self, lookup: Lookup) -> bool:
+        """Nothing was found: those near may be in league, so go on from others that we know. Whether there are any."""
+        for id, contact in self._table.closest(lookup.target, WIDE, doubtful=True):
+            self._learn(lookup, id, contact)
+        return lookup.insist()
 
     def _learn(self, lookup: Lookup, id: bytes, contact: Contact) -> None:
         now = asyncio.get_running_loop().time()

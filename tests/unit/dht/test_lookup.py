@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from swarm.dht.lookup import ASKED_MAX, AT_ONCE, SHORTLIST_MAX, Lookup
+from swarm.dht.lookup import ASKED_MAX, AT_ONCE, SHORTLIST_MAX, WIDE, Lookup
 from tests.unit.dht.samples import contact_of, node_at
 
 TARGET = node_at(0)
@@ -117,3 +117,20 @@ def test_nobody_known_is_an_end() -> None:
     lookup = Lookup(TARGET, 8)
     assert lookup.is_done
     assert lookup.closest() == []
+
+
+def test_what_is_not_found_near_a_key_is_looked_for_farther_away() -> None:
+    lookup = lookup_of(list(range(1, 41)))
+
+    def ask_all() -> list[int]:
+        all_asked: list[int] = []
+        while found := asked(lookup):
+            all_asked += found
+            for number in found:
+                lookup.answered(node_at(number))
+        return all_asked
+
+    assert ask_all() == list(range(1, 9))
+    assert lookup.insist()
+    assert ask_all() == list(range(9, WIDE + 1))
+    assert not lookup.insist()
