@@ -15,6 +15,7 @@ import click
 from rich.console import Console
 
 from bench.arguments import FILE, FOLDER, Names, Rate, Size, in_a_folder
+from bench.at_rest import run_at_rest
 from bench.compare import SEEDS, busy_share, measured, print_lines, simulated
 from bench.compare import compare as compare_lines
 from bench.contenders import Contender, SmallContender, SwarmContender
@@ -24,7 +25,7 @@ from bench.contenders.curl_swarm import CurlSwarm
 from bench.contenders.libtorrent_pair import LibtorrentPair
 from bench.contenders.libtorrent_small import LibtorrentSmall
 from bench.contenders.libtorrent_swarm import LibtorrentSwarm
-from bench.contenders.ours import Ours
+from bench.contenders.ours import Ours, OursSealed, OursUnchecked, OursUnhashed
 from bench.contenders.ours_small import OursSmall
 from bench.contenders.ours_swarm import OursSwarm
 from bench.contenders.packaged import PACKAGED
@@ -45,7 +46,15 @@ from bench.swarm import SwarmSettings, run_swarm
 from bench.swarm_report import print_swarm
 from bench.takeover import TakeoverSettings, run_takeover
 
-CONTENDERS: Final[tuple[Contender, ...]] = (Ours(), CurlNginx(), LibtorrentPair(), SyncthingPair())
+CONTENDERS: Final[tuple[Contender, ...]] = (
+    Ours(),
+    CurlNginx(),
+    LibtorrentPair(),
+    SyncthingPair(),
+    OursSealed(),
+    OursUnchecked(),
+    OursUnhashed(),
+)
 SMALL_CONTENDERS: Final[tuple[SmallContender, ...]] = (OursSmall(), LibtorrentSmall(), SyncthingSmall())
 SWARM_CONTENDERS: Final[tuple[SwarmContender, ...]] = (
     OursSwarm(),
@@ -262,6 +271,16 @@ def install(names: tuple[str, ...]) -> None:
         install_packages(list(names))
     except BenchError as error:
         raise click.ClickException(str(error)) from error
+
+
+@bench.command()
+@click.option("--size", type=Size(), default="256MiB", show_default=True, help="Bytes of blocks.")
+@click.option("--rounds", type=click.IntRange(1, 1000), default=5, show_default=True, help="How often.")
+@click.option("--folder", type=FOLDER, help="Where files go.")
+def sealing(size: int, rounds: int, folder: Path | None) -> None:
+    """What sealing costs a peer's disk tier."""
+    with scratch_folder(folder or memory_folder()) as scratch:
+        click.echo("\n".join(run_at_rest(size, rounds, scratch).lines))
 
 
 @bench.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from bench.contenders import Pull
@@ -32,6 +33,7 @@ class Ours:
     """Tracker, seed and producer in one process; the consumer in another."""
 
     name = "ours"
+    program: Sequence[str] = (str(PROGRAM),)
     settings: Mapping[str, str] = {
         **PROGRAM_SETTINGS,
         "origin": "aetherfs up: tracker, seed and peer in one process, published before the clock",
@@ -43,9 +45,39 @@ class Ours:
 
     @contextmanager
     def origin(self, payload: Payload, folder: Path) -> Iterator[OurOrigin]:
-        with standing_node(folder) as (node, environment):
+        with standing_node(folder, self.program, self.environment(folder)) as (node, environment):
             run_plain([str(PROGRAM), "publish", str(payload.directory), REFERENCE, "--quiet"], environment)
-            yield OurOrigin(node, environment, payload)
+            yield OurOrigin(node, environment, payload, self.program)
+
+    def environment(self, folder: Path) -> Mapping[str, str]:
+        """More settings of both processes."""
+        return {}
+
+
+class OursSealed(Ours):
+    """The same with both homes sealed, whose kept blocks and keys then are."""
+
+    name = "ours-sealed"
+    settings: Mapping[str, str] = {**Ours.settings, "at rest": "sealed with a local key"}
+
+    def environment(self, folder: Path) -> Mapping[str, str]:
+        return {"AETHERFS_SEAL_KEY": "env:BENCH_SEAL_KEY", "BENCH_SEAL_KEY": "5e" * 32}
+
+
+class OursUnchecked(Ours):
+    """The same without the checks of grants, versions, connections, requests and addresses."""
+
+    name = "ours-unchecked"
+    settings: Mapping[str, str] = {**Ours.settings, "checks": "of grants, versions, connections and addresses: none"}
+    program: Sequence[str] = (sys.executable, "-m", "bench.unchecked")
+
+
+class OursUnhashed(OursUnchecked):
+    """And without the verifying of what is received."""
+
+    name = "ours-unhashed"
+    settings: Mapping[str, str] = {**Ours.settings, "checks": "none, not even the hashes of blocks"}
+    program: Sequence[str] = (sys.executable, "-m", "bench.unchecked", "--no-hashes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +87,7 @@ class OurOrigin:
     node: Standing
     environment: Mapping[str, str]
     payload: Payload
+    program: Sequence[str]
 
     def pids(self) -> list[int]:
         return self.node.pids()
@@ -64,7 +97,7 @@ class OurOrigin:
 
     @contextmanager
     def consumer(self, folder: Path) -> Iterator[OurConsumer]:
-        with standing_peer(folder, self.environment) as (peer, environment):
+        with standing_peer(folder, self.environment, self.program) as (peer, environment):
             yield OurConsumer(peer, environment, self.payload.file.name)
 
 
@@ -94,23 +127,27 @@ def pull_command(directory: Path) -> list[str]:
 
 
 @contextmanager
-def standing_node(folder: Path) -> Iterator[tuple[Standing, Mapping[str, str]]]:
+def standing_node(
+    folder: Path, program: Sequence[str] = (str(PROGRAM),), more: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[tuple[Standing, Mapping[str, str]]]:
     """A swarm of one node with a fresh home, and the environment of commands on that home."""
     folder.mkdir()
-    environment = home_environment(folder / "home")
-    with Standing([str(PROGRAM), "up", *ROLE_OPTIONS], folder / "log", environment) as node:
+    environment = {**home_environment(folder / "home"), **more}
+    with Standing([*program, "up", *ROLE_OPTIONS], folder / "log", environment) as node:
         node.wait_line(READY_DEADLINE_S)
         yield node, environment
 
 
 @contextmanager
-def standing_peer(folder: Path, node: Mapping[str, str]) -> Iterator[tuple[Standing, Mapping[str, str]]]:
+def standing_peer(
+    folder: Path, node: Mapping[str, str], program: Sequence[str] = (str(PROGRAM),)
+) -> Iterator[tuple[Standing, Mapping[str, str]]]:
     """A peer with a fresh home, enrolled at the node of that environment, and the environment of its commands."""
     folder.mkdir()
-    environment = home_environment(folder / "home")
+    environment = {**node, "AETHERFS_HOME": str(folder / "home")}
     token = run_plain([str(PROGRAM), "token", "create", "--quiet"], node)
     run_plain([str(PROGRAM), "join", "-", "--quiet"], environment, stdin=token)
-    with Standing([str(PROGRAM), "peer", *ROLE_OPTIONS], folder / "log", environment) as peer:
+    with Standing([*program, "peer", *ROLE_OPTIONS], folder / "log", environment) as peer:
         peer.wait_line(READY_DEADLINE_S)
         yield peer, environment
 

@@ -15,6 +15,7 @@ TOP_LEVEL: Final = frozenset(
         "docker",
         "pyproject.toml",
         "README.md",
+        "SECURITY.md",
         "ARCHITECTURE.md",
         "CONTRIBUTING.md",
         "CHANGELOG.md",
