@@ -8,7 +8,9 @@ the reverse order of their start, whatever happened.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import resource
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
@@ -210,8 +212,16 @@ def _new_store_key(home: Home) -> bytes:
     return key
 
 
+def _open_more_files() -> None:
+    """As many as the system lets this user have: each connection is one, and shells give 1,024 by old habit."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 async def serve(program: Program, role: Role, ready: Callable[[Running], None]) -> bool:
     """Run until told to stop by a signal or through the agent. True when it was SIGINT."""
+    _open_more_files()
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     received: list[signal.Signals] = []

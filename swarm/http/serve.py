@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import socket
 import ssl
 from collections.abc import Mapping
@@ -26,6 +27,7 @@ from swarm.identity import peer_id_from_server_name
 from swarm.limits import CONNECTIONS_MAX, JSON_BODY_MAX_BYTES, KEEPALIVE_S
 
 SHUTDOWN_S: Final = 2.0
+LEAST_CONNECTIONS: Final = 16
 
 log = logging.getLogger("aetherfs.http")
 
@@ -73,9 +75,9 @@ async def start_listener(
     """Listen on host:port (0 picks a free one). ``context`` None is for loopback only. Raises AetherError if taken.
 
     ``streams`` is handed each connection that offers RUN_PROTOCOL, before its handshake. At most ``most`` connections
-    are open, half as many of one address.
+    are open, half as many of one address; fewer where the system allows few open files.
     """
-    visits = Visits(most, deadlines or USUAL)
+    visits = Visits(_as_files_allow(most), deadlines or USUAL)
     app.middlewares.insert(0, visits.middleware)
     # aiohttp would unpack bodies by itself, whatever they grow to: ours are what they are.
     runner = web.AppRunner(
@@ -110,6 +112,12 @@ async def start_listener(
 
     doors = Doors([bound.dup() for bound in server.sockets], visits, others, RUN_PROTOCOL, streams)
     return Listener(runner, server, doors, visits)
+
+
+def _as_files_allow(most: int) -> int:
+    """Connections are open files: with a quarter of those that this process may have, three listeners leave some."""
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return most if files == resource.RLIM_INFINITY else max(LEAST_CONNECTIONS, min(most, files // 4))
 
 
 def caller_of(request: web.BaseRequest) -> str | None:
