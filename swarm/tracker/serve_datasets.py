@@ -171,12 +171,12 @@ class _Serve:
     async def append(self, request: web.Request, member: Member) -> web.Response:
         dataset = _dataset_of(request)
         asked = await body_of(request, AppendRequest)
-        right = RIGHT_TO[log.parse_entry(asked.entry)[1].kind]
-        if not await self.state.may(member.principal, right, dataset):
-            raise not_allowed(member.principal, right, dataset)
+        right, who = RIGHT_TO[log.parse_entry(asked.entry)[1].kind], asker_of(request).who
+        if not await self.state.may(who, right, dataset):
+            raise not_allowed(who, right, dataset)
         data, entry = await self.state.work(self._commit, asked, dataset, member, time.time())
         self.state.committed(dataset, entry.serial, data)
-        self.state.note(member.principal, entry.kind, dataset, f"entry {entry.serial}: {_moved(entry)}")
+        self.state.note(who, entry.kind, dataset, f"entry {entry.serial}: {_moved(entry)}")
         return answer(AppendAnswer(entry.serial, data))
 
     async def held(self, request: web.Request, member: Member) -> web.Response:

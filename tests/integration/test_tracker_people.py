@@ -11,14 +11,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from swarm.errors import ConflictError, NotAllowedError, NotFoundError
+from swarm.errors import AetherError, ConflictError, NotAllowedError, NotFoundError
 from swarm.people_messages import IssuersAnswer
 from swarm.tracker.people import records
 from swarm.tracker.people.guessing import OF_NETWORK, OF_PAIR
 from swarm.tracker.people.sessions import Session, Sessions
+from swarm.tracker.policy import PolicyRule
 from tests.cheap_passwords import make_passwords_cheap
 from tests.integration.people_rig import PASSWORD, Web, basic, bearer, people
-from tests.integration.tracker_rig import STORE_KEY
+from tests.integration.test_recalled import change
+from tests.integration.tracker_rig import STORE_KEY, Enrolled, publish
 from tests.made_issuer import forged, made_issuer
 
 ALICE = ["user:alice", "group:ops", "anyone"]
@@ -285,6 +287,43 @@ def test_only_a_trackers_home_changes_who_is_known(tmp_path: Path) -> None:
             await web.admin("POST", "users/alice", password=PASSWORD, is_new=True)
         with pytest.raises(NotFoundError):
             await web.admin("POST", "users/nobody", password=PASSWORD)
+
+    with_people(tmp_path, check)
+
+
+def test_who_is_signed_in_at_a_members_home_decides(tmp_path: Path) -> None:
+    """What the tracker decides it decides by the person, who may have less than the peer, or more."""
+
+    async def check(web: Web) -> None:
+        member, seed = await web.rig.member(), await web.rig.member("seed")
+        alice = basic("alice")
+
+        async def ask(rights: Enrolled, headers: dict[str, str]) -> int:
+            try:
+                await rights.client.calls.call("POST", "/api/v1/services/ci", body=b"{}", headers=headers)
+            except AetherError as error:
+                return error.http_status
+            return 200
+
+        async def publish_as_alice(version: int) -> int:
+            try:
+                await publish(member, seed, "maps/roads", "latest", bytes([version]) * 32)
+            except AetherError as error:
+                return error.http_status
+            return 200
+
+        async def shown() -> str:
+            return alice["Authorization"]
+
+        assert [await ask(web.rig.admin, each) for each in ({}, alice, basic("alice", "wrong"))] == [200, 403, 403]
+        assert await publish_as_alice(1) == 200
+        member.client.authorization = shown
+        assert await publish_as_alice(2) == 403
+        await change(web.rig.tracker, allow=(PolicyRule("user:alice", "publish", "maps/*"),))
+        assert await publish_as_alice(3) == 200
+        assert await ask(member, alice) == 403
+        await change(web.rig.tracker, allow=(PolicyRule("group:ops", "admin", "*"),))
+        assert [await ask(member, each) for each in ({}, alice)] == [403, 200]
 
     with_people(tmp_path, check)
 

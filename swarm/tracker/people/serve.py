@@ -93,8 +93,7 @@ class _Serve:
         peer_id = caller_of(request)
         if found != ANONYMOUS or peer_id is None:
             return found
-        await self.state.member(peer_id)
-        return Principal("peer", peer_id)
+        return (await self.state.member(peer_id)).principal
 
     async def issuers(self, request: web.Request) -> web.Response:
         found = await self.state.work(self.state.identifier.people.issuers)
