@@ -13,7 +13,7 @@ from typing import Final
 from aiohttp import web
 
 from swarm.authority import root_name
-from swarm.errors import AetherError, HiddenError, NotAllowedError
+from swarm.errors import AetherError, HiddenError, NotAllowedError, NotSignedInError
 from swarm.http.problem import Handler
 from swarm.http.routes import Access, Route
 from swarm.http.serve import caller_of, issuer_of
@@ -58,6 +58,9 @@ class Guards:
                 return await route.handler(request)
             except (HiddenError, DeniedError) as error:
                 raise await self._refused(error, asker, request) from error
+            except NotSignedInError:
+                self._state.noted.refused(ANONYMOUS, "sign in", "-")
+                raise
 
         return handle
 

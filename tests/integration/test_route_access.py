@@ -136,6 +136,8 @@ def test_every_route_of_a_tracker_is_open_to_whom_it_says_and_to_nobody_else(tmp
                         if answered.status != expected:
                             wrong.append((role, route.access, route.method, route.path, answered.status, expected))
             assert not wrong
+            noted = {(one.actor, one.detail) for one in state.noted.due(0.0, 0.0, is_ending=True)}
+            assert {("anyone", "read"), ("service:nobody", "read"), ("service:reader", "admin")} <= noted
             public = {f"{route.method} {route.path}" for route in routes if route.access == "public"}
             assert {name for name in public if not name.split()[1].startswith("/ui/")} == PUBLIC
             assert {route.access for route in routes} <= EXPECTED.keys()

@@ -172,3 +172,11 @@ def test_grants_outlive_an_outage_by_as_long_as_the_policy_says_and_no_longer() 
     assert objects.asked >= 2
     with pytest.raises(UnreachableError):
         Rights(objects, CA).known()
+
+
+def test_a_grant_of_the_very_second_of_a_change_is_one_of_before_it() -> None:
+    rights = Rights(MemoryObjectStore(), CA)
+    public, who = members()[2]
+    change(rights, allow=(READ_ALL,))
+    assert rights.not_before(rights.known().policy, public, 0) == int(NOW) + 1
+    assert rights.granted(public, who)[1] == int(NOW) + 1
