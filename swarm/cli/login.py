@@ -141,26 +141,23 @@ async def _whoami(program: Program) -> dict[str, Any]:
 
 
 async def _who(call: Caller, shown: str | None) -> dict[str, Any]:
-    import msgspec
+    from swarm.answers import parsed
 
     data = await call("GET", "/api/v1/whoami", {"Authorization": shown} if shown is not None else None)
-    return msgspec.json.decode(data, type=dict[str, Any])
+    return parsed(data, dict[str, Any])
 
 
 # ---- ways to sign in ------------------------------------------------------------------------------------------------
 
 
 async def _by_password(call: Caller, name: str, file: str | None) -> Login:
-    import msgspec
-
+    from swarm.answers import parsed
     from swarm.login import Login
     from swarm.people_messages import SignedInAnswer, check_user_name
 
     password = read_password(file, check_user_name(name), is_new=False)
     basic = base64.b64encode(f"{name}:{password}".encode("utf-8", "surrogatepass")).decode()
-    found = msgspec.json.decode(
-        await call("POST", "/api/v1/session", {"Authorization": f"Basic {basic}"}), type=SignedInAnswer
-    )
+    found = parsed(await call("POST", "/api/v1/session", {"Authorization": f"Basic {basic}"}), SignedInAnswer)
     return Login("session", found.token, found.expires)
 
 
@@ -199,11 +196,10 @@ async def _by_issuer(program: Program, call: Caller, name: str | None, *, is_dev
 
 async def _issuing(call: Caller, name: str | None) -> Issuing:
     """The issuer of this name, or the only one."""
-    import msgspec
-
+    from swarm.answers import parsed
     from swarm.people_messages import IssuersAnswer
 
-    told = msgspec.json.decode(await call("GET", "/api/v1/issuers"), type=IssuersAnswer)
+    told = parsed(await call("GET", "/api/v1/issuers"), IssuersAnswer)
     known = {one.name: one for one in told.issuers}
     if not known:
         raise NotFoundError("this swarm knows no OIDC issuer: sign in with --user NAME, or see `aetherfs issuer add`")

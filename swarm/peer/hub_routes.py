@@ -19,6 +19,7 @@ from aiohttp import web
 
 from swarm.errors import AetherError, NotFoundError, UsageError
 from swarm.http.routes import Route
+from swarm.http.validate import decode_body
 from swarm.names import DEFAULT_SCOPE, DEFAULT_TAG, Reference, check_name, check_tag
 from swarm.peer import catalogue
 from swarm.peer.file_answers import CHANGING, SAFE, answer_file, version_headers
@@ -200,14 +201,19 @@ class HubRoutes:
 
     async def _paths(self, request: web.Request, snapshot: Snapshot, headers: dict[str, str]) -> web.Response:
         if request.content_type == "application/json":
-            asked = msgspec.json.decode(await request.read())
-            paths = asked.get("paths", []) if isinstance(asked, dict) else []
+            paths: Sequence[object] = decode_body(await request.read(), AskedPaths).paths
         else:
             paths = (await request.post()).getall("paths", [])
         if len(paths) > PATHS_MAX or not all(isinstance(path, str) for path in paths):
             raise UsageError(f"at most {PATHS_MAX} paths are told of at a time")
         found = [await _described(snapshot, str(path).strip("/")) for path in paths]
         return _json([one for one in found if one is not None], headers)
+
+
+class AskedPaths(msgspec.Struct, frozen=True):
+    """Of which paths something is asked."""
+
+    paths: tuple[str, ...] = ()
 
 
 class _NoEntryError(NotFoundError):

@@ -32,7 +32,8 @@ from swarm.oidc.claims import Terms
 from swarm.oidc.discovery import Metadata
 from swarm.oidc.fetch import _object
 from swarm.peer.grants import grant_of
-from swarm.peer.operations import VERBS
+from swarm.peer.hub_routes import AskedPaths
+from swarm.peer.operations import STREAMS, VERBS
 from swarm.peer.upload import Framed, _json, unframed
 from swarm.peer.wire import GRANT_HEADER
 from swarm.signature import signature_of
@@ -78,11 +79,6 @@ def read_root(data: bytes) -> object:
     return public_of_root(data), fingerprint_of(data)
 
 
-def read_arguments(verb: str) -> Callable[[bytes], object]:
-    """As the agent does with what came in JSON."""
-    return lambda data: decode_body(data, VERBS[verb].arguments)
-
-
 ISSUER: Final = "https://issuer.example"
 TERMS: Final = Terms("example", ISSUER, "aetherfs", ("ES256",))
 KEY: Final = ECKey.generate_key("P-256", {"kid": "1"})
@@ -126,6 +122,10 @@ def read_head_body(body: bytes) -> object:
     return read_head("0" * 32, HEAD_START.pack(len(body), signature_of(body)) + body)
 
 
+ARGUMENTS: Final = {
+    **{name: verb.arguments for name, verb in VERBS.items()},
+    **{name: stream.arguments for name, stream in STREAMS.items()},
+}
 HEAD: Final = canonical.encode(PackHead(1, bytes(32) + b"\1" * 32, column([3, 7]), column([2, 6])))
 JSON: Final[dict[str, Decoder]] = {
     **{
@@ -146,13 +146,16 @@ JSON: Final[dict[str, Decoder]] = {
         if name.endswith("Request")
     },
     **{
-        f"verb: {name}": Decoder(msgspec.json.encode(sample(verb.arguments)), read_arguments(name), (UsageError,))
-        for name, verb in VERBS.items()
+        f"verb: {name}": Decoder(msgspec.json.encode(sample(kind)), partial(decode_body, kind=kind), (UsageError,))
+        for name, kind in ARGUMENTS.items()
     },
 }
 ANSWER_DECODERS: Final[dict[str, Decoder]] = {
     **JSON,
     "a seed's answer": Decoder(b'{"missing":["00"],"serial":1}', _json, (IntegrityError,)),
+    "paths asked of the hub": Decoder(
+        msgspec.json.encode(sample(AskedPaths)), partial(decode_body, kind=AskedPaths), (UsageError,)
+    ),
     "problem": Decoder(
         msgspec.json.encode(Problem("urn:aetherfs:usage", "usage", 400, "no")),
         lambda data: error_from(400, data, "the tracker"),
