@@ -11,8 +11,6 @@ from typing import Final, cast
 
 import msgspec
 from aiohttp import web
-from joserfc import jwt
-from joserfc.jwk import ECKey, KeySet
 
 from seed import routes as seed_routes
 from seed.packs import HEAD_START, Kept, Location, PackHead, column, decode_index, encode_index, make_index, read_head
@@ -21,14 +19,12 @@ from swarm import canonical, events, messages, order_messages, people_messages
 from swarm.answers import parsed
 from swarm.at_rest import SealKey, parse_seal_key
 from swarm.authority import fingerprint_of, public_of_root
-from swarm.errors import AetherError, IntegrityError, NotSignedInError, RemoteProtocolError, UsageError
+from swarm.errors import AetherError, IntegrityError, RemoteProtocolError, UsageError
 from swarm.http.problem import Problem, error_from
 from swarm.http.validate import decode_body
 from swarm.joining import parse_address
 from swarm.names import parse
 from swarm.objects.accounts import Costs, decode_costs, encode_costs
-from swarm.oidc import claims
-from swarm.oidc.claims import Terms
 from swarm.oidc.discovery import Metadata
 from swarm.oidc.fetch import _object
 from swarm.peer.grants import grant_of
@@ -37,15 +33,12 @@ from swarm.peer.operations import STREAMS, VERBS
 from swarm.peer.upload import Framed, _json, unframed
 from swarm.peer.wire import GRANT_HEADER
 from swarm.signature import signature_of
-from swarm.tracker.people.identify import _name_and_password
-from swarm.tracker.people.sessions import Sessions, new_service_token, parse_service_token
 from swarm.tracker.state import body_of
 from tests.property.decoder import Decoder
 from tests.property.samples import sample
 from tests.unit.log_samples import authority
 
 SEAL: Final = SealKey(bytes(32))
-SESSIONS: Final = Sessions(bytes(32))
 
 
 def json_kinds(module: ModuleType) -> dict[str, type]:
@@ -79,28 +72,10 @@ def read_root(data: bytes) -> object:
     return public_of_root(data), fingerprint_of(data)
 
 
-ISSUER: Final = "https://issuer.example"
-TERMS: Final = Terms("example", ISSUER, "aetherfs", ("ES256",))
-KEY: Final = ECKey.generate_key("P-256", {"kid": "1"})
-CLAIMS: Final = {"iss": ISSUER, "aud": "aetherfs", "sub": "a", "exp": 2000, "iat": 1000, "groups": ["b"]}
-BEARER: Final = jwt.encode({"alg": "ES256", "kid": "1"}, CLAIMS, KEY)
-
-
-def read_bearer(data: bytes) -> object:
-    """As a tracker does: whose it says to be, and whether that is so."""
-    return claims.check(data.decode("latin-1"), KeySet([KEY]), TERMS, 1500.0)
-
-
-def read_claims(data: bytes) -> object:
-    """The same of claims that an issuer with malice signed."""
-    return claims.named(_object(data, ISSUER, 200), TERMS, 1500.0)
-
-
 def read_issuer(data: bytes) -> object:
-    """What an issuer answers: its metadata, or its keys."""
-    document = _object(data, ISSUER, 200)
+    """What an issuer says of itself."""
     try:
-        return msgspec.convert(document, Metadata) if "issuer" in document else claims.keys_of(document)
+        return msgspec.convert(_object(data, "https://issuer.example", 200), Metadata)
     except msgspec.ValidationError as error:
         raise RemoteProtocolError(str(error)) from error
 
@@ -172,17 +147,7 @@ ANSWER_DECODERS: Final[dict[str, Decoder]] = {
     "pack's head": Decoder(HEAD, read_head_body),
     "index": Decoder(good_index()[32:], read_index_body),
     "costs": Decoder(encode_costs(sample(Costs)), decode_costs, ()),
-    "bearer token": Decoder(BEARER.encode(), read_bearer, (NotSignedInError,)),
-    "claims of an issuer": Decoder(msgspec.json.encode(CLAIMS), read_claims, (NotSignedInError, RemoteProtocolError)),
     "issuer's answer": Decoder(msgspec.json.encode(sample(Metadata)), read_issuer),
-    "issuer's keys": Decoder(msgspec.json.encode({"keys": [KEY.as_dict(private=False)]}), read_issuer),
-    "basic": Decoder(base64.b64encode(b"alice:password"), text_of(_name_and_password), (NotSignedInError,)),
-    "session": Decoder(
-        SESSIONS.begin("alice", b"stamp", "cookie", 1500.0)[0].encode(),
-        text_of(lambda text: SESSIONS.open(text, "cookie", 1600.0)),
-        (NotSignedInError,),
-    ),
-    "API token": Decoder(new_service_token()[0].encode(), text_of(parse_service_token), (NotSignedInError,)),
     "sealed file": Decoder(SEAL.seal(b"swarm", b"secret", bytes(24)), partial(SEAL.open, b"swarm")),
     "sealed name": Decoder(SEAL.name_of(bytes(32)).encode(), text_of(SEAL.signature_of), ()),
     "seal key": Decoder(b"0" * 64, text_of(parse_seal_key), (UsageError,)),
