@@ -17,9 +17,10 @@ import msgspec
 
 from swarm.errors import AetherError, IntegrityError
 from swarm.fingerprint import after_links_went, unchanged
+from swarm.paths import shown
 from swarm.peer.commands import Ended, run_command
 from swarm.peer.pull import Progress, Target, fingerprint_path, manifest_of, pull_resolved, untold
-from swarm.rooted import Tree
+from swarm.rooted import Tree, failure
 from swarm.scan_cache import ScanCache
 from swarm.sharing import Origin
 from swarm.staging import READ_ONLY
@@ -75,6 +76,10 @@ class Following:
             except AetherError as error:
                 self._say("", str(error))
                 raise
+            except OSError as error:
+                known = failure(f"cannot keep {shown(self.wanted.directory)} current", error)
+                self._say("", str(known))
+                raise known from error
 
     async def _resolve(self, has_news: bool) -> Resolved:
         """What the reference means: by news that have come, so that not all ask the tracker at once; else by asking."""

@@ -173,6 +173,10 @@ class Subscriptions:
             except AetherError as error:
                 log.info("%s: %s", following.wanted.directory, error)
                 wait_s, retry_s = retry_s, min(RETRY_MAX_S, 2 * retry_s)
+            except Exception:
+                # The others are followed all the same, and this one again once what it met has passed.
+                log.exception("a defect ended a round of %s", following.wanted.directory)
+                wait_s, retry_s = retry_s, min(RETRY_MAX_S, 2 * retry_s)
             try:
                 async with asyncio.timeout(wait_s):
                     await following.woken.wait()
