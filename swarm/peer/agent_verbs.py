@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any, Final
 
@@ -52,7 +51,7 @@ def verb_routes(node: PeerNode) -> list[Route]:
         Route(
             "POST",
             f"{PREFIX}/{name}",
-            _streaming(node, stream.arguments, stream.parts),
+            _streaming(node, name, stream.arguments),
             "control",
             stream.summary,
             request=stream.arguments,
@@ -108,12 +107,10 @@ def _last_line(work: asyncio.Task[Result]) -> dict[str, Any]:
         return {"event": "error", "exit_code": error.exit_code, "detail": str(error)}
 
 
-def _streaming(
-    node: PeerNode, kind: type[msgspec.Struct], parts: Callable[[PeerNode, Any], AsyncIterator[bytes]]
-) -> Handler:
+def _streaming(node: PeerNode, name: str, kind: type[msgspec.Struct]) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": BYTES})
-        async for part in parts(node, body_of(request, kind)):
+        async for part in operations.give(node, name, body_of(request, kind)):
             if not response.prepared:
                 await response.prepare(request)
             await response.write(part)

@@ -149,8 +149,12 @@ async def carry_out(node: PeerNode, verb: str, arguments: msgspec.Struct, progre
 
 def stream(node: PeerNode, verb: str, arguments: Mapping[str, Any]) -> AsyncIterator[bytes]:
     """The bytes that a verb answers with. UsageError for arguments that do not fit."""
-    known = STREAMS[verb]
-    return known.parts(node, _fitting(verb, arguments, known.arguments))
+    return give(node, verb, _fitting(verb, arguments, STREAMS[verb].arguments))
+
+
+def give(node: PeerNode, verb: str, arguments: msgspec.Struct) -> AsyncIterator[bytes]:
+    """The same with the verb's own arguments."""
+    return STREAMS[verb].parts(node, arguments)
 
 
 def _fitting(verb: str, arguments: Mapping[str, Any], kind: type[msgspec.Struct]) -> msgspec.Struct:
