@@ -157,6 +157,42 @@ def small(
 
 
 @bench.command()
+@click.option("--size", type=Size(), default="256MiB", show_default=True, help="Bytes of the file.")
+@click.option("--rounds", type=click.IntRange(1, 1000), default=5, show_default=True, help="How often.")
+@click.option("--seed", default=1, show_default=True, help="Of the file's bytes and the order of turns.")
+@click.option("--folder", type=FOLDER, help="Where files go.")
+@click.option("--json", "out", type=FILE, callback=in_a_folder, help="Write the report there.")
+def read(size: int, rounds: int, seed: int, folder: Path | None, out: Path | None) -> None:
+    """A file read over HTTP from the agent, warm, beside nginx."""
+    from bench.read import missing_read, run_read
+
+    errors = Console(stderr=True, highlight=False)
+    if why := missing_read():
+        raise click.ClickException(why)
+    with scratch_folder(folder or memory_folder()) as scratch:
+        try:
+            report = run_read(size, rounds, seed, scratch, errors.print)
+        except BenchError as error:
+            raise click.ClickException(str(error)) from error
+    if out is not None:
+        out.write_text(report.as_json())
+    click.echo(json.dumps({"over_nginx": report.ratios()}))
+
+
+@bench.command()
+@click.option(
+    "--size", type=Size(), default="10GiB", show_default=True, help="Bytes of the dataset, made and forgotten."
+)
+@click.option("--ranges", type=click.IntRange(1, 100_000), default=1000, show_default=True, help="Of 1 MiB each.")
+@click.option("--seed", default=1, show_default=True, help="Of the bytes and the places.")
+def ranges(size: int, ranges: int, seed: int) -> None:
+    """What one range of a large dataset costs to read from nothing."""
+    from bench.ranges import run_ranges
+
+    click.echo(json.dumps(run_ranges(size, ranges, seed)))
+
+
+@bench.command()
 @click.option("--size", type=Size(), default="1GiB", show_default=True, help="Bytes to publish.")
 @click.option("--peers", type=click.IntRange(1, 64), default=8, show_default=True, help="That pull cold.")
 @click.option("--seeds", type=click.IntRange(1, 8), default=2, show_default=True, help="That they pull from.")

@@ -1,0 +1,146 @@
+"""Reading one file over HTTP from the agent, warm and in order, beside nginx that serves the same file, in one run.
+
+``directory``: the agent of who has published the directory, which is the source of its own blocks. ``cache``: an agent
+that holds no directory, after a first read: blocks on disk (and in memory as far as 64 MiB go). nginx serves plain
+files with sendfile, as Debian's own configuration has it. curl reads each into /dev/null over loopback, in turns.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import statistics
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from bench.contenders.curl_nginx import HOST, free_port, wait_until_listening
+from bench.contenders.ours import PROGRAM, REFERENCE, standing_node, standing_peer
+from bench.debian import missing_program, program_path
+from bench.payload import Payload, make_payload
+from bench.processes import BenchError, Standing, run_plain
+from bench.provenance import provenance
+from bench.report import Tell
+from swarm.standing import agent_of
+
+NGINX: Final = "nginx"
+CONFIGURATION: Final = """\
+daemon off;
+worker_processes auto;
+pid "{folder}/nginx.pid";
+error_log "{folder}/error.log";
+{user}
+events {{ worker_connections 64; }}
+http {{
+    access_log off;
+    sendfile on;
+    tcp_nopush on;
+    default_type application/octet-stream;
+    client_body_temp_path "{folder}/body";
+    proxy_temp_path "{folder}/proxy";
+    fastcgi_temp_path "{folder}/fastcgi";
+    uwsgi_temp_path "{folder}/uwsgi";
+    scgi_temp_path "{folder}/scgi";
+    server {{ listen {host}:{port}; root "{root}"; }}
+}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRound:
+    """One file read: by which way, how fast."""
+
+    way: str
+    mb_per_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReadReport:
+    """All rounds, and the median of each way over nginx's."""
+
+    rounds: tuple[ReadRound, ...]
+    size_bytes: int
+    provenance: Mapping[str, object]
+
+    def ratios(self) -> dict[str, float]:
+        """How each way compares to nginx."""
+        speeds: dict[str, list[float]] = {}
+        for entry in self.rounds:
+            speeds.setdefault(entry.way, []).append(entry.mb_per_s)
+        medians = {way: statistics.median(found) for way, found in speeds.items()}
+        return {way: round(median / medians[NGINX], 2) for way, median in medians.items()}
+
+    def as_json(self) -> str:
+        """The object that ``--json OUT`` writes."""
+        report = {
+            **self.provenance,
+            "size_bytes": self.size_bytes,
+            "over_nginx": self.ratios(),
+            "rounds": [asdict(entry) for entry in self.rounds],
+        }
+        return json.dumps(report, indent=2) + "\n"
+
+
+def missing_read() -> str | None:
+    """Why it cannot run here; None when it can."""
+    is_root = os.geteuid() == 0
+    nginx = missing_program("nginx", "nginx-light", is_root=is_root)
+    return nginx or missing_program("curl", "curl", is_root=is_root)
+
+
+def run_read(size_bytes: int, rounds: int, seed: int, folder: Path, tell: Tell) -> ReadReport:
+    """Measure. Raises BenchError when something does not start."""
+    payload = make_payload(folder / "payload", size_bytes, seed)
+    below = "/".join(["fs", *REFERENCE.replace(":", "/").split("/"), payload.file.name])
+    with standing_node(folder / "origin") as (_, origin), standing_peer(folder / "peer", origin) as (_, peer):
+        run_plain([str(PROGRAM), "publish", str(payload.directory), REFERENCE, "--quiet"], origin)
+        with _nginx(payload, folder / "nginx") as nginx_url:
+            urls = {
+                NGINX: nginx_url,
+                "directory": f"{_agent(origin)}/{below}",
+                "cache": f"{_agent(peer)}/{below}",
+            }
+            for way, url in urls.items():
+                tell(f"{way}: first read {_read(url, size_bytes):.0f} MB/s")
+            found: list[ReadRound] = []
+            rng = random.Random(seed)
+            for _ in range(rounds):
+                for way in rng.sample(list(urls), len(urls)):
+                    found.append(ReadRound(way, round(_read(urls[way], size_bytes), 1)))
+                    tell(f"{way}: {found[-1].mb_per_s:.0f} MB/s")
+    return ReadReport(tuple(found), size_bytes, provenance())
+
+
+def _read(url: str, size_bytes: int) -> float:
+    """Megabytes a second."""
+    command = [program_path("curl"), "--silent", "--show-error", "--fail", "--noproxy", "*", "--output", "/dev/null"]
+    said = run_plain([*command, "--write-out", "%{size_download} %{time_total}", url])
+    size, seconds = said.split()
+    if int(size) != size_bytes:
+        raise BenchError(f"{url} gave {size} of {size_bytes} bytes")
+    return size_bytes / float(seconds) / 1e6
+
+
+def _agent(environment: Mapping[str, str]) -> str:
+    info = agent_of(Path(environment["AETHERFS_HOME"]))
+    if info is None:
+        raise BenchError("an agent has ended")
+    return f"http://{HOST}:{info.port}"
+
+
+@contextmanager
+def _nginx(payload: Payload, folder: Path) -> Iterator[str]:
+    folder.mkdir()
+    port = free_port()
+    user = "user root;" if os.geteuid() == 0 else ""
+    configuration = folder / "nginx.conf"
+    configuration.write_text(
+        CONFIGURATION.format(folder=folder, user=user, host=HOST, port=port, root=payload.directory)
+    )
+    command = [program_path("nginx"), "-p", str(folder), "-e", str(folder / "error.log"), "-c", str(configuration)]
+    with Standing(command, folder / "error.log") as nginx:
+        wait_until_listening(nginx, HOST, port)
+        yield f"http://{HOST}:{port}/{payload.file.name}"
