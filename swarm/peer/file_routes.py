@@ -13,6 +13,7 @@ snapshot and answers out of it. Links of the version are followed.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import quote, unquote, urlencode
 
@@ -24,7 +25,7 @@ from swarm.errors import NotFoundError, UsageError
 from swarm.http.ranges import Validators, is_unmodified
 from swarm.http.routes import Route
 from swarm.limits import PAGE_MAX
-from swarm.names import Reference, check_name, check_tag
+from swarm.names import Reference, check_name, parse
 from swarm.peer import archives, catalogue
 from swarm.peer.file_answers import CHANGING, SAFE, answer_file, sent, version_headers
 from swarm.peer.listing_pages import (
@@ -42,7 +43,6 @@ from swarm.peer.moves import FIXED, terms_of
 from swarm.peer.node import PeerNode
 from swarm.peer.snapshot import File, Item, Snapshot
 from swarm.segments import EMPTY_DIRECTORY, FILE, SYMLINK, FileEntry
-from swarm.signature import from_hex
 
 PREFIX: Final = "/fs"
 KINDS: Final = {FILE: "file", EMPTY_DIRECTORY: "directory", SYMLINK: "link"}
@@ -63,13 +63,8 @@ def _is_text(part: str) -> bool:
 
 def reference_of(scope: str, name: str, tag: str) -> Reference:
     """A tag, or a version as ``@signature``, of a dataset. UsageError for what is neither."""
-    text, at, signature = tag.partition("@")
-    return Reference(
-        check_name(scope, "scope"),
-        check_name(name),
-        check_tag(text) if text or not at else None,
-        from_hex(signature) if at else None,
-    )
+    told = parse("name" + (tag if tag.startswith("@") else f":{tag}"))
+    return replace(told, scope=check_name(scope, "scope"), name=check_name(name))
 
 
 class FileRoutes:

@@ -36,8 +36,6 @@ MAIN: Final = "main"
 SIBLINGS_MAX: Final = 1001
 TREE_PAGE: Final = 1000
 PATHS_MAX: Final = 1000
-# Versions further back than so many entries are found by their whole signature only.
-LOOKED_BACK: Final = 1000
 _COMMIT: Final = re.compile(rf"[0-9a-f]{{{COMMIT_CHARS}}}|[0-9a-f]{{64}}")
 _KINDS: Final = ("models", "datasets")
 _WORDS: Final = frozenset({"revision", "tree", "paths-info", "refs", "resolve"})
@@ -126,15 +124,11 @@ class HubRoutes:
         for version in self._node.ledger.versions(dataset):
             if version.startswith(begin):
                 return version
-        head = await self._node.tracker.head(dataset)
-        after = max(0, (head[1].serial if head is not None else 0) - LOOKED_BACK)
-        while page := await self._node.tracker.log(dataset, after=after):
-            for _, entry in page:
-                found = next((m.version for m in entry.moves if m.version and m.version.startswith(begin)), None)
-                if found is not None:
-                    return found
-            after = page[-1][1].serial
-        return None
+        scope, _, name = dataset.partition("/")
+        try:
+            return (await self._node.finder.completed(Reference(scope, name, None, prefix=commit))).signature
+        except NotFoundError:
+            return None
 
     # ---- answers ----------------------------------------------------------------------------------------------------
 

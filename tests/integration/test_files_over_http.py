@@ -92,6 +92,9 @@ def test_a_file_whole_and_in_ranges_with_its_validators(tmp_path: Path) -> None:
         assert "immutable" in kept.headers["cache-control"]
         assert (kept.status, kept.headers["content-length"]) == (200, "3000000")
 
+        short = fixed.replace(whole.headers["aetherfs-version"], whole.headers["aetherfs-version"][:10])
+        assert (await ask(root + short, "-I")).headers["cache-control"] == "no-cache"
+
         part = await ask(root + fixed, "-r", "1000000-1000099")
         assert (part.status, part.body) == (206, large[1_000_000:1_000_100])
         assert part.headers["content-range"] == "bytes 1000000-1000099/3000000"
