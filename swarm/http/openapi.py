@@ -19,6 +19,8 @@ from swarm import __version__
 from swarm.http.problem import Problem
 from swarm.http.routes import PLACEHOLDER, Route
 
+# What OpenAPI 3.1 can describe; WebDAV has more.
+DESCRIBED: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "POST", "DELETE", "PATCH", "TRACE"})
 PAGE_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; form-action 'none'; "
     "base-uri 'none'; frame-ancestors 'none'"
@@ -57,7 +59,7 @@ def _part(file: str) -> bytes:
 
 def openapi(routes: Iterable[Route], title: str) -> dict[str, Any]:
     """The OpenAPI 3.1 document of a route table."""
-    listed = list(routes)
+    listed = [route for route in routes if route.method in DESCRIBED]
     kinds = {kind for route in listed for kind in (route.request, route.response, route.result)}
     ordered = sorted({kind for kind in kinds if isinstance(kind, type)} | {Problem}, key=lambda kind: kind.__name__)
     schemas, components = msgspec.json.schema_components(ordered, ref_template="#/components/schemas/{name}")

@@ -18,6 +18,7 @@ from swarm.http.routes import Route, mount
 from swarm.http.serve import make_app, start_listener
 from swarm.peer.agent_verbs import verb_routes
 from swarm.peer.agent_watch import watch_routes
+from swarm.peer.dav_routes import DavRoutes
 from swarm.peer.extension import Extension
 from swarm.peer.file_routes import FileRoutes
 from swarm.peer.hub_routes import HubRoutes
@@ -34,6 +35,7 @@ def tables(node: PeerNode) -> list[Route]:
         *watch_routes(node),
         *verb_routes(node),
         *FileRoutes(node).routes(),
+        *DavRoutes(node).routes(),
         *HubRoutes(node).routes(),
         *RegistryRoutes(node).routes(),
         *health_routes(node),

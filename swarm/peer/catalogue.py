@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from swarm.errors import NotFoundError, UnreachableError
+from swarm.limits import PAGE_MAX
 
 if TYPE_CHECKING:
     from swarm.peer.node import PeerNode
@@ -19,6 +20,20 @@ async def datasets(node: PeerNode, *, after: str, limit: int) -> tuple[list[str]
         later = [dataset for dataset in known if dataset > after]
         return later[:limit], len(later) > limit
     return list(page.datasets), bool(page.next)
+
+
+async def datasets_of(node: PeerNode, scope: str, *, after: str, limit: int) -> tuple[list[str], bool]:
+    """The same of one scope, or of all when none is named."""
+    if not scope:
+        return await datasets(node, after=after, limit=limit)
+    here: list[str] = []
+    more, at = True, after
+    while more and len(here) < limit and at < f"{scope}0":
+        found, more = await datasets(node, after=at, limit=PAGE_MAX)
+        here += [dataset for dataset in found if dataset.startswith(f"{scope}/")]
+        at = found[-1] if found else ""
+        more = more and bool(at)
+    return here[:limit], len(here) > limit or (more and at.startswith(f"{scope}/"))
 
 
 async def tags(node: PeerNode, dataset: str) -> dict[str, bytes]:

@@ -109,26 +109,13 @@ class FileRoutes:
             document = [{"tag": tag, "version": tags[tag].hex()} for tag in found]
         else:
             scope = check_name(names[0], "scope") if names else ""
-            found, more = await self._datasets(scope, after, limit)
+            found, more = await catalogue.datasets_of(self._node, scope, after=after, limit=limit)
             document = [{"dataset": dataset} for dataset in found]
         following = found[-1] if more and found else ""
         if _wants_json(request):
             return _json(request, {"entries": document, "next": following}, {"Cache-Control": CHANGING})
         rows = [Row(name + "/", href_of(name.rpartition("/")[2] if names else name) + "/") for name in found]
         return _html(request, Page(_crumbs(names), rows, _more(request, following)), {"Cache-Control": CHANGING})
-
-    async def _datasets(self, scope: str, after: str, limit: int) -> tuple[list[str], bool]:
-        """A page of the datasets, of one scope if one is named."""
-        if not scope:
-            return await catalogue.datasets(self._node, after=after, limit=limit)
-        here: list[str] = []
-        more, at = True, after
-        while more and len(here) < limit and at < f"{scope}0":
-            found, more = await catalogue.datasets(self._node, after=at, limit=PAGE_MAX)
-            here += [dataset for dataset in found if dataset.startswith(f"{scope}/")]
-            at = found[-1] if found else ""
-            more = more and bool(at)
-        return here[:limit], len(here) > limit or (more and at.startswith(f"{scope}/"))
 
     # ---- a version --------------------------------------------------------------------------------------------------
 
