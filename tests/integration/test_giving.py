@@ -374,3 +374,27 @@ def test_an_asker_that_takes_a_trickle_does_not_hold_a_slot_for_ever(monkeypatch
         taking.join()
         ours.close()
         theirs.close()
+
+
+def test_an_asker_has_one_deadline_to_shake_hands_and_say_who_it_is() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listening,
+        socket.create_connection(listening.getsockname()) as theirs,
+        listening.accept()[0] as ours,
+    ):
+        stream = GivenStream(ours, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), Buffers(1), opening_s=0.05)
+        theirs.sendall(b"\x16\x03\x01")
+        with pytest.raises(TimeoutError):
+            stream.open()
+        stream.close()
+
+
+@pytest.mark.parametrize("begun", [b"\0", LENGTH.pack(100), LENGTH.pack(100) + bytes(99)])
+def test_a_request_that_has_begun_is_whole_soon(begun: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between requests a stream may rest for a minute; a trickle of one holds nobody's thread so long."""
+    monkeypatch.setattr(giving, "HEADER_DEADLINE_S", 0.05)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        stream = GivenStream(ours, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), Buffers(1))
+        theirs.sendall(begun)
+        assert stream.next_run(timeout_s=3600.0) is None
