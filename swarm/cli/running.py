@@ -29,6 +29,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 def role_options(function: F) -> F:
     """The flags of every role."""
     function = setting_option("seal_key", "FILE")(function)
+    function = setting_option("dial_also", "NETWORKS")(function)
     function = setting_option("join_file", "FILE")(function)
     function = setting_option("port_base", "N")(function)
     function = setting_option("listen", "HOST")(function)

@@ -12,14 +12,16 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
+import aiohttp
 import pytest
 
 from swarm.authority import create
 from swarm.errors import UnreachableError
 from swarm.http.tls import RUN_PROTOCOL, TlsFiles, peer_client_context, peer_server_context, run_client_context
 from swarm.identity import PeerKey, server_name_of
+from swarm.limits import CHANNEL_MESSAGE_MAX_BYTES
 from swarm.peer.node import PeerNode
-from swarm.peer.wire import RunRequest, TagRequest
+from swarm.peer.wire import CHANNEL_PATH, RunRequest, TagRequest
 from swarm.records import Address
 from tests.integration.swarm_rig import Swarm, contents
 
@@ -217,6 +219,22 @@ def test_an_impostor_hears_no_byte_of_a_request(who: str, tmp_path: Path) -> Non
                         await call()
                 assert impostor.handshakes >= 3
                 assert bytes(impostor.heard) == b""
+
+    asyncio.run(main())
+
+
+def test_a_channel_is_neither_compressed_nor_without_end(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with Swarm(tmp_path) as swarm:
+            peer, member = await swarm.peer("peer"), await swarm.peer("member")
+            member.resolver.learn(peer.key.peer_id, peer.addresses())
+            url = f"https://{server_name_of(peer.key.peer_id)}{CHANNEL_PATH}"
+            async with member.session.ws_connect(url, compress=15) as channel, asyncio.timeout(WAIT_S):
+                assert not channel.compress
+                assert (await channel.receive()).type is aiohttp.WSMsgType.BINARY, "its hello"
+                await channel.send_bytes(bytes(CHANNEL_MESSAGE_MAX_BYTES + 1))
+                ended = await channel.receive()
+                assert (ended.type, ended.data) == (aiohttp.WSMsgType.CLOSE, aiohttp.WSCloseCode.MESSAGE_TOO_BIG)
 
     asyncio.run(main())
 
