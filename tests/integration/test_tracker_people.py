@@ -319,6 +319,8 @@ def test_who_is_signed_in_at_a_members_home_decides(tmp_path: Path) -> None:
         assert await publish_as_alice(1) == 200
         member.client.authorization = shown
         assert await publish_as_alice(2) == 403
+        await change(web.rig.tracker, allow=(PolicyRule("user:alice", "delete", "maps/*"),))
+        assert await publish_as_alice(2) == 403
         await change(web.rig.tracker, allow=(PolicyRule("user:alice", "publish", "maps/*"),))
         assert await publish_as_alice(3) == 200
         assert await ask(member, alice) == 403

@@ -1,10 +1,11 @@
 """How long who guesses passwords has to wait. Pure: time is an argument.
 
 Failures are counted for a name from one network, for a network, and for a name from anywhere. After some for free each
-doubles the wait, up to a bound, and all is forgotten after a while of quiet: nobody is locked out for ever. A network
-from which a name was proved does not wait for what others do to that name. Who is told to wait is not counted, and
-nothing is looked up for him, so right and wrong, known and unknown are the same until then. An attempt counts as failed
-until it has succeeded, so many at once are not one.
+doubles the wait, up to a bound, and all is forgotten after a while of quiet: nobody is locked out for ever. Where a
+name was proved lately, it does not wait for guesses at it from elsewhere, nor for guesses at other names from there.
+(Who guesses at a name from its owner's own network holds him up there, a minute at a time.) Who is told to wait is not
+counted, and nothing is looked up for him, so right and wrong, known and unknown are the same until then. An attempt
+counts as failed until it has succeeded, so many at once are not one.
 
 Memory is bounded: of too many the oldest are forgotten, which costs an attacker a password's hash each.
 """
@@ -94,10 +95,10 @@ class Guessing:
     def wait_s(self, name: str, address: str, now: float) -> float:
         """How long an attempt at this name from this address has to wait: 0 for not at all."""
         network = network_of(address)
-        waits = [self._pairs.wait_s((name, network), now), self._networks.wait_s(network, now)]
-        if now - self._proved.get((name, network), float("-inf")) > PROVED_S:
-            waits.append(self._names.wait_s(name, now))
-        return max(waits)
+        wait_s = self._pairs.wait_s((name, network), now)
+        if now - self._proved.get((name, network), float("-inf")) <= PROVED_S:
+            return wait_s
+        return max(wait_s, self._networks.wait_s(network, now), self._names.wait_s(name, now))
 
     def begin(self, name: str, address: str, now: float) -> None:
         """An attempt, which counts as failed until it is said to have succeeded."""

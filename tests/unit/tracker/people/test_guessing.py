@@ -70,6 +70,18 @@ def test_nobody_is_locked_out_for_ever_by_others() -> None:
     assert kept.wait_s("alice", "203.0.113.5", 1.0) == 0
 
 
+def test_who_guesses_at_others_from_ones_own_network_does_not_close_it() -> None:
+    kept = Guessing()
+    kept.begin("alice", HERE, 0.0)
+    kept.succeeded("alice", HERE, 0.0)
+    for number in range(100):
+        kept.begin(f"user{number}", HERE, 1.0)
+    assert kept.wait_s("alice", HERE, 1.0) == 0
+    assert kept.wait_s("bob", HERE, 1.0) > 0
+    _fail(kept, "alice", HERE, 1.0, OF_PAIR.free + 1)
+    assert kept.wait_s("alice", HERE, 1.0) > 0
+
+
 def test_success_forgets_the_failures_of_a_name_and_not_those_of_its_network() -> None:
     kept = Guessing()
     _fail(kept, "bob", HERE, 0.0, OF_NETWORK.free)
