@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -31,6 +31,8 @@ AHEAD_BYTES: Final = MIB
 AHEAD_MAX_BYTES: Final = 8 * MIB
 # Blocks asked for together, so that a fast reader's next ones go to another neighbour.
 TOGETHER_BYTES: Final = 2 * MIB
+# What all readers together have ahead of them, but for the first mebibyte of each.
+AHEAD_TOTAL_BYTES: Final = 64 * MIB
 # Segments of blocks that are fetched with that of a file's entry, though only one may be needed: about 100 KB each.
 AHEAD_SEGMENTS: Final = 2
 
@@ -236,13 +238,13 @@ class Snapshot:
         end = size if length is None else min(size, offset + length)
         if offset >= end:
             return
-        async with _Window(self._snapshots, self._asker) as window:
+        with self._snapshots.reader() as most, _Window(self._snapshots, self._asker) as window:
             ahead = AHEAD_BYTES
-            async for spans in self._batches(file.start + offset, file.start + end):
+            async for spans in self._batches(file.start + offset, file.start + end, most):
                 window.want(spans)
                 while window.size_bytes > ahead:
                     yield await window.next()
-                    ahead = min(2 * ahead, AHEAD_MAX_BYTES)
+                    ahead = min(2 * ahead, most())
             while window.size_bytes:
                 yield await window.next()
 
@@ -252,7 +254,7 @@ class Snapshot:
             raise UsageError(f"{shown(file.entry.path)} has more than {limit_bytes} bytes")
         return b"".join([bytes(part) async for part in self.read(file)])
 
-    async def _batches(self, begin: int, end: int) -> AsyncIterator[list[Span]]:
+    async def _batches(self, begin: int, end: int, most: Callable[[], int]) -> AsyncIterator[list[Span]]:
         """The spans of a range, as many together as are asked for together."""
         batch: list[Span] = []
         size = 0
@@ -262,7 +264,7 @@ class Snapshot:
             for span in part.spans(max(begin - start, 0), min(end - start, part.starts[-1])):
                 batch.append(span)
                 size += span.length
-                if size >= TOGETHER_BYTES:
+                if size >= min(TOGETHER_BYTES, most()):
                     yield batch
                     batch, size = [], 0
         if batch:
@@ -299,8 +301,8 @@ class _Window:
         plain = future.result() if future.done() else await asyncio.shield(future)
         return plain[span.offset : span.offset + span.length]
 
-    async def __aenter__(self) -> _Window:
+    def __enter__(self) -> _Window:
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    def __exit__(self, *_: object) -> None:
         self._awaited.clear()

@@ -8,10 +8,11 @@ looked up for each who opens it, by a look that began after it asked; all who co
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from weakref import WeakValueDictionary
 
@@ -23,7 +24,7 @@ from swarm.names import Reference
 from swarm.outline import BlockPart, FilePart, Outline
 from swarm.peer.asking import REST_S, Asker, Wanted, keepers
 from swarm.peer.find import Resolved
-from swarm.peer.snapshot import Snapshot
+from swarm.peer.snapshot import AHEAD_BYTES, AHEAD_MAX_BYTES, AHEAD_TOTAL_BYTES, Snapshot
 from swarm.segments import BlockSegmentRef, FileSegmentRef
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Snapshots:
         self._askers: WeakValueDictionary[tuple[str, bytes], Asker] = WeakValueDictionary()
         self._parts: OrderedDict[FileSegmentRef | BlockSegmentRef, FilePart | BlockPart] = OrderedDict()
         self._parts_bytes = 0
+        self._readers = 0
         self._coming: dict[bytes, asyncio.Future[memoryview]] = {}
         self._checked: OrderedDict[bytes, None] = OrderedDict()
         self._looks: OrderedDict[Reference, _Look] = OrderedDict()
@@ -150,6 +152,15 @@ class Snapshots:
         for asker in list(self._askers.values()):
             asker.close()
         self._open.clear()
+
+    @contextlib.contextmanager
+    def reader(self) -> Iterator[Callable[[], int]]:
+        """Count a reader, and tell it how many bytes it may have ahead of it now: all share what memory they get."""
+        self._readers += 1
+        try:
+            yield lambda: max(AHEAD_BYTES, min(AHEAD_MAX_BYTES, AHEAD_TOTAL_BYTES // self._readers))
+        finally:
+            self._readers -= 1
 
     # ---- parts of manifests -----------------------------------------------------------------------------------------
 

@@ -244,3 +244,53 @@ def test_curl_never_adds_the_rest_of_another_version_to_its_part(tmp_path: Path)
         assert (stale.status, stale.body) == (200, new)
 
     with_files(tmp_path, check)
+
+
+def test_what_hub_and_registry_clients_are_answered(tmp_path: Path) -> None:
+    async def check(swarm: Swarm, producer: PeerNode, url: str, source: Path) -> None:
+        root = url.removesuffix("/fs")
+        large = hashlib.sha256((source / "large.bin").read_bytes()).hexdigest()
+        manifest = await ask(f"{root}/v2/maps/roads/manifests/v1")
+        digest = f"sha256:{hashlib.sha256(manifest.body).hexdigest()}"
+        assert manifest.headers["docker-content-digest"] == digest
+        assert (await ask(f"{root}/v2/maps/roads/manifests/{digest}")).body == manifest.body
+        layers = {
+            one["annotations"]["org.opencontainers.image.title"]: one["digest"]
+            for one in json.loads(manifest.body)["layers"]
+        }
+        assert layers["large.bin"] == f"sha256:{large}"
+        assert layers["sub/out"] == layers["t.csv"]
+        assert "link" not in layers
+        blob = await ask(f"{root}/v2/maps/roads/blobs/sha256:{large}", "-r", "5-9")
+        assert (blob.status, blob.body) == (206, (source / "large.bin").read_bytes()[5:10])
+        assert json.loads((await ask(f"{root}/v2/maps/roads/tags/list")).body) == {"name": "maps/roads", "tags": ["v1"]}
+        for path, code in {
+            "maps/roads/manifests/v2": "MANIFEST_UNKNOWN",
+            f"maps/roads/manifests/sha256:{'0' * 64}": "MANIFEST_UNKNOWN",
+            f"maps/roads/blobs/sha256:{'0' * 64}": "BLOB_UNKNOWN",
+            "maps/nothing/tags/list": "NAME_UNKNOWN",
+            "maps/roads/blobs/uploads": "BLOB_UNKNOWN",
+        }.items():
+            refused = await ask(f"{root}/v2/{path}")
+            assert (refused.status, json.loads(refused.body)["errors"][0]["code"]) == (404, code)
+
+        info = json.loads((await ask(f"{root}/hf/api/datasets/maps/roads/revision/v1")).body)
+        commit = info["sha"]
+        assert len(commit) == 40
+        assert {one["rfilename"] for one in info["siblings"]} == set(layers)
+        head = await ask(f"{root}/hf/datasets/maps/roads/resolve/{commit}/large.bin", "-I")
+        assert (head.headers["x-repo-commit"], head.headers["etag"]) == (commit, f'"{large}"')
+        tree = json.loads((await ask(f"{root}/hf/api/models/maps/roads/tree/v1?recursive=true")).body)
+        assert {one["path"] for one in tree if one["type"] == "directory"} == {"sub", "sub/deep"}
+        told = await ask(f"{root}/hf/api/datasets/maps/roads/paths-info/v1", "-d", "paths=sub&paths=t.csv&paths=no")
+        assert [one["type"] for one in json.loads(told.body)] == ["directory", "file"]
+        for path, code in {
+            "datasets/maps/no/resolve/v1/x": "RepoNotFound",
+            "datasets/maps/roads/resolve/v9/x": "RevisionNotFound",
+            f"datasets/maps/roads/resolve/{'0' * 40}/x": "RevisionNotFound",
+            "datasets/maps/roads/resolve/v1/x": "EntryNotFound",
+        }.items():
+            refused = await ask(f"{root}/hf/{path}")
+            assert (refused.status, refused.headers["x-error-code"]) == (404, code)
+
+    with_files(tmp_path, check)

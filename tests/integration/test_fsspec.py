@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import random
+import subprocess
+import sys
 from collections.abc import Iterator
 from hashlib import md5
 from pathlib import Path
@@ -132,3 +135,30 @@ def test_names_above_versions_and_refusals(running: SwarmThread) -> None:
         fs.cat_file("tests/scenarios:v1/bulk")
     with pytest.raises(OSError, match="publish a directory"):
         fs.open("tests/scenarios:v1/new", "wb")
+
+
+ALONE = """
+import fsspec, sys
+with fsspec.open("aetherfs://tests/scenarios:v1/hashed/source/cfcd208495d565ef66e7dff9f98764da.txt") as file:
+    print(file.read().decode(), flush=True)
+print([process.pid for process in sys.modules["swarm.reader_calls"]._started.values()][0])
+"""
+
+
+def test_where_no_agent_runs_a_peer_reads_and_ends_with_the_program(running: SwarmThread) -> None:
+    home = running.do(lambda: running.swarm.enrol("alone"))
+    environment = {**os.environ, "AETHERFS_HOME": str(home.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    data, pid = done.stdout.split()
+    assert data == "0"
+    assert not Path(f"/proc/{pid}").exists()
+    assert home.agent() is None
+    nobody = {**environment, "AETHERFS_HOME": str(home.path / "nothing")}
+    refused = subprocess.run(
+        [sys.executable, "-c", ALONE], env=nobody, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert "PermissionError" in refused.stderr
+    assert "is not enrolled in a swarm" in refused.stderr
