@@ -211,9 +211,16 @@ class Asker:
             elif answers.is_missing:
                 lacking.add(holder.peer)
             left = answers.left
-            # Who was named for the first block that is left is asked next; then the origin, with insistence.
-            named = [peer for peer in dict.fromkeys(answers.named.values()) if peer in self._holders][:1]
-            insist = bool(answers.named) and not named
+            # Who was named for what is left is asked next, once; from then on whoever names somebody is insisted with.
+            insist = insist or bool(named)
+            fit = [peer for peer in dict.fromkeys(answers.named.values()) if self._is_fit(peer, lacking)]
+            named = [] if insist else fit[:1]
+            insist = insist or (bool(answers.named) and not named)
+
+    def _is_fit(self, peer: str, lacking: set[str]) -> bool:
+        """Whether somebody who was named is a neighbour that has not failed lately."""
+        holder = self._holders.get(peer)
+        return holder is not None and peer not in lacking and holder.paused_until <= time.monotonic()
 
     def _stalled(self) -> str:
         return (

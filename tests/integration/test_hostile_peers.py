@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from swarm import names
 from swarm.errors import RemoteProtocolError
 from swarm.limits import ENCODED_MAX_BYTES
 from swarm.peer.giving import GivenStream
@@ -106,3 +108,33 @@ def test_a_manifest_that_is_not_the_version_is_refused(tmp_path: Path) -> None:
 def test_frames_that_no_honest_peer_sends(head: bytes) -> None:
     with pytest.raises(RemoteProtocolError):
         parse_head(head)
+
+
+def silent(stream: GivenStream, encoded: bytes | bytearray | None) -> None:
+    """Nothing, until the asker has left."""
+    while not stream.is_gone:
+        time.sleep(0.05)
+    raise ConnectionResetError("it left")
+
+
+@pytest.mark.parametrize("lie", [wrong, endless, bomb, silent])
+def test_a_reader_is_given_nothing_of_a_liar_and_is_not_kept_by_it(lie: Answer, tmp_path: Path) -> None:
+    async def main() -> None:
+        source = make_tree(tmp_path / "source", 3)
+        async with Swarm(tmp_path) as swarm:
+            producer, liar, victim = [await swarm.peer(name) for name in ("producer", "liar", "victim")]
+            await swarm.publish(producer, source, "maps/roads:latest")
+            await swarm.pull(liar, "maps/roads:latest", tmp_path / "liars")
+            liar.runs._write = lie  # type: ignore[method-assign, assignment]
+            victim.resolver.learn(liar.key.peer_id, liar.addresses())
+            await victim.channels.connect(liar.key.peer_id)
+            snapshot = await victim.snapshots.open(names.parse("maps/roads:latest"))
+            for path in ("large.bin", "d0/f3"):
+                file = await snapshot.look(path)
+                assert file is not None
+                data = b"".join([bytes(part) async for part in snapshot.read(file)])
+                assert data == (source / path).read_bytes()
+            assert liar.key.peer_id not in victim.traffic.received
+            assert victim.channels.is_banned(liar.key.peer_id) or lie is silent
+
+    asyncio.run(main())
