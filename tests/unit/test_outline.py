@@ -5,11 +5,15 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from swarm import canonical
 from swarm.errors import RemoteProtocolError
 from swarm.manifest import Manifest
 from swarm.outline import BlockPart, FilePart, Outline
+from swarm.segments import FILE, FileEntry, FileSegment, FileSegmentRef
+from swarm.signature import signature_of
 from tests.datasets import directory_entry, link_entry, manifest_of, seeded
 
+NOTHING = signature_of(b"")
 FILES = {f"d{n % 7}/f{n:05}": b"%d" % n * (n % 90) for n in range(9000)} | {"large": seeded("large", 3_000_000)}
 MANIFEST, BLOCKS = manifest_of(FILES, (directory_entry("empty"), link_entry("link", "d1")))
 OUTLINE = Outline(MANIFEST.root)
@@ -79,3 +83,10 @@ def test_a_block_segment_of_other_bytes_is_refused() -> None:
         BlockPart(ref, MANIFEST.segments[MANIFEST.root.file_segments[0].signature])
     with pytest.raises(RemoteProtocolError, match="where the root says"):
         BlockPart(msgspec.structs.replace(ref, bytes=1), MANIFEST.segments[ref.signature])
+
+
+@pytest.mark.parametrize("path", ["../out", "/etc/passwd", "a/./b", "a\0b"])
+def test_a_part_with_a_path_that_no_version_may_hold_is_refused(path: str) -> None:
+    data = canonical.encode(FileSegment(1, "files", (FileEntry(path, FILE, 0, 0o644, 0, NOTHING, NOTHING, ""),)))
+    with pytest.raises(RemoteProtocolError, match="path"):
+        FilePart(FileSegmentRef(signature_of(data), len(data), 1, 0, path), data)
