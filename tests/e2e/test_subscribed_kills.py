@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.datasets import contents_of, seeded, write_files
-from tests.e2e.harness import DEADLINE_S, POLL_S, Bench
+from tests.e2e.harness import DEADLINE_S, Bench
 
 SEED: Final = int(os.environ.get("SUBSCRIBE_SEED", "1"))
 ROUNDS: Final = int(os.environ.get("SUBSCRIBE_ROUNDS", "3"))
+PATIENCE_S: Final = 10.0
 REF: Final = "maps/roads:stable"
 SAME: Final = {f"same/{number}": seeded(f"same {number}", 20_000) for number in range(10)} | {
     "same/large": seeded("large", 1_500_000)
@@ -79,8 +80,12 @@ class Kills:
         self.rng = rng
         self.known: list[Contents] = []
         self.now: Contents = {}
+        # Where the blows fell.
+        self.fell: Counter[str] = Counter()
+        # From the first sign of a new version to the end of its round.
         self.usual_s = 1.0
         self.directory = bench.folder / "d"
+        self.hooked = bench.folder / "hooked"
         self._source = bench.folder / "source"
         bench.make_swarm()
         bench.enrol("edge")
@@ -107,49 +112,73 @@ class Kills:
     def start(self) -> subprocess.Popen[bytes]:
         return self.bench.start("edge", "peer")
 
+    def seen(self) -> tuple[str, ...]:
+        """What lies in the directory, by name."""
+        link = self.directory / "current"
+        return (os.readlink(link) if link.is_symlink() else "", *sorted(os.listdir(self.directory / "versions")))
+
     def arrived(self) -> bool:
-        """Whether the newest version is current and nothing else is left to do."""
-        listed = self.bench.run("edge", "subscriptions", "--json")
-        [told] = listed.json["subscriptions"] if listed.exit_code == 0 else [{"phase": "?"}]
-        return not told["phase"] and contents_of(self.directory / "current") == self.now
+        """Whether the newest version is current, its hook has run, and nothing else is left to do."""
+        current, *versions = self.seen()
+        hooked = self.hooked.read_text().split()[-1:] if self.hooked.exists() else []
+        is_settled = [current.rpartition("/")[2]] == hooked and len(versions) <= 2 and not versions[0].startswith(".")
+        return is_settled and contents_of(self.directory / "current") == self.now
 
     def one(self, number: int) -> None:
-        """One kill: of a process that stays while the tag moves, or of one that comes back to a tag that has moved."""
+        """One kill: of a process that stays while the tag moves, or of one that comes back to a tag that has moved.
+
+        It falls within the usual time of a round, from when something is seen of it.
+        """
         if number % 2:
-            process = self.start()
+            process, before = self.start(), self.seen()
             moving = threading.Thread(target=self.move)
             moving.start()
-            time.sleep(self.rng.uniform(0.0, 1.5 * self.usual_s))
         else:
             self.move()
-            moving = None
+            moving, before = None, self.seen()
             process = self.bench.spawn("edge", "peer", "--port-base", "0", "--quiet")
-            time.sleep(self.rng.uniform(0.4, 0.6 + 1.5 * self.usual_s))
+        # Nothing is seen if the tag went back to what is current.
+        began = time.monotonic()
+        while self.seen() == before and time.monotonic() - began < PATIENCE_S:
+            time.sleep(0.001)
+        time.sleep(self.rng.uniform(0.0, self.usual_s))
         process.kill()
         process.wait()
         if moving is not None:
             moving.join()
+        self.fell[self._phase()] += 1
+
+    def _phase(self) -> str:
+        """How far the subscriber came, by what it left."""
+        if any(name.startswith(".") for name in os.listdir(self.directory / "versions")):
+            return "while a version came or went"
+        if contents_of(self.directory / "current") == self.now:
+            return "after the switch"
+        is_here = any(contents_of(version) == self.now for version in (self.directory / "versions").iterdir())
+        return "before the switch" if is_here else "before it began"
 
 
-def eventually(is_so: Callable[[], bool]) -> float:
-    """For how long it was waited until it was so."""
+def eventually(is_so: Callable[[], bool]) -> None:
+    """Return once it is so."""
     began = time.monotonic()
     while not is_so():
         assert time.monotonic() - began < DEADLINE_S
-        time.sleep(POLL_S)
-    return time.monotonic() - began
+        time.sleep(0.001)
 
 
 def test_current_is_always_one_whole_version(bench: Bench) -> None:
     kills = Kills(bench, random.Random(SEED))
-    hooked = bench.folder / "hooked"
     process = kills.start()
-    command = ("subscribe", REF, str(kills.directory), "--keep", "1", "--hook", f"echo $AETHERFS_VERSION >> {hooked}")
+    hook = f"echo $AETHERFS_VERSION >> {kills.hooked}"
+    command = ("subscribe", REF, str(kills.directory), "--keep", "1", "--hook", hook)
     bench.ok("edge", *command, "--validate", "test -e large && test -e own/9")
+    before, moving = kills.seen(), threading.Thread(target=kills.move)
+    moving.start()
+    eventually(lambda: kills.seen() != before)
     began = time.monotonic()
-    kills.move()
     eventually(kills.arrived)
     kills.usual_s = time.monotonic() - began
+    moving.join()
     process.kill()
     process.wait()
     with Reader(kills.directory / "current", kills.known) as reader:
@@ -159,13 +188,13 @@ def test_current_is_always_one_whole_version(bench: Bench) -> None:
         process = kills.start()
         eventually(kills.arrived)
     reader.look()
-    print(f"{ROUNDS} kills, {len(kills.known)} versions; current was read: {dict(reader.seen)}")
+    print(f"{ROUNDS} kills of {len(kills.known)} versions: {dict(kills.fell)}; current was read: {dict(reader.seen)}")
     assert not reader.torn
     told: dict[str, Any] = bench.ok("edge", "subscriptions", "--json").json["subscriptions"][0]
     kept = {told["version"], *told["previous"]}
     assert set(os.listdir(kills.directory / "versions")) == kept, "old versions, or what was being built, are left"
     assert sorted(os.listdir(kills.directory)) == ["current", "versions"]
-    assert hooked.read_text().split()[-1] == told["version"]
+    assert kills.hooked.read_text().split()[-1] == told["version"]
     assert len(kept) == 2
     _as_listed(bench, kills.directory)
     bench.ok("edge", "down")
