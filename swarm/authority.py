@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,6 +24,7 @@ from swarm.errors import RemoteProtocolError
 from swarm.identity import PeerKey, peer_id_of, server_name_of
 from swarm.limits import CERTIFICATE_LIFETIME_S, CLOCK_SKEW_S, GRANT_LIFETIME_S
 from swarm.records import Credential, Grant, Role, Rule
+from swarm.roster import root_fingerprint
 from swarm.trust import Succession, Trust, open_succession, seal_succession
 
 ROOT_LIFETIME_S: Final = 30 * 365 * 86_400
@@ -40,12 +42,13 @@ class Membership:
 class Authority:
     """The CA: the key that seals now, and those before and after it, as ``trust`` tells.
 
-    ``certificate`` is its root in PEM, ``public`` its 32-byte key, ``fingerprint`` SHA-256 of the root in DER. Which
-    key is in force is settled by ``advance``; threads may use it meanwhile.
+    ``certificate`` is its root in PEM, ``public`` its 32-byte key, ``fingerprint`` what a token pins: of the swarm's
+    root if it has one, else SHA-256 of the certificate in DER. Which key is in force is settled by ``advance``; threads
+    may use it meanwhile.
     """
 
-    def __init__(self, key: PeerKey, certificate: bytes) -> None:
-        self.trust = Trust(key.public, certificate)
+    def __init__(self, key: PeerKey, certificate: bytes, swarm_root: bytes = b"") -> None:
+        self.trust = Trust(key.public, certificate, pinned=swarm_root)
         self._keys = {key.public: key}
         self._now = self.trust.newest
 
@@ -66,12 +69,21 @@ class Authority:
 
     @property
     def fingerprint(self) -> bytes:
-        return fingerprint_of(self._now.root)
+        return root_fingerprint(self.trust.swarm_root) if self.trust.roster else fingerprint_of(self._now.root)
 
     @property
     def fingerprints(self) -> tuple[bytes, ...]:
         """Those of every root that it has had: a token may pin any of them."""
-        return tuple(fingerprint_of(anchor.root) for anchor in self.trust.anchors)
+        return fingerprints_of(self.trust)
+
+    def obey(self, roster: bytes, keys: Iterable[PeerKey]) -> None:
+        """Take a newer roster, with those of its keys that are to be sealed with here. RemoteProtocolError for one that
+        the swarm's root did not seal, or that is older.
+        """
+        self._keys |= {key.public: key for key in keys}
+        if not self.trust.learn([roster]):
+            raise RemoteProtocolError("a roster is not of this swarm's root, or not newer than the last one")
+        self._now = self.trust.find(self._now.public) or self._now
 
     def succeed(self, key: PeerKey, link: bytes) -> None:
         """Take up a successor. RemoteProtocolError for a link that does not lead from the newest key to this one."""
@@ -165,6 +177,15 @@ def root_name(public: bytes) -> str:
 def fingerprint_of(certificate: bytes) -> bytes:
     """SHA-256 (32 bytes) of a PEM certificate's DER: what a join token pins. ValueError if it is none."""
     return hashlib.sha256(_read(certificate)[0].public_bytes(serialization.Encoding.DER)).digest()
+
+
+def fingerprints_of(trust: Trust) -> tuple[bytes, ...]:
+    """What a token of the swarm may pin: its root, and every certificate that its CA has had."""
+    of_root = (root_fingerprint(trust.swarm_root),) if trust.roster is not None else ()
+    return (
+        *of_root,
+        *(fingerprint_of(anchor.root) for anchor in trust.anchors if anchor.root and not anchor.is_stolen),
+    )
 
 
 def public_of_root(certificate: bytes) -> bytes:

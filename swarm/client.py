@@ -14,14 +14,13 @@ import asyncio
 import contextlib
 import logging
 import random
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
 import msgspec
 
-from swarm import canonical, log, snapshot
+from swarm import canonical, clock, log, snapshot
 from swarm.answers import Found, expiry_of, parsed, version_meant
 from swarm.authority import fingerprint_of, public_of_root
 from swarm.calls import DEFAULT_TIMEOUT_S, Calls
@@ -34,6 +33,7 @@ from swarm.joining import check_papers
 from swarm.keyring import decode_keyring
 from swarm.limits import (
     ANNOUNCE_ANSWER_MAX_BYTES,
+    CLOCK_SKEW_S,
     LOG_PAGE_MAX,
     MIB,
     SNAPSHOT_MAX_BYTES,
@@ -61,6 +61,7 @@ from swarm.messages import (
     renew_proof,
 )
 from swarm.names import Reference
+from swarm.roster import root_fingerprint
 from swarm.snapshot import Snapshot
 from swarm.trust import Trust
 
@@ -98,6 +99,7 @@ class TrackerClient:
         self.root = root
         # Gives the Authorization header of the person who is signed in at this home, None for nobody.
         self.authorization: Callable[[], Awaitable[str | None]] | None = None
+        self.wall_now: Callable[[], float] = clock.wall_now
         self.authority = trust or Trust(public_of_root(root), root)
         self._expires: float | None = None
         self._anonymous_context = anonymous_context(root.decode())
@@ -174,8 +176,8 @@ class TrackerClient:
 
         What was given before, ``credential`` and ``grant``, shows a tracker that has lost it that this is a member.
         """
-        wall_time = int(time.time())
-        proof = renew_proof(self.key, fingerprint_of(self.root), wall_time)
+        wall_time = int(clock.wall_now())
+        proof = renew_proof(self.key, self._pinned(), wall_time)
         request = RenewRequest(OUR_VERSIONS, self.key.public, wall_time, proof, credential, grant)
         answer = parsed(
             await self._anonymous.call("POST", "/api/v1/renew", body=msgspec.json.encode(request)), RenewAnswer
@@ -184,6 +186,11 @@ class TrackerClient:
         self.authority.learn(decode_keyring(answer.keys).links)
         check_papers(self.key, self.authority, answer.credential, answer.grant, wall_now=answer.wall_time)
         return answer
+
+    def _pinned(self) -> bytes:
+        """What both ends know of the swarm for as long as it lives."""
+        trust = self.authority
+        return root_fingerprint(trust.swarm_root) if trust.roster is not None else fingerprint_of(self.root)
 
     async def token_create(self, request: TokenRequest) -> TokenAnswer:
         """A new join token. Only for members of role tracker."""
@@ -218,8 +225,13 @@ class TrackerClient:
         if entry.dataset != ref.dataset or tags.dataset != ref.dataset or entry.serial > tags.serial:
             raise RemoteProtocolError("the tracker answered a lookup with something else")
         version = version_meant(ref, entry, tags)
-        age_s = max(0, answer.wall_time - tags.issued)
+        clock.have_seen(tags.issued, self._expires or tags.issued)
+        age_s = self._age_s(answer.wall_time, tags.issued)
         return Found(answer.entry, entry, version, tags, answer.snapshot, age_s, answer.gone)
+
+    def _age_s(self, stated: int, issued: int) -> int:
+        """How old a snapshot is: by the tracker's clock, which is no proof, and by ours, which may be off a little."""
+        return max(0, stated - issued, int(self.wall_now()) - issued - CLOCK_SKEW_S)
 
     async def log(self, dataset: str, *, after: int = 0, limit: int = LOG_PAGE_MAX) -> list[tuple[bytes, Entry]]:
         """Up to ``limit`` entries from serial ``after`` + 1 on, in order, verified and chained to one another."""
@@ -301,7 +313,7 @@ class TrackerClient:
                 dataset=dataset,
                 serial=_serial_of(head) + 1,
                 previous=log.entry_hash(head[0]) if head is not None else b"",
-                wall_time=int(time.time()),
+                wall_time=int(clock.wall_now()),
                 kind=kind,
                 moves=tuple(moves),
                 message=message,
@@ -404,7 +416,7 @@ class TrackerClient:
     def _certified(self) -> Calls:
         if self._member is None:
             raise NotAllowedError("this needs a certificate of the swarm: join it first")
-        if self._expires is not None and self._expires <= time.time():
+        if self._expires is not None and self._expires <= clock.wall_now():
             raise NotAllowedError("this home's certificate has expired: it has to be renewed before anything else")
         return self._member
 

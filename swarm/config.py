@@ -66,6 +66,13 @@ SETTINGS: Final = (
         "",
         "what keys and kept blocks are sealed with: a file, env:VARIABLE or systemd's credential:NAME (empty: nothing)",
     ),
+    Setting(
+        "require_signer",
+        "text",
+        "",
+        "take entries of these producers only: key ids, or names of `aetherfs key list`, parted by commas",
+    ),
+    Setting("signer_moves", "text", "own", "who moves tags among their versions: own, or published (anybody)"),
     Setting("memory_bytes", "count", 64 * 1024**2, "bytes of blocks kept in memory", least=1024**2),
     Setting("disk_bytes", "count", 10_000 * 1024**2, "bytes of blocks kept on disk", least=1024**2),
 )
@@ -135,6 +142,14 @@ class Settings:
     def seal_key(self) -> str:
         """Where the seal key is: a path, ``env:VARIABLE`` or ``credential:NAME``."""
         return self._text("seal_key")
+
+    @property
+    def require_signer(self) -> str:
+        return self._text("require_signer")
+
+    @property
+    def signer_moves(self) -> str:
+        return self._text("signer_moves")
 
     @property
     def memory_bytes(self) -> int:

@@ -18,7 +18,6 @@ import contextlib
 import errno
 import fcntl
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,7 +28,7 @@ import msgspec
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from swarm import authority, canonical
+from swarm import authority, canonical, clock
 from swarm.at_rest import SealKey
 from swarm.errors import AetherError, ConflictError, FullError, LocalProtocolError, NotAllowedError
 from swarm.http.tls import TlsFiles
@@ -38,6 +37,7 @@ from swarm.keyring import NO_KEYS, Keyring, decode_keyring
 from swarm.limits import MIB
 from swarm.messages import Contact
 from swarm.records import Credential, Grant, open_sealed
+from swarm.roster import root_in
 from swarm.standing import AGENT_FILE, LOCK_FILE, AgentInfo, agent_of
 from swarm.trust import Trust
 
@@ -163,7 +163,7 @@ class Home:
             raise ConflictError(
                 f"{self.path} belongs to another swarm already: choose another AETHERFS_HOME for this one"
             )
-        if keyring.generation:
+        if keyring != NO_KEYS:
             self.write_secret("keys", canonical.encode(keyring))
         self.renew(papers)
         self.learn(keyring)
@@ -189,17 +189,19 @@ class Home:
         """The CA's keys, as far as this home knows them."""
         root = (self.path / "ca.pem").read_bytes()
         first = root[: root.find(PEM_END) + len(PEM_END)] if PEM_END in root else root
-        return Trust(authority.public_of_root(root), first, self.keyring().links)
+        links = self.keyring().links
+        # What lies here was proved when it was written: the root that it names is the one that this home pins.
+        return Trust(authority.public_of_root(root), first, links, root_in(links))
 
     def keyring(self) -> Keyring:
-        """What was told of rotations; an empty one if there were none."""
+        """What was told of the CA's keys; an empty one where nothing is to be told."""
         return decode_keyring(self.read_state("keys") or b"")
 
     def learn(self, keyring: Keyring) -> None:
         """Keep what was told of rotations, and let TLS trust the roots that count."""
-        if keyring.generation:
+        if keyring != NO_KEYS:
             self.write_secret("keys", canonical.encode(keyring))
-        roots = self.trust().bundle(time.time())
+        roots = self.trust().bundle(clock.wall_now())
         if roots != self.read_state("ca.pem"):
             self._write("ca.pem", roots)
 

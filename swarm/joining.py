@@ -9,15 +9,14 @@ another CA nor a mere member of the swarm, nor somebody who replays a tracker's 
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import aiohttp
 import msgspec
 
-from swarm import records
-from swarm.authority import fingerprint_of, public_of_root
+from swarm import clock, records
+from swarm.authority import fingerprints_of, public_of_root
 from swarm.calls import (
     CONNECT_TIMEOUT_S,
     DEFAULT_TIMEOUT_S,
@@ -34,6 +33,7 @@ from swarm.identity import PeerKey
 from swarm.keyring import decode_keyring
 from swarm.messages import OUR_VERSIONS, Contact, JoinAnswer, JoinRequest, SwarmInfo, join_proof
 from swarm.records import Address, Credential, Grant
+from swarm.roster import is_roster, open_roster, root_fingerprint
 from swarm.staggered import Staggered
 from swarm.token import Token
 from swarm.trust import Trust
@@ -77,17 +77,21 @@ async def discover(
     """
     info = await _look(address, timeout_s)
     try:
-        authority = Trust(public_of_root(info.ca), info.ca, info.links)
-        known = {fingerprint_of(anchor.root) for anchor in authority.anchors}
+        pinned = next((root for root in _roots_in(info.links) if root_fingerprint(root) == fingerprint), b"")
+        authority = Trust(public_of_root(info.ca), info.ca, info.links, pinned)
+        known = fingerprints_of(authority)
     except (ValueError, TypeError) as error:
         raise RemoteProtocolError(
             f"what answers at {address} shows no root certificate: it is not a tracker"
         ) from error
-    if fingerprint not in known:
+    if fingerprint not in known or authority.find(public_of_root(info.ca)) is None:
         raise NotAllowedError(
             f"what answers at {address} belongs to another swarm than the token: ask for a token of that swarm"
         )
     agree_version(info.protocol, OUR_VERSIONS)
+    issued, _ = records.term_of(info.credential, Credential, authority)
+    clock.have_papers(issued)
+    wall_now = max(wall_now, clock.wall_now())
     credential = records.open_sealed(info.credential, Credential, authority=authority, wall_now=wall_now)
     if credential.role != "tracker":
         raise NotAllowedError(
@@ -104,7 +108,7 @@ async def look_for_links(trackers: Sequence[Contact], trust: Trust) -> tuple[byt
     for address in [address for contact in trackers for address in contact.addresses]:
         try:
             links = (await _look(address, DEFAULT_TIMEOUT_S)).links
-            if Trust(trust.newest.public, b"", trust.links).learn(links):
+            if trust.copy().learn(links):
                 return links
         except (UnreachableError, RemoteProtocolError) as error:
             log.info("no keys are learnt at %s: %s", address, error)
@@ -119,10 +123,10 @@ async def join(token: Token, key: PeerKey, *, timeout_s: float = DEFAULT_TIMEOUT
     """
 
     async def attempt(text: str) -> JoinAnswer:
-        wall_now = time.time()
+        wall_now = clock.wall_now()
         found = await discover(parse_address(text), token.fingerprint, wall_now=wall_now, timeout_s=timeout_s)
         try:
-            return await _join_at(found, token, key, wall_now, timeout_s)
+            return await _join_at(found, token, key, clock.wall_now(), timeout_s)
         except UnreachableError:
             raise
         except AetherError as error:
@@ -138,6 +142,11 @@ async def join(token: Token, key: PeerKey, *, timeout_s: float = DEFAULT_TIMEOUT
     failures = [error for _, error in round_.failures]
     refusals = [error for error in failures if not isinstance(error, UnreachableError)]
     raise (refusals or failures)[0]
+
+
+def _roots_in(links: Sequence[bytes]) -> set[bytes]:
+    """The roots that rosters among these links name, each sealed by itself."""
+    return {open_roster(data).roster.root for data in links if is_roster(data)}
 
 
 class _Refused(Exception):
@@ -197,6 +206,8 @@ async def _join_at(found: Discovered, token: Token, key: PeerKey, wall_now: floa
         raise RemoteProtocolError(f"the tracker's answer to a join is malformed: {error}") from error
     keyring = decode_keyring(answer.keys)
     found.trust.learn(keyring.links)
+    if any(root != found.trust.swarm_root for root in _roots_in(keyring.links)):
+        raise RemoteProtocolError("the tracker's answer to a join names another root of the swarm than the token's")
     check_papers(key, found.trust, answer.credential, answer.grant, wall_now=wall_now)
     if answer.ca != found.root:
         raise RemoteProtocolError("the tracker's answer to a join names another root than its own")

@@ -12,7 +12,8 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from swarm import canonical
-from swarm.limits import KEYRING_MAX_BYTES, SECRETS_MAX, SUCCESSION_MAX_BYTES, SUCCESSIONS_MAX
+from swarm.limits import KEYRING_MAX_BYTES, LINKS_MAX, SECRETS_MAX, SUCCESSION_MAX_BYTES
+from swarm.roster import is_roster, version_in
 from swarm.trust import Key, WallTime
 
 # The header of a tracker's answers that states the generation of its keys, when they have ever been rotated.
@@ -37,18 +38,18 @@ class SwarmSecret(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_f
 
 
 class Keyring(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """``links`` are sealed successions (``swarm.trust``), ``secrets`` in the order of their epochs."""
+    """``links`` are sealed successions and rosters (``swarm.trust``), ``secrets`` in the order of their epochs."""
 
     format: Literal[1]
     links: Annotated[
         tuple[Annotated[bytes, msgspec.Meta(max_length=2 * SUCCESSION_MAX_BYTES)], ...],
-        msgspec.Meta(max_length=SUCCESSIONS_MAX),
+        msgspec.Meta(max_length=LINKS_MAX),
     ]
     secrets: Annotated[tuple[SwarmSecret, ...], msgspec.Meta(max_length=SECRETS_MAX)]
 
     @property
     def generation(self) -> int:
-        return len(self.links) + max((secret.epoch for secret in self.secrets), default=0)
+        return generation_of(self.links) + max((secret.epoch for secret in self.secrets), default=0)
 
     def counting(self, first: bytes, wall_now: float) -> tuple[SwarmSecret, ...]:
         """The secrets that are of use, the one in force first. ``first`` is what a swarm begins with."""
@@ -58,6 +59,12 @@ class Keyring(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_field
 
 
 NO_KEYS: Final = Keyring(1, (), ())
+
+
+def generation_of(links: Sequence[bytes]) -> int:
+    """How often the CA's key was rotated, by what is told of it: the first roster of a new swarm is no rotation."""
+    successions = sum(not is_roster(data) for data in links)
+    return successions + max(0, version_in(links) - 1)
 
 
 def decode_keyring(data: bytes) -> Keyring:

@@ -71,6 +71,13 @@ ROOT_PEM_MAX_BYTES: Final = 2 * KIB
 SUCCESSION_MAX_BYTES: Final = 6 * KIB
 SUCCESSIONS_MAX: Final = 16
 SUCCESSION_SLACK_S: Final = 2 * CLOCK_SKEW_S
+# Rosters: the online keys under a swarm's root (wire), and how many links a member is told in all: successions, the
+# first roster and the latest. A term is a quarter of a year, so the keys last for 16 years; all but those whose
+# certificates somebody may still need are about 60 bytes.
+ONLINE_KEYS_MAX: Final = 64
+ROSTER_MAX_BYTES: Final = 2 * SUCCESSION_MAX_BYTES - 256
+LINKS_MAX: Final = SUCCESSIONS_MAX + 2
+ONLINE_TERM_S: Final = 90 * 86_400
 # What a member is told of rotations; of the DHT's secrets those that count, of which a packet's epoch tells 16 apart.
 SECRETS_MAX: Final = 4
 KEYRING_MAX_BYTES: Final = 256 * KIB

@@ -3,8 +3,9 @@
 An entry moves tags. Serials are dense from 1, and ``previous`` is the signature of the signed entry before it, so
 that a log cannot be cut or rewritten without being noticed. The publisher seals the body, with the grant that allowed
 it attached; the swarm's CA key, which every tracker holds, seals body, grant and that seal. An entry needs both and
-never expires. Writing one with put-if-absent is the commit, and that is the tracker's business: nothing here does I/O
-or reads a clock.
+never expires. If the CA key was stolen later, the next one has to seal the entry too (``vouch``): its hash, and its
+place in the chain, stay what they were. Writing one with put-if-absent is the commit, and that is the tracker's
+business: nothing here does I/O or reads a clock.
 """
 
 from __future__ import annotations
@@ -35,10 +36,12 @@ from swarm.limits import (
 from swarm.names import check_dataset, check_tag
 from swarm.records import Grant, Key, Seal, open_sealed
 from swarm.signature import signature_of
-from swarm.trust import Trust
+from swarm.trust import Anchor, Trust
 
 PUBLISHER_CONTEXT: Final = "log-entry"
 TRACKER_CONTEXT: Final = "log-entry-tracker"
+# The publisher's and the tracker's.
+COMMITTED_SEALS: Final = 2
 # So many tags stand in a sentence; an entry may move more.
 TOLD_TAGS: Final = 8
 # The end of the year 9999, behind which no calendar goes.
@@ -107,8 +110,16 @@ class SignedEntry(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_f
 
 
 def entry_hash(data: bytes) -> bytes:
-    """What the next entry's ``previous`` holds: the signature of this signed entry's bytes."""
-    return signature_of(data)
+    """What the next entry's ``previous`` holds: the signature of this signed entry's bytes as they were committed."""
+    return signature_of(committed(data))
+
+
+def committed(data: bytes) -> bytes:
+    """The entry as it was written first: without the seals of those who vouched for it later."""
+    signed = canonical.try_decode(data, SignedEntry, limit_bytes=LOG_ENTRY_MAX_BYTES)
+    if signed is None or len(signed.endorsements) <= COMMITTED_SEALS:
+        return data
+    return canonical.encode(SignedEntry(signed.body, signed.grant, signed.endorsements[:COMMITTED_SEALS]))
 
 
 def seal_entry(key: PeerKey, entry: Entry, grant: bytes) -> bytes:
@@ -132,6 +143,16 @@ def endorse(authority: PeerKey, data: bytes) -> bytes:
     )
 
 
+def vouch(authority: PeerKey, data: bytes) -> bytes:
+    """The entry with one more seal, that of a key that was not stolen. Of others that vouched only two stay."""
+    signed, _ = parse_entry(data)
+    seal = authority.sign(TRACKER_CONTEXT, _endorsed(signed, signed.endorsements[0]))
+    first, later = signed.endorsements[:COMMITTED_SEALS], signed.endorsements[COMMITTED_SEALS:]
+    others = [each for each in later if each.public != authority.public][-2:]
+    made = (*first, *others, Endorsement(authority.public, "tracker", seal))
+    return canonical.encode(SignedEntry(signed.body, signed.grant, made))
+
+
 def parse_entry(data: bytes) -> tuple[SignedEntry, Entry]:
     """Decode and check everything but the seals. Raises RemoteProtocolError."""
     signed = canonical.decode(data, SignedEntry, limit_bytes=LOG_ENTRY_MAX_BYTES)
@@ -143,7 +164,7 @@ def parse_entry(data: bytes) -> tuple[SignedEntry, Entry]:
 def verify_publisher(data: bytes, *, authority: Trust) -> Entry:
     """The entry, if its publisher sealed it under a grant that covered this at its wall time. For the tracker."""
     signed, entry = parse_entry(data)
-    _check_publisher(signed, entry, authority)
+    _check_publisher(signed, entry, authority, is_vouched=False)
     return entry
 
 
@@ -157,17 +178,17 @@ def verify_endorsed(data: bytes, *, authority: Trust) -> Entry:
 def verify_entry(data: bytes, *, authority: Trust) -> Entry:
     """The entry, if publisher and tracker sealed it, or RemoteProtocolError. ``authority``: the CA's keys."""
     signed, entry = parse_entry(data)
-    _check_publisher(signed, entry, authority)
+    _check_publisher(signed, entry, authority, is_vouched=True)
     _check_tracker(signed, entry, authority)
     return entry
 
 
-def _check_publisher(signed: SignedEntry, entry: Entry, authority: Trust) -> None:
+def _check_publisher(signed: SignedEntry, entry: Entry, authority: Trust, *, is_vouched: bool) -> None:
     first = signed.endorsements[0]
     if first.role != "publisher" or first.public != entry.publisher:
         raise RemoteProtocolError("a log entry is not endorsed by its publisher")
     check_signed(first.public, PUBLISHER_CONTEXT, signed.body, first.seal)
-    grant = open_sealed(signed.grant, Grant, authority=authority, wall_now=entry.wall_time)
+    grant = open_sealed(signed.grant, Grant, authority=authority, wall_now=entry.wall_time, is_vouched=is_vouched)
     if grant.public != entry.publisher:
         raise RemoteProtocolError("a log entry carries somebody else's grant")
     if not grant.allows("publish", entry.dataset):
@@ -175,14 +196,23 @@ def _check_publisher(signed: SignedEntry, entry: Entry, authority: Trust) -> Non
 
 
 def _check_tracker(signed: SignedEntry, entry: Entry, authority: Trust) -> None:
-    if len(signed.endorsements) != 2 or signed.endorsements[1].role != "tracker":
+    """One seal of a tracker, and those of later keys of the CA that vouch for it; nothing else may stand there."""
+    publisher, *trackers = signed.endorsements
+    names = {each.public for each in trackers}
+    if not trackers or len(names) != len(trackers) or any(each.role != "tracker" for each in trackers):
         raise RemoteProtocolError(f"a log entry of {entry.dataset} is not endorsed by a tracker of this swarm")
-    publisher, tracker = signed.endorsements
-    anchor = authority.find(tracker.public)
+    sealed = _endorsed(signed, publisher)
+    anchors = [_anchor_of(each, sealed, entry, authority) for each in trackers]
+    vouching = next((anchor for anchor in anchors if not anchor.is_stolen), anchors[0])
+    vouching.check_sealed_at(entry.wall_time, TRACKER_CONTEXT)
+
+
+def _anchor_of(seal: Endorsement, sealed: bytes, entry: Entry, authority: Trust) -> Anchor:
+    anchor = authority.find(seal.public)
     if anchor is None:
         raise RemoteProtocolError(f"a log entry of {entry.dataset} is not signed by a key of this swarm's CA")
-    check_signed(anchor.public, TRACKER_CONTEXT, _endorsed(signed, publisher), tracker.seal)
-    anchor.check_sealed_at(entry.wall_time, TRACKER_CONTEXT)
+    check_signed(anchor.public, TRACKER_CONTEXT, sealed, seal.seal)
+    return anchor
 
 
 def conflict_text(winner: Entry, tags: Sequence[str]) -> str:

@@ -18,6 +18,7 @@ from swarm.limits import (
     ANNOUNCE_MAX_VERSIONS,
     BOOTSTRAP_MAX,
     HANDOUT_MAX_NEIGHBOURS,
+    LINKS_MAX,
     LOG_PAGE_MAX,
     NAME_CHARS,
     PAGE_MAX,
@@ -25,7 +26,6 @@ from swarm.limits import (
     PROTOCOL_HIGHEST,
     PROTOCOL_LOWEST,
     ROTATION_MAX_S,
-    SUCCESSIONS_MAX,
     TOKEN_MAX_LIFETIME_S,
     TOKEN_MAX_USES,
     TRACKERS_MAX,
@@ -65,14 +65,14 @@ Trackers = Annotated[tuple[Contact, ...], msgspec.Meta(max_length=TRACKERS_MAX)]
 class SwarmInfo(msgspec.Struct, frozen=True):
     """What anyone may know of a swarm before it trusts it: the CA's root (PEM), and the tracker's sealed credential.
 
-    ``links`` are the sealed successions of the CA (``swarm.trust``).
+    ``links`` are the sealed successions and rosters of the CA's keys (``swarm.trust``).
     """
 
     ca: bytes
     credential: bytes
     protocol: Versions
     wall_time: WallTime
-    links: Annotated[tuple[bytes, ...], msgspec.Meta(max_length=SUCCESSIONS_MAX)] = ()
+    links: Annotated[tuple[bytes, ...], msgspec.Meta(max_length=LINKS_MAX)] = ()
 
 
 class JoinRequest(msgspec.Struct, frozen=True):

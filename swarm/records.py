@@ -114,22 +114,31 @@ def seal(key: PeerKey, record: Credential | Grant) -> bytes:
     return canonical.encode(Signed(body=body, seal=key.sign(_context(type(record)), body)))
 
 
-def open_sealed(data: bytes, kind: type[T], *, authority: Trust, wall_now: float) -> T:
+def open_sealed(data: bytes, kind: type[T], *, authority: Trust, wall_now: float, is_vouched: bool = False) -> T:
     """The record in ``data``, if the authority's key signed it and it is in force at ``wall_now``.
 
-    Raises RemoteProtocolError for malformed bytes, another signer, a record from the future and an expired one.
+    ``is_vouched``: a key that was not stolen has sealed what holds the record. Raises RemoteProtocolError for malformed
+    bytes, another signer, a record from the future and an expired one.
     """
     signed = canonical.decode(data, Signed, limit_bytes=2 * RECORD_MAX_BYTES, what=kind.__name__)
     context = _context(kind)
     anchor = authority.verify(context, signed.body, signed.seal)
     record = canonical.decode(signed.body, kind, limit_bytes=RECORD_MAX_BYTES)
-    anchor.check_sealed_at(record.issued, context)
-    anchor.check_counts(wall_now, context)
+    anchor.check_sealed_at(record.issued, context, is_vouched=is_vouched)
+    anchor.check_counts(wall_now, context, is_vouched=is_vouched)
     if record.issued > wall_now + CLOCK_SKEW_S:
         raise RemoteProtocolError(f"a {context} was issued in the future: check this machine's clock")
     if record.expires <= wall_now:
         raise RemoteProtocolError(f"a {context} has expired: it is renewed as soon as a tracker answers")
     return record
+
+
+def term_of(data: bytes, kind: type[T], authority: Trust) -> tuple[int, int]:
+    """From when to when a record says that it counts, if a key of the CA sealed it. RemoteProtocolError."""
+    signed = canonical.decode(data, Signed, limit_bytes=2 * RECORD_MAX_BYTES, what=kind.__name__)
+    authority.verify(_context(kind), signed.body, signed.seal)
+    record = canonical.decode(signed.body, kind, limit_bytes=RECORD_MAX_BYTES)
+    return record.issued, record.expires
 
 
 def sealed_by(data: bytes, kind: type[T], authority: Trust) -> bytes:

@@ -4,7 +4,8 @@
 
 It holds the store key, which opens the swarm's own keys in the object store: whoever has it and may write there is a
 tracker. With a passphrase the key is sealed (XSalsa20-Poly1305 under argon2id of it); without one, ``salt`` is empty
-and the text is as good as the key. The checksum tells a mutilated file from a wrong secret; it protects nothing.
+and the text is as good as the key. The checksum tells a mutilated file from a wrong secret; it protects nothing. The
+swarm's root, when it is taken offline, is a line of the same form behind ``aetherfs-root1.``, and always sealed.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+from dataclasses import dataclass
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -21,7 +23,6 @@ from swarm.errors import NotAllowedError, RemoteProtocolError, UsageError
 from swarm.limits import PASSPHRASE_MAX_BYTES, SECRET_MAX_CHARS
 from swarm.signature import signature_of
 
-PREFIX: Final = "aetherfs-secret1."
 PASSPHRASE_VARIABLE: Final = "AETHERFS_PASSPHRASE"
 CHECKSUM_BYTES: Final = 4
 STORE_KEY_BYTES: Final = 32
@@ -29,6 +30,21 @@ SALT_BYTES: Final = 16
 # RFC 9106, section 4: the second recommended choice, with the one lane that libsodium has. They belong to format 1.
 ARGON2_PASSES: Final = 3
 ARGON2_MEMORY_BYTES: Final = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a text holds: how it begins, what it is called, and which command writes it."""
+
+    prefix: str
+    name: str
+    command: str
+    variable: str
+
+
+SECRET: Final = Kind("aetherfs-secret1.", "swarm secret", "aetherfs secret export FILE", PASSPHRASE_VARIABLE)
+ROOT: Final = Kind("aetherfs-root1.", "swarm's root", "aetherfs root export FILE", "AETHERFS_ROOT_PASSPHRASE")
+PREFIX: Final = SECRET.prefix
 
 
 class SecretBody(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
@@ -43,45 +59,44 @@ class SecretBody(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fi
         return f"<SecretBody {'sealed' if self.salt else 'open'}>"
 
 
-def format_secret(store_key: bytes, passphrase: bytes = b"") -> str:
+def format_secret(store_key: bytes, passphrase: bytes = b"", kind: Kind = SECRET) -> str:
     """The one line of text around a store key; sealed if there is a passphrase, which takes 0.1 s."""
     body = SecretBody(1, b"", store_key)
     if passphrase:
         salt = os.urandom(SALT_BYTES)
         body = SecretBody(1, salt, _seal(store_key, salt, passphrase))
-    return _text_of(canonical.encode(body))
+    return _text_of(canonical.encode(body), kind)
 
 
-def parse_secret(text: str) -> SecretBody:
+def parse_secret(text: str, kind: Kind = SECRET) -> SecretBody:
     """Parse the text (white space around it is dropped), or raise UsageError that says how it is mutilated."""
     text = text.strip()
-    if not text.startswith(PREFIX):
+    if not text.startswith(kind.prefix):
         raise UsageError(
-            f"this is not a swarm secret: it does not start with {PREFIX!r}; write it anew with "
-            "`aetherfs secret export FILE` on a tracker's home"
+            f"this is not a {kind.name}: it does not start with {kind.prefix!r}; write it anew with "
+            f"`{kind.command}` on a tracker's home"
         )
-    encoded = text[len(PREFIX) :]
+    encoded = text[len(kind.prefix) :]
     try:
         data = base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True)
         payload = data[:-CHECKSUM_BYTES]
-        if len(text) > SECRET_MAX_CHARS or _text_of(payload) != text:
+        if len(text) > SECRET_MAX_CHARS or _text_of(payload, kind) != text:
             raise ValueError("its checksum does not match")
         body = canonical.decode(payload, SecretBody, limit_bytes=SECRET_MAX_CHARS)
     except (binascii.Error, ValueError, RemoteProtocolError) as error:
-        raise UsageError(f"the swarm secret is mutilated or cut short ({error}): copy the whole file again") from error
+        raise UsageError(f"the {kind.name} is mutilated or cut short ({error}): copy the whole file again") from error
     if len(body.salt) not in (0, SALT_BYTES) or (not body.salt and len(body.key) != STORE_KEY_BYTES):
         raise UsageError("the swarm secret is mutilated: its parts do not fit; copy the whole file again")
     return body
 
 
-def open_secret(body: SecretBody, passphrase: bytes = b"") -> bytes:
+def open_secret(body: SecretBody, passphrase: bytes = b"", kind: Kind = SECRET) -> bytes:
     """The store key. NotAllowedError for a passphrase that is missing or wrong."""
     if not body.salt:
         return body.key
     if not passphrase:
         raise NotAllowedError(
-            "the swarm secret is sealed with a passphrase: give it with --passphrase-file FILE or in "
-            f"{PASSPHRASE_VARIABLE}"
+            f"the {kind.name} is sealed with a passphrase: give it with --passphrase-file FILE or in {kind.variable}"
         )
     from nacl.exceptions import CryptoError
     from nacl.secret import SecretBox
@@ -89,7 +104,7 @@ def open_secret(body: SecretBody, passphrase: bytes = b"") -> bytes:
     try:
         key = bytes(SecretBox(_derived(passphrase, body.salt)).decrypt(body.key))
     except (CryptoError, ValueError) as error:
-        raise NotAllowedError("the passphrase does not open the swarm secret: give the one that sealed it") from error
+        raise NotAllowedError(f"the passphrase does not open the {kind.name}: give the one that sealed it") from error
     if len(key) != STORE_KEY_BYTES:
         raise UsageError("the swarm secret is mutilated: its parts do not fit; copy the whole file again")
     return key
@@ -122,6 +137,6 @@ def _derived(passphrase: bytes, salt: bytes) -> bytes:
     )
 
 
-def _text_of(payload: bytes) -> str:
+def _text_of(payload: bytes, kind: Kind) -> str:
     checksum = signature_of(payload)[:CHECKSUM_BYTES]
-    return PREFIX + base64.urlsafe_b64encode(payload + checksum).decode().rstrip("=")
+    return kind.prefix + base64.urlsafe_b64encode(payload + checksum).decode().rstrip("=")

@@ -15,6 +15,7 @@ from swarm import names
 from swarm.errors import UsageError
 from swarm.names import Reference
 from swarm.signature import signature_of
+from swarm.signers import Moves, Required, parse_required
 
 SUBSCRIPTIONS_MAX: Final = 256
 KEEP_MAX: Final = 1000
@@ -29,6 +30,7 @@ class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """A subscription as somebody wants it: ``directory/current`` is to be the version that ``ref`` means.
 
     ``keep`` old versions stay beside the current one. ``validate`` and ``hook`` are commands for the shell.
+    ``require_signer`` are key ids of producers whose entries alone are followed (``swarm.signers``).
     """
 
     ref: Text
@@ -37,6 +39,13 @@ class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     validate: Text = ""
     hook: Text = ""
     include: Annotated[tuple[Text, ...], msgspec.Meta(max_length=256)] = ()
+    require_signer: Text = ""
+    signer_moves: Moves = "own"
+
+    @property
+    def required(self) -> Required | None:
+        """The signers that are required. UsageError for what is no key id."""
+        return parse_required(self.require_signer, {}, self.signer_moves)
 
     @property
     def reference(self) -> Reference:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+from swarm import clock
+
 if TYPE_CHECKING:
     from tests.odd_s3 import OddS3
     from tests.s3_server import S3Server
@@ -30,6 +32,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("root") is not None:
             item.add_marker(pytest.mark.skip(reason="needs root (namespaces, mounts or Debian packages)"))
+
+
+@pytest.fixture(autouse=True)
+def own_clock() -> Iterator[None]:
+    """What one test's papers say of the time is nothing to the next."""
+    kept = clock.floor()
+    yield
+    clock.restore(kept)
 
 
 @pytest.fixture(scope="session")

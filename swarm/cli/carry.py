@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import click
 
 from swarm.cli.output import duration, short, size
-from swarm.cli.program import Program, options, pass_program
+from swarm.cli.program import Program, options, pass_program, signer_options
 from swarm.errors import AetherError, ConflictError, FullError, UsageError
 
 STANDARD = "-"
@@ -23,6 +23,7 @@ STANDARD = "-"
 @click.argument("file", metavar="FILE|-")
 @click.option("--since", metavar="REF", help="Leave out what this older version of the dataset holds.")
 @click.option("--force", is_flag=True, help="Replace FILE if it is there.")
+@signer_options
 @options
 @pass_program
 def export(program: Program, ref: str, file: str, since: str | None, force: bool) -> None:

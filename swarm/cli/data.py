@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from swarm.cli.output import columns, duration, moment, short, size
-from swarm.cli.program import Program, if_serial_option, options, pass_program
+from swarm.cli.output import as_of, columns, duration, moment, short, size
+from swarm.cli.program import Program, if_serial_option, options, pass_program, signer_options
 from swarm.errors import IntegrityError, NotFoundError, UsageError
 
 
@@ -69,6 +69,7 @@ def _published(result: Mapping[str, Any]) -> Iterable[str]:
 @click.argument("ref")
 @click.argument("directory", metavar="DIR")
 @click.option("--include", multiple=True, metavar="GLOB", help="Only files that match; may be given again.")
+@signer_options
 @options
 @pass_program
 def pull(program: Program, ref: str, directory: str, include: tuple[str, ...]) -> None:
@@ -83,7 +84,7 @@ def pull(program: Program, ref: str, directory: str, include: tuple[str, ...]) -
 
 def _pulled(result: Mapping[str, Any], directory: str) -> Iterable[str]:
     sources = result["from"]
-    yield f"{result['ref']} {short(result['version'])} (serial {result['serial']}) is in {directory}"
+    yield f"{result['ref']} {short(result['version'])} (serial {result['serial']}) is in {directory}{as_of(result)}"
     yield (
         f"{result['files']} files, {size(result['bytes'])} in {duration(result['seconds'])}: "
         f"{size(sources['peers'])} from peers, {size(sources['origin'])} from the origin, "
@@ -93,6 +94,7 @@ def _pulled(result: Mapping[str, Any], directory: str) -> Iterable[str]:
 
 @click.command()
 @click.argument("ref", metavar="REF/PATH")
+@signer_options
 @options
 @pass_program
 def cat(program: Program, ref: str) -> None:
@@ -108,6 +110,7 @@ def cat(program: Program, ref: str) -> None:
 
 @click.command()
 @click.argument("ref", metavar="[REF[/PATH]]", required=False)
+@signer_options
 @options
 @pass_program
 def ls(program: Program, ref: str | None) -> None:
@@ -133,6 +136,7 @@ def _entry(entry: Mapping[str, Any]) -> list[str]:
 @click.command()
 @click.argument("directory", metavar="DIR")
 @click.argument("ref")
+@signer_options
 @options
 @pass_program
 def verify(program: Program, directory: str, ref: str) -> None:
@@ -143,7 +147,9 @@ def verify(program: Program, directory: str, ref: str) -> None:
     result = perform(program, "verify", {"directory": existing(directory), "ref": whole(program, ref)})
     differences = result["differences"]
     if not differences:
-        program.output.result(result, [f"{directory} is exactly {result['ref']} {short(result['version'])}"])
+        program.output.result(
+            result, [f"{directory} is exactly {result['ref']} {short(result['version'])}{as_of(result)}"]
+        )
         return
     program.output.result(result, differences)
     problem = f"{directory} differs from {result['ref']} in {len(differences)} place(s): pull it again to repair it"

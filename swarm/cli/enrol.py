@@ -143,11 +143,11 @@ def enrol(home: Home, text: str) -> bool:
 
 
 def _is_member(home: Home, token: Token) -> bool:
-    from swarm.authority import fingerprint_of
+    from swarm.authority import fingerprints_of
 
     if not home.is_enrolled():
         return False
-    if token.fingerprint not in {fingerprint_of(anchor.root) for anchor in home.trust().anchors}:
+    if token.fingerprint not in fingerprints_of(home.trust()):
         raise ConflictError(
             f"{home.path} is a member of another swarm than the token's: set AETHERFS_HOME to another folder for this "
             "one"

@@ -9,7 +9,7 @@ import click
 
 from swarm.cli.data import absolute
 from swarm.cli.output import short
-from swarm.cli.program import Program, options, pass_program
+from swarm.cli.program import Program, options, pass_program, signer_options
 from swarm.errors import UsageError
 
 NOBODY = "no process runs on this home: start `aetherfs peer`, and it is followed"
@@ -23,6 +23,7 @@ NOBODY = "no process runs on this home: start `aetherfs peer`, and it is followe
 @click.option("--keep", type=click.IntRange(min=0), default=1, show_default=True, metavar="N", help="Old ones kept.")
 @click.option("--include", multiple=True, metavar="GLOB", help="Only files that match; may be given again.")
 @click.option("--no-wait", is_flag=True, help="Do not wait for the first version.")
+@signer_options
 @options
 @pass_program
 def subscribe(

@@ -46,6 +46,8 @@ COMMANDS: Final = {
     "peer": Listed("Running", "running", "Run a peer."),
     "token": Listed("Running", "enrol", "Make tokens that let a home join."),
     "rotate": Listed("Running", "rotate", "Give the swarm a new CA key or a new secret, with no peer lost."),
+    "key": Listed("Running", "key", "Show this home's key, and name producers' keys to require them as signers."),
+    "root": Listed("Running", "root", "Take the swarm's root offline, and use it from its file."),
     "secret": Listed("Running", "secret", "Write the secret from which trackers and seeds start."),
     "seal": Listed("Running", "seal", "Seal keys and kept blocks on this disk with a local key."),
     "join": Listed("Running", "enrol", "Make this home a member of a swarm."),

@@ -101,6 +101,16 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
+def as_of(result: Mapping[str, Any]) -> str:
+    """That no tracker has confirmed a tag now, and how long ago one did; empty if one has."""
+    if not result.get("stale"):
+        return ""
+    age_s = result.get("age_s")
+    if age_s is None:
+        return " (stale: no tracker has confirmed it)"
+    return f" (stale: confirmed {duration(age_s)} ago, and not now)"
+
+
 def moment(wall: float) -> str:
     """Wall seconds as local date and time."""
     from datetime import datetime

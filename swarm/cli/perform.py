@@ -25,6 +25,8 @@ HANDOVER_S: Final = 20.0
 RETRY_S: Final = 0.1
 # Done twice these are not what they are when done once: a repetition is told since when it may have been done.
 MOVING: Final = frozenset({"publish", "tag", "rollback", "rm"})
+# Who reads may require signers.
+READING: Final = frozenset({"pull", "cat", "ls", "inspect", "verify", "export", "subscribe"})
 # These need a process that stays: there is nothing to tell, or nobody to tell it, without one.
 NEEDS_AGENT: Final = frozenset({"status", "store-cost", "token", "rotate", "repair", "people"})
 
@@ -38,7 +40,7 @@ class LockedError(ConflictError):
 
 def perform(program: Program, verb: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The result of a verb. Progress is shown meanwhile."""
-    asked, began = dict(arguments), int(time.time())
+    asked, began = dict(arguments) | required_of(program, verb), int(time.time())
     with showing(program.output, verb) as progress:
 
         def ask(client: AgentClient) -> dict[str, Any]:
@@ -57,6 +59,19 @@ def perform(program: Program, verb: str, arguments: Mapping[str, Any]) -> dict[s
         return _by_either(program, verb, ask, do)
 
 
+def required_of(program: Program, verb: str) -> dict[str, str]:
+    """What a verb that reads is told of required signers: their key ids."""
+    if verb not in READING or not program.settings.require_signer:
+        return {}
+    from swarm.cli.key import required_in
+    from swarm.identity import peer_id_of
+
+    settings = program.settings
+    required = required_in(settings)
+    ids = sorted(map(peer_id_of, required.keys)) if required is not None else []
+    return {"require_signer": ",".join(ids), "signer_moves": settings.signer_moves}
+
+
 def perform_cat(program: Program, arguments: Mapping[str, Any], sink: BinaryIO) -> None:
     """Write the bytes of one file to ``sink``."""
     perform_stream(program, "cat", arguments, sink)
@@ -64,6 +79,8 @@ def perform_cat(program: Program, arguments: Mapping[str, Any], sink: BinaryIO) 
 
 def perform_stream(program: Program, verb: str, arguments: Mapping[str, Any], sink: BinaryIO) -> None:
     """Write the bytes that a verb answers with to ``sink``."""
+
+    arguments = dict(arguments) | required_of(program, verb)
 
     async def do(node: PeerNode) -> None:
         import asyncio

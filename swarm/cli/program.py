@@ -112,6 +112,11 @@ def setting_option(name: str, metavar: str) -> Callable[[F], F]:
     )
 
 
+def signer_options(function: F) -> F:
+    """For every command that reads a version."""
+    return setting_option("require_signer", "KEY")(setting_option("signer_moves", "WHO")(function))
+
+
 def _program(context: click.Context) -> Program:
     return context.ensure_object(Program)
 

@@ -54,6 +54,7 @@ class Role:
 
 def node_settings(program: Program, port_base: int, *, follows: bool = False) -> NodeSettings:
     """How this home's peer runs. One that stays ``follows`` its subscriptions."""
+    from swarm.cli.key import required_in
     from swarm.dialable import networks_in
     from swarm.peer.node import NodeSettings
 
@@ -66,6 +67,7 @@ def node_settings(program: Program, port_base: int, *, follows: bool = False) ->
         disk_bytes=settings.disk_bytes,
         dial_also=networks_in(settings.dial_also),
         follows=follows,
+        required=required_in(settings),
     )
 
 

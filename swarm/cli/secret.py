@@ -64,7 +64,7 @@ def passphrase_of(settings: Settings) -> bytes:
     from swarm.secret_text import PASSPHRASE_VARIABLE, check_passphrase
 
     if settings.passphrase_file:
-        data = _read(Path(settings.passphrase_file), PASSPHRASE_MAX_BYTES + 2, "the passphrase")
+        data = read_file(Path(settings.passphrase_file), PASSPHRASE_MAX_BYTES + 2, "the passphrase")
         passphrase = data.rstrip(b"\r\n")
         if not passphrase:
             raise NotAllowedError(f"{settings.passphrase_file} is empty: write the passphrase into it")
@@ -76,7 +76,7 @@ def store_key_in(path: Path, passphrase: bytes) -> bytes:
     """The store key in a secret file. NotFoundError, UsageError when mutilated, NotAllowedError for the passphrase."""
     from swarm.secret_text import open_secret, parse_secret
 
-    body = parse_secret(_read(path, SECRET_MAX_CHARS + 2, "the swarm secret").decode("utf-8", "replace"))
+    body = parse_secret(read_file(path, SECRET_MAX_CHARS + 2, "the swarm secret").decode("utf-8", "replace"))
     with contextlib.suppress(OSError):
         if not body.salt and path.stat().st_mode & 0o007:
             log.warning("%s is open to everybody on this machine: chmod 600 it, or seal it with a passphrase", path)
@@ -120,7 +120,8 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _read(path: Path, limit_bytes: int, what: str) -> bytes:
+def read_file(path: Path, limit_bytes: int, what: str) -> bytes:
+    """The beginning of a file that should hold something small. NotFoundError without one."""
     try:
         with path.open("rb") as file:
             return file.read(limit_bytes)

@@ -8,11 +8,12 @@ from typing import Any
 import click
 
 from swarm.cli.output import columns, moment, short, size
-from swarm.cli.program import Program, if_serial_option, options, pass_program
+from swarm.cli.program import Program, if_serial_option, options, pass_program, signer_options
 
 
 @click.command()
 @click.argument("ref")
+@signer_options
 @options
 @pass_program
 def inspect(program: Program, ref: str) -> None:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from swarm import clock
 from swarm.dht.node import DhtNode, DhtStatus, Provider
 from swarm.dht.transport import Peer, Transport
 from swarm.dht.wire import EPOCHS, Contact, epoch_of
@@ -109,7 +109,7 @@ class Dht:
 
     def _ordered(self) -> list[tuple[SwarmSecret, DhtNode]]:
         """The network in force first."""
-        wall_now = time.time()
+        wall_now = clock.wall_now()
         return sorted(self._nodes.values(), key=lambda one: (one[0].in_force > wall_now, -one[0].epoch))
 
     def _announced(self) -> list[tuple[SwarmSecret, DhtNode]]:

@@ -6,11 +6,11 @@ import asyncio
 import ipaddress
 import logging
 import socket
-import time
 from typing import Final
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from swarm import clock
 from swarm.dialable import NOT_HERE, Dialable, numeric
 from swarm.identity import peer_id_from_server_name
 from swarm.records import Address
@@ -35,7 +35,7 @@ class PeerResolver(AbstractResolver):
         at ``said_at`` (wall seconds) and counts for nothing beside a younger one.
         """
         known = self._known.pop(peer_id, None)
-        wall_now = time.time()
+        wall_now = clock.wall_now()
         if addresses and (known is None or said_at is None or said_at > known[0]):
             known = (wall_now if said_at is None else min(said_at, wall_now), addresses)
         if known is not None:

@@ -104,6 +104,17 @@ class Access:
             return True
         return grant.issued < self.recalls.all_before
 
+    def forget(self) -> None:
+        """Believe no entry because it was believed before: a key that had sealed it does not count any more."""
+        self._versions = Remembered(ENTRIES_REMEMBERED)
+        self._entries = Remembered(ENTRIES_REMEMBERED)
+        try:
+            if self.recalls_data:
+                open_recalls(self.recalls_data, self.authority)
+        except RemoteProtocolError:
+            # Trackers tell the list again under another seal, with the next heartbeat.
+            self.recalls, self.recalls_data = NONE, b""
+
     def purge(self, dataset: str, version: bytes) -> None:
         """From now on nothing shows that the version belongs to the dataset: so nobody gets it from here."""
         self._purged |= {(dataset, version)}

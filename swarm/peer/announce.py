@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from swarm import messages
+from swarm import clock, messages
 from swarm.errors import AetherError, IncompleteError, NotAllowedError
 from swarm.home import SwarmState
 from swarm.limits import ANNOUNCE_INTERVAL_S, ANNOUNCE_MAX_VERSIONS, BOOTSTRAP_MAX, TRACKERS_MAX
@@ -117,6 +117,8 @@ class Announcer:
 
     async def _renewed_beat(self) -> None:
         await self.rotation.tend()
+        # A tracker refuses papers under a key that was replaced, and states so that there are newer ones.
+        await self.rotation.heard()
         await self.beat()
         await self.rotation.heard()
         await self._node.recalling.heard()
@@ -247,7 +249,7 @@ class Announcer:
             held.setdefault(wanted, (False, False))
         versions = [messages.Holding(d, v, complete, origin) for (d, v), (complete, origin) in held.items()]
         authority = node.access.authority
-        wall_now = time.time()
+        wall_now = clock.wall_now()
         return Announce(
             format=1,
             protocol=messages.OUR_VERSIONS,

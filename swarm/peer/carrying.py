@@ -34,6 +34,7 @@ from swarm.peer.node import PeerNode
 from swarm.peer.publish import Wanted, publish
 from swarm.peer.pull import Progress, Target, manifest_of, pull_resolved
 from swarm.peer.read import bring
+from swarm.peer.requiring import Reading
 from swarm.rooted import failure
 from swarm.staging import Staging
 
@@ -41,7 +42,7 @@ WINDOW_BLOCKS: Final = 16
 READ_BYTES: Final = 1 << 20
 
 
-class ExportArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ExportArguments(Reading, frozen=True, forbid_unknown_fields=True):
     ref: str
     since: str | None = None
 

@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol
 import aiohttp
 from aiohttp import web
 
-from swarm import canonical
+from swarm import canonical, clock
 from swarm.errors import AetherError, NotAllowedError, RemoteProtocolError, UnreachableError
 from swarm.http.resolver import PeerResolver
 from swarm.http.serve import caller_of
@@ -240,7 +240,7 @@ class Channels:
         if not isinstance(hello, Hello):
             raise RemoteProtocolError(f"peer {peer_id[:8]} does not begin with hello")
         version = canonical.agree_version((hello.lowest, hello.highest), OUR_VERSIONS)
-        wall_now = time.time()
+        wall_now = clock.wall_now()
         credential = open_sealed(hello.credential, Credential, authority=self._access.authority, wall_now=wall_now)
         if credential.public != public_of(peer_id):
             raise RemoteProtocolError(f"peer {peer_id[:8]} shows another member's credential")

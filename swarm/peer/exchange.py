@@ -15,8 +15,8 @@ from typing import Final, Protocol
 
 from aiohttp import web
 
-from swarm import canonical
-from swarm.errors import AetherError, NotAllowedError, RemoteProtocolError
+from swarm import canonical, clock
+from swarm.errors import AetherError, IntegrityError, NotAllowedError, RemoteProtocolError
 from swarm.http.routes import Route
 from swarm.http.serve import caller_of
 from swarm.log import Entry
@@ -274,7 +274,12 @@ class Exchange:
             log.info("news that prove nothing were thrown away")
             return
         before = self.ledger.head(known.dataset)
-        if self.ledger.record(known, entry, is_news=True):
+        try:
+            is_new = self.ledger.record(known, entry, is_news=True)
+        except IntegrityError as error:
+            log.error("%s (told by %s)", error, channel.peer_id[:8])
+            return
+        if is_new:
             self._learnt(known, entry, channel.peer_id, before)
             if self.on_news is not None:
                 self.on_news(entry)
@@ -313,7 +318,7 @@ class Exchange:
 
     def _renewed(self, channel: Channel, grant: bytes) -> None:
         if channel.may_tell(time.monotonic()):
-            channel.caller = self.access.caller(channel.peer_id, grant, time.time())
+            channel.caller = self.access.caller(channel.peer_id, grant, clock.wall_now())
         else:
             self.channels.drop(channel.peer_id)  # it may come again, and show its grant then
 
@@ -344,7 +349,7 @@ class Exchange:
     def tracker_listed(self, data: bytes, source: str = "") -> None:
         """A tracker's listing was found, or told by a neighbour: what is news goes on to all others."""
         try:
-            listing = self.trackers.learn(data)
+            listing = self.trackers.learn(data, clock.wall_now())
         except RemoteProtocolError as error:
             log.info("a tracker's listing that proves nothing was thrown away: %s", error)
             return
@@ -363,7 +368,7 @@ class Exchange:
         if peer_id is None:
             raise NotAllowedError("this needs a certificate of the swarm")
         asked = canonical.decode(await request.read(), TagRequest, limit_bytes=TAG_REQUEST_MAX_BYTES)
-        caller = self.access.caller(peer_id, grant_of(request), time.time())
+        caller = self.access.caller(peer_id, grant_of(request), clock.wall_now())
         entry = b""
         if caller.may_read(asked.dataset):
             found = (

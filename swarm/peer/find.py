@@ -11,6 +11,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -36,6 +37,7 @@ from swarm.peer.lacking import mend
 from swarm.peer.ledger import Ledger
 from swarm.peer.meeting import Meeting
 from swarm.peer.wire import TagRequest
+from swarm.signers import Required
 
 TRACKER_HEAD_START_S: Final = 1.0
 SWARM_DEADLINE_S: Final = 10.0
@@ -49,11 +51,15 @@ FRESH_S: Final = 10
 
 log = logging.getLogger("aetherfs.find")
 
+# The signers that whoever is served now requires, in place of those of the whole peer.
+required_now: ContextVar[Required | None] = ContextVar("required_now", default=None)
+
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
     """What a reference means: the version, and the signed entry that shows it. ``is_stale``: no tracker confirmed
-    it now. ``is_gone``: the object store does not keep it any more, and only a peer may.
+    it now; ``age_s`` is how long ago one did, None if none ever has. ``is_gone``: the object store does not keep it any
+    more, and only a peer may.
     """
 
     dataset: str
@@ -63,6 +69,12 @@ class Resolved:
     serial: int
     is_stale: bool
     is_gone: bool = False
+    age_s: int | None = None
+
+    @property
+    def freshness(self) -> dict[str, bool | int | None]:
+        """What is told of it."""
+        return {"stale": self.is_stale, **({"age_s": self.age_s} if self.is_stale else {})}
 
 
 class Finder:
@@ -78,7 +90,10 @@ class Finder:
         dht: Dht,
         meeting: Meeting,
         learnt: Callable[[bytes], None],
+        required: Required | None = None,
     ) -> None:
+        self._required = required
+        ledger.signers |= required.keys if required is not None else frozenset()
         self._access = access
         self._ledger = ledger
         self._channels = channels
@@ -92,18 +107,20 @@ class Finder:
         """The version that a reference means now.
 
         NotFoundError when the tracker knows no such thing (or may not tell), UnreachableError when nobody can be asked
-        and nothing is known from before, IntegrityError when all that is offered is older than what was seen before.
+        and nothing is known from before, IntegrityError when all that is offered is older than what was seen before, or
+        not by a signer that is required (``swarm.signers``).
         """
         reference = await self.completed(reference)
         asking = asyncio.create_task(self._ask_tracker(reference))
         try:
             done, _ = await asyncio.wait([asking], timeout=TRACKER_HEAD_START_S)
             if done and not isinstance(asking.exception(), UnreachableError):
-                return self._answered(reference, await self._mended(reference, asking.result()))
+                return await self._answered(reference, await self._mended(reference, asking.result()))
             entry = await self._without_tracker(reference, asking)
             is_answered = asking.done() and not asking.cancelled() and asking.exception() is None
             is_stale = not is_answered or asking.result().age_s > FRESH_S
-            return self._resolved(reference, entry, is_stale=is_stale)
+            shown = await self._publishing(reference, entry)
+            return self._resolved(reference, entry, is_stale=is_stale, shown=shown)
         finally:
             asking.cancel()
 
@@ -123,17 +140,21 @@ class Finder:
             raise UsageError(f"{len(found)} versions begin with {prefix}: write more of the signature")
         return replace(reference, signature=found.pop(), prefix=None)
 
-    def _answered(self, reference: Reference, found: Found) -> Resolved:
+    async def _answered(self, reference: Reference, found: Found) -> Resolved:
         """What a tracker says; of one whose object store is away, the later of that and of what is known here."""
         is_stale = found.age_s > FRESH_S
+        if not is_stale:
+            self._ledger.confirm(reference.dataset, found.snapshot.serial, found.snapshot.issued)
         known = self._known(reference) if is_stale else None
         entry = found.data if known is None else max(found.data, known, key=self._serial)
-        return replace(self._resolved(reference, entry, is_stale=is_stale), is_gone=found.is_gone)
+        shown = await self._publishing(reference, entry)
+        return replace(self._resolved(reference, entry, is_stale=is_stale, shown=shown), is_gone=found.is_gone)
 
     async def _mended(self, reference: Reference, found: Found) -> Found:
         """What the tracker answered, or answers once its log has back what it lacks of what was seen here."""
-        known = self._known(reference)
-        if known is None or found.age_s > FRESH_S or self._serial(known) <= self._serial(found.data):
+        known, said = self._known(reference), self._ledger.serial_said(reference.dataset)
+        is_behind = known is not None and self._serial(known) > self._serial(found.data)
+        if found.age_s > FRESH_S or not (is_behind or found.snapshot.serial < said):
             return found
         is_mended = await mend(self._tracker, self._ledger, reference.dataset)
         return await self._ask_tracker(reference) if is_mended else found
@@ -146,7 +167,7 @@ class Finder:
         known = [entry for entry in [self._known(reference)] if entry is not None]
         while True:
             answers = await self._ask_swarm(reference)
-            entries = known + [entry for entry in answers if entry]
+            entries = known + [entry for entry in answers if entry and self._may_take(self._access.learn(entry))]
             if entries:
                 return max(entries, key=self._serial)
             # Who answers has heard all news that it may read: it is not asked for as long as nobody at all.
@@ -168,13 +189,40 @@ class Finder:
         raw = self._known(reference)
         try:
             return self._resolved(reference, raw, is_stale=True) if raw is not None else None
-        except NotFoundError:
+        except (NotFoundError, IntegrityError):
             return None
 
     def _known(self, reference: Reference) -> bytes | None:
         if reference.signature is not None:
-            return self._ledger.entry_of_version(reference.dataset, reference.signature)
-        return self._ledger.entry_of_tag(reference.dataset, reference.tag or "")
+            return self._ledger.entry_of_version(reference.dataset, reference.signature, self._may_take)
+        return self._ledger.entry_of_tag(reference.dataset, reference.tag or "", self._may_take)
+
+    @property
+    def required(self) -> Required | None:
+        """The signers that are required of what is looked up now."""
+        return required_now.get() or self._required
+
+    def _may_take(self, entry: Entry) -> bool:
+        return self.required is None or self.required.may_take(entry)
+
+    def _check_signer(self, reference: Reference, entry: Entry, shown: Entry | None) -> None:
+        """IntegrityError for an entry that is not by a signer who is required."""
+        if self.required is not None:
+            self.required.check(entry, _moved(entry, reference), shown)
+
+    async def _publishing(self, reference: Reference, raw: bytes) -> Entry | None:
+        """The entry that published the version to which another moved the tag, where it matters who that was."""
+        entry, required = self._access.learn(raw), self.required
+        version = _moved(entry, reference)
+        if required is None or version is None or required.takes(entry) or not required.may_take(entry):
+            return None
+        known = self._ledger.entry_of_version(reference.dataset, version, lambda entry: entry.kind == "publish")
+        if known is not None:
+            return self._access.learn(known)
+        try:
+            return (await self._tracker.lookup(Reference(reference.scope, reference.name, None, version))).entry
+        except (NotFoundError, UnreachableError):
+            return None
 
     async def _ask_swarm(self, reference: Reference) -> list[bytes]:
         """What those whom the DHT names and neighbours answer: a signed entry, or nothing if they know none."""
@@ -210,11 +258,13 @@ class Finder:
     def _serial(self, entry: bytes) -> int:
         return self._access.learn(entry).serial
 
-    def _resolved(self, reference: Reference, raw: bytes, *, is_stale: bool) -> Resolved:
+    def _resolved(self, reference: Reference, raw: bytes, *, is_stale: bool, shown: Entry | None = None) -> Resolved:
         entry = self._access.learn(raw)
         if entry.dataset != reference.dataset:
             raise RemoteProtocolError(f"asked for {reference.dataset}, got an entry of {entry.dataset}")
-        seen = self._ledger.serial_of_tag(reference.dataset, reference.tag) if reference.tag is not None else 0
+        self._check_signer(reference, entry, shown)
+        # Under a required signer what others did is no news, and a serial of theirs no floor.
+        seen = self._ledger.serial_of_tag(reference.dataset, reference.tag or "", self._may_take)
         if reference.signature is None and entry.serial < seen:
             raise IntegrityError(
                 f"{reference} was offered at serial {entry.serial}, after {seen} was seen: old records are replayed"
@@ -229,7 +279,9 @@ class Finder:
             )
         if not any(move.version == version for move in entry.moves):
             raise RemoteProtocolError(f"the entry that was offered does not show that {reference} exists")
-        return Resolved(reference.dataset, reference.tag, version, raw, entry.serial, is_stale)
+        said = self._ledger.confirmed_at(reference.dataset)
+        age_s = max(0, int(self._tracker.wall_now()) - said) if said is not None else None
+        return Resolved(reference.dataset, reference.tag, version, raw, entry.serial, is_stale, age_s=age_s)
 
     async def neighbours(self, dataset: str, version: bytes) -> None:
         """Let the mesh know of peers that hold or fetch a version, by what the DHT knows."""
@@ -245,6 +297,13 @@ class Finder:
         for provider in found:
             self._channels.learn(provider.peer_id, provider.addresses)
         return [provider.peer_id for provider in found]
+
+
+def _moved(entry: Entry, reference: Reference) -> bytes | None:
+    """The version that an entry moves a tag to; of a reference by signature that version."""
+    if reference.signature is not None:
+        return reference.signature
+    return next((move.version for move in entry.moves if move.tag == reference.tag), None)
 
 
 def _version_of(entry: Entry, reference: Reference) -> bytes:

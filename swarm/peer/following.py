@@ -20,6 +20,7 @@ from swarm.fingerprint import after_links_went, unchanged
 from swarm.paths import shown
 from swarm.peer.commands import Ended, run_command
 from swarm.peer.pull import Progress, Target, fingerprint_path, manifest_of, pull_resolved, untold
+from swarm.peer.requiring import requiring_of
 from swarm.rooted import Tree, failure
 from swarm.scan_cache import ScanCache
 from swarm.sharing import Origin
@@ -83,10 +84,12 @@ class Following:
 
     async def _resolve(self, has_news: bool) -> Resolved:
         """What the reference means: by news that have come, so that not all ask the tracker at once; else by asking."""
-        known = self._node.finder.known(self.wanted.reference) if has_news else None
-        if known is not None and known.serial > self.followed.serial:
-            return known
-        resolved = await self._node.finder.resolve(self.wanted.reference)
+        finder = self._node.finder
+        with requiring_of(self._node, self.wanted.required):
+            known = finder.known(self.wanted.reference) if has_news else None
+            if known is not None and known.serial > self.followed.serial:
+                return known
+            resolved = await finder.resolve(self.wanted.reference)
         self.is_stale = resolved.is_stale
         return resolved
 
@@ -116,7 +119,8 @@ class Following:
 
     def _is_overtaken(self, resolved: Resolved) -> bool:
         """Whether the tag has gone back, meanwhile, to a version that lies here: no reader need see this one."""
-        known = self._node.finder.known(self.wanted.reference)
+        with requiring_of(self._node, self.wanted.required):
+            known = self._node.finder.known(self.wanted.reference)
         if known is None or known.serial <= resolved.serial or known.version == resolved.version:
             return False
         return self.versions.path_of(known.version).is_dir()

@@ -13,6 +13,7 @@ from typing import Final, Literal
 import msgspec
 
 from swarm import canonical
+from swarm.errors import IntegrityError
 from swarm.limits import MIB
 from swarm.log import Entry, parse_entry
 
@@ -20,8 +21,26 @@ DATASETS_MAX: Final = 1024
 VERSIONS_PER_DATASET: Final = 64
 LEDGER_MAX_BYTES: Final = 256 * MIB
 
+Counts = Callable[[Entry], bool]
+
+
+class Confirmed(msgspec.Struct, array_like=True, frozen=True):
+    """What a tracker's snapshot last said of a dataset: its last serial, and when (wall seconds)."""
+
+    dataset: str
+    serial: int
+    issued: int
+
 
 class _State(msgspec.Struct, array_like=True, frozen=True):
+    format: Literal[2]
+    entries: tuple[bytes, ...]
+    confirmed: tuple[Confirmed, ...]
+
+
+class _Before(msgspec.Struct, array_like=True, frozen=True):
+    """The state as it was kept at first."""
+
     format: Literal[1]
     entries: tuple[bytes, ...]
 
@@ -37,9 +56,17 @@ class Ledger:
         self._watchers: list[Callable[[Entry], None]] = []
         # dataset -> serial -> signed entry, of entries that still say something
         self._datasets: dict[str, dict[int, tuple[Entry, bytes]]] = {}
-        state = canonical.try_decode(data, _State, limit_bytes=LEDGER_MAX_BYTES) if data else None
-        for raw in state.entries if state is not None else ():
+        # Whose last entry of a tag is kept though others have moved it since: signers that somebody here requires.
+        self.signers: frozenset[bytes] = frozenset()
+        self._confirmed: dict[str, Confirmed] = {}
+        self._read(data or b"")
+
+    def _read(self, data: bytes) -> None:
+        state = canonical.try_decode(data, _State, limit_bytes=LEDGER_MAX_BYTES)
+        before = canonical.try_decode(data, _Before, limit_bytes=LEDGER_MAX_BYTES) if state is None else None
+        for raw in state.entries if state is not None else before.entries if before is not None else ():
             self._take(parse_entry(raw)[1], raw)
+        self._confirmed = {each.dataset: each for each in (state.confirmed if state is not None else ())}
 
     def watch(self, watcher: Callable[[Entry], None]) -> Callable[[], None]:
         """Call ``watcher`` with every entry that is new here, however it came; the result ends that."""
@@ -47,7 +74,9 @@ class Ledger:
         return lambda: self._watchers.remove(watcher)
 
     def record(self, entry: Entry, raw: bytes, *, is_news: bool = False) -> bool:
-        """Remember a checked entry. False if it was known."""
+        """Remember a checked entry. False if it was known. IntegrityError if another one was seen in its place: a
+        tracker shows different logs to different peers, or its log was restored from an old backup.
+        """
         is_new = self._take(entry, raw)
         self._is_saved = self._is_saved and not is_new
         if not is_news:
@@ -57,18 +86,60 @@ class Ledger:
                 watcher(entry)
         return is_new
 
+    def keep_only(self, is_proved: Callable[[bytes], bool]) -> int:
+        """Forget every entry that is not proved (any more), and its serial with it. How many these were."""
+        kept = {
+            dataset: {serial: (entry, raw) for serial, (entry, raw) in known.items() if is_proved(raw)}
+            for dataset, known in self._datasets.items()
+        }
+        gone = sum(map(len, self._datasets.values())) - sum(map(len, kept.values()))
+        self._datasets = {dataset: known for dataset, known in kept.items() if known}
+        self._confirmed = {}
+        self._is_saved = self._is_saved and not gone
+        self.flush()
+        return gone
+
     def flush(self) -> None:
         """Save what is not saved yet."""
         if self._is_saved:
             return
         everything = (raw for known in self._datasets.values() for _, raw in known.values())
-        self._save(canonical.encode(_State(1, tuple(everything))))
+        self._save(canonical.encode(_State(2, tuple(everything), tuple(self._confirmed.values()))))
         self._is_saved = True
+
+    def confirm(self, dataset: str, serial: int, issued: int) -> None:
+        """A tracker's snapshot says that the dataset ends at this serial. IntegrityError if a later end was said."""
+        known = self._confirmed.get(dataset)
+        if known is not None and serial < known.serial:
+            raise IntegrityError(
+                f"the log of {dataset} is said to end at entry {serial}, after {known.serial} was said: old records "
+                "are replayed, or the trackers' store was restored from an old backup"
+            )
+        self._is_saved = self._is_saved and known is not None and known.serial == serial
+        self._confirmed.pop(dataset, None)
+        self._confirmed[dataset] = Confirmed(dataset, serial, max(issued, known.issued if known is not None else 0))
+        if len(self._confirmed) > DATASETS_MAX:
+            del self._confirmed[next(iter(self._confirmed))]
+
+    def serial_said(self, dataset: str) -> int:
+        """The last serial of a dataset by what trackers said, 0 for none."""
+        known = self._confirmed.get(dataset)
+        return known.serial if known is not None else 0
+
+    def confirmed_at(self, dataset: str) -> int | None:
+        """When a tracker last said what the dataset's tags are (wall seconds)."""
+        known = self._confirmed.get(dataset)
+        return known.issued if known is not None else None
 
     def _take(self, entry: Entry, raw: bytes) -> bool:
         known = self._datasets.pop(entry.dataset, {})
         self._datasets[entry.dataset] = known
         is_new = entry.serial not in known
+        if not is_new and known[entry.serial][0] != entry:
+            raise IntegrityError(
+                f"the log of {entry.dataset} has two entries {entry.serial}: not all peers are shown the same one; "
+                "tell whoever runs the trackers"
+            )
         known[entry.serial] = (entry, raw)
         if len(known) > VERSIONS_PER_DATASET:
             self._forget(known)
@@ -78,9 +149,11 @@ class Ledger:
 
     def _forget(self, known: dict[int, tuple[Entry, bytes]]) -> None:
         """Drop the oldest entry that no tag rests on."""
-        latest: dict[str, int] = {}
+        latest: dict[tuple[str, bytes], int] = {}
         for serial, (entry, _) in sorted(known.items()):
-            latest.update((move.tag, serial) for move in entry.moves)
+            latest.update(((move.tag, b""), serial) for move in entry.moves)
+            if entry.publisher in self.signers:
+                latest.update(((move.tag, entry.publisher), serial) for move in entry.moves)
         needed = set(latest.values())
         spare = next((serial for serial in sorted(known) if serial not in needed), min(known))
         del known[spare]
@@ -97,10 +170,10 @@ class Ledger:
         """The signed entries after a serial, in order."""
         return [raw for at, (_, raw) in sorted(self._datasets.get(dataset, {}).items()) if at > serial]
 
-    def entry_of_tag(self, dataset: str, tag: str) -> bytes | None:
-        """The highest entry that moved the tag."""
+    def entry_of_tag(self, dataset: str, tag: str, counts: Counts = lambda entry: True) -> bytes | None:
+        """The highest entry that moved the tag, of those that count."""
         for _, (entry, raw) in sorted(self._datasets.get(dataset, {}).items(), reverse=True):
-            if any(move.tag == tag for move in entry.moves):
+            if any(move.tag == tag for move in entry.moves) and counts(entry):
                 return raw
         return None
 
@@ -109,10 +182,10 @@ class Ledger:
         raw = self.entry_of_tag(dataset, tag)
         return parse_entry(raw)[1] if raw is not None else None
 
-    def entry_of_version(self, dataset: str, version: bytes) -> bytes | None:
-        """An entry that shows that the version belongs to the dataset."""
+    def entry_of_version(self, dataset: str, version: bytes, counts: Counts = lambda entry: True) -> bytes | None:
+        """An entry that shows that the version belongs to the dataset, of those that count."""
         for entry, raw in self._datasets.get(dataset, {}).values():
-            if any(move.version == version for move in entry.moves):
+            if any(move.version == version for move in entry.moves) and counts(entry):
                 return raw
         return None
 
@@ -122,10 +195,10 @@ class Ledger:
         named = (move.version for entry in entries for move in entry.moves if move.version is not None)
         return list(dict.fromkeys(named))
 
-    def serial_of_tag(self, dataset: str, tag: str) -> int:
+    def serial_of_tag(self, dataset: str, tag: str, counts: Counts = lambda entry: True) -> int:
         """The highest serial seen for a tag, 0 for none."""
-        entry = self.last_of_tag(dataset, tag)
-        return entry.serial if entry is not None else 0
+        raw = self.entry_of_tag(dataset, tag, counts)
+        return parse_entry(raw)[1].serial if raw is not None else 0
 
     def tags(self) -> list[tuple[str, str, bytes | None]]:
         """Every known (dataset, tag, version)."""

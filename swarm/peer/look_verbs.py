@@ -7,8 +7,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from swarm import names
 from swarm.errors import NotFoundError, UnreachableError, UsageError
 from swarm.identity import peer_id_of
@@ -17,6 +15,7 @@ from swarm.names import Reference
 from swarm.peer import retaining
 from swarm.peer.node import PeerNode
 from swarm.peer.pull import Progress, manifest_of
+from swarm.peer.requiring import Reading
 from swarm.peer.verb import Result
 from swarm.segments import EMPTY_DIRECTORY, FILE
 from swarm.tree import verify_tree
@@ -26,15 +25,15 @@ HISTORY_MAX: Final = 10_000
 KINDS: Final = {FILE: "file", EMPTY_DIRECTORY: "directory"}
 
 
-class RefArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RefArguments(Reading, frozen=True, forbid_unknown_fields=True):
     ref: str
 
 
-class ListArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ListArguments(Reading, frozen=True, forbid_unknown_fields=True):
     ref: str | None = None
 
 
-class VerifyArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class VerifyArguments(Reading, frozen=True, forbid_unknown_fields=True):
     directory: str
     ref: str
 
@@ -97,7 +96,7 @@ async def inspect(node: PeerNode, arguments: RefArguments, progress: Progress) -
         "version": manifest.version.hex(),
         "content": manifest.content.hex(),
         "serial": resolved.serial,
-        "stale": resolved.is_stale,
+        **resolved.freshness,
         "files": manifest.file_count,
         "bytes": manifest.total_bytes,
         "blocks": len(manifest.unique),

@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from swarm import clock
 from swarm.errors import AetherError, RemoteProtocolError
 from swarm.identity import public_of
 from swarm.limits import LOCATION_LIFETIME_S
@@ -161,7 +162,7 @@ class Meeting:
 
     def _open(self, data: bytes) -> tuple[Credential, Location]:
         """Who is where, checked once: several neighbours tell the same."""
-        wall_now = time.time()
+        wall_now = clock.wall_now()
         known = self._opened.get(data)
         if known is None or known[1].expires <= wall_now or known[0].expires <= wall_now:
             known = open_location(data, authority=self._access.authority, wall_now=wall_now)
@@ -204,7 +205,7 @@ class Meeting:
         for version in [version for version, until in self._wanted.items() if until <= now]:
             del self._wanted[version]
             self.mesh.fetched(version)
-        wall_now = time.time()
+        wall_now = clock.wall_now()
         for channel in list(self._channels.open.values()):
             grant = channel.caller.grant
             if grant is not None and grant.expires <= wall_now:

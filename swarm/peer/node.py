@@ -13,15 +13,15 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
+from swarm import clock
 from swarm.client import TrackerClient
 from swarm.dht.epochs import Dht
 from swarm.dht.keys import block_key, tag_key, trackers_key, version_key
 from swarm.dialable import TRUSTED, Network, dialable_of
-from swarm.errors import AetherError, RemoteProtocolError
+from swarm.errors import AetherError
 from swarm.home import Home
 from swarm.http.resolver import PeerResolver
 from swarm.http.routes import mount
@@ -50,16 +50,20 @@ from swarm.peer.holdings import FirstOf, Holding, Holdings, Source, StoreSource
 from swarm.peer.ledger import Ledger
 from swarm.peer.meeting import Meeting
 from swarm.peer.mesh import Mesh
+from swarm.peer.open_trees import open_trees
 from swarm.peer.purging import Purging
 from swarm.peer.recalling import Recalling
+from swarm.peer.reproving import begin_reproving
 from swarm.peer.serve import RunServer
 from swarm.peer.sites import Sites, site_of
 from swarm.peer.snapshots import Snapshots
 from swarm.peer.tasks import Tasks
+from swarm.peer.time_floor import keep_time, know_time
 from swarm.peer.traffic import Traffic
-from swarm.peer.trees import TreeRecord, Trees
-from swarm.peer.wire import NOT_ORIGIN, OUR_VERSIONS, PRODUCER, SEED, Hello, Origin
+from swarm.peer.trees import Trees
+from swarm.peer.wire import NOT_ORIGIN, OUR_VERSIONS, Hello
 from swarm.records import Address, Location, seal_location
+from swarm.signers import Required
 from swarm.store import Store
 from swarm.store.disk import DiskStore
 from swarm.store.memory import MemoryStore
@@ -91,6 +95,8 @@ class NodeSettings:
     dial_also: tuple[Network, ...] = ()
     # Whether it stays, and so follows its subscriptions.
     follows: bool = False
+    # The signers whose entries alone are taken.
+    required: Required | None = None
 
 
 class PeerNode:
@@ -112,6 +118,7 @@ class PeerNode:
         self.tasks = Tasks()
         self.keyring = self.home.keyring()
         self.access = Access(self.home.trust())
+        know_time(self)
         self.sites = Sites(site_of(self.papers.credential))
         self.traffic = Traffic()
         self.ledger = Ledger(self.home.read_state("ledger"), lambda data: self.home.write_state("ledger", data))
@@ -187,9 +194,10 @@ class PeerNode:
         self._closers.append(self.tracker.close)
         await self._start_dht()
         self._start_looking()
-        await asyncio.to_thread(self._open_trees)
+        await asyncio.to_thread(open_trees, self)
         for contact in self.swarm.bootstrap:
             self.meeting.learn(contact.peer_id, contact.addresses)
+        begin_reproving(self)
         self.tasks.start(self._join_dht())
         self.tasks.start(self.meeting.run())
         self.tasks.start(self.exchange.gossip())
@@ -207,6 +215,7 @@ class PeerNode:
             self.dht,
             self.meeting,
             self.exchange.announce,
+            self.settings.required,
         )
         self.snapshots = Snapshots(self)
         self._closers.append(self.snapshots.close)
@@ -258,33 +267,6 @@ class PeerNode:
         await self.dht.bootstrap([str(address) for contact in contacts for address in contact.addresses])
         await self.announcer.announce_records()
 
-    def _open_trees(self) -> None:
-        """What this home has pulled or published is there to be served."""
-        for record in list(self.trees.records.values()):
-            manifest = self.trees.manifest(record.version)
-            if manifest is None or not Path(record.directory).is_dir():
-                continue
-            if self.access.is_purged(record.dataset, record.version):
-                continue
-            try:
-                self.access.learn(record.entry)
-            except RemoteProtocolError as error:
-                log.warning("%s is not served: %s", record.directory, error)
-                continue
-            store = TreeStore(Path(record.directory), manifest, follow_links=record.origin)
-            self.hold(
-                Holding(
-                    record.dataset, manifest, record.entry, StoreSource(store), None, origin=self._origin_of(record)
-                ),
-                store,
-            )
-
-    def _origin_of(self, record: TreeRecord) -> Origin:
-        """What this peer is for a directory's version."""
-        if not record.origin:
-            return NOT_ORIGIN
-        return PRODUCER if self.extension is None else SEED
-
     # ---- what it is ---------------------------------------------------------------------------------------------
 
     @property
@@ -302,7 +284,7 @@ class PeerNode:
     def _location(self) -> bytes:
         """Where this peer is, for neighbours to pass on."""
         # The same bytes for a while: whoever hears them from several checks them once.
-        issued = int(time.time()) // LOCATION_RENEWAL_S * LOCATION_RENEWAL_S
+        issued = int(clock.wall_now()) // LOCATION_RENEWAL_S * LOCATION_RENEWAL_S
         stated = (self.papers.credential, Location(1, self.addresses(), issued, issued + LOCATION_LIFETIME_S))
         if self._stated is None or self._stated[0] != stated:
             self._stated = (stated, seal_location(self.key, *stated))
@@ -347,7 +329,7 @@ class PeerNode:
 
     def secrets(self) -> tuple[SwarmSecret, ...]:
         """The DHT's secrets that count, the one in force first."""
-        return self.keyring.counting(self.swarm.secret, time.time())
+        return self.keyring.counting(self.swarm.secret, clock.wall_now())
 
     def let_go(self, dataset: str, version: bytes) -> int:
         """Hold a version no longer. How many directories have it: they stay, and are no source of blocks."""
@@ -393,7 +375,7 @@ class PeerNode:
 
     def trust_roots(self) -> None:
         """Let TLS trust the CA's roots that were learnt of, on new connections."""
-        bundle = self.access.authority.bundle(time.time())
+        bundle = self.access.authority.bundle(clock.wall_now())
         for context in (self._client_context, self._run_context, self._server_context):
             context.load_verify_locations(cadata=bundle.decode())
         self.tracker.trust_root(bundle)
@@ -404,6 +386,7 @@ class PeerNode:
 
     async def _save(self) -> None:
         self.ledger.flush()
+        keep_time(self)
 
     def at_close(self, closer: Callable[[], Awaitable[None]]) -> None:
         """Also end this, before what was started earlier."""

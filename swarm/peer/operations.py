@@ -32,6 +32,7 @@ from swarm.peer.node import PeerNode
 from swarm.peer.people import PeopleArguments, change_people
 from swarm.peer.publish import Wanted, publish
 from swarm.peer.pull import Progress, pull
+from swarm.peer.requiring import Reading, requiring, streamed, with_papers
 from swarm.peer.status import status_of
 from swarm.peer.store_cost import store_cost
 from swarm.peer.verb import Names, NoArguments, Result, Stream, Verb
@@ -48,10 +49,10 @@ class PublishArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     since: WallTime | None = None
 
 
-class PullArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PullArguments(Reading, frozen=True, forbid_unknown_fields=True):
     ref: str
     directory: str
-    include: list[str] = []
+    include: tuple[str, ...] = ()
     force: bool = False
 
 
@@ -73,7 +74,7 @@ async def _pull(node: PeerNode, arguments: PullArguments, progress: Progress) ->
     """Bring a version into a directory; what is there already is reused."""
     reference = names.parse(arguments.ref)
     directory = Path(arguments.directory)
-    return await pull(node, reference, directory, arguments.include, force=arguments.force, progress=progress)
+    return await pull(node, reference, directory, list(arguments.include), force=arguments.force, progress=progress)
 
 
 async def _status(node: PeerNode, arguments: NoArguments, progress: Progress) -> Result:
@@ -143,8 +144,8 @@ async def run(node: PeerNode, verb: str, arguments: Mapping[str, Any], progress:
 
 async def carry_out(node: PeerNode, verb: str, arguments: msgspec.Struct, progress: Progress) -> Result:
     """Carry out a known verb with its own arguments. UnreachableError when this peer is ending."""
-    with node.ending.work(verb):
-        return await VERBS[verb].work(node, arguments, progress)
+    with node.ending.work(verb), requiring(node, arguments):
+        return await with_papers(node, VERBS[verb], arguments, progress)
 
 
 def stream(node: PeerNode, verb: str, arguments: Mapping[str, Any]) -> AsyncIterator[bytes]:
@@ -154,7 +155,7 @@ def stream(node: PeerNode, verb: str, arguments: Mapping[str, Any]) -> AsyncIter
 
 def give(node: PeerNode, verb: str, arguments: msgspec.Struct) -> AsyncIterator[bytes]:
     """The same with the verb's own arguments."""
-    return STREAMS[verb].parts(node, arguments)
+    return streamed(node, arguments, STREAMS[verb].parts(node, arguments))
 
 
 def _fitting(verb: str, arguments: Mapping[str, Any], kind: type[msgspec.Struct]) -> msgspec.Struct:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from swarm import clock
 from swarm.encoding import encode_raw
 from swarm.errors import AetherError, NotAllowedError, NotFoundError, UnreachableError
 from swarm.log import Entry, Move, Totals
@@ -125,11 +126,11 @@ async def _commit(node: PeerNode, wanted: Wanted, manifest: Manifest, receipt: b
 
 async def _check_right(node: PeerNode, dataset: str) -> None:
     """NotAllowedError unless our grant lets us publish: the one of now, if a right was given since the last one."""
-    if node.home.grant(time.time()).allows("publish", dataset):
+    if node.home.grant(clock.wall_now()).allows("publish", dataset):
         return
     with contextlib.suppress(UnreachableError):
         await node.announcer.rotation.renew()
-    if not node.home.grant(time.time()).allows("publish", dataset):
+    if not node.home.grant(clock.wall_now()).allows("publish", dataset):
         raise NotAllowedError(
             f"this home may not publish to {dataset}: `aetherfs access explain me publish {dataset}` says why"
         )

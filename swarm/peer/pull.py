@@ -139,7 +139,7 @@ async def pull(
         "ref": str(reference),
         "version": manifest.version.hex(),
         "serial": resolved.serial,
-        "stale": resolved.is_stale,
+        **resolved.freshness,
         "files": work.files,
         "bytes": work.bytes,
         "seconds": round(seconds, 3),

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from typing import TYPE_CHECKING, Final, Literal
 
+from swarm import clock
 from swarm.errors import AetherError, RemoteProtocolError
 from swarm.limits import KIB, RECALLS_MAX_BYTES
 from swarm.peer.wire import Recalled
@@ -76,7 +76,7 @@ class Recalling:
     def _is_ours_recalled(self) -> bool:
         node = self._node
         try:
-            grant = open_sealed(node.papers.grant, Grant, authority=node.access.authority, wall_now=time.time())
+            grant = open_sealed(node.papers.grant, Grant, authority=node.access.authority, wall_now=clock.wall_now())
         except RemoteProtocolError:
             return False
         return node.access.is_recalled(grant) and not node.access.is_removed(node.key.peer_id)

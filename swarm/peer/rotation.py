@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from typing import TYPE_CHECKING
 
+from swarm import clock
 from swarm.errors import AetherError
 from swarm.home import Papers
 from swarm.joining import look_for_links
 from swarm.keyring import Keyring, decode_keyring
+from swarm.peer.reproving import begin_reproving
+from swarm.peer.time_floor import know_time
 from swarm.records import Credential, Grant, open_sealed, sealed_by
 
 if TYPE_CHECKING:
@@ -30,24 +32,50 @@ class Rotation:
     def __init__(self, node: PeerNode) -> None:
         self._node = node
         self._epoch = -1
+        self._has_asked_time = False
         self._one_at_a_time = asyncio.Lock()
 
     async def tend(self) -> None:
         """Do what is due by the clock: papers that do not count for long any more, a secret that is now in force."""
         await self._be_in_networks()
-        node, wall_now = self._node, time.time()
+        node, wall_now = self._node, clock.wall_now()
         trust = node.access.authority
-        try:
-            open_sealed(node.papers.credential, Credential, authority=trust, wall_now=wall_now)
-            open_sealed(node.papers.grant, Grant, authority=trust, wall_now=wall_now)
-        except AetherError:
+        if not self._papers_count(wall_now) or (clock.is_wrong() and not self._has_asked_time):
+            # New papers bear the time of a tracker.
             await self.renew()
+            self._has_asked_time = True
             return
         if sealed_by(node.papers.credential, Credential, trust) != trust.in_force(wall_now).public:
             try:
                 await self.renew()
             except AetherError as error:
                 log.info("papers under the CA's new key are still to come: %s", error)
+
+    async def be_current(self) -> bool:
+        """Before a command, and when one was refused: papers that count, where a tracker can be asked. Whether there
+        are new ones.
+        """
+        tracker, before = self._node.tracker, self._node.keyring
+        try:
+            if tracker.is_distrusted:
+                await self.look()
+            is_current = self._node.keyring == before and tracker.keys_told <= before.generation
+            if is_current and self._papers_count(clock.wall_now()):
+                return False
+            await self.renew()
+        except AetherError as error:
+            log.info("papers are not renewed: %s", error)
+            return False
+        return True
+
+    def _papers_count(self, wall_now: float) -> bool:
+        papers, trust = self._node.papers, self._node.access.authority
+        try:
+            open_sealed(papers.credential, Credential, authority=trust, wall_now=wall_now)
+            open_sealed(papers.grant, Grant, authority=trust, wall_now=wall_now)
+        except AetherError:
+            return False
+        return True
 
     async def heard(self) -> None:
         """Ask for papers and keys if a tracker has stated that it knows of newer ones."""
@@ -62,10 +90,11 @@ class Rotation:
             node = self._node
             answer = await node.tracker.renew(node.papers.credential, node.papers.grant)
             await self._take(decode_keyring(answer.keys))
-            roots = node.access.authority.bundle(time.time())
+            roots = node.access.authority.bundle(clock.wall_now())
             papers = Papers(answer.certificate, roots, answer.credential, answer.grant)
             node.home.renew(papers)
             node.reload_papers()
+            know_time(node)
 
     async def look(self) -> bool:
         """Learn of successors of the CA where no answer can be trusted yet. Whether there were any."""
@@ -79,6 +108,7 @@ class Rotation:
     async def _take(self, told: Keyring) -> None:
         """Make a keyring that is newer than ours, or has older links, our own."""
         node = self._node
+        stolen = node.access.authority.stolen
         node.access.authority.learn(told.links)
         grown = node.access.authority.links != node.keyring.links
         secrets = told.secrets if _epoch_of(told) >= _epoch_of(node.keyring) else node.keyring.secrets
@@ -90,6 +120,8 @@ class Rotation:
         if grown:
             log.warning("the swarm's CA has a new key: %r", node.access.authority)
             node.trust_roots()
+        if node.access.authority.stolen != stolen:
+            begin_reproving(node)
         await self._be_in_networks()
 
     async def _be_in_networks(self) -> None:

@@ -15,12 +15,12 @@ import logging
 import socket
 import ssl
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
+from swarm import clock
 from swarm.encoding import Encoded
 from swarm.errors import AetherError, NotAllowedError, RemoteProtocolError
 from swarm.limits import HEADER_DEADLINE_S, RUNS_SERVED_MAX
@@ -127,7 +127,7 @@ class RunServer:
                 if why_not:
                     raise NotAllowedError(why_not)
                 while run is not None:
-                    self._answer(stream, self._access.caller(stream.peer, stream.grant, time.time()), run)
+                    self._answer(stream, self._access.caller(stream.peer, stream.grant, clock.wall_now()), run)
                     run = stream.next_run()
         except (RemoteProtocolError, NotAllowedError) as error:
             log.info("a stream of %s is refused: %s", stream.peer[:8] or "a stranger", error)

@@ -7,6 +7,7 @@ import time
 from dataclasses import asdict
 from typing import Any
 
+from swarm import clock
 from swarm.calls import UNKNOWN
 from swarm.objects import ObjectStore
 from swarm.objects.standing import AFFECTED_SEED, AFFECTED_TRACKER, place_of, standing_of
@@ -17,7 +18,7 @@ from swarm.peer.wire import NOT_ORIGIN
 
 def status_of(node: PeerNode) -> dict[str, Any]:
     """One JSON object; sizes in bytes, times in seconds."""
-    credential = node.home.credential(time.time())
+    credential = node.home.credential(clock.wall_now())
     dht = node.dht.status()
     return {
         "peer_id": node.key.peer_id,

@@ -7,7 +7,8 @@ starts, and every few minutes at most. Whose seal is not the swarm's own proves 
 
 from __future__ import annotations
 
-from swarm.limits import TRACKERS_MAX
+from swarm.errors import RemoteProtocolError
+from swarm.limits import CLOCK_SKEW_S, TRACKERS_MAX
 from swarm.tracker.listing import FRESH_S, Listing, open_listing
 from swarm.trust import Trust
 
@@ -19,11 +20,15 @@ class TrackerBook:
         self._authority = authority
         self._known: dict[bytes, tuple[Listing, bytes]] = {}
 
-    def learn(self, data: bytes) -> Listing | None:
-        """Remember a listing; the listing if it is news. RemoteProtocolError when no tracker sealed it."""
+    def learn(self, data: bytes, wall_now: float = float("inf")) -> Listing | None:
+        """Remember a listing; the listing if it is news. RemoteProtocolError when no tracker sealed it, or it is from
+        the future: no other of that tracker would count until then.
+        """
         if any(data == kept for _, kept in self._known.values()):
             return None
         listing = open_listing(data, self._authority)
+        if listing.wall_time > wall_now + CLOCK_SKEW_S:
+            raise RemoteProtocolError("a tracker's listing is from the future: check this machine's clock")
         known = self._known.get(listing.public)
         if known is not None and known[0].wall_time >= listing.wall_time:
             return None
@@ -34,6 +39,14 @@ class TrackerBook:
             if oldest == listing.public:
                 return None
         return listing if known is None or _differs(known[0], listing) else None
+
+    def forget_unproved(self) -> None:
+        """Forget what only a stolen key has sealed."""
+        for public, (_, data) in list(self._known.items()):
+            try:
+                open_listing(data, self._authority)
+            except RemoteProtocolError:
+                del self._known[public]
 
     def told(self) -> tuple[bytes, ...]:
         """What a new neighbour is told."""

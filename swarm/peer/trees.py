@@ -58,6 +58,10 @@ class Trees:
     def get(self, directory: Path) -> TreeRecord | None:
         return self.records.get(str(directory))
 
+    def of(self, version: bytes | None) -> list[TreeRecord]:
+        """The directories that hold a version, all of them for None."""
+        return [record for record in self.records.values() if version in (None, record.version)]
+
     def add(self, record: TreeRecord, manifest: Manifest) -> None:
         """Register a directory, in place of what was registered for it."""
         self.keep(manifest)
@@ -68,6 +72,17 @@ class Trees:
                 del records[next(iter(records))]
             self.records = records
             self._home.write_state(STATE, canonical.encode(_State(1, tuple(records.values()))))
+
+    def prove(self, dataset: str, version: bytes, entry: bytes) -> None:
+        """Another entry shows that the version belongs to the dataset."""
+        with self._lock:
+            self.records = {
+                directory: msgspec.structs.replace(known, entry=entry)
+                if (known.dataset, known.version) == (dataset, version)
+                else known
+                for directory, known in self.records.items()
+            }
+            self._home.write_state(STATE, canonical.encode(_State(1, tuple(self.records.values()))))
 
     def let_go(self, dataset: str, version: bytes) -> list[str]:
         """Register the directories with this version no longer, and forget its manifest: which these were."""

@@ -157,7 +157,10 @@ class Audit:
         except NotFoundError:
             return None, False
         try:
-            page = sealed.unseal(data, Page, authority=self._authority.trust, key=key, limit_bytes=PAGE_MAX_BYTES)
+            # Pages name one another, so the next online key cannot seal them anew when one was stolen.
+            page = sealed.unseal(
+                data, Page, authority=self._authority.trust, key=key, limit_bytes=PAGE_MAX_BYTES, is_vouched=True
+            )
         except IntegrityError:
             return None, False
         return page, page.serial == serial and (not expected or signature_of(data) == expected)

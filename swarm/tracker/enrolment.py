@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from swarm import canonical
 from swarm.identity import PeerKey
+from swarm.keyring import NO_KEYS
 from swarm.limits import BOOTSTRAP_MAX
 from swarm.messages import OUR_VERSIONS, Contact, JoinAnswer
 from swarm.objects import ObjectStore
@@ -27,6 +28,7 @@ def enrol_by_store(objects: ObjectStore, store_key: bytes, key: PeerKey, role: R
     members = Members(objects, keys, Tokens(objects, keys.authority), Rights(objects, keys.authority))
     papers, member = members.admit_keeper(key.public, role, wall_now)
     listed = registry.read(objects, keys.authority.trust, wall_now)
+    keyring = keys.keyring(wall_now)
     return JoinAnswer(
         protocol=OUR_VERSIONS[1],
         certificate=papers.certificate,
@@ -38,7 +40,7 @@ def enrol_by_store(objects: ObjectStore, store_key: bytes, key: PeerKey, role: R
         trackers=tuple(each.listing.contact for each in listed),
         wall_time=int(wall_now),
         store_key=store_key if member.role == "tracker" else b"",
-        keys=canonical.encode(keys.keyring(wall_now)) if keys.generation else b"",
+        keys=canonical.encode(keyring) if keyring != NO_KEYS else b"",
     )
 
 

@@ -44,27 +44,52 @@ def seal(authority: PeerKey, record: msgspec.Struct) -> bytes:
 
 
 def unseal(
-    data: bytes, kind: type[T], *, authority: Trust, key: str, limit_bytes: int = RECORD_MAX_BYTES, context: str = ""
+    data: bytes,
+    kind: type[T],
+    *,
+    authority: Trust,
+    key: str,
+    limit_bytes: int = RECORD_MAX_BYTES,
+    context: str = "",
+    is_vouched: bool = False,
 ) -> T:
     """The record. IntegrityError, naming the object's key, for bytes that no tracker of this swarm wrote. ``context``
-    is that of a former format of the record, which has another type now.
+    is that of a former format of the record, which has another type now; ``is_vouched``: what a stolen key sealed is
+    taken too.
     """
     try:
-        return opened(data, kind, authority=authority, limit_bytes=limit_bytes, context=context)
+        return opened(data, kind, authority=authority, limit_bytes=limit_bytes, context=context, is_vouched=is_vouched)
     except RemoteProtocolError as error:
         raise IntegrityError(f"{key} in the object store is damaged ({error}): restore it from a backup") from error
 
 
 def opened(
-    data: bytes, kind: type[T], *, authority: Trust, limit_bytes: int = RECORD_MAX_BYTES, context: str = ""
+    data: bytes,
+    kind: type[T],
+    *,
+    authority: Trust,
+    limit_bytes: int = RECORD_MAX_BYTES,
+    context: str = "",
+    is_vouched: bool = False,
 ) -> T:
     """The record, or RemoteProtocolError for bytes that no tracker of this swarm sealed while its key was the CA's."""
     signed = canonical.decode(data, _Signed, limit_bytes=2 * limit_bytes)
     context = context or context_of(kind)
     anchor = authority.verify(context, signed.body, signed.seal)
     record = canonical.decode(signed.body, kind, limit_bytes=limit_bytes)
-    anchor.check_sealed_at(record.sealed_at, context)
+    anchor.check_sealed_at(record.sealed_at, context, is_vouched=is_vouched)
     return record
+
+
+def contexts() -> list[str]:
+    """As what records are sealed here, of all kinds that the modules at work have."""
+    found, looked_at = [msgspec.Struct], set[type]()
+    while found:
+        kind = found.pop()
+        if kind not in looked_at:
+            looked_at.add(kind)
+            found += kind.__subclasses__()
+    return sorted(context_of(kind) for kind in looked_at if hasattr(kind, "sealed_at"))
 
 
 def context_of(kind: type[object]) -> str:

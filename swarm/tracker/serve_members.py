@@ -10,6 +10,7 @@ from swarm import canonical
 from swarm.canonical import agree_version
 from swarm.errors import NotAllowedError
 from swarm.http.routes import Route
+from swarm.keyring import NO_KEYS
 from swarm.limits import ADDRESSES_MAX, BOOTSTRAP_MAX
 from swarm.messages import (
     OUR_VERSIONS,
@@ -100,9 +101,9 @@ def join_answer(state: TrackerState, member: Member, papers: tuple[bytes, bytes,
 
 
 def keys_told(state: TrackerState) -> bytes:
-    """What a member is told of rotations."""
+    """What a member is told of the swarm's keys."""
     keyring = state.keys.keyring(time.time())
-    return canonical.encode(keyring) if keyring.generation else b""
+    return canonical.encode(keyring) if keyring != NO_KEYS else b""
 
 
 def trackers_for(state: TrackerState, remote: str) -> tuple[Contact, ...]:

@@ -289,7 +289,11 @@ class Tracker:
         """Know and trust what other trackers have rotated; be certified under the key that is in force."""
         state, wall_now = self.state, time.time()
         trust = state.keys.authority.trust
+        stolen = trust.stolen
         await state.work(state.keys.refresh, state.objects, wall_now)
+        if trust.stolen != stolen:
+            state.catalogue.forget()
+        await state.work(state.keys.tend, state.objects, wall_now)
         for context in self._contexts:
             context.load_verify_locations(cadata=trust.bundle(wall_now).decode())
         if sealed_by(state.papers.credential, Credential, trust) != state.keys.authority.public:

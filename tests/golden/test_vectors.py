@@ -10,6 +10,7 @@ import pytest
 from swarm import canonical
 from swarm.encoding import ZSTD, open_block
 from swarm.export import Head
+from swarm.identity import is_signed
 from swarm.keyring import decode_keyring
 from swarm.limits import PUSH_MAX_BYTES
 from swarm.manifest import assemble
@@ -17,6 +18,7 @@ from swarm.peer import wire
 from swarm.peer.sealed import HEAD_BYTES, Opener, sealed_bytes
 from swarm.peer.stream import parse_head
 from swarm.records import Credential, Grant, open_location, open_sealed
+from swarm.roster import open_roster
 from swarm.secret_text import open_secret, parse_secret
 from swarm.signature import signature_of
 from swarm.tracker import sealed
@@ -36,6 +38,7 @@ from tests.golden.vectors import (
     OTHERS,
     POLICY,
     RECALLS,
+    ROSTER,
     RUN,
     RUN_ANSWERS,
     dataset,
@@ -85,6 +88,8 @@ def test_golden_records_are_read() -> None:
 def test_golden_rotations_and_the_head_of_an_export_are_read() -> None:
     link = open_succession(bytes.fromhex(GOLDEN["succession"]))
     assert (link.former, link.public, link.in_force) == (AUTHORITY.public, KEY.public, 1_800_000_000)
+    opened = open_roster(bytes.fromhex(GOLDEN["roster"]))
+    assert (opened.roster, is_signed(KEY.public, "roster", opened.body, opened.by_key)) == (ROSTER, True)
     keyring = decode_keyring(bytes.fromhex(GOLDEN["keyring"]))
     assert (keyring, keyring.generation) == (KEYRING, 2)
     head = canonical.decode(bytes.fromhex(GOLDEN["export head"]), Head, limit_bytes=4096)

@@ -19,6 +19,7 @@ from swarm.names import parse
 from swarm.peer import wire
 from swarm.peer.sealed import SEALED_MAX_BYTES, Sealer
 from swarm.records import Address, Credential, Grant, Location, Rule
+from swarm.roster import OnlineKey, Roster, seal_roster
 from swarm.secret_text import SecretBody
 from swarm.segments import BlockEntry
 from swarm.signature import keyed, signature_of
@@ -55,6 +56,16 @@ FILES = {
 OTHERS = (directory_entry("empty dir", mode=0o750), link_entry("latest", "data/large.bin"))
 
 
+ROSTER = Roster(
+    1,
+    AUTHORITY.public,
+    3,
+    1_800_000_000,
+    (
+        OnlineKey(PeerKey(bytes(32)).public, b"", 0, 1_800_000_000, 1_800_000_000, True),
+        OnlineKey(KEY.public, b"PEM", 1_800_000_000, 1_807_776_000, 1_810_368_000, False),
+    ),
+)
 KEYRING = Keyring(1, (b"link",), (SwarmSecret(1, bytes(32), 1_800_000_000, 1_800_086_400),))
 
 
@@ -99,6 +110,7 @@ def vectors() -> dict[str, object]:
         "grant": records.seal(AUTHORITY, grant).hex(),
         "location": location.hex(),
         "succession": succession().hex(),
+        "roster": seal_roster(AUTHORITY, ROSTER, KEY).hex(),
         "keyring": canonical.encode(KEYRING).hex(),
         "export head": canonical.encode(Head(1, "osm/roads", bytes(32), b"", b"entry")).hex(),
         "here": canonical.encode(wire.Here(location)).hex(),

@@ -24,8 +24,9 @@ from swarm.peer.channels import Channel
 from swarm.peer.node import PeerNode
 from swarm.peer.pull import manifest_of
 from swarm.peer.wire import Message, Ordered
+from swarm.roster import OnlineKey, appointed
 from swarm.signature import signature_of
-from swarm.tracker import orders, sealed, serve_orders
+from swarm.tracker import custody, orders, sealed, serve_orders
 from swarm.tracker.orders import PURGES, Purge, purge_key
 from tests.integration.swarm_rig import Swarm, contents, make_tree, run
 
@@ -245,7 +246,9 @@ def test_an_order_under_a_key_not_heard_of_yet_stops_nobody(tmp_path: Path, monk
         async with Swarm(tmp_path / "swarm") as swarm:
             ca, new = swarm.tracker.state.keys.authority, PeerKey(b"n" * 32)
             now = int(time.time())
-            link = ca.successor(new, now, now, now + 86_400)
+            root, roster = custody.root_here(swarm.objects, swarm._store_key), ca.trust.roster
+            following = OnlineKey(new.public, b"", now, now + 86_400, now + 86_400, False)
+            link = custody.sealed_roster(root, appointed(roster, [following], root.public, now))
             order = sealed.seal(new, Purge(1, ROADS, b"v" * 32, b"m" * 32, "", now))
             swarm.objects.put(purge_key((ROADS, b"v" * 32)), order)
             swarm.objects.put(purge_key((ROADS, b"w" * 32)), b"garbage")

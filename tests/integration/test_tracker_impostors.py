@@ -30,9 +30,10 @@ from tests.integration.tracker_rig import (
 class Impostor:
     """A listener that answers as a tracker would, and keeps what it is sent."""
 
-    def __init__(self, ca: bytes, credential: bytes) -> None:
+    def __init__(self, ca: bytes, credential: bytes, links: tuple[bytes, ...] = ()) -> None:
         self.ca = ca
         self.credential = credential
+        self.links = links
         self.heard = bytearray()
 
     async def start(self, key: PeerKey, certificate: bytes) -> Listener:
@@ -43,7 +44,7 @@ class Impostor:
         return await start_listener(app, "127.0.0.1", 0, context)
 
     async def swarm(self, request: web.Request) -> web.Response:
-        info = SwarmInfo(self.ca, self.credential, (1, 1), int(time.time()))
+        info = SwarmInfo(self.ca, self.credential, (1, 1), int(time.time()), self.links)
         return web.Response(body=msgspec.json.encode(info))
 
     async def anything(self, request: web.Request) -> web.Response:
@@ -70,20 +71,21 @@ def test_impostors_never_see_a_secret(tmp_path: Path) -> None:
             stranger = new_key()
             foreign_papers = foreign.admit(stranger.public, "tracker", "", (), now)
             ours, tracker_credential = member.papers.ca, rig.tracker.state.papers.credential
+            links = rig.tracker.state.keys.authority.trust.links
 
-            other_ca = Impostor(foreign.certificate, foreign_papers.credential)
+            other_ca = Impostor(foreign.certificate, foreign_papers.credential, links)
             with pytest.raises(NotAllowedError, match="another swarm"):
                 await give_secret_to(other_ca, stranger, foreign_papers.certificate, good)
 
-            forged = Impostor(ours, foreign_papers.credential)
+            forged = Impostor(ours, foreign_papers.credential, links)
             with pytest.raises(RemoteProtocolError, match="not signed"):
                 await give_secret_to(forged, stranger, foreign_papers.certificate, good)
 
-            mere_member = Impostor(ours, member.papers.credential)
+            mere_member = Impostor(ours, member.papers.credential, links)
             with pytest.raises(NotAllowedError, match="not a tracker"):
                 await give_secret_to(mere_member, member.key, member.papers.certificate, good)
 
-            replaying = Impostor(ours, tracker_credential)
+            replaying = Impostor(ours, tracker_credential, links)
             with pytest.raises(UnreachableError, match="identity"):
                 await give_secret_to(replaying, member.key, member.papers.certificate, good)
 
@@ -101,7 +103,7 @@ def test_an_impostor_that_is_believed_would_hear_the_secret(tmp_path: Path) -> N
         async with running_tracker(tmp_path) as rig:
             good = parse_token(await rig.token())
             papers = rig.tracker.state.papers
-            real = Impostor(rig.admin.papers.ca, papers.credential)
+            real = Impostor(rig.admin.papers.ca, papers.credential, rig.tracker.state.keys.authority.trust.links)
             with pytest.raises(RemoteProtocolError):
                 await give_secret_to(real, rig.key, papers.certificate, good)
             heard = msgspec.json.decode(bytes(real.heard), type=JoinRequest)

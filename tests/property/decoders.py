@@ -40,6 +40,7 @@ from swarm.peer.stream import FRAME_KEY_MAX_BYTES, parse_head
 from swarm.receipt import SealedReceipt, open_receipt
 from swarm.records import Credential, Grant, Located, Signed
 from swarm.retention import KeepRule
+from swarm.roster import open_roster
 from swarm.secret_text import PREFIX as SECRET_PREFIX
 from swarm.secret_text import parse_secret
 from swarm.signature import signature_of
@@ -227,6 +228,7 @@ DECODERS: Final[dict[str, Decoder]] = {
         read_location_of_member,
     ),
     "succession": Decoder(told("succession"), open_succession),
+    "roster": Decoder(told("roster"), open_roster),
     "keyring": Decoder(told("keyring"), decode_keyring),
     "listing": Decoder(told("listing"), partial(open_listing, authority=Trust(AUTHORITY.public))),
     "listing of a tracker": Decoder(canonical.encode(LISTED_TRACKER), read_listing_of_tracker),

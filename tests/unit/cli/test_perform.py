@@ -12,6 +12,7 @@ import pytest
 from swarm.cli.output import Output
 from swarm.cli.perform import perform
 from swarm.cli.program import Program
+from swarm.config import load
 from swarm.standing import AgentInfo
 from tests.unit.cli.test_agent import _agent, _line
 
@@ -21,6 +22,7 @@ class Home:
 
     def __init__(self, *agents: AgentInfo) -> None:
         self._agents = list(agents)
+        self.settings = load({}, {})
         self.output = Output(json=True, quiet=True, stdout=io.StringIO(), stderr=io.StringIO())
 
     def agent(self) -> AgentInfo:

@@ -9,6 +9,7 @@ import pytest
 from swarm.errors import ConflictError, IntegrityError, NotAllowedError, UsageError
 from swarm.limits import SECRETS_MAX
 from swarm.objects.memory import MemoryObjectStore
+from swarm.tracker.custody import ROOT_KEY, roster_key
 from swarm.tracker.keys import CA_KEY, SECRET_KEY, SwarmKeys, load_or_create
 from tests.unit.log_samples import WALL
 
@@ -98,9 +99,18 @@ def test_the_former_keys_are_used_until_the_new_ones_are_in_force() -> None:
     assert again.secret == keys.secret, "what a swarm begins with stays the same"
 
 
+def without_root(objects: MemoryObjectStore) -> None:
+    """A swarm as they were made before there were roots."""
+    load_or_create(objects, STORE_KEY, WALL)
+    objects.delete(ROOT_KEY)
+    objects.delete(roster_key(1))
+
+
 def test_later_keys_are_sealed_and_follow_one_another() -> None:
     objects = MemoryObjectStore()
+    without_root(objects)
     keys = load_or_create(objects, STORE_KEY, WALL)
+    assert keys.authority.trust.roster is None
     for number in range(2):
         keys.rotate_ca(objects, WALL + 10 * number, 0, 10)
     first, second = f"{CA_KEY}/00000001", f"{CA_KEY}/00000002"

@@ -1,0 +1,82 @@
+"""Whose word a consumer takes: the producers' keys that it requires, whatever trackers say.
+
+Every log entry bears its publisher's seal, which no tracker can give. Who requires a signer takes an entry only if one
+of those keys sealed it: what it publishes, and where it moves a tag to, also to a version that another published, as it
+vouches for that itself. An entry of anybody else is refused. The one exception is a choice (``moves`` is
+``published``): others may move a tag, by ``tag`` or ``rollback``, to a version that a required signer published. By
+default it is not made, since whoever may do that can take a consumer back to any old version of that producer.
+
+A removal by somebody else is refused as well: it says nothing about what the signer published. What was seen of other
+publishers, however high its serial, bars no entry of a required one. Nothing here does I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from swarm.errors import IntegrityError, UsageError
+from swarm.identity import peer_id_of, public_of
+from swarm.log import Entry
+from swarm.names import check_name
+
+SIGNERS_MAX: Final = 64
+Moves = Literal["own", "published"]
+MOVED: Final = frozenset({"tag", "rollback"})
+
+
+@dataclass(frozen=True, slots=True)
+class Required:
+    """The keys of which one has to have sealed an entry."""
+
+    keys: frozenset[bytes]
+    moves: Moves = "own"
+
+    def takes(self, entry: Entry) -> bool:
+        """Whether the entry is by one of them."""
+        return entry.publisher in self.keys
+
+    def may_take(self, entry: Entry) -> bool:
+        """Whether it is, or may count once it is shown who published the version."""
+        return self.takes(entry) or (self.moves == "published" and entry.kind in MOVED)
+
+    def check(self, entry: Entry, version: bytes | None, shown: Entry | None) -> None:
+        """IntegrityError unless the entry counts. ``shown``: an entry that published the version, if one is known."""
+        if self.takes(entry):
+            return
+        who = peer_id_of(entry.publisher)
+        said = f"entry {entry.serial} of {entry.dataset} ({entry.kind}) is by {who}, who is no required signer"
+        if not self.may_take(entry):
+            raise IntegrityError(f"{said}: see `aetherfs history`, and ask the producer whose key you require")
+        is_shown = (
+            shown is not None
+            and shown.dataset == entry.dataset
+            and shown.kind == "publish"
+            and shown.version == version
+            and self.takes(shown)
+        )
+        if not is_shown:
+            raise IntegrityError(f"{said}, and no required signer published the version that it points to")
+
+
+def parse_required(text: str, named: Mapping[str, Sequence[str]], moves: str = "own") -> Required | None:
+    """The keys in a text: key ids and names of lists of such, parted by commas. None for an empty text; UsageError."""
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not parts:
+        return None
+    ids = [key_id for part in parts for key_id in named.get(part, (part,))]
+    if len(ids) > SIGNERS_MAX:
+        raise UsageError(f"{len(ids)} signers are required, at most {SIGNERS_MAX} may be")
+    if moves not in ("own", "published"):
+        raise UsageError(f"signer_moves={moves[:40]!r}: write own or published")
+    try:
+        keys = frozenset(public_of(key_id) for key_id in ids)
+    except UsageError as error:
+        raise UsageError(f"a required signer is not known: {error}, nor a name of `aetherfs key list`") from error
+    return Required(keys, "published" if moves == "published" else "own")
+
+
+def check_list_name(name: str) -> str:
+    """A name for a list of keys, or UsageError."""
+    return check_name(name, "name for signers")

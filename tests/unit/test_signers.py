@@ -1,0 +1,69 @@
+"""Whose entries a consumer takes: its required signers', as it named them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from swarm import config
+from swarm.cli.key import names_of, required_in
+from swarm.errors import IntegrityError, UsageError
+from swarm.home import Home
+from swarm.log import Entry, Kind, Move
+from swarm.signers import SIGNERS_MAX, Required, parse_required
+from tests.unit.log_samples import FIRST, OTHER, PUBLISHER, V1, V2, changed
+
+MINE = frozenset({PUBLISHER.public})
+
+
+def by_other(kind: Kind, version: bytes | None = V1) -> Entry:
+    totals = FIRST.totals if kind == "publish" else None
+    return changed(FIRST, kind=kind, moves=(Move("v1", version),), totals=totals, publisher=OTHER.public)
+
+
+def test_a_required_signer_may_do_everything() -> None:
+    for kind in ("publish", "tag", "rollback", "rm"):
+        for moves in ("own", "published"):
+            Required(MINE, moves).check(changed(FIRST, kind=kind), V2, None)
+
+
+@pytest.mark.parametrize("kind", ["publish", "tag", "rollback", "rm"])
+def test_others_may_do_nothing_by_default(kind: Kind) -> None:
+    with pytest.raises(IntegrityError, match="no required signer"):
+        Required(MINE).check(by_other(kind), V1, FIRST)
+
+
+def test_others_may_move_tags_among_what_a_signer_published_if_that_is_chosen() -> None:
+    required = Required(MINE, "published")
+    moving: tuple[Kind, ...] = ("tag", "rollback")
+    for kind in moving:
+        required.check(by_other(kind), V1, FIRST)
+        for shown in (None, by_other("publish"), changed(FIRST, dataset="library/rivers")):
+            with pytest.raises(IntegrityError, match="no required signer published"):
+                required.check(by_other(kind), V1, shown)
+        with pytest.raises(IntegrityError):
+            required.check(by_other(kind, V2), V2, FIRST)
+    others: tuple[Kind, ...] = ("publish", "rm")
+    for other in others:
+        with pytest.raises(IntegrityError):
+            required.check(by_other(other), V1, FIRST)
+
+
+def test_signers_are_key_ids_and_names() -> None:
+    named = {"team": (PUBLISHER.peer_id, OTHER.peer_id)}
+    assert parse_required(" , ", named) is None
+    assert parse_required(f"team, {OTHER.peer_id}", named) == Required(MINE | {OTHER.public})
+    assert parse_required(PUBLISHER.peer_id, {}, "published") == Required(MINE, "published")
+    many = ",".join([PUBLISHER.peer_id] * (SIGNERS_MAX + 1))
+    for text, moves in (("nobody", "own"), (PUBLISHER.peer_id, "all"), (many, "own")):
+        with pytest.raises(UsageError):
+            parse_required(text, named, moves)
+
+
+def test_names_lie_in_the_home(tmp_path: Path) -> None:
+    assert names_of(Home(tmp_path)) == {}
+    (tmp_path / "signers").write_text(f"team {PUBLISHER.peer_id} {OTHER.peer_id}\n\nmine {PUBLISHER.peer_id}\n")
+    settings = config.load({"home": str(tmp_path), "require_signer": "mine"}, {})
+    assert required_in(settings) == Required(MINE)
+    assert required_in(config.load({"home": str(tmp_path)}, {})) is None
