@@ -229,6 +229,10 @@ DECODERS: Final[dict[str, Decoder]] = {
     ),
     "succession": Decoder(told("succession"), open_succession),
     "roster": Decoder(told("roster"), open_roster),
+    "credential's term": Decoder(
+        told("credential"), lambda data: records.term_of(data, Credential, Trust(AUTHORITY.public))
+    ),
+    "entry's hash": Decoder(captured("entry-publish"), log.entry_hash),
     "keyring": Decoder(told("keyring"), decode_keyring),
     "listing": Decoder(told("listing"), partial(open_listing, authority=Trust(AUTHORITY.public))),
     "listing of a tracker": Decoder(canonical.encode(LISTED_TRACKER), read_listing_of_tracker),
