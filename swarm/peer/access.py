@@ -114,6 +114,7 @@ class Access:
         except RemoteProtocolError:
             # Trackers tell the list again under another seal, with the next heartbeat.
             self.recalls, self.recalls_data = NONE, b""
+            self.authority.removed = frozenset()
 
     def purge(self, dataset: str, version: bytes) -> None:
         """From now on nothing shows that the version belongs to the dataset: so nobody gets it from here."""
