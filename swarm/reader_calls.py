@@ -31,11 +31,14 @@ _starting: Final = threading.Lock()
 
 
 class ReaderCalls:
-    """Calls to one agent: at ``address`` (``http://host:port``), or on ``home``, by default AETHERFS_HOME."""
+    """Calls to one agent: at ``address`` (``http://host:port``), or on ``home``, by default AETHERFS_HOME.
+    ``starts_agent``: where none runs on the home, one is started.
+    """
 
-    def __init__(self, home: str | None = None, address: str | None = None) -> None:
+    def __init__(self, home: str | None = None, address: str | None = None, *, starts_agent: bool = True) -> None:
         self._home = str(load({"home": home} if home else {}, os.environ, None).home)
         self._address = address
+        self._starts_agent = starts_agent
         self._resting = _Resting()
         weakref.finalize(self, self._resting.close)
 
@@ -94,7 +97,7 @@ class ReaderCalls:
             parts = urlsplit(self._address)
             return parts.hostname or "127.0.0.1", parts.port or 80
         with _starting:
-            return "127.0.0.1", _agent_port(self._home)
+            return "127.0.0.1", _agent_port(self._home, self._starts_agent)
 
 
 class _Resting:
@@ -120,7 +123,7 @@ class _Resting:
             connection.close()
 
 
-def _agent_port(home: str) -> int:
+def _agent_port(home: str, starts_agent: bool) -> int:
     """The port of the agent on a home, started if none runs."""
     from pathlib import Path
 
@@ -129,6 +132,8 @@ def _agent_port(home: str) -> int:
         info = agent_of(Path(home))
         if info is not None:
             return info.port
+        if not starts_agent:
+            raise ConnectionError(f"no agent runs on {home}: start `aetherfs peer`")
         words = _start(home)
         if words != "ready" and time.monotonic() > deadline:
             raise PermissionError(errno.EACCES, words)

@@ -85,6 +85,8 @@ COMMANDS: Final = {
     "unsubscribe": Listed("Data", "following", "Follow a reference no longer; DIR stays as it is."),
     "subscriptions": Listed("Data", "following", "List what this home follows, and how that stands."),
     "sync": Listed("Data", "syncing", "Make this home follow what FILE lists."),
+    "mount": Listed("Data", "mounting", "Show a version at a directory, read-only, through the kernel."),
+    "unmount": Listed("Data", "mounting", "End a mount."),
     "verify": Listed("Data", "data", "Compare a directory with a version, byte for byte."),
     "export": Listed("Data", "carry", "Write a version into one file, for a site without a network."),
     "import": Listed("Data", "carry", "Keep and serve the version in a file, or publish it under a name."),

@@ -158,14 +158,14 @@ def _detach(program: Program) -> None:
 
     prepare(program, Role(tracker=True, seed=True))
     home = program.home
-    log_path = _log_of(home.path)
+    log_path = log_of(home.path)
     with log_path.open("ab") as log:
         log_start = log.tell()
         process = _spawn(program, log)
     deadline = time.monotonic() + READY_DEADLINE_S
     while home.agent() is None:
         if process.poll() is not None:
-            raise _failure_of(process.returncode, log_path, log_start)
+            raise failure_of(process.returncode, log_path, log_start)
         if time.monotonic() > deadline:
             process.terminate()
             raise IncompleteError(f"the process was not ready within {READY_DEADLINE_S:.0f} s: see {log_path}")
@@ -174,10 +174,11 @@ def _detach(program: Program) -> None:
     program.output.result(result, [f"running on {home.path} as process {process.pid}", *status_lines(result)])
 
 
-def _log_of(home: Path) -> Path:
+def log_of(home: Path, name: str = LOG_NAME) -> Path:
+    """The log of a process in the background, which is made with its home."""
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = home / LOG_NAME
+        path = home / name
         path.touch(mode=0o600)
     except OSError as error:
         raise AetherError(f"cannot use {home} as AETHERFS_HOME: {error.strerror}; choose another folder") from error
@@ -201,7 +202,7 @@ def _spawn(program: Program, log: Any) -> subprocess.Popen[bytes]:
     )
 
 
-def _failure_of(exit_code: int, log_path: Path, start: int) -> AetherError:
+def failure_of(exit_code: int, log_path: Path, start: int) -> AetherError:
     """What a process that ended at once has to say for itself: its last line in the log."""
     from swarm.local_agent import kind_of_exit_code
 

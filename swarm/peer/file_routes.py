@@ -5,6 +5,7 @@
     .../{tag}/{directory}/    what lies in it        ?recursive=1          all that lies below it, as JSON
     .../{tag}/{file}          its bytes              ?archive=tar|zip      a directory in one file
                                                      ?info=1               what a path leads to, as JSON
+                                                     ?info=entry           what lies at a path, links not followed
 
 In place of a tag stands a version, as ``@signature``: its answers never change, and may be kept. A request opens one
 snapshot and answers out of it. Links of the version are followed.
@@ -126,13 +127,14 @@ class FileRoutes:
         is_fixed = reference.signature is not None
         snapshot = await self._node.snapshots.open(reference)
         path = "/".join(names[3:])
-        file = await snapshot.look(path)
+        is_entry_asked = request.query.get("info") == "entry"
+        file = await (_entry_at(snapshot, path) if is_entry_asked else snapshot.look(path))
         headers = version_headers(snapshot, is_fixed=is_fixed)
         if not is_fixed:
             tail = "/" if is_directory_asked and path else ""
             same = f"{PREFIX}/{snapshot.dataset}/@{snapshot.version.hex()}/{path}{tail}"
             headers["Content-Location"] = quote(same, safe="/@")
-        if request.query.get("info") == "1":
+        if is_entry_asked or request.query.get("info") == "1":
             described = {"path": path, **_described(file.entry if file is not None else None)}
             return _json(request, _document(snapshot, path, [described], ""), headers)
         if file is not None and file.entry.kind == FILE:
@@ -212,6 +214,14 @@ class FileRoutes:
 
         await snapshot.check()
         return await sent(request, response, body)
+
+
+async def _entry_at(snapshot: Snapshot, path: str) -> File | None:
+    """The entry of exactly this path; None for a directory with entries."""
+    file = await snapshot.find(path) if path else None
+    if file is None and path and not await snapshot.is_directory(path):
+        raise NotFoundError(f"{path!r} is not in this version of {snapshot.dataset}")
+    return file
 
 
 async def _readme(snapshot: Snapshot, directory: str, items: Sequence[Item]) -> str:
