@@ -52,7 +52,8 @@ class Nodes:
     """All nodes of a mount. The caller locks."""
 
     def __init__(self, version: str) -> None:
-        root = Node(ROOT, key_of("", DIRECTORY), "", DIRECTORY, version, ROOT, lookups=1)
+        key = key_of("", DIRECTORY)
+        root = Node(ROOT, key, "", DIRECTORY, version, inode_of(key), lookups=1)
         self._by_number = {ROOT: root}
         self._by_key = {root.key: root}
         self._next = ROOT + 1

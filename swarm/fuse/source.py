@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlencode
 
-from swarm.reader_calls import ReaderCalls
 from swarm.names import DEFAULT_TAG, Reference
+from swarm.reader_calls import ReaderCalls
 from swarm.standing import agent_of
 
 AWAY_S: Final = 60.0

@@ -137,7 +137,6 @@ def parse_forgets(body: memoryview) -> list[tuple[int, int]]:
 
 def attributes(inode: int, entry: Mapping[str, Any], owner: Owner, opened_ns: int) -> bytes:
     """Of an entry as the agent lists it. A directory has no time of its own: it is as old as its version is open."""
-    kind = entry["kind"]
     size = int(entry.get("size", len(entry.get("target", "").encode())))
     seconds, nanoseconds = divmod(int(entry.get("mtime_ns", opened_ns)), 10**9)
     times = (seconds, seconds, seconds, nanoseconds, nanoseconds, nanoseconds)
@@ -146,7 +145,7 @@ def attributes(inode: int, entry: Mapping[str, Any], owner: Owner, opened_ns: in
 
 
 def _mode(entry: Mapping[str, Any]) -> int:
-    """Kind and rights: nobody may write, and everybody may enter. Directories that are not empty have no rights told."""
+    """Kind and rights: nobody may write, everybody may enter. A directory's own rights are known only of empty ones."""
     kind = entry["kind"]
     if kind == "link":
         return TYPES[kind] | 0o777

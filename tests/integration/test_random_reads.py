@@ -15,6 +15,7 @@ import pytest
 from swarm.filesystem import AetherFileSystem
 from swarm.limits import MIB
 from swarm.reader_calls import ReaderCalls
+from tests.integration.mount_rig import mounting_of, place_of, why_no_mounts
 from tests.integration.swarm_thread import SwarmThread, swarm_thread
 
 READS = int(os.environ.get("READS", "40"))
@@ -68,3 +69,15 @@ def test_over_fsspec(running: SwarmThread, data: bytes, tmp_path: Path) -> None:
             return bytes(file.read(length))
 
         check(running, data, read)
+
+
+@pytest.mark.root
+@pytest.mark.skipif(why_no_mounts() is not None, reason=str(why_no_mounts()))
+def test_over_fuse(running: SwarmThread, data: bytes, tmp_path: Path) -> None:
+    """Warm is what the kernel has kept by then."""
+    with place_of(tmp_path / "mounted") as place, mounting_of(running, "tests/reads:v1", place):
+        file = os.open(place / "data.bin", os.O_RDONLY)
+        try:
+            check(running, data, lambda offset, length: os.pread(file, length, offset))
+        finally:
+            os.close(file)
