@@ -163,7 +163,7 @@ def small(
 @click.option("--folder", type=FOLDER, help="Where files go.")
 @click.option("--json", "out", type=FILE, callback=in_a_folder, help="Write the report there.")
 def read(size: int, rounds: int, seed: int, folder: Path | None, out: Path | None) -> None:
-    """A file read over HTTP from the agent, warm, beside nginx."""
+    """A file read over HTTP from the agent, warm, beside nginx; and through a mount, beside the file itself."""
     from bench.read import missing_read, run_read
 
     errors = Console(stderr=True, highlight=False)

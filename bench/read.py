@@ -3,6 +3,9 @@
 ``directory``: the agent of who has published the directory, which is the source of its own blocks. ``cache``: an agent
 that holds no directory, after a first read: blocks on disk (and in memory as far as 64 MiB go). nginx serves plain
 files with sendfile, as Debian's own configuration has it. curl reads each into /dev/null over loopback, in turns.
+
+``mount``: that agent's dataset through the kernel (``aetherfs mount``), with nothing of it in the page cache;
+``mount, warm``: once more, from the page cache; ``plain``: the file itself. These are read a mebibyte at a time.
 """
 
 from __future__ import annotations
@@ -11,9 +14,11 @@ import json
 import os
 import random
 import statistics
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +32,8 @@ from bench.report import Tell
 from swarm.standing import agent_of
 
 NGINX: Final = "nginx"
+MOUNTED_DEADLINE_S: Final = 60.0
+READ_BYTES: Final = 1 << 20
 CONFIGURATION: Final = """\
 daemon off;
 worker_processes auto;
@@ -103,15 +110,52 @@ def run_read(size_bytes: int, rounds: int, seed: int, folder: Path, tell: Tell) 
                 "directory": f"{_agent(origin)}/{below}",
                 "cache": f"{_agent(peer)}/{below}",
             }
-            for way, url in urls.items():
-                tell(f"{way}: first read {_read(url, size_bytes):.0f} MB/s")
-            found: list[ReadRound] = []
-            rng = random.Random(seed)
-            for _ in range(rounds):
-                for way in rng.sample(list(urls), len(urls)):
-                    found.append(ReadRound(way, round(_read(urls[way], size_bytes), 1)))
-                    tell(f"{way}: {found[-1].mb_per_s:.0f} MB/s")
-    return ReadReport(tuple(found), size_bytes, provenance())
+            ways = {way: partial(_read, url, size_bytes) for way, url in urls.items()}
+            with _mounts(folder / "mount", peer, payload) as more:
+                return ReadReport(_rounds({**ways, **more}, rounds, seed, tell), size_bytes, provenance())
+
+
+def _rounds(ways: Mapping[str, Callable[[], float]], rounds: int, seed: int, tell: Tell) -> tuple[ReadRound, ...]:
+    """All ways in turns, after a first time that does not count."""
+    for way, read in ways.items():
+        tell(f"{way}: first read {read():.0f} MB/s")
+    found: list[ReadRound] = []
+    rng = random.Random(seed)
+    for _ in range(rounds):
+        for way in rng.sample(list(ways), len(ways)):
+            found.append(ReadRound(way, round(ways[way](), 1)))
+            tell(f"{way}: {found[-1].mb_per_s:.0f} MB/s")
+    return tuple(found)
+
+
+@contextmanager
+def _mounts(folder: Path, peer: Mapping[str, str], payload: Payload) -> Iterator[Mapping[str, Callable[[], float]]]:
+    """The ways through the kernel; none where nothing can be mounted."""
+    if os.geteuid() != 0 or not os.path.exists("/dev/fuse"):
+        yield {}
+        return
+    place = folder / "place"
+    place.mkdir(parents=True)
+    with Standing([str(PROGRAM), "mount", REFERENCE, str(place), "--json"], folder / "log", peer) as mount:
+        mount.wait_line(MOUNTED_DEADLINE_S)
+        mounted = place / payload.file.name
+        yield {
+            "mount": partial(_read_file, mounted, is_warm=False),
+            "mount, warm": partial(_read_file, mounted),
+            "plain": partial(_read_file, payload.file),
+        }
+
+
+def _read_file(path: Path, *, is_warm: bool = True) -> float:
+    """Megabytes a second; of a mount's file that is not warm none is in the page cache."""
+    buffer = bytearray(READ_BYTES)
+    with open(path, "rb", 0) as file:
+        if not is_warm:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        began, size = time.perf_counter(), 0
+        while count := file.readinto(buffer):
+            size += count
+        return size / (time.perf_counter() - began) / 1e6
 
 
 def _read(url: str, size_bytes: int) -> float:
