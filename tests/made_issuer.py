@@ -51,6 +51,7 @@ class MadeIssuer:
         self.posted: dict[str, Any] = {}
         self.given: dict[str, Any] = {}
         self.status = 200
+        self.body: bytes | None = None
         self.rotate("first")
 
     def rotate(self, kid: str, *, keep: bool = False) -> None:
@@ -91,6 +92,8 @@ class MadeIssuer:
 
     async def _token(self, request: web.Request) -> web.Response:
         self.posted = dict(await request.post())
+        if self.body is not None:
+            return web.Response(body=self.body)
         return web.json_response(self.given, status=self.status)
 
     async def _keys(self, _request: web.Request) -> web.Response:

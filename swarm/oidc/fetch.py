@@ -108,6 +108,9 @@ async def _bounded(response: aiohttp.ClientResponse, url: str) -> bytes:
 
 
 def _object(body: bytes, url: str, status: int) -> dict[str, Any]:
+    """Nothing at all, as after a revocation, is an empty one."""
+    if not body:
+        return {}
     try:
         return msgspec.json.decode(body, type=dict[str, Any])
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:

@@ -87,4 +87,4 @@ def not_allowed(who: Principal, right: Right, pattern: str) -> DeniedError:
 
 
 def _named(who: Principal) -> str:
-    return f"{who.kind} {who.name[:12]}"
+    return f"{who.kind} {who.name[:12] if who.kind == 'peer' else who.name}"

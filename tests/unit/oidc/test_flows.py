@@ -14,6 +14,7 @@ import pytest
 
 from swarm.errors import AetherError, NotAllowedError, RemoteProtocolError
 from swarm.oidc.discovery import discover
+from swarm.oidc.fetch import ANSWER_MAX_BYTES, post_form
 from swarm.oidc.flows import Tokens, bearer_of, by_browser, by_device, refresh
 from tests.made_issuer import MadeIssuer, made_issuer
 
@@ -144,6 +145,21 @@ def test_a_refresh_token_that_is_not_renewed_stays() -> None:
             issuer.status, issuer.given = 400, {"error": "invalid_grant", "error_description": "stolen\x1b[2J"}
             with pytest.raises(AetherError, match="aetherfs login"):
                 await refresh(f"{issuer.url}/token", issuer.issuing(), "kept")
+
+    asyncio.run(main())
+
+
+def test_an_answer_may_be_empty_and_never_endless() -> None:
+    """RFC 7009 2.2: whoever asks for a revocation gets a 200 and nothing else."""
+
+    async def main() -> None:
+        async with made_issuer() as issuer:
+            issuer.body = b""
+            assert await post_form(f"{issuer.url}/token", "", {"token": "t"}) == (200, {})
+            for body in (b"[]", b"ok", b'{"a":' * 5000, b" " * (ANSWER_MAX_BYTES + 1)):
+                issuer.body = body
+                with pytest.raises(RemoteProtocolError):
+                    await post_form(f"{issuer.url}/token", "", {"token": "t"})
 
     asyncio.run(main())
 
