@@ -133,15 +133,18 @@ def subscribe(
     validate: str = "",
     hook: str = "",
     include: Iterable[str] = (),
+    require_signer: str = "",
     wait: bool = True,
     progress: Progress = untold,
 ) -> Call[Subscription]:
     """Keep ``directory/current`` at the version that ``ref`` means; ``wait`` until the first one is.
 
-    ``keep`` old versions stay beside it; ``validate`` and ``hook`` are commands for the shell.
+    ``keep`` old versions stay beside it; ``validate`` and ``hook`` are commands for the shell. ``require_signer`` are
+    key ids, parted by commas, of whom alone the tag is followed.
     """
     given = {"ref": ref, "directory": _whole(directory), "keep": keep, "validate": validate, "hook": hook}
-    return Call("subscribe", {**given, "include": list(include), "wait": wait}, Subscription, progress)
+    more = {"include": list(include), "require_signer": require_signer, "wait": wait}
+    return Call("subscribe", {**given, **more}, Subscription, progress)
 
 
 def unsubscribe(name: Path) -> Call[Subscription]:

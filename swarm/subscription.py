@@ -126,6 +126,7 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     validate: str
     hook: str
     include: tuple[str, ...]
+    require_signer: str
     paused: bool
     version: str
     serial: int

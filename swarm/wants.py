@@ -39,7 +39,7 @@ def parse_wants(data: bytes, path: Path) -> list[Wanted]:
     wants = [_placed(wanted, path) for wanted in file.subscription]
     try:
         for wanted in wants:
-            _ = wanted.reference
+            _ = wanted.reference, wanted.required
         plan(wants, [])
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from error

@@ -25,8 +25,8 @@ FILE_NAME = "aetherfs.toml"
 def sync(program: Program, file: str, check: bool, prune: bool, no_wait: bool) -> None:
     """Make this home follow what FILE lists.
 
-    FILE is TOML. Each [[subscription]] has ref and directory, and may have keep, validate, hook and include, which are
-    the options of `aetherfs subscribe`.
+    FILE is TOML. Each [[subscription]] has ref and directory, and may have keep, validate, hook, include,
+    require_signer and signer_moves, which are the options of `aetherfs subscribe`.
     """
     import msgspec
 

@@ -242,6 +242,7 @@ class Following:
             validate=wanted.validate,
             hook=wanted.hook,
             include=wanted.include,
+            require_signer=wanted.require_signer,
             paused=followed.is_paused,
             version=current,
             serial=followed.serial,

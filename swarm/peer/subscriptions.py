@@ -82,7 +82,7 @@ class Subscriptions:
 
     def check(self, wanted: Wanted) -> None:
         """What can be refused before anything is done: UsageError, ConflictError, FullError."""
-        wanted.reference  # noqa: B018  It is parsed to be judged.
+        _ = wanted.reference, wanted.required
         directory = Path(wanted.directory)
         if not directory.is_absolute():
             raise UsageError(f"{wanted.directory!r} does not begin at the root: give the whole path")

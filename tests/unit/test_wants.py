@@ -51,6 +51,7 @@ def test_what_is_listed_is_wanted(tmp_path: Path) -> None:
         ('[[subscription]]\nref = "x"\ndirectory = ""\n', "no directory"),
         ('[[subscription]]\nref = "x"\ndirectory = "d"\n' * 2, "one directory"),
         ('[[subscriptions]]\nref = "x"\n', "unknown field `subscriptions`"),
+        ('[[subscription]]\nref = "x"\ndirectory = "d"\nrequire_signer = "me"\n', "signer is not known"),
         ("ref = ", "Invalid value"),
         ("\udcff", "invalid start byte"),
         ("#" * (1024 * 1024 + 1), "longer than"),
