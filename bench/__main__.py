@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -33,7 +34,7 @@ from bench.contenders.syncthing_pair import SyncthingPair
 from bench.contenders.syncthing_small import SyncthingSmall
 from bench.contenders.syncthing_swarm import SyncthingSwarm
 from bench.leftovers import scratch_folder
-from bench.network import missing_network
+from bench.network import missing_nat, missing_network
 from bench.packages import install_packages
 from bench.pair import PairSettings, run_pair
 from bench.picture import draw
@@ -58,6 +59,8 @@ CONTENDERS: Final[tuple[Contender, ...]] = (
 SMALL_CONTENDERS: Final[tuple[SmallContender, ...]] = (OursSmall(), LibtorrentSmall(), SyncthingSmall())
 SWARM_CONTENDERS: Final[tuple[SwarmContender, ...]] = (
     OursSwarm(),
+    OursSwarm("ours-edge", profile="edge"),
+    OursSwarm("ours-edge-no-tracker", profile="edge", ends_tracker=True),
     LibtorrentSwarm(),
     LibtorrentSwarm("libtorrent-superseed", superseeding=True),
     Aria2Swarm(),
@@ -65,7 +68,7 @@ SWARM_CONTENDERS: Final[tuple[SwarmContender, ...]] = (
     *PACKAGED,
     CurlSwarm(),
 )
-PEERS: Final = {"plain": 4, "slow": 16, "sites": 15}
+PEERS: Final = {"plain": 4, "slow": 16, "sites": 15, "nat": 12}
 
 
 @click.group()
@@ -217,8 +220,8 @@ def origin(size: int, peers: int, seeds: int, rounds: int, seed: int, folder: Pa
 
 
 @bench.command()
-@click.option("--scenario", type=click.Choice(["plain", "slow", "sites"]), default="plain", show_default=True)
-@click.option("--peers", type=click.IntRange(1, 64), help="Besides the origin. [default: 4; 16 in slow, 15 in sites]")
+@click.option("--scenario", type=click.Choice(["plain", "slow", "sites", "nat"]), default="plain", show_default=True)
+@click.option("--peers", type=click.IntRange(1, 64), help="Besides the origin. [default: 4; slow 16, sites 15, nat 12]")
 @click.option("--rate", type=Rate(), default="50mbit", show_default=True, help="Of every link, both ways.")
 @click.option("--size", type=Size(), default="64MiB", show_default=True, help="Bytes to bring to every peer.")
 @click.option(
@@ -246,7 +249,7 @@ def swarm(
     picture: Path | None,
 ) -> None:
     """One origin to many peers, in network namespaces over shaped links. Needs root."""
-    if why := missing_network():
+    if why := missing_nat() if scenario == "nat" else missing_network():
         raise click.ClickException(why)
     try:
         network = make_scenario(scenario, peers or PEERS[scenario], rate)
@@ -317,6 +320,31 @@ def sealing(size: int, rounds: int, folder: Path | None) -> None:
     """What sealing costs a peer's disk tier."""
     with scratch_folder(folder or memory_folder()) as scratch:
         click.echo("\n".join(run_at_rest(size, rounds, scratch).lines))
+
+
+@bench.command()
+@click.option("--others", type=click.IntRange(1, 200), default=48, show_default=True, help="Peers of the swarm.")
+@click.option("--takers", type=click.IntRange(1, 200), default=6, show_default=True, help="That fetch from the device.")
+@click.option("--size", type=Size(), default="64MiB", show_default=True, help="Bytes to pull.")
+@click.option("--idle", "idle_s", type=float, default=30.0, show_default=True, help="Seconds of idleness.")
+@click.option("--folder", type=FOLDER, help="Where files go.")
+@click.option("--json", "out", type=FILE, callback=in_a_folder, help="Write the report there.")
+def edge(others: int, takers: int, size: int, idle_s: float, folder: Path | None, out: Path | None) -> None:
+    """Memory and CPU of a peer of profile edge, idle and under load. Exit 1 when it takes more than it may."""
+    from bench.edge import EdgeSettings, run_edge
+
+    errors = Console(stderr=True, highlight=False)
+    with scratch_folder(folder or memory_folder()) as scratch:
+        try:
+            report = run_edge(EdgeSettings(others, min(takers, others), size, idle_s), scratch, errors.print)
+        except BenchError as error:
+            raise click.ClickException(str(error)) from error
+    text = json.dumps({**asdict(report), "is_within": report.is_within}, indent=2)
+    if out is not None:
+        out.write_text(text + "\n")
+    click.echo(text)
+    if not report.is_within:
+        sys.exit(1)
 
 
 @bench.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)

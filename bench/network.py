@@ -1,7 +1,8 @@
 """A network of namespaces for one measurement: a host each, veth pairs to a bridge, rates on both directions.
 
 Hosts beside the origin share the core's bridge (10.77.0.0/24). A site is a namespace of its own that bridges its hosts
-(10.77.SITE.0/24) and routes over one WAN link to the core. Rates are token buckets on both ends of each link, and
+(10.77.SITE.0/24) and routes over one WAN link to the core, or translates addresses there (nftables): then the core
+knows no way into the site. Rates are token buckets on both ends of each link, and
 offloads are off, so that an interface's counters see every packet with its headers. All names carry this process's id;
 whatever was made is deleted when the context ends. Needs root, and nothing leaves the namespaces.
 """
@@ -28,6 +29,11 @@ WAN: Final = "10.78"
 CORE: Final = "core"
 BUCKET: Final = ("burst", "32kb", "latency", "20ms")
 FOLDER: Final = Path("/run/netns")
+# As a home router does it: what goes out comes from the router's one address, and only answers come in.
+NAT_RULES: Final = (
+    "table ip nat { chain out { type nat hook postrouting priority 100; oifname wan masquerade; }; "
+    "chain in { type filter hook forward priority 0; iifname wan ct state != { established, related } drop; }; }"
+)
 Result = TypeVar("Result")
 _CLONE_NEWNET: Final = 0x40000000
 _libc: Final = ctypes.CDLL(None, use_errno=True)
@@ -106,6 +112,11 @@ def missing_network() -> str | None:
     return None
 
 
+def missing_nat() -> str | None:
+    """Why no addresses can be translated here; None when they can."""
+    return missing_network() or missing_program("nft", "nftables", is_root=True)
+
+
 @contextmanager
 def make_network(scenario: Scenario) -> Iterator[Network]:
     """Make the scenario's network. Raises BenchError when the kernel has not what it takes."""
@@ -113,8 +124,11 @@ def make_network(scenario: Scenario) -> Iterator[Network]:
         builder = _Builder(stack, namespace_prefix())
         builder.switch(CORE, f"{NETWORK}.0.1")
         for site in range(1, scenario.sites + 1):
-            builder.site(site, scenario.wan_bits_per_s)
-        hosts = [builder.host(number, link) for number, link in enumerate((scenario.origin, *scenario.peers))]
+            builder.site(site, scenario.wan_bits_per_s, is_nat=scenario.is_nat)
+        hosts = [
+            builder.host(number, link, is_told=not scenario.is_nat)
+            for number, link in enumerate((scenario.origin, *scenario.peers))
+        ]
         yield Network(tuple(hosts), builder.counters(), scenario.sites)
 
 
@@ -135,7 +149,7 @@ class _Builder:
         for protocol in ("iptables", "ip6tables", "arptables"):
             self._set(space, f"net.bridge.bridge-nf-call-{protocol}", "0", needed=False)
 
-    def site(self, site: int, wan_bits_per_s: int) -> None:
+    def site(self, site: int, wan_bits_per_s: int, *, is_nat: bool) -> None:
         """A site's switch, and its WAN link to the core."""
         name = f"s{site}"
         self.switch(name, f"{NETWORK}.{site}.1")
@@ -144,10 +158,13 @@ class _Builder:
         for side, device, last in ((core, f"w{site}", 1), (space, "wan", 2)):
             _ip("-n", side, "addr", "add", f"{WAN}.{site}.{last}/30", "dev", device)
         _ip("-n", space, "route", "add", "default", "via", f"{WAN}.{site}.1")
-        _ip("-n", core, "route", "add", f"{NETWORK}.{site}.0/24", "via", f"{WAN}.{site}.2")
+        if is_nat:
+            _ip("netns", "exec", space, program_path("nft"), NAT_RULES)
+        else:
+            _ip("-n", core, "route", "add", f"{NETWORK}.{site}.0/24", "via", f"{WAN}.{site}.2")
 
-    def host(self, number: int, link: Link) -> Host:
-        """One host on its switch."""
+    def host(self, number: int, link: Link, *, is_told: bool) -> Host:
+        """One host on its switch. ``is_told``: contenders are told its site."""
         space = self._namespace(f"h{number}")
         switch = self._space(f"s{link.site}" if link.site else CORE)
         address = f"{NETWORK}.{link.site}.{number + 10}"
@@ -155,7 +172,7 @@ class _Builder:
         _ip("-n", switch, "link", "set", f"h{number}", "master", "br0")
         _ip("-n", space, "addr", "add", f"{address}/24", "dev", "eth0", "broadcast", "+")
         _ip("-n", space, "route", "add", "default", "via", f"{NETWORK}.{link.site}.1")
-        return Host(number, space, address, f"site{link.site}" if link.site else "")
+        return Host(number, space, address, f"site{link.site}" if link.site and is_told else "")
 
     def counters(self) -> Path:
         """The core's interface counters: a process that sleeps there lends its view of them."""

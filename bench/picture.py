@@ -20,6 +20,7 @@ BOTTOM: Final = 40
 TICKS: Final = 6
 COLOURS: Final = (
     *("#0b6e4f", "#c8553d", "#3d5a80", "#8d6a9f", "#b08900", "#4a4e4d", "#1b98e0", "#7a3b2e", "#d1495b", "#6a994e"),
+    *("#c77dff", "#5f0f40"),
 )
 
 

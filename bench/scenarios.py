@@ -37,6 +37,8 @@ class Scenario:
     slow: tuple[int, ...] = ()
     killed: tuple[int, ...] = ()
     wan_bits_per_s: int = 0
+    # Sites are behind address translation: nobody outside can dial into them.
+    is_nat: bool = False
 
     @property
     def judged(self) -> tuple[int, ...]:
@@ -64,7 +66,7 @@ def bound_s(size_bytes: int, origin_up_bits_per_s: int, peers: Sequence[Link]) -
 
 
 def make_scenario(name: str, peers: int, rate_bits_per_s: int) -> Scenario:
-    """``plain``, ``slow`` or ``sites`` for that many peers. Raises ValueError when there are too few or too many."""
+    """``plain``, ``slow``, ``sites`` or ``nat`` for that many peers. ValueError when they are too few or many."""
     link = Link(rate_bits_per_s, rate_bits_per_s)
     if name == "plain":
         return Scenario(name, link, (link,) * peers)
@@ -78,6 +80,9 @@ def make_scenario(name: str, peers: int, rate_bits_per_s: int) -> Scenario:
             raise ValueError(f"{peers} peers cannot be shared equally among {SITES} sites")
         hosts = [Link(LAN_BITS_PER_S, LAN_BITS_PER_S, 1 + number * SITES // peers) for number in range(peers)]
         return Scenario(name, link, tuple(hosts), wan_bits_per_s=WAN_BITS_PER_S)
+    if name == "nat":
+        hosts = [Link(LAN_BITS_PER_S, LAN_BITS_PER_S, 1)] * peers
+        return Scenario(name, link, tuple(hosts), wan_bits_per_s=WAN_BITS_PER_S, is_nat=True)
     raise ValueError(f"there is no scenario {name}")
 
 

@@ -34,7 +34,8 @@ from swarm.objects.meter import Account, charged
 from swarm.peer.agent import start_peer
 from swarm.peer.extension import Keeping
 from swarm.peer.holdings import Holding
-from swarm.peer.node import NodeSettings, PeerNode
+from swarm.peer.node import PeerNode
+from swarm.peer.settings import NodeSettings
 from swarm.peer.wire import SEED
 from swarm.store.tiers import Tiers
 from swarm.tracker.orders import purge_orders, quota

@@ -1,7 +1,8 @@
 """Settings: where each comes from, and what it is when nobody says.
 
-    flag  >  AETHERFS_<NAME>  >  --config FILE  >  $AETHERFS_HOME/config.toml  >  default
+    flag  >  AETHERFS_<NAME>  >  --config FILE  >  $AETHERFS_HOME/config.toml  >  profile  >  default
 
+A profile is a set of defaults for one kind of machine, so each of its values gives way to a setting that is made.
 Every value keeps its origin, so that ``aetherfs config show --origin`` can tell it. The files are flat TOML tables
 with the names below. A name that is not known, or a value of the wrong kind, is refused with the place where it
 stands. Secrets are no settings: they come from files, the environment or stdin.
@@ -18,7 +19,7 @@ from typing import Final, Literal
 from swarm.errors import NotFoundError, UsageError
 
 Value = str | int
-Kind = Literal["text", "count"]
+Kind = Literal["text", "count", "switch"]
 
 HOME_VARIABLE: Final = "AETHERFS_HOME"
 DEFAULT_HOME: Final = "~/.aetherfs"
@@ -26,11 +27,23 @@ DEFAULT_PORT_BASE: Final = 7070
 PORT_BASE_MAX: Final = 65_533
 FILE_NAME: Final = "config.toml"
 FILE_MAX_BYTES: Final = 64 * 1024
+MIB: Final = 1024**2
+RATES: Final = "as 10mbit, or by the clock: '10mbit, mon-fri 08:00-18:00 2mbit'"
+SWITCHES: Final = {
+    "on": "on",
+    "true": "on",
+    "yes": "on",
+    "1": "on",
+    "off": "off",
+    "false": "off",
+    "no": "off",
+    "0": "off",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting. ``least`` and ``most`` bound a count."""
+    """One setting. ``least`` and ``most`` bound a count; a text may be one of ``choices``, if there are any."""
 
     name: str
     kind: Kind
@@ -38,6 +51,7 @@ class Setting:
     meaning: str
     least: int = 0
     most: int = 1 << 62
+    choices: tuple[str, ...] = ()
 
     @property
     def variable(self) -> str:
@@ -73,10 +87,36 @@ SETTINGS: Final = (
         "take entries of these producers only: key ids, or names of `aetherfs key list`, parted by commas",
     ),
     Setting("signer_moves", "text", "own", "who moves tags among their versions: own, or published (anybody)"),
-    Setting("memory_bytes", "count", 64 * 1024**2, "bytes of blocks kept in memory", least=1024**2),
-    Setting("disk_bytes", "count", 10_000 * 1024**2, "bytes of blocks kept on disk", least=1024**2),
+    Setting("memory_bytes", "count", 64 * MIB, "bytes of blocks kept in memory", least=MIB),
+    Setting("disk_bytes", "count", 10_000 * MIB, "bytes of blocks kept on disk (0: no disk tier)"),
+    Setting("profile", "text", "", "named set of defaults: edge, for a small device", choices=("", "edge")),
+    Setting(
+        "memory_budget",
+        "count",
+        0,
+        "bytes that this process should fit into: blocks in memory, buffers, manifests and neighbours are sized by it "
+        "(0: by the settings of each)",
+        most=1 << 40,
+    ),
+    Setting("lan_discovery", "switch", "off", "find peers of this site by multicast, without a tracker: on or off"),
+    Setting("upload_limit", "text", "", f"what is sent at most, {RATES}"),
+    Setting("download_limit", "text", "", f"what is fetched at most, {RATES}"),
+    Setting(
+        "metered", "switch", "off", "on a link that costs: fetch only what is asked for, give only within the site"
+    ),
 )
+# What a profile sets unless somebody says otherwise.
+PROFILES: Final[Mapping[str, Mapping[str, Value]]] = {
+    "": {},
+    "edge": {"memory_budget": 112 * MIB, "disk_bytes": 0, "lan_discovery": "on"},
+}
 _BY_NAME: Final = {setting.name: setting for setting in SETTINGS}
+
+_IN_FILES: Final[Mapping[Kind, tuple[type, str]]] = {
+    "count": (int, "a whole number"),
+    "text": (str, "a text in quotes"),
+    "switch": (bool, "true or false"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +199,36 @@ class Settings:
     def disk_bytes(self) -> int:
         return self._count("disk_bytes")
 
+    @property
+    def profile(self) -> str:
+        return self._text("profile")
+
+    @property
+    def memory_budget(self) -> int:
+        """Bytes; 0 for none."""
+        return self._count("memory_budget")
+
+    @property
+    def lan_discovery(self) -> bool:
+        return self._text("lan_discovery") == "on"
+
+    @property
+    def upload_limit(self) -> str:
+        """A rate, or a timetable of them."""
+        return self._text("upload_limit")
+
+    @property
+    def download_limit(self) -> str:
+        return self._text("download_limit")
+
+    @property
+    def metered(self) -> bool:
+        return self._text("metered") == "on"
+
+    def is_said(self, name: str) -> bool:
+        """Whether somebody set it: flag, environment or file."""
+        return self._chosen[name].origin not in ("default", f"profile {self.profile}")
+
     def items(self) -> list[tuple[str, Value, str]]:
         """Name, value and origin of every setting, the home first."""
         rest = [(setting.name, self._chosen[setting.name]) for setting in SETTINGS]
@@ -189,7 +259,14 @@ def load(flags: Mapping[str, str], environment: Mapping[str, str], config_file: 
         if setting.name in flags:
             origin = f"flag --{setting.name.replace('_', '-')}"
             chosen[setting.name] = Chosen(_parse(setting, flags[setting.name], origin), origin)
-    return Settings(home, home_origin, chosen)
+    return Settings(home, home_origin, _with_profile(chosen))
+
+
+def _with_profile(chosen: Mapping[str, Chosen]) -> dict[str, Chosen]:
+    """The profile's values in place of defaults, and of nothing else."""
+    profile = str(chosen["profile"].value)
+    values = {name: Chosen(value, f"profile {profile}") for name, value in PROFILES[profile].items()}
+    return {name: values.get(name, one) if one.origin == "default" else one for name, one in chosen.items()}
 
 
 def _home(flags: Mapping[str, str], environment: Mapping[str, str]) -> tuple[Path, str]:
@@ -229,15 +306,21 @@ def _of_file(name: str, value: object, path: Path) -> Value:
     setting = _BY_NAME.get(name)
     if setting is None:
         raise UsageError(f"{path} holds the unknown setting {name!r}: known are {', '.join(_BY_NAME)}")
-    right_kind = int if setting.kind == "count" else str
+    right_kind, wanted = _IN_FILES[setting.kind]
     if type(value) is not right_kind:
-        wanted = "a whole number" if setting.kind == "count" else "a text in quotes"
         raise UsageError(f"{path} sets {name} to {value!r}: expected {wanted}")
     return _parse(setting, str(value), str(path))
 
 
 def _parse(setting: Setting, text: str, origin: str) -> Value:
+    if setting.kind == "switch":
+        if text.strip().lower() not in SWITCHES:
+            raise UsageError(f"{text[:80]!r} ({origin}) is neither on nor off: {setting.name} is {setting.meaning}")
+        return SWITCHES[text.strip().lower()]
     if setting.kind == "text":
+        if setting.choices and text not in setting.choices:
+            known = ", ".join(choice for choice in setting.choices if choice)
+            raise UsageError(f"{text[:80]!r} ({origin}) is no {setting.name}: known are {known}")
         return text
     digits = text.strip()
     if not (digits.isascii() and digits.isdigit() and len(digits) <= 19):

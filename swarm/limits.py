@@ -89,15 +89,19 @@ RUN_MAX_BYTES: Final = 8 * MIB
 RUN_REQUEST_MAX_BYTES: Final = 16 * KIB
 CHANNEL_MESSAGE_MAX_BYTES: Final = 2 * MIB
 # What the channels of this program speak: 1, with neighbour exchange and heads 2, standing by 3, trackers' listings
-# and orders 4, recalled and renewed grants 5 (wire).
-CHANNEL_HIGHEST: Final = 5
+# and orders 4, recalled and renewed grants 5, calls and takers 6 (wire).
+CHANNEL_HIGHEST: Final = 6
 ORDER_MAX_BYTES: Final = 2 * KIB
 ORDERS_MAX: Final = 4096
 NEIGHBOURS_TOLD_MAX: Final = 16
 HEADS_TOLD_MAX: Final = 256
 LOCATION_MAX_BYTES: Final = 2 * KIB
 LOCATION_LIFETIME_S: Final = 4 * 3600
+# What one link's peers say of themselves by multicast, each in one packet.
+BEACON_MAX_BYTES: Final = 1400
 NEIGHBOURS_MAX: Final = 32
+# Runs received at a time: two from each of as many neighbours as there may be, and some.
+RUNS_TAKEN_MAX: Final = 80
 RUNS_SERVED_PER_PEER_MAX: Final = 4
 RUNS_SERVED_MAX: Final = 256
 

@@ -15,7 +15,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -25,9 +25,12 @@ from swarm.objects.open import open_store
 
 if TYPE_CHECKING:
     from swarm.cli.program import Program
+    from swarm.config import Settings
     from swarm.home import Home
     from swarm.objects import ObjectStore
-    from swarm.peer.node import NodeSettings, PeerNode
+    from swarm.peer.node import PeerNode
+    from swarm.peer.pace import Paces
+    from swarm.peer.settings import NodeSettings
     from swarm.tracker.server import Tracker
 
 STORE_KEY_BYTES: Final = 32
@@ -56,10 +59,10 @@ def node_settings(program: Program, port_base: int, *, follows: bool = False) ->
     """How this home's peer runs. One that stays ``follows`` its subscriptions."""
     from swarm.cli.key import required_in
     from swarm.dialable import networks_in
-    from swarm.peer.node import NodeSettings
+    from swarm.peer.settings import NodeSettings
 
     settings = program.settings
-    return NodeSettings(
+    made = NodeSettings(
         home=program.home,
         listen=settings.listen,
         port_base=port_base,
@@ -68,11 +71,45 @@ def node_settings(program: Program, port_base: int, *, follows: bool = False) ->
         dial_also=networks_in(settings.dial_also),
         follows=follows,
         required=required_in(settings),
+        profile=settings.profile,
+        paces=_paces(settings),
+        is_metered=settings.metered,
+        lan_discovery=settings.lan_discovery,
+        is_dht_client=settings.metered or settings.profile == "edge",
+    )
+    return _within_budget(made, settings) if settings.memory_budget else made
+
+
+def _paces(settings: Settings) -> Paces:
+    """The limits that are set. UsageError for what is none."""
+    from swarm.peer.pace import Pace, Paces
+    from swarm.peer.timetable import parse_timetable
+
+    return Paces(
+        Pace(parse_timetable(settings.upload_limit, "upload_limit"), settings.upload_limit),
+        Pace(parse_timetable(settings.download_limit, "download_limit", may_stop=False), settings.download_limit),
+    )
+
+
+def _within_budget(made: NodeSettings, settings: Settings) -> NodeSettings:
+    """The same, sized by the memory budget; what was set itself stands."""
+    from swarm.peer.frugal import be_frugal
+    from swarm.peer.memory_budget import shares_of
+
+    be_frugal()
+    shares = shares_of(settings.memory_budget)
+    return replace(
+        made,
+        memory_bytes=settings.memory_bytes if settings.is_said("memory_bytes") else shares.blocks_bytes,
+        neighbours_aim=shares.neighbours,
+        runs_taken_max=shares.runs_taken,
+        slots_most=shares.slots,
     )
 
 
 def prepare(program: Program, role: Role) -> None:
     """What can be refused before anything runs: a home in use, a home that is no member and has no token."""
+    _paces(program.settings)
     home = program.home
     if home.agent() is not None:
         raise ConflictError(

@@ -28,6 +28,15 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def role_options(function: F) -> F:
     """The flags of every role."""
+    for name, metavar in (
+        ("lan_discovery", "on|off"),
+        ("metered", "on|off"),
+        ("download_limit", "RATE"),
+        ("upload_limit", "RATE"),
+        ("memory_budget", "BYTES"),
+        ("profile", "NAME"),
+    ):
+        function = setting_option(name, metavar)(function)
     function = setting_option("seal_key", "FILE")(function)
     function = setting_option("dial_also", "NETWORKS")(function)
     function = setting_option("join_file", "FILE")(function)

@@ -36,6 +36,7 @@ class _Member:
     addresses: Callable[[], tuple[Address, ...]]
     state_path: Path | None
     rng: random.Random
+    client_only: bool
 
 
 class Dht:
@@ -62,9 +63,12 @@ class Dht:
         state_path: Path | None,
         rng: random.Random,
         dialable: Dialable,
+        client_only: bool = False,
     ) -> Dht:
-        """Bind host:port and begin. ``secrets``: those that count, the one in force first."""
-        dht = cls(_Member(key, authority, addresses, state_path, rng), credential)
+        """Bind host:port and begin. ``secrets``: those that count, the one in force first. ``client_only``: ask and
+        announce, and keep nothing for others.
+        """
+        dht = cls(_Member(key, authority, addresses, state_path, rng, client_only), credential)
         dht._transport = await Transport.bind(host, port, dht._received, dialable)
         await dht.use(secrets)
         return dht
@@ -98,6 +102,7 @@ class Dht:
             addresses=member.addresses,
             state_path=member.state_path,
             rng=random.Random(member.rng.getrandbits(64)),
+            client_only=member.client_only,
         )
 
     def _received(self, datagram: bytes, peer: Peer) -> None:

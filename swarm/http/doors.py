@@ -11,7 +11,7 @@ import asyncio
 import errno
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from swarm.http.hello import HELLO_MAX_BYTES, Unfinished, offered
@@ -32,8 +32,8 @@ log = logging.getLogger("aetherfs.doors")
 
 
 class Doors:
-    """Accepts on ``listening`` sockets, as many as ``visits`` let in. ``streams`` takes over who offers ``protocol``,
-    ``others`` the rest; without ``streams`` nobody's hello is looked at.
+    """Accepts on ``listening`` sockets, as many as ``visits`` let in. Each of ``streams`` takes over who offers its
+    protocol, ``others`` the rest; without ``streams`` nobody's hello is looked at.
     """
 
     def __init__(
@@ -41,13 +41,11 @@ class Doors:
         listening: Sequence[socket.socket],
         visits: Visits,
         others: Others,
-        protocol: str = "",
-        streams: Streams | None = None,
+        streams: Mapping[str, Streams],
     ) -> None:
         self._listening = listening
-        self._protocol = protocol.encode()
         self._visits = visits
-        self._streams = streams
+        self._streams = {protocol.encode(): taker for protocol, taker in streams.items()}
         self._others = others
         self._tasks: set[asyncio.Task[None]] = set()
         for one in listening:
@@ -92,12 +90,12 @@ class Doors:
         is_taken = False
         try:
             async with asyncio.timeout(visit.left_s):
-                is_stream = self._streams is not None and await self._is_stream(connection)
-            if is_stream and self._streams is not None:
+                taker = await self._taker(connection) if self._streams else None
+            if taker is not None:
                 connection.setblocking(True)
                 is_taken = True
                 self._visits.leave(visit)
-                self._streams(connection, visit.left_s)
+                taker(connection, visit.left_s)
             else:
                 await self._others(connection, visit)
                 is_taken = True
@@ -108,7 +106,8 @@ class Doors:
                 self._visits.leave(visit)
                 connection.close()
 
-    async def _is_stream(self, connection: socket.socket) -> bool:
+    async def _taker(self, connection: socket.socket) -> Streams | None:
+        """Who takes over a connection, by its hello."""
         await _readable(connection)
         look_again_s = LOOK_AGAIN_S
         while True:
@@ -116,7 +115,7 @@ class Doors:
             if not data:
                 raise ConnectionResetError("it left without a word")
             try:
-                return self._protocol in offered(data)
+                return next((self._streams[name] for name in offered(data) if name in self._streams), None)
             except Unfinished:
                 await asyncio.sleep(look_again_s)
                 look_again_s *= 2

@@ -21,7 +21,6 @@ from swarm.http.doors import BACKLOG, Doors, Streams
 from swarm.http.framing import QuietLogger, unambiguous
 from swarm.http.patience import USUAL, Deadlines
 from swarm.http.problem import problems
-from swarm.http.tls import RUN_PROTOCOL
 from swarm.http.visits import Visit, Visits
 from swarm.identity import peer_id_from_server_name
 from swarm.limits import CONNECTIONS_MAX, JSON_BODY_MAX_BYTES, KEEPALIVE_S
@@ -68,13 +67,13 @@ async def start_listener(
     port: int,
     context: ssl.SSLContext | None,
     *,
-    streams: Streams | None = None,
+    streams: Mapping[str, Streams] | None = None,
     most: int = CONNECTIONS_MAX,
     deadlines: Deadlines | None = None,
 ) -> Listener:
     """Listen on host:port (0 picks a free one). ``context`` None is for loopback only. Raises AetherError if taken.
 
-    ``streams`` is handed each connection that offers RUN_PROTOCOL, before its handshake. At most ``most`` connections
+    ``streams`` are handed connections that offer their protocols, before their handshake. At most ``most`` connections
     are open, half as many of one address; fewer where the system allows few open files.
     """
     visits = Visits(_as_files_allow(most), deadlines or USUAL)
@@ -110,7 +109,7 @@ async def start_listener(
             ssl_handshake_timeout=visit.left_s if context is not None else None,
         )
 
-    doors = Doors([bound.dup() for bound in server.sockets], visits, others, RUN_PROTOCOL, streams)
+    doors = Doors([bound.dup() for bound in server.sockets], visits, others, streams or {})
     return Listener(runner, server, doors, visits)
 
 

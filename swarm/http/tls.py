@@ -21,6 +21,8 @@ from swarm.identity import peer_id_from_server_name
 
 # What a connection that carries runs of blocks offers (ALPN); what offers nothing speaks HTTP.
 RUN_PROTOCOL: Final = "aetherfs-run/1"
+# The same, made by the one who gives.
+GIVE_PROTOCOL: Final = "aetherfs-give/1"
 # X509_V_FLAG_NO_CHECK_TIME, which the ssl module has no name for.
 NO_CHECK_TIME: Final = 0x200000
 # A TLS connection holds a read buffer of this size; the default (256 KiB) costs 300 KiB a connection and is no faster
@@ -47,7 +49,7 @@ def peer_server_context(files: TlsFiles) -> ssl.SSLContext:
     """For the exchange: only members get as far as a request."""
     context = _server(files)
     context.verify_mode = ssl.CERT_REQUIRED
-    context.set_alpn_protocols([RUN_PROTOCOL, "http/1.1"])
+    context.set_alpn_protocols([RUN_PROTOCOL, GIVE_PROTOCOL, "http/1.1"])
     return context
 
 
@@ -76,10 +78,10 @@ def peer_client_context(files: TlsFiles) -> ssl.SSLContext:
     return context
 
 
-def run_client_context(files: TlsFiles) -> ssl.SSLContext:
+def run_client_context(files: TlsFiles, protocol: str = RUN_PROTOCOL) -> ssl.SSLContext:
     """The same for streams of runs."""
     context = peer_client_context(files)
-    context.set_alpn_protocols([RUN_PROTOCOL])
+    context.set_alpn_protocols([protocol])
     return context
 
 

@@ -22,8 +22,9 @@ from swarm.peer.dav_routes import DavRoutes
 from swarm.peer.extension import Extension
 from swarm.peer.file_routes import FileRoutes
 from swarm.peer.hub_routes import HubRoutes
-from swarm.peer.node import NodeSettings, PeerNode
+from swarm.peer.node import PeerNode
 from swarm.peer.registry_routes import RegistryRoutes
+from swarm.peer.settings import NodeSettings
 from swarm.peer.status import status_of
 from swarm.peer.subscriptions import Subscriptions
 from swarm.standing import AgentInfo

@@ -12,6 +12,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from swarm import clock, messages
@@ -19,8 +20,8 @@ from swarm.errors import AetherError, IncompleteError, NotAllowedError
 from swarm.home import SwarmState
 from swarm.limits import ANNOUNCE_INTERVAL_S, ANNOUNCE_MAX_VERSIONS, BOOTSTRAP_MAX, TRACKERS_MAX
 from swarm.messages import Announce, AnnounceAnswer, Contact, Neighbour
+from swarm.peer.announced import block_keys, version_keys
 from swarm.peer.lacking import give_back
-from swarm.peer.mesh import FETCHING
 from swarm.peer.rotation import Rotation
 from swarm.peer.wire import NOT_ORIGIN
 from swarm.records import Credential, Grant, open_sealed
@@ -199,7 +200,7 @@ class Announcer:
         tracker that is silent has said before whom it knew.
         """
         self._node.meeting.want(version)
-        if self._node.meeting.mesh.gets_on(version, time.monotonic(), members=FETCHING.target // 2):
+        if self._node.meeting.mesh.gets_on(version, time.monotonic(), members=self._node.settings.neighbours_aim // 2):
             return
         self._wanted[dataset, version] = self._wanted.get((dataset, version), 0) + 1
         try:
@@ -216,8 +217,9 @@ class Announcer:
     async def announce_records(self) -> None:
         """Versions and tags to the DHT at once, blocks by its sweep."""
         self._records_at = time.monotonic()
-        await self._node.dht.announce(self._node.version_keys)
-        self._node.dht.set_sweep(self._node.block_keys)
+        await self._node.dht.announce(partial(version_keys, self._node))
+        if not self._node.settings.is_metered:
+            self._node.dht.set_sweep(partial(block_keys, self._node))
 
     async def leave(self) -> None:
         """Tell the tracker that this peer goes, if it has spoken with it. Takes LEAVE_DEADLINE_S at most."""
@@ -244,7 +246,9 @@ class Announcer:
 
     def _message(self, *, leaving: bool) -> Announce:
         node = self._node
-        held = {(h.dataset, h.version): (h.is_complete, h.origin != NOT_ORIGIN) for h in node.holdings}
+        # Over a metered link nobody far is to come for blocks; near ones hear of us anyway.
+        holdings = [] if node.settings.is_metered else list(node.holdings)
+        held = {(h.dataset, h.version): (h.is_complete, h.origin != NOT_ORIGIN) for h in holdings}
         for wanted in self._wanted:
             held.setdefault(wanted, (False, False))
         versions = [messages.Holding(d, v, complete, origin) for (d, v), (complete, origin) in held.items()]

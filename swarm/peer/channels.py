@@ -26,9 +26,10 @@ from swarm.http.serve import caller_of
 from swarm.identity import public_of, server_name_of
 from swarm.limits import CHANNEL_MESSAGE_MAX_BYTES
 from swarm.peer.access import Access, Caller
+from swarm.peer.addresses import WILDCARDS
 from swarm.peer.budget import Budget
 from swarm.peer.sites import Sites
-from swarm.peer.wire import CHANNEL_PATH, OUR_VERSIONS, SINCE_2, SINCE_3, SINCE_4, SINCE_5, Hello, Message
+from swarm.peer.wire import CHANNEL_PATH, OUR_VERSIONS, SINCE_2, SINCE_3, SINCE_4, SINCE_5, SINCE_6, Hello, Message
 from swarm.records import Address, Credential, Role, open_sealed
 
 HELLO_DEADLINE_S: Final = 10.0
@@ -74,6 +75,8 @@ class Channel:
     near: bool = False
     version: int = OUR_VERSIONS[1]
     location: bytes = b""
+    # It came from elsewhere than where it says that it listens: behind address translation nobody can dial it.
+    is_translated: bool = False
     told: Budget = field(default_factory=lambda: Budget(TOLD_RATE, TOLD_BURST))
 
     def send(self, message: Message) -> None:
@@ -87,6 +90,8 @@ class Channel:
         if self.version < 4 and isinstance(message, SINCE_4):
             return
         if self.version < 5 and isinstance(message, SINCE_5):
+            return
+        if self.version < 6 and isinstance(message, SINCE_6):
             return
         self._queue(message)
 
@@ -146,6 +151,18 @@ class Channels:
         """Where a peer is said to be, by a signed record. What an open channel has shown stands."""
         if peer_id not in self.open:
             self._resolver.learn(peer_id, addresses, said_at)
+
+    def send_to(self, peer_id: str, message: Message) -> bool:
+        """Send a peer a message, if there is a channel to it: whether there is."""
+        channel = self.open.get(peer_id)
+        if channel is not None:
+            channel.send(message)
+        return channel is not None
+
+    def is_translated(self, peer_id: str) -> bool:
+        """Whether a peer was seen to be where nobody can dial it."""
+        channel = self.open.get(peer_id)
+        return channel is not None and channel.is_translated
 
     def is_banned(self, peer_id: str) -> bool:
         return self._banned.get(peer_id, 0.0) > time.monotonic()
@@ -248,6 +265,8 @@ class Channels:
             self._resolver.learn(peer_id, _reachable(hello.addresses, socket))
         caller = self._access.caller(peer_id, hello.grant, wall_now)
         channel = Channel(peer_id, socket, dialled, caller, credential.role, version=version)
+        said = {address.host for address in hello.addresses} - set(WILDCARDS)
+        channel.is_translated = not dialled and bool(said) and _host(socket, "peername") not in said
         channel.near = self._sites.is_near(
             peer_id, credential.site, _host(socket, "peername"), _host(socket, "sockname")
         )

@@ -10,8 +10,8 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
-from typing import Final, Protocol
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, Protocol
 
 from aiohttp import web
 
@@ -33,6 +33,7 @@ from swarm.peer.tracker_book import TrackerBook
 from swarm.peer.wire import (
     CHANNEL_PATH,
     TAG_PATH,
+    CallMe,
     Cancel,
     Have,
     Heads,
@@ -50,6 +51,7 @@ from swarm.peer.wire import (
     StandingBy,
     TagAnswer,
     TagRequest,
+    TakesOnly,
     Trackers,
     WhoElse,
 )
@@ -98,6 +100,10 @@ class Exchange:
         self.knows_order: Callable[[bytes], bool] = lambda order: False
         self.on_recalled: Callable[[bytes, str], None] | None = None
         self.on_opened: list[Callable[[Channel], None]] = []
+        # Whether a peer is given blocks: who is not need not know of them.
+        self.gives: Callable[[str], bool] = lambda peer_id: True
+        self.is_metered = False
+        self.on_called: Callable[[str], Coroutine[Any, Any, None]] | None = None
         self._tasks = tasks
         self._gossip = Gossip(ledger, rng)
         holdings.watch(self._held)
@@ -147,6 +153,9 @@ class Exchange:
 
     def opened(self, channel: Channel) -> None:
         self.meeting.opened(channel)
+        # An origin that we hear of at our site must not send others here who are elsewhere.
+        if self.is_metered or not self.gives(channel.peer_id):
+            channel.send(TakesOnly())
         if listings := self.trackers.told():
             channel.send(Trackers(listings))
         self._spread(self._gossip.opened(channel.peer_id, lambda dataset: channel.caller.may_read(dataset)))
@@ -185,6 +194,10 @@ class Exchange:
                 self.runs.cancel(channel.peer_id, message.run, message.signatures)
             case StandingBy():
                 self._stands_by(channel, message)
+            case TakesOnly():
+                self.runs.takes_only(channel.peer_id)
+            case CallMe():
+                self._called(channel)
             case Ready():
                 for follower in self._following():
                     follower.peer_ready(channel.peer_id, message.run)
@@ -217,6 +230,11 @@ class Exchange:
         signature = holding.manifest.unique[message.index].signature
         self.runs.stand_by(channel.peer_id, message.run, message.version, signature)
 
+    def _called(self, channel: Channel) -> None:
+        """A neighbour cannot dial us: dial it, if it may have something of us at all."""
+        if self.on_called is not None and channel.interests and channel.may_tell(time.monotonic()):
+            self._tasks.start(self.on_called(channel.peer_id))
+
     def _ready(self, peer: str, run: int) -> None:
         channel = self.channels.open.get(peer)
         if channel is not None:
@@ -230,7 +248,7 @@ class Exchange:
         channel.interests[message.version] = message.dataset
         self.meeting.mesh.needs(channel.peer_id, message.version)
         holding = await self.holdings.find(message.dataset, message.version)
-        if holding is not None:
+        if holding is not None and self.gives(channel.peer_id):
             channel.send(_describe(holding))
 
     def _held(self, holding: Holding, indices: tuple[int, ...] | None) -> None:
@@ -238,13 +256,14 @@ class Exchange:
             self.meeting.mesh.progressed(holding.version, time.monotonic())
             return
         for channel in self.channels.open.values():
-            if channel.interests.get(holding.version) == holding.dataset:
+            if channel.interests.get(holding.version) == holding.dataset and self.gives(channel.peer_id):
                 channel.send(_describe(holding))
 
     def tell(self, follower: Follower, news: Callable[[str], tuple[int, ...]]) -> None:
         """Tell who wants to know of a version which blocks are new here; ``news`` are those that a peer lacks."""
         for channel in self.channels.open.values():
-            if channel.interests.get(follower.version) == follower.dataset and (indices := news(channel.peer_id)):
+            is_told = channel.interests.get(follower.version) == follower.dataset and self.gives(channel.peer_id)
+            if is_told and (indices := news(channel.peer_id)):
                 channel.send(Have(follower.version, indices))
 
     # ---- news ---------------------------------------------------------------------------------------------------

@@ -26,7 +26,10 @@ from swarm.http.problem import error_from
 from swarm.http.resolver import PeerResolver
 from swarm.http.session import CONNECT_TIMEOUT_S
 from swarm.identity import server_name_of
+from swarm.limits import RUNS_TAKEN_MAX
 from swarm.peer.buffers import Buffers
+from swarm.peer.called import Called
+from swarm.peer.pace import UNPACED, Pace
 from swarm.peer.sealed import SEALED_MAX_BYTES
 from swarm.peer.stream import Answer, Keep, RunStream
 from swarm.peer.wire import BLOCK, GRANT_HEADER, TAG_PATH, RunHead, RunRequest, TagAnswer, TagRequest, framed
@@ -37,25 +40,39 @@ CALL_TIMEOUT_S: Final = 5.0
 DIAL_NEXT_S: Final = 1.0
 # A stream of runs that carries none is ended after this long.
 STREAM_IDLE_S: Final = 10.0
-# Runs received at a time: two from each of as many neighbours as there may be, and some.
-RUNS_TAKEN_MAX: Final = 80
+# Who could not be dialled, and dialled us, is asked to for so long.
+IN_VAIN_S: Final = 300.0
+IN_VAIN_MAX: Final = 256
+PACED_BUFFER_BYTES: Final = 32 * 1024
 
 log = logging.getLogger("aetherfs.fetch")
 
 
 class Fetcher:
     """Calls peers by their id. ``session`` and ``context`` (for runs) verify who answers, ``resolver`` knows their
-    addresses."""
+    addresses. Blocks come at the ``pace``, ``runs_max`` runs at a time."""
 
-    def __init__(self, session: aiohttp.ClientSession, context: ssl.SSLContext, resolver: PeerResolver) -> None:
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        context: ssl.SSLContext,
+        resolver: PeerResolver,
+        pace: Pace = UNPACED,
+        runs_max: int = RUNS_TAKEN_MAX,
+    ) -> None:
+        self._pace = pace
         self._session = session
         self._context = context
         self._resolver = resolver
-        self._threads = ThreadPoolExecutor(RUNS_TAKEN_MAX, "runs")
+        self._threads = ThreadPoolExecutor(runs_max, "runs")
         self._buffers = Buffers(SEALED_MAX_BYTES)
         self._resting: defaultdict[str, list[tuple[RunStream, asyncio.TimerHandle]]] = defaultdict(list)
         self._under_way: set[RunStream] = set()
         self.grant = b""
+        # How those are reached who cannot be dialled, and of whom that is known.
+        self.called: Called | None = None
+        self.is_translated: Callable[[str], bool] = lambda peer: False
+        self._in_vain: dict[str, float] = {}
         # The grant that each stream was begun with: with another it has to be begun anew.
         self._shown: WeakKeyDictionary[RunStream, bytes] = WeakKeyDictionary()
 
@@ -64,7 +81,7 @@ class Fetcher:
         if self._resting.get(peer) or any(stream.peer == peer for stream in self._under_way):
             return
         try:
-            stream = RunStream(peer, server_name_of(peer), self._context, await self._dial(peer))
+            stream = await self._new_stream(peer)
         except UnreachableError:
             return
         self._under_way.add(stream)
@@ -101,7 +118,7 @@ class Fetcher:
         """
         stream = self._stream(peer)
         if stream is None:
-            stream = RunStream(peer, server_name_of(peer), self._context, await self._dial(peer))
+            stream = await self._new_stream(peer)
             self._shown[stream] = self.grant
         self._under_way.add(stream)
         head, data = framed(canonical.encode(RunHead(1, self._shown[stream]))), framed(canonical.encode(request))
@@ -137,7 +154,27 @@ class Fetcher:
             if not answer.is_begun:
                 yield answer.status, blocks[answer.position] if answer.status == BLOCK else answer.ask.encode()
 
-    async def _dial(self, peer: str) -> socket.socket:
+    async def _new_stream(self, peer: str) -> RunStream:
+        connected = await self._connected(peer)
+        return RunStream(peer, server_name_of(peer), self._context, connected, self._pace)
+
+    async def _connected(self, peer: str) -> socket.socket:
+        """Dialled, or made by the peer where it cannot be dialled: a try that was in vain is not made again soon."""
+        if self.called is None:
+            return await self.dial(peer)
+        loop = asyncio.get_running_loop()
+        if self.is_translated(peer) or self._in_vain.get(peer, 0.0) > loop.time():
+            return await self.called.stream(peer)
+        try:
+            return await self.dial(peer)
+        except UnreachableError:
+            found = await self.called.stream(peer)
+            self._in_vain[peer] = loop.time() + IN_VAIN_S
+            if len(self._in_vain) > IN_VAIN_MAX:
+                del self._in_vain[next(iter(self._in_vain))]
+            return found
+
+    async def dial(self, peer: str) -> socket.socket:
         name = server_name_of(peer)
         loop = asyncio.get_running_loop()
         try:
@@ -145,6 +182,9 @@ class Fetcher:
             for number, address in enumerate(found, 1):
                 connection = socket.socket(address["family"], socket.SOCK_STREAM)
                 connection.setblocking(False)
+                if self._pace.is_limited:
+                    # What the system takes in for us comes at no pace of ours.
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, PACED_BUFFER_BYTES)
                 try:
                     async with asyncio.timeout(CONNECT_TIMEOUT_S if number == len(found) else DIAL_NEXT_S):
                         await loop.sock_connect(connection, (address["host"], address["port"]))

@@ -21,8 +21,10 @@ from swarm.errors import LocalProtocolError, NotAllowedError, RemoteProtocolErro
 from swarm.http.past_tls import limit_waits, write_past
 from swarm.http.serve import peer_in
 from swarm.http.tls import break_off
+from swarm.identity import server_name_of
 from swarm.limits import HEADER_DEADLINE_S, LOG_ENTRY_MAX_BYTES, RECORD_MAX_BYTES, RUN_REQUEST_MAX_BYTES
 from swarm.peer.buffers import Buffers
+from swarm.peer.pace import UNPACED, Pace
 from swarm.peer.sealed import Sealer
 from swarm.peer.wire import (
     FRAME_KEY_BYTES,
@@ -49,14 +51,23 @@ REQUEST_MAX_BYTES: Final = RUN_REQUEST_MAX_BYTES + LOG_ENTRY_MAX_BYTES
 class GivenStream:
     """One connection of an asker. ``peer`` and ``grant`` are set by ``open``; all but ``abort`` is for one thread.
 
-    ``buffers`` hold SEALED_MAX_BYTES. Handshake and head have ``opening_s`` in all.
+    ``buffers`` hold SEALED_MAX_BYTES. Handshake and head have ``opening_s`` in all. Frames go at the ``pace``.
+    ``asker``: we have dialled that peer, which asked us to.
     """
 
     def __init__(
-        self, connection: socket.socket, context: ssl.SSLContext, buffers: Buffers, opening_s: float = HEADER_DEADLINE_S
+        self,
+        connection: socket.socket,
+        context: ssl.SSLContext,
+        buffers: Buffers,
+        opening_s: float = HEADER_DEADLINE_S,
+        pace: Pace = UNPACED,
+        asker: str = "",
     ) -> None:
+        self._asker = asker
         self._opened_by = time.monotonic() + opening_s
         self._buffers = buffers
+        self._pace = pace
         self._sealer: Sealer | None = None
         self.peer = ""
         self.grant = b""
@@ -71,7 +82,12 @@ class GivenStream:
         limit_waits(self._socket, socket.SO_SNDTIMEO, STALL_TIMEOUT_S)
         if hasattr(socket, "TCP_NOTSENT_LOWAT"):
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_MAX_BYTES)
-        wrapped = self._context.wrap_socket(self._socket, server_side=True, do_handshake_on_connect=False)
+        wrapped = self._context.wrap_socket(
+            self._socket,
+            server_side=not self._asker,
+            server_hostname=server_name_of(self._asker) if self._asker else None,
+            do_handshake_on_connect=False,
+        )
         self._socket = wrapped
         if self._is_aborted:
             raise ConnectionAbortedError("this peer is closing")
@@ -145,8 +161,15 @@ class GivenStream:
             self._write(into[:end])
 
     def _write(self, view: memoryview) -> None:
-        """Past TLS, all of it. TimeoutError when the asker takes nothing for long, or next to nothing."""
+        """Past TLS, all of it, at our pace. TimeoutError when the asker takes nothing for long, or next to nothing."""
         self._socket.settimeout(None)
+        while view:
+            part = view[: self._pace.part_bytes(len(view))]
+            self._pace.wait(len(part))
+            self._write_part(part)
+            view = view[len(part) :]
+
+    def _write_part(self, view: memoryview) -> None:
         deadline = time.monotonic() + STALL_TIMEOUT_S + len(view) / LEAST_RATE_BYTES_PER_S
         while view:
             try:

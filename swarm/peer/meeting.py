@@ -94,6 +94,17 @@ class Meeting:
         self._sites.told(neighbour.peer_id, neighbour.site)
         self.learn(neighbour.peer_id, neighbour.addresses, version, keeper=neighbour.origin)
 
+    def heard_nearby(self, data: bytes) -> str:
+        """A member says on our own link where it is: who. RemoteProtocolError for what proves nothing."""
+        credential, location = self._open(data)
+        peer = credential.peer_id
+        if self._channels.is_banned(peer):
+            return peer
+        self._channels.learn(peer, location.addresses, said_at=location.issued)
+        self.mesh.named(peer, time.monotonic(), near=credential.site == self._sites.own)
+        self._woken.set()
+        return peer
+
     def opened(self, channel: Channel) -> None:
         self.mesh.opened(
             channel.peer_id,

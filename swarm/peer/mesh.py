@@ -89,9 +89,11 @@ class Want:
 
 
 class Mesh:
-    """The neighbour set of the peer ``own_id``. ``keeps``: it is a seed."""
+    """The neighbour set of the peer ``own_id``. ``keeps``: it is a seed. ``aim``: how many it wants to fetch from."""
 
-    def __init__(self, own_id: str, rng: random.Random, *, keeps: bool = False) -> None:
+    def __init__(self, own_id: str, rng: random.Random, *, keeps: bool = False, aim: int = FETCHING.target) -> None:
+        self._while_fetching = Bounds(aim, FETCHING.maximum - FETCHING.target + aim)
+        self._standing_aim = min(STANDING.target, aim)
         self.open: dict[str, Member] = {}
         self.dialling: dict[str, tuple[Candidate, float]] = {}
         self.candidates = Candidates(rng)
@@ -224,8 +226,8 @@ class Mesh:
             decisions += drops
         decisions += map(Ping, self.pulse.due(now))
         for version, want in self._fetching.items():
-            decisions += self._wanted(version, want, FETCHING.target, now)
-        decisions += self._wanted(ANY, self._standing, STANDING.target, now)
+            decisions += self._wanted(version, want, self._while_fetching.target, now)
+        decisions += self._wanted(ANY, self._standing, self._standing_aim, now)
         return decisions
 
     def names_for(self, asker: str, version: bytes, now: float) -> tuple[str, ...]:
@@ -244,8 +246,8 @@ class Mesh:
         if self._keeps:
             return KEEPING.maximum
         if self._fetching or any(member.needs for member in self.open.values()):
-            return FETCHING.maximum
-        return STANDING.maximum
+            return self._while_fetching.maximum
+        return 2 * self._standing_aim
 
     def lacks(self, version: bytes, now: float) -> bool:
         """Whether a version that is fetched does not get on."""

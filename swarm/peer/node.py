@@ -12,22 +12,21 @@ import random
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
 from swarm import clock
 from swarm.client import TrackerClient
 from swarm.dht.epochs import Dht
-from swarm.dht.keys import block_key, tag_key, trackers_key, version_key
-from swarm.dialable import TRUSTED, Network, dialable_of
+from swarm.dialable import TRUSTED, dialable_of
 from swarm.errors import AetherError
-from swarm.home import Home
 from swarm.http.resolver import PeerResolver
 from swarm.http.routes import mount
 from swarm.http.serve import make_app, start_listener
 from swarm.http.session import peer_session
-from swarm.http.tls import peer_client_context, peer_server_context, run_client_context
+from swarm.http.tls import GIVE_PROTOCOL, RUN_PROTOCOL, peer_client_context, peer_server_context, run_client_context
 from swarm.identity import peer_id_of
 from swarm.keyring import SwarmSecret
 from swarm.limits import LOCATION_LIFETIME_S, MIB
@@ -38,6 +37,7 @@ from swarm.objects.accounts import Costs
 from swarm.peer.access import Access
 from swarm.peer.addresses import addresses_of
 from swarm.peer.announce import Announcer
+from swarm.peer.called import Called, give_to
 from swarm.peer.channels import Channels
 from swarm.peer.directories import Directories
 from swarm.peer.download import Parts
@@ -47,6 +47,7 @@ from swarm.peer.extension import Extension
 from swarm.peer.fetch import Fetcher
 from swarm.peer.find import Finder
 from swarm.peer.holdings import FirstOf, Holding, Holdings, Source, StoreSource
+from swarm.peer.lan import Lan, start_lan
 from swarm.peer.ledger import Ledger
 from swarm.peer.meeting import Meeting
 from swarm.peer.mesh import Mesh
@@ -55,6 +56,7 @@ from swarm.peer.purging import Purging
 from swarm.peer.recalling import Recalling
 from swarm.peer.reproving import begin_reproving
 from swarm.peer.serve import RunServer
+from swarm.peer.settings import NodeSettings
 from swarm.peer.sites import Sites, site_of
 from swarm.peer.snapshots import Snapshots
 from swarm.peer.tasks import Tasks
@@ -63,7 +65,6 @@ from swarm.peer.traffic import Traffic
 from swarm.peer.trees import Trees
 from swarm.peer.wire import NOT_ORIGIN, OUR_VERSIONS, Hello
 from swarm.records import Address, Location, seal_location
-from swarm.signers import Required
 from swarm.store import Store
 from swarm.store.disk import DiskStore
 from swarm.store.memory import MemoryStore
@@ -76,27 +77,8 @@ if TYPE_CHECKING:
 
 LOOKED_AT: Final = 16
 LOCATION_RENEWAL_S: Final = 1800
-DEFAULT_DISK_BYTES: Final = 10_000 * MIB
-DEFAULT_MEMORY_BYTES: Final = 64 * MIB
 
 log = logging.getLogger("aetherfs.node")
-
-
-@dataclass(frozen=True, slots=True)
-class NodeSettings:
-    """How a peer runs. ``port_base`` 0 takes free ports; else the exchange is at base + 1 and the agent at base + 2."""
-
-    home: Home
-    listen: str = "127.0.0.1"
-    port_base: int = 0
-    disk_bytes: int = DEFAULT_DISK_BYTES
-    memory_bytes: int = DEFAULT_MEMORY_BYTES
-    stall_s: float = 60.0
-    dial_also: tuple[Network, ...] = ()
-    # Whether it stays, and so follows its subscriptions.
-    follows: bool = False
-    # The signers whose entries alone are taken.
-    required: Required | None = None
 
 
 class PeerNode:
@@ -121,6 +103,8 @@ class PeerNode:
         know_time(self)
         self.sites = Sites(site_of(self.papers.credential))
         self.traffic = Traffic()
+        self.paces = settings.paces
+        self.lan: Lan | None = None
         self.ledger = Ledger(self.home.read_state("ledger"), lambda data: self.home.write_state("ledger", data))
         self.holdings = Holdings(extension.load if extension is not None else None)
         self.trees = Trees(self.home)
@@ -164,27 +148,43 @@ class PeerNode:
         self.resolver = PeerResolver()
         self._client_context = peer_client_context(self.home.tls_files)
         self._run_context = run_client_context(self.home.tls_files)
+        self._give_context = run_client_context(self.home.tls_files, GIVE_PROTOCOL)
         self._server_context = peer_server_context(self.home.tls_files)
         talk = peer_session(self._client_context, self.resolver, per_peer=0, stall_timeout_s=None)
         self._closers.append(talk.close)
         self.session = talk
-        self.fetcher = Fetcher(talk, self._run_context, self.resolver)
+        self.fetcher = Fetcher(
+            talk, self._run_context, self.resolver, self.paces.download, self.settings.runs_taken_max
+        )
         self.fetcher.grant = self.papers.grant
-        self.runs = RunServer(self._server_context, self.access, self.holdings, self.traffic)
+        self.runs = RunServer(
+            self._server_context,
+            self.access,
+            self.holdings,
+            self.traffic,
+            self.paces.upload,
+            self._gives,
+            self.settings.slots_most,
+        )
         self.exchange = Exchange(self.access, self.holdings, self.runs, self.ledger, self.tasks, self.rng)
         self.channels = Channels(
             self.key.peer_id, self._hello, self.access, talk, self.resolver, self.exchange, self.sites
         )
-        self.exchange.channels = self.channels
+        self._join_parts()
         self.meeting = self.exchange.meeting = Meeting(
-            Mesh(self.key.peer_id, self.rng, keeps=self.extension is not None),
+            Mesh(
+                self.key.peer_id,
+                self.rng,
+                keeps=self.extension is not None,
+                aim=self.settings.neighbours_aim,
+            ),
             self.channels,
             self.access,
             self.sites,
             self.traffic,
             self.tasks,
             self.addresses,
-            self._location,
+            self.location,
             self._look_around,
         )
         self.purging, self.recalling = Purging(self), Recalling(self)
@@ -194,6 +194,7 @@ class PeerNode:
         self._closers.append(self.tracker.close)
         await self._start_dht()
         self._start_looking()
+        await start_lan(self)
         await asyncio.to_thread(open_trees, self)
         for contact in self.swarm.bootstrap:
             self.meeting.learn(contact.peer_id, contact.addresses)
@@ -203,6 +204,14 @@ class PeerNode:
         self.tasks.start(self.exchange.gossip())
         self.tasks.start(self.announcer.run())
         self.is_ready.set()
+
+    def _join_parts(self) -> None:
+        """What parts need of one another that were made one after another."""
+        self.called = self.fetcher.called = Called(self._server_context, self.channels.send_to)
+        self.fetcher.is_translated = self.channels.is_translated
+        self.exchange.is_metered = self.settings.is_metered
+        self.exchange.on_called = partial(give_to, self, self._give_context)
+        self.exchange.channels, self.exchange.gives = self.channels, self._gives
 
     def _start_looking(self) -> None:
         """What finds, reads and announces over the parts that talk to others."""
@@ -240,10 +249,11 @@ class PeerNode:
         extra = self.extension.routes(self) if self.extension is not None else []
         mount(app, [*self.exchange.routes(), *extra])
         base = self.settings.port_base
+        streams = {RUN_PROTOCOL: self.runs.accept, GIVE_PROTOCOL: self.called.accept}
         self.listener = await start_listener(
-            app, self.settings.listen, base + 1 if base else 0, self._server_context, streams=self.runs.accept
+            app, self.settings.listen, base + 1 if base else 0, self._server_context, streams=streams
         )
-        self._closers += [self.listener.close, self._end_streams]
+        self._closers += [self.called.close, self.listener.close, self._end_streams]
         own = [self.listener.host, *(address.host for address in self.addresses())]
         self.resolver.dialable = dialable_of(own, self.settings.dial_also)
 
@@ -259,6 +269,7 @@ class PeerNode:
             state_path=self.home.dht,
             rng=random.Random(self.rng.getrandbits(64)),
             dialable=self.resolver.dialable,
+            client_only=self.settings.is_dht_client,
         )
         self._closers.append(self.dht.close)
 
@@ -266,6 +277,13 @@ class PeerNode:
         contacts = [*self.swarm.bootstrap, *self.swarm.trackers]
         await self.dht.bootstrap([str(address) for contact in contacts for address in contact.addresses])
         await self.announcer.announce_records()
+
+    def _gives(self, peer: str) -> bool:
+        """Whether a peer is given blocks; asked in any thread. Over a metered link those of our own site are."""
+        if not self.paces.upload.is_open:
+            return False
+        channel = self.channels.open.get(peer)
+        return not self.settings.is_metered or (channel is not None and channel.near)
 
     # ---- what it is ---------------------------------------------------------------------------------------------
 
@@ -281,7 +299,7 @@ class PeerNode:
         lowest, highest = OUR_VERSIONS
         return Hello(lowest, highest, self.papers.credential, self.papers.grant, self.addresses())
 
-    def _location(self) -> bytes:
+    def location(self) -> bytes:
         """Where this peer is, for neighbours to pass on."""
         # The same bytes for a while: whoever hears them from several checks them once.
         issued = int(clock.wall_now()) // LOCATION_RENEWAL_S * LOCATION_RENEWAL_S
@@ -342,25 +360,6 @@ class PeerNode:
         self.announcer.wake()
         return len(directories)
 
-    def version_keys(self, secret: bytes) -> list[bytes]:
-        """DHT keys to announce at once: versions held, and the tags that point to them."""
-        held = {(holding.dataset, holding.version) for holding in self.holdings}
-        keys = [version_key(secret, dataset, version) for dataset, version in held]
-        tags = [(d, t) for d, t, version in self.ledger.tags() if version is not None and (d, version) in held]
-        if self.tracker_address is not None:
-            keys.append(trackers_key(secret))
-        return keys + [tag_key(secret, dataset, tag) for dataset, tag in tags]
-
-    def block_keys(self, secret: bytes) -> list[bytes]:
-        """DHT keys of every block held, for the sweep."""
-        held = {
-            block.signature
-            for holding in self.holdings
-            for index, block in enumerate(holding.manifest.unique)
-            if holding.held is None or index in holding.held
-        }
-        return [block_key(secret, signature) for signature in sorted(held)]
-
     def reload_papers(self) -> None:
         """Use papers that were renewed."""
         self.papers = self.home.papers()
@@ -368,7 +367,7 @@ class PeerNode:
         if self.fetcher.grant != self.papers.grant:
             self.fetcher.grant = self.papers.grant
             self.exchange.renewed(self.papers.grant)
-        for context in (self._client_context, self._run_context, self._server_context):
+        for context in (self._client_context, self._run_context, self._give_context, self._server_context):
             self.home.tls_files.load_into(context)
         self.tracker.reload(self.home.tls_files)
         self.dht.renew(self.papers.credential)
@@ -376,7 +375,7 @@ class PeerNode:
     def trust_roots(self) -> None:
         """Let TLS trust the CA's roots that were learnt of, on new connections."""
         bundle = self.access.authority.bundle(clock.wall_now())
-        for context in (self._client_context, self._run_context, self._server_context):
+        for context in (self._client_context, self._run_context, self._give_context, self._server_context):
             context.load_verify_locations(cadata=bundle.decode())
         self.tracker.trust_root(bundle)
 

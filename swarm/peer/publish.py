@@ -192,7 +192,7 @@ async def _receiver(node: PeerNode, dataset: str) -> AsyncIterator[Keeping | Sen
 async def _seeds(node: PeerNode) -> list[SeedClient]:
     """The seeds that the tracker knows now."""
     await node.announcer.beat()
-    return [SeedClient(node.session, seed, node.papers.grant) for seed in node.announcer.seeds]
+    return [SeedClient(node.session, seed, node.papers.grant, node.paces.upload) for seed in node.announcer.seeds]
 
 
 async def _seeds_to_try(node: PeerNode) -> list[SeedClient]:

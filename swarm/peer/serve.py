@@ -28,6 +28,7 @@ from swarm.peer.access import Access, Caller
 from swarm.peer.buffers import Buffers
 from swarm.peer.giving import GivenStream
 from swarm.peer.holdings import Holding, Holdings
+from swarm.peer.pace import UNPACED, Pace
 from swarm.peer.sealed import SEALED_MAX_BYTES
 from swarm.peer.traffic import Traffic
 from swarm.peer.turns import Turns
@@ -50,14 +51,27 @@ log = logging.getLogger("aetherfs.serve")
 
 
 class RunServer:
-    """Answers run requests. ``context`` is the listener's, which demands a certificate of the swarm."""
+    """Answers run requests. ``context`` is the listener's, which demands a certificate of the swarm. Blocks go at the
+    ``pace``, ``slots_most`` at a time, and to whom ``gives`` does not allow, none.
+    """
 
-    def __init__(self, context: ssl.SSLContext, access: Access, holdings: Holdings, traffic: Traffic) -> None:
+    def __init__(
+        self,
+        context: ssl.SSLContext,
+        access: Access,
+        holdings: Holdings,
+        traffic: Traffic,
+        pace: Pace = UNPACED,
+        gives: Callable[[str], bool] = lambda peer: True,
+        slots_most: int = RUNS_SERVED_MAX,
+    ) -> None:
+        self._pace = pace
+        self._gives = gives
         self._context = context
         self._access = access
         self._holdings = holdings
         self._traffic = traffic
-        self._turns = Turns(self._is_ready)
+        self._turns = Turns(self._is_ready, slots_most)
         self.on_ready: Callable[[str, int], None] | None = None
         self._threads = ThreadPoolExecutor(THREADS_MAX, "given")
         self._buffers = Buffers(SEALED_MAX_BYTES)
@@ -85,13 +99,28 @@ class RunServer:
         if self.on_ready is not None:
             self._loop.call_soon_threadsafe(self.on_ready, peer, run)
 
+    def takes_only(self, peer: str) -> None:
+        """This peer gives others nothing: send nobody to it, until it has left."""
+        self._turns.takes_only(peer)
+
     def peer_left(self, peer: str) -> None:
         """Send nobody to this peer any more."""
         self._turns.left(peer)
 
     def accept(self, connection: socket.socket, left_s: float = HEADER_DEADLINE_S) -> None:
         """Take over a connection that is to carry runs, before its handshake, which may take so long. On the loop."""
-        stream = GivenStream(connection, self._context, self._buffers, left_s)
+        self._take_over(GivenStream(connection, self._context, self._buffers, left_s, self._pace))
+
+    def give(self, asker: str, connection: socket.socket, context: ssl.SSLContext) -> None:
+        """The same on a connection that we have made to a peer which asked us to."""
+        self._take_over(GivenStream(connection, context, self._buffers, pace=self._pace, asker=asker))
+
+    def has_room(self, peer: str) -> bool:
+        """Whether one more stream of a peer would be given on."""
+        with self._lock:
+            return self._per_peer[peer] < STREAMS_PER_PEER_MAX and self._per_peer.total() < STREAMS_MAX
+
+    def _take_over(self, stream: GivenStream) -> None:
         with self._lock:
             is_full = self._is_closing or len(self._streams) >= THREADS_MAX
             if not is_full:
@@ -171,6 +200,9 @@ class RunServer:
                     del self._per_peer[peer]
 
     def _answer(self, stream: GivenStream, caller: Caller, run: RunRequest) -> None:
+        if not self._gives(caller.peer_id):
+            stream.send(BUSY, count=len(run.signatures))
+            return
         try:
             holding = self._holding(stream, caller, run)
         except AetherError as error:

@@ -1,14 +1,14 @@
 """Who is in this peer's own site: as the authority set it, or as it is seen; never as somebody says of itself.
 
 A site that was set stands in the credential, under the authority's seal. Where neither end has one set, they are in one
-site if the tracker sees both at one place, or if the connection between them stays within one network (one private /24,
-one v6 /64, one public address).
+site if the tracker sees both at one place, if one hears the other by multicast, which goes no further than the link, or
+if the connection between them stays within one network (one private /24, one v6 /64, one public address).
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from swarm import canonical
@@ -32,6 +32,8 @@ class Sites:
         self.own = own
         self.seen = ""
         self._told: OrderedDict[str, str] = OrderedDict()
+        # Whether a member's own word came over our link lately.
+        self.hears: Callable[[str], bool] = lambda peer_id: False
 
     def told(self, peer_id: str, site: str) -> None:
         """The tracker says where a peer is."""
@@ -45,7 +47,7 @@ class Sites:
         if self.own or site:
             return self.own == site
         told = self._told.get(peer_id, "")
-        if told and told == self.seen:
+        if (told and told == self.seen) or self.hears(peer_id):
             return True
         place = site_seen(far_host)
         return place != "" and place in (site_seen(own_host), self.seen)
@@ -55,6 +57,8 @@ class Sites:
         if self.own or site:
             return self.own == site
         told = self._told.get(peer_id, "")
+        if self.hears(peer_id):
+            return True
         if told and self.seen:
             return told == self.seen
         places = {site_seen(address.host) for address in own} - {""}

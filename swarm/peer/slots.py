@@ -31,11 +31,12 @@ PAUSE_MAX: Final = 32
 
 
 class Slots:
-    """``number`` is how many may be used now."""
+    """``number`` is how many may be used now, ``most`` how many ever, where memory bounds them."""
 
-    def __init__(self) -> None:
-        self.number = FIRST
-        self._settled = FIRST
+    def __init__(self, most: int = RUNS_SERVED_MAX) -> None:
+        self._most = most
+        self.number = min(FIRST, most)
+        self._settled = self.number
         self._settled_rate = 0.0
         self._pause = PAUSE
         self._wait = 0
@@ -72,7 +73,7 @@ class Slots:
             self._began, self._sent_bytes, self._blocks = now, 0, 0
 
     def _judge(self, rate: float, block_bytes: float) -> None:
-        fitting = min(MOST, max(LEAST, round(rate * BLOCK_S / block_bytes)))
+        fitting = min(MOST, self._most, max(LEAST, round(rate * BLOCK_S / block_bytes)))
         if self.number != self._settled:
             self._end_try(rate)
             return
@@ -85,7 +86,7 @@ class Slots:
             self.number = fewer if fewer < self._settled and self._downwards else self._more()
 
     def _more(self) -> int:
-        return min(RUNS_SERVED_MAX, self._settled + max(1, self._settled // 2))
+        return min(self._most, self._settled + max(1, self._settled // 2))
 
     def _end_try(self, rate: float) -> None:
         is_more = self.number > self._settled

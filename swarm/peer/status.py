@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import math
+import resource
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from swarm import clock
@@ -13,6 +17,7 @@ from swarm.objects import ObjectStore
 from swarm.objects.standing import AFFECTED_SEED, AFFECTED_TRACKER, place_of, standing_of
 from swarm.peer.holdings import Holding
 from swarm.peer.node import PeerNode
+from swarm.peer.pace import Pace
 from swarm.peer.wire import NOT_ORIGIN
 
 
@@ -43,6 +48,11 @@ def status_of(node: PeerNode) -> dict[str, Any]:
         "received_bytes": dict(node.traffic.received),
         "bad_blocks": node.traffic.bad_blocks,
         "dht": asdict(dht),
+        "lan": node.lan.status() if node.lan is not None else {"state": "off"},
+        "profile": node.settings.profile or "none",
+        "memory": _memory(node),
+        "limits": {"upload": _limit(node.paces.upload), "download": _limit(node.paces.download)},
+        "metered": node.settings.is_metered,
         "waiting_for": {name: waiting() for name, waiting in node.waiting.items()},
         "certificate_expires": credential.expires,
         **({"store": _store(node, node.objects)} if node.objects is not None else {}),
@@ -78,6 +88,24 @@ def _trackers(node: PeerNode) -> list[dict[str, Any]]:
         }
         for tracker, standing in known
     ]
+
+
+def _memory(node: PeerNode) -> dict[str, Any]:
+    """What blocks take in memory, and may; and what this process takes of the machine's, where that is told."""
+    resident = 0
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        resident = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    return {
+        "blocks_bytes": node.memory.size_bytes,
+        "blocks_most_bytes": node.settings.memory_bytes,
+        "resident_bytes": resident,
+    }
+
+
+def _limit(pace: Pace) -> dict[str, Any]:
+    """A limit as it was set, and what it is at this time of the week; None for no limit."""
+    rate = pace.bytes_per_s()
+    return {"set": pace.text or "none", "now_bit_per_s": None if rate == math.inf else int(rate * 8)}
 
 
 def _holding(holding: Holding) -> dict[str, Any]:

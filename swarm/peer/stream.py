@@ -25,6 +25,7 @@ from swarm.http.past_tls import limit_waits, read_past, read_ready
 from swarm.http.tls import break_off
 from swarm.limits import ENCODED_MAX_BYTES
 from swarm.peer.buffers import Buffers
+from swarm.peer.pace import UNPACED, Pace
 from swarm.peer.sealed import Opener, sealed_bytes
 from swarm.peer.wire import ASK, BLOCK, FRAME, LENGTH, REASON_MAX_BYTES, REFUSED, FrameKey
 
@@ -73,9 +74,20 @@ def parse_head(head: bytes | bytearray) -> tuple[int, int]:
 
 
 class RunStream:
-    """Runs asked of a peer, over a connection of their own. ``connected`` is a socket to it."""
+    """Runs asked of a peer, over a connection of their own. ``connected`` is a socket to it, or one that it
+    has made itself and TLS has proved to be its. Blocks are read at the
+    ``pace``, which holds up the sender as soon as the socket's own buffer is full.
+    """
 
-    def __init__(self, peer: str, server_name: str, context: ssl.SSLContext, connected: socket.socket) -> None:
+    def __init__(
+        self,
+        peer: str,
+        server_name: str,
+        context: ssl.SSLContext,
+        connected: socket.socket,
+        pace: Pace = UNPACED,
+    ) -> None:
+        self._pace = pace
         self.peer = peer
         self._name = server_name
         self._context = context
@@ -114,11 +126,13 @@ class RunStream:
         self._socket.settimeout(HANDSHAKE_TIMEOUT_S)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         limit_waits(self._socket, socket.SO_RCVTIMEO, PROGRESS_S)
-        wrapped = self._context.wrap_socket(self._socket, server_hostname=self._name, do_handshake_on_connect=False)
-        self._socket = wrapped
-        if self._is_aborted:
-            raise ConnectionAbortedError("it is no longer wanted")
-        wrapped.do_handshake()
+        wrapped = self._socket
+        if not isinstance(wrapped, ssl.SSLSocket):
+            wrapped = self._context.wrap_socket(wrapped, server_hostname=self._name, do_handshake_on_connect=False)
+            self._socket = wrapped
+            if self._is_aborted:
+                raise ConnectionAbortedError("it is no longer wanted")
+            wrapped.do_handshake()
         self._say(first)
         length = LENGTH.unpack(_read(wrapped, LENGTH.size))[0]
         if length > FRAME_KEY_MAX_BYTES:
@@ -158,6 +172,8 @@ class RunStream:
             sealed = buffer[: sealed_bytes(length)]
             if is_slow:
                 tell(begun)
+            # At a pace of our own a part is waited for as it is: naps would come on top of it.
+            if is_slow and not self._pace.is_limited:
                 self._gather(sealed, lambda now: tell(replace(begun, now=now)))
             else:
                 self._fill(sealed, lambda now: tell(replace(begun, now=now)))
@@ -177,10 +193,12 @@ class RunStream:
         heard = time.monotonic()
         while view:
             try:
-                view = view[_some(read_past(self._socket, view)) :]
+                count = _some(read_past(self._socket, view[: self._pace.part_bytes(len(view))]))
             except BlockingIOError:
                 _check_silence(heard)
                 continue
+            view = view[count:]
+            self._pace.wait(count)
             heard = time.monotonic()
             if view and goes_on is not None:
                 goes_on(heard)
@@ -192,10 +210,12 @@ class RunStream:
         while view:
             time.sleep(self._nap_s(len(view)))
             try:
-                view = view[_some(read_ready(self._socket, view)) :]
+                count = _some(read_ready(self._socket, view[: self._pace.part_bytes(len(view))]))
             except BlockingIOError:
                 _check_silence(heard)
                 continue
+            view = view[count:]
+            self._pace.wait(count)
             heard = time.monotonic()
             if heard - told >= PROGRESS_S:
                 told = heard

@@ -11,6 +11,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from swarm.limits import RUNS_SERVED_MAX
+from swarm.peer.slots import Slots
 from swarm.peer.uploads import READY, RunKey, Turn, Uploads
 from swarm.peer.wire import RunRequest
 
@@ -20,9 +22,9 @@ class Turns:
     that stood by and whose turn has come; it must not block.
     """
 
-    def __init__(self, ready: Callable[[str, int], None]) -> None:
+    def __init__(self, ready: Callable[[str, int], None], slots_most: int = RUNS_SERVED_MAX) -> None:
         self._ready = ready
-        self._uploads = Uploads()
+        self._uploads = Uploads(Slots(slots_most))
         self._lock = threading.Lock()
         self._gates: dict[RunKey, queue.SimpleQueue[Turn]] = {}
 
@@ -75,6 +77,11 @@ class Turns:
         with self._lock:
             self._uploads.cancelled(asker, run, signatures, time.monotonic())
             self._go_on()
+
+    def takes_only(self, asker: str) -> None:
+        """Send nobody to this peer as long as it is here."""
+        with self._lock:
+            self._uploads.takes_only(asker)
 
     def left(self, asker: str) -> None:
         """Send nobody to this peer any more."""

@@ -25,6 +25,7 @@ from swarm.http.problem import error_from
 from swarm.identity import server_name_of
 from swarm.limits import ENCODED_MAX_BYTES, MIB, MISSING_MAX_SIGNATURES
 from swarm.manifest import Manifest
+from swarm.peer.pace import UNPACED, Pace
 from swarm.peer.wire import GRANT_HEADER
 from swarm.store import Store
 
@@ -44,9 +45,12 @@ CALL_TIMEOUT_S: Final = 120.0
 
 
 class Framed(Payload):
-    """Encoded blocks as one body, written part by part: joined, each byte would be copied twice more."""
+    """Encoded blocks as one body, written part by part, at the ``pace``: joined, each byte would be copied twice
+    more.
+    """
 
-    def __init__(self, blocks: Iterable[tuple[bytes, Encoded]]) -> None:
+    def __init__(self, blocks: Iterable[tuple[bytes, Encoded]], pace: Pace = UNPACED) -> None:
+        self._pace = pace
         parts = [part for one, data in blocks for part in (_BLOCK_HEAD.pack(one, len(data)), data)]
         super().__init__(parts, content_type=BLOCKS_TYPE)
         self._size = sum(map(len, parts))
@@ -60,8 +64,13 @@ class Framed(Payload):
         return self.joined().decode(encoding, errors)
 
     async def write(self, writer: AbstractStreamWriter) -> None:
-        for part in self._value:
-            await writer.write(part)
+        for whole in self._value:
+            rest = memoryview(whole)
+            while rest:
+                part = rest[: self._pace.part_bytes(len(rest))]
+                await self._pace.pause(len(part))
+                await writer.write(part)
+                rest = rest[len(part) :]
 
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
         await self.write(writer)
@@ -85,9 +94,10 @@ def unframed(body: bytes | bytearray) -> list[tuple[bytes, bytes]]:
 
 
 class SeedClient:
-    """The upload side of one seed."""
+    """The upload side of one seed. Blocks go at the ``pace``."""
 
-    def __init__(self, session: aiohttp.ClientSession, seed: str, grant: bytes) -> None:
+    def __init__(self, session: aiohttp.ClientSession, seed: str, grant: bytes, pace: Pace = UNPACED) -> None:
+        self._pace = pace
         self._session = session
         self.seed = seed
         # What the seed's object store was asked for, once a version is kept.
@@ -110,7 +120,7 @@ class SeedClient:
 
     async def bring(self, session: str, blocks: Sequence[tuple[bytes, Encoded]]) -> None:
         """Send some blocks, of at most BRING_MAX_BYTES."""
-        await self._call("POST", f"/api/v1/uploads/{session}/blocks", Framed(blocks), BLOCKS_TYPE)
+        await self._call("POST", f"/api/v1/uploads/{session}/blocks", Framed(blocks, self._pace), BLOCKS_TYPE)
 
     async def done(self, session: str) -> None:
         """The log names what the session kept: the seed need not hold it for us any longer."""
@@ -144,7 +154,8 @@ class SeedClient:
                 data=body if isinstance(body, Framed) else io.BytesIO(body),
                 params=query,
                 headers={**self._headers, "Content-Type": content_type, "Accept": content_type},
-                timeout=aiohttp.ClientTimeout(total=CALL_TIMEOUT_S),
+                # What goes slowly by our own will goes beside as many others.
+                timeout=aiohttp.ClientTimeout(total=CALL_TIMEOUT_S + self._pace.takes_s(2 * AT_ONCE * BRING_MAX_BYTES)),
             ) as response:
                 answer = bytearray()
                 async for data in response.content.iter_any():

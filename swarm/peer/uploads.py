@@ -91,6 +91,8 @@ class Uploads:
         self._versions: dict[bytes, _Version] = {}
         self._per_asker: Counter[str] = Counter()
         self._credit: dict[str, int] = {}
+        # Askers who give nothing on: what they had of an origin counts as not given.
+        self._takes_only: set[str] = set()
         self._turns = 0
 
     # ---- events -------------------------------------------------------------------------------------------------
@@ -208,8 +210,14 @@ class Uploads:
         """How many runs wait for their turn."""
         return len(self._waiting)
 
+    def takes_only(self, asker: str) -> None:
+        """An asker gives nothing to others: nobody is sent to it until it has left."""
+        self.left(asker)
+        self._takes_only.add(asker)
+
     def left(self, asker: str) -> None:
         """An asker is gone: nobody is sent to it any more."""
+        self._takes_only.discard(asker)
         for version in self._versions.values():
             if version.redirector is not None:
                 version.redirector.left(asker)
@@ -268,7 +276,7 @@ class Uploads:
         version.given[block] += 1
         version.sending[block] += 1
         self._sending.add(asked.key)
-        if version.redirector is not None:
+        if version.redirector is not None and asker not in self._takes_only:
             version.redirector.given(asker, block)
             self._redirect_others(asked.version, block)
         return Turn(asker, run, block, BLOCK)

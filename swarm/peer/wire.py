@@ -239,6 +239,14 @@ class Renewed(msgspec.Struct, array_like=True, frozen=True, tag="renewed"):
     grant: Sealed
 
 
+class CallMe(msgspec.Struct, array_like=True, frozen=True, tag="call"):
+    """I cannot dial you: dial me, and give on that connection what I then ask for. From version 6 on."""
+
+
+class TakesOnly(msgspec.Struct, array_like=True, frozen=True, tag="takes"):
+    """The sender gives you nothing: send nobody to it for blocks. From version 6 on."""
+
+
 Message = (
     Hello
     | Interest
@@ -257,12 +265,15 @@ Message = (
     | Ordered
     | Recalled
     | Renewed
+    | CallMe
+    | TakesOnly
 )
 # What a channel of an older version does not carry.
 SINCE_2: Final = (Here, WhoElse, Neighbours, Heads)
 SINCE_3: Final = (StandingBy, Ready)
 SINCE_4: Final = (Trackers, Ordered)
 SINCE_5: Final = (Recalled, Renewed)
+SINCE_6: Final = (CallMe, TakesOnly)
 OUR_VERSIONS: Final = (PROTOCOL_LOWEST, CHANNEL_HIGHEST)
 
 

@@ -118,6 +118,8 @@ def test_what_is_kept_of_rights_is_read() -> None:
     assert open_recalls(told.recalls, trust) == RECALLS
     renewed = canonical.decode(bytes.fromhex(GOLDEN["renewed"]), wire.Renewed, limit_bytes=4096)
     assert renewed.grant == b"grant"
+    assert canonical.decode(bytes.fromhex(GOLDEN["call me"]), wire.CallMe, limit_bytes=16) == wire.CallMe()
+    assert canonical.decode(bytes.fromhex(GOLDEN["takes only"]), wire.TakesOnly, limit_bytes=16) == wire.TakesOnly()
     assert sealed.opened(bytes.fromhex(GOLDEN["policy"]), Policy, authority=trust) == POLICY
     assert sealed.opened(bytes.fromhex(GOLDEN["audit page"]), Page, authority=trust) == AUDITED
 

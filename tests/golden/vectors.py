@@ -119,6 +119,8 @@ def vectors() -> dict[str, object]:
         "heads": canonical.encode(wire.Heads((("osm/roads", 7),), True)).hex(),
         "recalled": canonical.encode(wire.Recalled(sealed.seal(AUTHORITY, RECALLS))).hex(),
         "renewed": canonical.encode(wire.Renewed(b"grant")).hex(),
+        "call me": canonical.encode(wire.CallMe()).hex(),
+        "takes only": canonical.encode(wire.TakesOnly()).hex(),
         "policy": sealed.seal(AUTHORITY, POLICY).hex(),
         "audit page": sealed.seal(AUTHORITY, AUDITED).hex(),
         "listing": LISTING.hex(),

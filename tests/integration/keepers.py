@@ -13,7 +13,8 @@ from swarm.cli.roles import Role, Running, prepare, running
 from swarm.home import Home
 from swarm.joining import join
 from swarm.peer.agent import start_peer
-from swarm.peer.node import NodeSettings, PeerNode
+from swarm.peer.node import PeerNode
+from swarm.peer.settings import NodeSettings
 from swarm.token import parse_token
 from tests.integration.swarm_rig import run
 from tests.integration.tracker_rig import until

@@ -21,7 +21,8 @@ from swarm.objects import ObjectStore
 from swarm.objects.folder import FolderObjectStore
 from swarm.peer import operations
 from swarm.peer.agent import start_peer
-from swarm.peer.node import NodeSettings, PeerNode
+from swarm.peer.node import PeerNode
+from swarm.peer.settings import NodeSettings
 from swarm.records import Role
 from swarm.token import parse_token
 from swarm.tracker.server import Tracker

@@ -11,7 +11,7 @@ from seed.node import start_seed
 from swarm.errors import UnreachableError
 from swarm.home import Home
 from swarm.objects.memory import MemoryObjectStore
-from swarm.peer.node import NodeSettings
+from swarm.peer.settings import NodeSettings
 from tests.integration.swarm_rig import Swarm
 
 

@@ -26,11 +26,18 @@ from swarm.errors import UsageError
 from swarm.export import read_export
 from swarm.http.hello import Unfinished, offered
 from swarm.keyring import decode_keyring
-from swarm.limits import ANNOUNCE_ANSWER_MAX_BYTES, ANNOUNCE_MAX_BYTES, PUSH_MAX_BYTES, RECORD_MAX_BYTES
+from swarm.limits import (
+    ANNOUNCE_ANSWER_MAX_BYTES,
+    ANNOUNCE_MAX_BYTES,
+    BEACON_MAX_BYTES,
+    PUSH_MAX_BYTES,
+    RECORD_MAX_BYTES,
+)
 from swarm.log import Endorsement, SignedEntry
 from swarm.manifest import Manifest, assemble, parse_root
 from swarm.messages import Announce, AnnounceAnswer
 from swarm.peer import wire
+from swarm.peer.beacons import Beacon
 from swarm.peer.channels import _decode
 from swarm.peer.exchange import TAG_REQUEST_MAX_BYTES
 from swarm.peer.fetch import ANSWER_MAX_BYTES
@@ -175,6 +182,8 @@ MESSAGES: Final[dict[str, wire.Message]] = {
     "order": wire.Ordered(ORDER),
     "recalled": wire.Recalled(RECALLS),
     "renewed": wire.Renewed(told("grant")),
+    "call me": wire.CallMe(),
+    "takes only": wire.TakesOnly(),
 }
 CHANNEL: Final = {name: canonical.encode(message) for name, message in MESSAGES.items()} | {
     name: told(name) for name in ("here", "who else", "neighbours", "heads")
@@ -188,6 +197,9 @@ DECODERS: Final[dict[str, Decoder]] = {
     "run head": Decoder(canonical.encode(wire.RunHead(1, told("grant"))), plain(wire.RunHead, HEAD_MAX_BYTES)),
     "run key": Decoder(canonical.encode(wire.FrameKey(1, bytes(32))), plain(wire.FrameKey, FRAME_KEY_MAX_BYTES)),
     "sealed frame": Decoder(told("sealed frames")[:HEAD_BYTES], read_sealed_head, (ConnectionAbortedError,)),
+    "beacon": Decoder(
+        canonical.encode(Beacon(1, WALL * 1000, True, told("location"), bytes(7))), plain(Beacon, BEACON_MAX_BYTES)
+    ),
     "run request": Decoder(canonical.encode(RUN), plain(wire.RunRequest, REQUEST_MAX_BYTES)),
     "frame": Decoder(wire.FRAME.pack(0, 4096), lambda data: parse_head(data[:5].ljust(5, b"\0"))),
     "tag request": Decoder(

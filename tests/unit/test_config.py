@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from swarm.config import SETTINGS, load
+from swarm.config import PROFILES, SETTINGS, load
 from swarm.errors import NotFoundError, UsageError
 
 
@@ -88,4 +88,38 @@ def test_an_oversized_file_is_refused(tmp_path: Path) -> None:
 def test_every_setting_has_a_default_of_its_kind_within_bounds() -> None:
     for setting in SETTINGS:
         assert isinstance(setting.default, int if setting.kind == "count" else str)
-        assert setting.kind == "text" or setting.least <= int(setting.default) <= setting.most
+        assert setting.kind != "switch" or setting.default in ("on", "off")
+        assert not setting.choices or setting.default in setting.choices
+        assert setting.kind != "count" or setting.least <= int(setting.default) <= setting.most
+
+
+def test_a_profile_gives_way_to_every_setting_that_is_made(tmp_path: Path) -> None:
+    settings = load({"profile": "edge"}, _home(tmp_path, "disk_bytes = 5\n") | {"AETHERFS_LAN_DISCOVERY": "off"})
+    origins = {name: (value, origin) for name, value, origin in settings.items()}
+    assert origins["memory_budget"] == (112 * 1024**2, "profile edge")
+    assert origins["disk_bytes"] == (5, str(tmp_path / "config.toml"))
+    assert origins["lan_discovery"] == ("off", "environment AETHERFS_LAN_DISCOVERY")
+    assert not settings.lan_discovery
+    assert origins["port_base"] == (7070, "default")
+    assert [settings.is_said(name) for name in ("memory_budget", "disk_bytes", "memory_bytes")] == [False, True, False]
+
+
+def test_profiles_name_settings_and_values_of_their_kind() -> None:
+    known = {setting.name: setting for setting in SETTINGS}
+    for profile, values in PROFILES.items():
+        assert profile in known["profile"].choices
+        assert all(type(value) is type(known[name].default) for name, value in values.items())
+
+
+def test_an_unknown_profile_is_refused_with_those_that_are_known(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="known are edge"):
+        load({"profile": "tiny"}, _home(tmp_path))
+
+
+def test_switches_are_true_or_false_in_files_and_on_or_off_elsewhere(tmp_path: Path) -> None:
+    assert load({}, _home(tmp_path, "metered = true\n")).metered
+    assert not load({"metered": "off"}, _home(tmp_path, "metered = true\n")).metered
+    with pytest.raises(UsageError, match="neither on nor off"):
+        load({"metered": "maybe"}, _home(tmp_path))
+    with pytest.raises(UsageError, match="expected true or false"):
+        load({}, _home(tmp_path, 'metered = "on"\n'))
