@@ -108,7 +108,8 @@ def test_a_folder_store_that_is_full(bench: Bench, tmp_path: Path) -> None:
             assert "No space left" in bench.refused(FULL, home, "publish", str(data), "maps/roads:v2")
         # A pack that found room stays for the repetition, whole; nothing names it, and nothing that was there changed.
         after = _kept_in(disk)
-        new = sorted(after.keys() - before.keys())
+        # Trackers' audit goes on meanwhile; its pages are a few hundred bytes.
+        new = sorted(path for path in after.keys() - before.keys() if path.parent.name != "audit")
         assert {path: after[path] for path in before} == before
         assert [path.parent.name for path in new] == ["packs"] * len(new)
         for path in new:
