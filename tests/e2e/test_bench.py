@@ -86,8 +86,8 @@ def test_the_origin_is_measured_on_a_real_server(tmp_path: Path) -> None:
     assert sum(kind["bytes"] for kind in report["settings"]["files"].values()) == 8 * 1024**2
     for name in ("alone", "publish"):
         assert 0 < entry[name]["received_bytes"] < 9 * 1024**2
-        # A lease, one pack, one index, a claim, the dataset's mark, an entry of its log; and what a tracker writes by its
-        # own clock: where it is, whom joiners may begin from, a page of the audit.
+        # A lease, one pack, one index, a claim, the dataset's mark, an entry of its log; and what a tracker writes by
+        # its own clock: where it is, whom joiners may begin from, a page of the audit.
         assert entry[name]["puts"] <= 9, entry
         assert entry[f"{name}_again"]["received_bytes"] < 10_000
     # One seed reads what is stored about once, whoever asks.
