@@ -64,6 +64,7 @@ from tests.golden.vectors import AUTHORITY, KEY, dataset
 from tests.golden.vectors import LISTED as LISTED_TRACKER
 from tests.property import shown
 from tests.property.answer_decoders import ANSWER_DECODERS
+from tests.property.beacon_decoders import BEACON_DECODERS
 from tests.property.decoder import Decoder
 from tests.property.test_dht_wire import Deaf, sealed
 from tests.unit.dht.samples import NOW, key_of, keys
@@ -193,6 +194,7 @@ RUN: Final = wire.RunRequest(1, 5, "osm/roads", bytes(32), captured("entry-publi
 SHOWN: Final = {name: Decoder(good, read, refusals) for name, (good, read, refusals) in shown.SHOWN.items()}
 DECODERS: Final[dict[str, Decoder]] = {
     **ANSWER_DECODERS,
+    **BEACON_DECODERS,
     **{f"channel: {name}": Decoder(good, _decode) for name, good in CHANNEL.items()},
     "run head": Decoder(canonical.encode(wire.RunHead(1, told("grant"))), plain(wire.RunHead, HEAD_MAX_BYTES)),
     "run key": Decoder(canonical.encode(wire.FrameKey(1, bytes(32))), plain(wire.FrameKey, FRAME_KEY_MAX_BYTES)),

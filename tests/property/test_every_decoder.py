@@ -69,6 +69,7 @@ FUZZED: Final[dict[str, str]] = {
     "swarm.oidc.fetch._object": "issuer's answer",
     "swarm.oidc.flows._converted": "issuer's answer",
     "swarm.http.validate._query": "verb: pull",
+    "swarm.peer.beacons.open_beacon": "beacon of a member",
     "swarm.peer.channels._decode": "channel: hello",
     "swarm.peer.exchange.Exchange._tag": "tag request",
     "swarm.peer.fetch.Fetcher.tag": "tag answer",
