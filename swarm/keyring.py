@@ -70,8 +70,3 @@ def generation_of(links: Sequence[bytes]) -> int:
 def decode_keyring(data: bytes) -> Keyring:
     """The keyring; an empty one for no bytes. RemoteProtocolError."""
     return canonical.decode(data, Keyring, limit_bytes=KEYRING_MAX_BYTES) if data else NO_KEYS
-
-
-def secret_in_force(secrets: Sequence[SwarmSecret], wall_now: float) -> SwarmSecret:
-    """Of all secrets, in the order of their epochs, the one that is used now."""
-    return next((s for s in reversed(secrets) if s.in_force <= wall_now), secrets[0])

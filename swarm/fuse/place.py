@@ -27,7 +27,6 @@ READ_AHEAD_KIB: Final = 1024
 HELPERS: Final = ("fusermount3", "fusermount")
 # linux/mount.h: MS_RDONLY, MS_NOSUID, MS_NODEV; MNT_DETACH.
 _READ_ONLY, _NO_SUID, _NO_DEVICES, _DETACH = 1, 2, 4, 2
-HINT: Final = "`aetherfs unmount DIR` clears it away"
 _ESCAPED: Final = re.compile(r"\\([0-7]{3})")
 
 
