@@ -145,14 +145,14 @@ class Finder:
         is_stale = found.age_s > FRESH_S
         if not is_stale:
             self._ledger.confirm(reference.dataset, found.snapshot.serial, found.snapshot.issued)
-        known = self._known(reference) if is_stale else None
+        known = self.entry_here(reference) if is_stale else None
         entry = found.data if known is None else max(found.data, known, key=self._serial)
         shown = await self._publishing(reference, entry)
         return replace(self._resolved(reference, entry, is_stale=is_stale, shown=shown), is_gone=found.is_gone)
 
     async def _mended(self, reference: Reference, found: Found) -> Found:
         """What the tracker answered, or answers once its log has back what it lacks of what was seen here."""
-        known, said = self._known(reference), self._ledger.serial_said(reference.dataset)
+        known, said = self.entry_here(reference), self._ledger.serial_said(reference.dataset)
         is_behind = known is not None and self._serial(known) > self._serial(found.data)
         if found.age_s > FRESH_S or not (is_behind or found.snapshot.serial < said):
             return found
@@ -164,7 +164,7 @@ class Finder:
         joining.
         """
         started = time.monotonic()
-        known = [entry for entry in [self._known(reference)] if entry is not None]
+        known = [entry for entry in [self.entry_here(reference)] if entry is not None]
         while True:
             answers = await self._ask_swarm(reference)
             entries = known + [entry for entry in answers if entry and self._may_take(self._access.learn(entry))]
@@ -186,13 +186,23 @@ class Finder:
 
     def known(self, reference: Reference) -> Resolved | None:
         """What this home knows of a reference, with nobody asked; None if it knows none, or that it was removed."""
-        raw = self._known(reference)
+        raw = self.entry_here(reference)
         try:
             return self._resolved(reference, raw, is_stale=True) if raw is not None else None
         except (NotFoundError, IntegrityError):
             return None
 
-    def _known(self, reference: Reference) -> bytes | None:
+    def fixed(self, reference: Reference) -> Resolved | None:
+        """A version that an entry shows here, by a signer who counts: nothing can change it, nobody is asked."""
+        version, required = reference.signature or b"", self.required
+        takes = required.takes if required is not None else lambda entry: True
+        raw = self._ledger.entry_of_version(reference.dataset, version, takes)
+        if raw is None or self._access.is_purged(reference.dataset, version):
+            return None
+        return Resolved(reference.dataset, reference.tag, version, raw, self._access.learn(raw).serial, is_stale=False)
+
+    def entry_here(self, reference: Reference) -> bytes | None:
+        """The last signed entry that this home knows of a reference, of those that may count."""
         if reference.signature is not None:
             return self._ledger.entry_of_version(reference.dataset, reference.signature, self._may_take)
         return self._ledger.entry_of_tag(reference.dataset, reference.tag or "", self._may_take)

@@ -19,7 +19,7 @@ from urllib.parse import urlencode
 import msgspec
 from aiohttp import web
 
-from swarm.errors import AetherError, NotFoundError, UsageError
+from swarm.errors import AetherError, IntegrityError, NotFoundError, UsageError
 from swarm.http.routes import Route
 from swarm.limits import MIB, PAGE_MAX
 from swarm.names import DEFAULT_SCOPE, Reference, check_name, check_tag
@@ -164,12 +164,19 @@ class RegistryRoutes:
         for (name, _), image in reversed(self._images.items()):
             if name == dataset and fits(image):
                 return image
+        refused: IntegrityError | None = None
         versions = dict.fromkeys((await catalogue.tags(self._node, dataset)).values())
         for version in list(versions)[:SEARCHED_MAX]:
             if (dataset, version) not in self._images:
-                image = await self._image(await self._open(dataset, version))
+                try:
+                    image = await self._image(await self._open(dataset, version))
+                except IntegrityError as error:
+                    refused = refused or error  # one that no required signer published bars no other
+                    continue
                 if fits(image):
                     return image
+        if refused is not None:
+            raise refused
         return None
 
     async def _image(self, snapshot: Snapshot) -> _Image:

@@ -2,7 +2,8 @@
 
 A block is looked for in the tiers (memory, disk, directories that hold it), then in this peer's own holding of the
 version, then asked of neighbours. What came from neighbours is verified, given out, and kept in the tiers. A tag is
-looked up for each who opens it, by a look that began after it asked; all who come meanwhile share the next one.
+looked up for each who opens it, by a look that began after it asked; all who come meanwhile, and require the same
+signers, share the next one.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from swarm.peer.asking import REST_S, Asker, Wanted, keepers
 from swarm.peer.find import Resolved
 from swarm.peer.snapshot import AHEAD_BYTES, AHEAD_MAX_BYTES, AHEAD_TOTAL_BYTES, Snapshot
 from swarm.segments import BlockSegmentRef, FileSegmentRef
+from swarm.signers import Required
 
 if TYPE_CHECKING:
     from swarm.peer.node import PeerNode
@@ -55,7 +57,8 @@ class Snapshots:
         self._readers = 0
         self._coming: dict[bytes, asyncio.Future[memoryview]] = {}
         self._checked: OrderedDict[bytes, None] = OrderedDict()
-        self._looks: OrderedDict[Reference, _Look] = OrderedDict()
+        # What a tag means depends on the signers that are required of whoever moves it.
+        self._looks: OrderedDict[tuple[Reference, Required | None], _Look] = OrderedDict()
         self._loop = asyncio.get_running_loop()
 
     # ---- opening ----------------------------------------------------------------------------------------------------
@@ -75,7 +78,7 @@ class Snapshots:
         node = self._node
         for channel in keepers(node.channels, reference.dataset)[:1]:
             node.tasks.start(node.fetcher.warm(channel.peer_id, REST_S))
-        entry = node.ledger.entry_of_tag(reference.dataset, reference.tag or "") if not reference.signature else None
+        entry = node.finder.entry_here(reference) if not reference.signature else None
         known = node.access.learn(entry) if entry is not None else None
         version = next((m.version for m in known.moves if m.tag == reference.tag), None) if known is not None else None
         if entry is None or known is None or version is None or (reference.dataset, version) in self._open:
@@ -88,29 +91,22 @@ class Snapshots:
 
     async def _resolve(self, reference: Reference) -> Resolved:
         if reference.signature is not None:
-            known = self._known(reference)
+            known = self._node.finder.fixed(reference)
             if known is not None:
                 return known
         name = Reference(reference.scope, reference.name, reference.tag, reference.signature)
-        look = self._looks.get(name)
+        key = name, self._node.finder.required
+        look = self._looks.get(key)
         if look is None:
-            look = self._looks[name] = _Look(lambda: self._node.finder.resolve(name))
+            # A look's tasks inherit what is required from whoever makes them begin.
+            look = self._looks[key] = _Look(lambda: self._node.finder.resolve(name))
             if len(self._looks) > LOOKS_MAX:
                 self._looks.popitem(last=False)
-        self._looks.move_to_end(name)
+        self._looks.move_to_end(key)
         return await look.take()
 
-    def _known(self, reference: Reference) -> Resolved | None:
-        """A version that a signed entry shows here: nothing can change what it is."""
-        node, version = self._node, reference.signature or b""
-        entry = node.ledger.entry_of_version(reference.dataset, version)
-        if entry is None or node.access.is_purged(reference.dataset, version):
-            return None
-        serial = node.access.learn(entry).serial
-        return Resolved(reference.dataset, reference.tag, version, entry, serial, is_stale=False)
-
     async def at(self, resolved: Resolved) -> Snapshot:
-        """A version, open for reading."""
+        """A version, open for reading. It is ``resolved`` for whoever asks: what is open knows of no signers."""
         node, key = self._node, (resolved.dataset, resolved.version)
         if node.access.is_purged(*key):
             raise NotAllowedError(f"version {resolved.version.hex()[:16]} of {resolved.dataset} was purged")
