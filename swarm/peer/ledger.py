@@ -7,7 +7,8 @@ Bounded: datasets seen longest ago are forgotten first.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
 from typing import Final, Literal
 
 import msgspec
@@ -16,10 +17,14 @@ from swarm import canonical
 from swarm.errors import IntegrityError
 from swarm.limits import MIB
 from swarm.log import Entry, parse_entry
+from swarm.signers import SIGNERS_MAX
+from swarm.subscription import SUBSCRIPTIONS_MAX
 
 DATASETS_MAX: Final = 1024
 VERSIONS_PER_DATASET: Final = 64
 LEDGER_MAX_BYTES: Final = 256 * MIB
+# What all subscriptions of a home can require at once.
+SIGNERS_KEPT_MAX: Final = SUBSCRIPTIONS_MAX * SIGNERS_MAX
 
 Counts = Callable[[Entry], bool]
 
@@ -56,8 +61,10 @@ class Ledger:
         self._watchers: list[Callable[[Entry], None]] = []
         # dataset -> serial -> signed entry, of entries that still say something
         self._datasets: dict[str, dict[int, tuple[Entry, bytes]]] = {}
-        # Whose last entry of a tag is kept though others have moved it since: signers that somebody here requires.
+        # Whose last entry of a tag is kept though others have moved it since: signers that this peer requires of all,
+        # and those that somebody here required, the latest at the end.
         self.signers: frozenset[bytes] = frozenset()
+        self._asked_for: OrderedDict[bytes, None] = OrderedDict()
         self._confirmed: dict[str, Confirmed] = {}
         self._read(data or b"")
 
@@ -72,6 +79,14 @@ class Ledger:
         """Call ``watcher`` with every entry that is new here, however it came; the result ends that."""
         self._watchers.append(watcher)
         return lambda: self._watchers.remove(watcher)
+
+    def require(self, signers: Iterable[bytes]) -> None:
+        """Somebody here takes these signers' entries alone: keep their last ones. Bounded: the latest count."""
+        for signer in signers:
+            self._asked_for[signer] = None
+            self._asked_for.move_to_end(signer)
+        while len(self._asked_for) > SIGNERS_KEPT_MAX:
+            self._asked_for.popitem(last=False)
 
     def record(self, entry: Entry, raw: bytes, *, is_news: bool = False) -> bool:
         """Remember a checked entry. False if it was known. IntegrityError if another one was seen in its place: a
@@ -152,7 +167,7 @@ class Ledger:
         latest: dict[tuple[str, bytes], int] = {}
         for serial, (entry, _) in sorted(known.items()):
             latest.update(((move.tag, b""), serial) for move in entry.moves)
-            if entry.publisher in self.signers:
+            if entry.publisher in self.signers or entry.publisher in self._asked_for:
                 latest.update(((move.tag, entry.publisher), serial) for move in entry.moves)
         needed = set(latest.values())
         spare = next((serial for serial in sorted(known) if serial not in needed), min(known))

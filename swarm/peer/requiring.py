@@ -62,7 +62,7 @@ def requiring(node: PeerNode, arguments: msgspec.Struct) -> Iterator[None]:
 def requiring_of(node: PeerNode, required: Required | None) -> Iterator[None]:
     """What is looked up meanwhile is to be by these signers."""
     if required is not None:
-        node.ledger.signers |= required.keys
+        node.ledger.require(required.keys)
     before = required_now.get()
     required_now.set(required)
     try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from swarm.log import Entry, Move, parse_entry
 from swarm.peer import ledger as ledger_module
 from swarm.peer.ledger import Ledger
@@ -60,3 +62,20 @@ def test_datasets_are_bounded() -> None:
         ledger.record(changed(FIRST, dataset=f"library/d{number}"), b"%d" % number, is_news=True)
     assert len(ledger.heads()) == ledger_module.DATASETS_MAX
     assert ledger.head("library/d0") == 0
+
+
+def test_signers_that_were_required_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger_module, "SIGNERS_KEPT_MAX", 2)
+    for asked_later, is_kept in ((1, True), (2, False)):
+        ledger = Ledger(None, lambda data: None)
+        ledger.require([FIRST.publisher])
+        for number in range(asked_later):
+            ledger.require([bytes([number]) * 32])
+        ledger.record(FIRST, FIRST_RAW)
+        raw = FIRST_RAW
+        for _ in range(ledger_module.VERSIONS_PER_DATASET + 10):
+            entry = changed(after(raw, moves=FIRST.moves), publisher=bytes(32))
+            raw = signed(entry)
+            ledger.record(entry, raw, is_news=True)
+        known = ledger.entry_of_tag(ROADS, "v1", lambda entry: entry.publisher == FIRST.publisher)
+        assert (known == FIRST_RAW) is is_kept
