@@ -5,7 +5,8 @@ read file by file is never a mix of two. A new instance sees what is new, and a 
 same versions. The agent on AETHERFS_HOME reads; where none runs, a peer is started that ends with the program.
 
 Storage options: ``home``, the state folder in place of AETHERFS_HOME; ``agent``, the address of an agent
-(``http://127.0.0.1:7072``); ``versions``, a version for each ``scope/name:tag``, in hex.
+(``http://127.0.0.1:7072``); ``versions``, a version for each ``scope/name:tag``, in hex. Where the home's settings or
+AETHERFS_REQUIRE_SIGNER require a signer, an agent that does not is refused.
 """
 
 from __future__ import annotations

@@ -18,11 +18,19 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 from urllib.parse import urlsplit
 
-from swarm.config import load
-from swarm.standing import agent_of
+from swarm.config import FILE_NAME, load
+from swarm.errors import AetherError, UsageError
+from swarm.local_agent import AgentClient
+from swarm.signers import parse_required
+from swarm.standing import AgentInfo, agent_of
+
+if TYPE_CHECKING:
+    from swarm.config import Settings
+    from swarm.signers import Required
 
 TIMEOUT_S: Final = 120.0
 START_S: Final = 60.0
@@ -32,11 +40,22 @@ _starting: Final = threading.Lock()
 
 class ReaderCalls:
     """Calls to one agent: at ``address`` (``http://host:port``), or on ``home``, by default AETHERFS_HOME.
-    ``starts_agent``: where none runs on the home, one is started.
+    ``starts_agent``: where none runs on the home, one is started. Where the settings require a signer (``settings``; by
+    default the home's and the environment's), an agent that takes entries of others too is refused.
     """
 
-    def __init__(self, home: str | None = None, address: str | None = None, *, starts_agent: bool = True) -> None:
-        self._home = str(load({"home": home} if home else {}, os.environ, None).home)
+    def __init__(
+        self,
+        home: str | None = None,
+        address: str | None = None,
+        *,
+        starts_agent: bool = True,
+        settings: Settings | None = None,
+    ) -> None:
+        settings = settings or load({"home": home} if home else {}, os.environ, None)
+        self._home = str(settings.home)
+        self._required = _required_in(settings)
+        self._trusted: AgentInfo | None = None
         self._address = address
         self._starts_agent = starts_agent
         self._resting = _Resting()
@@ -93,11 +112,40 @@ class ReaderCalls:
                     raise ConnectionError(f"the agent does not answer: {error or type(error).__name__}") from error
 
     def _found(self) -> tuple[str, int]:
+        """Where the agent answers, once it is seen to require what is required here."""
         if self._address is not None:
             parts = urlsplit(self._address)
+            if self._required is not None:
+                info = agent_of(Path(self._home))
+                self._check(info if info is not None and info.port == parts.port else None)
             return parts.hostname or "127.0.0.1", parts.port or 80
         with _starting:
-            return "127.0.0.1", _agent_port(self._home, self._starts_agent)
+            info = _agent(self._home, self._starts_agent)
+            self._check(info)
+            return "127.0.0.1", info.port
+
+    def _check(self, info: AgentInfo | None) -> None:
+        """PermissionError for an agent that takes entries that are not to be taken here. Each is asked once."""
+        if self._required is None or (info is not None and info == self._trusted):
+            return
+        if info is None:
+            raise PermissionError(
+                errno.EACCES,
+                f"a signer is required (see `aetherfs config`), and the agent at {self._address} is not that of "
+                f"{self._home}, so it cannot be asked whether it does too: give `home` in place of `agent`",
+            )
+        told = _status(info)
+        try:
+            of_agent = parse_required(str(told.get("require_signer", "")), {}, str(told.get("signer_moves", "own")))
+        except UsageError:
+            of_agent = None
+        if of_agent is None or not of_agent.holds_all_of(self._required):
+            raise PermissionError(
+                errno.EACCES,
+                f"a signer is required here, and the agent on {self._home} takes others' entries too: set "
+                f"require_signer in {self._home}/{FILE_NAME}, and start the agent again",
+            )
+        self._trusted = info
 
 
 class _Resting:
@@ -123,15 +171,30 @@ class _Resting:
             connection.close()
 
 
-def _agent_port(home: str, starts_agent: bool) -> int:
-    """The port of the agent on a home, started if none runs."""
-    from pathlib import Path
+def _required_in(settings: Settings) -> Required | None:
+    """The signers that settings require. UsageError."""
+    if not settings.require_signer:
+        return None
+    from swarm.cli.key import required_in
 
+    return required_in(settings)
+
+
+def _status(info: AgentInfo) -> dict[str, Any]:
+    """What an agent tells of itself. ConnectionError."""
+    try:
+        return AgentClient(info).call("status", {}, lambda event: None)
+    except AetherError as error:
+        raise ConnectionError(str(error)) from error
+
+
+def _agent(home: str, starts_agent: bool) -> AgentInfo:
+    """The agent on a home, started if none runs."""
     deadline = time.monotonic() + START_S
     while True:
         info = agent_of(Path(home))
         if info is not None:
-            return info.port
+            return info
         if not starts_agent:
             raise ConnectionError(f"no agent runs on {home}: start `aetherfs peer`")
         words = _start(home)

@@ -41,6 +41,14 @@ class Required:
         """Whether it is, or may count once it is shown who published the version."""
         return self.takes(entry) or (self.moves == "published" and entry.kind in MOVED)
 
+    def holds_all_of(self, other: Required) -> bool:
+        """Whether nothing counts by this that does not count by the other."""
+        return self.keys <= other.keys and self.moves in ("own", other.moves)
+
+    def told(self) -> dict[str, str]:
+        """The same as the arguments of verbs have it: ``parse_required`` reads it."""
+        return {"require_signer": ",".join(sorted(map(peer_id_of, self.keys))), "signer_moves": self.moves}
+
     def check(self, entry: Entry, version: bytes | None, shown: Entry | None) -> None:
         """IntegrityError unless the entry counts. ``shown``: an entry that published the version, if one is known."""
         if self.takes(entry):
@@ -58,6 +66,10 @@ class Required:
         )
         if not is_shown:
             raise IntegrityError(f"{said}, and no required signer published the version that it points to")
+
+
+# Nobody's entries alone: what is told of who requires no signer.
+NOBODY: Final = Required(frozenset())
 
 
 def parse_required(text: str, named: Mapping[str, Sequence[str]], moves: str = "own") -> Required | None:

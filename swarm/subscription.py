@@ -127,6 +127,7 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     hook: str
     include: tuple[str, ...]
     require_signer: str
+    signer_moves: str
     paused: bool
     version: str
     serial: int

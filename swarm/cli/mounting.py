@@ -31,7 +31,8 @@ def mount(program: Program, ref: str, directory: str, background: bool, follow: 
     """Show the version that REF means at DIR, read-only, until it is unmounted.
 
     It stays that version wherever the tag moves, unless --follow is given. Bytes are read when they are needed, through
-    the agent of this home, which may be restarted meanwhile.
+    the agent of this home, which may be restarted meanwhile. Whose word counts (require_signer) is the agent's setting;
+    where the settings here require a signer that it does not, nothing is mounted.
     """
     from swarm.cli.references import whole
     from swarm.fuse.source import Source
@@ -43,7 +44,7 @@ def mount(program: Program, ref: str, directory: str, background: bool, follow: 
     if background:
         _in_background(program, ref, place, follow, allow_other)
         return
-    source = Source(reference, program.settings.home)
+    source = Source(reference, program.settings.home, settings=program.settings)
     _serve(program, source, str(reference), place, follow, allow_other)
 
 

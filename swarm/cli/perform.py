@@ -61,15 +61,17 @@ def perform(program: Program, verb: str, arguments: Mapping[str, Any]) -> dict[s
 
 def required_of(program: Program, verb: str) -> dict[str, str]:
     """What a verb that reads is told of required signers: their key ids."""
-    if verb not in READING or not program.settings.require_signer:
+    return signers_of(program) if verb in READING else {}
+
+
+def signers_of(program: Program) -> dict[str, str]:
+    """What the settings say of required signers, as verbs are told; nothing where none is required."""
+    if not program.settings.require_signer:
         return {}
     from swarm.cli.key import required_in
-    from swarm.identity import peer_id_of
 
-    settings = program.settings
-    required = required_in(settings)
-    ids = sorted(map(peer_id_of, required.keys)) if required is not None else []
-    return {"require_signer": ",".join(ids), "signer_moves": settings.signer_moves}
+    required = required_in(program.settings)
+    return required.told() if required is not None else {}
 
 
 def perform_cat(program: Program, arguments: Mapping[str, Any], sink: BinaryIO) -> None:

@@ -26,11 +26,12 @@ def sync(program: Program, file: str, check: bool, prune: bool, no_wait: bool) -
     """Make this home follow what FILE lists.
 
     FILE is TOML. Each [[subscription]] has ref and directory, and may have keep, validate, hook, include,
-    require_signer and signer_moves, which are the options of `aetherfs subscribe`.
+    require_signer and signer_moves, which are the options of `aetherfs subscribe`. What names no signer requires those
+    of this home's settings.
     """
     import msgspec
 
-    from swarm.cli.perform import perform
+    from swarm.cli.perform import perform, signers_of
     from swarm.cli.references import whole
     from swarm.wants import parse_wants
 
@@ -42,6 +43,8 @@ def sync(program: Program, file: str, check: bool, prune: bool, no_wait: bool) -
     wants = parse_wants(data, path)
     for wanted in wants:
         whole(program, wanted.ref)
+    signers = signers_of(program)
+    wants = [each if each.require_signer else msgspec.structs.replace(each, **signers) for each in wants]
     arguments = {"subscriptions": msgspec.to_builtins(wants), "prune": prune, "check": check, "wait": not no_wait}
     result = perform(program, "sync", arguments)
     program.output.result(result, _synced(program, result, check))

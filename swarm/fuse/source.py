@@ -10,12 +10,15 @@ import errno
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote, urlencode
 
 from swarm.names import DEFAULT_TAG, Reference
 from swarm.reader_calls import ReaderCalls
 from swarm.standing import agent_of
+
+if TYPE_CHECKING:
+    from swarm.config import Settings
 
 AWAY_S: Final = 60.0
 AGAIN_S: Final = 0.2
@@ -28,14 +31,23 @@ def never() -> bool:
 
 
 class Source:
-    """A dataset at one agent. ``address`` is an agent's; else the home's is asked, or one started if none runs."""
+    """A dataset at one agent. ``address`` is an agent's; else the home's is asked, or one started if none runs.
+    ``settings``: those of whoever mounts, which may require signers (``ReaderCalls``).
+    """
 
-    def __init__(self, reference: Reference, home: Path, address: str | None = None, away_s: float = AWAY_S) -> None:
+    def __init__(
+        self,
+        reference: Reference,
+        home: Path,
+        address: str | None = None,
+        away_s: float = AWAY_S,
+        settings: Settings | None = None,
+    ) -> None:
         self._dataset = f"/fs/{quote(reference.scope)}/{quote(reference.name)}"
         self._tag = f"@{reference.signature.hex()}" if reference.signature else reference.tag or DEFAULT_TAG
         self._away_s = away_s
         # One that others have started is theirs to start again.
-        self._calls = ReaderCalls(str(home), address, starts_agent=agent_of(home) is None)
+        self._calls = ReaderCalls(str(home), address, starts_agent=agent_of(home) is None, settings=settings)
 
     def version(self) -> str:
         """What the reference means now, in hex. OSError."""

@@ -243,6 +243,7 @@ class Following:
             hook=wanted.hook,
             include=wanted.include,
             require_signer=wanted.require_signer,
+            signer_moves=wanted.signer_moves,
             paused=followed.is_paused,
             version=current,
             serial=followed.serial,

@@ -19,6 +19,7 @@ from swarm.peer.holdings import Holding
 from swarm.peer.node import PeerNode
 from swarm.peer.pace import Pace
 from swarm.peer.wire import NOT_ORIGIN
+from swarm.signers import NOBODY
 
 
 def status_of(node: PeerNode) -> dict[str, Any]:
@@ -53,6 +54,7 @@ def status_of(node: PeerNode) -> dict[str, Any]:
         "memory": _memory(node),
         "limits": {"upload": _limit(node.paces.upload), "download": _limit(node.paces.download)},
         "metered": node.settings.is_metered,
+        **(node.settings.required or NOBODY).told(),
         "waiting_for": {name: waiting() for name, waiting in node.waiting.items()},
         "certificate_expires": credential.expires,
         **({"store": _store(node, node.objects)} if node.objects is not None else {}),

@@ -67,3 +67,13 @@ def test_names_lie_in_the_home(tmp_path: Path) -> None:
     settings = config.load({"home": str(tmp_path), "require_signer": "mine"}, {})
     assert required_in(settings) == Required(MINE)
     assert required_in(config.load({"home": str(tmp_path)}, {})) is None
+
+
+def test_whose_requirement_holds_all_of_anothers() -> None:
+    both = MINE | {OTHER.public}
+    assert Required(MINE).holds_all_of(Required(MINE))
+    assert Required(MINE).holds_all_of(Required(both, "published"))
+    assert not Required(both).holds_all_of(Required(MINE))
+    assert not Required(MINE, "published").holds_all_of(Required(MINE))
+    told = Required(both, "published").told()
+    assert parse_required(told["require_signer"], {}, told["signer_moves"]) == Required(both, "published")
