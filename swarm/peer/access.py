@@ -114,6 +114,7 @@ class Access:
         except RemoteProtocolError:
             # Trackers tell the list again under another seal, with the next heartbeat.
             self.recalls, self.recalls_data = NONE, b""
+            self._recalled = {}
             self.authority.removed = frozenset()
 
     def purge(self, dataset: str, version: bytes) -> None:

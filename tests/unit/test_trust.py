@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import msgspec
@@ -22,7 +23,7 @@ from swarm.tracker.listing import Listing
 from swarm.tracker.members import Member
 from swarm.tracker.orders import Purge, Quota
 from swarm.tracker.policy import Policy
-from swarm.tracker.recalls import Recalls
+from swarm.tracker.recalls import Recall, Recalls
 from swarm.tracker.registry import MetPeer, MetPeers
 from swarm.tracker.tokens import TokenRecord
 from swarm.trust import SealedSuccession, Succession, Trust, open_succession, seal_succession
@@ -162,6 +163,18 @@ def test_a_grant_that_was_believed_is_not_when_its_key_is_retired() -> None:
     for wall_now, is_believed in ((NOW, True), (NOW + HOUR + MONTH - 1, True), (NOW + HOUR + MONTH, False)):
         assert access.caller(MEMBER.peer_id, of_old, wall_now).may_read("maps/roads") == is_believed
         assert access.caller(MEMBER.peer_id, of_new, wall_now).may_read("maps/roads")
+
+
+def test_what_a_thief_recalled_counts_again_when_its_key_is_known_to_be_stolen() -> None:
+    trust = succeeded(OLD, NEW).trust
+    access = Access(trust)
+    grant = Grant(1, MEMBER.public, (), NOW, NOW + MONTH)
+    forged = Recalls(1, 99, 0, (Recall(MEMBER.public, NOW + MONTH, False),), 0, NOW)
+    access.recall(sealed.seal(OLD, forged))
+    assert access.is_recalled(grant)
+    trust.anchors = (replace(trust.anchors[0], is_stolen=True), *trust.anchors[1:])
+    access.forget()
+    assert not access.is_recalled(grant)
 
 
 def listing_at(wall: int) -> Listing:
