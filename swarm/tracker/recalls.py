@@ -1,6 +1,10 @@
 """Grants that count no more before they expire, and members that were removed: one list, sealed by the CA.
 
     swarm/recalls/{serial:020}      written with put-if-absent; the highest serial counts
+    swarm/learnt/recalls            the newest that a peer has told and the store had not
+
+The second is apart because a thief of the online key can tell one: it counts by its own seal alone, and nobody vouches
+for it when that key is replaced.
 
 Peers check grants offline, so they have to hear of what was taken back: the list is passed on from peer to peer, and
 trackers state its serial with every answer. It names keys and times and no datasets: nobody learns from it what others
@@ -25,6 +29,7 @@ from swarm.tracker import sealed
 from swarm.trust import Trust
 
 PREFIX: Final = "swarm/recalls/"
+LEARNT: Final = "swarm/learnt/recalls"
 # By how much the clocks of trackers may differ: the grants of one that is ahead are dated forward.
 SLACK_S: Final = 30
 KEPT_S: Final = CERTIFICATE_LIFETIME_S + 2 * CLOCK_SKEW_S
@@ -103,6 +108,20 @@ def read(objects: ObjectStore, authority: Trust, known: Recalls = NONE) -> tuple
         return known, b""
     data = objects.get(newest)
     return sealed.unseal(data, Recalls, authority=authority, key=newest, limit_bytes=RECALLS_MAX_BYTES), data
+
+
+def read_learnt(objects: ObjectStore, authority: Trust) -> tuple[Recalls, bytes]:
+    """The list that a peer has told last and its bytes; ``NONE`` and nothing where there is none that counts."""
+    try:
+        data = objects.get(LEARNT)
+        return open_recalls(data, authority), data
+    except (NotFoundError, RemoteProtocolError):
+        return NONE, b""
+
+
+def write_learnt(objects: ObjectStore, data: bytes) -> None:
+    """Keep a list that a peer has told, for trackers that start."""
+    objects.put(LEARNT, data)
 
 
 def recall(

@@ -26,9 +26,17 @@ from swarm.tracker.catalogue import DATASETS
 from swarm.tracker.keys import SwarmKeys
 
 # Where trackers keep records under the CA's seal; and what lies there besides. Listings and peers to begin from are
-# written anew by themselves; pages of the audit name one another by their hash, so they stay as they are.
+# written anew by themselves; pages of the audit name one another by their hash, so they stay as they are. What peers
+# have told may be a thief's.
 RECORDS: Final = ("swarm/", "keep/", "quotas/", "purges/")
-NO_RECORDS: Final = ("swarm/online/", "swarm/roster/", "swarm/trackers/", "swarm/removed/", "swarm/audit/")
+NO_RECORDS: Final = (
+    "swarm/online/",
+    "swarm/roster/",
+    "swarm/trackers/",
+    "swarm/removed/",
+    "swarm/audit/",
+    "swarm/learnt/",
+)
 RECORD_READ_MAX_BYTES: Final = 4 * MIB
 THREADS: Final = 16
 

@@ -6,13 +6,14 @@ that finds a policy beyond the list (whoever wrote it was killed in between) doe
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from swarm.authority import Authority
-from swarm.errors import IntegrityError, UnreachableError
+from swarm.errors import IntegrityError, RemoteProtocolError, UnreachableError
 from swarm.objects import ObjectStore
 from swarm.principal import Principal
 from swarm.records import Key, Rule
@@ -35,7 +36,7 @@ class Rights:
         self._objects = objects
         self._authority = authority
         self.policies = Policies(objects, authority)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._recalls, self._data = NONE, b""
         self._read_at = float("-inf")
         # Told of each list that is new here.
@@ -86,8 +87,29 @@ class Rights:
         return any(one.is_removed and one.public == public for one in self._recalls.recalls)
 
     def learn(self, data: bytes) -> None:
-        """Take a list that a peer holds: of one that was lost with the store it is the only trace."""
-        self._take(recalls.open_recalls(data, self._authority.trust), data)
+        """Take a list that a peer holds: of one that was lost with the store it is the only trace. It outlives this
+        tracker, unless the store is away.
+        """
+        with self._lock:
+            # A key that is called stolen after this was opened is forgotten after it was taken.
+            is_new = self._take(recalls.open_recalls(data, self._authority.trust), data)
+        if is_new:
+            with contextlib.suppress(UnreachableError):  # Who has told it tells it again after a restart.
+                recalls.write_learnt(self._objects, data)
+
+    def forget_unproved(self) -> None:
+        """Believe no list because it was believed before: a key that had sealed it does not count any more."""
+        with self._lock:
+            try:
+                if self._data:
+                    recalls.open_recalls(self._data, self._authority.trust)
+                return
+            except RemoteProtocolError:
+                self._recalls, self._data = NONE, b""
+                self._read_at = float("-inf")
+        # What trackers wrote is in the store under another seal. What is not yet is read by who needs it next.
+        with contextlib.suppress(UnreachableError, IntegrityError):
+            self._refreshed(0.0)
 
     def not_before(self, policy: Policy, public: bytes, since: int) -> int:
         """A grant of this key that is dated before this follows another policy, or says what the member was."""
@@ -148,24 +170,30 @@ class Rights:
     def _refreshed(self, max_age_s: float) -> Recalls:
         if self._read_at + max_age_s > time.monotonic():
             return self._recalls
+        is_first = self._read_at == float("-inf")
         try:
-            found, data = recalls.read(self._objects, self._authority.trust, self._recalls)
+            read = [recalls.read(self._objects, self._authority.trust, self._recalls)]
+            if is_first:
+                read.append(recalls.read_learnt(self._objects, self._authority.trust))
         except UnreachableError:
-            if self._read_at == float("-inf"):
+            if is_first:
                 raise
             return self._recalls
         self._read_at = time.monotonic()
-        if data:
-            self._take(found, data)
+        for found, data in read:
+            if data:
+                self._take(found, data)
         return self._recalls
 
-    def _take(self, found: Recalls, data: bytes) -> None:
+    def _take(self, found: Recalls, data: bytes) -> bool:
+        """Whether it was newer than ours."""
         with self._lock:
             if found.serial <= self._recalls.serial:
-                return
+                return False
             self._recalls, self._data = found, data
         if self.on_recalls is not None:
             self.on_recalls(data)
+        return True
 
 
 def _is_narrowed(policy: Policy, former: Iterable[Policy], who: Principal) -> bool:

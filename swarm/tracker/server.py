@@ -96,6 +96,7 @@ class Tracker:
         self._cleared_at = 0.0
         self._since = int(self._renewed_at)
         self._left: frozenset[bytes] = frozenset()
+        self._stolen = state.keys.authority.trust.stolen
         self._left_at = self._looked_at = self._audited_at = float("-inf")
         self._tending = asyncio.create_task(self._tend(), name="tracker-tend")
 
@@ -289,10 +290,12 @@ class Tracker:
         """Know and trust what other trackers have rotated; be certified under the key that is in force."""
         state, wall_now = self.state, time.time()
         trust = state.keys.authority.trust
-        stolen = trust.stolen
         await state.work(state.keys.refresh, state.objects, wall_now)
-        if trust.stolen != stolen:
+        # Who asks for something may have let the keys be read before.
+        if (stolen := trust.stolen) != self._stolen:
             state.catalogue.forget()
+            await state.work(state.rights.forget_unproved)
+            self._stolen = stolen
         await state.work(state.keys.tend, state.objects, wall_now)
         for context in self._contexts:
             context.load_verify_locations(cadata=trust.bundle(wall_now).decode())

@@ -18,11 +18,13 @@ from swarm.names import parse
 from swarm.peer.agent import start_peer
 from swarm.peer.node import PeerNode
 from swarm.roster import root_in
-from swarm.tracker import custody
+from swarm.tracker import custody, sealed
 from swarm.tracker.keys import load_or_create
+from swarm.tracker.recalls import Recall, Recalls
 from swarm.tracker.replacing import entries_since, planned, replace
 from tests.integration.swarm_rig import Swarm, contents, make_tree, run
 from tests.integration.test_rotation import is_under, until
+from tests.integration.tracker_rig import STORE_KEY, running_tracker
 
 DAY_S = 86_400
 
@@ -107,6 +109,28 @@ def test_a_stolen_online_key_is_replaced_with_no_peer_lost(tmp_path: Path) -> No
             assert (await returned.finder.resolve(parse("roads:v1"))).serial == 1
             for name, expected in {"after": second, "returned": second, "of-late": first}.items():
                 assert contents(tmp_path / name) == contents(expected), name
+
+    asyncio.run(main())
+
+
+def test_what_a_thief_told_is_forgotten_by_a_tracker_whose_keys_were_read_before(tmp_path: Path) -> None:
+    """As for each commit: the tracker sees afterwards that a key of those that it knows was stolen."""
+
+    async def main() -> None:
+        async with running_tracker(tmp_path) as rig:
+            victim, thief = await rig.member(), await rig.member()
+            state, now = rig.tracker.state, time.time()
+            forged = Recalls(1, 1000, 0, (Recall(victim.key.public, int(now), True),), 0, int(now))
+            forged_data = sealed.seal(state.keys.authority.key, forged)
+            await thief.client.calls.call("POST", "/api/v1/recalls", body=forged_data)
+            assert state.members.member(victim.key.peer_id) is None
+            root = custody.root_here(rig.objects, STORE_KEY)
+            rosters = planned(rig.objects, STORE_KEY, state.keys, int(now), DAY_S)
+            one, two = (custody.sealed_roster(root, roster) for roster in rosters)
+            await asyncio.to_thread(replace, rig.objects, state.keys, (one, two), time.time)
+            await rig.tracker._tend_keys()
+            assert state.rights.recalls.serial == 0
+            assert state.members.member(victim.key.peer_id) is not None
 
     asyncio.run(main())
 

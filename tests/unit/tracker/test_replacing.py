@@ -7,18 +7,28 @@ import time
 import pytest
 
 import swarm.tracker.server
-from swarm.errors import RemoteProtocolError
+from swarm.errors import IntegrityError, RemoteProtocolError
 from swarm.identity import PeerKey
 from swarm.objects.memory import MemoryObjectStore
 from swarm.tracker import custody, sealed
-from swarm.tracker.keys import load_or_create
+from swarm.tracker.keys import SwarmKeys, load_or_create
 from swarm.tracker.members import Member
 from swarm.tracker.orders import Purge, Quota
+from swarm.tracker.recalls import Recall, Recalls
 from swarm.tracker.replacing import planned, replace
+from swarm.tracker.rights import Rights
 from swarm.tracker.tokens import TokenRecord
 
 WALL = time.time()
 STORE_KEY, MEMBER = bytes(32), PeerKey(b"m" * 32)
+
+
+def replaced(objects: MemoryObjectStore, keys: SwarmKeys) -> None:
+    """By the root, which lies in the store still."""
+    root = custody.root_here(objects, STORE_KEY)
+    rosters = planned(objects, STORE_KEY, keys, int(WALL) + 1, 86_400)
+    one, two = (custody.sealed_roster(root, roster) for roster in rosters)
+    replace(objects, keys, (one, two), lambda: WALL + 1)
 
 
 def test_records_of_every_kind_are_sealed_anew_and_nothing_else_is_touched() -> None:
@@ -40,10 +50,7 @@ def test_records_of_every_kind_are_sealed_anew_and_nothing_else_is_touched() -> 
     }
     for key, data in others.items():
         objects.put(key, data)
-    root = custody.root_here(objects, STORE_KEY)
-    rosters = planned(objects, STORE_KEY, keys, int(WALL) + 1, 86_400)
-    one, two = (custody.sealed_roster(root, roster) for roster in rosters)
-    replace(objects, keys, (one, two), lambda: WALL + 1)
+    replaced(objects, keys)
     trust = keys.authority.trust
     assert trust.stolen == {old.public}
     for key, record in records.items():
@@ -58,3 +65,27 @@ def test_all_kinds_that_a_tracker_seals_are_known() -> None:
     assert {"tracker-member", "tracker-tokenrecord", "tracker-keeprule", "tracker-quota", "tracker-purge"} <= set(
         sealed.contexts()
     )
+
+
+def test_what_a_thief_told_of_recalled_grants_is_forgotten_and_what_trackers_wrote_is_not() -> None:
+    objects = MemoryObjectStore()
+    keys = load_or_create(objects, STORE_KEY, WALL)
+    old, removed = keys.authority.key, PeerKey(b"r" * 32)
+    rights = Rights(objects, keys.authority)
+    rights.recall(removed.public, WALL, is_removed=True)
+    forged = Recalls(1, 1000, 10**9, (Recall(MEMBER.public, int(WALL), True),), 0, int(WALL))
+    rights.learn(sealed.seal(old, forged))
+    rights.forget_unproved()
+    assert rights.is_removed(MEMBER.public), "the key still counts"
+    with pytest.raises(IntegrityError):
+        rights.known()
+
+    replaced(objects, keys)
+    started = Rights(objects, keys.authority)
+    rights.forget_unproved()
+    for each in (rights, started):
+        assert each.known().policy.serial == 0
+        assert [each.is_removed(key.public) for key in (MEMBER, removed)] == [False, True]
+    rights.recall(PeerKey(b"o" * 32).public, WALL)
+    assert rights.recalls.serial == 2
+    assert not rights.is_removed(MEMBER.public)

@@ -156,6 +156,37 @@ def test_a_list_that_no_tracker_sealed_or_that_contradicts_itself_is_refused() -
             open_recalls(data, CA.trust)
 
 
+def test_a_list_that_a_peer_has_told_is_known_after_a_restart_too() -> None:
+    """Until a tracker writes one that follows it, it is nowhere else in a store that was restored."""
+    before, objects = Rights(MemoryObjectStore(), CA), LeavingStore()
+    removed, other = PEERS[0].public, PEERS[1].public
+    before.recall(removed, NOW, is_removed=True)
+    before.recall(other, NOW)
+    rights = Rights(objects, CA)
+    rights.learn(before.recalls_data)
+    again = Rights(objects, CA)
+    again.known()
+    assert again.recalls == rights.recalls == before.recalls
+    again.recall(PEERS[2].public, NOW)
+    third = Rights(objects, CA)
+    third.known()
+    assert (third.recalls.serial, len(third.recalls.recalls)) == (3, 3)
+    third.learn(before.recalls_data)
+    assert third.recalls.serial == 3, "an older one is nothing new"
+
+    objects.is_away = True
+    before.recall(bytes(32), NOW)
+    before.recall(bytes([1]) * 32, NOW)
+    again.learn(before.recalls_data)
+    assert again.recalls == before.recalls, "it counts while the store is away"
+
+
+def test_a_list_that_was_learnt_and_lies_damaged_in_the_store_is_none() -> None:
+    objects = MemoryObjectStore()
+    objects.put(recalls.LEARNT, b"garbage")
+    assert Rights(objects, CA).known().policy == DEFAULT
+
+
 def test_grants_outlive_an_outage_by_as_long_as_the_policy_says_and_no_longer() -> None:
     """While the store is away, what another tracker takes away is not heard of here: so no grant is dated later."""
     objects = LeavingStore()
