@@ -291,8 +291,9 @@ class Members:
                 self._cached.popitem(last=False)
 
     def _is_removed(self, peer_id: str) -> bool:
-        """Asks the store itself: for decisions that last."""
-        return REMOVED + peer_id in self._objects.list(REMOVED + peer_id, limit=1)
+        """Asks the store itself: for decisions that last. A store that was restored may lack what peers have told."""
+        is_told = self._rights.is_removed(public_of(peer_id))
+        return is_told or REMOVED + peer_id in self._objects.list(REMOVED + peer_id, limit=1)
 
     def _removed_peers(self, now: float) -> frozenset[str]:
         with self._lock:

@@ -16,7 +16,7 @@ from swarm.peer.node import PeerNode
 from swarm.peer.wire import NOT_HERE, Interest, RunRequest
 from swarm.records import Grant, open_sealed
 from swarm.tracker.policy import PolicyRule, added, without
-from swarm.tracker.rights import MAX_AGE_S
+from swarm.tracker.rights import MAX_AGE_S, Rights
 from swarm.tracker.server import Tracker
 from tests.integration.swarm_rig import Swarm, make_tree, run
 from tests.integration.tracker_rig import until
@@ -127,12 +127,21 @@ def test_who_is_removed_is_met_by_nobody_also_after_restarts_and_a_restored_stor
             await honest.announcer.rotation.renew()
             await honest.announcer._renewed_beat()
             assert members.member(gone.key.peer_id) is None
+            # Its papers, under the CA's seal, do not make it one again; nor does a restart.
+            swarm.objects.delete(f"swarm/members/{gone.key.peer_id}")
+            gone.tracker.set_trackers([swarm.tracker.contact])
+            with pytest.raises(NotAllowedError, match="was removed"):
+                await gone.announcer.rotation.renew()
+            swarm.objects.put(f"swarm/members/{gone.key.peer_id}", member)
+            again = Rights(swarm.objects, swarm.tracker.state.keys.authority)
+            again.known()
+            assert again.is_removed(gone.key.public)
 
             home = honest.home
             await swarm.stop(honest)
-            again = await start_peer(swarm.settings(home))
-            swarm._stack.push_async_callback(swarm.stop, again)
-            assert again.access.is_removed(gone.key.peer_id)
+            returned = await start_peer(swarm.settings(home))
+            swarm._stack.push_async_callback(swarm.stop, returned)
+            assert returned.access.is_removed(gone.key.peer_id)
 
     asyncio.run(main())
 
