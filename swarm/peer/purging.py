@@ -144,6 +144,7 @@ class Purging:
     async def _obey(self, version: Version) -> None:
         await self._save()
         await self._node.is_ready.wait()
+        await self._node.snapshots.let_go(*version)
         manifest = await self._manifest(version)
         blocks = set(_blocks_of(manifest)) if manifest is not None else set()
         if manifest is None and self._node.extension is None:

@@ -297,8 +297,7 @@ class _Window:
         """The next bytes, as soon as they are there."""
         span, future = self._awaited.popleft()
         self.size_bytes -= span.length
-        # Others may wait for the same block: it is not theirs to cancel.
-        plain = future.result() if future.done() else await asyncio.shield(future)
+        plain = await self._snapshots.awaited(self._asker, Wanted(span.signature, span.size), future)
         return plain[span.offset : span.offset + span.length]
 
     def __enter__(self) -> _Window:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import time
 from collections import OrderedDict
@@ -25,6 +26,7 @@ from swarm.names import Reference
 from swarm.outline import BlockPart, FilePart, Outline
 from swarm.peer.asking import REST_S, Asker, Wanted, keepers
 from swarm.peer.find import Resolved
+from swarm.peer.keeping import Keeping
 from swarm.peer.snapshot import AHEAD_BYTES, AHEAD_MAX_BYTES, AHEAD_TOTAL_BYTES, Snapshot
 from swarm.segments import BlockSegmentRef, FileSegmentRef
 from swarm.signers import Required
@@ -56,6 +58,8 @@ class Snapshots:
         self._parts_bytes = 0
         self._readers = 0
         self._coming: dict[bytes, asyncio.Future[memoryview]] = {}
+        self._bringing: dict[asyncio.Task[None], tuple[str, bytes]] = {}
+        self._keeping = Keeping(node.access)
         self._checked: OrderedDict[bytes, None] = OrderedDict()
         # What a tag means depends on the signers that are required of whoever moves it.
         self._looks: OrderedDict[tuple[Reference, Required | None], _Look] = OrderedDict()
@@ -107,15 +111,15 @@ class Snapshots:
 
     async def at(self, resolved: Resolved) -> Snapshot:
         """A version, open for reading. It is ``resolved`` for whoever asks: what is open knows of no signers."""
-        node, key = self._node, (resolved.dataset, resolved.version)
-        if node.access.is_purged(*key):
-            raise NotAllowedError(f"version {resolved.version.hex()[:16]} of {resolved.dataset} was purged")
+        key = resolved.dataset, resolved.version
+        self._keeping.refuse_purged(key)
         known = self._open.get(key)
         if known is None:
             asker = self._askers.setdefault(key, self._asker(resolved))
             plain = await self._alone(asker, Wanted(resolved.version, None))
             if len(plain) > ROOT_MAX_BYTES:
                 raise RemoteProtocolError(f"the manifest of {resolved.dataset} is longer than it may be")
+            self._keeping.refuse_purged(key)
             known = self._open.setdefault(key, (Outline(parse_root(bytes(plain))), asker))
             while len(self._open) > OPEN_MAX:
                 self._open.popitem(last=False)[1][1].close()
@@ -149,6 +153,36 @@ class Snapshots:
             asker.close()
         self._open.clear()
 
+    def refuse_purged(self, asker: Asker) -> None:
+        """NotAllowedError for who reads a version that was purged meanwhile."""
+        self._keeping.refuse_purged((asker.dataset, asker.version))
+
+    async def let_go(self, dataset: str, version: bytes) -> None:
+        """After a version was purged: whoever reads it is refused, and what is under way for it is at its end. From
+        then on nothing of it comes into the stores by readers.
+        """
+        key = dataset, version
+        known = self._open.pop(key, None)
+        if known is not None:
+            self._forget_parts(known[0])
+        self._checked.pop(version, None)
+        await asyncio.sleep(0)  # a task that has not begun would be cancelled without settling what it promised
+        bringing = [task for task, whose in self._bringing.items() if whose == key]
+        for task in bringing:
+            task.cancel()
+        await asyncio.gather(*bringing, return_exceptions=True)
+        asker = self._askers.pop(key, None)
+        if asker is not None:
+            asker.close()
+        await asyncio.to_thread(self._keeping.wait_until_over, key)
+
+    def _forget_parts(self, outline: Outline) -> None:
+        refs: list[AnyRef] = [*outline.root.file_segments, *outline.root.block_segments]
+        for ref in refs:
+            if ref in self._parts:
+                del self._parts[ref]
+                self._parts_bytes -= ref.size
+
     @contextlib.contextmanager
     def reader(self) -> Iterator[Callable[[], int]]:
         """Count a reader, and tell it how many bytes it may have ahead of it now: all share what memory they get."""
@@ -173,12 +207,14 @@ class Snapshots:
 
     async def _part(self, asker: Asker, ref: Any, make: Callable[[Any, bytes], Part]) -> Part:
         """A segment as the root describes it: decoded ones are remembered, whatever version they are read for."""
+        self.refuse_purged(asker)
         known = self._parts.get(ref)
         if known is not None:
             self._parts.move_to_end(ref)
             return cast(Part, known)
         plain = await self._alone(asker, Wanted(ref.signature, ref.size))
         part = await asyncio.to_thread(make, ref, bytes(plain))
+        self.refuse_purged(asker)
         if ref not in self._parts:
             self._parts[ref] = part
             self._parts_bytes += ref.size
@@ -187,12 +223,15 @@ class Snapshots:
         return part
 
     async def _alone(self, asker: Asker, wanted: Wanted) -> memoryview:
-        return await asyncio.shield(self.want(asker, [wanted])[0])
+        return await self.awaited(asker, wanted, self.want(asker, [wanted])[0])
 
     # ---- blocks -----------------------------------------------------------------------------------------------------
 
     def want(self, asker: Asker, wanted: Sequence[Wanted]) -> list[asyncio.Future[memoryview]]:
-        """These blocks, plain, in this order. A future is shared by all who want its block: nobody cancels it."""
+        """These blocks, plain, in this order. A future is shared by all who want its block: nobody cancels it.
+        NotAllowedError once the version is purged.
+        """
+        self.refuse_purged(asker)
         futures: list[asyncio.Future[memoryview]] = []
         new: dict[bytes, Wanted] = {}
         for one in wanted:
@@ -207,8 +246,22 @@ class Snapshots:
                     new[one.signature] = one
             futures.append(future)
         if new:
-            self._node.tasks.start(self._bring(asker, {one: self._coming[one.signature] for one in new.values()}))
+            bringing = self._bring(asker, {one: self._coming[one.signature] for one in new.values()})
+            task = self._node.tasks.start(bringing)
+            self._bringing[task] = asker.dataset, asker.version
+            task.add_done_callback(self._bringing.pop)
         return futures
+
+    async def awaited(self, asker: Asker, wanted: Wanted, future: asyncio.Future[memoryview]) -> memoryview:
+        """A block that ``want`` promised. NotAllowedError when the version was purged meanwhile."""
+        try:
+            # Others may wait for the same block: it is not ours to cancel.
+            plain = future.result() if future.done() else await asyncio.shield(future)
+        except NotAllowedError:
+            # It was on its way for another version too, and only that one may be purged.
+            plain = await asyncio.shield(self.want(asker, [wanted])[0])
+        self.refuse_purged(asker)
+        return plain
 
     def _at_hand(self, wanted: Wanted) -> memoryview | None:
         """A block that lies in memory as it is: not worth a thread."""
@@ -220,13 +273,14 @@ class Snapshots:
     async def _bring(self, asker: Asker, wanted: Mapping[Wanted, asyncio.Future[memoryview]]) -> None:
         error = AetherError("reading was broken off")
         try:
-            missing = await asyncio.to_thread(self._from_tiers, list(wanted))
+            missing = await asyncio.to_thread(self._from_tiers, asker, list(wanted))
             missing = [one for one in missing if not await self._from_holding(asker, one)]
             if missing:
-                await asker.bring(missing, self._take)
+                await asker.bring(missing, functools.partial(self._take, asker))
         except AetherError as failure:
             error = failure
         finally:
+            error = self._keeping.purged((asker.dataset, asker.version)) or error
             # What was given out is no longer ours: somebody else may be looking for the same block by now.
             for one, future in wanted.items():
                 if not future.done():
@@ -244,11 +298,14 @@ class Snapshots:
         """From a thread: a block is there."""
         self._loop.call_soon_threadsafe(self._settle, wanted.signature, memoryview(plain))
 
-    def _from_tiers(self, wanted: Sequence[Wanted]) -> list[Wanted]:
-        """In a thread: give out what the stores of this peer have, in order; what they lack."""
+    def _from_tiers(self, asker: Asker, wanted: Sequence[Wanted]) -> list[Wanted]:
+        """In a thread: give out what the stores of this peer have, in order; what they lack. What the disk has comes
+        into memory by it.
+        """
         missing: list[Wanted] = []
         for one in wanted:
-            encoded = self._node.store.get(one.signature)
+            with self._keeping.of((asker.dataset, asker.version)):
+                encoded = self._node.store.get(one.signature)
             if encoded is None:
                 missing.append(one)
             else:
@@ -264,8 +321,12 @@ class Snapshots:
         self._settle(wanted.signature, memoryview(open_block(encoded, wanted.signature, wanted.size)))
         return True
 
-    def _take(self, wanted: Wanted, encoded: memoryview) -> None:
-        """In the thread of a run: verify a block, give it out, keep it."""
+    def _take(self, asker: Asker, wanted: Wanted, encoded: memoryview) -> None:
+        """In the thread of a run: verify a block, give it out, keep it. Of a version that is purged neither."""
+        with contextlib.suppress(NotAllowedError), self._keeping.of((asker.dataset, asker.version)):
+            self._keep(wanted, encoded)
+
+    def _keep(self, wanted: Wanted, encoded: memoryview) -> None:
         own = bytes(encoded)
         self._given(wanted, open_block(own, wanted.signature, wanted.size))
         try:

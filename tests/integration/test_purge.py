@@ -14,7 +14,7 @@ from seed.histories import collector
 from swarm import names
 from swarm.claims import GONE, LEASES, claim
 from swarm.cli.roles import take_orders
-from swarm.encoding import encode_block
+from swarm.encoding import Encoded, encode_block
 from swarm.errors import ConflictError, NotAllowedError, RemoteProtocolError
 from swarm.identity import PeerKey
 from swarm.manifest import Manifest
@@ -374,5 +374,65 @@ def test_known_orders_cost_no_news_and_a_neighbour_is_told_some(
             fresh = ordered(swarm, b"f" * 32)
             node.exchange.received(channel, Ordered(fresh))
             assert node.access.is_purged(ROADS, b"f" * 32)
+
+    asyncio.run(main())
+
+
+def test_who_reads_a_version_while_it_is_purged_is_refused_and_leaves_nothing_of_it(tmp_path: Path) -> None:
+    """Confirmed is what stays true: a reader in mid-file, as one over HTTP is, brings nothing back."""
+    data = make_tree(tmp_path / "data", 1, large_bytes=24_000_000)
+
+    async def main() -> None:
+        async with Swarm(tmp_path / "swarm") as swarm:
+            producer, reader = await swarm.peer("producer"), await swarm.peer("reader")
+            version = bytes.fromhex((await swarm.publish(producer, data, f"{ROADS}:latest"))["version"])
+            bad = await manifest(producer, f"{ROADS}:latest")
+            snapshot = await reader.snapshots.open(names.parse(f"{ROADS}:latest"))
+            file = await snapshot.look("large.bin")
+            assert file is not None
+            parts = snapshot.read(file)
+            await anext(parts)
+            reader.purging.take(ordered(swarm, version))
+            await is_confirmed(swarm, reader, version)
+            with pytest.raises(NotAllowedError, match="was purged"):
+                await anext(parts)
+            with pytest.raises(NotAllowedError, match="was purged"):
+                await anext(snapshot.read(file, 20_000_000))
+            with pytest.raises(NotAllowedError, match="was purged"):
+                await snapshot.look("t.csv")
+            await asyncio.sleep(0.3)  # for what would be on its way behind our back
+            assert not has_any(reader, {bad.version, *bad.segments, *(block.signature for block in bad.unique)})
+
+    asyncio.run(main())
+
+
+def test_nothing_is_confirmed_while_a_reader_still_keeps_a_block(tmp_path: Path) -> None:
+    data = make_tree(tmp_path / "data", 1)
+
+    async def main() -> None:
+        async with Swarm(tmp_path / "swarm") as swarm:
+            producer, reader = await swarm.peer("producer"), await swarm.peer("reader")
+            version = bytes.fromhex((await swarm.publish(producer, data, f"{ROADS}:latest"))["version"])
+            bad = await manifest(producer, f"{ROADS}:latest")
+            snapshot = await reader.snapshots.open(names.parse(f"{ROADS}:latest"))
+            file = await snapshot.look("large.bin")
+            assert file is not None
+            put, begun, may_go_on = reader.store.put, threading.Event(), threading.Event()
+
+            def slow(signature: bytes, encoded: Encoded) -> None:
+                begun.set()
+                may_go_on.wait()
+                put(signature, encoded)
+
+            reader.store.put = slow  # type: ignore[method-assign]
+            await anext(snapshot.read(file))
+            await asyncio.to_thread(begun.wait)
+            reader.purging.take(ordered(swarm, version))
+            await asyncio.sleep(0.3)
+            is_early = bool(reader.purging._confirmed)
+            may_go_on.set()
+            await is_confirmed(swarm, reader, version)
+            assert not is_early
+            assert not has_any(reader, {bad.version, *bad.segments, *(block.signature for block in bad.unique)})
 
     asyncio.run(main())
