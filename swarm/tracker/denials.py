@@ -1,21 +1,26 @@
 """What was refused lately, by a number that the refused one is told: so that it can ask why, and an admin can look.
 
-Kept in memory and bounded: the oldest goes first. What is told is only what the asker may know: whether a rule lets it
-do what it asked for, not whether what it asked for is there.
+Kept in memory and bounded, by number and by what the refused ones take: the oldest goes first. What is told is only what
+the asker may know: whether a rule lets it do what it asked for, not whether what it asked for is there.
 """
 
 from __future__ import annotations
 
 import random
+import sys
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
 from swarm.errors import AetherError, HiddenError, NotAllowedError, NotFoundError, NotSignedInError
+from swarm.limits import MIB
 from swarm.principal import Principal, Right
 
 PREFIX: Final = "d-"
 KEPT_MAX: Final = 4096
+# Of all who were refused. One with as many and as long groups as an issuer may name takes some 20 KB, or four
+# times that where these are written in another alphabet.
+REFUSED_MAX_BYTES: Final = 4 * MIB
 _ID_BITS: Final = 48
 
 
@@ -30,6 +35,15 @@ class Denial:
     wall_time: int
 
 
+@dataclass(slots=True)
+class _Refused:
+    """Somebody, what he takes in memory, and how many denials name him."""
+
+    who: Principal
+    size_bytes: int
+    denials: int = 0
+
+
 class DeniedError(NotAllowedError):
     """The policy does not give this right."""
 
@@ -39,20 +53,39 @@ class DeniedError(NotAllowedError):
 
 
 class Denials:
-    """The last ones."""
+    """The last ones. Who is refused again and again is kept once."""
 
-    def __init__(self, rng: random.Random, kept_max: int = KEPT_MAX) -> None:
+    def __init__(
+        self, rng: random.Random, kept_max: int = KEPT_MAX, refused_max_bytes: int = REFUSED_MAX_BYTES
+    ) -> None:
         self._rng = rng
         self._kept_max = kept_max
+        self._refused_max_bytes = refused_max_bytes
         self._kept: OrderedDict[str, Denial] = OrderedDict()
+        self._refused: dict[Principal, _Refused] = {}
+        self._refused_bytes = 0
 
     def add(self, who: Principal, right: Right, pattern: str, wall_now: float) -> Denial:
         """Remember one."""
-        denial = Denial(f"{PREFIX}{self._rng.getrandbits(_ID_BITS):012x}", who, right, pattern, int(wall_now))
+        refused = self._refused.get(who)
+        if refused is None:
+            refused = self._refused[who] = _Refused(who, _bytes_of(who))
+            self._refused_bytes += refused.size_bytes
+        refused.denials += 1
+        denial = Denial(f"{PREFIX}{self._rng.getrandbits(_ID_BITS):012x}", refused.who, right, pattern, int(wall_now))
         self._kept[denial.id] = denial
-        if len(self._kept) > self._kept_max:
-            self._kept.popitem(last=False)
+        while len(self._kept) > self._kept_max or (
+            self._refused_bytes > self._refused_max_bytes and len(self._kept) > 1
+        ):
+            self._forget(self._kept.popitem(last=False)[1])
         return denial
+
+    def _forget(self, denial: Denial) -> None:
+        refused = self._refused[denial.who]
+        refused.denials -= 1
+        if not refused.denials:
+            del self._refused[denial.who]
+            self._refused_bytes -= refused.size_bytes
 
     def find(self, denial_id: str) -> Denial:
         """NotFoundError for one that is forgotten, or was never."""
@@ -60,6 +93,12 @@ class Denials:
         if found is None:
             raise unknown(denial_id)
         return found
+
+
+def _bytes_of(who: Principal) -> int:
+    several = (who.groups, who.labels, who.token)
+    texts = (who.name, who.role, *(text for texts in several for text in texts))
+    return sum(map(sys.getsizeof, (who, *several, *texts)))
 
 
 def unknown(denial_id: str) -> NotFoundError:
