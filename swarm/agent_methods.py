@@ -26,7 +26,7 @@ from swarm.agent_messages import (
     Verified,
 )
 from swarm.errors import RemoteProtocolError
-from swarm.subscription import KEEP_DEFAULT, Subscription
+from swarm.subscription import Subscription
 
 R = TypeVar("R")
 Progress = Callable[[dict[str, Any]], None]
@@ -129,22 +129,25 @@ def subscribe(
     ref: str,
     directory: Path,
     *,
-    keep: int = KEEP_DEFAULT,
-    validate: str = "",
-    hook: str = "",
-    include: Iterable[str] = (),
-    require_signer: str = "",
+    keep: int | None = None,
+    validate: str | None = None,
+    hook: str | None = None,
+    include: Iterable[str] | None = None,
+    require_signer: str | None = None,
     wait: bool = True,
     progress: Progress = untold,
 ) -> Call[Subscription]:
     """Keep ``directory/current`` at the version that ``ref`` means; ``wait`` until the first one is.
 
     ``keep`` old versions stay beside it; ``validate`` and ``hook`` are commands for the shell. ``require_signer`` are
-    key ids, parted by commas, of whom alone the tag is followed.
+    key ids, parted by commas, of whom alone the tag is followed. In a directory that is subscribed already, what is
+    None stays as it was.
     """
-    given = {"ref": ref, "directory": _whole(directory), "keep": keep, "validate": validate, "hook": hook}
-    more = {"include": list(include), "require_signer": require_signer, "wait": wait}
-    return Call("subscribe", {**given, **more}, Subscription, progress)
+    named: dict[str, Any] = {"keep": keep, "validate": validate, "hook": hook, "require_signer": require_signer}
+    named["include"] = list(include) if include is not None else None
+    given = {name: value for name, value in named.items() if value is not None}
+    given |= {"ref": ref, "directory": _whole(directory), "wait": wait}
+    return Call("subscribe", given, Subscription, progress)
 
 
 def unsubscribe(name: Path) -> Call[Subscription]:

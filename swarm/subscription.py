@@ -24,6 +24,8 @@ KEEP_DEFAULT: Final = 1
 WORDS_MAX: Final = 300
 
 Text = Annotated[str, msgspec.Meta(max_length=4096)]
+Kept = Annotated[int, msgspec.Meta(ge=0, le=KEEP_MAX)]
+Included = Annotated[tuple[Text, ...], msgspec.Meta(max_length=256)]
 
 
 class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -35,10 +37,10 @@ class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     ref: Text
     directory: Text
-    keep: Annotated[int, msgspec.Meta(ge=0, le=KEEP_MAX)] = KEEP_DEFAULT
+    keep: Kept = KEEP_DEFAULT
     validate: Text = ""
     hook: Text = ""
-    include: Annotated[tuple[Text, ...], msgspec.Meta(max_length=256)] = ()
+    include: Included = ()
     require_signer: Text = ""
     signer_moves: Moves = "own"
 

@@ -2,6 +2,7 @@
 
     DIR/current -> versions/<version>
     DIR/versions/<version>/                    whole, or not there
+    DIR/.aetherfs-home                         the home that follows there, by its key and its path
     DIR/versions/.<version>.aetherfs-<prefix>  being built, or being removed (``swarm.beside``)
 
 ``current`` is replaced by one rename, so who opens it gets one version whole, the old or the new; who keeps a directory
@@ -27,6 +28,8 @@ from swarm.staging import ALL_MODES, READ_ONLY
 
 CURRENT: Final = "current"
 VERSIONS: Final = "versions"
+MARK: Final = ".aetherfs-home"
+MARK_MAX_BYTES: Final = 8192
 
 
 class Versions:
@@ -42,6 +45,52 @@ class Versions:
         with _as_ours(f"cannot use {shown(str(self.root))}"):
             self._below.mkdir(parents=True, exist_ok=True)
         self.current()
+
+    def claim(self, home: str, path: str) -> None:
+        """Mark the directory as followed by the home with this id. ConflictError if another one follows there."""
+        with _as_ours(f"cannot use {shown(str(self.root))}"):
+            while (owner := self._owner()) is None:
+                with contextlib.suppress(FileExistsError):
+                    descriptor = os.open(self.root / MARK, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+                    with open(descriptor, "wb") as mark:
+                        mark.write(f"{home} {path}\n".encode(errors="surrogateescape"))
+        if owner[0] != home:
+            raise ConflictError(
+                f"{shown(str(self.root))} is followed by the home {shown(owner[1])}: unsubscribe it there, or take "
+                f"another directory; if that home is gone, remove {MARK} there"
+            )
+
+    def release(self, home: str) -> None:
+        """Remove the mark of this home."""
+        with contextlib.suppress(OSError):
+            if (self._owner() or ("",))[0] == home:
+                (self.root / MARK).unlink()
+
+    def _owner(self) -> tuple[str, str] | None:
+        """Id and path of the home that follows here. A mark that is not whole is of a killed process, and goes."""
+        try:
+            with (self.root / MARK).open("rb") as mark:
+                text = mark.read(MARK_MAX_BYTES).decode(errors="surrogateescape")
+        except FileNotFoundError:
+            return None
+        if text.endswith("\n"):
+            home, _, path = text[:-1].partition(" ")
+            return home, path
+        # Who was only slow in writing it finds in its next round that it has lost.
+        (self.root / MARK).unlink(missing_ok=True)
+        return None
+
+    def damage(self, version: bytes) -> str:
+        """Why ``current`` does not show this version, in words; empty if it does. A look from outside only."""
+        try:
+            current = self.current()
+        except ConflictError as error:
+            return str(error)
+        if current == version and self.path_of(version).is_dir():
+            return ""
+        gone = self._link if current is None else self.path_of(version)
+        what = "is gone" if current in (None, version) else "is not current any more"
+        return f"{shown(str(gone))} {what}: the next round mends that"
 
     def path_of(self, version: bytes) -> Path:
         """Where a version lies, or will."""

@@ -18,9 +18,9 @@ NOBODY = "no process runs on this home: start `aetherfs peer`, and it is followe
 @click.command()
 @click.argument("ref")
 @click.argument("directory", metavar="DIR")
-@click.option("--validate", default="", metavar="CMD", help="Must succeed in a version's directory first.")
-@click.option("--hook", default="", metavar="CMD", help="Runs when a version has become current.")
-@click.option("--keep", type=click.IntRange(min=0), default=1, show_default=True, metavar="N", help="Old ones kept.")
+@click.option("--validate", metavar="CMD", help="Must succeed in a version's directory first.")
+@click.option("--hook", metavar="CMD", help="Runs when a version has become current.")
+@click.option("--keep", type=click.IntRange(min=0), metavar="N", help="Old ones kept; 1 if not given.")
 @click.option("--include", multiple=True, metavar="GLOB", help="Only files that match; may be given again.")
 @click.option("--no-wait", is_flag=True, help="Do not wait for the first version.")
 @signer_options
@@ -30,9 +30,9 @@ def subscribe(
     program: Program,
     ref: str,
     directory: str,
-    validate: str,
-    hook: str,
-    keep: int,
+    validate: str | None,
+    hook: str | None,
+    keep: int | None,
     include: tuple[str, ...],
     no_wait: bool,
 ) -> None:
@@ -40,19 +40,18 @@ def subscribe(
 
     The commands are lines for the shell, run in the version's directory with AETHERFS_REF, _DATASET, _TAG, _VERSION,
     _SERIAL, _DIRECTORY, _CURRENT, _PATH, _PREVIOUS_VERSION and _PREVIOUS_PATH in their environment.
+
+    Given again for a DIR, what is not named stays as it was (--hook '' removes it, and so for the others), what was
+    altered there is repaired, and a version that --validate refused is tried once more.
     """
     from swarm.cli.perform import perform
     from swarm.cli.references import whole
 
-    arguments = {
-        "ref": whole(program, ref),
-        "directory": absolute(directory),
-        "keep": keep,
-        "validate": validate,
-        "hook": hook,
-        "include": list(include),
-        "wait": not no_wait,
-    }
+    named: dict[str, Any] = {"keep": keep, "validate": validate, "hook": hook}
+    named["include"] = list(filter(None, include)) if include else None
+    named["require_signer"] = "" if program.flags.get("require_signer") == "" else None
+    arguments = {name: value for name, value in named.items() if value is not None}
+    arguments |= {"ref": whole(program, ref), "directory": absolute(directory), "wait": not no_wait}
     result = perform(program, "subscribe", arguments)
     program.output.result(result, _subscribed(program, result))
 

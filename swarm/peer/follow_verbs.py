@@ -7,6 +7,7 @@ import os
 from typing import Annotated
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from swarm.agent_messages import SubscriptionList, Synced
 from swarm.errors import AetherError, NotAllowedError, NotFoundError, UsageError
@@ -14,12 +15,23 @@ from swarm.peer.following import Following
 from swarm.peer.node import PeerNode
 from swarm.peer.pull import Progress
 from swarm.peer.verb import Result
-from swarm.subscription import SUBSCRIPTIONS_MAX, Wanted, plan
+from swarm.signers import Moves
+from swarm.subscription import SUBSCRIPTIONS_MAX, Included, Kept, Text, Wanted, plan
 
 
-class SubscribeArguments(Wanted, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """``wait``: until the first version is current."""
+class SubscribeArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``Wanted``, of which what is not named stays as it was in this directory. ``wait``: until the first version is
+    current.
+    """
 
+    ref: Text
+    directory: Text
+    keep: Kept | UnsetType = UNSET
+    validate: Text | UnsetType = UNSET
+    hook: Text | UnsetType = UNSET
+    include: Included | UnsetType = UNSET
+    require_signer: Text | UnsetType = UNSET
+    signer_moves: Moves | UnsetType = UNSET
     wait: bool = True
 
 
@@ -46,14 +58,15 @@ class SyncArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 async def subscribe(node: PeerNode, arguments: SubscribeArguments, progress: Progress) -> Result:
     """Keep a directory at the version that a reference means."""
-    wanted = _wanted(arguments)
-    is_new = all(known.wanted.directory != wanted.directory for known in node.subscriptions)
-    following = await node.subscriptions.put(wanted)
+    directory = _real(arguments.directory)
+    before = next((known.wanted for known in node.subscriptions if known.wanted.directory == directory), None)
+    following = await node.subscriptions.put(_amended(before, arguments, directory))
     try:
         if arguments.wait:
             await following.round(progress)
-    except (NotFoundError, NotAllowedError, UsageError):
-        if is_new:  # Nothing of it would ever come: it is a slip.
+    except AetherError as error:
+        is_slip = isinstance(error, NotFoundError | NotAllowedError | UsageError) or not following.is_usable
+        if before is None and is_slip:  # Nothing of it would ever come.
             await node.subscriptions.remove(following)
         raise
     finally:
@@ -71,8 +84,7 @@ async def unsubscribe(node: PeerNode, arguments: SubscriptionArguments, progress
 async def subscriptions(node: PeerNode, arguments: SubscriptionsArguments, progress: Progress) -> Result:
     """List what this home follows, and how that stands."""
     found = [node.subscriptions.get(arguments.name)] if arguments.name is not None else list(node.subscriptions)
-    listed = SubscriptionList(tuple(following.told() for following in found), node.settings.follows)
-    return _plain(listed)
+    return _plain(SubscriptionList(tuple([await following.looked() for following in found]), node.settings.follows))
 
 
 async def pause(node: PeerNode, arguments: SubscriptionArguments, progress: Progress) -> Result:
@@ -138,7 +150,18 @@ async def _until_current(node: PeerNode, coming: list[Following], progress: Prog
 def _wanted(asked: Wanted) -> Wanted:
     """What is asked for, its directory as it is without links."""
     fields = {name: getattr(asked, name) for name in Wanted.__struct_fields__}
-    return Wanted(**{**fields, "directory": os.path.realpath(asked.directory) if asked.directory else ""})
+    return Wanted(**{**fields, "directory": _real(asked.directory)})
+
+
+def _amended(before: Wanted | None, asked: SubscribeArguments, directory: str) -> Wanted:
+    """What is wanted in a directory from now on."""
+    fields = {name: getattr(asked, name) for name in Wanted.__struct_fields__}
+    named = {name: value for name, value in fields.items() if value is not UNSET} | {"directory": directory}
+    return msgspec.structs.replace(before, **named) if before is not None else Wanted(**named)
+
+
+def _real(directory: str) -> str:
+    return os.path.realpath(directory) if directory else ""
 
 
 def _told(following: Following) -> Result:

@@ -55,6 +55,8 @@ class Following:
         self._alone = asyncio.Lock()
         self.woken = asyncio.Event()
         self.is_removed = False
+        # Whether the directory can be made, and is this home's, as far as was tried.
+        self.is_usable = True
         # What it does or waits for, and why its last round failed.
         self.phase = ""
         self.problem = ""
@@ -95,7 +97,7 @@ class Following:
 
     async def _towards(self, resolved: Resolved, progress: Progress) -> bool:
         """Whether that version is current now, or is not to be."""
-        await asyncio.to_thread(self.versions.open)
+        await self._open()
         current = await asyncio.to_thread(self.versions.current)
         is_current = current == resolved.version and self.versions.path_of(resolved.version).is_dir()
         if not is_current and resolved.version == self.followed.refused:
@@ -116,6 +118,17 @@ class Following:
         await self._hook(resolved)
         await self._remove_others(resolved.version)
         return True
+
+    async def _open(self) -> None:
+        """Make the directory, and mark it as this home's: two that followed one would remove each other's versions."""
+        self.is_usable = False
+        await asyncio.to_thread(self.versions.open)
+        await asyncio.to_thread(self.versions.claim, self._node.key.peer_id, str(self._node.home.path))
+        self.is_usable = True
+
+    async def release(self) -> None:
+        """Let another home follow in this directory."""
+        await asyncio.to_thread(self.versions.release, self._node.key.peer_id)
 
     def _is_overtaken(self, resolved: Resolved) -> bool:
         """Whether the tag has gone back, meanwhile, to a version that lies here: no reader need see this one."""
@@ -254,6 +267,16 @@ class Following:
             refusal=followed.refusal,
             stale=self.is_stale,
         )
+
+    async def looked(self) -> Subscription:
+        """The same after a look at the directory: what was removed there is told, and mended by a round at once."""
+        told = self.told()
+        if told.phase or told.problem or not self.followed.recent:
+            return told
+        damage = await asyncio.to_thread(self.versions.damage, self.followed.recent[0])
+        if damage:
+            self.woken.set()
+        return msgspec.structs.replace(told, problem=damage)
 
     def _become(self, followed: Followed) -> None:
         """Keep what is new. FullError leaves what was: the round is repeated."""

@@ -79,7 +79,8 @@ async def _pull(node: PeerNode, arguments: PullArguments, progress: Progress) ->
 
 async def _status(node: PeerNode, arguments: NoArguments, progress: Progress) -> Result:
     """Show what this peer does, holds and waits for."""
-    return {**status_of(node), "subscriptions": [msgspec.to_builtins(each.told()) for each in node.subscriptions]}
+    subscriptions = [msgspec.to_builtins(await each.looked()) for each in node.subscriptions]
+    return {**status_of(node), "subscriptions": subscriptions}
 
 
 async def _store_cost(node: PeerNode, arguments: NoArguments, progress: Progress) -> Result:

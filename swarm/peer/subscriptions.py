@@ -124,6 +124,7 @@ class Subscriptions:
         await self._halt(following)
         self._by_directory.pop(following.wanted.directory, None)
         self._save()
+        await following.release()
         following.is_removed = True
         self._tell(following)
 

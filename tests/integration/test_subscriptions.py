@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from swarm.encoding import open_block
-from swarm.errors import AetherError, IntegrityError, NotFoundError
+from swarm.errors import AetherError, ConflictError, IntegrityError, NotFoundError
 from swarm.home import Home
 from swarm.peer.agent import start_peer
 from swarm.peer.following import Following
@@ -243,7 +244,14 @@ def test_what_cannot_be_followed_leaves_nothing_and_what_fails_for_now_stays(tmp
             assert held_whole(directory) == []
 
             listed = [{"ref": REF, "directory": str(directory), "keep": 2}]
+            # Again, and what is not named is as it was: the version is tried once more, by the same command.
+            with pytest.raises(IntegrityError, match=r"refused .*: no; move the tag"):
+                await run(node, "subscribe", ref=REF, directory=str(directory), hook="true")
+            kept = node.subscriptions.get(str(directory)).wanted
+            assert (kept.validate, kept.hook, kept.keep) == ("echo no; exit 1", "true", 1)
+
             failing_hook = {"ref": REF, "directory": str(directory), "keep": 2, "hook": "echo not now; exit 3"}
+            await run(node, "subscribe", ref=REF, directory=str(directory), validate="", hook="")
             with pytest.raises(AetherError, match="ended with 3: not now; it is repeated"):
                 await run(node, "subscribe", **failing_hook)
             assert contents(directory / "current") == contents(source)
@@ -252,6 +260,12 @@ def test_what_cannot_be_followed_leaves_nothing_and_what_fails_for_now_stays(tmp
             synced = await run(node, "sync", subscriptions=listed)
             assert (synced["changed"], synced["failed"], synced["following"]) == ([str(directory)], {}, False)
             assert contents(directory / "current") == contents(source)
+
+            await _removed_is_noticed(node, directory, source)
+            await _is_of_one_home(swarm, node, directory)
+            with pytest.raises(AetherError, match="cannot use"):
+                await run(node, "subscribe", ref=REF, directory="/proc/x")
+            assert len(node.subscriptions) == 1
 
             damaged = directory / "current"
             (damaged / "large.bin").chmod(0o644)
@@ -275,6 +289,35 @@ def test_what_cannot_be_followed_leaves_nothing_and_what_fails_for_now_stays(tmp
             assert (await run(node, "status"))["subscriptions"][0]["version"] == told["version"]
 
     asyncio.run(main())
+
+
+async def _removed_is_noticed(node: PeerNode, directory: Path, source: Path) -> None:
+    """Versions that somebody removed are missed by who looks, and come again with the next round."""
+    for version in held_whole(directory):
+        shutil.rmtree(directory / "versions" / version)
+    for told in ("subscriptions", "status"):
+        [listed] = (await run(node, told))["subscriptions"]
+        assert listed["problem"].endswith("is gone: the next round mends that")
+    (directory / "current").unlink()
+    [following] = node.subscriptions
+    assert "current" in (await following.looked()).problem
+    assert following.woken.is_set()
+    await following.round()
+    assert (contents(directory / "current"), (await following.looked()).problem) == (contents(source), "")
+
+
+async def _is_of_one_home(swarm: Swarm, node: PeerNode, directory: Path) -> None:
+    """A second home neither follows where one does already, nor keeps what it was told; once that one ends it may."""
+    other, before = await swarm.peer("other"), held_whole(directory)
+    with pytest.raises(ConflictError, match=f"is followed by the home '{node.home.path}': unsubscribe it there"):
+        await run(other, "subscribe", ref=REF, directory=str(directory), keep=0)
+    assert (len(other.subscriptions), held_whole(directory)) == (0, before)
+    await run(node, "unsubscribe", name=str(directory))
+    await run(other, "subscribe", ref=REF, directory=str(directory))
+    with pytest.raises(ConflictError, match=f"is followed by the home '{other.home.path}'"):
+        await run(node, "subscribe", ref=REF, directory=str(directory))
+    await run(other, "unsubscribe", name=str(directory))
+    await run(node, "subscribe", ref=REF, directory=str(directory), keep=2)
 
 
 @pytest.mark.root

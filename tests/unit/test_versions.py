@@ -91,6 +91,19 @@ def test_what_killed_processes_left_is_tidied_away_and_what_is_the_users_is_not(
     assert sorted(os.listdir(below)) == sorted([NEW.hex(), "mine"])
 
 
+def test_a_directory_is_of_one_home(tmp_path: Path) -> None:
+    versions = versions_in(tmp_path / "d")
+    versions.claim("one", "/homes/one")
+    versions.claim("one", "/moved/one")
+    with pytest.raises(ConflictError, match="followed by the home '/homes/one'"):
+        versions.claim("two", "/homes/two")
+    versions.release("two")
+    (tmp_path / "d" / ".aetherfs-home").write_text("on")  # Killed while it wrote.
+    versions.claim("two", "/homes/two")
+    versions.release("two")
+    versions.claim("one", "/homes/one")
+
+
 def test_only_files_of_a_subscription_are_read_only(tmp_path: Path) -> None:
     versions = versions_in(tmp_path / "d", NEW)
     versions.switch(NEW)
