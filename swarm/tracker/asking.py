@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import web
 
-from swarm.errors import NotAllowedError
+from swarm.errors import HiddenError, NotAllowedError
 from swarm.principal import Principal
 from swarm.tracker.members import Member
 
@@ -21,11 +22,23 @@ class Asker:
 
 
 ASKER: Final = web.RequestKey("asker", Asker)
+# Finds out anew who asks, and raises if the route is not open to it.
+LetIn = Callable[[], Awaitable[None]]
+LET_IN: Final[web.RequestKey[LetIn]] = web.RequestKey("let in")
 
 
 def asker_of(request: web.Request) -> Asker:
     """Who asks, on a route that is not public."""
     return request[ASKER]
+
+
+async def is_still_let_in(request: web.Request) -> bool:
+    """Whether the guard would let the same request in now: what it shows may have ended, or its right."""
+    try:
+        await request[LET_IN]()
+    except (HiddenError, NotAllowedError):
+        return False
+    return True
 
 
 def member_of(request: web.Request) -> Member:

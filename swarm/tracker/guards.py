@@ -7,7 +7,8 @@ answered exactly as what is not there, before the store is asked. Every refusal 
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from aiohttp import web
@@ -17,15 +18,14 @@ from swarm.errors import AetherError, HiddenError, NotAllowedError, NotSignedInE
 from swarm.http.problem import Handler
 from swarm.http.routes import Access, Route
 from swarm.http.serve import caller_of, issuer_of
-from swarm.names import check_dataset, check_name
+from swarm.names import check_name
 from swarm.principal import ANONYMOUS, Principal, Right
-from swarm.tracker.asking import ASKER, Asker
+from swarm.tracker.asking import ASKER, LET_IN, Asker, LetIn
 from swarm.tracker.catalogue import no_dataset
 from swarm.tracker.denials import DeniedError, not_allowed, numbered
 from swarm.tracker.policy import may_any
-from swarm.tracker.state import TrackerState
+from swarm.tracker.state import TrackerState, dataset_of
 
-Identify = Callable[[web.Request], Awaitable[Principal]]
 # By what an entry may be committed: which of these it takes says its kind.
 WRITING: Final[tuple[Right, ...]] = ("publish", "tag", "delete")
 _RIGHTS: Final[dict[Access, tuple[Right, ...]]] = {
@@ -37,12 +37,11 @@ _RIGHTS: Final[dict[Access, tuple[Right, ...]]] = {
 
 
 class Guards:
-    """Of one tracker. ``identify`` finds the user or the service behind a request without a certificate."""
+    """Of one tracker. ``observe`` raises for who may not look at its health."""
 
-    def __init__(self, state: TrackerState, observe: Callable[[web.Request], None], identify: Identify) -> None:
+    def __init__(self, state: TrackerState, observe: Callable[[web.Request], None]) -> None:
         self._state = state
         self._observe = observe
-        self._identify = identify
 
     def guarded(self, route: Route) -> Handler:
         """The route's handler behind what it declares."""
@@ -53,8 +52,10 @@ class Guards:
                 if route.access == "control":
                     self._observe(request)
                 elif route.access != "public":
-                    asker = request[ASKER] = await self._asker(request)
+                    asker = request[ASKER] = await asker_behind(self._state, request)
                     await self._check(asker, route, request)
+                    let_in: LetIn = partial(self._let_in, route, request)
+                    request[LET_IN] = let_in
                 return await route.handler(request)
             except (HiddenError, DeniedError) as error:
                 raise await self._refused(error, asker, request) from error
@@ -64,19 +65,8 @@ class Guards:
 
         return handle
 
-    async def _asker(self, request: web.Request) -> Asker:
-        """Who signs in counts before the peer whose connection it is, if both are shown; the peer is known all the
-        same.
-        """
-        who, peer_id = await self._identify(request), caller_of(request)
-        if peer_id is None:
-            return Asker(who)
-        # TLS of a running tracker goes on trusting a root that was retired meanwhile.
-        counting = self._state.keys.authority.trust.counting(time.time())
-        if issuer_of(request) not in {root_name(anchor.public) for anchor in counting}:
-            raise NotAllowedError("your certificate is under a retired key of the CA: renew it")
-        member = await self._state.member(peer_id)
-        return Asker(who if who != ANONYMOUS else member.principal, member)
+    async def _let_in(self, route: Route, request: web.Request) -> None:
+        await self._check(await asker_behind(self._state, request), route, request)
 
     async def _check(self, asker: Asker, route: Route, request: web.Request) -> None:
         """NotAllowedError, or HiddenError, unless the asker may use the route."""
@@ -110,9 +100,25 @@ class Guards:
         return numbered(error, state.denials.add(asker.who, right, pattern, time.time()))
 
 
+async def asker_behind(state: TrackerState, request: web.Request) -> Asker:
+    """Who signs in counts before the peer whose connection it is, if both are shown; the peer is known all the same.
+
+    Raises for what proves nothing, or nothing any more.
+    """
+    who, peer_id = await state.identifier.identify(request), caller_of(request)
+    if peer_id is None:
+        return Asker(who)
+    # TLS of a running tracker goes on trusting a root that was retired meanwhile.
+    counting = state.keys.authority.trust.counting(time.time())
+    if issuer_of(request) not in {root_name(anchor.public) for anchor in counting}:
+        raise NotAllowedError("your certificate is under a retired key of the CA: renew it")
+    member = await state.member(peer_id)
+    return Asker(who if who != ANONYMOUS else member.principal, member)
+
+
 def pattern_of(request: web.Request) -> str:
     """What a right has to reach over: the dataset in the path, all of the scope in it, or everything."""
-    scope, name = request.match_info.get("scope"), request.match_info.get("name")
+    scope = request.match_info.get("scope")
     if scope is None:
         return "*"
-    return check_dataset(f"{scope}/{name}") if name is not None else f"{check_name(scope, 'scope')}/*"
+    return dataset_of(request) if "name" in request.match_info else f"{check_name(scope, 'scope')}/*"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Final
@@ -17,7 +18,7 @@ from aiohttp import web
 
 from swarm import events, log
 from swarm.claims import Version, is_gone
-from swarm.errors import FullError, NotAllowedError, UnreachableError
+from swarm.errors import FullError, UnreachableError
 from swarm.http.routes import Route
 from swarm.limits import LOG_PAGE_MAX, PAGE_MAX, WATCHERS_MAX
 from swarm.log import Entry, Kind
@@ -38,14 +39,14 @@ from swarm.objects import ObjectStore
 from swarm.objects.standing import standing_of
 from swarm.principal import Principal, Right
 from swarm.signature import from_hex
-from swarm.tracker.asking import Asker, asker_of
+from swarm.tracker.asking import asker_of, is_still_let_in
 from swarm.tracker.catalogue import AS_KNOWN, Head
 from swarm.tracker.commits import check_commit
 from swarm.tracker.denials import not_allowed
 from swarm.tracker.members import Member
 from swarm.tracker.policy import Policy, decide
 from swarm.tracker.revivals import check_not_purged, claimed
-from swarm.tracker.state import AskerHandler, TrackerState, answer, body_of, number_of
+from swarm.tracker.state import AskerHandler, TrackerState, answer, body_of, dataset_of, number_of
 
 logger = logging.getLogger("aetherfs.tracker")
 
@@ -55,6 +56,8 @@ SERIAL_MAX: Final = (1 << 63) - 1
 # How soon an entry that another tracker committed is seen by a watch here, and how often a silent watch is kept alive.
 WATCH_POLL_S: Final = 2.0
 KEEP_ALIVE_S: Final = 15.0
+# How long a watch goes on that its guard would not let in any more.
+RECHECK_S: Final = 5.0
 # Less than SUCCESSION_SLACK_S by more than a publisher's clock may be off.
 KEYS_MAX_AGE_S: Final = 120.0
 
@@ -126,13 +129,13 @@ class _Serve:
         return answer(DatasetsAnswer(tuple(found), after, is_stale))
 
     async def dataset(self, request: web.Request, who: Principal) -> web.Response:
-        dataset = _dataset_of(request)
+        dataset = dataset_of(request)
         head = await self._fresh(dataset)
         tags = tuple(TagItem(state.tag, state.serial, state.version.hex()) for state in head.tags)
         return answer(DatasetAnswer(dataset, head.serial, tags))
 
     async def tag(self, request: web.Request, who: Principal) -> web.Response:
-        dataset = _dataset_of(request)
+        dataset = dataset_of(request)
         tag = check_tag(request.match_info["tag"])
         wall_now = time.time()
         await self._fresh(dataset)
@@ -142,7 +145,7 @@ class _Serve:
         return answer(LookupAnswer(dataset, tag, found.serial, found.version.hex(), entry, snapshot, int(wall_now)))
 
     async def version(self, request: web.Request, who: Principal) -> web.Response:
-        dataset = _dataset_of(request)
+        dataset = dataset_of(request)
         version = from_hex(request.match_info["version"])
         gone = await self.state.work(_is_gone, self.state.objects, (dataset, version))
         wall_now = time.time()
@@ -152,7 +155,7 @@ class _Serve:
         return answer(LookupAnswer(dataset, None, serial, version.hex(), entry, snapshot, int(wall_now), gone))
 
     async def log(self, request: web.Request, who: Principal) -> web.Response:
-        dataset = _dataset_of(request)
+        dataset = dataset_of(request)
         head = (await self._fresh(dataset)).serial
         after = number_of(request, "after", 0, lowest=0, highest=SERIAL_MAX)
         limit = number_of(request, "limit", LOG_PAGE_MAX, lowest=1, highest=LOG_PAGE_MAX)
@@ -163,13 +166,13 @@ class _Serve:
         return answer(LogAnswer(dataset, head, tuple(await self.state.work(read))))
 
     async def snapshot(self, request: web.Request, who: Principal) -> web.Response:
-        dataset = _dataset_of(request)
+        dataset = dataset_of(request)
         await self._fresh(dataset)
         seal = partial(self.catalogue.snapshot, dataset, time.time(), max_age_s=AS_KNOWN)
         return answer(SnapshotAnswer(await self.state.work(seal)))
 
     async def append(self, request: web.Request, member: Member) -> web.Response:
-        dataset = _dataset_of(request)
+        dataset = dataset_of(request)
         asked = await body_of(request, AppendRequest)
         right, who = RIGHT_TO[log.parse_entry(asked.entry)[1].kind], asker_of(request).who
         if not await self.state.may(who, right, dataset):
@@ -180,12 +183,12 @@ class _Serve:
         return answer(AppendAnswer(entry.serial, data))
 
     async def held(self, request: web.Request, member: Member) -> web.Response:
-        dataset = _dataset_of(request)
+        dataset = dataset_of(request)
         asked = await body_of(request, HeldEntries)
         taken, head = await self.state.work(self.catalogue.take_back, dataset, asked.entries)
         if taken:
             logger.warning("%d entries of %s were given back by %s", taken, dataset, member.peer_id[:8])
-            self.state.note(member.principal, "give back", dataset, f"{taken} entries, up to {head}")
+            self.state.note(asker_of(request).who, "give back", dataset, f"{taken} entries, up to {head}")
             self.state.bell.ring(dataset)
         return answer(HeldAnswer(taken, head))
 
@@ -209,7 +212,7 @@ class _Serve:
             return self.catalogue.append(asked.entry, asked.if_serial)
 
     async def watch(self, request: web.Request, who: Principal) -> web.StreamResponse:
-        dataset = _dataset_of(request)
+        dataset = dataset_of(request)
         after = number_of(request, "after", 0, lowest=0, highest=SERIAL_MAX)
         await self._fresh(dataset)
         if self.state.watchers >= WATCHERS_MAX:
@@ -224,37 +227,34 @@ class _Serve:
         return response
 
     async def _send_entries(self, request: web.Request, response: web.StreamResponse, dataset: str, after: int) -> None:
-        """Write entries until the caller leaves, loses its right, or the tracker closes."""
+        """Write entries until the caller leaves, is let in no more, or the tracker closes."""
         loop = asyncio.get_running_loop()
         await response.write(events.KEEP_ALIVE)
-        written_at = loop.time()
+        written_at = checked_at = loop.time()
         while not self.state.is_closing:
             heard = self.state.bell.listen(dataset)
             try:
                 read = partial(self.catalogue.read, dataset, after=after, limit=LOG_PAGE_MAX, max_age_s=WATCH_POLL_S)
                 entries = await self.state.work(read)
-                for data in entries:
-                    after += 1
-                    await response.write(events.format_event(after, data))
-                    written_at = loop.time()
                 if not entries:
                     await asyncio.wait([heard], timeout=WATCH_POLL_S)
             finally:
                 self.state.bell.leave(dataset, heard)
-            if loop.time() - written_at >= KEEP_ALIVE_S:
-                if not await self._may_still_read(asker_of(request), dataset):
-                    return
-                await response.write(events.KEEP_ALIVE)
+            is_silent = not entries and loop.time() - written_at >= KEEP_ALIVE_S
+            for event in [events.KEEP_ALIVE] if is_silent else _events(after, entries):
+                # Whoever reads slowly is looked at between two entries as well.
+                if loop.time() - checked_at >= RECHECK_S:
+                    if not await is_still_let_in(request):
+                        return
+                    checked_at = loop.time()
+                await response.write(event)
                 written_at = loop.time()
+            after += len(entries)
 
-    async def _may_still_read(self, asker: Asker, dataset: str) -> bool:
-        who = asker.who
-        try:
-            if asker.member is not None:
-                who = (await self.state.member(asker.member.peer_id)).principal
-            return await self.state.may(who, "read", dataset)
-        except NotAllowedError:
-            return False
+
+def _events(after: int, entries: Sequence[bytes]) -> list[bytes]:
+    """Entries behind a serial, as a watch is told them."""
+    return [events.format_event(after + place, data) for place, data in enumerate(entries, 1)]
 
 
 def _moved(entry: Entry) -> str:
@@ -271,10 +271,6 @@ def _is_gone(objects: ObjectStore, version: Version) -> bool:
         check_not_purged(objects, version)
         return is_gone(objects, version)
     return False
-
-
-def _dataset_of(request: web.Request) -> str:
-    return check_dataset(f"{request.match_info['scope']}/{request.match_info['name']}")
 
 
 def _may_read(policy: Policy, who: Principal, dataset: str) -> bool:

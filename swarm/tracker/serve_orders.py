@@ -13,9 +13,9 @@ import msgspec
 from aiohttp import web
 
 from swarm.claims import Version
-from swarm.errors import ConflictError, FullError, NotFoundError
+from swarm.errors import ConflictError, FullError, NotAllowedError, NotFoundError
 from swarm.http.routes import Route
-from swarm.names import check_dataset, check_name
+from swarm.names import check_name
 from swarm.order_messages import (
     MEMBERS_TOLD_MAX,
     KeepAnswer,
@@ -30,10 +30,11 @@ from swarm.principal import Principal
 from swarm.retention import PINS_MAX, KeepRule
 from swarm.signature import from_hex
 from swarm.tracker import orders, sealed
+from swarm.tracker.asking import asker_of
 from swarm.tracker.members import Member
 from swarm.tracker.orders import KEEP, QUOTAS, Purge, Quota
 from swarm.tracker.revivals import claimed, claimed_until
-from swarm.tracker.state import TrackerState, answer, body_of
+from swarm.tracker.state import TrackerState, answer, body_of, dataset_of
 
 # A commit takes a second or two of the store, a call ten at most; who is killed leaves its claim.
 CLAIMS_WAIT_S: Final = 4.0
@@ -48,7 +49,7 @@ def order_routes(state: TrackerState) -> list[Route]:
     serve = _Serve(state)
     show, change = state.for_askers("keep", serve.keep), state.for_askers("keep", serve.change_keep)
     quota, set_quota = state.for_askers("quota", serve.quota), state.for_askers("quota", serve.set_quota)
-    purge, purge_state = state.for_members("purge", serve.purge), state.for_askers("purge", serve.purge_state)
+    purge, purge_state = state.for_askers("purge", serve.purge), state.for_askers("purge", serve.purge_state)
     purged = state.for_members("purged", serve.purged)
     return [
         Route("GET", OF_DATASET + "/keep", show, "read", "The keep rule", response=KeepAnswer),
@@ -66,11 +67,11 @@ class _Serve:
         self.state = state
 
     async def keep(self, request: web.Request, who: Principal) -> web.Response:
-        dataset = _dataset_of(request)
+        dataset = dataset_of(request)
         return answer(_told(dataset, await self.state.work(self._rule, dataset)))
 
     async def change_keep(self, request: web.Request, who: Principal) -> web.Response:
-        dataset = _dataset_of(request)
+        dataset = dataset_of(request)
         asked = await body_of(request, KeepRequest)
         await self.state.work(self.state.catalogue.head, dataset)
         rule = await self.state.work(self._change, dataset, asked, time.time())
@@ -89,12 +90,17 @@ class _Serve:
         self.state.note(who, "quota", f"{scope}/*", str(asked.bytes) if asked.bytes is not None else "none")
         return answer(QuotaAnswer(scope, asked.bytes))
 
-    async def purge(self, request: web.Request, member: Member) -> web.Response:
-        version = _version_of(request)
+    async def purge(self, request: web.Request, who: Principal) -> web.Response:
+        version, member = _version_of(request), asker_of(request).member
+        if member is None:
+            raise NotAllowedError(
+                "an order to purge names the member from whose home it comes: your right is not enough, it takes a "
+                "certificate of the swarm as well; use `aetherfs purge` at a home that has joined"
+            )
         asked = await body_of(request, PurgeRequest)
         data = await self.state.work(self._purge, version, asked.reason, member.public, time.time())
         self.state.purges.add(version)
-        self.state.note(member.principal, "purge", dataset_and(version), asked.reason)
+        self.state.note(who, "purge", dataset_and(version), asked.reason)
         if self.state.on_order is not None:
             self.state.on_order(data)
         # A tag that was committed between the look and the order did not see it, nor one that has only claimed the
@@ -213,8 +219,4 @@ def dataset_and(version: Version) -> str:
 
 
 def _version_of(request: web.Request) -> Version:
-    return _dataset_of(request), from_hex(request.match_info["version"])
-
-
-def _dataset_of(request: web.Request) -> str:
-    return check_dataset(f"{request.match_info['scope']}/{request.match_info['name']}")
+    return dataset_of(request), from_hex(request.match_info["version"])

@@ -131,7 +131,7 @@ class Tracker:
         routes = _routes(state)
         app = make_app()
         app.on_response_prepare.append(partial(_state_news, state))
-        mount(app, routes, guarded=Guards(state, check_observer, state.identifier.identify).guarded)
+        mount(app, routes, guarded=Guards(state, check_observer).guarded)
         try:
             listener = await start_listener(app, host, port, contexts[0])
         except AetherError:

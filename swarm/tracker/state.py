@@ -20,6 +20,7 @@ from swarm.http.problem import Handler
 from swarm.limits import TRACKERS_MAX
 from swarm.messages import Contact
 from swarm.metrics import Counter, Metrics
+from swarm.names import check_dataset
 from swarm.objects import ObjectStore
 from swarm.principal import Principal, Right
 from swarm.store_metrics import add_store_metrics
@@ -229,6 +230,11 @@ async def body_of(request: web.Request, kind: type[T]) -> T:
         return msgspec.json.decode(await request.read(), type=kind)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise UsageError(f"the request is malformed: {error}") from error
+
+
+def dataset_of(request: web.Request) -> str:
+    """The dataset in the path, or UsageError."""
+    return check_dataset(f"{request.match_info['scope']}/{request.match_info['name']}")
 
 
 def answer(value: msgspec.Struct) -> web.Response:

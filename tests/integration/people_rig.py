@@ -12,8 +12,9 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from swarm.http.tls import unverified_context
-from tests.integration.tracker_rig import Rig, running_tracker
+from swarm.http.tls import peer_client_context, unverified_context
+from swarm.identity import server_name_of
+from tests.integration.tracker_rig import Enrolled, FixedResolver, Rig, running_tracker
 
 PASSWORD = "correct horse battery"
 
@@ -54,6 +55,14 @@ class Web:
             method, self.url + path, headers=headers, allow_redirects=False, **more
         ) as response:
             return Answered(response.status, response.headers, await response.text())
+
+    def session(self, member: Enrolled | None = None) -> aiohttp.ClientSession:
+        """For calls that stay open, or that go over a member's connection."""
+        if member is None:
+            return aiohttp.ClientSession(self.url, connector=aiohttp.TCPConnector(ssl=unverified_context()))
+        resolver = FixedResolver(self.rig.tracker.port)
+        connector = aiohttp.TCPConnector(ssl=peer_client_context(member.files), resolver=resolver)
+        return aiohttp.ClientSession(f"https://{server_name_of(self.rig.key.peer_id)}", connector=connector)
 
     async def who(self, headers: Mapping[str, str]) -> Any:
         """Whom the tracker takes the sender for, or the status of a refusal."""

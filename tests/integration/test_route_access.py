@@ -122,7 +122,7 @@ def test_every_route_of_a_tracker_is_open_to_whom_it_says_and_to_nobody_else(tmp
             state = rig.tracker.state
             await change(rig.tracker, allow=(READER, ADMIN))
             routes, app = _routes(state), make_app()
-            guards = Guards(state, check_observer, state.identifier.identify)
+            guards = Guards(state, check_observer)
             reachable = [replace(route, handler=reached, request=None, query=()) for route in routes]
             mount(app, reachable, guarded=guards.guarded)
             listener = await start_listener(app, "127.0.0.1", 0, rig.tracker._contexts[0])

@@ -24,6 +24,7 @@ from swarm.identity import PeerKey
 from swarm.log import Entry, Move
 from swarm.objects.memory import MemoryObjectStore
 from swarm.signature import signature_of
+from swarm.tracker import serve_datasets
 from swarm.tracker.server import Tracker
 from tests.integration.tracker_rig import (
     STORE_KEY,
@@ -31,6 +32,7 @@ from tests.integration.tracker_rig import (
     FixedResolver,
     publish,
     running_tracker,
+    until,
 )
 
 V1, V2, V3 = (signature_of(bytes([number])) for number in (1, 2, 3))
@@ -163,6 +165,35 @@ def test_a_watch_brings_old_and_new_entries_in_order(tmp_path: Path) -> None:
             await rig.tracker.close()
             with pytest.raises(UnreachableError):
                 await asyncio.wait_for(following, 30)
+
+    asyncio.run(main())
+
+
+def test_a_watch_ends_with_its_right_however_fast_the_tag_moves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        monkeypatch.setattr(serve_datasets, "RECHECK_S", 0.3)
+        async with running_tracker(tmp_path) as rig:
+            seed, producer, reader = await rig.member("seed"), await rig.member(), await rig.member()
+            await publish(producer, seed, "library/roads", "latest", V1)
+            seen: list[int] = []
+
+            async def follow() -> None:
+                async for _, entry in reader.client.watch("library/roads"):
+                    seen.append(entry.serial)
+
+            following = asyncio.create_task(follow())
+            await until(lambda: seen)
+            await rig.tracker.state.work(rig.tracker.state.members.remove, reader.key.peer_id)
+            for _ in range(40):
+                if following.done():
+                    break
+                await producer.client.commit("library/roads", "tag", [Move("stable", V1)], grant=producer.papers.grant)
+                await asyncio.sleep(0.03)
+            assert following.done()
+            with pytest.raises(UnreachableError):
+                await following
 
     asyncio.run(main())
 

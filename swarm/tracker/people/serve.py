@@ -9,7 +9,6 @@ from aiohttp import web
 
 from swarm.errors import ConflictError, NotFoundError, NotSignedInError, UsageError
 from swarm.http.routes import Route
-from swarm.http.serve import caller_of
 from swarm.oidc.fetch import check_url, context_for
 from swarm.people_messages import (
     IssuersAnswer,
@@ -28,6 +27,7 @@ from swarm.people_messages import (
 )
 from swarm.principal import ANONYMOUS, Principal, check_subject, check_subject_name
 from swarm.signature import signature_of
+from swarm.tracker.guards import asker_behind
 from swarm.tracker.people.records import ISSUERS, SERVICES, USERS, Issuer, People, Service, User
 from swarm.tracker.people.sessions import new_service_token
 from swarm.tracker.state import AskerHandler, TrackerState, answer, body_of, remote_of
@@ -83,17 +83,10 @@ class _Serve:
         self.state = state
 
     async def who(self, request: web.Request) -> web.Response:
-        who = await self._principal(request)
+        who = (await asker_behind(self.state, request)).who
         if who == ANONYMOUS:
             raise NotSignedInError("nobody is signed in: show a password, a token or a certificate")
         return answer(WhoAnswer(who.kind, who.name, who.groups, who.labels, who.subjects()))
-
-    async def _principal(self, request: web.Request) -> Principal:
-        found = await self.state.identifier.identify(request)
-        peer_id = caller_of(request)
-        if found != ANONYMOUS or peer_id is None:
-            return found
-        return (await self.state.member(peer_id)).principal
 
     async def issuers(self, request: web.Request) -> web.Response:
         found = await self.state.work(self.state.identifier.people.issuers)
