@@ -25,7 +25,7 @@ from swarm.limits import ENCODED_MAX_BYTES, MISSING_MAX_SIGNATURES, ROOT_MAX_BYT
 from swarm.names import check_dataset
 from swarm.objects.accounts import Accounts
 from swarm.objects.meter import Account, charged
-from swarm.peer.access import Access, Caller
+from swarm.peer.access import Access, Caller, no_grant
 from swarm.peer.grants import grant_of
 from swarm.peer.holdings import Holdings
 from swarm.peer.upload import BLOCK_TYPE, BLOCKS_TYPE, BRING_MAX_BYTES, unframed
@@ -121,9 +121,8 @@ class BlockRoutes:
         caller = self._caller(request)
         dataset = check_dataset(_decoded(await request.read(), UploadRequest).dataset)
         if not caller.may_publish(dataset):
-            raise NotAllowedError(
-                f"this home may not publish to {dataset}: `aetherfs access explain me publish {dataset}` says why"
-            )
+            # By its grant: that somebody is signed in there, who may do more, is for trackers alone.
+            raise NotAllowedError(no_grant(caller.peer_id, dataset))
         account = Account()
         with charged(account):
             session_id = await self._uploads.begin(dataset, public_of(caller.peer_id))

@@ -66,6 +66,13 @@ class Caller:
         return self.grant is not None and self.grant.allows("publish", dataset)
 
 
+def no_grant(peer_id: str, dataset: str) -> str:
+    """Why a peer may not publish, in words. ``me`` would be whoever is signed in at its home."""
+    return (
+        f"this home may not publish to {dataset}: `aetherfs access explain peer:{peer_id} publish {dataset}` says why"
+    )
+
+
 class Access:
     """``authority``: the CA's keys."""
 

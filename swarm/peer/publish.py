@@ -15,13 +15,16 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from swarm import clock
+from swarm.access_messages import ExplainAnswer
 from swarm.encoding import encode_raw
 from swarm.errors import AetherError, NotAllowedError, NotFoundError, UnreachableError
 from swarm.log import Entry, Move, Totals
 from swarm.manifest import Manifest
 from swarm.objects.meter import Account, charged
+from swarm.peer.access import no_grant
 from swarm.peer.extension import Keeping
 from swarm.peer.holdings import Holding, StoreSource
 from swarm.peer.lacking import mend
@@ -62,6 +65,7 @@ async def publish(node: PeerNode, path: Path, wanted: Wanted, links: Links, prog
     started = time.monotonic()
     dataset = wanted.dataset
     await _check_right(node, dataset)
+    await _check_person(node, dataset)
     if wanted.if_serial is not None and wanted.since is None:
         # A race that is lost already costs no upload. The commit decides.
         await node.tracker.check_unmoved(dataset, wanted.tags, wanted.if_serial)
@@ -131,9 +135,22 @@ async def _check_right(node: PeerNode, dataset: str) -> None:
     with contextlib.suppress(UnreachableError):
         await node.announcer.rotation.renew()
     if not node.home.grant(clock.wall_now()).allows("publish", dataset):
-        raise NotAllowedError(
-            f"this home may not publish to {dataset}: `aetherfs access explain me publish {dataset}` says why"
-        )
+        raise NotAllowedError(no_grant(node.key.peer_id, dataset))
+
+
+async def _check_person(node: PeerNode, dataset: str) -> None:
+    """NotAllowedError if somebody is signed in here who may not publish: trackers go by him, seeds by our grant."""
+    if node.tracker.authorization is None or await node.tracker.authorization() is None:
+        return
+    query = urlencode({"who": "me", "right": "publish", "dataset": dataset})
+    # An upload that is in vain is saved where that shows already. The commit decides.
+    with contextlib.suppress(UnreachableError):
+        found = await node.tracker.order("GET", f"access/explain?{query}", ExplainAnswer)
+        if not found.allowed:
+            raise NotAllowedError(
+                f"{found.who}, who is signed in here, may not publish to {dataset}: "
+                f"`aetherfs access explain me publish {dataset}` says why"
+            )
 
 
 def _totals_of(manifest: Manifest) -> Totals:

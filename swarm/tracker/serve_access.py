@@ -87,7 +87,10 @@ class _Serve:
     async def explain(self, request: web.Request, who: Principal) -> web.Response:
         dataset, right = check_dataset(request.query.get("dataset", "")), _right_of(request)
         asked = request.query.get("who", ME)
-        if asked not in (ME, str(who)):
+        peer = asker_of(request).member
+        if peer is not None and asked == str(peer.principal):
+            who = peer.principal  # A person asks about the home that he is signed in at.
+        elif asked not in (ME, str(who)):
             if not await self.state.may(who, "admin", dataset):
                 raise not_allowed(who, "admin", dataset)
             who = await self._meant(asked, tuple(request.query.getall("group", [])))

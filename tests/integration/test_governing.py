@@ -7,10 +7,12 @@ import re
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from swarm.errors import AetherError, FullError, NotAllowedError, NotFoundError, UsageError
 from swarm.peer.node import PeerNode
+from swarm.peer.upload import SeedClient
 from tests.integration.swarm_rig import Swarm, make_tree, run
 
 ROADS = "maps/roads"
@@ -61,7 +63,7 @@ def test_labels_give_rights_and_every_refusal_explains_itself_to_whom_it_concern
                 "allowed"
             ]
             await run(shop, "pull", ref=f"{ROADS}:latest", directory=str(tmp_path / "copy"))
-            with pytest.raises(NotAllowedError, match="explain me publish"):
+            with pytest.raises(NotAllowedError, match=f"explain {me} publish"):
                 await run(shop, "publish", path=str(tmp_path / "copy"), names=[f"{ROADS}:mine"])
             await run(admin, "access", allow=[rule("label:site=paris", "publish", "maps/*")])
             await run(shop, "publish", path=str(tmp_path / "copy"), names=[f"{ROADS}:mine"])
@@ -72,6 +74,38 @@ def test_labels_give_rights_and_every_refusal_explains_itself_to_whom_it_concern
 
             await the_admin_alone_changes(admin, shop, me)
             await the_audit(swarm, admin, shop, me)
+
+    asyncio.run(main())
+
+
+def test_who_is_signed_in_at_a_home_learns_before_an_upload_what_he_may_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A seed goes by the peer's grant, trackers by the person: neither has what the other may do."""
+
+    async def main() -> None:
+        async with Swarm(tmp_path) as swarm:
+            admin, home = await swarm.peer("admin", role="tracker"), await swarm.peer("home", datasets=["own/*"])
+            data = b'{"ttl_s": 600}'
+            made = await admin.tracker.calls.call("POST", "/api/v1/services/ci", body=data)
+            await run(admin, "access", allow=[rule("service:ci", "publish", "maps/*")])
+            header = f"Bearer {msgspec.json.decode(made)['token']}"
+
+            async def shown() -> str:
+                return header
+
+            async def begin(*_: object) -> str:
+                raise AssertionError("an upload is begun")
+
+            home.tracker.authorization = shown
+            monkeypatch.setattr(SeedClient, "begin", begin)
+            source, peer = str(make_tree(tmp_path / "source", 1)), f"peer:{home.key.peer_id}"
+            with pytest.raises(NotAllowedError, match=f"explain {peer} publish {ROADS}"):
+                await run(home, "publish", path=source, names=[f"{ROADS}:latest"])
+            asked = [await run(home, "explain", who=who, right="publish", ref=ROADS) for who in ("me", peer)]
+            assert [(one["who"], one["allowed"]) for one in asked] == [("service:ci", True), (peer, False)]
+            with pytest.raises(NotAllowedError, match="service:ci, who is signed in here, may not publish to own/x"):
+                await run(home, "publish", path=source, names=["own/x:latest"])
 
     asyncio.run(main())
 
