@@ -12,6 +12,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from seed import settle
@@ -78,3 +79,13 @@ class Claim:
     async def done(self) -> None:
         """The log names what was settled."""
         await asyncio.to_thread(claims.withdraw, self._packs.objects, self._word)
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A session that has ended, whose claim stands until the log names what it kept."""
+
+    id: str
+    dataset: str
+    publisher: bytes
+    claim: Claim

@@ -174,7 +174,11 @@ class BlockRoutes:
         return _json(CommitAnswer(receipt, session.account.spent.told()))
 
     async def _done(self, request: web.Request) -> web.Response:
-        await self._uploads.done(request.match_info["session"])
+        caller = self._caller(request)
+        settled = self._uploads.settled(request.match_info["session"], public_of(caller.peer_id))
+        if not caller.may_publish(settled.dataset):
+            raise NotAllowedError(f"this home may not publish to {settled.dataset} any more")
+        await self._uploads.done(settled.id)
         return web.Response(status=200)
 
     async def _get(self, request: web.Request) -> web.Response:

@@ -22,7 +22,7 @@ from weakref import WeakValueDictionary
 
 from seed import table
 from seed.backfill import PackStore
-from seed.claim import LEASE_S, Claim
+from seed.claim import LEASE_S, Claim, Settled
 from seed.keep import EarlyPacks, encoded_in_threads
 from seed.packs import Kept, make_index
 from seed.quotas import LimitOf, Quotas, check_room
@@ -97,7 +97,7 @@ class Uploads:
         # No upload begins any more.
         self.is_ending = False
         self._shelves: dict[tuple[bytes, str], Shelf] = {}
-        self._settled: dict[str, Claim] = {}
+        self._settled: dict[str, Settled] = {}
         # By publisher and dataset, while somebody opens a shelf.
         self._opening: WeakValueDictionary[tuple[bytes, str], asyncio.Lock] = WeakValueDictionary()
         self._laying = Threads(LAYING_THREADS, "laying")
@@ -329,7 +329,7 @@ class Uploads:
                 del self._shelves[session.publisher, session.dataset]
             await self._in_thread(session.shelf.close)
         await session.claim.end()
-        self._settled[session.id] = session.claim
+        self._settled[session.id] = Settled(session.id, session.dataset, session.publisher, session.claim)
         if len(self._settled) > SETTLED_MAX:
             del self._settled[next(iter(self._settled))]
 
@@ -338,11 +338,20 @@ class Uploads:
         now = time.monotonic()
         return sum(1 for session in self._sessions.values() if now - session.last_used < UNDER_WAY_S)
 
+    def settled(self, session_id: str, publisher: bytes) -> Settled:
+        """A session of this publisher that has ended, or NotFoundError: one that is not known any more expires by
+        itself.
+        """
+        settled = self._settled.get(session_id)
+        if settled is None or settled.publisher != publisher:
+            raise NotFoundError("there is no such upload any more: what it holds is let go by itself")
+        return settled
+
     async def done(self, session_id: str) -> None:
-        """The log names what this session kept. One that is not known any more expires by itself."""
-        claim = self._settled.pop(session_id, None)
-        if claim is not None:
-            await claim.done()
+        """The log names what this session kept."""
+        settled = self._settled.pop(session_id, None)
+        if settled is not None:
+            await settled.claim.done()
 
     async def _expire(self) -> None:
         """Forget sessions that nobody uses; what they brought lies in packs for the next try."""

@@ -179,7 +179,7 @@ EXCHANGE: Final = {
     ("POST", "/api/v1/uploads"): (403, 200),
     ("POST", "/api/v1/uploads/{session}/blocks"): (404, 404),
     ("POST", "/api/v1/uploads/{session}:commit"): (404, 404),
-    ("DELETE", "/api/v1/uploads/{session}"): (200, 200),
+    ("DELETE", "/api/v1/uploads/{session}"): (404, 404),
     ("POST", TAG_PATH): (200, 200),
     ("GET", CHANNEL_PATH): (400, 400),  # it is no WebSocket
 }

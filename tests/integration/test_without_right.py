@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from swarm.claims import LEASES
 from swarm.encoding import encode_block
 from swarm.errors import NotAllowedError, NotFoundError, RemoteProtocolError
 from swarm.log import Move
@@ -45,6 +46,7 @@ def test_what_a_member_without_a_right_tries_brings_it_nothing(tmp_path: Path) -
             for giver in (producer, swarm.seed):
                 await nothing_is_given(thief, giver, version, signature, entry, own_entry)
             await nothing_is_kept(thief, swarm.seed, foreign.root_bytes, dict(foreign.segments), signature)
+            await nothing_is_ended(thief, producer, swarm, foreign.root_bytes)
             await nothing_is_told(thief, producer, version, entry)
             with pytest.raises(NotFoundError):
                 await run(thief, "pull", ref=f"{ROADS}:latest", directory=str(tmp_path / "a"))
@@ -76,8 +78,27 @@ async def nothing_is_kept(
     await client.bring(session, [(segment, encode_block(plain)) for segment, plain in segments.items()])
     with pytest.raises(NotFoundError, match="blocks of the version are missing"):
         await client.commit(session, root)
-    with pytest.raises(NotAllowedError, match="may not publish to"):
+    # ``me`` would be whoever is signed in there, and the seed goes by the grant.
+    with pytest.raises(NotAllowedError, match=f"explain peer:{thief.key.peer_id} publish {ROADS}"):
         await client.begin(ROADS)
+
+
+async def nothing_is_ended(thief: PeerNode, producer: PeerNode, swarm: Swarm, root: bytes) -> None:
+    """The claim on what was kept stands until its publisher says that the log names it."""
+    seed = swarm.seed.key.peer_id
+    own = SeedClient(producer.session, seed, producer.papers.grant)
+    before = swarm.objects.list(LEASES)
+    session = await own.begin(ROADS)
+    await own.commit(session, root)
+    claimed = swarm.objects.list(LEASES)
+    assert claimed != before
+    with pytest.raises(NotFoundError):
+        await SeedClient(thief.session, seed, thief.papers.grant).done(session)
+    with pytest.raises(NotAllowedError):
+        await SeedClient(producer.session, seed, b"").done(session)
+    assert swarm.objects.list(LEASES) == claimed
+    await own.done(session)
+    assert swarm.objects.list(LEASES) == before
 
 
 async def nothing_is_told(thief: PeerNode, giver: PeerNode, version: bytes, entry: bytes) -> None:
