@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from swarm.errors import AetherError, ConflictError, NotAllowedError, NotFoundError
+from swarm.http.serve import issuer_of
 from swarm.people_messages import IssuersAnswer
 from swarm.tracker import guards, serve_datasets
 from swarm.tracker.people import records
@@ -409,7 +410,7 @@ def test_who_comes_with_a_certificate_under_a_retired_key_is_nobody(
 
     async def check(web: Web) -> None:
         async with web.session(await web.rig.member()) as session:
-            for issuer, status in ((guards.issuer_of, 200), (lambda _: "retired", 403)):
+            for issuer, status in ((issuer_of, 200), (lambda _: "retired", 403)):
                 monkeypatch.setattr(guards, "issuer_of", issuer)
                 for path in ("/api/v1/whoami", "/api/v1/datasets"):
                     async with session.get(path) as answered:
