@@ -1,7 +1,7 @@
 """What was refused lately, by a number that the refused one is told: so that it can ask why, and an admin can look.
 
-Kept in memory and bounded, by number and by what the refused ones take: the oldest goes first. What is told is only what
-the asker may know: whether a rule lets it do what it asked for, not whether what it asked for is there.
+Kept in memory and bounded, by number and by what the refused ones take: the oldest goes first. What is told is only
+what the asker may know: whether a rule lets it do what it asked for, not whether what it asked for is there.
 """
 
 from __future__ import annotations
