@@ -172,6 +172,14 @@ def mask_at(directory: Path, version: bytes) -> int:
     return READ_ONLY if (real.parent.name, real.name) == (VERSIONS, version.hex()) else ALL_MODES
 
 
+def subscribed_at(directory: Path) -> Path | None:
+    """The subscription's directory of which this is ``current``, or another version; None if it is neither."""
+    real = Path(os.path.realpath(directory))
+    root = real.parent.parent
+    is_version = real.parent.name == VERSIONS and _version_in(real.name) is not None
+    return root if is_version and (root / CURRENT).is_symlink() else None
+
+
 def _version_in(name: str) -> bytes | None:
     try:
         return from_hex(name) if len(name) == 2 * SIGNATURE_BYTES else None

@@ -6,6 +6,7 @@ import os
 import stat
 import sys
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import click
@@ -69,16 +70,17 @@ def _published(result: Mapping[str, Any]) -> Iterable[str]:
 @click.argument("ref")
 @click.argument("directory", metavar="DIR")
 @click.option("--include", multiple=True, metavar="GLOB", help="Only files that match; may be given again.")
+@click.option("--force", is_flag=True, help="Replace files in the way that were altered, or are no pull's.")
 @signer_options
 @options
 @pass_program
-def pull(program: Program, ref: str, directory: str, include: tuple[str, ...]) -> None:
+def pull(program: Program, ref: str, directory: str, include: tuple[str, ...], force: bool) -> None:
     """Bring a version into a directory; what is there already is reused."""
     from swarm.cli.perform import perform
     from swarm.cli.references import whole
 
     arguments = {"ref": whole(program, ref), "directory": absolute(directory), "include": list(include)}
-    result = perform(program, "pull", arguments)
+    result = perform(program, "pull", {**arguments, "force": force})
     program.output.result(result, _pulled(result, directory))
 
 
@@ -152,8 +154,18 @@ def verify(program: Program, directory: str, ref: str) -> None:
         )
         return
     program.output.result(result, differences)
-    problem = f"{directory} differs from {result['ref']} in {len(differences)} place(s): pull it again to repair it"
+    problem = f"{directory} differs from {result['ref']} in {len(differences)} place(s): {_repair(directory)}"
     raise IntegrityError(problem) from None
+
+
+def _repair(directory: str) -> str:
+    """What brings a directory back to its version."""
+    from swarm.versions import subscribed_at
+
+    root = subscribed_at(Path(directory))
+    if root is not None:
+        return f"`aetherfs subscribe` with {root} again repairs what is current there"
+    return "pull it again with --force to repair it"
 
 
 def absolute(path: str) -> str:
