@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import time
@@ -52,7 +53,9 @@ def _serve(program: Program, source: Any, name: str, place: str, follow: bool, a
     from swarm.fuse.mounting import mounted
 
     version = _version(source)
-    with mounted(source, version, place, name, follows=follow, allow_other=allow_other) as server:
+    attached = mounted(source, version, place, name, follows=follow, allow_other=allow_other)
+    # Ctrl-C is how it ends, from when it is mounted on.
+    with attached as server, contextlib.suppress(KeyboardInterrupt):
         if program.json:
             program.output.emit({"event": "mounted", "directory": place, "ref": name, "version": version})
         program.output.note(f"{place} shows {name} {short(version)}; Ctrl-C or `aetherfs unmount {place}` ends it")
@@ -112,8 +115,12 @@ def _in_background(program: Program, ref: str, place: str, follow: bool, allow_o
 @pass_program
 def unmount(program: Program, directory: str, lazy: bool) -> None:
     """End a mount; also one whose process has died."""
-    from swarm.fuse.place import detach, is_dead
+    from swarm.fuse.place import detach, is_dead, mounts
 
     place = os.path.realpath(absolute(directory))
+    if os.path.isdir(place) and all(one.place != place for one in mounts()):
+        # As when the kernel has cleared away what a killed process left: it is as it was to be.
+        program.output.result({"directory": place}, [f"nothing is mounted at {place}"])
+        return
     detach(place, lazily=lazy or is_dead(place))
     program.output.result({"directory": place}, [f"{place} is unmounted"])

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from bench.debian import missing_program
+from swarm.cli.main import main
 from swarm.errors import AetherError, ConflictError, NotFoundError
 from swarm.fuse import mounting
 from swarm.fuse import place as places
@@ -181,7 +182,9 @@ def test_an_agent_that_stays_away_fails_reads_and_hangs_nobody(
         assert waiting.wait(30) == -signal.SIGKILL
 
 
-def test_what_a_dead_process_left_is_cleared_away(running: SwarmThread, place: Path) -> None:
+def test_what_a_dead_process_left_is_cleared_away(
+    running: SwarmThread, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     os.close(places.attach(str(place), "dead"))
     assert places.is_dead(str(place))
     with pytest.raises(OSError, match=os.strerror(errno.ENOTCONN)):
@@ -200,6 +203,16 @@ def test_what_a_dead_process_left_is_cleared_away(running: SwarmThread, place: P
     while places.mounted_at(str(place)) is not None:
         assert time.monotonic() < deadline
         time.sleep(0.05)
+    assert main(["unmount", str(place)]) == 0
+    assert capsys.readouterr().out == f"nothing is mounted at {place}\n"
+    assert main(["unmount", str(place / "nowhere")]) == main(["unmount", "/proc"]) == 3
+    ended = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with ended:
+        assert ended.stdout is not None
+        assert ended.stdout.readline()
+        ended.send_signal(signal.SIGINT)
+        assert "repeat" not in ended.communicate(timeout=30)[1]
+    assert (ended.returncode, places.mounted_at(str(place))) == (0, None)
 
 
 def test_a_user_mounts_by_fusermount3_and_is_told_where_it_is_missing(
