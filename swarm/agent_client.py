@@ -21,7 +21,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, 
 from contextlib import aclosing
 from functools import wraps
 from pathlib import Path
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
 import msgspec
 
@@ -149,6 +149,12 @@ class AsyncClient(_Home):
     resume = _async(agent_methods.resume)
     status = _async(agent_methods.status)
     shutdown = _async(agent_methods.shutdown)
+
+    async def __aenter__(self) -> Self:
+        """For who is used to it: there is nothing to open or to close."""
+        return self
+
+    async def __aexit__(self, *_failure: object) -> None: ...
 
     async def read(self, ref: str) -> bytes:
         """All bytes of one file of a version: ``[scope/]name:tag/path``."""

@@ -41,9 +41,14 @@ SWITCHES: Final = {
 }
 
 
+# What a process takes that does nothing: PROCESS_BYTES of ``swarm.peer.memory_budget``.
+BUDGET_LEAST: Final = 72 * MIB
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting. ``least`` and ``most`` bound a count; a text may be one of ``choices``, if there are any."""
+    """One setting. ``least`` and ``most`` bound a count, which may be 0 all the same if
+    that ``zero_means_none``; a text may be one of ``choices``, if there are any."""
 
     name: str
     kind: Kind
@@ -52,6 +57,7 @@ class Setting:
     least: int = 0
     most: int = 1 << 62
     choices: tuple[str, ...] = ()
+    zero_means_none: bool = False
 
     @property
     def variable(self) -> str:
@@ -96,7 +102,9 @@ SETTINGS: Final = (
         0,
         "bytes that this process should fit into: blocks in memory, buffers, manifests and neighbours are sized by it "
         "(0: by the settings of each)",
+        least=BUDGET_LEAST,
         most=1 << 40,
+        zero_means_none=True,
     ),
     Setting("lan_discovery", "switch", "off", "find peers of this site by multicast, without a tracker: on or off"),
     Setting("upload_limit", "text", "", f"what is sent at most, {RATES}"),
@@ -325,6 +333,8 @@ def _parse(setting: Setting, text: str, origin: str) -> Value:
     digits = text.strip()
     if not (digits.isascii() and digits.isdigit() and len(digits) <= 19):
         raise UsageError(f"{text[:80]!r} ({origin}) is not a whole number: {setting.name} is {setting.meaning}")
+    if setting.zero_means_none and int(digits) == 0:
+        return 0
     if not setting.least <= int(digits) <= setting.most:
         raise UsageError(f"{digits} ({origin}) is out of bounds: {setting.name} is {setting.least} to {setting.most}")
     return int(digits)

@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple, NoReturn
 import click
 
 from swarm.cli.program import Program, options
-from swarm.errors import AetherError, FullError, NotAllowedError, NotFoundError
+from swarm.errors import AetherError, FullError, NotAllowedError, NotFoundError, UsageError
 
 EXIT_FAILURE: Final = 1
 EXIT_USAGE: Final = 2
@@ -210,7 +210,7 @@ def _run(given: Sequence[str]) -> int:
             EXIT_INTERRUPTED,
         )
     except click.UsageError as error:
-        return _told(program, given, click.UsageError(_usage_line(error)), EXIT_USAGE)
+        return _told(program, given, UsageError(_usage_line(error)), EXIT_USAGE)
     except click.ClickException as error:
         return _told(program, given, error, EXIT_FAILURE)
     except AetherError as error:

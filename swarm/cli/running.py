@@ -180,7 +180,8 @@ def _detach(program: Program) -> None:
             raise IncompleteError(f"the process was not ready within {READY_DEADLINE_S:.0f} s: see {log_path}")
         time.sleep(POLL_S)
     result = perform(program, "status", {})
-    program.output.result(result, [f"running on {home.path} as process {process.pid}", *status_lines(result)])
+    told = [] if program.quiet else [f"running on {home.path} as process {process.pid}", *status_lines(result)]
+    program.output.result(result, told)
 
 
 def log_of(home: Path, name: str = LOG_NAME) -> Path:

@@ -48,8 +48,12 @@ def described(routes: Callable[[], Sequence[Route]], title: str) -> list[Route]:
 
         return Route("GET", f"/api/{name}", answer, "public", "A page to try this API", response=content_type)
 
+    async def page(request: web.Request) -> web.Response:
+        return web.Response(status=308, headers={"Location": "/api/"})
+
+    bare = Route("GET", "/api", page, "public", "Where the page is", response="text/html")
     told = Route("GET", "/api/openapi.json", document, "public", "This description", response="application/json")
-    return [told, *map(part, _PARTS)]
+    return [told, bare, *map(part, _PARTS)]
 
 
 @cache
@@ -78,8 +82,9 @@ def openapi(routes: Iterable[Route], title: str) -> dict[str, Any]:
 
 
 def _operation(route: Route, schema_of: dict[type, Any]) -> dict[str, Any]:
+    path = route.path + ("index" if route.path.endswith("/") else "")
     operation: dict[str, Any] = {
-        "operationId": re.sub(r"[^a-z0-9]+", "_", f"{route.method} {route.path}".lower()).strip("_"),
+        "operationId": re.sub(r"[^a-z0-9]+", "_", f"{route.method} {path}".lower()).strip("_"),
         "summary": route.summary,
         "x-access": route.access,
         "parameters": [*_in_path(route), *_in_query(route)],

@@ -100,7 +100,10 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        return problem_response(error.status, error.reason, error.text or error.reason)
+        refusal = problem_response(error.status, error.reason, error.text or error.reason)
+        if isinstance(error, web.HTTPMethodNotAllowed):
+            refusal.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
+        return refusal
     except ConnectionError:
         if request.transport is not None and not request.transport.is_closing():
             raise

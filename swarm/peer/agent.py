@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from typing import Final
 
 from aiohttp import web
 
@@ -28,6 +29,11 @@ from swarm.peer.settings import NodeSettings
 from swarm.peer.status import status_of
 from swarm.peer.subscriptions import Subscriptions
 from swarm.standing import AgentInfo
+
+ROOMS: Final = (
+    '<!doctype html><title>AetherFS</title><p><a href="/fs/">Datasets and their files</a>'
+    '<p><a href="/api/">What this agent can be told</a>\n'
+)
 
 
 def tables(node: PeerNode) -> list[Route]:
@@ -94,7 +100,12 @@ def health_routes(node: PeerNode) -> list[Route]:
         text = node.metrics.exposition()
         return web.Response(body=text.encode(), headers={"Content-Type": metrics.CONTENT_TYPE})
 
+    async def rooms(request: web.Request) -> web.StreamResponse:
+        headers = {"Content-Security-Policy": "default-src 'none'"}
+        return web.Response(text=ROOMS, content_type="text/html", charset="utf-8", headers=headers)
+
     return [
+        Route("GET", "/", rooms, "public", "Where to go from here", response="text/html"),
         Route("GET", "/livez", live, "public", "Whether the process runs", response="text/plain"),
         Route("GET", "/readyz", ready, "public", "Whether it serves", response="text/plain"),
         Route("GET", "/metrics", exposition, "public", "Prometheus metrics", response="text/plain"),

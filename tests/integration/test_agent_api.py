@@ -65,6 +65,8 @@ def test_both_faces_do_all_that_a_peer_can(tmp_path: Path) -> None:
 
         listed = await face.subscriptions()
         assert (listed.subscriptions[0].version, listed.following) == (second.version, True)
+        async with face as entered:
+            assert (await entered.subscriptions()).subscriptions == listed.subscriptions
         assert (await face.pause(tmp_path / "served")).paused
         assert not (await face.resume(followed.id)).paused
         assert (await face.unsubscribe(tmp_path / "served")).id == followed.id
@@ -198,10 +200,21 @@ async def _paged(session: ClientSession, url: str, own: dict[str, str]) -> None:
         assert (await answer.json())["id"] == seen[0]
 
 
+async def _shows_the_way(session: ClientSession, base: str) -> None:
+    """Who comes to the agent's root, or forgets a slash, finds the files and the page; who may only read is told so."""
+    async with session.get(f"{base}/") as answer:
+        assert re.findall(r'href="([^"]+)"', await answer.text()) == ["/fs/", "/api/"]
+    async with session.get(f"{base}/api", allow_redirects=False) as answer:
+        assert (answer.status, answer.headers["Location"]) == (308, "/api/")
+    async with session.put(f"{base}/fs/maps/roads/stable/x") as answer:
+        assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD")
+
+
 async def _described(session: ClientSession, base: str, node: PeerNode) -> None:
     """Every route that a document can tell of is in it, and every reference in it leads somewhere; the page takes
     nothing from outside.
     """
+    await _shows_the_way(session, base)
     async with session.get(f"{base}/api/openapi.json") as answer:
         told = await answer.json()
     assert told["openapi"].startswith("3.1")

@@ -56,6 +56,7 @@ PUBLIC: Final = {
     "GET /api/v1/swarm",
     "POST /api/v1/join",
     "POST /api/v1/renew",
+    "GET /api",
     "GET /livez",
     "GET /readyz",
     "GET /api/openapi.json",

@@ -244,11 +244,7 @@ def test_what_cannot_be_followed_leaves_nothing_and_what_fails_for_now_stays(tmp
             assert held_whole(directory) == []
 
             listed = [{"ref": REF, "directory": str(directory), "keep": 2}]
-            # Again, and what is not named is as it was: the version is tried once more, by the same command.
-            with pytest.raises(IntegrityError, match=r"refused .*: no; move the tag"):
-                await run(node, "subscribe", ref=REF, directory=str(directory), hook="true")
-            kept = node.subscriptions.get(str(directory)).wanted
-            assert (kept.validate, kept.hook, kept.keep) == ("echo no; exit 1", "true", 1)
+            await _is_tried_again(node, directory)
 
             failing_hook = {"ref": REF, "directory": str(directory), "keep": 2, "hook": "echo not now; exit 3"}
             await run(node, "subscribe", ref=REF, directory=str(directory), validate="", hook="")
@@ -289,6 +285,14 @@ def test_what_cannot_be_followed_leaves_nothing_and_what_fails_for_now_stays(tmp
             assert (await run(node, "status"))["subscriptions"][0]["version"] == told["version"]
 
     asyncio.run(main())
+
+
+async def _is_tried_again(node: PeerNode, directory: Path) -> None:
+    """Subscribed again, what is not named is as it was: the version is tried once more, by the same command."""
+    with pytest.raises(IntegrityError, match=r"refused .*: no; move the tag"):
+        await run(node, "subscribe", ref=REF, directory=str(directory), hook="true")
+    kept = node.subscriptions.get(str(directory)).wanted
+    assert (kept.validate, kept.hook, kept.keep) == ("echo no; exit 1", "true", 1)
 
 
 async def _removed_is_noticed(node: PeerNode, directory: Path, source: Path) -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from swarm.config import PROFILES, SETTINGS, load
+from swarm.config import BUDGET_LEAST, PROFILES, SETTINGS, load
 from swarm.errors import NotFoundError, UsageError
+from swarm.peer.memory_budget import PROCESS_BYTES
 
 
 def _home(tmp_path: Path, text: str = "") -> dict[str, str]:
@@ -90,7 +91,8 @@ def test_every_setting_has_a_default_of_its_kind_within_bounds() -> None:
         assert isinstance(setting.default, int if setting.kind == "count" else str)
         assert setting.kind != "switch" or setting.default in ("on", "off")
         assert not setting.choices or setting.default in setting.choices
-        assert setting.kind != "count" or setting.least <= int(setting.default) <= setting.most
+        is_none = setting.zero_means_none and setting.default == 0
+        assert setting.kind != "count" or is_none or setting.least <= int(setting.default) <= setting.most
 
 
 def test_a_profile_gives_way_to_every_setting_that_is_made(tmp_path: Path) -> None:
@@ -123,3 +125,11 @@ def test_switches_are_true_or_false_in_files_and_on_or_off_elsewhere(tmp_path: P
         load({"metered": "maybe"}, _home(tmp_path))
     with pytest.raises(UsageError, match="expected true or false"):
         load({}, _home(tmp_path, 'metered = "on"\n'))
+
+
+def test_a_memory_budget_is_none_or_one_that_can_be_kept() -> None:
+    assert BUDGET_LEAST == PROCESS_BYTES
+    assert load({"memory_budget": "0"}, {}).memory_budget == 0
+    assert load({"memory_budget": str(BUDGET_LEAST)}, {}).memory_budget == BUDGET_LEAST
+    with pytest.raises(UsageError, match="out of bounds"):
+        load({"memory_budget": "5"}, {})
