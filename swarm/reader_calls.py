@@ -25,12 +25,12 @@ from urllib.parse import urlsplit
 from swarm.config import FILE_NAME, load
 from swarm.errors import AetherError, UsageError
 from swarm.local_agent import AgentClient
+from swarm.named_signers import required_in
 from swarm.signers import parse_required
 from swarm.standing import AgentInfo, agent_of
 
 if TYPE_CHECKING:
     from swarm.config import Settings
-    from swarm.signers import Required
 
 TIMEOUT_S: Final = 120.0
 START_S: Final = 60.0
@@ -54,7 +54,7 @@ class ReaderCalls:
     ) -> None:
         settings = settings or load({"home": home} if home else {}, os.environ, None)
         self._home = str(settings.home)
-        self._required = _required_in(settings)
+        self._required = required_in(settings) if settings.require_signer else None
         self._trusted: AgentInfo | None = None
         self._address = address
         self._starts_agent = starts_agent
@@ -169,15 +169,6 @@ class _Resting:
     def close(self) -> None:
         while (connection := self.take()) is not None:
             connection.close()
-
-
-def _required_in(settings: Settings) -> Required | None:
-    """The signers that settings require. UsageError."""
-    if not settings.require_signer:
-        return None
-    from swarm.cli.key import required_in
-
-    return required_in(settings)
 
 
 def _status(info: AgentInfo) -> dict[str, Any]:

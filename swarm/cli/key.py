@@ -6,20 +6,16 @@ The names lie in the home's file ``signers``, one a line: NAME KEY [KEY...]. The
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
 from swarm.cli.program import Program, options, pass_program
 from swarm.errors import NotFoundError, UsageError
+from swarm.named_signers import FILE, NAMES_MAX, names_of
 
 if TYPE_CHECKING:
-    from swarm.config import Settings
     from swarm.home import Home
-    from swarm.signers import Required
-
-FILE: Final = "signers"
-NAMES_MAX: Final = 256
 
 
 @click.group()
@@ -79,20 +75,6 @@ def forget(program: Program, name: str) -> None:
         raise NotFoundError(f"no keys are named {name[:80]!r}: see `aetherfs key list`")
     _write(program.home, named)
     program.output.result({"name": name, "keys": []}, [f"{name} is forgotten"])
-
-
-def names_of(home: Home) -> Mapping[str, tuple[str, ...]]:
-    """The names that this home gives to keys."""
-    lines = (home.read_state(FILE) or b"").decode("utf-8", "replace").splitlines()[:NAMES_MAX]
-    return {name: tuple(keys) for name, *keys in (line.split() for line in lines if line.strip())}
-
-
-def required_in(settings: Settings) -> Required | None:
-    """The signers that the settings require. UsageError for a name or key that is not known."""
-    from swarm.home import Home
-    from swarm.signers import parse_required
-
-    return parse_required(settings.require_signer, names_of(Home(settings.home)), settings.signer_moves)
 
 
 def _write(home: Home, named: Mapping[str, tuple[str, ...]]) -> None:

@@ -68,7 +68,7 @@ def signers_of(program: Program) -> dict[str, str]:
     """What the settings say of required signers, as verbs are told; nothing where none is required."""
     if not program.settings.require_signer:
         return {}
-    from swarm.cli.key import required_in
+    from swarm.named_signers import required_in
 
     required = required_in(program.settings)
     return required.told() if required is not None else {}

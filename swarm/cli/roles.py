@@ -57,8 +57,8 @@ class Role:
 
 def node_settings(program: Program, port_base: int, *, follows: bool = False) -> NodeSettings:
     """How this home's peer runs. One that stays ``follows`` its subscriptions."""
-    from swarm.cli.key import required_in
     from swarm.dialable import networks_in
+    from swarm.named_signers import required_in
     from swarm.peer.settings import NodeSettings
 
     settings = program.settings

@@ -68,7 +68,7 @@ def test_who_requires_a_signer_is_given_nothing_else(tmp_path: Path) -> None:
 
 @dataclass
 class Scene:
-    """Two publishers of one dataset: the producer's version at the tag ``first``, another's at ``live`` since."""
+    """Two publishers of one dataset: the producer's version at the tag ``origin``, another's at ``live`` since."""
 
     swarm: Swarm
     producer: PeerNode
@@ -101,10 +101,10 @@ async def two_publishers(folder: Path) -> AsyncIterator[Scene]:
     trees = {name: make_tree(folder / name, seed, files=2, large_bytes=100_000) for seed, name in enumerate("po")}
     async with Swarm(folder) as swarm:
         producer, other, consumer = [await swarm.peer(name) for name in ("producer", "other", "consumer")]
-        own = (await swarm.publish(producer, trees["p"], "roads:live", "roads:first"))["version"]
+        own = (await swarm.publish(producer, trees["p"], "roads:live", "roads:origin"))["version"]
         foreign = (await swarm.publish(other, trees["o"], "roads:live"))["version"]
         dataset = ""
-        for ref in ("roads:first", "roads:live"):
+        for ref in ("roads:origin", "roads:live"):
             dataset = (await run(consumer, "inspect", ref=ref))["dataset"]
         data = {own: trees["p"], foreign: trees["o"]}
         yield Scene(

@@ -64,10 +64,12 @@ def test_mounts_and_fsspec_refuse_an_agent_that_takes_more_than_their_settings(
             assert await is_refused(strict, f"http://{lax.agent_address}"), "one that cannot be asked"
 
             # The same by what a user touches.
-            monkeypatch.setenv("AETHERFS_REQUIRE_SIGNER", key)
-            home = str(lax.home.path)
+            home, config = str(lax.home.path), tmp_path / "config.toml"
+            config.write_text(f'require_signer = "{key}"\n')
+            place = str(tmp_path / "nowhere")
             with pytest.raises(NotAllowedError, match=REFUSES):
-                await command(mount, "library/roads:live", str(tmp_path / "nowhere"), "--home", home)
+                await command(mount, "library/roads:live", place, "--home", home, "--config", str(config))
+            monkeypatch.setenv("AETHERFS_REQUIRE_SIGNER", key)
             with pytest.raises(PermissionError, match=REFUSES):
                 await asyncio.to_thread(AetherFileSystem(home=home).info, "library/roads:live/large.bin")
             monkeypatch.delenv("AETHERFS_REQUIRE_SIGNER")

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from swarm import config
-from swarm.cli.key import names_of, required_in
 from swarm.errors import IntegrityError, UsageError
 from swarm.home import Home
 from swarm.log import Entry, Kind, Move
+from swarm.named_signers import names_of, required_in
 from swarm.signers import SIGNERS_MAX, Required, parse_required
 from tests.unit.log_samples import FIRST, OTHER, PUBLISHER, V1, V2, changed
 
