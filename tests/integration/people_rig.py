@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -86,3 +87,13 @@ async def people(folder: Path, context: ssl.SSLContext | None = None) -> AsyncIt
         web = Web(rig, session)
         await web.admin("POST", "users/alice", password=PASSWORD, groups=["ops"], is_new=True)
         yield web
+
+
+def with_people(folder: Path, check: Callable[[Web], Awaitable[None]]) -> None:
+    """Run a check with a tracker that knows alice."""
+
+    async def main() -> None:
+        async with people(folder) as web:
+            await check(web)
+
+    asyncio.run(main())

@@ -5,24 +5,19 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
 from pathlib import Path
 
-import aiohttp
 import msgspec
 import pytest
 
 from swarm.errors import AetherError, ConflictError, NotAllowedError, NotFoundError
-from swarm.http.serve import issuer_of
 from swarm.people_messages import IssuersAnswer
-from swarm.tracker import guards, serve_datasets
 from swarm.tracker.people import records
 from swarm.tracker.people.guessing import OF_NETWORK, OF_PAIR
 from swarm.tracker.people.sessions import Session, Sessions
 from swarm.tracker.policy import PolicyRule
 from tests.cheap_passwords import make_passwords_cheap
-from tests.integration.people_rig import PASSWORD, Web, basic, bearer, people
+from tests.integration.people_rig import PASSWORD, Web, basic, bearer, with_people
 from tests.integration.test_recalled import change
 from tests.integration.tracker_rig import STORE_KEY, Enrolled, publish
 from tests.made_issuer import forged, made_issuer
@@ -33,16 +28,6 @@ ALICE = ["user:alice", "group:ops", "anyone"]
 @pytest.fixture(autouse=True)
 def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
     make_passwords_cheap(monkeypatch)
-
-
-def with_people(folder: Path, check: Callable[[Web], Awaitable[None]]) -> None:
-    """Run a check with a tracker that knows alice."""
-
-    async def main() -> None:
-        async with people(folder) as web:
-            await check(web)
-
-    asyncio.run(main())
 
 
 async def session_of(web: Web, name: str = "alice", password: str = PASSWORD) -> str:
@@ -330,91 +315,6 @@ def test_who_is_signed_in_at_a_members_home_decides(tmp_path: Path) -> None:
         assert await ask(member, alice) == 403
         await change(web.rig.tracker, allow=(PolicyRule("group:ops", "admin", "*"),))
         assert [await ask(member, each) for each in ({}, alice)] == [403, 200]
-
-    with_people(tmp_path, check)
-
-
-def test_a_watch_is_of_who_is_signed_in_and_ends_with_what_was_shown(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An API token, a password, and a password over the connection of a peer that may not read this itself."""
-
-    async def check(web: Web) -> None:
-        monkeypatch.setattr(records, "FRESH_S", 0.0)
-        monkeypatch.setattr(serve_datasets, "RECHECK_S", 0.0)
-        seed, producer, plain = [await web.rig.member(role) for role in ("seed", "peer")] + [
-            await web.rig.member(datasets=("own/*",))
-        ]
-        await publish(producer, seed, "maps/roads", "latest", bytes([1]) * 32)
-        rules = [PolicyRule(subject, "read", "maps/*") for subject in ("service:ci", "user:alice")]
-        await change(web.rig.tracker, allow=tuple(rules))
-        made = await web.admin("POST", "services/ci", ttl_s=600)
-        async with AsyncExitStack() as stack:
-            sessions = [await stack.enter_async_context(session) for session in (web.session(), web.session(plain))]
-            watches = [
-                await stack.enter_async_context(session.get("/api/v1/datasets/maps/roads/watch", headers=headers))
-                for session, headers in (
-                    (sessions[0], bearer(made["token"])),
-                    (sessions[0], basic("alice")),
-                    (sessions[1], basic("alice")),
-                )
-            ]
-            assert [await told(watch) for watch in watches] == [True] * 3
-            await publish(producer, seed, "maps/roads", "latest", bytes([2]) * 32)
-            assert [await told(watch) for watch in watches] == [True] * 3
-            await web.admin("DELETE", f"services/{made['id']}")
-            await web.admin("DELETE", "users/alice")
-            await publish(producer, seed, "maps/roads", "latest", bytes([3]) * 32)
-            assert [await told(watch) for watch in watches] == [False] * 3
-
-    with_people(tmp_path, check)
-
-
-async def told(watch: aiohttp.ClientResponse) -> bool:
-    """Whether a watch brings another entry, and does not end."""
-    async for line in watch.content:
-        if line.startswith(b"data"):
-            return True
-    return False
-
-
-def test_the_audit_names_who_signed_in_and_not_the_peer_between(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def check(web: Web) -> None:
-        seed, producer, plain = [await web.rig.member(role) for role in ("seed", "peer")] + [
-            await web.rig.member(datasets=("own/*",))
-        ]
-        for version in (1, 2):
-            await publish(producer, seed, "maps/roads", "latest", bytes([version]) * 32)
-        await change(web.rig.tracker, allow=(PolicyRule("user:alice", "admin", "maps/*"),))
-        monkeypatch.setattr(web.rig.tracker.state.catalogue, "take_back", lambda dataset, entries: (1, 3))
-        base = "/api/v1/datasets/maps/roads"
-        purge = f"{base}/versions/{'01' * 32}/purge"
-        refused = await web.ask("POST", purge, basic("alice"), json={"reason": "law"})
-        assert (refused.status, "certificate of the swarm as well" in refused.text) == (403, True)
-        async with web.session(plain) as session:
-            for path, body in ((purge, {"reason": "law"}), (f"{base}/log/held", {"entries": ["AAAA"]})):
-                async with session.post(path, json=body, headers=basic("alice")) as answered:
-                    assert answered.status == 200, await answered.text()
-        noted = [(one.actor, one.action) for one in web.rig.tracker.state.noted.due(0.0, 0.0, is_ending=True)]
-        assert [actor for actor, action in noted if action in ("purge", "give back")] == ["user:alice"] * 2
-
-    with_people(tmp_path, check)
-
-
-def test_who_comes_with_a_certificate_under_a_retired_key_is_nobody(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """TLS of a running tracker goes on trusting that key. Asking who one is is looked at as all else."""
-
-    async def check(web: Web) -> None:
-        async with web.session(await web.rig.member()) as session:
-            for issuer, status in ((issuer_of, 200), (lambda _: "retired", 403)):
-                monkeypatch.setattr(guards, "issuer_of", issuer)
-                for path in ("/api/v1/whoami", "/api/v1/datasets"):
-                    async with session.get(path) as answered:
-                        assert answered.status == status, path
 
     with_people(tmp_path, check)
 
