@@ -98,6 +98,16 @@ class UnreachableError(AetherError):
     title = "unreachable"
 
 
+class BusyError(UnreachableError):
+    """As many are served as may be at a time: try again after ``wait_s`` seconds. Exit code 7."""
+
+    title = "busy"
+
+    def __init__(self, message: str, wait_s: float = 1.0) -> None:
+        super().__init__(message)
+        self.wait_s = wait_s
+
+
 class IncompleteError(AetherError):
     """Timed out, or only a part was done. Exit code 8."""
 

@@ -101,6 +101,7 @@ def _within_budget(made: NodeSettings, settings: Settings) -> NodeSettings:
     return replace(
         made,
         memory_bytes=settings.memory_bytes if settings.is_said("memory_bytes") else shares.blocks_bytes,
+        ahead_bytes=shares.ahead_bytes,
         neighbours_aim=shares.neighbours,
         runs_taken_max=shares.runs_taken,
         slots_most=shares.slots,

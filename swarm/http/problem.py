@@ -67,7 +67,7 @@ def problem_of(error: AetherError) -> web.Response:
     response = problem_response(error.http_status, error.title, str(error), f"urn:aetherfs:{kind}", error.denial)
     if error.http_status == 401:
         response.headers.extend(CHALLENGES)
-    if isinstance(error, errors.TooSoonError):
+    if isinstance(error, errors.TooSoonError | errors.BusyError):
         response.headers["Retry-After"] = str(math.ceil(error.wait_s))
     return response
 

@@ -15,6 +15,7 @@ import zipfile
 from collections.abc import AsyncIterator
 from typing import Final
 
+from swarm.peer.ahead import Share
 from swarm.peer.snapshot import File, Snapshot
 from swarm.segments import EMPTY_DIRECTORY, FILE, SYMLINK, FileEntry
 
@@ -26,12 +27,14 @@ _ZIP_LAST_S: Final = 4_354_819_198
 _ZIP_LONG_BYTES: Final = 0x7FFF_FFFF
 
 
-async def archive(snapshot: Snapshot, directory: str, kind: str) -> AsyncIterator[bytes | memoryview]:
-    """The bytes of an archive of a directory, in order. ``kind`` is one of MEDIA_TYPES. RemoteProtocolError for a
-    version that must not be unpacked.
+async def archive(
+    snapshot: Snapshot, directory: str, kind: str, place: Share | None = None
+) -> AsyncIterator[bytes | memoryview]:
+    """The bytes of an archive of a directory, in order. ``kind`` is one of MEDIA_TYPES, ``place`` a reader's.
+    RemoteProtocolError for a version that must not be unpacked.
     """
     await snapshot.check()
-    async for part in _tar(snapshot, directory) if kind == "tar" else _zip(snapshot, directory):
+    async for part in _tar(snapshot, directory, place) if kind == "tar" else _zip(snapshot, directory, place):
         yield part
 
 
@@ -51,7 +54,7 @@ def _leaves(link: FileEntry, cut: int) -> bool:
     return target == ".." or target.startswith("../")
 
 
-async def _tar(snapshot: Snapshot, directory: str) -> AsyncIterator[bytes | memoryview]:
+async def _tar(snapshot: Snapshot, directory: str, place: Share | None) -> AsyncIterator[bytes | memoryview]:
     async for name, file in _entries(snapshot, directory):
         entry = file.entry
         info = tarfile.TarInfo(name)
@@ -67,7 +70,7 @@ async def _tar(snapshot: Snapshot, directory: str) -> AsyncIterator[bytes | memo
             info.size = entry.size
         yield info.tobuf(tarfile.PAX_FORMAT, "utf-8", "strict")
         if entry.kind == FILE:
-            async for part in snapshot.read(file):
+            async for part in snapshot.read(file, place=place):
                 yield part
             yield bytes(-entry.size % _TAR_BLOCK)
     yield bytes(2 * _TAR_BLOCK)
@@ -92,7 +95,7 @@ class _Written(io.RawIOBase):
         return data
 
 
-async def _zip(snapshot: Snapshot, directory: str) -> AsyncIterator[bytes | memoryview]:
+async def _zip(snapshot: Snapshot, directory: str, place: Share | None) -> AsyncIterator[bytes | memoryview]:
     written = _Written()
     with zipfile.ZipFile(written, "w", zipfile.ZIP_STORED) as packed:
         async for name, file in _entries(snapshot, directory):
@@ -105,7 +108,7 @@ async def _zip(snapshot: Snapshot, directory: str) -> AsyncIterator[bytes | memo
                 packed.writestr(info, entry.target)
             else:
                 with packed.open(info, "w", force_zip64=entry.size > _ZIP_LONG_BYTES) as into:
-                    async for part in snapshot.read(file):
+                    async for part in snapshot.read(file, place=place):
                         into.write(part)
                         yield written.taken()
             yield written.taken()

@@ -24,6 +24,7 @@ from swarm.http.ranges import (
     may_resume,
     parse_ranges,
 )
+from swarm.peer.ahead import Share
 from swarm.peer.media_types import media_type_of
 from swarm.peer.moves import FIXED, Terms
 from swarm.peer.snapshot import File, Snapshot
@@ -113,11 +114,11 @@ async def _send(
     response = web.StreamResponse(status=status, headers=headers)
     response.content_length = sum(end - begin for begin, end in ranges)
 
-    async def body() -> None:
+    async def body(place: Share | None) -> None:
         for one in ranges:
-            await _write_range(response, snapshot, file, one)
+            await _write_range(response, snapshot, file, one, place)
 
-    return await sent(request, response, body)
+    return await sent_in_place(request, response, snapshot, body)
 
 
 async def _send_parts(
@@ -138,18 +139,33 @@ async def _send_parts(
     )
     response.content_length = sum(map(len, heads)) + sum(e - b for b, e in ranges) + len(end)
 
-    async def body() -> None:
+    async def body(place: Share | None) -> None:
         for head, one in zip(heads, ranges, strict=True):
             await response.write(head)
-            await _write_range(response, snapshot, file, one)
+            await _write_range(response, snapshot, file, one, place)
         await response.write(end)
 
-    return await sent(request, response, body)
+    return await sent_in_place(request, response, snapshot, body)
 
 
-async def _write_range(response: web.StreamResponse, snapshot: Snapshot, file: File, one: Range) -> None:
-    async for part in snapshot.read(file, one.begin, one.end - one.begin):
+async def _write_range(
+    response: web.StreamResponse, snapshot: Snapshot, file: File, one: Range, place: Share | None
+) -> None:
+    async for part in snapshot.read(file, one.begin, one.end - one.begin, place):
         await response.write(part)
+
+
+async def sent_in_place(
+    request: web.Request,
+    response: web.StreamResponse,
+    snapshot: Snapshot,
+    body: Callable[[Share | None], Awaitable[None]],
+) -> web.StreamResponse:
+    """As ``sent``, for a body that reads: BusyError before anything is said when there is no place for a reader."""
+    if request.method == "HEAD":
+        return await sent(request, response, lambda: body(None))
+    with snapshot.reader() as place:
+        return await sent(request, response, lambda: body(place))
 
 
 async def sent(

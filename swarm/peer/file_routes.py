@@ -28,7 +28,8 @@ from swarm.http.routes import Route
 from swarm.limits import PAGE_MAX
 from swarm.names import Reference, check_name, parse
 from swarm.peer import archives, catalogue
-from swarm.peer.file_answers import CHANGING, SAFE, answer_file, sent, version_headers
+from swarm.peer.ahead import Share
+from swarm.peer.file_answers import CHANGING, SAFE, answer_file, sent_in_place, version_headers
 from swarm.peer.listing_pages import (
     POLICY,
     README_MAX_BYTES,
@@ -207,13 +208,13 @@ class FileRoutes:
         headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(f'{name}.{kind}', safe='')}"
         response = web.StreamResponse(headers=headers)
 
-        async def body() -> None:
-            async for part in archives.archive(snapshot, directory, kind):
+        async def body(place: Share | None) -> None:
+            async for part in archives.archive(snapshot, directory, kind, place):
                 if part:
                     await response.write(part)
 
         await snapshot.check()
-        return await sent(request, response, body)
+        return await sent_in_place(request, response, snapshot, body)
 
 
 async def _entry_at(snapshot: Snapshot, path: str) -> File | None:

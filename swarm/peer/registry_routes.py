@@ -10,6 +10,7 @@ than a manifest holds (4 MiB, about 15,000 files) is refused.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from urllib.parse import urlencode
 import msgspec
 from aiohttp import web
 
-from swarm.errors import AetherError, IntegrityError, NotFoundError, UsageError
+from swarm.errors import AetherError, BusyError, IntegrityError, NotFoundError, UsageError
 from swarm.http.routes import Route
 from swarm.limits import MIB, PAGE_MAX
 from swarm.names import DEFAULT_SCOPE, Reference, check_name, check_tag
@@ -103,7 +104,10 @@ class RegistryRoutes:
         except UsageError as error:
             return _refusal(400, "NAME_INVALID", str(error))
         except AetherError as error:
-            return _refusal(error.http_status, "DENIED" if error.http_status == 403 else "UNKNOWN", str(error))
+            refusal = _refusal(error.http_status, "DENIED" if error.http_status == 403 else "UNKNOWN", str(error))
+            if isinstance(error, BusyError):
+                refusal.headers["Retry-After"] = str(math.ceil(error.wait_s))
+            return refusal
 
     # ---- lists ------------------------------------------------------------------------------------------------------
 

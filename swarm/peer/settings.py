@@ -25,6 +25,8 @@ class NodeSettings:
     port_base: int = 0
     disk_bytes: int = DEFAULT_DISK_BYTES
     memory_bytes: int = DEFAULT_MEMORY_BYTES
+    # What all readers have ahead of them; as much as blocks in memory where nothing is said.
+    ahead_bytes: int | None = None
     stall_s: float = 60.0
     dial_also: tuple[Network, ...] = ()
     # Whether it stays, and so follows its subscriptions.

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from swarm.errors import NotFoundError, UsageError
-from swarm.limits import LINK_HOPS_MAX, LINK_STEPS_MAX, MIB
+from swarm.limits import LINK_HOPS_MAX, LINK_STEPS_MAX
 from swarm.outline import FilePart, Outline, Span
 from swarm.paths import shown
+from swarm.peer.ahead import Share
 from swarm.peer.asking import Asker, Wanted
 from swarm.peer.find import Resolved
 from swarm.segments import EMPTY_DIRECTORY, FILE, SYMLINK, FileEntry
@@ -26,13 +28,6 @@ if TYPE_CHECKING:
     from swarm.outline import BlockPart
     from swarm.peer.snapshots import Snapshots
 
-# How far ahead of a reader blocks are asked for: at first, and at most.
-AHEAD_BYTES: Final = MIB
-AHEAD_MAX_BYTES: Final = 8 * MIB
-# Blocks asked for together, so that a fast reader's next ones go to another neighbour.
-TOGETHER_BYTES: Final = 2 * MIB
-# What all readers together have ahead of them, but for the first mebibyte of each.
-AHEAD_TOTAL_BYTES: Final = 64 * MIB
 # Segments of blocks that are fetched with that of a file's entry, though only one may be needed: about 100 KB each.
 AHEAD_SEGMENTS: Final = 2
 
@@ -228,9 +223,16 @@ class Snapshot:
 
     # ---- bytes ------------------------------------------------------------------------------------------------------
 
-    async def read(self, file: File, offset: int = 0, length: int | None = None) -> AsyncIterator[memoryview]:
+    def reader(self) -> AbstractContextManager[Share]:
+        """A place among those who read here, for who takes it before its first byte. BusyError when there is none."""
+        return self._snapshots.allowance.reader()
+
+    async def read(
+        self, file: File, offset: int = 0, length: int | None = None, place: Share | None = None
+    ) -> AsyncIterator[memoryview]:
         """The bytes of a range of a file, in order; the range ends with the file. IncompleteError when a block is not
-        to be had, UsageError for what is no file.
+        to be had, UsageError for what is no file, NotAllowedError when the version is purged meanwhile. Without a
+        ``place`` of ``reader`` it takes one for itself.
         """
         if file.entry.kind != FILE:
             raise UsageError(f"{shown(file.entry.path)} is not a file")
@@ -238,13 +240,13 @@ class Snapshot:
         end = size if length is None else min(size, offset + length)
         if offset >= end:
             return
-        with self._snapshots.reader() as most, _Window(self._snapshots, self._asker) as window:
-            ahead = AHEAD_BYTES
-            async for spans in self._batches(file.start + offset, file.start + end, most):
+        taken = self.reader() if place is None else nullcontext(place)
+        with taken as share, _Window(self._snapshots, self._asker) as window:
+            async for spans in self._batches(file.start + offset, file.start + end, share):
                 window.want(spans)
-                while window.size_bytes > ahead:
+                while window.size_bytes > share.ahead_bytes:
                     yield await window.next()
-                    ahead = min(2 * ahead, most())
+                    share.renew(window.size_bytes)
             while window.size_bytes:
                 yield await window.next()
 
@@ -254,7 +256,7 @@ class Snapshot:
             raise UsageError(f"{shown(file.entry.path)} has more than {limit_bytes} bytes")
         return b"".join([bytes(part) async for part in self.read(file)])
 
-    async def _batches(self, begin: int, end: int, most: Callable[[], int]) -> AsyncIterator[list[Span]]:
+    async def _batches(self, begin: int, end: int, share: Share) -> AsyncIterator[list[Span]]:
         """The spans of a range, as many together as are asked for together."""
         batch: list[Span] = []
         size = 0
@@ -262,11 +264,11 @@ class Snapshot:
             part = await self._blocks(segment)
             start = self._outline.start_of_blocks(segment)
             for span in part.spans(max(begin - start, 0), min(end - start, part.starts[-1])):
-                batch.append(span)
-                size += span.length
-                if size >= min(TOGETHER_BYTES, most()):
+                if batch and size + span.size > share.batch_bytes:
                     yield batch
                     batch, size = [], 0
+                batch.append(span)
+                size += span.size
         if batch:
             yield batch
 
@@ -279,7 +281,7 @@ class Snapshot:
 
 
 class _Window:
-    """The blocks that a reader waits for, in order. A context: what is left at its end is nobody's wish any more."""
+    """The blocks that a reader waits for, in order, and what they take: each is held whole. A context: what is left at its end is nobody's wish any more."""
 
     def __init__(self, snapshots: Snapshots, asker: Asker) -> None:
         self._snapshots = snapshots
@@ -291,12 +293,12 @@ class _Window:
         wanted = [Wanted(span.signature, span.size) for span in spans]
         for span, future in zip(spans, self._snapshots.want(self._asker, wanted), strict=True):
             self._awaited.append((span, future))
-            self.size_bytes += span.length
+            self.size_bytes += span.size
 
     async def next(self) -> memoryview:
         """The next bytes, as soon as they are there."""
         span, future = self._awaited.popleft()
-        self.size_bytes -= span.length
+        self.size_bytes -= span.size
         plain = await self._snapshots.awaited(self._asker, Wanted(span.signature, span.size), future)
         return plain[span.offset : span.offset + span.length]
 

@@ -14,7 +14,7 @@ import functools
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from weakref import WeakValueDictionary
 
@@ -24,10 +24,11 @@ from swarm.limits import MIB, ROOT_MAX_BYTES
 from swarm.manifest import parse_root
 from swarm.names import Reference
 from swarm.outline import BlockPart, FilePart, Outline
+from swarm.peer.ahead import Allowance
 from swarm.peer.asking import REST_S, Asker, Wanted, keepers
 from swarm.peer.find import Resolved
 from swarm.peer.keeping import Keeping
-from swarm.peer.snapshot import AHEAD_BYTES, AHEAD_MAX_BYTES, AHEAD_TOTAL_BYTES, Snapshot
+from swarm.peer.snapshot import Snapshot
 from swarm.segments import BlockSegmentRef, FileSegmentRef
 from swarm.signers import Required
 
@@ -52,11 +53,12 @@ class Snapshots:
 
     def __init__(self, node: PeerNode) -> None:
         self._node = node
+        ahead_bytes = node.settings.ahead_bytes
+        self.allowance = Allowance(node.settings.memory_bytes if ahead_bytes is None else ahead_bytes)
         self._open: OrderedDict[tuple[str, bytes], tuple[Outline, Asker]] = OrderedDict()
         self._askers: WeakValueDictionary[tuple[str, bytes], Asker] = WeakValueDictionary()
         self._parts: OrderedDict[FileSegmentRef | BlockSegmentRef, FilePart | BlockPart] = OrderedDict()
         self._parts_bytes = 0
-        self._readers = 0
         self._coming: dict[bytes, asyncio.Future[memoryview]] = {}
         self._bringing: dict[asyncio.Task[None], tuple[str, bytes]] = {}
         self._keeping = Keeping(node.access)
@@ -182,15 +184,6 @@ class Snapshots:
             if ref in self._parts:
                 del self._parts[ref]
                 self._parts_bytes -= ref.size
-
-    @contextlib.contextmanager
-    def reader(self) -> Iterator[Callable[[], int]]:
-        """Count a reader, and tell it how many bytes it may have ahead of it now: all share what memory they get."""
-        self._readers += 1
-        try:
-            yield lambda: max(AHEAD_BYTES, min(AHEAD_MAX_BYTES, AHEAD_TOTAL_BYTES // self._readers))
-        finally:
-            self._readers -= 1
 
     # ---- parts of manifests -----------------------------------------------------------------------------------------
 

@@ -6,12 +6,18 @@ import asyncio
 import os
 import random
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 import pytest
 
 from swarm import names
 from swarm.errors import NotFoundError
+from swarm.limits import MIB
+from swarm.peer import snapshot as snapshot_module
+from swarm.peer.agent import start_peer
 from swarm.peer.node import PeerNode
 from swarm.peer.snapshot import File, Snapshot
 from tests.integration.swarm_rig import Swarm, make_tree
@@ -149,5 +155,50 @@ def test_who_wants_a_block_again_just_as_it_was_given_out_gets_it(tmp_path: Path
                     assert await all_of(snapshot.read(file, 0, 1_000_000)) == data[:1_000_000]
 
             await asyncio.gather(*(again() for _ in range(6)))
+
+    asyncio.run(main())
+
+
+def test_readers_that_stand_still_hold_no_more_than_the_memory_that_was_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    windows: list[snapshot_module._Window] = []
+    enter = snapshot_module._Window.__enter__
+
+    def entered(self: snapshot_module._Window) -> snapshot_module._Window:
+        windows.append(self)
+        return enter(self)
+
+    monkeypatch.setattr(snapshot_module._Window, "__enter__", entered)
+
+    async def main() -> None:
+        source = make_tree(tmp_path / "source", 6, large_bytes=20_000_000)
+        async with Swarm(tmp_path) as swarm:
+            producer, home = await swarm.peer("producer"), await swarm.enrol("edge")
+            await swarm.publish(producer, source, "maps/roads:latest")
+            edge = await start_peer(replace(swarm.settings(home), memory_bytes=4 * MIB))
+            try:
+                snapshot = await opened(edge, "maps/roads:latest")
+                file = await file_of(snapshot, "large.bin")
+                large = (source / "large.bin").read_bytes()
+                readers: list[Any] = [
+                    snapshot.read(file, number * MIB) for number in range(edge.snapshots.allowance.readers_max)
+                ]
+                firsts = await asyncio.gather(*map(anext, readers))
+                assert sum(window.size_bytes for window in windows) <= 4 * MIB
+                url = f"http://{edge.agent_address}/fs/maps/roads/latest/large.bin"
+                async with aiohttp.ClientSession() as session:
+                    async with session.get(url) as answer:
+                        assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+                        assert "try again soon" in (await answer.json(content_type=None))["detail"]
+                    async with session.head(url) as answer:
+                        assert answer.status == 200
+                # Whoever has nothing ahead of it reads on all the same.
+                assert bytes(firsts[-1]) + await all_of(readers[-1]) == large[15 * MIB :]
+                for one in readers:
+                    await one.aclose()
+                assert (edge.snapshots.allowance.readers, edge.snapshots.allowance.taken_bytes) == (0, 0)
+            finally:
+                await swarm.stop(edge)
 
     asyncio.run(main())

@@ -263,12 +263,7 @@ def test_what_cannot_be_followed_leaves_nothing_and_what_fails_for_now_stays(tmp
                 await run(node, "subscribe", ref=REF, directory="/proc/x")
             assert len(node.subscriptions) == 1
 
-            damaged = directory / "current"
-            (damaged / "large.bin").chmod(0o644)
-            (damaged / "large.bin").write_bytes(b"mine")
-            (damaged / "d0" / "f0").unlink()
-            await run(node, "subscribe", **listed[0])
-            assert contents(damaged) == contents(source)
+            await _damaged_is_mended(node, listed[0], source)
 
             failing = [{"ref": "maps/nowhere", "directory": str(tmp_path / "e")}]
             synced = await run(node, "sync", subscriptions=failing)
@@ -293,6 +288,16 @@ async def _is_tried_again(node: PeerNode, directory: Path) -> None:
         await run(node, "subscribe", ref=REF, directory=str(directory), hook="true")
     kept = node.subscriptions.get(str(directory)).wanted
     assert (kept.validate, kept.hook, kept.keep) == ("echo no; exit 1", "true", 1)
+
+
+async def _damaged_is_mended(node: PeerNode, listed: dict[str, Any], source: Path) -> None:
+    """By the same command once more."""
+    damaged = Path(listed["directory"]) / "current"
+    (damaged / "large.bin").chmod(0o644)
+    (damaged / "large.bin").write_bytes(b"mine")
+    (damaged / "d0" / "f0").unlink()
+    await run(node, "subscribe", **listed)
+    assert contents(damaged) == contents(source)
 
 
 async def _removed_is_noticed(node: PeerNode, directory: Path, source: Path) -> None:

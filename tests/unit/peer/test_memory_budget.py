@@ -12,7 +12,13 @@ from swarm.peer.memory_budget import NEIGHBOUR_BYTES, PROCESS_BYTES, SENT_BYTES,
 def test_shares_and_the_process_fit_into_the_budget() -> None:
     for budget in range(PROCESS_BYTES + 32 * MIB, 600 * MIB, 7 * MIB):
         shares = shares_of(budget)
-        taken = shares.blocks_bytes + shares.neighbours * NEIGHBOUR_BYTES + shares.slots * SENT_BYTES
+        # Blocks that are being given to readers take as much again as what is ahead of these.
+        taken = (
+            shares.blocks_bytes
+            + 2 * shares.ahead_bytes
+            + shares.neighbours * NEIGHBOUR_BYTES
+            + shares.slots * SENT_BYTES
+        )
         assert PROCESS_BYTES + taken <= budget
         assert shares.runs_taken == min(RUNS_TAKEN_MAX, 2 * shares.neighbours)
 
