@@ -9,8 +9,11 @@ than a manifest holds (4 MiB, about 15,000 files) is refused.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import math
+import re
+import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +32,7 @@ from swarm.peer.file_answers import CHANGING, SAFE, UNCHANGING, answer_file, ver
 from swarm.peer.file_routes import parts_of
 from swarm.peer.hub_routes import files_of
 from swarm.peer.node import PeerNode
-from swarm.peer.snapshot import File, Snapshot
+from swarm.peer.snapshot import Snapshot
 
 PREFIX: Final = "/v2"
 MANIFEST_TYPE: Final = "application/vnd.oci.image.manifest.v1+json"
@@ -40,10 +43,16 @@ EMPTY: Final = b"{}"
 EMPTY_DIGEST: Final = "sha256:" + hashlib.sha256(EMPTY).hexdigest()
 # What clients take at most.
 MANIFEST_MAX_BYTES: Final = 4 * MIB
-# Versions whose layers can be asked for by digest without asking for the manifest again.
-REMEMBERED_MAX: Final = 16
-# Tags whose versions are looked through for a digest that is not among these: this peer may have been restarted.
+# Versions whose layers can be asked for by digest without asking for the manifest again: of all together this part of
+# the memory that is set for blocks, but the last one in any case.
+REMEMBERED_SHARE: Final = 8
+# A layer is kept as a digest and a path: two small objects, and their places in a dict.
+_LAYER_BYTES: Final = 256
+# Tags whose versions are looked through for a digest that is not among these: this peer may have been restarted. One
+# search at a time, and none of a dataset in which just now nothing was found: anybody can name a digest.
 SEARCHED_MAX: Final = 16
+SEARCH_REST_S: Final = 10.0
+RESTING_MAX: Final = 1024
 _WORDS: Final = ("manifests", "blobs", "tags", "referrers")
 
 
@@ -57,12 +66,13 @@ class _RegistryError(NotFoundError):
 
 @dataclass(frozen=True, slots=True)
 class _Image:
-    """A version as an image: its manifest's bytes and digest, and its files by digest."""
+    """A version as an image: its manifest's bytes and digest, and the paths of its files by hash."""
 
     version: bytes
     data: bytes
     digest: str
-    files: dict[str, File]
+    paths: dict[bytes, str]
+    size_bytes: int
 
 
 class RegistryRoutes:
@@ -71,6 +81,10 @@ class RegistryRoutes:
     def __init__(self, node: PeerNode) -> None:
         self._node = node
         self._images: OrderedDict[tuple[str, bytes], _Image] = OrderedDict()
+        self._images_bytes = 0
+        self._images_most_bytes = node.settings.memory_bytes // REMEMBERED_SHARE
+        self._searching = asyncio.Lock()
+        self._resting: OrderedDict[str, float] = OrderedDict()
 
     def routes(self) -> list[Route]:
         return [
@@ -152,12 +166,16 @@ class RegistryRoutes:
         if digest == EMPTY_DIGEST:
             await catalogue.tags(self._node, dataset)
             return web.Response(body=EMPTY, headers={**SAFE, **headers, "Content-Type": LAYER_TYPE})
-        image = await self._find(dataset, lambda image: digest in image.files)
+        sha256 = _hash_in(digest)
+        image = await self._find(dataset, lambda image: sha256 in image.paths) if sha256 else None
         if image is None:
             raise _RegistryError("BLOB_UNKNOWN", f"no version of {dataset} that is known here has {digest}")
         snapshot = await self._open(dataset, image.version)
+        file = await snapshot.find(image.paths[sha256])
+        if file is None:
+            raise _RegistryError("BLOB_UNKNOWN", f"{dataset} has {digest} no more")
         headers |= version_headers(snapshot, is_fixed=True)
-        return await answer_file(request, snapshot, image.files[digest], headers, media_type=LAYER_TYPE)
+        return await answer_file(request, snapshot, file, headers, media_type=LAYER_TYPE)
 
     async def _open(self, dataset: str, version: bytes) -> Snapshot:
         scope, _, name = dataset.partition("/")
@@ -165,9 +183,31 @@ class RegistryRoutes:
 
     async def _find(self, dataset: str, fits: Any) -> _Image | None:
         """The version of a dataset that fits: one that was asked for, or one that a tag means."""
-        for (name, _), image in reversed(self._images.items()):
-            if name == dataset and fits(image):
+        known = self._remembered(dataset, fits)
+        if known is not None or self._is_resting(dataset):
+            return known
+        async with self._searching:
+            # Who waited may find what somebody else has looked for.
+            known = self._remembered(dataset, fits)
+            if known is not None or self._is_resting(dataset):
+                return known
+            found = await self._search(dataset, fits)
+            if found is None:
+                self._resting[dataset] = time.monotonic() + SEARCH_REST_S
+                if len(self._resting) > RESTING_MAX:
+                    self._resting.popitem(last=False)
+            return found
+
+    def _remembered(self, dataset: str, fits: Any) -> _Image | None:
+        for (name, version), image in reversed(self._images.items()):
+            if name == dataset and fits(image) and not self._node.access.is_purged(name, version):
                 return image
+        return None
+
+    def _is_resting(self, dataset: str) -> bool:
+        return time.monotonic() < self._resting.get(dataset, 0.0)
+
+    async def _search(self, dataset: str, fits: Any) -> _Image | None:
         refused: IntegrityError | None = None
         versions = dict.fromkeys((await catalogue.tags(self._node, dataset)).values())
         for version in list(versions)[:SEARCHED_MAX]:
@@ -187,10 +227,17 @@ class RegistryRoutes:
         key = snapshot.dataset, snapshot.version
         image = self._images.get(key)
         if image is None:
-            image = self._images[key] = await _made(snapshot)
-            if len(self._images) > REMEMBERED_MAX:
-                self._images.popitem(last=False)
+            image = self._remember(key, await _made(snapshot))
         self._images.move_to_end(key)
+        return image
+
+    def _remember(self, key: tuple[str, bytes], image: _Image) -> _Image:
+        """The image; somebody else's that was made meanwhile goes."""
+        former = self._images.pop(key, None)
+        self._images_bytes += image.size_bytes - (former.size_bytes if former is not None else 0)
+        self._images[key] = image
+        while self._images_bytes > self._images_most_bytes and len(self._images) > 1:
+            self._images_bytes -= self._images.popitem(last=False)[1].size_bytes
         return image
 
 
@@ -200,11 +247,11 @@ _INDEX_TYPE: Final = "application/vnd.oci.image.index.v1+json"
 async def _made(snapshot: Snapshot) -> _Image:
     """A version's manifest. The order of its members is part of its digest: change nothing here."""
     layers: list[dict[str, Any]] = []
-    files: dict[str, File] = {}
+    paths: dict[bytes, str] = {}
     size = 0
     async for path, file in files_of(snapshot):
         digest = f"sha256:{file.entry.sha256.hex()}"
-        files[digest] = file
+        paths[file.entry.sha256] = file.entry.path
         title = {"org.opencontainers.image.title": path}
         layers.append({"mediaType": LAYER_TYPE, "digest": digest, "size": file.entry.size, "annotations": title})
         size += 192 + len(path.encode())
@@ -222,7 +269,13 @@ async def _made(snapshot: Snapshot) -> _Image:
         "annotations": {"io.aetherfs.version": snapshot.version.hex()},
     }
     data = msgspec.json.encode(document)
-    return _Image(snapshot.version, data, "sha256:" + hashlib.sha256(data).hexdigest(), files)
+    held_bytes = sum(_LAYER_BYTES + len(path.encode()) for path in paths.values())
+    return _Image(snapshot.version, data, "sha256:" + hashlib.sha256(data).hexdigest(), paths, len(data) + held_bytes)
+
+
+def _hash_in(digest: str) -> bytes:
+    """The hash that a digest names; nothing for one of another kind."""
+    return bytes.fromhex(digest[7:]) if re.fullmatch(r"sha256:[0-9a-f]{64}", digest) else b""
 
 
 def _split(parts: Sequence[str]) -> tuple[str, str, list[str]]:

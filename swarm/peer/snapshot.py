@@ -281,7 +281,9 @@ class Snapshot:
 
 
 class _Window:
-    """The blocks that a reader waits for, in order, and what they take: each is held whole. A context: what is left at its end is nobody's wish any more."""
+    """The blocks that a reader waits for, in order, and what they take: each is held whole. A context: what is left at
+    its end is nobody's wish any more.
+    """
 
     def __init__(self, snapshots: Snapshots, asker: Asker) -> None:
         self._snapshots = snapshots
