@@ -80,8 +80,8 @@ class Versions:
         (self.root / MARK).unlink(missing_ok=True)
         return None
 
-    def damage(self, version: bytes) -> str:
-        """Why ``current`` does not show this version, in words; empty if it does. A look from outside only."""
+    def damage(self, version: bytes, remedy: str) -> str:
+        """Why ``current`` does not show this version, and what mends that; empty if it does. A look from outside."""
         try:
             current = self.current()
         except ConflictError as error:
@@ -90,7 +90,7 @@ class Versions:
             return ""
         gone = self._link if current is None else self.path_of(version)
         what = "is gone" if current in (None, version) else "is not current any more"
-        return f"{shown(str(gone))} {what}: the next round mends that"
+        return f"{shown(str(gone))} {what}: {remedy}"
 
     def path_of(self, version: bytes) -> Path:
         """Where a version lies, or will."""

@@ -273,7 +273,8 @@ class Following:
         told = self.told()
         if told.phase or told.problem or not self.followed.recent:
             return told
-        damage = await asyncio.to_thread(self.versions.damage, self.followed.recent[0])
+        remedy = "--resume it to mend that" if told.paused else "the next round mends that"
+        damage = await asyncio.to_thread(self.versions.damage, self.followed.recent[0], remedy)
         if damage:
             self.woken.set()
         return msgspec.structs.replace(told, problem=damage)

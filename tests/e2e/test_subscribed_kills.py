@@ -193,7 +193,7 @@ def test_current_is_always_one_whole_version(bench: Bench) -> None:
     told: dict[str, Any] = bench.ok("edge", "subscriptions", "--json").json["subscriptions"][0]
     kept = {told["version"], *told["previous"]}
     assert set(os.listdir(kills.directory / "versions")) == kept, "old versions, or what was being built, are left"
-    assert sorted(os.listdir(kills.directory)) == ["current", "versions"]
+    assert sorted(os.listdir(kills.directory)) == [".aetherfs-home", "current", "versions"]
     assert kills.hooked.read_text().split()[-1] == told["version"]
     assert len(kept) == 2
     _as_listed(bench, kills.directory)

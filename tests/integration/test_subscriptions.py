@@ -309,7 +309,8 @@ async def _removed_is_noticed(node: PeerNode, directory: Path, source: Path) -> 
         assert listed["problem"].endswith("is gone: the next round mends that")
     (directory / "current").unlink()
     [following] = node.subscriptions
-    assert "current" in (await following.looked()).problem
+    await node.subscriptions.pause(following, is_paused=True)
+    assert (await following.looked()).problem.endswith("current' is gone: --resume it to mend that")
     assert following.woken.is_set()
     await following.round()
     assert (contents(directory / "current"), (await following.looked()).problem) == (contents(source), "")

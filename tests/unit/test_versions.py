@@ -104,6 +104,16 @@ def test_a_directory_is_of_one_home(tmp_path: Path) -> None:
     versions.claim("one", "/homes/one")
 
 
+def test_of_two_homes_that_come_at_once_one_follows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    versions = versions_in(tmp_path / "d")
+    versions.claim("one", "/homes/one")
+    look, looks = Versions._owner, iter([True])
+    # The other home looks before the first one's mark is there.
+    monkeypatch.setattr(Versions, "_owner", lambda self: None if next(looks, False) else look(self))
+    with pytest.raises(ConflictError, match="followed by the home '/homes/one'"):
+        versions.claim("two", "/homes/two")
+
+
 def test_only_files_of_a_subscription_are_read_only(tmp_path: Path) -> None:
     versions = versions_in(tmp_path / "d", NEW)
     versions.switch(NEW)
