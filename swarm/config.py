@@ -2,6 +2,7 @@
 
     flag  >  AETHERFS_<NAME>  >  --config FILE  >  $AETHERFS_HOME/config.toml  >  profile  >  default
 
+The store's default is the one that a tracker or a seed of this home ran over last, which is remembered there.
 A profile is a set of defaults for one kind of machine, so each of its values gives way to a setting that is made.
 Every value keeps its origin, so that ``aetherfs config show --origin`` can tell it. The files are flat TOML tables
 with the names below. A name that is not known, or a value of the wrong kind, is refused with the place where it
@@ -27,6 +28,7 @@ DEFAULT_PORT_BASE: Final = 7070
 PORT_BASE_MAX: Final = 65_533
 FILE_NAME: Final = "config.toml"
 FILE_MAX_BYTES: Final = 64 * 1024
+STORE_FILE: Final = "store_address"
 MIB: Final = 1024**2
 RATES: Final = "as 10mbit, or by the clock: '10mbit, mon-fri 08:00-18:00 2mbit'"
 SWITCHES: Final = {
@@ -69,7 +71,7 @@ SETTINGS: Final = (
         "store",
         "text",
         "",
-        "object store: file:///path or s3://bucket/prefix?endpoint=URL&region=R (empty: a folder in the home)",
+        "object store: file:///path or s3://bucket/prefix?endpoint=URL&region=R (empty: one in the home)",
     ),
     Setting("listen", "text", "127.0.0.1", "host to listen on, and to be reached at"),
     Setting("dial_also", "text", "", "networks that peers are dialled in too, as 127.0.0.0/8 (see SECURITY.md)"),
@@ -146,7 +148,12 @@ class Settings:
     @property
     def store(self) -> str:
         """The object store's URL."""
-        return self._text("store") or (self.home / "store").as_uri()
+        return self._text("store") or self.own_store
+
+    @property
+    def own_store(self) -> str:
+        """The URL of the folder in the home, which is the store unless another is named."""
+        return (self.home / "store").as_uri()
 
     @property
     def listen(self) -> str:
@@ -257,6 +264,7 @@ def load(flags: Mapping[str, str], environment: Mapping[str, str], config_file: 
     """
     home, home_origin = _home(flags, environment)
     chosen = {setting.name: Chosen(setting.default, "default") for setting in SETTINGS}
+    chosen |= _remembered_store(home / STORE_FILE)
     chosen |= _from_file(home / FILE_NAME, must_exist=False)
     if config_file is not None:
         chosen |= _from_file(Path(config_file), must_exist=True)
@@ -287,6 +295,18 @@ def _home(flags: Mapping[str, str], environment: Mapping[str, str]) -> tuple[Pat
     if "\0" in text:
         raise UsageError(f"{origin} holds a NUL character: give a folder's path")
     return Path(os.path.abspath(os.path.expanduser(text))), origin
+
+
+def _remembered_store(path: Path) -> dict[str, Chosen]:
+    """The store that a role wrote down when it ran over it, if it is not the home's own."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(FILE_MAX_BYTES).decode("utf-8", "replace").strip()
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}; repair it, or name the store with --store") from error
+    return {"store": Chosen(text, str(path))} if text else {}
 
 
 def _from_file(path: Path, *, must_exist: bool) -> dict[str, Chosen]:

@@ -3,6 +3,7 @@
     key.pem certificate.pem ca.pem credential grant swarm     identity and membership (key 0600)
     keys                                                      what was told of rotations of the swarm's keys (0600)
     agent.json lock                                           the process that runs on this home
+    store_address                                             the object store that a role ran over, if not store/
     login                                                     the person who is signed in here (0600)
     blocks/ trees scans/ serials/ dht                         what it holds and remembers
     sealed                                                    which seal key secrets and blocks are sealed with, if any

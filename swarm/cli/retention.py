@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from swarm.cli.output import duration, moment, short, size
 from swarm.cli.program import Program, options, pass_program, setting_option
-from swarm.errors import UsageError
+from swarm.errors import NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from swarm.objects import ObjectStore
 
 
 @click.command()
@@ -135,20 +139,17 @@ def gc(program: Program, dry_run: bool, grace: str, budget_bytes: str) -> None:
     after the grace. It may run beside anything. With --dry-run --json every object is named that goes, or goes later.
     """
     from seed.histories import collector
-    from swarm.objects.open import open_store
+    from swarm.cli.swarm_store import swarm_store
 
     grace_s, budget = span_of(grace), bytes_of(budget_bytes)
     program.home.check_enrolled()
-    objects = open_store(program.settings.store)
-    try:
+    with swarm_store(program) as objects:
         gc = collector(objects, program.home.trust())
         if dry_run:
             report, found = gc.dry_run(time.time(), budget)
             listed = {"goes": found.goes, "later": found.later, "later_until": found.until}
         else:
             report, listed = gc.run(time.time(), grace_s, budget), {}
-    finally:
-        objects.close()
     result = {"dry_run": dry_run, **report.as_json(), **listed}
     program.output.result(result, _collected(result))
 
@@ -186,23 +187,31 @@ def purge(program: Program, ref: str, reason: str, status: bool) -> None:
     """
     from swarm.cli.perform import perform
     from swarm.cli.references import whole
+    from swarm.cli.swarm_store import NoSwarmError, swarm_store
 
-    result = perform(program, "purge", {"ref": whole(program, ref), "reason": reason, "status": status})
-    if not status:
-        result |= {"removed": _removed(program)}
+    arguments = {"ref": whole(program, ref), "reason": reason, "status": status}
+    if status:
+        result = perform(program, "purge", arguments)
+        program.output.result(result, _purged(result))
+        return
+    try:
+        # Opened before anything is ordered: the order stands for good, and what it is about goes here at once.
+        with swarm_store(program) as objects:
+            result = perform(program, "purge", arguments)
+            result |= {"removed": _removed(program, objects)}
+    except NoSwarmError:
+        # Who may not purge is to hear of that, not of the store.
+        with suppress(NotFoundError):
+            perform(program, "purge", {**arguments, "status": True})
+        raise
     program.output.result(result, _purged(result))
 
 
-def _removed(program: Program) -> dict[str, Any]:
+def _removed(program: Program, objects: ObjectStore) -> dict[str, Any]:
     """What went from the object store."""
     from seed.histories import collector
-    from swarm.objects.open import open_store
 
-    objects = open_store(program.settings.store)
-    try:
-        return collector(objects, program.home.trust()).purge(time.time()).as_json()
-    finally:
-        objects.close()
+    return collector(objects, program.home.trust()).purge(time.time()).as_json()
 
 
 def _purged(result: Mapping[str, Any]) -> Iterable[str]:

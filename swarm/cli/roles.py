@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from swarm.cli.enrol import ensure_enrolled, remember
+from swarm.cli.swarm_store import remember_store
 from swarm.errors import ConflictError, NotAllowedError, RemoteProtocolError
 from swarm.objects.open import open_store
 
@@ -179,6 +180,8 @@ async def running(program: Program, role: Role) -> AsyncIterator[Running]:
             tracker.state.on_order = lambda order: node.purging.take_all([order])
             await take_orders(node, tracker)
             follow_recalls(node, tracker)
+        if objects is not None:
+            remember_store(program)
         yield Running(node, tracker, made_swarm)
 
 

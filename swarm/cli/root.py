@@ -288,18 +288,15 @@ def _check_signed(held: Held, data: bytes) -> None:
 
 @contextmanager
 def _held(program: Program) -> Iterator[Held]:
-    from swarm.objects.open import open_store
+    from swarm.cli.swarm_store import swarm_store
     from swarm.tracker.keys import load_or_create
 
     program.home.check_enrolled()
     store_key = program.home.swarm().store_key
     if not store_key:
         raise NotAllowedError(f"{program.home.path} is no tracker's: use a tracker's home")
-    objects = open_store(program.settings.store)
-    try:
+    with swarm_store(program) as objects:
         yield Held(objects, store_key, load_or_create(objects, store_key, time.time()))
-    finally:
-        objects.close()
 
 
 def _root_in(file: str, passphrase_file: str | None, held: Held) -> PeerKey:

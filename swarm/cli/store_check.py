@@ -38,14 +38,11 @@ def check(program: Program, quick: bool, repair: bool) -> None:
 
 def _checked(program: Program, quick: bool) -> dict[str, Any]:
     from seed.check import Checker
-    from swarm.objects.open import open_store
+    from swarm.cli.swarm_store import swarm_store
 
     program.home.check_enrolled()
-    objects = open_store(program.settings.store)
-    try:
+    with swarm_store(program) as objects:
         return Checker(objects, program.home.trust()).run(time.time(), quick=quick).as_json()
-    finally:
-        objects.close()
 
 
 def _repaired(program: Program) -> dict[str, Any]:

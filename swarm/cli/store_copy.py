@@ -34,12 +34,14 @@ def copy(program: Program, source: str, target: str, verify: bool, delete: bool)
 
     from seed.backup import Copy
     from swarm.cli.progress import showing
-    from swarm.objects.open import open_store
+    from swarm.cli.swarm_store import open_swarm
+    from swarm.objects.open import check_address, open_store
 
     if source.rstrip("/") == target.rstrip("/"):
         raise UsageError("FROM and TO are the same store: give two addresses")
+    check_address(target)
     with (
-        closing(open_store(source)) as from_store,
+        closing(open_swarm(source, "check the address to copy from")) as from_store,
         closing(open_store(target)) as to_store,
         showing(program.output, "copy") as progress,
     ):

@@ -160,6 +160,17 @@ class FolderObjectStore:
             _sync(parent.parent)
 
 
+def holds_object(path: Path, key: str) -> bool:
+    """Whether a store in this folder holds an object. Nothing is made, unlike by opening it."""
+    try:
+        (path / (check_key(key) + SUFFIX)).stat()
+    except OSError as error:
+        if is_absent(error):
+            return False
+        raise _failed(f"cannot use {path} as an object store", error) from error
+    return True
+
+
 def _sync(directory: Path) -> None:
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

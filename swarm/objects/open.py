@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from swarm.errors import UsageError
+from swarm.errors import NotFoundError, UsageError
 from swarm.objects import ObjectStore
 from swarm.objects.counted import CountedStore
-from swarm.objects.folder import FolderObjectStore
+from swarm.objects.folder import FolderObjectStore, holds_object
 
 
 def open_store(url: str) -> ObjectStore:
@@ -16,10 +16,10 @@ def open_store(url: str) -> ObjectStore:
 
     Blocking. UsageError for any other address, and for a server that cannot be a store.
     """
-    parts = urlsplit(url)
-    if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path.startswith("/"):
-        return CountedStore(FolderObjectStore(Path(unquote(parts.path))))
-    if parts.scheme == "s3":
+    folder = _folder_of(url)
+    if folder is not None:
+        return CountedStore(FolderObjectStore(folder))
+    if urlsplit(url).scheme == "s3":
         from swarm.objects.s3_address import parse_s3_address
 
         address = parse_s3_address(url)
@@ -27,4 +27,36 @@ def open_store(url: str) -> ObjectStore:
         from swarm.objects.s3_probe import open_s3
 
         return open_s3(address)
-    raise UsageError(f"{url[:80]!r} is not a store: write file:///path or s3://bucket/prefix")
+    raise _no_store(url)
+
+
+def check_address(url: str) -> None:
+    """UsageError for what no store's address begins like; nothing is opened."""
+    if _folder_of(url) is None and urlsplit(url).scheme != "s3":
+        raise _no_store(url)
+
+
+def open_holding(url: str, key: str) -> ObjectStore:
+    """``open_store`` of a store that holds an object already. NotFoundError for any other, where nothing is made."""
+    folder = _folder_of(url)
+    if folder is not None and not holds_object(folder, key):
+        raise NotFoundError(f"{url} holds no object {key}")
+    objects = open_store(url)
+    try:
+        if key not in objects.list(key, limit=1):
+            raise NotFoundError(f"{url} holds no object {key}")
+    except BaseException:
+        objects.close()
+        raise
+    return objects
+
+
+def _no_store(url: str) -> UsageError:
+    return UsageError(f"{url[:80]!r} is not a store: write file:///path or s3://bucket/prefix")
+
+
+def _folder_of(url: str) -> Path | None:
+    parts = urlsplit(url)
+    if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path.startswith("/"):
+        return Path(unquote(parts.path))
+    return None

@@ -131,6 +131,9 @@ def test_one_role_a_process(bench: Bench) -> None:
         (bench.folder / f"{role}.token").write_text(token, encoding="ascii")
     bench.start("seed", "seed", "--store", store, "--join-file", str(bench.folder / "seed.token"))
     peer = bench.start("peer", "peer", "--join-file", str(bench.folder / "peer.token"))
+    for home in ("tracker", "seed"):
+        assert (bench.home(home) / "store_address").read_text(encoding="ascii").strip() == store
+    assert not (bench.home("peer") / "store_address").exists()
     data = _data(bench.folder / "data")
     bench.ok("peer", "publish", str(data), "maps:v1")
     bench.ok("late", "join", str(bench.folder / "peer.token"))
