@@ -55,13 +55,14 @@ def set(program: Program, peer: str, datasets: tuple[str, ...], labels: tuple[st
 
 @member.command()
 @click.argument("peer", metavar="PEER")
+@click.option("--force", is_flag=True, help="Even the only tracker, or this home itself.")
 @options
 @pass_program
-def remove(program: Program, peer: str) -> None:
+def remove(program: Program, peer: str, force: bool) -> None:
     """Refuse a member from now on, everywhere within a minute; its key can never come back."""
     from swarm.cli.perform import perform
 
-    result = perform(program, "remove-member", {"peer": peer})
+    result = perform(program, "remove-member", {"peer": peer, "force": force})
     program.output.result(result, [f"{result['removed']} is refused from now on"])
 
 

@@ -20,7 +20,7 @@ from swarm.access_messages import (
     PolicyHistory,
     RuleItem,
 )
-from swarm.errors import AetherError, NotFoundError, UnreachableError
+from swarm.errors import AetherError, ConflictError, NotFoundError, UnreachableError
 from swarm.identity import public_of
 from swarm.limits import PATTERNS_MAX
 from swarm.messages import Labels, RotateAnswer, RotateRequest, TokenRequest
@@ -68,6 +68,7 @@ class MemberArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class RemoveArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     peer: str
+    force: bool = False
 
 
 class AuditArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -135,13 +136,17 @@ async def _denial(node: PeerNode, denial: str) -> Result:
 
 async def members(node: PeerNode, arguments: NoArguments, progress: Progress) -> Result:
     """Every member."""
+    return {"members": msgspec.to_builtins(await _all_members(node))}
+
+
+async def _all_members(node: PeerNode) -> list[MemberItem]:
     found: list[MemberItem] = []
     page = await node.tracker.order("GET", "members", MembersAnswer)
     found += page.members
     while page.next:
         page = await node.tracker.order("GET", f"members?cursor={page.next}", MembersAnswer)
         found += page.members
-    return {"members": msgspec.to_builtins(found)}
+    return found
 
 
 async def member(node: PeerNode, arguments: MemberArguments, progress: Progress) -> Result:
@@ -152,10 +157,22 @@ async def member(node: PeerNode, arguments: MemberArguments, progress: Progress)
 
 
 async def remove_member(node: PeerNode, arguments: RemoveArguments, progress: Progress) -> Result:
-    """Refuse a member from now on."""
+    """Refuse a member from now on. ConflictError where that locks people out, unless it is forced."""
     public_of(arguments.peer)
+    if not arguments.force:
+        await _check_can_be_spared(node, arguments.peer)
     await node.tracker.remove_member(arguments.peer)
     return {"removed": arguments.peer}
+
+
+async def _check_can_be_spared(node: PeerNode, peer: str) -> None:
+    if peer == node.key.peer_id:
+        raise ConflictError(f"{peer} is this home itself, which would be refused for good: repeat with --force")
+    trackers = [one.peer for one in await _all_members(node) if one.role == "tracker"]
+    if trackers == [peer]:
+        raise ConflictError(
+            f"{peer} is the only tracker, without which nobody joins or publishes: add another, or repeat with --force"
+        )
 
 
 async def audit(node: PeerNode, arguments: AuditArguments, progress: Progress) -> Result:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from swarm.errors import AetherError, FullError, NotAllowedError, NotFoundError, UsageError
+from swarm.errors import AetherError, ConflictError, FullError, NotAllowedError, NotFoundError, UsageError
 from swarm.peer.node import PeerNode
 from swarm.peer.upload import SeedClient
 from tests.integration.swarm_rig import Swarm, make_tree, run
@@ -151,3 +151,22 @@ async def the_audit(swarm: Swarm, admin: PeerNode, shop: PeerNode, me: str) -> N
     own = await run(admin, "audit", actor=me)
     assert {one["actor"] for one in own["events"]} == {me}
     assert await refused(shop, "audit")
+
+
+def test_nobody_locks_everybody_out_by_a_slip(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with Swarm(tmp_path) as swarm:
+            admin, plain = await swarm.peer("admin", role="tracker"), await swarm.peer("plain")
+            ids = {one["peer"] for one in (await run(admin, "members"))["members"] if one["role"] == "tracker"}
+            first = (ids - {admin.key.peer_id}).pop()
+            await run(admin, "access", allow=[rule(f"peer:{plain.key.peer_id}", "admin", "*")])
+            with pytest.raises(ConflictError, match="this home itself"):
+                await run(admin, "remove-member", peer=admin.key.peer_id)
+            # Of two trackers one can be spared, and the other no more.
+            assert len(ids) == 2
+            await run(plain, "remove-member", peer=admin.key.peer_id)
+            with pytest.raises(ConflictError, match="the only tracker"):
+                await run(plain, "remove-member", peer=first)
+            assert await run(plain, "remove-member", peer=first, force=True) == {"removed": first}
+
+    asyncio.run(main())
