@@ -78,10 +78,13 @@ def _rolled_back(name: Reference, moves: list[tuple[int, bytes | None]], to: int
     """The version at serial ``to``, or the last one that differs from the current."""
     current = moves[-1][1]
     if to is not None:
-        known = [version for serial, version in moves if serial <= to]
-        if not known or known[-1] is None:
-            raise NotFoundError(f"{name} pointed to nothing at serial {to}: see `aetherfs history {name}`")
-        return known[-1]
+        known = dict(moves)
+        if to not in known:
+            raise NotFoundError(f"no entry {to} moved {name}: see `aetherfs history {name}`")
+        version = known[to]
+        if version is None:
+            raise NotFoundError(f"entry {to} removed {name}: see `aetherfs history {name}`")
+        return version
     for _, version in reversed(moves):
         if version is not None and version != current:
             return version

@@ -119,6 +119,10 @@ def _move_on(bench: Bench, data: Path, published: dict[str, Any]) -> None:
     assert kinds == ["publish", "publish", "rollback"]
     bench.ok("hub", "rollback", "maps:latest", "--to", str(second["serial"]))
     assert bench.ok("edge", "inspect", "maps", "--json").json["version"] == second["version"]
+    # None that is not there, and none that moved another tag.
+    for other in ("77", str(second["serial"] + 1)):
+        said = bench.refused(3, "hub", "rollback", "maps:latest", "--to", other)
+        assert f"no entry {other} moved library/maps:latest" in said
     bench.ok("hub", "rm", "maps:stable")
     assert bench.ok("hub", "ls", "--json").json["datasets"][0]["tags"] == ["latest", "v1"]
 
