@@ -6,6 +6,7 @@ one is a slip (exit 2), while a refusal by the tracker is a refusal (exit 4).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
@@ -16,7 +17,15 @@ import click
 
 from swarm.cli.output import moment
 from swarm.cli.program import Program, options, pass_program, setting_option
-from swarm.errors import AetherError, ConflictError, NotAllowedError, NotFoundError, UsageError
+from swarm.errors import (
+    AetherError,
+    ConflictError,
+    NotAllowedError,
+    NotFoundError,
+    RemoteProtocolError,
+    UnreachableError,
+    UsageError,
+)
 from swarm.limits import BOOTSTRAP_MAX, TOKEN_MAX_CHARS, TOKEN_MAX_LIFETIME_S, TOKEN_MAX_USES
 
 if TYPE_CHECKING:
@@ -26,6 +35,8 @@ if TYPE_CHECKING:
 
 TOKEN_VARIABLE: Final = "AETHERFS_TOKEN"
 TOKEN_START: Final = "aetherfs1."
+# For a tracker to say whether a member that joins again was removed.
+ASKED_S: Final = 5.0
 _TTL: Final = re.compile(r"([0-9]{1,9})([smhd]?)")
 _TTL_UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -40,6 +51,8 @@ def join(program: Program, token: str | None) -> None:
     text = read_token(token, os.environ.get(TOKEN_VARIABLE), sys.stdin)
     is_new = enrol(program.home, text)
     home = program.home
+    if not is_new:
+        check_not_removed(home)
     result = {"joined": is_new, "peer": home.key().peer_id, "home": str(home.path)}
     done = "is now" if is_new else "was already"
     program.output.result(result, [f"{home.path} {done} a member of the swarm, as {result['peer']}"])
@@ -153,6 +166,26 @@ def _is_member(home: Home, token: Token) -> bool:
             "one"
         )
     return True
+
+
+def check_not_removed(home: Home) -> None:
+    """NotAllowedError if a tracker says that this member is none any more: its key comes back by no token.
+
+    What no tracker answers in time is not known.
+    """
+    import asyncio
+
+    from swarm.cli.perform import run_interruptible
+    from swarm.client import TrackerClient
+
+    async def ask() -> None:
+        papers, trackers, trust = home.papers(), home.swarm().trackers, home.trust()
+        client = TrackerClient(trackers, key=home.key(), root=papers.root, files=home.tls_files, trust=trust)
+        async with client, asyncio.timeout(ASKED_S):
+            await client.renew(papers.credential, papers.grant)
+
+    with contextlib.suppress(UnreachableError, RemoteProtocolError, TimeoutError):
+        run_interruptible(ask())
 
 
 def remember(home: Home, answer: JoinAnswer) -> None:

@@ -41,8 +41,11 @@ def test_rules_refusals_and_the_audit(bench: Bench) -> None:
     bench.ok("hub", "access", "lifetime", "24h")
     assert "grants of peers live 24 h 0 min; version 3" in bench.ok("hub", "access", "ls").text
     assert "labels" not in bench.ok("hub", "member", "set", me.removeprefix("peer:"), "--no-labels").text
+    again = bench.ok("hub", "token", "create").text.strip()
+    assert not bench.ok("shop", "join", again, "--json").json["joined"]
     bench.ok("hub", "member", "remove", me.removeprefix("peer:"))
     assert "was removed" in bench.refused(4, "shop", "ls", ROADS)
+    assert "join with a new home" in bench.refused(4, "shop", "join", again)
     for wrong in (("explain", "me", "write", ROADS), ("allow", "shop", "read", ROADS), ("lifetime", "1m")):
         bench.refused(2, "hub", "access", *wrong)
     bench.ok("hub", "down")
