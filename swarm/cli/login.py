@@ -73,7 +73,8 @@ async def _login(program: Program, issuer: str | None, given: Mapping[str, Any],
         import msgspec
 
         Logins(program.home).write(msgspec.structs.replace(made, tracker=tracker, ca=ca))
-    program.output.result(who, [f"signed in as {who['subjects'][0]}, until {moment(made.expires)}"])
+    until = f", until {moment(made.expires)}" if made.kind != "service" else ""
+    program.output.result(who, [f"signed in as {who['subjects'][0]}{until}"])
 
 
 @click.command()
@@ -165,7 +166,7 @@ def _by_token(file: str) -> Login:
     from swarm.login import Login
 
     text = sys.stdin.readline(4096) if file == "-" else read_text(Path(file), "an API token")
-    # When it expires only the tracker knows.
+    # When it expires only the tracker knows: no time is told to people.
     return Login("service", text.strip(), time.time() + 10 * 365 * 86_400)
 
 

@@ -49,7 +49,8 @@ def test_people_and_services(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> N
     assert "ended" in bench.refused(4, "laptop", "whoami")
 
     token = bench.ok("hub", "service", "add", "ci", "--ttl", "1h").text
-    bench.ok("laptop", "login", "--token-file", "-", *at, stdin=token)
+    said = bench.ok("laptop", "login", "--token-file", "-", *at, stdin=token).text
+    assert said == "signed in as service:ci\n", "nobody has told until when"
     assert whoami(bench, "laptop") == ["service:ci", "anyone"]
     assert token.strip() not in bench.ok("hub", "service", "ls").text
     bench.ok("hub", "service", "rm", "ci")
