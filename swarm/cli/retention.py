@@ -31,6 +31,8 @@ def keep(program: Program, name: str, last: int | None, age: str | None, clear: 
     """
     from swarm.cli.perform import perform
 
+    if clear and (last is not None or age is not None):
+        raise UsageError("--clear keeps everything, --last and --age do not: give one or the other")
     arguments = {"name": name, "last": last, "age_s": span_of(age) if age is not None else None, "clear": clear}
     result = perform(program, "keep", arguments)
     program.output.result(result, rule_lines(result))
@@ -84,6 +86,8 @@ def quota(program: Program, scope: str, limit: str | None, clear: bool) -> None:
     """
     from swarm.cli.perform import perform
 
+    if clear and limit is not None:
+        raise UsageError("--clear takes the limit away: give BYTES or --clear")
     bytes_ = bytes_of(limit) if limit is not None else None
     result = perform(program, "quota", {"scope": scope, "bytes": bytes_, "clear": clear})
     said = f"may take {size(result['bytes'])}" if result["bytes"] is not None else "has no quota"

@@ -57,15 +57,18 @@ def seal() -> None:
 
 
 @seal.command()
-@click.argument("file", metavar="FILE")
+@click.argument("file", metavar="FILE|-")
 @options
 @pass_program
 def new(program: Program, file: str) -> None:
-    """Make a seal key and write it to FILE, for its owner alone."""
+    """Make a seal key and write it to FILE, for its owner alone, or print it."""
     from swarm.cli.secret import write_secret
 
-    path = Path(file)
-    if not write_secret(path, os.urandom(32).hex()):
+    path, text = Path(file), os.urandom(32).hex()
+    if file == "-":
+        program.output.result({"key": text}, [text])
+        return
+    if not write_secret(path, text):
         raise ConflictError(f"{path} is there already: remove it, or name another file")
     program.output.result(
         {"file": str(path)}, [f"wrote a seal key to {path}: keep a copy elsewhere, for nothing opens a home without it"]

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from swarm import config
+from swarm.at_rest import parse_seal_key
+from swarm.cli.main import main
 from swarm.cli.secret import made_store_key, passphrase_of, store_key_in, write_secret
 from swarm.errors import AetherError, NotAllowedError, NotFoundError, UsageError
 from swarm.secret_text import PASSPHRASE_VARIABLE, format_secret
@@ -60,3 +62,13 @@ def test_the_passphrase_comes_from_a_file_or_the_environment(tmp_path: Path, mon
     (tmp_path / "words").write_bytes(b"\n")
     with pytest.raises(NotAllowedError, match="is empty"):
         passphrase_of(named)
+
+
+def test_a_seal_key_is_printed_where_no_file_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["seal", "new", "-"]) == 0
+    printed = capsys.readouterr().out
+    assert parse_seal_key(printed).id and printed.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
