@@ -9,7 +9,7 @@ import pytest
 from tests.e2e.harness import Bench
 from tests.s3_server import S3Server
 
-USAGE, CONFLICT, NOT_ALLOWED, INTEGRITY, UNREACHABLE, QUOTA = 2, 5, 4, 6, 7, 9
+USAGE, NOT_FOUND, CONFLICT, NOT_ALLOWED, INTEGRITY, UNREACHABLE, QUOTA = 2, 3, 5, 4, 6, 7, 9
 
 
 def publish(bench: Bench, data: Path, number: int) -> str:
@@ -59,6 +59,10 @@ def test_quota_check_and_purge(bench: Bench) -> None:
 
     said = bench.refused(NOT_ALLOWED, "edge", "purge", f"maps/roads@{version}")
     assert "may not administrate maps/roads" in said and "access explain" in said
+    # Nothing is ordered where the store is not at hand.
+    typo = (bench.folder / "typo").as_uri()
+    assert "holds no swarm" in bench.refused(NOT_FOUND, "hub", "purge", f"maps/roads@{version}", "--store", typo)
+    bench.refused(NOT_FOUND, "hub", "purge", "--status", f"maps/roads@{version}")
     told = bench.ok("hub", "purge", f"maps/roads@{version}", "--reason", "court order 7", "--json").json
     assert told["removed"]["removed_versions"] == 1
     assert bench.ok("hub", "purge", "--status", f"maps/roads@{version}", "--json").json["reason"] == "court order 7"

@@ -29,6 +29,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     remember(home, enrol_by_store(objects, os.urandom(32), home.key(), "tracker", time.time()))
     monkeypatch.setenv("AETHERFS_HOME", str(home.path))
     monkeypatch.delenv("AETHERFS_STORE", raising=False)
+    monkeypatch.chdir(tmp_path)
     return home
 
 
