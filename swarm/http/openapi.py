@@ -51,7 +51,7 @@ def described(routes: Callable[[], Sequence[Route]], title: str) -> list[Route]:
     async def page(request: web.Request) -> web.Response:
         return web.Response(status=308, headers={"Location": "/api/"})
 
-    bare = Route("GET", "/api", page, "public", "Where the page is", response="text/html")
+    bare = Route("GET", "/api", page, "public", "Where the page is")
     told = Route("GET", "/api/openapi.json", document, "public", "This description", response="application/json")
     return [told, bare, *map(part, _PARTS)]
 

@@ -310,7 +310,7 @@ async def _removed_is_noticed(node: PeerNode, directory: Path, source: Path) -> 
     (directory / "current").unlink()
     [following] = node.subscriptions
     await node.subscriptions.pause(following, is_paused=True)
-    assert (await following.looked()).problem.endswith("current' is gone: --resume it to mend that")
+    assert (await following.looked()).problem.endswith("is gone: --resume it to mend that")
     assert following.woken.is_set()
     await following.round()
     assert (contents(directory / "current"), (await following.looked()).problem) == (contents(source), "")

@@ -97,6 +97,7 @@ def test_without_a_certificate_only_the_public_side_answers(tmp_path: Path) -> N
                 "/readyz",
                 "/api/openapi.json",
                 # What people need before anybody knows them.
+                "/api",
                 "/api/v1/issuers",
                 "/api/v1/session",
                 "/api/v1/whoami",

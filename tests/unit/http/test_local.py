@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any, Final
 
 import pytest
@@ -53,7 +54,8 @@ def ask_all(headers_of: tuple[dict[str, str], ...], only: str = "") -> dict[tupl
     """The status of every route of an agent under each of these headers."""
 
     async def main() -> dict[tuple[str, str, int], int]:
-        node: Any = None  # What is refused comes to no handler.
+        # What is refused comes to no handler, so there is no node, but for what tables are made by.
+        node: Any = SimpleNamespace(settings=SimpleNamespace(memory_bytes=0))
         app = agent_app(node, TOKEN)
         seen = {}
         async with TestServer(app) as server, ClientSession(cookie_jar=DummyCookieJar()) as session:
