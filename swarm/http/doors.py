@@ -83,7 +83,14 @@ class Doors:
         if visit is None:
             connection.close()
         else:
-            tasks.append(self._start(self._decide(connection, visit)))
+            task = self._start(self._decide(connection, visit))
+            # One that is ended before it has begun does not come to its own end.
+            task.add_done_callback(lambda done: self._send_away(connection, visit) if done.cancelled() else None)
+            tasks.append(task)
+
+    def _send_away(self, connection: socket.socket, visit: Visit) -> None:
+        self._visits.leave(visit)
+        connection.close()
 
     async def _decide(self, connection: socket.socket, visit: Visit) -> None:
         """Until somebody has taken it up, or it has ended."""
@@ -103,8 +110,7 @@ class Doors:
             log.debug("a connection of %s comes to nothing: %s", visit.address, error or type(error).__name__)
         finally:
             if not is_taken:
-                self._visits.leave(visit)
-                connection.close()
+                self._send_away(connection, visit)
 
     async def _taker(self, connection: socket.socket) -> Streams | None:
         """Who takes over a connection, by its hello."""

@@ -12,7 +12,8 @@ import pytest
 
 from swarm.http import doors, serve
 from swarm.http.hello import offered
-from swarm.http.patience import Deadlines
+from swarm.http.patience import USUAL, Deadlines
+from swarm.http.visits import Visit, Visits
 from tests.integration.swarm_rig import Swarm, contents, make_tree
 
 DEADLINE_S = 20.0
@@ -64,5 +65,21 @@ def test_connections_that_say_nothing_or_nonsense_are_let_go(tmp_path: Path, mon
             await asyncio.to_thread(bother, address.host, address.port)
             await swarm.pull(asker, "maps/roads:latest", tmp_path / "out")
             assert contents(tmp_path / "out") == contents(source)
+
+    asyncio.run(main())
+
+
+def test_who_is_sent_away_before_anybody_has_looked_at_it_is_let_go() -> None:
+    async def main() -> None:
+        listening = socket.create_server(("127.0.0.1", 0))
+        door = doors.Doors([listening], Visits(4, USUAL), never, {})
+        mine, theirs = socket.socketpair()
+        with theirs:
+            door._let_in(mine, "127.0.0.1")
+            await door.close()  # at once: nothing has begun
+            assert mine.fileno() == -1
+
+    async def never(connection: socket.socket, visit: Visit) -> None:
+        raise AssertionError(f"{visit} was looked at")
 
     asyncio.run(main())
