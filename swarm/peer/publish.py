@@ -45,6 +45,10 @@ from swarm.tree import TreeStore
 from swarm.walk import Links
 
 ROUNDS: Final = 3
+# How long, and how often, it is looked for a seed where no tracker knows one: trackers and seeds that have started side
+# by side hear of one another within seconds.
+SEED_PATIENCE_S: Final = 10.0
+SEED_LOOK_S: Final = 0.5
 
 log = logging.getLogger("aetherfs.publish")
 
@@ -214,9 +218,11 @@ async def _seeds(node: PeerNode) -> list[SeedClient]:
 
 async def _seeds_to_try(node: PeerNode) -> list[SeedClient]:
     """The seeds that the tracker knows now. One that has just started hears of them with their next announces: until
-    then those that were named last, which may have left since.
+    then those that were named last, which may have left since, or whoever comes while we wait.
     """
-    known = await _seeds(node)
+    until = time.monotonic() + SEED_PATIENCE_S
+    while not (known := await _seeds(node)) and not node.announcer.last_seeds and time.monotonic() < until:
+        await asyncio.sleep(SEED_LOOK_S)
     return known or [SeedClient(node.session, seed, node.papers.grant) for seed in node.announcer.last_seeds]
 
 

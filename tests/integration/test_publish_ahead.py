@@ -15,6 +15,8 @@ from swarm.errors import UnreachableError
 from swarm.objects import ObjectStore
 from swarm.objects.memory import MemoryObjectStore
 from swarm.objects.open import open_store
+from swarm.peer import publish
+from swarm.tracker.presence import Present
 from tests.integration.swarm_rig import Swarm, contents, make_tree
 from tests.s3_server import S3Server
 
@@ -118,7 +120,29 @@ def test_a_tracker_that_knows_no_seed_yet_holds_no_publish_up(tmp_path: Path) ->
     asyncio.run(main())
 
 
-def test_a_publish_without_a_seed_says_so(tmp_path: Path) -> None:
+def test_a_publish_waits_for_a_seed_that_has_just_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = make_tree(tmp_path / "data", 1, large_bytes=100_000)
+
+    async def main() -> None:
+        async with Swarm(tmp_path / "swarm") as swarm:
+            presence = swarm.tracker.state.presence
+            looks: list[float] = []
+
+            def none_at_first(now: float) -> list[Present]:
+                looks.append(now)
+                return known(now) if len(looks) > 12 else []
+
+            known = presence.seeds
+            monkeypatch.setattr(presence, "seeds", none_at_first)
+            producer = await swarm.peer("producer")
+            assert (await swarm.publish(producer, data, "maps/roads:v1"))["serial"] == 1
+            assert len(looks) > 12
+
+    asyncio.run(main())
+
+
+def test_a_publish_without_a_seed_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publish, "SEED_PATIENCE_S", 0.0)
     data = make_tree(tmp_path / "data", 1, large_bytes=12_000_000)
 
     async def main() -> None:
