@@ -7,7 +7,7 @@ thread.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from typing import NamedTuple
 
 from seed import table
@@ -129,6 +129,10 @@ class Known:
     def places(self, signature: bytes) -> list[Location]:
         """Every place of a block, the one that counts first, but for packs that are gone."""
         return sorted(self._found(signature), key=self._age, reverse=True)
+
+    def lies_in(self, signature: bytes, packs: Container[str]) -> bool:
+        """Whether a block lies in one of these packs (ids) that is not gone."""
+        return any(place.pack in packs for place in self._found(signature))
 
     def _found(self, signature: bytes) -> Iterator[Location]:
         for entry in self._entries:

@@ -26,7 +26,7 @@ class Standing:
 
     def homeless(self, known: Known, blocks: Iterable[bytes]) -> list[bytes]:
         """The blocks that lie in no standing pack."""
-        return [s for s in blocks if not any(place.pack in self.packs for place in known.places(s))]
+        return [s for s in blocks if not known.lies_in(s, self.packs)]
 
     def names(self, known: Known, version: Version) -> bool:
         """Whether a standing index says what the version consists of."""
