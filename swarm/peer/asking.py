@@ -88,7 +88,7 @@ class _Answers:
     at: float = 0.0
 
 
-class Asker:
+class Bringer:
     """Blocks of one version from neighbours. A follower of the version while it is in use.
 
     ``find`` looks for more neighbours. Call ``close`` at the end.

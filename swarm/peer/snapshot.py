@@ -19,7 +19,7 @@ from swarm.limits import LINK_HOPS_MAX, LINK_STEPS_MAX
 from swarm.outline import FilePart, Outline, Span
 from swarm.paths import shown
 from swarm.peer.ahead import Share
-from swarm.peer.asking import Asker, Wanted
+from swarm.peer.asking import Bringer, Wanted
 from swarm.peer.find import Resolved
 from swarm.segments import EMPTY_DIRECTORY, FILE, SYMLINK, FileEntry
 from swarm.tables import check_files
@@ -68,11 +68,11 @@ def _behind(prefix: str, cursor: str) -> tuple[str, str]:
 class Snapshot:
     """One version, open. ``Snapshots.open`` makes it. ``resolved`` says by which reference it was opened."""
 
-    def __init__(self, snapshots: Snapshots, resolved: Resolved, outline: Outline, asker: Asker) -> None:
+    def __init__(self, snapshots: Snapshots, resolved: Resolved, outline: Outline, bringer: Bringer) -> None:
         self.resolved = resolved
         self._snapshots = snapshots
         self._outline = outline
-        self._asker = asker
+        self._bringer = bringer
 
     @property
     def dataset(self) -> str:
@@ -206,7 +206,7 @@ class Snapshot:
 
     async def _files(self, segment: int) -> FilePart:
         ref = self._outline.root.file_segments[segment]
-        part = await self._snapshots.file_part(self._asker, ref)
+        part = await self._snapshots.file_part(self._bringer, ref)
         return self._outline.check_part(segment, part)
 
     def _look_ahead(self, segment: int) -> None:
@@ -216,7 +216,7 @@ class Snapshot:
         blocks = self._outline.blocks_with(begin, begin + root.file_segments[segment].bytes)
         if len(blocks) <= AHEAD_SEGMENTS:
             found = [root.block_segments[index] for index in blocks]
-            self._snapshots.have_parts(self._asker, [root.file_segments[segment], *found])
+            self._snapshots.have_parts(self._bringer, [root.file_segments[segment], *found])
 
     def _file(self, segment: int, part: FilePart, index: int) -> File:
         return File(part.files[index], self._outline.start_of_files(segment) + part.starts[index])
@@ -241,7 +241,7 @@ class Snapshot:
         if offset >= end:
             return
         taken = self.reader() if place is None else nullcontext(place)
-        with taken as share, _Window(self._snapshots, self._asker) as window:
+        with taken as share, _Window(self._snapshots, self._bringer) as window:
             async for spans in self._batches(file.start + offset, file.start + end, share):
                 window.want(spans)
                 while window.size_bytes > share.ahead_bytes:
@@ -274,7 +274,7 @@ class Snapshot:
 
     async def _blocks(self, segment: int) -> BlockPart:
         ref = self._outline.root.block_segments[segment]
-        return await self._snapshots.block_part(self._asker, ref)
+        return await self._snapshots.block_part(self._bringer, ref)
 
     def __repr__(self) -> str:
         return f"<Snapshot {self.dataset}@{self.version.hex()[:12]}>"
@@ -285,15 +285,15 @@ class _Window:
     its end is nobody's wish any more.
     """
 
-    def __init__(self, snapshots: Snapshots, asker: Asker) -> None:
+    def __init__(self, snapshots: Snapshots, bringer: Bringer) -> None:
         self._snapshots = snapshots
-        self._asker = asker
+        self._bringer = bringer
         self._awaited: deque[tuple[Span, asyncio.Future[memoryview]]] = deque()
         self.size_bytes = 0
 
     def want(self, spans: Sequence[Span]) -> None:
         wanted = [Wanted(span.signature, span.size) for span in spans]
-        for span, future in zip(spans, self._snapshots.want(self._asker, wanted), strict=True):
+        for span, future in zip(spans, self._snapshots.want(self._bringer, wanted), strict=True):
             self._awaited.append((span, future))
             self.size_bytes += span.size
 
@@ -301,7 +301,7 @@ class _Window:
         """The next bytes, as soon as they are there."""
         span, future = self._awaited.popleft()
         self.size_bytes -= span.size
-        plain = await self._snapshots.awaited(self._asker, Wanted(span.signature, span.size), future)
+        plain = await self._snapshots.awaited(self._bringer, Wanted(span.signature, span.size), future)
         return plain[span.offset : span.offset + span.length]
 
     def __enter__(self) -> _Window:

@@ -25,7 +25,7 @@ from swarm.manifest import parse_root
 from swarm.names import Reference
 from swarm.outline import BlockPart, FilePart, Outline
 from swarm.peer.ahead import Allowance
-from swarm.peer.asking import REST_S, Asker, Wanted, keepers
+from swarm.peer.asking import REST_S, Bringer, Wanted, keepers
 from swarm.peer.find import Resolved
 from swarm.peer.keeping import Keeping
 from swarm.peer.snapshot import Snapshot
@@ -55,8 +55,8 @@ class Snapshots:
         self._node = node
         ahead_bytes = node.settings.ahead_bytes
         self.allowance = Allowance(node.settings.memory_bytes if ahead_bytes is None else ahead_bytes)
-        self._open: OrderedDict[tuple[str, bytes], tuple[Outline, Asker]] = OrderedDict()
-        self._askers: WeakValueDictionary[tuple[str, bytes], Asker] = WeakValueDictionary()
+        self._open: OrderedDict[tuple[str, bytes], tuple[Outline, Bringer]] = OrderedDict()
+        self._bringers: WeakValueDictionary[tuple[str, bytes], Bringer] = WeakValueDictionary()
         self._parts: OrderedDict[FileSegmentRef | BlockSegmentRef, FilePart | BlockPart] = OrderedDict()
         self._parts_bytes = 0
         self._coming: dict[bytes, asyncio.Future[memoryview]] = {}
@@ -117,18 +117,18 @@ class Snapshots:
         self._keeping.refuse_purged(key)
         known = self._open.get(key)
         if known is None:
-            asker = self._askers.setdefault(key, self._asker(resolved))
-            plain = await self._alone(asker, Wanted(resolved.version, None))
+            bringer = self._bringers.setdefault(key, self._bringer(resolved))
+            plain = await self._alone(bringer, Wanted(resolved.version, None))
             if len(plain) > ROOT_MAX_BYTES:
                 raise RemoteProtocolError(f"the manifest of {resolved.dataset} is longer than it may be")
             self._keeping.refuse_purged(key)
-            known = self._open.setdefault(key, (Outline(parse_root(bytes(plain))), asker))
+            known = self._open.setdefault(key, (Outline(parse_root(bytes(plain))), bringer))
             while len(self._open) > OPEN_MAX:
                 self._open.popitem(last=False)[1][1].close()
         self._open.move_to_end(key)
         return Snapshot(self, resolved, *known)
 
-    def _asker(self, resolved: Resolved) -> Asker:
+    def _bringer(self, resolved: Resolved) -> Bringer:
         from swarm.peer.pull import find_neighbours
 
         node = self._node
@@ -136,7 +136,7 @@ class Snapshots:
         async def find() -> None:
             await find_neighbours(node, resolved.dataset, resolved.version)
 
-        return Asker(node.parts, resolved.dataset, resolved.version, resolved.entry, find, node.settings.stall_s)
+        return Bringer(node.parts, resolved.dataset, resolved.version, resolved.entry, find, node.settings.stall_s)
 
     def is_checked(self, version: bytes) -> bool:
         """Whether the whole file table of a version was seen to be right."""
@@ -151,13 +151,13 @@ class Snapshots:
         """Nobody reads any more."""
         for look in self._looks.values():
             look.close()
-        for asker in list(self._askers.values()):
-            asker.close()
+        for bringer in list(self._bringers.values()):
+            bringer.close()
         self._open.clear()
 
-    def refuse_purged(self, asker: Asker) -> None:
+    def refuse_purged(self, bringer: Bringer) -> None:
         """NotAllowedError for who reads a version that was purged meanwhile."""
-        self._keeping.refuse_purged((asker.dataset, asker.version))
+        self._keeping.refuse_purged((bringer.dataset, bringer.version))
 
     async def let_go(self, dataset: str, version: bytes) -> None:
         """After a version was purged: whoever reads it is refused, and what is under way for it is at its end. From
@@ -173,9 +173,9 @@ class Snapshots:
         for task in bringing:
             task.cancel()
         await asyncio.gather(*bringing, return_exceptions=True)
-        asker = self._askers.pop(key, None)
-        if asker is not None:
-            asker.close()
+        bringer = self._bringers.pop(key, None)
+        if bringer is not None:
+            bringer.close()
         await asyncio.to_thread(self._keeping.wait_until_over, key)
 
     def _forget_parts(self, outline: Outline) -> None:
@@ -187,27 +187,27 @@ class Snapshots:
 
     # ---- parts of manifests -----------------------------------------------------------------------------------------
 
-    async def file_part(self, asker: Asker, ref: FileSegmentRef) -> FilePart:
-        return await self._part(asker, ref, FilePart)
+    async def file_part(self, bringer: Bringer, ref: FileSegmentRef) -> FilePart:
+        return await self._part(bringer, ref, FilePart)
 
-    async def block_part(self, asker: Asker, ref: BlockSegmentRef) -> BlockPart:
-        return await self._part(asker, ref, BlockPart)
+    async def block_part(self, bringer: Bringer, ref: BlockSegmentRef) -> BlockPart:
+        return await self._part(bringer, ref, BlockPart)
 
-    def have_parts(self, asker: Asker, refs: Sequence[AnyRef]) -> None:
+    def have_parts(self, bringer: Bringer, refs: Sequence[AnyRef]) -> None:
         """Have these segments come, unless the first is at hand."""
         if refs[0] not in self._parts:
-            self.want(asker, [Wanted(ref.signature, ref.size) for ref in refs if ref not in self._parts])
+            self.want(bringer, [Wanted(ref.signature, ref.size) for ref in refs if ref not in self._parts])
 
-    async def _part(self, asker: Asker, ref: Any, make: Callable[[Any, bytes], Part]) -> Part:
+    async def _part(self, bringer: Bringer, ref: Any, make: Callable[[Any, bytes], Part]) -> Part:
         """A segment as the root describes it: decoded ones are remembered, whatever version they are read for."""
-        self.refuse_purged(asker)
+        self.refuse_purged(bringer)
         known = self._parts.get(ref)
         if known is not None:
             self._parts.move_to_end(ref)
             return cast(Part, known)
-        plain = await self._alone(asker, Wanted(ref.signature, ref.size))
+        plain = await self._alone(bringer, Wanted(ref.signature, ref.size))
         part = await asyncio.to_thread(make, ref, bytes(plain))
-        self.refuse_purged(asker)
+        self.refuse_purged(bringer)
         if ref not in self._parts:
             self._parts[ref] = part
             self._parts_bytes += ref.size
@@ -215,16 +215,16 @@ class Snapshots:
                 self._parts_bytes -= self._parts.popitem(last=False)[0].size
         return part
 
-    async def _alone(self, asker: Asker, wanted: Wanted) -> memoryview:
-        return await self.awaited(asker, wanted, self.want(asker, [wanted])[0])
+    async def _alone(self, bringer: Bringer, wanted: Wanted) -> memoryview:
+        return await self.awaited(bringer, wanted, self.want(bringer, [wanted])[0])
 
     # ---- blocks -----------------------------------------------------------------------------------------------------
 
-    def want(self, asker: Asker, wanted: Sequence[Wanted]) -> list[asyncio.Future[memoryview]]:
+    def want(self, bringer: Bringer, wanted: Sequence[Wanted]) -> list[asyncio.Future[memoryview]]:
         """These blocks, plain, in this order. A future is shared by all who want its block: nobody cancels it.
         NotAllowedError once the version is purged.
         """
-        self.refuse_purged(asker)
+        self.refuse_purged(bringer)
         futures: list[asyncio.Future[memoryview]] = []
         new: dict[bytes, Wanted] = {}
         for one in wanted:
@@ -239,21 +239,21 @@ class Snapshots:
                     new[one.signature] = one
             futures.append(future)
         if new:
-            bringing = self._bring(asker, {one: self._coming[one.signature] for one in new.values()})
+            bringing = self._bring(bringer, {one: self._coming[one.signature] for one in new.values()})
             task = self._node.tasks.start(bringing)
-            self._bringing[task] = asker.dataset, asker.version
+            self._bringing[task] = bringer.dataset, bringer.version
             task.add_done_callback(self._bringing.pop)
         return futures
 
-    async def awaited(self, asker: Asker, wanted: Wanted, future: asyncio.Future[memoryview]) -> memoryview:
+    async def awaited(self, bringer: Bringer, wanted: Wanted, future: asyncio.Future[memoryview]) -> memoryview:
         """A block that ``want`` promised. NotAllowedError when the version was purged meanwhile."""
         try:
             # Others may wait for the same block: it is not ours to cancel.
             plain = future.result() if future.done() else await asyncio.shield(future)
         except NotAllowedError:
             # It was on its way for another version too, and only that one may be purged.
-            plain = await asyncio.shield(self.want(asker, [wanted])[0])
-        self.refuse_purged(asker)
+            plain = await asyncio.shield(self.want(bringer, [wanted])[0])
+        self.refuse_purged(bringer)
         return plain
 
     def _at_hand(self, wanted: Wanted) -> memoryview | None:
@@ -263,17 +263,17 @@ class Snapshots:
             return None
         return memoryview(encoded)[1:]
 
-    async def _bring(self, asker: Asker, wanted: Mapping[Wanted, asyncio.Future[memoryview]]) -> None:
+    async def _bring(self, bringer: Bringer, wanted: Mapping[Wanted, asyncio.Future[memoryview]]) -> None:
         error = AetherError("reading was broken off")
         try:
-            missing = await asyncio.to_thread(self._from_tiers, asker, list(wanted))
-            missing = [one for one in missing if not await self._from_holding(asker, one)]
+            missing = await asyncio.to_thread(self._from_tiers, bringer, list(wanted))
+            missing = [one for one in missing if not await self._from_holding(bringer, one)]
             if missing:
-                await asker.bring(missing, functools.partial(self._take, asker))
+                await bringer.bring(missing, functools.partial(self._take, bringer))
         except AetherError as failure:
             error = failure
         finally:
-            error = self._keeping.purged((asker.dataset, asker.version)) or error
+            error = self._keeping.purged((bringer.dataset, bringer.version)) or error
             # What was given out is no longer ours: somebody else may be looking for the same block by now.
             for one, future in wanted.items():
                 if not future.done():
@@ -291,13 +291,13 @@ class Snapshots:
         """From a thread: a block is there."""
         self._loop.call_soon_threadsafe(self._settle, wanted.signature, memoryview(plain))
 
-    def _from_tiers(self, asker: Asker, wanted: Sequence[Wanted]) -> list[Wanted]:
+    def _from_tiers(self, bringer: Bringer, wanted: Sequence[Wanted]) -> list[Wanted]:
         """In a thread: give out what the stores of this peer have, in order; what they lack. What the disk has comes
         into memory by it.
         """
         missing: list[Wanted] = []
         for one in wanted:
-            with self._keeping.of((asker.dataset, asker.version)):
+            with self._keeping.of((bringer.dataset, bringer.version)):
                 encoded = self._node.store.get(one.signature)
             if encoded is None:
                 missing.append(one)
@@ -305,18 +305,18 @@ class Snapshots:
                 self._given(one, decode_block(encoded, one.size))
         return missing
 
-    async def _from_holding(self, asker: Asker, wanted: Wanted) -> bool:
+    async def _from_holding(self, bringer: Bringer, wanted: Wanted) -> bool:
         """Whether this peer's own holding of the version gives it: a manifest that is here, a seed's object store."""
-        holding = await self._node.holdings.find(asker.dataset, asker.version)
+        holding = await self._node.holdings.find(bringer.dataset, bringer.version)
         encoded: Encoded | None = await holding.read(wanted.signature) if holding is not None else None
         if encoded is None:
             return False
         self._settle(wanted.signature, memoryview(open_block(encoded, wanted.signature, wanted.size)))
         return True
 
-    def _take(self, asker: Asker, wanted: Wanted, encoded: memoryview) -> None:
+    def _take(self, bringer: Bringer, wanted: Wanted, encoded: memoryview) -> None:
         """In the thread of a run: verify a block, give it out, keep it. Of a version that is purged neither."""
-        with contextlib.suppress(NotAllowedError), self._keeping.of((asker.dataset, asker.version)):
+        with contextlib.suppress(NotAllowedError), self._keeping.of((bringer.dataset, bringer.version)):
             self._keep(wanted, encoded)
 
     def _keep(self, wanted: Wanted, encoded: memoryview) -> None:
