@@ -195,6 +195,35 @@ def ranges(size: int, ranges: int, seed: int) -> None:
     click.echo(json.dumps(run_ranges(size, ranges, seed)))
 
 
+@bench.command("firstbyte")
+@click.option(
+    "--delay", "delay_ms", type=click.IntRange(1, 1000), default=50, show_default=True, help="One way, in ms."
+)
+@click.option("--size", type=Size(), default="10KB", show_default=True, help="Bytes of a file.")
+@click.option("--rounds", type=click.IntRange(1, 100), default=3, show_default=True, help="How often.")
+@click.option("--seed", default=1, show_default=True, help="Of the files' bytes.")
+@click.option("--folder", type=FOLDER, help="Where files go.")
+@click.option("--json", "out", type=FILE, callback=in_a_folder, help="Write the report there.")
+def first_byte(delay_ms: int, size: int, rounds: int, seed: int, folder: Path | None, out: Path | None) -> None:
+    """Round trips until a reader far away has a file's first byte. Needs root; exit 1 when they are too many."""
+    from bench.first_byte import FirstByteSettings, run_first_byte
+
+    if why := missing_network():
+        raise click.ClickException(why)
+    errors = Console(stderr=True, highlight=False)
+    with scratch_folder(folder or memory_folder()) as scratch:
+        try:
+            report = run_first_byte(FirstByteSettings(delay_ms / 1000, size, rounds, seed), scratch, errors.print)
+        except BenchError as error:
+            raise click.ClickException(str(error)) from error
+    text = json.dumps(report, indent=2)
+    if out is not None:
+        out.write_text(text + "\n")
+    click.echo(json.dumps(report))
+    if not report["is_within"]:
+        sys.exit(1)
+
+
 @bench.command()
 @click.option("--size", type=Size(), default="1GiB", show_default=True, help="Bytes to publish.")
 @click.option("--peers", type=click.IntRange(1, 64), default=8, show_default=True, help="That pull cold.")

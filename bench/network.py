@@ -142,9 +142,9 @@ class _Builder:
     def switch(self, name: str, address: str) -> None:
         """A namespace whose bridge joins hosts, and routes for them."""
         space = self._namespace(name)
-        _ip("-n", space, "link", "add", "name", "br0", "type", "bridge")
-        _ip("-n", space, "addr", "add", f"{address}/24", "dev", "br0")
-        _ip("-n", space, "link", "set", "br0", "up")
+        ip("-n", space, "link", "add", "name", "br0", "type", "bridge")
+        ip("-n", space, "addr", "add", f"{address}/24", "dev", "br0")
+        ip("-n", space, "link", "set", "br0", "up")
         self._set(space, "net.ipv4.ip_forward", "1")
         for protocol in ("iptables", "ip6tables", "arptables"):
             self._set(space, f"net.bridge.bridge-nf-call-{protocol}", "0", needed=False)
@@ -156,12 +156,12 @@ class _Builder:
         core, space = self._space(CORE), self._space(name)
         self._pair(space, "wan", core, f"w{site}", wan_bits_per_s, wan_bits_per_s)
         for side, device, last in ((core, f"w{site}", 1), (space, "wan", 2)):
-            _ip("-n", side, "addr", "add", f"{WAN}.{site}.{last}/30", "dev", device)
-        _ip("-n", space, "route", "add", "default", "via", f"{WAN}.{site}.1")
+            ip("-n", side, "addr", "add", f"{WAN}.{site}.{last}/30", "dev", device)
+        ip("-n", space, "route", "add", "default", "via", f"{WAN}.{site}.1")
         if is_nat:
-            _ip("netns", "exec", space, program_path("nft"), NAT_RULES)
+            ip("netns", "exec", space, program_path("nft"), NAT_RULES)
         else:
-            _ip("-n", core, "route", "add", f"{NETWORK}.{site}.0/24", "via", f"{WAN}.{site}.2")
+            ip("-n", core, "route", "add", f"{NETWORK}.{site}.0/24", "via", f"{WAN}.{site}.2")
 
     def host(self, number: int, link: Link, *, is_told: bool) -> Host:
         """One host on its switch. ``is_told``: contenders are told its site."""
@@ -169,9 +169,9 @@ class _Builder:
         switch = self._space(f"s{link.site}" if link.site else CORE)
         address = f"{NETWORK}.{link.site}.{number + 10}"
         self._pair(space, "eth0", switch, f"h{number}", link.up_bits_per_s, link.down_bits_per_s)
-        _ip("-n", switch, "link", "set", f"h{number}", "master", "br0")
-        _ip("-n", space, "addr", "add", f"{address}/24", "dev", "eth0", "broadcast", "+")
-        _ip("-n", space, "route", "add", "default", "via", f"{NETWORK}.{link.site}.1")
+        ip("-n", switch, "link", "set", f"h{number}", "master", "br0")
+        ip("-n", space, "addr", "add", f"{address}/24", "dev", "eth0", "broadcast", "+")
+        ip("-n", space, "route", "add", "default", "via", f"{NETWORK}.{link.site}.1")
         return Host(number, space, address, f"site{link.site}" if link.site and is_told else "")
 
     def counters(self) -> Path:
@@ -192,28 +192,29 @@ class _Builder:
         space = self._space(name)
         # First: whatever interrupts the making of it, it is deleted.
         self._stack.callback(_delete, space)
-        _ip("netns", "add", space)
-        _ip("-n", space, "link", "set", "lo", "up")
+        ip("netns", "add", space)
+        ip("-n", space, "link", "set", "lo", "up")
         return space
 
     def _pair(self, space: str, device: str, switch: str, port: str, up: int, down: int) -> None:
-        _ip("link", "add", device, "netns", space, "type", "veth", "peer", "name", port, "netns", switch)
+        ip("link", "add", device, "netns", space, "type", "veth", "peer", "name", port, "netns", switch)
         for side, end, rate in ((space, device, up), (switch, port, down)):
-            _ip("netns", "exec", side, program_path("ethtool"), "-K", end, "gso", "off", "tso", "off", "gro", "off")
+            ip("netns", "exec", side, program_path("ethtool"), "-K", end, "gso", "off", "tso", "off", "gro", "off")
             shape = ("root", "tbf", "rate", f"{rate}bit", *BUCKET)
             run_plain([program_path("tc"), "-n", side, "qdisc", "add", "dev", end, *shape])
-            _ip("-n", side, "link", "set", end, "up")
+            ip("-n", side, "link", "set", end, "up")
 
     def _set(self, space: str, setting: str, value: str, *, needed: bool = True) -> None:
         path = Path("/proc/sys", *setting.split("."))
         try:
-            _ip("netns", "exec", space, "sh", "-c", f"echo {value} >{path}")
+            ip("netns", "exec", space, "sh", "-c", f"echo {value} >{path}")
         except BenchError:
             if needed:
                 raise
 
 
-def _ip(*arguments: str) -> None:
+def ip(*arguments: str) -> None:
+    """Run ip, or raise BenchError."""
     run_plain([program_path("ip"), *arguments])
 
 
