@@ -15,7 +15,8 @@ import msgspec
 from aiohttp import web
 
 from seed.backfill import VersionSource
-from seed.uploads import Session, Uploads
+from seed.session import Session
+from seed.uploads import Uploads
 from swarm.encoding import Encoded, open_block
 from swarm.errors import NotAllowedError, NotFoundError, UsageError
 from swarm.http.routes import Route

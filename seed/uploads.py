@@ -15,24 +15,24 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeVar
 from weakref import WeakValueDictionary
 
 from seed import table
 from seed.backfill import PackStore
-from seed.claim import LEASE_S, Claim, Settled
+from seed.claim import Claim, Settled
 from seed.keep import EarlyPacks, encoded_in_threads
 from seed.packs import Kept, make_index
 from seed.quotas import LimitOf, Quotas, check_room
+from seed.session import Session, keep_alive
 from seed.shelf import Room, Shelf, writer_of
 from swarm.encoding import Encoded, encode_block, open_block
-from swarm.errors import AetherError, FullError, IntegrityError, NotFoundError, RemoteProtocolError, UnreachableError
+from swarm.errors import FullError, IntegrityError, NotFoundError, RemoteProtocolError, UnreachableError
 from swarm.identity import PeerKey
 from swarm.limits import ROOT_MAX_BYTES
 from swarm.manifest import Manifest, assemble, parse_root
-from swarm.objects.meter import Account
 from swarm.objects.threads import Threads
 from swarm.receipt import Receipt, seal_receipt
 from swarm.signature import signature_of
@@ -48,37 +48,10 @@ LAYING_THREADS: Final = 8
 WRITING_THREADS: Final = 4
 
 MayRead = Callable[[str], bool]
-Again = Callable[["Session", Sequence[bytes]], Awaitable[dict[bytes, bytes]]]
+Again = Callable[[Session, Sequence[bytes]], Awaitable[dict[bytes, bytes]]]
 T = TypeVar("T")
 
 log = logging.getLogger("aetherfs.seed")
-
-
-@dataclass(slots=True)
-class Session:
-    """A publish in flight. ``shelf`` has what this publisher brought for this dataset, now or before; ``proved`` are
-    blocks that it brought and that lie in packs already.
-    """
-
-    id: str
-    dataset: str
-    publisher: bytes
-    shelf: Shelf
-    claim: Claim
-    last_used: float
-    proved: set[bytes] = field(default_factory=set)
-    # What it asks of the object store.
-    account: Account = field(default_factory=Account)
-    # Encoded bytes that the scope's quota leaves room for, and that were brought: in sum, and of each block.
-    room_bytes: int | None = None
-    brought_bytes: int = 0
-    counted: dict[bytes, int] = field(default_factory=dict)
-
-    def count(self, signature: bytes, size_bytes: int) -> None:
-        """Take note of a block that is new here. One that is sent again, or by two requests at once, counts once."""
-        before = self.counted.get(signature, 0)
-        self.counted[signature] = max(before, size_bytes)
-        self.brought_bytes += self.counted[signature] - before
 
 
 class Uploads:
@@ -247,7 +220,7 @@ class Uploads:
         """Keep a version that this very node is about to publish."""
         session = self._sessions[await self.begin(dataset, self._key.public)]
         early = EarlyPacks(self._packs, session.shelf)
-        renewing = asyncio.create_task(_renew(session))
+        renewing = asyncio.create_task(keep_alive(session))
         try:
             yield OwnKeeping(self, session, early)
         finally:
@@ -405,17 +378,6 @@ class OwnKeeping:
 def _blocks_of(manifest: Manifest) -> list[bytes]:
     """All that a version consists of: its root, its segments, its blocks."""
     return list(dict.fromkeys([manifest.version, *manifest.segments, *(block.signature for block in manifest.unique)]))
-
-
-async def _renew(session: Session) -> None:
-    """Keep a session and its lease while a directory is read, however long that takes."""
-    while True:
-        await asyncio.sleep(LEASE_S / 4)
-        session.last_used = time.monotonic()
-        try:
-            await session.claim.renew()
-        except AetherError as error:
-            log.warning("the claim of a publish to %s is not renewed yet: %s", session.dataset, error)
 
 
 def _lay_all(shelf: Shelf, blocks: Mapping[bytes, bytes]) -> None:

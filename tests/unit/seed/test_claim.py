@@ -12,8 +12,9 @@ import pytest
 from seed.backfill import INDEXES, PACKS, PackStore
 from seed.collect import Collector, Report
 from seed.seeing import Sight
+from seed.session import Session
 from seed.shelf import writer_of
-from seed.uploads import SESSION_IDLE_S, Session, Uploads
+from seed.uploads import SESSION_IDLE_S, Uploads
 from swarm import claims
 from swarm.claims import Version
 from swarm.encoding import encode_block
@@ -167,7 +168,7 @@ def test_a_publish_of_the_seed_s_own_is_not_forgotten_while_it_reads(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """However long that takes, and though the store is away when its claim is due."""
-    monkeypatch.setattr("seed.uploads.LEASE_S", 0.04)
+    monkeypatch.setattr("seed.session.LEASE_S", 0.04)
 
     async def main() -> None:
         origin = Origin()
