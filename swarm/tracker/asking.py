@@ -10,7 +10,7 @@ from aiohttp import web
 
 from swarm.errors import HiddenError, NotAllowedError
 from swarm.principal import Principal
-from swarm.tracker.members import Member
+from swarm.tracker.membership import Member
 
 
 @dataclass(frozen=True, slots=True)

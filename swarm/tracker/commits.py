@@ -12,7 +12,7 @@ from swarm.identity import peer_id_of
 from swarm.limits import CLOCK_SKEW_S, RECEIPT_LIFETIME_S
 from swarm.log import Entry
 from swarm.receipt import Receipt, open_receipt
-from swarm.tracker.members import Member
+from swarm.tracker.membership import Member
 from swarm.trust import Trust
 
 

@@ -1,7 +1,9 @@
 """Who is a member, in what role and with what rights: joins, renewals, removals.
 
-    swarm/members/{peer id}     the membership, sealed by the CA
-    swarm/removed/{peer id}     a mark that never goes away: that key is refused from then on
+    swarm/members/{peer id}         the membership, sealed by the CA
+    swarm/learnt/members/{peer id}  one that papers alone show: see ``membership``
+    swarm/replacing/                not empty while the root replaces a stolen key: papers make nobody a member then
+    swarm/removed/{peer id}         a mark that never goes away: that key is refused from then on
 
 Renewal needs no certificate, only the key and the membership, so an outage never locks members out. While the store is
 away, members that are known here stay members; joins and removals need the store.
@@ -9,38 +11,39 @@ away, members that are known here stay members; joins and removals need the stor
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated, Final, Literal
-
-import msgspec
+from functools import partial
+from typing import Final
 
 from swarm.authority import Membership
 from swarm.canonical import agree_version
+from swarm.claims import keys_below
 from swarm.errors import (
     IntegrityError,
     NotAllowedError,
     NotFoundError,
-    RemoteProtocolError,
     UnreachableError,
     UsageError,
 )
 from swarm.identity import peer_id_of, public_of
-from swarm.limits import GRANT_MAX_RULES, NAME_CHARS, PAGE_MAX
-from swarm.log import WallTime
-from swarm.messages import OUR_VERSIONS, JoinRequest, Labels, RenewRequest, is_join_proof, is_renew_proof
+from swarm.messages import OUR_VERSIONS, JoinRequest, RenewRequest, is_join_proof, is_renew_proof
 from swarm.objects import ObjectStore
 from swarm.principal import Principal
-from swarm.records import Credential, Grant, Key, Role, Rule, open_sealed
+from swarm.records import Key, Role
 from swarm.tracker import sealed
 from swarm.tracker.keys import SwarmKeys
+from swarm.tracker.membership import BY_PAPERS, RECORDED, Member, opened, shown_by_papers
 from swarm.tracker.policy import is_narrower
 from swarm.tracker.rights import Rights
 from swarm.tracker.tokens import TokenRecord, Tokens
 
 MEMBERS: Final = "swarm/members/"
+LEARNT: Final = "swarm/learnt/members/"
+REPLACING: Final = "swarm/replacing/"
 REMOVED: Final = "swarm/removed/"
 CACHED_MAX: Final = 16_384
 # How long a change that another tracker made may stay unseen here.
@@ -49,62 +52,6 @@ REMOVED_CACHE_S: Final = 5.0
 # Memberships that are read at a time, when all of them are.
 READ_THREADS: Final = 16
 NOT_A_MEMBER: Final = "this key is not a member of the swarm, or was removed: ask for a token and join with a new home"
-
-
-class Member(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """One membership. ``datasets`` are the patterns that its token named: what they are worth says the policy.
-
-    ``changed`` (wall seconds) is when role, site, datasets or labels were set: older grants are renewed.
-    """
-
-    format: Literal[2]
-    public: Key
-    role: Role
-    site: Annotated[str, msgspec.Meta(max_length=NAME_CHARS)]
-    datasets: Annotated[tuple[str, ...], msgspec.Meta(max_length=GRANT_MAX_RULES)]
-    labels: Labels
-    joined: WallTime
-    changed: WallTime
-
-    @property
-    def sealed_at(self) -> int:
-        return self.changed
-
-    @property
-    def peer_id(self) -> str:
-        return peer_id_of(self.public)
-
-    @property
-    def since(self) -> int:
-        """Grants that are dated before say what it was. One of the very second of a change may be from before it."""
-        return self.changed if self.changed == self.joined else self.changed + 1
-
-    @property
-    def principal(self) -> Principal:
-        """Who it is for the policy. Its site, if its token set one, is a label."""
-        site = (f"site={self.site}",) if self.site else ()
-        return Principal("peer", self.peer_id, labels=(*site, *self.labels), role=self.role, token=self.datasets)
-
-
-class _Member1(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """As it was before there was a policy: with the rules that followed from the token."""
-
-    format: Literal[1]
-    public: Key
-    role: Role
-    site: Annotated[str, msgspec.Meta(max_length=NAME_CHARS)]
-    rules: Annotated[tuple[Rule, ...], msgspec.Meta(max_length=GRANT_MAX_RULES)]
-    joined: WallTime
-    changed: WallTime
-
-    @property
-    def sealed_at(self) -> int:
-        return self.changed
-
-
-def patterns_named(rules: tuple[Rule, ...]) -> tuple[str, ...]:
-    """The patterns of rules that followed from a token, each of which is in a rule to read."""
-    return tuple(dict.fromkeys(rule.pattern for rule in rules if rule.action == "read"))
 
 
 class Members:
@@ -127,21 +74,33 @@ class Members:
             return None
         with self._lock:
             cached = self._cached.get(peer_id)
-        if cached is not None and cached[0] + MEMBER_CACHE_S > now:
+        if cached is not None and cached[0] + MEMBER_CACHE_S > now and not cached[1].is_by_papers:
             return cached[1]
         try:
-            data = self._objects.get(MEMBERS + peer_id)
-        except NotFoundError:
-            return None
+            member = self._kept(MEMBERS, RECORDED, peer_id) or self._learnt(peer_id)
         except UnreachableError:
             if cached is None:
                 raise
             return cached[1]
-        member = self._opened(data, MEMBERS + peer_id)
-        if member.peer_id != peer_id:
-            return None
-        self._remember(member, now)
+        if member is not None:
+            self._remember(member, now)
         return member
+
+    def _learnt(self, peer_id: str) -> Member | None:
+        """The membership of who is known by its papers alone. In this order, as those go before the mark does."""
+        if is_replacing(self._objects):
+            return None
+        with contextlib.suppress(IntegrityError):  # A key sealed it that was stolen.
+            return self._kept(LEARNT, BY_PAPERS, peer_id)
+        return None
+
+    def _kept(self, prefix: str, known_as: int, peer_id: str) -> Member | None:
+        try:
+            data = self._objects.get(prefix + peer_id)
+        except NotFoundError:
+            return None
+        member = opened(data, self._keys.authority.trust, prefix + peer_id)
+        return member if (member.peer_id, member.format) == (peer_id, known_as) else None
 
     def join(self, request: JoinRequest, wall_now: float) -> tuple[Membership, Member]:
         """Make the holder of a key and a token a member. The same key and token again give the same membership.
@@ -169,19 +128,15 @@ class Members:
 
     def _of_papers(self, request: RenewRequest, wall_now: float) -> Member | None:
         """The membership that papers in force show, written down again: the store was restored from an older backup."""
-        trust = self._keys.authority.trust
-        try:
-            credential = open_sealed(request.credential, Credential, authority=trust, wall_now=wall_now)
-            grant = open_sealed(request.grant, Grant, authority=trust, wall_now=wall_now)
-        except RemoteProtocolError:
+        shown = partial(shown_by_papers, request.public, request.credential, request.grant, wall_now=wall_now)
+        if shown(self._keys.authority.trust) is None or self._is_removed(peer_id_of(request.public)):
             return None
-        if {credential.public, grant.public} != {request.public} or self._is_removed(credential.peer_id):
+        if is_replacing(self._objects):
             return None
-        issued = credential.issued
-        # Its labels are not in them: what they brought is in the grant, and stays with it as if the token had named it.
-        datasets = patterns_named(grant.rules)
-        member = Member(2, request.public, credential.role, credential.site, datasets, (), issued, issued)
-        return self._write(member)
+        # In this order: whoever reads the keys when a replacement has ended learns of it.
+        self._keys.refresh(self._objects, wall_now)
+        member = shown(self._keys.authority.trust)
+        return self._write(member) if member is not None else None
 
     def renew_known(self, member: Member, wall_now: float) -> Membership:
         """Fresh papers for a member that its certificate has proved."""
@@ -192,17 +147,15 @@ class Members:
         if self._is_removed(peer_id_of(public)):
             raise NotAllowedError(NOT_A_MEMBER)
         member = self.member(peer_id_of(public))
-        if member is None or member.role not in (role, "tracker"):
-            member = self._write(Member(2, public, role, "", (), (), int(wall_now), int(wall_now)))
+        if member is None or member.is_by_papers or member.role not in (role, "tracker"):
+            member = self._write(Member(RECORDED, public, role, "", (), (), int(wall_now), int(wall_now)))
         return self._papers(member, wall_now), member
 
     def all_ids(self) -> list[str]:
         """The peer ids of everybody who joined and was not removed."""
         removed = self._removed_peers(time.monotonic())
-        found: list[str] = []
-        while page := self._objects.list(MEMBERS, after=MEMBERS + found[-1] if found else "", limit=PAGE_MAX):
-            found += [key.removeprefix(MEMBERS) for key in page]
-        return [peer_id for peer_id in found if peer_id not in removed]
+        found = {key.removeprefix(prefix) for prefix in (MEMBERS, LEARNT) for key in keys_below(self._objects, prefix)}
+        return sorted(found - removed)
 
     def remove(self, peer_id: str) -> None:
         """Refuse this key from now on, here at once, at other trackers within seconds. NotFoundError for a stranger."""
@@ -233,12 +186,12 @@ class Members:
         # Seeds and trackers have what comes with their roles.
         told = (terms.role, terms.site, terms.datasets if terms.role == "peer" else (), terms.labels)
         if known is None:
-            new = Member(2, public, *told, int(wall_now), int(wall_now))
+            new = Member(RECORDED, public, *told, int(wall_now), int(wall_now))
             self._rights.granted(public, new.principal)  # Nobody joins whose rights no grant can hold.
             return self._write(new)
-        if (known.role, known.site, known.datasets, known.labels) == told:
+        if (known.role, known.site, known.datasets, known.labels) == told and not known.is_by_papers:
             return known
-        return self._replace(known, Member(2, public, *told, known.joined, int(wall_now)), wall_now)
+        return self._replace(known, Member(RECORDED, public, *told, known.joined, int(wall_now)), wall_now)
 
     def change(
         self, peer_id: str, datasets: tuple[str, ...] | None, labels: tuple[str, ...] | None, wall_now: float
@@ -251,7 +204,7 @@ class Members:
         if known.role != "peer" and datasets:
             raise UsageError(f"{peer_id[:12]} is a {known.role}: what it may do comes with its role")
         told = (known.datasets if datasets is None else datasets, known.labels if labels is None else labels)
-        new = Member(2, known.public, known.role, known.site, *told, known.joined, int(wall_now))
+        new = Member(RECORDED, known.public, known.role, known.site, *told, known.joined, int(wall_now))
         return self._replace(known, new, wall_now)
 
     def _replace(self, known: Member, member: Member, wall_now: float) -> Member:
@@ -263,17 +216,9 @@ class Members:
             self._rights.recall(member.public, wall_now)
         return member
 
-    def _opened(self, data: bytes, key: str) -> Member:
-        trust = self._keys.authority.trust
-        try:
-            return sealed.unseal(data, Member, authority=trust, key=key)
-        except IntegrityError:
-            old = sealed.unseal(data, _Member1, authority=trust, key=key, context=sealed.context_of(Member))
-            datasets = patterns_named(old.rules) if old.role == "peer" else ()
-            return Member(2, old.public, old.role, old.site, datasets, (), old.joined, old.changed)
-
     def _write(self, member: Member) -> Member:
-        self._objects.put(MEMBERS + member.peer_id, sealed.seal(self._keys.authority.key, member))
+        place = LEARNT if member.is_by_papers else MEMBERS
+        self._objects.put(place + member.peer_id, sealed.seal(self._keys.authority.key, member))
         self._remember(member, time.monotonic())
         return member
 
@@ -300,7 +245,7 @@ class Members:
             if self._removed_at + REMOVED_CACHE_S > now:
                 return self._removed
         try:
-            keys = self._listed_as_removed()
+            keys = list(keys_below(self._objects, REMOVED))
         except UnreachableError:
             if self._removed_at == float("-inf"):
                 raise
@@ -310,10 +255,7 @@ class Members:
             self._removed_at = now
             return self._removed
 
-    def _listed_as_removed(self) -> list[str]:
-        keys: list[str] = []
-        while page := self._objects.list(REMOVED, after=keys[-1] if keys else "", limit=PAGE_MAX):
-            keys += page
-            if len(page) < PAGE_MAX:
-                break
-        return keys
+
+def is_replacing(objects: ObjectStore) -> bool:
+    """Whether the root replaces a stolen key now, or has begun to and was broken off. Asks the store itself."""
+    return bool(objects.list(REPLACING, limit=1))

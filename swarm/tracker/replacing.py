@@ -3,8 +3,9 @@
 In this order, so that it may be broken off anywhere and repeated: a successor is appointed; all trackers come to know
 of it until it is in force (``wait``); entries and records get its seal; the roster calls the former keys stolen;
 what was sealed in between gets the seal as well. The store is the record: what only a thief has is vouched for by
-nobody. What a thief has got into the store through a tracker is there, under a publisher of its own: look at
-``entries_since`` and roll it back.
+nobody. Nor is a member who is known by its papers alone (``membership``): while this goes on papers make nobody a
+member, so the new key seals none of a thief's. What a thief has got into the store through a tracker is there, under a
+publisher of its own: look at ``entries_since`` and roll it back.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Final
 from swarm import canonical, log
 from swarm.claims import keys_below
 from swarm.errors import ConflictError, NotFoundError, RemoteProtocolError
-from swarm.identity import PeerKey, is_signed
+from swarm.identity import PeerKey, is_signed, peer_id_of
 from swarm.limits import CERTIFICATE_LIFETIME_S, MIB
 from swarm.log import Entry
 from swarm.objects import ObjectStore
@@ -24,6 +25,7 @@ from swarm.roster import Roster, open_roster, replacing
 from swarm.tracker import custody, sealed
 from swarm.tracker.catalogue import DATASETS
 from swarm.tracker.keys import SwarmKeys
+from swarm.tracker.members import LEARNT, REPLACING
 
 # Where trackers keep records under the CA's seal; and what lies there besides. Listings and peers to begin from are
 # written anew by themselves; pages of the audit name one another by their hash, so they stay as they are. What peers
@@ -36,6 +38,7 @@ NO_RECORDS: Final = (
     "swarm/removed/",
     "swarm/audit/",
     "swarm/learnt/",
+    REPLACING,
 )
 RECORD_READ_MAX_BYTES: Final = 4 * MIB
 THREADS: Final = 16
@@ -55,7 +58,13 @@ def replace(objects: ObjectStore, keys: SwarmKeys, signed: tuple[bytes, bytes], 
     with_new, without_old = signed
     final = open_roster(without_old).roster
     stolen = {key.public for key in final.keys if key.stolen}
-    custody.write_roster(objects, with_new)
+    mark = REPLACING + peer_id_of(final.keys[-1].public)
+    objects.put(mark, b"")
+    try:
+        custody.write_roster(objects, with_new)
+    except ConflictError:
+        objects.delete(mark)
+        raise
     wall_now = wait()
     keys.refresh(objects, wall_now)
     new = keys.authority.key
@@ -63,6 +72,9 @@ def replace(objects: ObjectStore, keys: SwarmKeys, signed: tuple[bytes, bytes], 
     custody.write_roster(objects, without_old)
     custody.forget_others(objects, final)
     _vouch_for_all(objects, new, stolen)
+    # In this order: see ``Members``. A replacement that was broken off and planned anew has left a mark as well.
+    for key in [*keys_below(objects, LEARNT), *keys_below(objects, REPLACING)]:
+        objects.delete(key)
     keys.refresh(objects, wall_now)
     return roster_of(keys)
 

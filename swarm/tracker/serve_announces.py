@@ -22,7 +22,7 @@ from swarm.limits import (
 from swarm.messages import OUR_VERSIONS, Announce, AnnounceAnswer, Handout, Head, Holding
 from swarm.names import check_dataset
 from swarm.tracker.handout import neighbours_for, seeds_for
-from swarm.tracker.members import Member
+from swarm.tracker.membership import Member
 from swarm.tracker.policy import Policy, decide
 from swarm.tracker.presence import KEEPER_ROLES, Present, site_seen, usable_addresses
 from swarm.tracker.serve_members import trackers_for

@@ -43,7 +43,7 @@ from swarm.tracker.asking import asker_of, is_still_let_in
 from swarm.tracker.catalogue import AS_KNOWN, Head
 from swarm.tracker.commits import check_commit
 from swarm.tracker.denials import not_allowed
-from swarm.tracker.members import Member
+from swarm.tracker.membership import Member
 from swarm.tracker.policy import Policy, decide
 from swarm.tracker.revivals import check_not_purged, claimed
 from swarm.tracker.state import AskerHandler, TrackerState, answer, body_of, dataset_of, number_of

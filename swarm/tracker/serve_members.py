@@ -26,7 +26,7 @@ from swarm.messages import (
     TokenRequest,
 )
 from swarm.principal import ANONYMOUS, Principal
-from swarm.tracker.members import Member
+from swarm.tracker.membership import Member
 from swarm.tracker.presence import addresses_for
 from swarm.tracker.state import TrackerState, answer, body_of, remote_of
 

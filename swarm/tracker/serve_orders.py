@@ -31,7 +31,7 @@ from swarm.retention import PINS_MAX, KeepRule
 from swarm.signature import from_hex
 from swarm.tracker import orders, sealed
 from swarm.tracker.asking import asker_of
-from swarm.tracker.members import Member
+from swarm.tracker.membership import Member
 from swarm.tracker.orders import KEEP, QUOTAS, Purge, Quota
 from swarm.tracker.revivals import claimed, claimed_until
 from swarm.tracker.state import TrackerState, answer, body_of, dataset_of

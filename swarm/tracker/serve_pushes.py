@@ -12,7 +12,7 @@ from swarm.http.routes import Route
 from swarm.limits import PUSH_MAX_BYTES
 from swarm.messages import Head
 from swarm.tracker.listing import open_listing
-from swarm.tracker.members import Member
+from swarm.tracker.membership import Member
 from swarm.tracker.pushes import MSGPACK, PUSH_PATH, Push
 from swarm.tracker.registry import Listed
 from swarm.tracker.state import TrackerState

@@ -11,7 +11,7 @@ from swarm.access_messages import MemberItem, MemberRequest, MembersAnswer
 from swarm.http.routes import Route
 from swarm.names import check_pattern
 from swarm.principal import Principal, check_labels
-from swarm.tracker.members import Member
+from swarm.tracker.membership import Member
 from swarm.tracker.state import TrackerState, answer, body_of
 
 PAGE: Final = 200

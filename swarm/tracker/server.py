@@ -299,7 +299,9 @@ class Tracker:
         await state.work(state.keys.tend, state.objects, wall_now)
         for context in self._contexts:
             context.load_verify_locations(cadata=trust.bundle(wall_now).decode())
-        if sealed_by(state.papers.credential, Credential, trust) != state.keys.authority.public:
+        is_former = sealed_by(state.papers.credential, Credential, trust) != state.keys.authority.public
+        # Its papers do not make it a member again where a store was restored from a backup that it is not in.
+        if is_former or await state.work(state.members.member, self._key.peer_id) is None:
             self._renewed_at = 0.0
 
     async def _look_at_certificate(self) -> None:

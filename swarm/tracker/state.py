@@ -32,7 +32,8 @@ from swarm.tracker.catalogue import Catalogue
 from swarm.tracker.denials import Denials
 from swarm.tracker.keys import SwarmKeys
 from swarm.tracker.looking import SharedLooks
-from swarm.tracker.members import NOT_A_MEMBER, Member, Members
+from swarm.tracker.members import NOT_A_MEMBER, Members
+from swarm.tracker.membership import Member
 from swarm.tracker.people.identify import Identifier
 from swarm.tracker.people.records import People
 from swarm.tracker.people.sessions import Sessions

@@ -31,7 +31,8 @@ from swarm.tracker import orders, sealed
 from swarm.tracker.commits import check_commit
 from swarm.tracker.keys import load_or_create
 from swarm.tracker.listing import Listing, seal_listing
-from swarm.tracker.members import Member, Members
+from swarm.tracker.members import Members
+from swarm.tracker.membership import Member
 from swarm.tracker.rights import Rights
 from swarm.tracker.tokens import Tokens
 from swarm.trust import Trust

@@ -13,6 +13,7 @@ from swarm import records
 from swarm.authority import Authority
 from swarm.client import TrackerClient
 from swarm.errors import IntegrityError, NotAllowedError, NotFoundError, UnreachableError
+from swarm.identity import peer_id_of
 from swarm.joining import join
 from swarm.messages import (
     RenewRequest,
@@ -51,6 +52,19 @@ def test_papers_are_renewed_after_the_certificate_has_expired(tmp_path: Path) ->
             grant = records.open_sealed(answer.grant, Grant, authority=authority.trust, wall_now=time.time())
             assert grant.allows("read", "team/x")
             assert not grant.allows("read", "x/x")
+
+    asyncio.run(main())
+
+
+def test_a_tracker_that_runs_is_written_down_again_in_a_store_that_was_restored(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with running_tracker(tmp_path) as rig:
+            record, state = MEMBERS + peer_id_of(rig.tracker.contact.public), rig.tracker.state
+            rig.objects.delete(record)
+            state.members._cached.clear()
+            await rig.tracker._tend_keys()
+            await rig.tracker._renew()
+            assert rig.objects.get(record)
 
     asyncio.run(main())
 

@@ -20,7 +20,7 @@ from swarm.retention import KeepRule
 from swarm.token import TOKEN_ID_BYTES
 from swarm.tracker import sealed
 from swarm.tracker.listing import Listing
-from swarm.tracker.members import Member
+from swarm.tracker.membership import Member
 from swarm.tracker.orders import Purge, Quota
 from swarm.tracker.policy import Policy
 from swarm.tracker.recalls import Recall, Recalls
