@@ -1,7 +1,8 @@
 """Every decoder for as long as it is given: ``python -m tests.property.fuzz --seconds 600``, as ``make soak`` does.
 
 Each begins from its good bytes, and from what it made of them: bytes that were taken, or refused for a reason that was
-not seen before, are good to go on from. What breaks a decoder is printed as a line for ``kept_bytes``.
+not seen before, are good to go on from. Messages that one function reads are one decoder here, begun from all of them.
+What breaks a decoder is printed as a line for ``kept_bytes``. The time is the wall's: what it was worth say the inputs.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ import random
 import re
 import sys
 import time
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from typing import Final
 
+from tests.property.decoder import Decoder
 from tests.property.decoders import DECODERS
 from tests.property.mutations import mutated
 
@@ -24,10 +27,25 @@ LENGTH_MAX: Final = 1 << 20
 NUMBERS: Final = re.compile(r"[0-9a-f]{8,}|\d+|'.*'")
 
 
-def fuzz(name: str, *, seconds: float, seed: int) -> tuple[str, int, int, str]:
+def groups(only: Sequence[str] = ()) -> list[list[str]]:
+    """Names of decoders, those together that one function reads; ``only`` those with a name that begins so, in order."""
+    found: dict[object, list[str]] = {}
+    for name, decoder in DECODERS.items():
+        found.setdefault(_reader(decoder), []).append(name)
+    chosen = [next(iter(each for each in found.values() if each[0].startswith(prefix)), []) for prefix in only]
+    return [each for each in chosen if each] if only else list(found.values())
+
+
+def _reader(decoder: Decoder) -> object:
+    read = decoder.read
+    return (read.func, repr(read.args), repr(read.keywords)) if isinstance(read, partial) else read
+
+
+def fuzz(names: Sequence[str], *, seconds: float, seed: int) -> tuple[str, int, int, str]:
     """The decoder's name, how many bytes it was given, how many ways it answered, and what broke it."""
+    name = names[0]
     decoder, rng = DECODERS[name], random.Random(f"{name} {seed}")
-    corpus, seen, count = [decoder.good], set[str](), 0
+    corpus, seen, count = [DECODERS[each].good for each in names], set[str](), 0
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         data = mutated(rng.choice(corpus), rng.getrandbits(64))
@@ -51,13 +69,13 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=600.0, help="for each decoder")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--seed", type=int, default=time.time_ns() // 1_000_000)
-    parser.add_argument("--only", default="", help="decoders whose name begins so")
+    parser.add_argument("--only", action="append", default=[], help="the decoder whose name begins so; repeat for more")
     given = parser.parse_args()
-    names = [name for name in DECODERS if name.startswith(given.only)]
-    print(f"{len(names)} decoders, {given.seconds:g} s each, seed {given.seed}", flush=True)
+    chosen = groups(given.only)
+    print(f"{len(chosen)} decoders, {given.seconds:g} s each, seed {given.seed}", flush=True)
     broken = []
     with ProcessPoolExecutor(given.processes) as pool:
-        for name, count, ways, why in pool.map(partial(fuzz, seconds=given.seconds, seed=given.seed), names):
+        for name, count, ways, why in pool.map(partial(fuzz, seconds=given.seconds, seed=given.seed), chosen):
             print(f"{name}: {count} inputs, {ways} kinds of answers{'; BROKEN' if why else ''}", flush=True)
             if why:
                 broken.append(why)
