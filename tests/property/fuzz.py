@@ -28,12 +28,13 @@ NUMBERS: Final = re.compile(r"[0-9a-f]{8,}|\d+|'.*'")
 
 
 def groups(only: Sequence[str] = ()) -> list[list[str]]:
-    """Names of decoders, those together that one function reads; ``only`` those with a name that begins so, in order."""
+    """Names of decoders, those together that one function reads. ``only``: those that are named, or begin so."""
     found: dict[object, list[str]] = {}
     for name, decoder in DECODERS.items():
         found.setdefault(_reader(decoder), []).append(name)
-    chosen = [next(iter(each for each in found.values() if each[0].startswith(prefix)), []) for prefix in only]
-    return [each for each in chosen if each] if only else list(found.values())
+    named = [min((name for name in DECODERS if name.startswith(prefix)), key=len) for prefix in only]
+    chosen = [next(each for each in found.values() if name in each) for name in named]
+    return chosen if only else list(found.values())
 
 
 def _reader(decoder: Decoder) -> object:
