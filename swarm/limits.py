@@ -89,8 +89,11 @@ RUN_MAX_BYTES: Final = 8 * MIB
 RUN_REQUEST_MAX_BYTES: Final = 16 * KIB
 CHANNEL_MESSAGE_MAX_BYTES: Final = 2 * MIB
 # What the channels of this program speak: 1, with neighbour exchange and heads 2, standing by 3, trackers' listings
-# and orders 4, recalled and renewed grants 5, calls and takers 6 (wire).
-CHANNEL_HIGHEST: Final = 6
+# and orders 4, recalled and renewed grants 5, calls and takers 6, what is shown of manifests 7 (wire).
+CHANNEL_HIGHEST: Final = 7
+# Of a manifest, as encoded: a root or segment that goes over a channel, and how many are asked for together.
+SHOWN_MAX_BYTES: Final = 32 * KIB
+SHOWN_TOGETHER_MAX: Final = 4
 ORDER_MAX_BYTES: Final = 2 * KIB
 ORDERS_MAX: Final = 4096
 NEIGHBOURS_TOLD_MAX: Final = 16

@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from swarm.errors import AetherError, FullError, IncompleteError, RemoteProtocolError, UnreachableError
-from swarm.limits import RUN_MAX_BLOCKS
+from swarm.limits import RUN_MAX_BLOCKS, SHOWN_MAX_BYTES, SHOWN_TOGETHER_MAX
+from swarm.peer import showing
 from swarm.peer.channels import Channel, Channels
 from swarm.peer.download import Parts
 from swarm.peer.stream import Answer
@@ -51,10 +52,11 @@ def keepers(channels: Channels, dataset: str) -> list[Channel]:
 
 
 class Wanted(NamedTuple):
-    """A block. ``size`` is its plain size where that is known."""
+    """A block. ``size`` is its plain size where that is known; ``of_manifest``: it is the root or a segment."""
 
     signature: bytes
     size: int | None
+    of_manifest: bool = False
 
 
 Keep = Callable[[Wanted, memoryview], None]
@@ -192,8 +194,13 @@ class Bringer:
         lacking: set[str] = set()
         named: list[str] = []
         insist = False
+        shown: set[str] = set()
         while left:
             holder = self._next(lacking, named)
+            if holder is not None and holder.peer not in shown:
+                shown.add(holder.peer)
+                if await self._shown(holder, left, keep):
+                    continue
             if holder is not None and holder.runs >= RUNS_EACH_MAX:
                 self._freed.clear()
                 await self._freed.wait()
@@ -216,6 +223,26 @@ class Bringer:
             fit = [peer for peer in dict.fromkeys(answers.named.values()) if self._is_fit(peer, lacking)]
             named = [] if insist else fit[:1]
             insist = insist or (bool(answers.named) and not named)
+
+    async def _shown(self, holder: _Holder, left: dict[Wanted, None], keep: Keep) -> bool:
+        """Have what is short of a manifest come over the channel, while a stream is made: whether anything did."""
+        channel = self._parts.channels.open.get(holder.peer)
+        short = [one for one in left if one.of_manifest and (one.size or 0) < SHOWN_MAX_BYTES][:SHOWN_TOGETHER_MAX]
+        if not short or channel is None or channel.version < showing.SINCE or self._parts.fetcher.is_ready(holder.peer):
+            return False
+        self._parts.fetcher.warm(holder.peer, REST_S)
+        entry = b"" if holder.knows_entry else self.entry
+        asked = {one.signature: one for one in short}
+        found = await self._parts.exchange.showing.ask(channel, self.dataset, self.version, entry, tuple(asked))
+        try:
+            for signature, encoded in found.items():
+                await asyncio.to_thread(keep, asked[signature], memoryview(encoded))
+                self._count(holder, asked[signature], len(encoded))
+                left.pop(asked[signature])
+        except RemoteProtocolError as error:
+            self._blame(holder, error)
+            return True
+        return bool(found)
 
     def _is_fit(self, peer: str, lacking: set[str]) -> bool:
         """Whether somebody who was named is a neighbour that has not failed lately."""
@@ -297,15 +324,22 @@ class Bringer:
             return
         if answer.status == BLOCK:
             answers.left.pop(wanted, None)
-            self.wire_bytes += answer.encoded_bytes
-            self._parts.traffic.wire_received_bytes += answer.encoded_bytes
-            self._parts.traffic.received[holder.peer] += wanted.size or answer.encoded_bytes
+            self._count(holder, wanted, answer.encoded_bytes)
         elif answer.status == ASK:
             answers.named[wanted] = answer.ask
         elif answer.status == NOT_HERE:
             answers.is_missing = True
         elif answer.status == BUSY:
             answers.is_busy = True
+
+    def _count(self, holder: _Holder, wanted: Wanted, encoded_bytes: int) -> None:
+        self.wire_bytes += encoded_bytes
+        self._parts.traffic.wire_received_bytes += encoded_bytes
+        self._parts.traffic.received[holder.peer] += wanted.size or encoded_bytes
+
+    def _blame(self, holder: _Holder, error: RemoteProtocolError) -> None:
+        self._holders.pop(holder.peer, None)
+        self._parts.channels.ban(holder.peer, str(error))
 
     async def _watch(self, taking: asyncio.Task[None], holder: _Holder, answers: _Answers) -> None:
         """Until the run is over or has been silent for too long."""
@@ -318,8 +352,7 @@ class Bringer:
         try:
             taking.result()
         except RemoteProtocolError as error:
-            self._holders.pop(holder.peer, None)
-            self._parts.channels.ban(holder.peer, str(error))
+            self._blame(holder, error)
         except FullError:
             raise
         except AetherError as error:

@@ -29,7 +29,18 @@ from swarm.peer.access import Access, Caller
 from swarm.peer.addresses import WILDCARDS
 from swarm.peer.budget import Budget
 from swarm.peer.sites import Sites
-from swarm.peer.wire import CHANNEL_PATH, OUR_VERSIONS, SINCE_2, SINCE_3, SINCE_4, SINCE_5, SINCE_6, Hello, Message
+from swarm.peer.wire import (
+    CHANNEL_PATH,
+    OUR_VERSIONS,
+    SINCE_2,
+    SINCE_3,
+    SINCE_4,
+    SINCE_5,
+    SINCE_6,
+    SINCE_7,
+    Hello,
+    Message,
+)
 from swarm.records import Address, Credential, Role, open_sealed
 
 HELLO_DEADLINE_S: Final = 10.0
@@ -41,8 +52,14 @@ QUEUE_MAX: Final = 4096
 # Messages of neighbour exchange that are looked at, of one channel: each costs checks of seals.
 TOLD_RATE: Final = 0.5
 TOLD_BURST: Final = 8
+# Parts of manifests that are looked for, of one channel.
+SHOWN_RATE: Final = 20.0
+SHOWN_BURST: Final = 64
 CHANNELS_MAX: Final = 256
 BAN_S: Final = 600.0
+
+# From which version on a channel carries what.
+SINCE: Final = {2: SINCE_2, 3: SINCE_3, 4: SINCE_4, 5: SINCE_5, 6: SINCE_6, 7: SINCE_7}
 
 log = logging.getLogger("aetherfs.channel")
 WebSocket = web.WebSocketResponse | aiohttp.ClientWebSocketResponse
@@ -78,22 +95,14 @@ class Channel:
     # It came from elsewhere than where it says that it listens: behind address translation nobody can dial it.
     is_translated: bool = False
     told: Budget = field(default_factory=lambda: Budget(TOLD_RATE, TOLD_BURST))
+    shown: Budget = field(default_factory=lambda: Budget(SHOWN_RATE, SHOWN_BURST))
 
     def send(self, message: Message) -> None:
         """Queue a message; a peer that does not read them loses the channel. What an older peer would not know is not
         sent.
         """
-        if self.version < 2 and isinstance(message, SINCE_2):
-            return
-        if self.version < 3 and isinstance(message, SINCE_3):
-            return
-        if self.version < 4 and isinstance(message, SINCE_4):
-            return
-        if self.version < 5 and isinstance(message, SINCE_5):
-            return
-        if self.version < 6 and isinstance(message, SINCE_6):
-            return
-        self._queue(message)
+        if not any(self.version < since and isinstance(message, kinds) for since, kinds in SINCE.items()):
+            self._queue(message)
 
     def ping(self) -> None:
         """Queue a ping, which WebSocket answers whatever its version: ``None`` in the outbox."""

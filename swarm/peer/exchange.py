@@ -28,6 +28,7 @@ from swarm.peer.holdings import Holding, Holdings
 from swarm.peer.ledger import Ledger
 from swarm.peer.meeting import Meeting
 from swarm.peer.serve import RunServer
+from swarm.peer.showing import Showing
 from swarm.peer.tasks import Tasks
 from swarm.peer.tracker_book import TrackerBook
 from swarm.peer.wire import (
@@ -48,6 +49,8 @@ from swarm.peer.wire import (
     Ready,
     Recalled,
     Renewed,
+    Show,
+    Shown,
     StandingBy,
     TagAnswer,
     TagRequest,
@@ -90,6 +93,7 @@ class Exchange:
         self.access = access
         self.holdings = holdings
         self.runs = runs
+        self.showing = Showing(access, holdings, runs)
         self.ledger = ledger
         self._followers: dict[bytes, list[Follower]] = {}
         self.on_news: Callable[[bytes], None] | None = None
@@ -167,6 +171,7 @@ class Exchange:
     def closed(self, channel: Channel) -> None:
         self.meeting.closed(channel)
         self._gossip.closed(channel.peer_id)
+        self.showing.left(channel.peer_id)
         if channel.role == "tracker" and self.on_tracker_left is not None:
             self.on_tracker_left()
         self.runs.peer_left(channel.peer_id)
@@ -187,6 +192,10 @@ class Exchange:
                 for follower in self._following(message.version):
                     self.meeting.mesh.serves(channel.peer_id, message.version)
                     follower.peer_holds(channel, message)
+            case Show():
+                self._tasks.start(self.showing.show(channel, message))
+            case Shown():
+                self.showing.came(channel, message)
             case Have():
                 for follower in self._following(message.version):
                     follower.peer_has(channel, message.indices)

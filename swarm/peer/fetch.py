@@ -73,18 +73,36 @@ class Fetcher:
         self.called: Called | None = None
         self.is_translated: Callable[[str], bool] = lambda peer: False
         self._in_vain: dict[str, float] = {}
+        self._warming: dict[str, asyncio.Task[None]] = {}
         # The grant that each stream was begun with: with another it has to be begun anew.
         self._shown: WeakKeyDictionary[RunStream, bytes] = WeakKeyDictionary()
 
-    async def warm(self, peer: str, rest_s: float) -> None:
-        """Have a stream to the peer ready for what may be asked soon. Nothing if one is, or it does not answer."""
-        if self._resting.get(peer) or any(stream.peer == peer for stream in self._under_way):
+    def is_ready(self, peer: str) -> bool:
+        """Whether a stream to the peer rests."""
+        return bool(self._resting.get(peer))
+
+    def warm(self, peer: str, rest_s: float) -> None:
+        """Have a stream to the peer made ready for what may be asked soon; the next ``take`` has it, and waits for it.
+        Nothing if there is one, or it does not answer.
+        """
+        if self._resting.get(peer) or peer in self._warming or any(one.peer == peer for one in self._under_way):
             return
+        warming = self._warming[peer] = asyncio.create_task(self._warm(peer, rest_s))
+        warming.add_done_callback(lambda done: self._warmed(peer, done))
+
+    def _warmed(self, peer: str, task: asyncio.Task[None]) -> None:
+        if self._warming.get(peer) is task:
+            del self._warming[peer]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a stream was not made ready", exc_info=error)
+
+    async def _warm(self, peer: str, rest_s: float) -> None:
         try:
             stream = await self._new_stream(peer)
         except UnreachableError:
             return
         self._under_way.add(stream)
+        self._shown[stream] = self.grant
         head = framed(canonical.encode(RunHead(1, self.grant)))
         greeting = asyncio.get_running_loop().run_in_executor(self._threads, stream.greet, head)
         is_ready = False
@@ -117,6 +135,10 @@ class Fetcher:
         ready for another for ``rest_s``.
         """
         stream = self._stream(peer)
+        if stream is None and (warming := self._warming.pop(peer, None)) is not None:
+            # One that is under way already is there before one that would begin now.
+            await asyncio.wait([warming])
+            stream = self._stream(peer)
         if stream is None:
             stream = await self._new_stream(peer)
             self._shown[stream] = self.grant
@@ -229,6 +251,8 @@ class Fetcher:
 
     def close(self) -> None:
         """End every stream."""
+        for warming in list(self._warming.values()):
+            warming.cancel()
         for stream in self._under_way:
             stream.abort()
         for streams in self._resting.values():

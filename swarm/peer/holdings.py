@@ -113,6 +113,12 @@ class Holding:
                 return found
         return None
 
+    def shown(self, signature: bytes, most_bytes: int) -> Encoded | None:
+        """The manifest's root or a segment of it, encoded, if that is short."""
+        plain = self.manifest.root_bytes if signature == self.version else self.manifest.segments.get(signature)
+        is_short = plain is not None and len(plain) < most_bytes  # a byte of it is the codec's
+        return self._of_manifest(signature) if is_short else None
+
     def _of_manifest(self, signature: bytes) -> Encoded | None:
         """The manifest's root or a segment of it."""
         plain = self.manifest.root_bytes if signature == self.version else self.manifest.segments.get(signature)

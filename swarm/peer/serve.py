@@ -83,6 +83,15 @@ class RunServer:
         self._per_peer: Counter[str] = Counter()
         self._is_closing = False
 
+    def shows(self, peer: str) -> bool:
+        """Whether a peer may be shown parts of manifests past streams, which alone keep to a pace."""
+        return self._gives(peer) and not self._pace.is_limited
+
+    def count_shown(self, peer: str, sent_bytes: int) -> None:
+        """It was."""
+        if sent_bytes:
+            self._count(peer, BLOCK, sent_bytes)
+
     def cancel(self, peer: str, run: int, signatures: Sequence[bytes]) -> None:
         """Do not send these blocks of a run; none named means all that is left."""
         self._turns.cancel(peer, run, signatures)

@@ -83,7 +83,7 @@ class Snapshots:
         """While a tag is looked up: have at hand what it meant last, and a stream to who is likely to give the rest."""
         node = self._node
         for channel in keepers(node.channels, reference.dataset)[:1]:
-            node.tasks.start(node.fetcher.warm(channel.peer_id, REST_S))
+            node.fetcher.warm(channel.peer_id, REST_S)
         entry = node.finder.entry_here(reference) if not reference.signature else None
         known = node.access.learn(entry) if entry is not None else None
         version = next((m.version for m in known.moves if m.tag == reference.tag), None) if known is not None else None
@@ -118,7 +118,7 @@ class Snapshots:
         known = self._open.get(key)
         if known is None:
             bringer = self._bringers.setdefault(key, self._bringer(resolved))
-            plain = await self._alone(bringer, Wanted(resolved.version, None))
+            plain = await self._alone(bringer, Wanted(resolved.version, None, of_manifest=True))
             if len(plain) > ROOT_MAX_BYTES:
                 raise RemoteProtocolError(f"the manifest of {resolved.dataset} is longer than it may be")
             self._keeping.refuse_purged(key)
@@ -196,7 +196,7 @@ class Snapshots:
     def have_parts(self, bringer: Bringer, refs: Sequence[AnyRef]) -> None:
         """Have these segments come, unless the first is at hand."""
         if refs[0] not in self._parts:
-            self.want(bringer, [Wanted(ref.signature, ref.size) for ref in refs if ref not in self._parts])
+            self.want(bringer, [_of_manifest(ref) for ref in refs if ref not in self._parts])
 
     async def _part(self, bringer: Bringer, ref: Any, make: Callable[[Any, bytes], Part]) -> Part:
         """A segment as the root describes it: decoded ones are remembered, whatever version they are read for."""
@@ -205,7 +205,7 @@ class Snapshots:
         if known is not None:
             self._parts.move_to_end(ref)
             return cast(Part, known)
-        plain = await self._alone(bringer, Wanted(ref.signature, ref.size))
+        plain = await self._alone(bringer, _of_manifest(ref))
         part = await asyncio.to_thread(make, ref, bytes(plain))
         self.refuse_purged(bringer)
         if ref not in self._parts:
@@ -326,6 +326,10 @@ class Snapshots:
             self._node.store.put(wanted.signature, own)
         except AetherError as error:
             log.warning("what was read is not kept: %s", error)
+
+
+def _of_manifest(ref: AnyRef) -> Wanted:
+    return Wanted(ref.signature, ref.size, of_manifest=True)
 
 
 class _Look:

@@ -93,6 +93,7 @@ class RunStream:
         self._context = context
         self._socket = connected
         self._opener: Opener | None = None
+        self._is_greeted = False
         self._is_aborted = False
         self._block_s = SLOW_BLOCK_S
         self._rate_bytes_per_s = GATHER_BYTES / SLOW_BLOCK_S
@@ -100,29 +101,34 @@ class RunStream:
     def run(self, head: bytes, request: bytes, count: int, buffers: Buffers, keep: Keep, tell: Tell) -> None:
         """Ask for a run of ``count`` blocks and pass on its answers, in order. Blocking.
 
-        ``head`` goes before the first run. ``keep`` is given each block, encoded, as a view that is valid in the call;
-        ``buffers`` hold SEALED_MAX_BYTES. UnreachableError when the connection breaks or stays silent; what ``keep``
-        raises ends the run.
+        ``head`` goes before the first run, unless the far end is greeted. ``keep`` is given each block, encoded, as a
+        view that is valid in the call; ``buffers`` hold SEALED_MAX_BYTES. UnreachableError when the connection breaks
+        or stays silent; what ``keep`` raises ends the run.
         """
         try:
+            if not self._is_greeted:
+                self._shake_hands()
+            self._say(request if self._is_greeted else head + request)
+            self._is_greeted = True
             if self._opener is None:
-                self._opener = self._open(head + request)
-            else:
-                self._say(request)
+                self._opener = self._learn_key()
             for position in range(count):
                 self._answer(self._opener, position, buffers, keep, tell)
         except OSError as error:
             raise UnreachableError(f"peer {self.peer[:8]} broke off: {error or type(error).__name__}") from error
 
     def greet(self, head: bytes) -> None:
-        """Be ready for a run before one is wanted: it then costs no round trips of its own. Blocking."""
+        """Be ready for a run before one is wanted: it then costs no round trips of its own. The key that answers are
+        sealed with comes before the first of them, and is not waited for here. Blocking.
+        """
         try:
-            self._opener = self._open(head)
+            self._shake_hands()
+            self._say(head)
+            self._is_greeted = True
         except OSError as error:
             raise UnreachableError(f"peer {self.peer[:8]} broke off: {error or type(error).__name__}") from error
 
-    def _open(self, first: bytes) -> Opener:
-        """Shake hands, say the first words, and learn what the answers are sealed with."""
+    def _shake_hands(self) -> None:
         self._socket.settimeout(HANDSHAKE_TIMEOUT_S)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         limit_waits(self._socket, socket.SO_RCVTIMEO, PROGRESS_S)
@@ -133,7 +139,11 @@ class RunStream:
             if self._is_aborted:
                 raise ConnectionAbortedError("it is no longer wanted")
             wrapped.do_handshake()
-        self._say(first)
+
+    def _learn_key(self) -> Opener:
+        """What the answers are sealed with."""
+        wrapped = self._socket
+        assert isinstance(wrapped, ssl.SSLSocket), "hands are shaken first"
         length = LENGTH.unpack(_read(wrapped, LENGTH.size))[0]
         if length > FRAME_KEY_MAX_BYTES:
             raise RemoteProtocolError(f"a key of {length} bytes is announced: {FRAME_KEY_MAX_BYTES} is the most")
@@ -227,9 +237,11 @@ class RunStream:
 
     @property
     def is_usable(self) -> bool:
-        """Whether another run can be asked for: the far end has neither closed it nor said what it was not asked."""
+        """Whether another run can be asked for: the far end has neither closed it nor said what it was not asked, as
+        it says its key after a greeting.
+        """
         poll = select.poll()
-        poll.register(self._socket, select.POLLIN)
+        poll.register(self._socket, select.POLLRDHUP if self._opener is None else select.POLLIN | select.POLLRDHUP)
         return not self._is_aborted and not poll.poll(0)
 
     def abort(self) -> None:

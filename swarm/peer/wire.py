@@ -30,6 +30,8 @@ from swarm.limits import (
     RECALLS_MAX_BYTES,
     RECORD_MAX_BYTES,
     RUN_MAX_BLOCKS,
+    SHOWN_MAX_BYTES,
+    SHOWN_TOGETHER_MAX,
     TAG_CHARS,
     TRACKERS_MAX,
 )
@@ -247,6 +249,24 @@ class TakesOnly(msgspec.Struct, array_like=True, frozen=True, tag="takes"):
     """The sender gives you nothing: send nobody to it for blocks. From version 6 on."""
 
 
+class Show(msgspec.Struct, array_like=True, frozen=True, tag="show"):
+    """Show me the root or these segments of the version's manifest, if they are short: a stream may not be at hand yet.
+    From version 7 on.
+    """
+
+    dataset: DatasetName
+    version: Key
+    entry: EntryBytes
+    signatures: Annotated[tuple[Key, ...], msgspec.Meta(min_length=1, max_length=SHOWN_TOGETHER_MAX)]
+
+
+class Shown(msgspec.Struct, array_like=True, frozen=True, tag="shown"):
+    """What was to be shown, as an encoded block; empty: not here, or not over a channel. From version 7 on."""
+
+    signature: Key
+    encoded: Annotated[bytes, msgspec.Meta(max_length=SHOWN_MAX_BYTES)]
+
+
 Message = (
     Hello
     | Interest
@@ -267,6 +287,8 @@ Message = (
     | Renewed
     | CallMe
     | TakesOnly
+    | Show
+    | Shown
 )
 # What a channel of an older version does not carry.
 SINCE_2: Final = (Here, WhoElse, Neighbours, Heads)
@@ -274,6 +296,7 @@ SINCE_3: Final = (StandingBy, Ready)
 SINCE_4: Final = (Trackers, Ordered)
 SINCE_5: Final = (Recalled, Renewed)
 SINCE_6: Final = (CallMe, TakesOnly)
+SINCE_7: Final = (Show, Shown)
 OUR_VERSIONS: Final = (PROTOCOL_LOWEST, CHANNEL_HIGHEST)
 
 

@@ -77,7 +77,7 @@ FUZZED: Final[dict[str, str]] = {
     "swarm.peer.giving.GivenStream.open": "run head",
     "swarm.peer.grants.grant_of": "grant's header",
     "swarm.peer.operations._fitting": "verb: pull",
-    "swarm.peer.stream.RunStream._open": "run key",
+    "swarm.peer.stream.RunStream._learn_key": "run key",
     "swarm.peer.stream.parse_head": "frame",
     "swarm.peer.upload._json": "a seed's answer",
     "swarm.peer.upload.unframed": "blocks sent",

@@ -1,0 +1,158 @@
+"""What is shown of manifests over channels: to whom, how much, and verified by who asked."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from pathlib import Path
+
+import pytest
+
+from swarm.limits import SHOWN_MAX_BYTES
+from swarm.peer.channels import Channel
+from swarm.peer.node import PeerNode
+from swarm.peer.wire import Show, Shown
+from tests.integration.swarm_rig import Swarm, make_tree
+from tests.integration.test_neighbours import until
+from tests.integration.test_reading import all_of, file_of, opened
+
+
+class Reader:
+    """A peer, and what it hears over its channels of manifests."""
+
+    def __init__(self, node: PeerNode) -> None:
+        self.node = node
+        self.told: list[Shown] = []
+        came = node.exchange.showing.came
+
+        def heard(channel: Channel, message: Shown) -> None:
+            self.told.append(message)
+            came(channel, message)
+
+        node.exchange.showing.came = heard  # type: ignore[method-assign]
+
+    def far_away(self) -> list[str]:
+        """From now on a stream takes until the manifest was shown; who is dialled for one."""
+        dial, dialled = self.node.fetcher.dial, list[str]()
+
+        async def slowly(peer: str) -> socket.socket:
+            dialled.append(peer)
+            await until(lambda: len(self.told) >= 3, "the manifest is not shown")
+            return await dial(peer)
+
+        self.node.fetcher.dial = slowly  # type: ignore[method-assign]
+        return dialled
+
+    async def channel(self, seed: PeerNode) -> Channel:
+        return await self.node.channels.connect(seed.key.peer_id)
+
+
+async def published(swarm: Swarm, tmp_path: Path, files: int = 12) -> tuple[Path, bytes, bytes]:
+    """A tree, its version, and the entry that shows it."""
+    source = make_tree(tmp_path / "source", 3, files=files)
+    producer = await swarm.peer("producer")
+    told = await swarm.publish(producer, source, "maps/roads:latest")
+    version = bytes.fromhex(told["version"])
+    entry = producer.ledger.entry_of_version("maps/roads", version, lambda _: True)
+    await swarm.stop(producer)
+    assert entry is not None
+    return source, version, entry
+
+
+def test_a_first_read_has_the_manifest_over_the_channel_and_blocks_by_one_stream(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with Swarm(tmp_path) as swarm:
+            source, _, _ = await published(swarm, tmp_path)
+            reader = Reader(await swarm.peer("reader"))
+            await reader.channel(swarm.seed)
+            dials = reader.far_away()
+            snapshot = await opened(reader.node, "maps/roads:latest")
+            found = await all_of(snapshot.read(await file_of(snapshot, "d0/f3")))
+            assert found == (source / "d0/f3").read_bytes()
+            assert len(reader.told) == 3, "the root, the segment of files, that of blocks"
+            assert all(message.encoded for message in reader.told)
+            assert len(dials) == 1, "the stream that was made meanwhile is the one that brings the block"
+            again = await opened(reader.node, "maps/roads:latest")
+            await all_of(again.read(await file_of(again, "large.bin"), 0, 10))
+            assert len(reader.told) == 3, "what is at hand, or has a stream, asks no channel"
+
+    asyncio.run(main())
+
+
+def test_nothing_is_shown_to_who_may_not_read_nor_of_data_nor_without_end(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with Swarm(tmp_path) as swarm:
+            _, version, entry = await published(swarm, tmp_path)
+            holding = await swarm.seed.holdings.find("maps/roads", version)
+            assert holding is not None
+            reader = Reader(await swarm.peer("reader"))
+            channel = await reader.channel(swarm.seed)
+            data, root = holding.manifest.unique[0].signature, version
+
+            async def asked(*signatures: bytes, of: str = "maps/roads", shown_by: bytes = entry) -> list[int]:
+                before = len(reader.told)
+                channel.send(Show(of, version, shown_by, signatures))
+                await until(lambda: len(reader.told) == before + len(signatures), "it is not answered")
+                return [len(message.encoded) for message in reader.told[before:]]
+
+            assert [bool(size) for size in await asked(root, data, bytes(32))] == [True, False, False]
+            assert await asked(root, of="maps/rail") == [0]
+            far_end = swarm.seed.channels.open[reader.node.key.peer_id]
+            far_end.shown.left = far_end.shown.rate = 0.0
+            assert await asked(root) == [0], "beyond what a channel is shown in a time"
+            far_end.shown.left = 64.0
+            swarm.seed.runs._pace.is_limited = True
+            assert await asked(root) == [0], "a budget of what is given is kept to by streams alone"
+            narrow = Reader(await swarm.peer("narrow", datasets=["other/*"]))
+            channel, reader = await narrow.channel(swarm.seed), narrow
+            assert await asked(root) == [0]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("lie", [b"\x00nothing", b"\xff", bytes(SHOWN_MAX_BYTES)])
+def test_who_shows_what_is_not_the_version_is_left_alone_and_the_reader_served_by_others(
+    lie: bytes, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        async with Swarm(tmp_path, stall_s=5.0) as swarm:
+            source, _, _ = await published(swarm, tmp_path)
+            honest = await swarm.peer("honest")
+            await swarm.pull(honest, "maps/roads:latest", tmp_path / "pulled")
+            reader = Reader(await swarm.peer("reader"))
+            liar = swarm.seed.key.peer_id
+            _lie(swarm.seed, lie)
+            reader.node.fetcher.is_ready = lambda peer: False  # type: ignore[method-assign]
+            reader.node.resolver.learn(honest.key.peer_id, honest.addresses())
+            for other in (swarm.seed, honest):
+                await reader.channel(other)
+            snapshot = await opened(reader.node, "maps/roads:latest")
+            found = await all_of(snapshot.read(await file_of(snapshot, "d0/f3")))
+            assert found == (source / "d0/f3").read_bytes()
+            assert reader.told and reader.node.channels.is_banned(liar)
+
+    asyncio.run(main())
+
+
+def _lie(node: PeerNode, lie: bytes) -> None:
+    async def show(channel: Channel, message: Show) -> None:
+        for signature in message.signatures:
+            channel.send(Shown(signature, lie))
+
+    node.exchange.showing.show = show  # type: ignore[method-assign]
+
+
+def test_who_does_not_show_is_asked_by_a_stream(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with Swarm(tmp_path) as swarm:
+            source, _, _ = await published(swarm, tmp_path)
+            reader = Reader(await swarm.peer("reader"))
+            (await reader.channel(swarm.seed)).version = 6
+            reader.node.fetcher.is_ready = lambda peer: False  # type: ignore[method-assign]
+            _lie(swarm.seed, b"nobody asks for it")
+            snapshot = await opened(reader.node, "maps/roads:latest")
+            found = await all_of(snapshot.read(await file_of(snapshot, "d0/f3")))
+            assert found == (source / "d0/f3").read_bytes()
+            assert not reader.told
+
+    asyncio.run(main())
