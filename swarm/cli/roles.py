@@ -174,6 +174,10 @@ async def running(program: Program, role: Role) -> AsyncIterator[Running]:
             node.set_objects(objects)
         if tracker is not None:
             node.tracker_address = str(tracker.contact.addresses[0])
+            # One process, one set of metrics, whichever of its ports is asked.
+            node.metrics.include(tracker.state.metrics)
+            tracker.state.metrics.include(node.metrics)
+            node.listeners["tracker"] = tracker.listener
             contact = Contact(node.key.public, node.addresses())
             await tracker.set_node(contact, node.exchange.announce, node.exchange.tracker_listed)
             node.tasks.start(node.announcer.announce_records())

@@ -122,6 +122,10 @@ class Announcer:
         self._wanted = tuple(keys)
         self._sweep_changed.set()
 
+    def swept(self, now: float) -> tuple[int, int, float]:
+        """How many keys are kept announced, how many of them are due, and for how long at most (``Sweep.due``)."""
+        return len(self._sweep), *self._sweep.due(now)
+
     async def sweep_forever(self) -> None:
         """Announce what is due, as it becomes due, within the packet budget."""
         while True:

@@ -146,6 +146,10 @@ class Dht:
         for secret, node in self._announced():
             node.set_sweep(keys_of(secret.secret))
 
+    def swept(self, now: float) -> tuple[int, int, float]:
+        """See ``DhtNode.swept``; of the network in force."""
+        return self._ordered()[0][1].swept(now)
+
     async def bootstrap(self, seeds: Sequence[str]) -> int:
         """See ``DhtNode.bootstrap``."""
         self._seeds = tuple(seeds)

@@ -229,6 +229,10 @@ class DhtNode:
         """Keep the whole set announced from now on, in the background, within the packet budget."""
         self._announcer.set_sweep(keys)
 
+    def swept(self, now: float) -> tuple[int, int, float]:
+        """How many keys are kept announced, how many of them are due, and for how many seconds at most."""
+        return self._announcer.swept(now)
+
     async def sweep_now(self) -> int:
         """Announce the whole sweep set at once: how many records other nodes keep for it now."""
         return await self._announcer.sweep_all()

@@ -105,6 +105,11 @@ class Sweep:
         if i is not None:
             self._due[i] = now + AGAIN_S
 
+    def due(self, now: float) -> tuple[int, float]:
+        """How many keys are due, and for how long the one has been that waits longest of those announced before."""
+        due = [at for at in self._due if at <= now]
+        return len(due), max(0.0, now - min((at for at in due if at != NEVER), default=now))
+
     def next_due(self) -> float:
         """When the next key is due; infinity if there is none."""
         return min(self._due, default=float("inf"))

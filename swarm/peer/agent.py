@@ -12,7 +12,6 @@ from typing import Final
 
 from aiohttp import web
 
-from swarm import metrics
 from swarm.http.local import LocalGuard
 from swarm.http.openapi import described
 from swarm.http.routes import Route, mount
@@ -70,6 +69,7 @@ async def _start_agent(node: PeerNode) -> None:
     base = node.settings.port_base
     listener = await start_listener(app, "127.0.0.1", base + 2 if base else 0, None)
     node.at_close(listener.close)
+    node.listeners["agent"] = listener
     node.agent_address = f"127.0.0.1:{listener.port}"
     node.home.publish_agent(AgentInfo(os.getpid(), listener.port, token))
 
@@ -97,8 +97,8 @@ def health_routes(node: PeerNode) -> list[Route]:
         return web.Response(text="; ".join(told) + "\n")
 
     async def exposition(request: web.Request) -> web.StreamResponse:
-        text = node.metrics.exposition()
-        return web.Response(body=text.encode(), headers={"Content-Type": metrics.CONTENT_TYPE})
+        body, kind = node.metrics.answer(request.headers.get("Accept", ""))
+        return web.Response(body=body, headers={"Content-Type": kind})
 
     async def rooms(request: web.Request) -> web.StreamResponse:
         headers = {"Content-Security-Policy": "default-src 'none'"}

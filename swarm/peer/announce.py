@@ -61,12 +61,16 @@ class Announcer:
         self.tracker_state = "not asked yet"
         self.is_answered = False
         self._was_answered = False
+        self._answered_at = time.monotonic()
+        # This machine's clock minus the tracker's that answered last.
+        self.clock_offset_s: float | None = None
         # Beats that are under way, each at one tracker or at all others, and whether none is.
         self._under_way = 0
         self._is_at_rest = asyncio.Event()
         self._is_at_rest.set()
         self._is_leaving = False
         self._records_at = 0.0
+        self._announces = node.metrics.counter("aetherfs_announces_total", "Announces to trackers, by result.")
         self.rotation = Rotation(node)
         node.tracker.on_news(self.wake)
         self._looking: asyncio.Task[None] | None = None
@@ -170,10 +174,17 @@ class Announcer:
             raise IncompleteError("this peer leaves: what it holds is announced no more")
         announce = self._message(leaving=leaving)
         self._begun()
+        result = "failed"
         try:
-            return await self._announced(announce, leaving=leaving)
+            answer = await self._announced(announce, leaving=leaving)
+            result = "ok"
+        except NotAllowedError:
+            result = "refused"
+            raise
         finally:
+            self._announces.add(result=result)
             self._ended()
+        return answer
 
     def _begun(self) -> None:
         self._under_way += 1
@@ -244,6 +255,10 @@ class Announcer:
         """
         asyncio.get_running_loop().call_later(self._node.rng.uniform(0, NEWS_SPREAD_S), self.wake)
 
+    def lag_s(self, now: float) -> float:
+        """For how long a tracker should have taken an announce that none has; ``now`` is monotonic."""
+        return max(0.0, now - self._answered_at - self._interval_s)
+
     def _message(self, *, leaving: bool) -> Announce:
         node = self._node
         # Over a metered link nobody far is to come for blocks; near ones hear of us anyway.
@@ -277,6 +292,9 @@ class Announcer:
     def _take(self, announce: Announce, answer: AnnounceAnswer) -> None:
         node = self._node
         self.is_answered = self._was_answered = True
+        self._answered_at = time.monotonic()
+        # A tracker states whole seconds: half of one is missing on the average.
+        self.clock_offset_s = clock.machine_now() - answer.wall_time - 0.5
         self._announced_to = node.tracker.calls.answered_last
         self._interval_s = float(answer.interval_s)
         self.site = node.sites.seen = answer.site

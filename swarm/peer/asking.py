@@ -335,7 +335,9 @@ class Bringer:
     def _count(self, holder: _Holder, wanted: Wanted, encoded_bytes: int) -> None:
         self.wire_bytes += encoded_bytes
         self._parts.traffic.wire_received_bytes += encoded_bytes
-        self._parts.traffic.received[holder.peer] += wanted.size or encoded_bytes
+        size = wanted.size or encoded_bytes
+        self._parts.traffic.received[holder.peer] += size
+        self._parts.traffic.taken["origin" if holder.origin else "peers"] += size
 
     def _blame(self, holder: _Holder, error: RemoteProtocolError) -> None:
         self._holders.pop(holder.peer, None)

@@ -148,6 +148,10 @@ class Channels:
         self._banned: dict[str, float] = {}
         self._is_closing = False
 
+    def banned(self) -> int:
+        """How many are left alone now."""
+        return sum(1 for until in self._banned.values() if until > time.monotonic())
+
     def ban(self, peer_id: str, reason: str) -> None:
         """Have nothing to do with a peer for a while: it sent what no honest peer sends."""
         log.warning("peer %s is left alone for %d s: %s", peer_id[:8], BAN_S, reason)

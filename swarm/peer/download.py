@@ -240,8 +240,10 @@ class Download:
         neighbour = self.scheduler.neighbours.get(peer)
         if neighbour is not None and neighbour.origin:
             self.sources.origin += size
+            self._parts.traffic.taken["origin"] += size
         else:
             self.sources.peers += size
+            self._parts.traffic.taken["peers"] += size
         self._parts.holdings.stored(self.holding, index)
         self._telling.stored(index, self.scheduler.picker.copies(index), now)
         self._tell_by(self._telling.due)

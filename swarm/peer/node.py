@@ -24,7 +24,7 @@ from swarm.dialable import TRUSTED, dialable_of
 from swarm.errors import AetherError
 from swarm.http.resolver import PeerResolver
 from swarm.http.routes import mount
-from swarm.http.serve import make_app, start_listener
+from swarm.http.serve import Listener, make_app, start_listener
 from swarm.http.session import peer_session
 from swarm.http.tls import GIVE_PROTOCOL, RUN_PROTOCOL, peer_client_context, peer_server_context, run_client_context
 from swarm.identity import peer_id_of
@@ -51,6 +51,7 @@ from swarm.peer.lan import Lan, start_lan
 from swarm.peer.ledger import Ledger
 from swarm.peer.meeting import Meeting
 from swarm.peer.mesh import Mesh
+from swarm.peer.node_metrics import add_node_metrics
 from swarm.peer.open_trees import open_trees
 from swarm.peer.purging import Purging
 from swarm.peer.recalling import Recalling
@@ -74,6 +75,7 @@ from swarm.tree import TreeStore
 
 if TYPE_CHECKING:
     from swarm.peer.subscriptions import Subscriptions
+    from swarm.process_metrics import LoopLag
 
 LOOKED_AT: Final = 16
 LOCATION_RENEWAL_S: Final = 1800
@@ -85,6 +87,7 @@ class PeerNode:
     """A running peer. Use ``start``. ``subscriptions`` come with its agent."""
 
     subscriptions: Subscriptions
+    loop_lag: LoopLag
 
     def __init__(self, settings: NodeSettings, extension: Extension | None) -> None:
         self.settings = settings
@@ -123,6 +126,7 @@ class PeerNode:
         # The object store of a tracker's or seed's process, and what a seed's publishes and rollouts have cost.
         self.objects: ObjectStore | None = None
         self.metrics = Metrics()
+        self.listeners: dict[str, Listener] = {}
         self.costs: Callable[[], Costs] | None = None
         self._stated: tuple[tuple[bytes, Location], bytes] | None = None
         self._closers: list[Callable[[], Awaitable[None]]] = []
@@ -199,6 +203,7 @@ class PeerNode:
         for contact in self.swarm.bootstrap:
             self.meeting.learn(contact.peer_id, contact.addresses)
         begin_reproving(self)
+        add_node_metrics(self)
         self.tasks.start(self._join_dht())
         self.tasks.start(self.meeting.run())
         self.tasks.start(self.exchange.gossip())
@@ -253,6 +258,7 @@ class PeerNode:
         self.listener = await start_listener(
             app, self.settings.listen, base + 1 if base else 0, self._server_context, streams=streams
         )
+        self.listeners["exchange"] = self.listener
         self._closers += [self.called.close, self.listener.close, self._end_streams]
         own = [self.listener.host, *(address.host for address in self.addresses())]
         self.resolver.dialable = dialable_of(own, self.settings.dial_also)

@@ -124,6 +124,10 @@ class RunServer:
         """The same on a connection that we have made to a peer which asked us to."""
         self._take_over(GivenStream(connection, context, self._buffers, pace=self._pace, asker=asker))
 
+    def __len__(self) -> int:
+        """How many streams are open."""
+        return len(self._streams)
+
     def has_room(self, peer: str) -> bool:
         """Whether one more stream of a peer would be given on."""
         with self._lock:

@@ -12,6 +12,8 @@ class Traffic:
 
     sent: Counter[str] = field(default_factory=Counter)
     received: Counter[str] = field(default_factory=Counter)
+    # What was received, by what gave it: "peers" or "origin".
+    taken: Counter[str] = field(default_factory=Counter)
     wire_sent_bytes: int = 0
     wire_received_bytes: int = 0
     redirected: int = 0

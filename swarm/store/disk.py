@@ -34,6 +34,7 @@ class DiskStore:
         self._sizes: OrderedDict[bytes, int] = OrderedDict()
         self._lock = threading.Lock()
         self.size_bytes = 0
+        self.hits = self.misses = 0
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._load()
@@ -58,7 +59,9 @@ class DiskStore:
     def get(self, signature: bytes) -> Encoded | None:
         with self._lock:
             if signature not in self._sizes:
+                self.misses += 1
                 return None
+            self.hits += 1
             self._sizes.move_to_end(signature)
         try:
             data = self._file(signature).read_bytes()

@@ -17,12 +17,16 @@ class MemoryStore:
         self._blocks: OrderedDict[bytes, Encoded] = OrderedDict()
         self._lock = threading.Lock()
         self.size_bytes = 0
+        self.hits = self.misses = 0
 
     def get(self, signature: bytes) -> Encoded | None:
         with self._lock:
             encoded = self._blocks.get(signature)
-            if encoded is not None:
-                self._blocks.move_to_end(signature)
+            if encoded is None:
+                self.misses += 1
+                return None
+            self.hits += 1
+            self._blocks.move_to_end(signature)
             return encoded
 
     def put(self, signature: bytes, encoded: Encoded) -> None:

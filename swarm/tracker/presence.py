@@ -104,6 +104,10 @@ class Presence:
         """How many announced a version, with all of it or still fetching."""
         return len(self._holders.get((version, complete), ()))
 
+    def versions(self) -> int:
+        """How many versions somebody announced."""
+        return len({version for version, _ in self._holders})
+
     def seeds(self, now: float) -> list[Present]:
         """Who keeps every block."""
         self.expire(now)

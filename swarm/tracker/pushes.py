@@ -55,6 +55,8 @@ class Pushes:
         self.listing = b""
         self.others: tuple[Contact, ...] = ()
         self.sent = self.lost = 0
+        # Who did not take the last word to it.
+        self.silent: set[str] = set()
 
     def connect_anew(self) -> None:
         """Make new connections from now on: the context shows another certificate."""
@@ -100,9 +102,11 @@ class Pushes:
                 for _ in range(TRIES):
                     if await self._post(other, push):
                         self.sent += 1
+                        self.silent.discard(other.peer_id)
                         break
                 else:
                     self.lost += 1
+                    self.silent.add(other.peer_id)
         finally:
             del self._telling[other.peer_id]
 

@@ -7,7 +7,6 @@ from typing import Final
 
 from aiohttp import web
 
-from swarm import metrics
 from swarm.errors import NotAllowedError, UnreachableError
 from swarm.http.routes import Route
 from swarm.http.serve import caller_of
@@ -44,8 +43,8 @@ def health_routes(state: TrackerState) -> list[Route]:
         peer_id = caller_of(request)
         if peer_id is not None:
             await state.member(peer_id)
-        text = state.metrics.exposition()
-        return web.Response(body=text.encode(), headers={"Content-Type": metrics.CONTENT_TYPE})
+        body, kind = state.metrics.answer(request.headers.get("Accept", ""))
+        return web.Response(body=body, headers={"Content-Type": kind})
 
     return [
         Route("GET", "/livez", livez, "public", "Whether the process runs", response="text/plain"),

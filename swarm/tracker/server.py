@@ -91,7 +91,7 @@ class Tracker:
         self._certificate = certificate
         self._key = key
         self._contexts = contexts
-        self._listener = listener
+        self.listener = listener
         self._renewed_at = time.time()
         self._cleared_at = 0.0
         self._since = int(self._renewed_at)
@@ -152,7 +152,7 @@ class Tracker:
     @property
     def address(self) -> Address:
         """Where it listens."""
-        return Address(self._listener.host, self._listener.port)
+        return Address(self.listener.host, self.listener.port)
 
     @property
     def port(self) -> int:
@@ -190,7 +190,7 @@ class Tracker:
         self.state.bell.ring_all()
         await self.state.pushes.leaving()
         await self.state.pushes.close()
-        await self._listener.close()
+        await self.listener.close()
         await self.state.identifier.close()
         await self._withdraw()
         self.state.has_ended = True

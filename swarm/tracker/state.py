@@ -22,6 +22,7 @@ from swarm.messages import Contact
 from swarm.metrics import Counter, Metrics
 from swarm.names import check_dataset
 from swarm.objects import ObjectStore
+from swarm.objects.standing import standing_of
 from swarm.principal import Principal, Right
 from swarm.store_metrics import add_store_metrics
 from swarm.tracker.asking import asker_of, member_of
@@ -45,6 +46,7 @@ from swarm.tracker.registry import Listed
 from swarm.tracker.revivals import KnownPurges
 from swarm.tracker.rights import Rights
 from swarm.tracker.tokens import Tokens
+from swarm.tracker.tracker_metrics import add_tracker_metrics
 
 STORE_THREADS: Final = 8
 
@@ -106,8 +108,14 @@ class TrackerState:
         self._writing = asyncio.Lock()
         self.audit = Audit(self.objects, self.keys.authority)
         self.looks = SharedLooks(lambda dataset: self.work(self.catalogue.refresh, dataset))
-        self.metrics.gauge("aetherfs_tracker_peers", "Peers heard of lately.", lambda: len(self.presence))
-        self.metrics.gauge("aetherfs_tracker_watchers", "Open watches of datasets.", lambda: self.watchers)
+        self._seconds = self.metrics.histogram(
+            "aetherfs_tracker_request_seconds", "How long requests took until their answer began, by operation."
+        )
+        add_tracker_metrics(self)
+
+    @property
+    def is_store_away(self) -> bool:
+        return standing_of(self.objects).away_since is not None
 
     @property
     def trackers(self) -> tuple[Contact, ...]:
@@ -202,12 +210,17 @@ class TrackerState:
         """A handler whose results are counted."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
+            began = time.monotonic()
             try:
                 response = await handler(request)
             except AetherError as error:
                 self.requests.add(operation=operation, result=error.title)
                 raise
             self.requests.add(operation=operation, result="ok")
+            # What streams lasts as long as its reader likes.
+            if not isinstance(response, web.Response):
+                return response
+            self._seconds.observe(time.monotonic() - began, operation=operation)
             return response
 
         return handle

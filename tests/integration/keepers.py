@@ -82,7 +82,7 @@ class Keepers:
             part.tracker._tending.cancel()
             await asyncio.gather(part.tracker._tending, return_exceptions=True)
             await part.tracker.state.pushes.close()
-            await part.tracker._listener.close()
+            await part.tracker.listener.close()
             part.tracker.state.pool.shutdown(wait=False)
         part.node.announcer._was_answered = False  # so that it does not say that it leaves
         await self.stop(name)

@@ -41,7 +41,7 @@ class Unsteady:
 
     def hang_up(self) -> None:
         """Whoever waits for an answer gets none."""
-        server = self.tracker._listener._runner.server
+        server = self.tracker.listener._runner.server
         assert server is not None
         for connection in server.connections:
             if connection.transport is not None:

@@ -217,7 +217,7 @@ def test_a_push_to_a_tracker_that_is_gone_is_given_up(tmp_path: Path) -> None:
         async with pair(tmp_path) as (rig, other):
             seed, writer = await rig.member("seed"), await rig.member()
             at(writer, rig.tracker)
-            await other._listener.close()
+            await other.listener.close()
             pushes = rig.tracker.state.pushes
             await publish(writer, seed, ROADS, "v1", V1)
             await until(lambda: pushes.lost == 1)

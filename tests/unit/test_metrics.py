@@ -48,8 +48,11 @@ def test_mistakes_of_ours_are_refused() -> None:
         metrics.counter("aetherfs_x", "X.")
     with pytest.raises(LocalProtocolError, match="not a metric's name"):
         metrics.gauge("peers", "X.")
-    with pytest.raises(LocalProtocolError, match="exists already"):
+    with pytest.raises(LocalProtocolError, match="no other's"):
         metrics.gauge("aetherfs_x_total", "X.")
+    metrics.gauge("aetherfs_y", "Y.")
+    with pytest.raises(LocalProtocolError, match="exists already"):
+        metrics.gauge("aetherfs_y", "Y.")
     for number in range(SERIES_MAX):
         counter.add(kind=str(number))
     with pytest.raises(LocalProtocolError, match="labels are for kinds"):
