@@ -6,6 +6,7 @@
     store_address                                             the object store that a role ran over, if not store/
     login                                                     the person who is signed in here (0600)
     blocks/ trees scans/ serials/ dht                         what it holds and remembers
+    pulls/                                                    where the time of its last pulls went
     sealed                                                    which seal key secrets and blocks are sealed with, if any
 
 With a seal key (``swarm.at_rest``) key, secrets and blocks are sealed; a home is one or the other, and says so. Every

@@ -69,6 +69,7 @@ COMMANDS: Final = {
     "cat": Listed("Data", "data", "Write one file of a version to standard output."),
     "ls": Listed("Data", "data", "List the datasets, or the files of a version."),
     "inspect": Listed("Data", "tags", "Show what is known of one version."),
+    "explain": Listed("Data", "explain", "Tell who has a version's blocks, and where the time of its last pull went."),
     "history": Listed("Data", "tags", "Show the log of a dataset, newest last."),
     "tag": Listed("Data", "tags", "Give a version other names: all of them, or none."),
     "rollback": Listed("Data", "tags", "Let a tag point to the version that it had before."),

@@ -225,6 +225,17 @@ class Announcer:
             if not self._wanted[dataset, version]:
                 del self._wanted[dataset, version]
 
+    async def handed_out(self, dataset: str, version: bytes) -> tuple[Neighbour, ...]:
+        """Some of those whom a tracker knows to hold a version, asked now. Raises what ``beat`` raises."""
+        self._wanted[dataset, version] = self._wanted.get((dataset, version), 0) + 1
+        try:
+            await self.beat()
+        finally:
+            self._wanted[dataset, version] -= 1
+            if not self._wanted[dataset, version]:
+                del self._wanted[dataset, version]
+        return self._handed_out.get((dataset, version), ())
+
     async def announce_records(self) -> None:
         """Versions and tags to the DHT at once, blocks by its sweep."""
         self._records_at = time.monotonic()

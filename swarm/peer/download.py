@@ -28,6 +28,7 @@ from swarm.peer.scheduler import TICK_S, Scheduler
 from swarm.peer.stream import Answer
 from swarm.peer.tasks import Tasks
 from swarm.peer.telling import Telling
+from swarm.peer.trace import Ending, Recorder, RunTrace
 from swarm.peer.traffic import Traffic
 from swarm.peer.wire import ASK, BLOCK, BUSY, Cancel, RunRequest, StandingBy
 from swarm.peer.wire import Holding as HoldingMessage
@@ -83,6 +84,7 @@ class Download:
         find: Callable[[], Awaitable[None]],
         rng: random.Random,
         stall_s: float = STALL_S,
+        trace: Recorder | None = None,
     ) -> None:
         self.dataset = holding.dataset
         self.version = holding.version
@@ -101,6 +103,7 @@ class Download:
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._last_progress = time.monotonic()
+        self._trace = trace or Recorder(self._last_progress, 0.0)
 
     async def run(self) -> None:
         """Fetch everything that is missing. IncompleteError when nothing moves for long, FullError when the disk is
@@ -125,11 +128,10 @@ class Download:
 
     def peer_holds(self, channel: Channel, message: HoldingMessage) -> None:
         bitmap = None if message.complete else message.bits
-        peer = channel.peer_id
+        peer, now = channel.peer_id, time.monotonic()
+        self._trace.joined(peer, message.origin, channel.near, now)
         self._perform(
-            self.scheduler.peer_joined(
-                peer, origin=message.origin, bitmap=bitmap, now=time.monotonic(), near=channel.near
-            )
+            self.scheduler.peer_joined(peer, origin=message.origin, bitmap=bitmap, now=now, near=channel.near)
         )
 
     def peer_has(self, channel: Channel, indices: tuple[int, ...]) -> None:
@@ -139,7 +141,9 @@ class Download:
         self._perform(self.scheduler.block_ready(peer_id, run, time.monotonic()))
 
     def peer_left(self, peer_id: str) -> None:
-        self._perform(self.scheduler.peer_left(peer_id, time.monotonic()))
+        now = time.monotonic()
+        self._trace.left(peer_id, now)
+        self._perform(self.scheduler.peer_left(peer_id, now))
 
     # ---- performing ---------------------------------------------------------------------------------------------
 
@@ -192,25 +196,35 @@ class Download:
         )
 
         busy = 0
+        traced = self._trace.run(run.peer, time.monotonic())
 
         def keep(position: int, encoded: memoryview) -> None:
-            self._verify_and_write(run.indices[position], encoded)
+            self._verify_and_write(run.indices[position], encoded, traced)
 
         def answered(answer: Answer) -> None:
             nonlocal busy
             busy += answer.status == BUSY
+            if answer.is_begun:
+                traced.begun(run.indices[answer.position], answer.now)
+            elif answer.status != BLOCK:
+                traced.refused += 1
             self._answered(run, run.indices[answer.position], answer)
 
         failed = True
+        ending: Ending = "broken"
         try:
             await self._parts.fetcher.take(run.peer, request, keep, answered)
-            failed = busy == len(run.indices)
+            failed, ending = busy == len(run.indices), "whole"
+        except asyncio.CancelledError:
+            ending = "cancelled"
+            raise
         except RemoteProtocolError as error:
             self._parts.channels.ban(run.peer, str(error))
             self.peer_left(run.peer)
         except AetherError as error:
             log.info("a run from %s broke off: %s", run.peer[:8], error)
         finally:
+            self._trace.ended(traced, time.monotonic(), ending)
             self._runs.pop(run.run, None)
         self._perform(self.scheduler.run_ended(run.run, time.monotonic(), failed=failed))
 
@@ -269,19 +283,23 @@ class Download:
 
         self._parts.exchange.tell(self, news)
 
-    def _verify_and_write(self, index: int, encoded: memoryview) -> None:
+    def _verify_and_write(self, index: int, encoded: memoryview, traced: RunTrace) -> None:
         """In the thread of a run: what is not the block ends the run, and what the disk refuses the download."""
         if self.scheduler.blocks.state[index] == STORED:
             return
         block = self.holding.manifest.unique[index]
+        came = time.monotonic()
         try:
-            self._sink.write(index, open_block(encoded, block.signature, block.size))
+            plain = open_block(encoded, block.signature, block.size)
+            verified = time.monotonic()
+            self._sink.write(index, plain)
         except RemoteProtocolError:
             self._loop.call_soon_threadsafe(self._bad_block)
             raise
         except AetherError as error:
             self._loop.call_soon_threadsafe(self._fail, error)
             raise
+        traced.received(index, block.size, came, verified, time.monotonic())
 
     def _bad_block(self) -> None:
         self._parts.traffic.bad_blocks += 1

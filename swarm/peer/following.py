@@ -21,6 +21,7 @@ from swarm.paths import shown
 from swarm.peer.commands import Ended, run_command
 from swarm.peer.pull import Progress, Target, fingerprint_path, manifest_of, pull_resolved, untold
 from swarm.peer.requiring import requiring_of
+from swarm.peer.tracing import tracing
 from swarm.rooted import Tree, failure
 from swarm.scan_cache import ScanCache
 from swarm.sharing import Origin
@@ -146,7 +147,6 @@ class Following:
             self._say(f"fetches {resolved.version.hex()[:12]}")
             # What was staged of versions that are wanted no more takes room from this one.
             await asyncio.to_thread(self.versions.tidy, (resolved.version,))
-            manifest, _ = await manifest_of(self._node, resolved, progress)
             target = Target(
                 self.versions.path_of(resolved.version),
                 self.wanted.include,
@@ -154,7 +154,9 @@ class Following:
                 mask=READ_ONLY,
                 origins=lambda: self._origins(resolved.version),
             )
-            await pull_resolved(self._node, resolved, manifest, target, progress)
+            async with tracing(self._node, self.wanted.ref, resolved.dataset, target.directory) as traced:
+                manifest, _ = await manifest_of(self._node, resolved, progress, traced)
+                await pull_resolved(self._node, resolved, manifest, target, progress, traced)
 
     def _origins(self, coming: bytes) -> list[Origin]:
         """The versions that lie here and may have files in common with the one that comes, newest first."""

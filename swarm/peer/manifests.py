@@ -19,6 +19,7 @@ from swarm.limits import ROOT_MAX_BYTES, RUN_MAX_BLOCKS
 from swarm.manifest import Manifest, assemble, parse_root
 from swarm.peer.channels import Channel
 from swarm.peer.download import Parts
+from swarm.peer.trace import MANIFEST_BLOCK, Recorder
 from swarm.peer.wire import BLOCK, RunRequest
 from swarm.peer.wire import Holding as HoldingMessage
 from swarm.store import Store
@@ -30,11 +31,14 @@ _runs = itertools.count(1 << 62)
 class ManifestFetch:
     """One manifest being fetched. A follower of its version until it is there."""
 
-    def __init__(self, parts: Parts, store: Store, dataset: str, version: bytes, entry: bytes) -> None:
+    def __init__(
+        self, parts: Parts, store: Store, dataset: str, version: bytes, entry: bytes, trace: Recorder | None = None
+    ) -> None:
         self.dataset = dataset
         self.version = version
         self.entry = entry
         self.wire_bytes = 0
+        self._trace = trace or Recorder(time.monotonic(), 0.0)
         self._parts = parts
         self._store = store
         self._holders: dict[str, int] = {}
@@ -44,6 +48,7 @@ class ManifestFetch:
 
     def peer_holds(self, channel: Channel, message: HoldingMessage) -> None:
         self._holders[channel.peer_id] = message.origin
+        self._trace.joined(channel.peer_id, message.origin, channel.near, time.monotonic())
         self._changed.set()
 
     def peer_has(self, channel: Channel, indices: tuple[int, ...]) -> None:
@@ -116,18 +121,23 @@ class ManifestFetch:
     async def _ask(self, peer: str, signatures: Sequence[bytes], found: dict[bytes, bytes]) -> None:
         request = RunRequest(1, next(_runs), self.dataset, self.version, self.entry, False, tuple(signatures))
         came: dict[bytes, bytes] = {}
+        traced = self._trace.run(peer, time.monotonic())
         try:
             answers = iter(signatures)
             async for status, payload in self._parts.fetcher.run(peer, request):
                 signature = next(answers)
                 if status == BLOCK:
                     self.wire_bytes += len(payload)
+                    now = time.monotonic()
+                    traced.received(MANIFEST_BLOCK, len(payload), now, now, now)
                     found[signature] = came[signature] = bytes(open_block(payload, signature))
         except RemoteProtocolError as error:
             self._holders.pop(peer, None)
             self._parts.channels.ban(peer, str(error))
         except AetherError as error:
             log.info("the manifest did not come from %s: %s", peer[:8], error)
+        finally:
+            self._trace.ended(traced, time.monotonic(), "whole" if came else "broken")
         self._keeping.append(asyncio.create_task(asyncio.to_thread(self._keep, came)))
 
     def _kept(self, signatures: Sequence[bytes]) -> dict[bytes, bytes]:

@@ -62,6 +62,7 @@ from swarm.peer.sites import Sites, site_of
 from swarm.peer.snapshots import Snapshots
 from swarm.peer.tasks import Tasks
 from swarm.peer.time_floor import keep_time, know_time
+from swarm.peer.traces import Traces
 from swarm.peer.traffic import Traffic
 from swarm.peer.trees import Trees
 from swarm.peer.wire import NOT_ORIGIN, OUR_VERSIONS, Hello
@@ -111,6 +112,7 @@ class PeerNode:
         self.ledger = Ledger(self.home.read_state("ledger"), lambda data: self.home.write_state("ledger", data))
         self.holdings = Holdings(extension.load if extension is not None else None)
         self.trees = Trees(self.home)
+        self.traces = Traces(self.home.path / "pulls")
         self.blocks = DiskStore(self.home.blocks, settings.disk_bytes, self.home.seal)
         self.memory = MemoryStore(settings.memory_bytes)
         self.store = Tiers([self.memory, self.blocks], writable=2)

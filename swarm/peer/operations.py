@@ -28,6 +28,7 @@ from swarm.errors import UsageError
 from swarm.log import SeenSerial, WallTime
 from swarm.peer import follow_verbs, governing, look_verbs, retaining, tag_verbs
 from swarm.peer.carrying import ExportArguments, ImportArguments, export, import_file
+from swarm.peer.explaining import ExplainArguments, explain
 from swarm.peer.node import PeerNode
 from swarm.peer.people import PeopleArguments, change_people
 from swarm.peer.publish import Wanted, publish
@@ -102,6 +103,7 @@ VERBS: Final[Mapping[str, Verb]] = {
     "pull": Verb(PullArguments, _pull, Pulled),
     "ls": Verb(look_verbs.ListArguments, look_verbs.ls),
     "inspect": Verb(look_verbs.RefArguments, look_verbs.inspect, Inspected),
+    "explain-version": Verb(ExplainArguments, explain),
     "history": Verb(look_verbs.RefArguments, look_verbs.history, History),
     "tag": Verb(tag_verbs.TagArguments, tag_verbs.tag, Committed),
     "rollback": Verb(tag_verbs.RollbackArguments, tag_verbs.rollback, Committed),

@@ -26,6 +26,8 @@ from swarm.peer.find import Resolved
 from swarm.peer.holdings import Holding, StoreSource
 from swarm.peer.manifests import ManifestFetch
 from swarm.peer.node import PeerNode
+from swarm.peer.trace import FETCH, FINISH, MANIFEST, PREPARE, Recorder
+from swarm.peer.tracing import Traced, tracing
 from swarm.peer.trees import TreeRecord
 from swarm.rooted import Tree
 from swarm.scan_cache import ScanCache
@@ -40,6 +42,7 @@ PROGRESS_S: Final = 0.25
 GONE_STALL_S: Final = 15.0
 # Blocks that a seed reads from its object store at a time.
 READ_AT_ONCE: Final = 16
+NO_TRACKER: Final = "none confirmed what the reference means"
 
 Progress = Callable[[dict[str, Any]], None]
 
@@ -81,17 +84,23 @@ def _waiting(phase: str, words: str) -> dict[str, Any]:
     return {"event": "progress", "phase": phase, "waiting_for": words}
 
 
-async def manifest_of(node: PeerNode, resolved: Resolved, progress: Progress = untold) -> tuple[Manifest, int]:
+async def manifest_of(
+    node: PeerNode, resolved: Resolved, progress: Progress = untold, traced: Traced | None = None
+) -> tuple[Manifest, int]:
     """The manifest of a version, from here or from neighbours, and the encoded bytes that it cost."""
     dataset, version = resolved.dataset, resolved.version
+    if traced is not None:
+        traced.version = version
+        traced.phase(MANIFEST)
     holding = await node.holdings.find(dataset, version)
     if holding is not None:
         return holding.manifest, 0
     kept = await asyncio.to_thread(node.trees.manifest, version)
     if kept is not None:
         return kept, 0
-    fetch = ManifestFetch(node.parts, node.store, dataset, version, resolved.entry)
-    looking = node.tasks.start(_look(node, dataset, version))
+    recorder = traced.recorder if traced is not None else None
+    fetch = ManifestFetch(node.parts, node.store, dataset, version, resolved.entry, recorder)
+    looking = node.tasks.start(_look(node, dataset, version, recorder))
     try:
         async with _telling(node, progress, lambda: _waiting("manifest", fetch.waiting_for())):
             manifest = await fetch.run(node.settings.stall_s if not resolved.is_gone else GONE_STALL_S)
@@ -107,15 +116,18 @@ async def manifest_of(node: PeerNode, resolved: Resolved, progress: Progress = u
     return manifest, fetch.wire_bytes
 
 
-async def _look(node: PeerNode, dataset: str, version: bytes) -> None:
+async def _look(node: PeerNode, dataset: str, version: bytes, trace: Recorder | None) -> None:
     while True:
-        await find_neighbours(node, dataset, version)
+        await find_neighbours(node, dataset, version, trace)
         await asyncio.sleep(2.0)
 
 
-async def find_neighbours(node: PeerNode, dataset: str, version: bytes) -> None:
+async def find_neighbours(node: PeerNode, dataset: str, version: bytes, trace: Recorder | None = None) -> None:
     """Let the mesh connect to whoever holds or fetches the version."""
+    started = time.monotonic()
     await node.announcer.neighbours(dataset, version)
+    if trace is not None:
+        trace.looked(started, time.monotonic(), "" if node.announcer.is_answered else node.announcer.tracker_state)
     await node.finder.neighbours(dataset, version)
 
 
@@ -129,10 +141,16 @@ async def pull(
         raise UsageError(f"pull takes a whole version: use `aetherfs cat {reference}`, or pull with --include")
     started = time.monotonic()
     target = Target(Path(directory).absolute(), include, force)
-    async with _telling(node, progress, lambda: _waiting("find", f"the version of {reference}")):
-        resolved = await node.finder.resolve(reference)
-    manifest, manifest_wire = await manifest_of(node, resolved, progress)
-    work = await _pulled(node, resolved, manifest, target, progress)
+    async with tracing(node, str(reference), reference.dataset, target.directory) as traced:
+        problem = NO_TRACKER
+        try:
+            async with _telling(node, progress, lambda: _waiting("find", f"the version of {reference}")):
+                resolved = await node.finder.resolve(reference)
+            problem = NO_TRACKER if resolved.is_stale else ""
+        finally:
+            traced.recorder.looked(started, time.monotonic(), problem)
+        manifest, manifest_wire = await manifest_of(node, resolved, progress, traced)
+        work = await _pulled(node, resolved, manifest, target, progress, traced)
     seconds = time.monotonic() - started
     sources = work.sources()
     return {
@@ -151,19 +169,33 @@ async def pull(
 
 
 async def pull_resolved(
-    node: PeerNode, resolved: Resolved, manifest: Manifest, target: Target, progress: Progress = untold
+    node: PeerNode,
+    resolved: Resolved,
+    manifest: Manifest,
+    target: Target,
+    progress: Progress = untold,
+    traced: Traced | None = None,
 ) -> None:
     """Make a directory hold a version whose manifest is here, and serve it from there. What its files look like is
     noted on return.
     """
-    work = await _pulled(node, resolved, manifest, target, progress)
+    work = await _pulled(node, resolved, manifest, target, progress, traced)
     if work.remembering is not None:
         await work.remembering
 
 
-async def _pulled(node: PeerNode, resolved: Resolved, manifest: Manifest, target: Target, progress: Progress) -> _Pull:
+async def _pulled(
+    node: PeerNode,
+    resolved: Resolved,
+    manifest: Manifest,
+    target: Target,
+    progress: Progress,
+    traced: Traced | None,
+) -> _Pull:
+    traced = traced or Traced(Recorder(time.monotonic(), 0.0))
+    traced.phase(PREPARE)
     await asyncio.to_thread(node.trees.keep, manifest)
-    work = _Pull(node, resolved, manifest, target)
+    work = _Pull(node, resolved, manifest, target, traced)
     alone = node.pulling.setdefault((resolved.dataset, manifest.version), asyncio.Lock())
     async with _telling(node, progress, lambda: _waiting("find", "another pull of this version, to reuse its blocks")):
         await alone.acquire()
@@ -171,13 +203,15 @@ async def _pulled(node: PeerNode, resolved: Resolved, manifest: Manifest, target
         await work.run(progress)
     finally:
         alone.release()
+        traced.size_bytes, traced.reused_bytes = work.bytes, work.sources()["reused"]
     return work
 
 
 class _Pull:
     """One pull under way."""
 
-    def __init__(self, node: PeerNode, resolved: Resolved, manifest: Manifest, wanted: Target) -> None:
+    def __init__(self, node: PeerNode, resolved: Resolved, manifest: Manifest, wanted: Target, traced: Traced) -> None:
+        self._traced = traced
         self._node = node
         self._resolved = resolved
         self._manifest = manifest
@@ -221,8 +255,10 @@ class _Pull:
         if not is_served_already:
             node.holdings.add(holding)
         try:
+            self._traced.phase(FETCH)
             await self._fetch(holding, staging, done, progress)
             placed_ns = time.time_ns()
+            self._traced.phase(FINISH)
             async with _telling(node, progress, lambda: _waiting("finish", "the disk")):
                 await asyncio.to_thread(staging.finish)
         except BaseException:
@@ -282,12 +318,12 @@ class _Pull:
         return not any(place.file_index in staging.left_out for place in self._manifest.places(index))
 
     async def _fetch(self, holding: Holding, staging: Staging, done: Iterable[int], progress: Progress) -> None:
-        node = self._node
+        node, trace = self._node, self._traced.recorder
 
         async def find() -> None:
-            await find_neighbours(node, holding.dataset, holding.version)
+            await find_neighbours(node, holding.dataset, holding.version, trace)
 
-        download = Download(node.parts, holding, staging, done, find, node.rng, node.settings.stall_s)
+        download = Download(node.parts, holding, staging, done, find, node.rng, node.settings.stall_s, trace)
         self._download = download
         name = f"{holding.dataset}@{holding.version.hex()[:12]}"
         node.waiting[name] = download.scheduler.waiting_for
