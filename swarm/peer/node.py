@@ -17,6 +17,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
+import aiohttp
+
 from swarm import clock
 from swarm.client import TrackerClient
 from swarm.dht.epochs import Dht
@@ -159,10 +161,7 @@ class PeerNode:
         talk = peer_session(self._client_context, self.resolver, per_peer=0, stall_timeout_s=None)
         self._closers.append(talk.close)
         self.session = talk
-        self.fetcher = Fetcher(
-            talk, self._run_context, self.resolver, self.paces.download, self.settings.runs_taken_max
-        )
-        self.fetcher.grant = self.papers.grant
+        self.fetcher = self._new_fetcher(talk)
         self.runs = RunServer(
             self._server_context,
             self.access,
@@ -211,6 +210,12 @@ class PeerNode:
         self.tasks.start(self.exchange.gossip())
         self.tasks.start(self.announcer.run())
         self.is_ready.set()
+
+    def _new_fetcher(self, session: aiohttp.ClientSession) -> Fetcher:
+        pace, runs_max = self.paces.download, self.settings.runs_taken_max
+        fetcher = Fetcher(session, self._run_context, self.resolver, pace, runs_max)
+        fetcher.grant = self.papers.grant
+        return fetcher
 
     def _join_parts(self) -> None:
         """What parts need of one another that were made one after another."""

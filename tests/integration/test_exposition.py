@@ -54,7 +54,7 @@ def test_prometheus_own_text_is_read_by_another_parser(told: dict[str, str]) -> 
 def test_openmetrics_is_read_by_another_parser_and_ends_as_it_has_to(told: dict[str, str]) -> None:
     text = told["application/openmetrics-text"]
     assert text.endswith("\n# EOF\n")
-    read = {family.name: family for family in open_families(text)}
+    read = {family.name: family for family in open_families(text)}  # type: ignore[no-untyped-call]
     assert read["aetherfs_process_cpu_seconds"].type == "counter"
     assert read["aetherfs_process_cpu_seconds"].unit == "seconds"
     assert set(read) == {family.name for family in families(told["text/plain"])}
