@@ -10,6 +10,7 @@ import pytest
 
 from swarm.errors import IncompleteError
 from swarm.messages import Announce, AnnounceAnswer
+from swarm.metrics import Metrics
 from swarm.peer import announce
 from swarm.peer.announce import Announcer
 from swarm.peer.node import PeerNode
@@ -53,7 +54,9 @@ class Beating(Announcer):
 
 
 def announcer_of(trackers: Trackers) -> Beating:
-    node: Any = SimpleNamespace(tracker=trackers, tasks=Tasks(), extension=object(), tracker_address=None)
+    node: Any = SimpleNamespace(
+        tracker=trackers, tasks=Tasks(), extension=object(), tracker_address=None, metrics=Metrics()
+    )
     return Beating(cast(PeerNode, node))
 
 
