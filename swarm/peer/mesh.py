@@ -14,11 +14,10 @@ first who neither gave us bytes nor need ours; each is told of others before it 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
 from typing import Final
 
-from swarm.limits import NEIGHBOURS_MAX
 from swarm.peer.candidates import Candidate, Candidates
+from swarm.peer.membership import FETCHING, KEEPING, STANDING, Bounds, Member, Want
 from swarm.peer.pulse import Pulse
 from swarm.peer.steps import ANY, Ask, Decision, Dial, Drop, Look, Ping
 
@@ -47,45 +46,6 @@ GRACE_S: Final = 3.0
 TURNED_AWAY_S: Final = 30.0
 BACKOFF_MAX_S: Final = 60.0
 FAILURES_MAX: Final = 6
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """How many neighbours are aimed at, and how many are kept."""
-
-    target: int
-    maximum: int
-
-
-FETCHING: Final = Bounds(24, NEIGHBOURS_MAX)
-STANDING: Final = Bounds(8, 16)
-KEEPING: Final = Bounds(8, 64)
-
-
-@dataclass(slots=True)
-class Member:
-    """A neighbour: its channel is open. ``needs``: versions that it wants of us."""
-
-    known: Candidate
-    dialled: bool
-    since: float
-    needs: set[bytes] = field(default_factory=set)
-    useful_at: float = float("-inf")
-    asked_at: float = float("-inf")
-    asked: int = 0
-    answered_at: float = float("-inf")
-
-
-@dataclass(slots=True)
-class Want:
-    """A version that we fetch, or the standing set."""
-
-    since: float
-    progress_at: float
-    dialled_at: float = float("-inf")
-    keeper_at: float = float("-inf")
-    looked_at: float = float("-inf")
-    looked: int = 0
 
 
 class Mesh:

@@ -8,7 +8,7 @@ from typing import Final
 from swarm.dialable import Network
 from swarm.home import Home
 from swarm.limits import MIB, RUNS_SERVED_MAX, RUNS_TAKEN_MAX
-from swarm.peer.mesh import FETCHING
+from swarm.peer.membership import FETCHING
 from swarm.peer.pace import Paces
 from swarm.signers import Required
 

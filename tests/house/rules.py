@@ -38,6 +38,7 @@ PURE: Final = (
     "swarm/peer/far.py",
     "swarm/peer/gossip.py",
     "swarm/peer/instructions.py",
+    "swarm/peer/membership.py",
     "swarm/peer/mesh.py",
     "swarm/peer/neighbour.py",
     "swarm/peer/origins.py",

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from swarm.identity import PeerKey
 from swarm.limits import HANDOUT_MAX_NEIGHBOURS
 from swarm.messages import Holding
-from swarm.peer.mesh import FETCHING
+from swarm.peer.membership import FETCHING
 from swarm.records import Address
 from swarm.signature import signature_of
 from swarm.tracker.handout import neighbours_for

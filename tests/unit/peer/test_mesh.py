@@ -8,7 +8,8 @@ import pytest
 
 from swarm.peer import mesh as mesh_module
 from swarm.peer.candidates import CANDIDATES_MAX, TOLD_BY_ONE_MAX
-from swarm.peer.mesh import FETCHING, KEEPING, STANDING, Mesh
+from swarm.peer.membership import FETCHING, KEEPING, STANDING
+from swarm.peer.mesh import Mesh
 from swarm.peer.steps import ANY, Ask, Dial, Drop, Look
 from tests.unit.peer.mesh_net import Net
 

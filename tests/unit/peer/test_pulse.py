@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 
-from swarm.peer.mesh import STANDING, Mesh
+from swarm.peer.membership import STANDING
+from swarm.peer.mesh import Mesh
 from swarm.peer.pulse import DOUBT_S, LATELY_S, SILENT_S, Pulse
 from swarm.peer.steps import Dial, Drop, Ping
 
