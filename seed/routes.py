@@ -133,7 +133,7 @@ class BlockRoutes:
     def _session(self, caller: Caller, session_id: str) -> Session:
         session = self._uploads.session(session_id, public_of(caller.peer_id))
         if not caller.may_publish(session.dataset):
-            raise NotAllowedError(f"this home may not publish to {session.dataset} any more")
+            raise NotAllowedError(no_grant(caller.peer_id, session.dataset))
         return session
 
     async def _missing(self, request: web.Request) -> web.Response:
@@ -178,7 +178,7 @@ class BlockRoutes:
         caller = self._caller(request)
         settled = self._uploads.settled(request.match_info["session"], public_of(caller.peer_id))
         if not caller.may_publish(settled.dataset):
-            raise NotAllowedError(f"this home may not publish to {settled.dataset} any more")
+            raise NotAllowedError(no_grant(caller.peer_id, settled.dataset))
         await self._uploads.done(settled.id)
         return web.Response(status=200)
 

@@ -273,8 +273,8 @@ class TrackerClient:
         """
         _, entry = log.parse_entry(data)
         body = msgspec.json.encode(AppendRequest(data, receipt, if_serial))
-        path = f"/api/v1/datasets/{entry.dataset}/log"
-        answer = parsed(await self._call("POST", path, body=body, is_personal=True), AppendAnswer)
+        path, query = f"/api/v1/datasets/{entry.dataset}/log", {"kind": entry.kind}
+        answer = parsed(await self._call("POST", path, query=query, body=body, is_personal=True), AppendAnswer)
         if log.verify_entry(answer.entry, authority=self.authority) != entry:
             raise RemoteProtocolError("the tracker committed something else than it was given")
         return answer.entry, entry

@@ -25,7 +25,7 @@ class UsageError(AetherError):
 
     exit_code = 2
     http_status = 400
-    title = "usage"
+    title = "usage error"
 
 
 class NotFoundError(AetherError):

@@ -54,8 +54,13 @@ def remove(program: Program, who: str, right: str, patterns: tuple[str, ...]) ->
 def lifetime(program: Program, time: str) -> None:
     """Set how long peers may go on when no tracker answers: 10m to 30d; 7d at first."""
     from swarm.cli.enrol import seconds_of
+    from swarm.limits import CERTIFICATE_LIFETIME_S, GRANT_LIFETIME_MIN_S
 
-    _change(program, {"grant_lifetime_s": seconds_of(time)})
+    seconds = seconds_of(time)
+    if not GRANT_LIFETIME_MIN_S <= seconds <= CERTIFICATE_LIFETIME_S:
+        least, most = duration(GRANT_LIFETIME_MIN_S), duration(CERTIFICATE_LIFETIME_S)
+        raise UsageError(f"{time} is no lifetime of grants: they count for {least} to {most}; name a time in between")
+    _change(program, {"grant_lifetime_s": seconds})
 
 
 @access.command()

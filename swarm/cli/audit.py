@@ -16,7 +16,12 @@ EVENTS_MAX: Final = 10_000
 
 @click.command()
 @click.option("--since", default="1d", show_default=True, metavar="TIME", help="How far back: 1h, 30d.")
-@click.option("--actor", default="", metavar="WHO", help="Only what user:NAME, service:NAME or peer:ID has done.")
+@click.option(
+    "--actor",
+    default="",
+    metavar="WHO",
+    help="Only what user:NAME, service:NAME or peer:ID did; 8 of its characters do.",
+)
 @options
 @pass_program
 def audit(program: Program, since: str, actor: str) -> None:

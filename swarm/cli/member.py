@@ -29,7 +29,7 @@ def ls(program: Program) -> None:
 
 
 @member.command()
-@click.argument("peer", metavar="PEER")
+@click.argument("peer", metavar="ID")
 @click.option("--datasets", multiple=True, metavar="PATTERN", help="What @token stands for, for this member.")
 @click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="All its labels from now on.")
 @click.option("--no-labels", is_flag=True, help="None any more.")
@@ -54,12 +54,15 @@ def set(program: Program, peer: str, datasets: tuple[str, ...], labels: tuple[st
 
 
 @member.command()
-@click.argument("peer", metavar="PEER")
+@click.argument("peer", metavar="ID")
 @click.option("--force", is_flag=True, help="Even the only tracker, or this home itself.")
 @options
 @pass_program
 def remove(program: Program, peer: str, force: bool) -> None:
-    """Refuse a member from now on, everywhere within a minute; its key can never come back."""
+    """Refuse a member from now on, everywhere within a minute; its key can never come back.
+
+    ID is its peer id, or the beginning that other commands print.
+    """
     from swarm.cli.perform import perform
 
     result = perform(program, "remove-member", {"peer": peer, "force": force})

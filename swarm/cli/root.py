@@ -30,7 +30,7 @@ from swarm.cli.root_file import (
     write_file,
 )
 from swarm.cli.secret import read_file, write_secret
-from swarm.errors import ConflictError, NotAllowedError, UsageError
+from swarm.errors import ConflictError, IntegrityError, NotAllowedError, RemoteProtocolError, UsageError
 
 if TYPE_CHECKING:
     from swarm.identity import PeerKey
@@ -188,7 +188,8 @@ def _signed(key: PeerKey, asked: Path, out: Path) -> dict[str, Any]:
     from swarm.tracker import custody
 
     data = read_file(asked, FILE_MAX_BYTES, "a request of `aetherfs root request`")
-    rosters = canonical.decode(data, ToSign, limit_bytes=FILE_MAX_BYTES, what=str(asked)).rosters
+    with _written_by(asked, "aetherfs root request"):
+        rosters = canonical.decode(data, ToSign, limit_bytes=FILE_MAX_BYTES).rosters
     if any(roster.root != key.public for roster in rosters):
         raise NotAllowedError(f"{asked} is of another swarm than the root: give the root of that swarm")
     write_file(out, canonical.encode(SignedRosters(1, tuple(custody.sealed_roster(key, roster) for roster in rosters))))
@@ -204,11 +205,14 @@ def _signed(key: PeerKey, asked: Path, out: Path) -> dict[str, Any]:
 def install(program: Program, file: str, since: str) -> None:
     """Let a swarm go by what its root has signed."""
     from swarm import canonical
-    from swarm.roster import SignedRosters
+    from swarm.roster import SignedRosters, open_roster
     from swarm.tracker import custody
 
     data = read_file(Path(file), FILE_MAX_BYTES, "what `aetherfs root sign` wrote")
-    rosters = canonical.decode(data, SignedRosters, limit_bytes=FILE_MAX_BYTES, what=file).rosters
+    with _written_by(Path(file), "aetherfs root sign"):
+        rosters = canonical.decode(data, SignedRosters, limit_bytes=FILE_MAX_BYTES).rosters
+        for each in rosters:
+            open_roster(each)
     with _held(program) as held:
         if len(rosters) == 2:
             result = _replaced(program, held, (rosters[0], rosters[1]), since)
@@ -268,6 +272,15 @@ def _replaced(program: Program, held: Held, signed: tuple[bytes, bytes], since: 
     counted = Counter((entry.dataset, _name_of(entry.publisher)) for entry in found)
     entries = [{"dataset": d, "publisher": p, "entries": n} for (d, p), n in sorted(counted.items())]
     return {**_shown(roster, is_here=_is_here(held)), "entries": entries}
+
+
+@contextmanager
+def _written_by(path: Path, command: str) -> Iterator[None]:
+    """IntegrityError for a file that another command wrote, or none of ours."""
+    try:
+        yield
+    except RemoteProtocolError as error:
+        raise IntegrityError(f"{path} is not what `{command}` writes, or is damaged: name that file") from error
 
 
 def _lead_s(held: Held) -> int:

@@ -58,6 +58,8 @@ def passphrase_of_root(file: str | None) -> bytes:
         data = read_file(Path(file), PASSPHRASE_MAX_BYTES + 2, "the passphrase")
     else:
         data = os.environb.get(ROOT.variable.encode(), b"")
+    if file is not None and not data.rstrip(b"\r\n"):
+        raise UsageError(f"{'standard input' if file == '-' else file} is empty: write the passphrase into it")
     return check_passphrase(data.rstrip(b"\r\n"))
 
 

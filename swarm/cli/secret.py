@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from swarm.cli.program import Program, options, pass_program, setting_option
-from swarm.errors import AetherError, ConflictError, NotAllowedError, NotFoundError
+from swarm.errors import AetherError, ConflictError, NotAllowedError, NotFoundError, UsageError
 from swarm.limits import PASSPHRASE_MAX_BYTES, SECRET_MAX_CHARS
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def passphrase_of(settings: Settings) -> bytes:
         data = read_file(Path(settings.passphrase_file), PASSPHRASE_MAX_BYTES + 2, "the passphrase")
         passphrase = data.rstrip(b"\r\n")
         if not passphrase:
-            raise NotAllowedError(f"{settings.passphrase_file} is empty: write the passphrase into it")
+            raise UsageError(f"{settings.passphrase_file} is empty: write the passphrase into it")
         return check_passphrase(passphrase)
     return check_passphrase(os.environb.get(PASSPHRASE_VARIABLE.encode(), b""))
 

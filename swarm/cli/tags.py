@@ -53,7 +53,8 @@ def _logged(entry: Mapping[str, Any]) -> list[str]:
     moves = " ".join(f"{move['tag']}={short(move['version'])}" for move in entry["moves"])
     amount = f"{entry['files']} files" if entry.get("files") is not None else ""
     weight = size(entry["bytes"]) if entry.get("bytes") is not None else ""
-    return [str(entry["serial"]), moment(entry["time"]), entry["kind"], moves, amount, weight, entry["message"]]
+    by = f"by {short(entry['publisher'])}"
+    return [str(entry["serial"]), moment(entry["time"]), entry["kind"], by, moves, amount, weight, entry["message"]]
 
 
 @click.command()

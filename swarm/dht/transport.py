@@ -19,8 +19,8 @@ from typing import Final, cast
 import asyncio_dgram
 
 from swarm.dialable import Dialable, dialable_of
-from swarm.errors import AetherError
 from swarm.limits import DHT_RECEIVED_MAX, DHT_SENDING_MAX
+from swarm.listening import cannot_listen
 
 RECEIVE_BUFFER_BYTES: Final = 2 * 1024 * 1024
 # Sends between two yields to the loop; a burst beyond this overflows a receiver's buffer.
@@ -62,13 +62,11 @@ class Transport:
     async def bind(
         cls, host: str, port: int, received: Callable[[bytes, Peer], None], dialable: Dialable | None = None
     ) -> Transport:
-        """Bind a socket. AetherError when the port is taken. ``dialable``: by default what follows from the host."""
+        """Bind a socket. ConflictError when the port is taken. ``dialable``: by default what follows from the host."""
         try:
             stream = await asyncio_dgram.bind((host, port))
         except OSError as error:
-            raise AetherError(
-                f"cannot listen on {host}:{port}/udp: {error.strerror or error}; choose another --port-base"
-            ) from error
+            raise cannot_listen(host, port, error, over="udp") from error
         with contextlib.suppress(OSError):
             stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
         return cls(stream, received, dialable or dialable_of([str(stream.sockname[0])]))

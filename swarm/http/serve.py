@@ -14,7 +14,6 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from swarm.errors import AetherError
 from swarm.http.browsers import harden, own_pages_only
 from swarm.http.congestion import suit_many_flows
 from swarm.http.doors import BACKLOG, Doors, Streams
@@ -24,6 +23,7 @@ from swarm.http.problem import problems
 from swarm.http.visits import Visit, Visits
 from swarm.identity import peer_id_from_server_name
 from swarm.limits import CONNECTIONS_MAX, JSON_BODY_MAX_BYTES, KEEPALIVE_S
+from swarm.listening import cannot_listen
 
 SHUTDOWN_S: Final = 2.0
 LEAST_CONNECTIONS: Final = 16
@@ -71,7 +71,7 @@ async def start_listener(
     most: int = CONNECTIONS_MAX,
     deadlines: Deadlines | None = None,
 ) -> Listener:
-    """Listen on host:port (0 picks a free one). ``context`` None is for loopback only. Raises AetherError if taken.
+    """Listen on host:port (0 picks a free one). ``context`` None is for loopback only. Raises ConflictError if taken.
 
     ``streams`` are handed connections that offer their protocols, before their handshake. At most ``most`` connections
     are open, half as many of one address; fewer where the system allows few open files.
@@ -93,9 +93,7 @@ async def start_listener(
         server = await loop.create_server(asyncio.Protocol, host, port, backlog=BACKLOG, start_serving=False)
     except OSError as error:
         await runner.cleanup()
-        raise AetherError(
-            f"cannot listen on {host}:{port}: {error.strerror or error}; take another --port-base, or 0 for free ports"
-        ) from error
+        raise cannot_listen(host, port, error) from error
     suit_many_flows(server.sockets)
 
     async def others(connection: socket.socket, visit: Visit) -> None:

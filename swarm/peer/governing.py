@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
@@ -20,7 +21,7 @@ from swarm.access_messages import (
     PolicyHistory,
     RuleItem,
 )
-from swarm.errors import AetherError, ConflictError, NotFoundError, UnreachableError
+from swarm.errors import AetherError, ConflictError, NotFoundError, UnreachableError, UsageError
 from swarm.identity import public_of
 from swarm.limits import PATTERNS_MAX
 from swarm.messages import Labels, RotateAnswer, RotateRequest, TokenRequest
@@ -29,6 +30,11 @@ from swarm.peer.pull import Progress
 from swarm.peer.verb import NoArguments, Result, Verb
 from swarm.principal import Right
 from swarm.records import Role
+
+PEER: Final = "peer:"
+PEER_ID_CHARS: Final = 52
+# As few as any command prints of an id.
+SHORT_ID_MIN_CHARS: Final = 8
 
 
 class TokenArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -117,7 +123,7 @@ async def explain(node: PeerNode, arguments: ExplainArguments, progress: Progres
     if arguments.denial:
         return await _denial(node, arguments.denial)
     dataset = names.parse(arguments.ref).dataset
-    asked = [("who", arguments.who), ("right", arguments.right), ("dataset", dataset)]
+    asked = [("who", await _subject(node, arguments.who)), ("right", arguments.right), ("dataset", dataset)]
     query = urlencode([*asked, *(("group", group) for group in arguments.groups)])
     return _built(await node.tracker.order("GET", f"access/explain?{query}", ExplainAnswer))
 
@@ -151,18 +157,42 @@ async def _all_members(node: PeerNode) -> list[MemberItem]:
 
 async def member(node: PeerNode, arguments: MemberArguments, progress: Progress) -> Result:
     """Change what a member's token is to have named."""
-    public_of(arguments.peer)
+    peer = await _peer_of(node, arguments.peer)
     request = MemberRequest(arguments.datasets, arguments.labels)
-    return _built(await node.tracker.order("POST", f"members/{arguments.peer}", MemberItem, request))
+    return _built(await node.tracker.order("POST", f"members/{peer}", MemberItem, request))
 
 
 async def remove_member(node: PeerNode, arguments: RemoveArguments, progress: Progress) -> Result:
     """Refuse a member from now on. ConflictError where that locks people out, unless it is forced."""
-    public_of(arguments.peer)
+    peer = await _peer_of(node, arguments.peer)
     if not arguments.force:
-        await _check_can_be_spared(node, arguments.peer)
-    await node.tracker.remove_member(arguments.peer)
-    return {"removed": arguments.peer}
+        await _check_can_be_spared(node, peer)
+    await node.tracker.remove_member(peer)
+    return {"removed": peer}
+
+
+async def _peer_of(node: PeerNode, text: str) -> str:
+    """The peer id that is written, or begun: whose among the members that is. UsageError where it may be several."""
+    begun = text.removeprefix(PEER)
+    if len(begun) >= PEER_ID_CHARS or not re.fullmatch(r"[a-z2-7]*", begun):
+        public_of(begun)
+        return begun
+    if len(begun) < SHORT_ID_MIN_CHARS:
+        raise UsageError(f"{begun!r} is too short for a peer id: write {SHORT_ID_MIN_CHARS} of its characters or more")
+    return _only_one(begun, [one.peer for one in await _all_members(node) if one.peer.startswith(begun)])
+
+
+def _only_one(begun: str, found: list[str]) -> str:
+    if not found:
+        raise NotFoundError(f"no member's id begins with {begun}: see `aetherfs member ls`; of one that left write all")
+    if len(found) > 1:
+        raise UsageError(f"{begun} may be {' or '.join(found[:3])}: write more of the id")
+    return found[0]
+
+
+async def _subject(node: PeerNode, text: str) -> str:
+    """Somebody in a rule or in the audit, whose peer id may be begun."""
+    return PEER + await _peer_of(node, text) if text.startswith(PEER) and len(text) > len(PEER) else text
 
 
 async def _check_can_be_spared(node: PeerNode, peer: str) -> None:
@@ -177,7 +207,8 @@ async def _check_can_be_spared(node: PeerNode, peer: str) -> None:
 
 async def audit(node: PeerNode, arguments: AuditArguments, progress: Progress) -> Result:
     """A page of what was done and refused."""
-    query = urlencode({"since": arguments.since, "actor": arguments.actor, "before": arguments.before})
+    actor = await _subject(node, arguments.actor)
+    query = urlencode({"since": arguments.since, "actor": actor, "before": arguments.before})
     return _built(await node.tracker.order("GET", f"audit?{query}", AuditAnswer))
 
 

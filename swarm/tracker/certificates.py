@@ -63,7 +63,8 @@ class GivenCertificate:
                 ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(files.certificate, files.key, _no_passphrase)
             except (ssl.SSLError, OSError) as error:
                 raise UsageError(
-                    f"{self._certificate} and {self._key} are no certificate and its key: {error}"
+                    f"{self._certificate} and {self._key} are no certificate and its key{_why(error)}: "
+                    "give both as PEM, the key without a passphrase"
                 ) from error
         return pair
 
@@ -143,6 +144,12 @@ def _names(hosts: Iterable[str]) -> list[x509.GeneralName]:
         except ValueError:
             found.append(x509.DNSName(host))
     return found
+
+
+def _why(error: OSError) -> str:
+    """What OpenSSL found, where it says so in words of its own."""
+    is_mismatch = isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH"
+    return ", the key is another certificate's" if is_mismatch else ""
 
 
 def _no_passphrase() -> bytes:

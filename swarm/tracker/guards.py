@@ -26,8 +26,10 @@ from swarm.tracker.denials import DeniedError, not_allowed, numbered
 from swarm.tracker.policy import may_any
 from swarm.tracker.state import TrackerState, dataset_of
 
-# By what an entry may be committed: which of these it takes says its kind.
+# By what an entry may be committed: which of these it takes says its kind. Here, before it is read, that is what the
+# caller says; it only makes the refusal clear.
 WRITING: Final[tuple[Right, ...]] = ("publish", "tag", "delete")
+RIGHT_TO: Final[dict[str, Right]] = {"publish": "publish", "tag": "tag", "rollback": "tag", "rm": "delete"}
 _RIGHTS: Final[dict[Access, tuple[Right, ...]]] = {
     "read": ("read",),
     "publish": ("publish",),
@@ -80,15 +82,18 @@ class Guards:
             if asker.who.kind == "anonymous" and not may_any(known.policy, asker.who, "read"):
                 raise not_allowed(asker.who, "read", "*")
         else:
-            await self._check_right(asker.who, _RIGHTS[route.access], pattern_of(request))
+            rights = _RIGHTS[route.access]
+            meant = RIGHT_TO.get(request.query.get("kind", ""), rights[0])
+            await self._check_right(asker.who, rights, pattern_of(request), meant if meant in rights else rights[0])
 
-    async def _check_right(self, who: Principal, rights: tuple[Right, ...], pattern: str) -> None:
+    async def _check_right(self, who: Principal, rights: tuple[Right, ...], pattern: str, meant: Right) -> None:
+        """``meant``: the right that a refusal names."""
         for right in rights:
             if await self._state.may(who, right, pattern):
                 return
         if rights == ("read",) and who.kind != "anonymous":
             raise no_dataset(pattern)
-        raise not_allowed(who, rights[0], pattern)
+        raise not_allowed(who, meant, pattern)
 
     async def _refused(self, error: HiddenError | DeniedError, asker: Asker, request: web.Request) -> AetherError:
         state, pattern = self._state, pattern_of(request)

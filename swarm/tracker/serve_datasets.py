@@ -21,7 +21,7 @@ from swarm.claims import Version, is_gone
 from swarm.errors import FullError, UnreachableError
 from swarm.http.routes import Route
 from swarm.limits import LOG_PAGE_MAX, PAGE_MAX, WATCHERS_MAX
-from swarm.log import Entry, Kind
+from swarm.log import Entry
 from swarm.messages import (
     AppendAnswer,
     AppendRequest,
@@ -37,12 +37,13 @@ from swarm.messages import (
 from swarm.names import check_dataset, check_tag
 from swarm.objects import ObjectStore
 from swarm.objects.standing import standing_of
-from swarm.principal import Principal, Right
+from swarm.principal import Principal
 from swarm.signature import from_hex
 from swarm.tracker.asking import asker_of, is_still_let_in
 from swarm.tracker.catalogue import AS_KNOWN, Head
 from swarm.tracker.commits import check_commit
 from swarm.tracker.denials import not_allowed
+from swarm.tracker.guards import RIGHT_TO
 from swarm.tracker.membership import Member
 from swarm.tracker.policy import Policy, decide
 from swarm.tracker.revivals import check_not_purged, claimed
@@ -50,8 +51,6 @@ from swarm.tracker.state import AskerHandler, TrackerState, answer, body_of, dat
 
 logger = logging.getLogger("aetherfs.tracker")
 
-# What an entry of each kind takes.
-RIGHT_TO: Final[dict[Kind, Right]] = {"publish": "publish", "tag": "tag", "rollback": "tag", "rm": "delete"}
 SERIAL_MAX: Final = (1 << 63) - 1
 # How soon an entry that another tracker committed is seen by a watch here, and how often a silent watch is kept alive.
 WATCH_POLL_S: Final = 2.0
@@ -94,6 +93,7 @@ def dataset_routes(state: TrackerState) -> list[Route]:
             "Commit a signed entry",
             request=AppendRequest,
             response=AppendAnswer,
+            query=("kind",),
         ),
         Route(
             "POST",

@@ -391,8 +391,8 @@ def test_a_member_that_is_no_tracker_cannot_become_one(swarm: Bench) -> None:
 def test_a_port_that_is_taken(bench: Bench) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        assert port in bench.refused(1, "a", "up", "--port-base", port)
-        assert port in bench.refused(1, "b", "up", "-d", "--port-base", port)
+        assert port in bench.refused(CONFLICT, "a", "up", "--port-base", port)
+        assert port in bench.refused(CONFLICT, "b", "up", "-d", "--port-base", port)
     assert bench.left_over() == []
 
 

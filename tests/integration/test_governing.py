@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from swarm.errors import AetherError, ConflictError, FullError, NotAllowedError, NotFoundError, UsageError
+from swarm.peer.governing import _only_one
 from swarm.peer.node import PeerNode
 from swarm.peer.upload import SeedClient
 from tests.integration.swarm_rig import Swarm, make_tree, run
@@ -113,7 +114,9 @@ def test_who_is_signed_in_at_a_home_learns_before_an_upload_what_he_may_not(
 async def the_admin_alone_changes(admin: PeerNode, shop: PeerNode, me: str) -> None:
     # A member's labels are the admin's to change, and only his.
     assert await refused(shop, "member", peer=shop.key.peer_id, labels=["kind=bank"])
-    await run(admin, "member", peer=shop.key.peer_id, labels=[])
+    with pytest.raises(UsageError, match="too short"):
+        await run(admin, "member", peer=shop.key.peer_id[:7], labels=[])
+    await run(admin, "member", peer=shop.key.peer_id[:12], labels=[])
     assert not (await run(admin, "explain", who=me, right="read", ref="maps/x"))["why"].startswith("rule 'label:kind")
     with pytest.raises(NotFoundError, match="no rule"):
         await run(admin, "access", remove=[rule("anyone", "read", "*")])
@@ -148,9 +151,19 @@ async def the_audit(swarm: Swarm, admin: PeerNode, shop: PeerNode, me: str) -> N
         (me, "refused", "maps/none"),
     } <= events
     assert not any(actor == boss and action == "refused" for actor, action, _ in events)
-    own = await run(admin, "audit", actor=me)
-    assert {one["actor"] for one in own["events"]} == {me}
+    for actor in (me, me[: len("peer:") + 8]):
+        own = await run(admin, "audit", actor=actor)
+        assert {one["actor"] for one in own["events"]} == {me}
+    with pytest.raises(NotFoundError, match="no member's id begins"):
+        await run(admin, "audit", actor="peer:22222222")
     assert await refused(shop, "audit")
+
+
+def test_a_peer_id_that_is_begun_names_one_member_or_nobody() -> None:
+    with pytest.raises(UsageError, match="may be aaaaaaaa2 or aaaaaaaa3"):
+        _only_one("aaaaaaaa", ["aaaaaaaa2", "aaaaaaaa3"])
+    with pytest.raises(NotFoundError, match="begins with"):
+        _only_one("aaaaaaaa", [])
 
 
 def test_nobody_locks_everybody_out_by_a_slip(tmp_path: Path) -> None:
@@ -164,7 +177,7 @@ def test_nobody_locks_everybody_out_by_a_slip(tmp_path: Path) -> None:
                 await run(admin, "remove-member", peer=admin.key.peer_id)
             # Of two trackers one can be spared, and the other no more.
             assert len(ids) == 2
-            await run(plain, "remove-member", peer=admin.key.peer_id)
+            assert await run(plain, "remove-member", peer=admin.key.peer_id[:12]) == {"removed": admin.key.peer_id}
             with pytest.raises(ConflictError, match="the only tracker"):
                 await run(plain, "remove-member", peer=first)
             assert await run(plain, "remove-member", peer=first, force=True) == {"removed": first}

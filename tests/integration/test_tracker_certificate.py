@@ -120,3 +120,15 @@ def test_what_is_no_pair_is_refused_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         GivenCertificate.named("a.pem", "")
     assert GivenCertificate.named("", "") is None
+
+
+def test_what_is_wrong_with_given_files_is_said_in_words(tmp_path: Path) -> None:
+    for name, text in (("a.pem", people_certificate([], 0)[0]), ("b.pem", people_certificate([], 0)[1]), ("c", b"x")):
+        (tmp_path / name).write_bytes(text)
+    for key, why in (
+        ("b.pem", "the key is another certificate's: give both as PEM"),
+        ("c", "its key: give both as PEM"),
+    ):
+        with pytest.raises(UsageError, match=why) as caught:
+            GivenCertificate(tmp_path / "a.pem", tmp_path / key).read()
+        assert "_ssl.c" not in str(caught.value)

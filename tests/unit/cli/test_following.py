@@ -67,7 +67,7 @@ def test_what_differs_is_repaired_by_who_keeps_it(
 
 def test_a_command_without_its_arguments_is_a_fault_of_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--json", "subscribe"]) == 2
-    assert json.loads(capsys.readouterr().out)["title"] == "usage"
+    assert json.loads(capsys.readouterr().out)["title"] == "usage error"
 
 
 @pytest.mark.parametrize("quiet", [False, True])

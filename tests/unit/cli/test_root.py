@@ -114,5 +114,10 @@ def test_the_root_signs_where_there_is_no_swarm(run: Run, tmp_path: Path, monkey
         assert run("root", "install", signed)[0] == 0, "the same again is no matter"
     assert shown["keys"][0]["stolen"]
     (tmp_path / "signed").write_bytes(b"garbage")
-    assert run("root", "install", signed)[0] == 6
-    assert run("root", "sign", run.file, signed, asked)[0] == 6
+    for command, writer in ((["install", signed], "root sign"), (["sign", run.file, signed, asked], "root request")):
+        code, told = run("root", *command)
+        assert (code, f"is not what `aetherfs {writer}` writes" in told["error"]) == (6, True)
+    for text in ("", "\n"):
+        (tmp_path / "empty").write_text(text)
+        code, told = run("root", "sign", run.file, "--passphrase-file", str(tmp_path / "empty"))
+        assert (code, "is empty" in told["error"]) == (2, True)

@@ -11,7 +11,7 @@ from swarm import config
 from swarm.at_rest import parse_seal_key
 from swarm.cli.main import main
 from swarm.cli.secret import made_store_key, passphrase_of, store_key_in, write_secret
-from swarm.errors import AetherError, NotAllowedError, NotFoundError, UsageError
+from swarm.errors import AetherError, NotFoundError, UsageError
 from swarm.secret_text import PASSPHRASE_VARIABLE, format_secret
 
 
@@ -60,7 +60,7 @@ def test_the_passphrase_comes_from_a_file_or_the_environment(tmp_path: Path, mon
     named = config.load({"home": str(tmp_path), "passphrase_file": str(tmp_path / "words")}, {})
     assert passphrase_of(named) == b"of the file"
     (tmp_path / "words").write_bytes(b"\n")
-    with pytest.raises(NotAllowedError, match="is empty"):
+    with pytest.raises(UsageError, match="is empty"):
         passphrase_of(named)
 
 
