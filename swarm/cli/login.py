@@ -7,6 +7,7 @@ is then believed as any web server's is.
 from __future__ import annotations
 
 import base64
+import ssl
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -22,10 +23,16 @@ from swarm.cli.program import Program, options, pass_program
 from swarm.errors import AetherError, NotAllowedError, NotFoundError, UsageError
 
 if TYPE_CHECKING:
+    import aiohttp
+
+    from swarm.client import TrackerClient
+    from swarm.home import Home
     from swarm.login import Login
     from swarm.oidc.flows import DeviceCode, Tokens
     from swarm.people_messages import Issuing
 
+# OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH.
+WRONG_NAMES: Final = (62, 64)
 ANSWER_MAX_BYTES: Final = 1024 * 1024
 TIMEOUT_S: Final = 15.0
 
@@ -222,20 +229,37 @@ async def _tracker(program: Program, url: str, ca: str) -> AsyncIterator[Caller]
         async with _at(url, ca) as caller:
             yield caller
         return
-    from swarm.client import TrackerClient
-
-    home = program.home
-    if not home.is_enrolled():
-        raise NotAllowedError(f"{home.path} is no member of a swarm: say where to sign in with --tracker URL")
-    papers = home.papers()
-    async with TrackerClient(
-        home.swarm().trackers, key=home.key(), root=papers.root, files=home.tls_files, trust=home.trust()
-    ) as client:
+    if not program.home.is_enrolled():
+        raise NotAllowedError(f"{program.home.path} is no member of a swarm: say where to sign in with --tracker URL")
+    async with member_client(program.home) as client:
 
         async def ask(method: str, path: str, headers: Mapping[str, str] | None = None) -> bytes:
             return await client.calls.call(method, path, headers=headers)
 
         yield ask
+
+
+def _not_believed(url: str, error: aiohttp.ClientConnectorCertificateError, *, is_given: bool) -> str:
+    """Why a tracker's certificate is not taken for its own, and where the right one is to be had."""
+    found = error.certificate_error
+    if isinstance(found, ssl.SSLCertVerificationError) and found.verify_code in WRONG_NAMES:
+        return f"the certificate of {url} is for other names: call the tracker by one that it is for"
+    by = "what --ca-file holds does not vouch for it" if is_given else "no CA of this system vouches for it"
+    return (
+        f"the certificate of {url} is not believed, {by}: `aetherfs certificate FILE` at a home that has joined "
+        "writes the one to give as --ca-file"
+    )
+
+
+def member_client(home: Home) -> TrackerClient:
+    """For calls to the swarm's trackers, as the member that this home is. NotAllowedError for one that is none."""
+    from swarm.client import TrackerClient
+
+    home.check_enrolled()
+    papers = home.papers()
+    return TrackerClient(
+        home.swarm().trackers, key=home.key(), root=papers.root, files=home.tls_files, trust=home.trust()
+    )
 
 
 @asynccontextmanager
@@ -250,7 +274,11 @@ async def _at(url: str, ca: str) -> AsyncIterator[Caller]:
     check_url(url)
     if not url.startswith("https://"):
         raise UsageError(f"{url} is no tracker's URL: https://host:port")
-    connector = aiohttp.TCPConnector(ssl=context_for(ca))
+    context = context_for(ca)
+    if ca:
+        # What is named is believed, whether it is a root or the very certificate that the tracker shows.
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    connector = aiohttp.TCPConnector(ssl=context)
     async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session:
 
         async def ask(method: str, path: str, headers: Mapping[str, str] | None = None) -> bytes:
@@ -260,6 +288,8 @@ async def _at(url: str, ca: str) -> AsyncIterator[Caller]:
                     method, url.rstrip("/") + path, headers=headers, allow_redirects=False, timeout=timeout
                 ) as response:
                     data = await read_bounded(response.content, ANSWER_MAX_BYTES)
+            except aiohttp.ClientConnectorCertificateError as error:
+                raise UnreachableError(_not_believed(url, error, is_given=bool(ca))) from error
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 told = str(error) or "not in time"
                 raise UnreachableError(f"{url} does not answer ({told}): check --tracker and --ca-file") from error

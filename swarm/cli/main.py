@@ -58,6 +58,7 @@ COMMANDS: Final = {
     ),
     "login": Listed("People", "login", "Sign in at the swarm's trackers, as a person or a service."),
     "logout": Listed("People", "login", "Sign out, here and where it was signed in."),
+    "certificate": Listed("People", "certificate", "Write the certificates that the swarm's trackers show people."),
     "whoami": Listed("People", "login", "Show whom the tracker takes this home for."),
     "user": Listed("People", "people", "Say who may sign in with a password."),
     "service": Listed("People", "people", "Make API tokens for programs, and revoke them."),

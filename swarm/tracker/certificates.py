@@ -1,9 +1,9 @@
 """What the tracker's listener shows: its member's certificate to members, another one to people.
 
 Browsers refuse Ed25519 certificates, so any server name that is not a key gets the certificate that was given, which is
-looked after while the tracker runs, or else a self-signed P-256 one. Nothing is trusted because of these: members call
-the tracker by its key. Keys touch the disk only as long as OpenSSL reads
-them, in a folder that nobody else can enter.
+looked after while the tracker runs, or else a self-signed P-256 one (``own_certificate``). Nothing is trusted because
+of these: members call the tracker by its key. Keys touch the disk only as long as OpenSSL reads them, in a folder that
+nobody else can enter.
 """
 
 from __future__ import annotations
@@ -87,14 +87,12 @@ def listener_context(
     key: PeerKey,
     certificate: bytes,
     root: bytes,
-    hosts: Iterable[str],
-    wall_now: float,
-    given: GivenCertificate | None = None,
+    shown: tuple[bytes, bytes],
 ) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """The TLS contexts of a tracker, for members and for people. ``hosts`` are the names and addresses that people may
-    call it by, if no certificate for them is ``given``; ``root`` (PEM) may be several.
+    """The TLS contexts of a tracker, for members and for people. ``shown``: certificate and key for these, PEM;
+    ``root`` (PEM) may be several.
     """
-    web_certificate, web_key = given.read() if given is not None else people_certificate(hosts, wall_now)
+    web_certificate, web_key = shown
     with tempfile.TemporaryDirectory(prefix="aetherfs-tls-") as folder:
         member = _write(Path(folder) / "member", certificate, private_pem(key, ONCE), root)
         people = _write(Path(folder) / "people", web_certificate, web_key, root, password=None)
@@ -126,7 +124,7 @@ def people_certificate(hosts: Iterable[str], wall_now: float) -> tuple[bytes, by
         .serial_number(x509.random_serial_number())
         .not_valid_before(start)
         .not_valid_after(start + datetime.timedelta(seconds=12 * CERTIFICATE_LIFETIME_S))
-        .add_extension(x509.SubjectAlternativeName(_names({"localhost", *hosts})), critical=False)
+        .add_extension(x509.SubjectAlternativeName(names_of(hosts)), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
@@ -136,9 +134,10 @@ def people_certificate(hosts: Iterable[str], wall_now: float) -> tuple[bytes, by
     return certificate.public_bytes(serialization.Encoding.PEM), private
 
 
-def _names(hosts: Iterable[str]) -> list[x509.GeneralName]:
+def names_of(hosts: Iterable[str]) -> list[x509.GeneralName]:
+    """What such a certificate is for."""
     found: list[x509.GeneralName] = []
-    for host in sorted(set(hosts)):
+    for host in sorted({"localhost", *hosts}):
         try:
             found.append(x509.IPAddress(ipaddress.ip_address(host)))
         except ValueError:

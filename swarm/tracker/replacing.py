@@ -38,6 +38,7 @@ NO_RECORDS: Final = (
     "swarm/removed/",
     "swarm/audit/",
     "swarm/learnt/",
+    "swarm/certificates/",
     REPLACING,
 )
 RECORD_READ_MAX_BYTES: Final = 4 * MIB

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Final
 
 from aiohttp import web
 
@@ -30,6 +31,8 @@ from swarm.tracker.membership import Member
 from swarm.tracker.presence import addresses_for
 from swarm.tracker.state import TrackerState, answer, body_of, remote_of
 
+PEM: Final = "application/x-pem-file"
+
 
 def member_routes(state: TrackerState) -> list[Route]:
     """The declarations."""
@@ -42,6 +45,14 @@ def member_routes(state: TrackerState) -> list[Route]:
             "public",
             "The swarm's root certificate and this tracker's credential",
             response=SwarmInfo,
+        ),
+        Route(
+            "GET",
+            "/api/v1/certificate",
+            state.counted("certificate", serve.certificate),
+            "member",
+            "The certificate that this tracker shows people",
+            response=PEM,
         ),
         Route(
             "POST",
@@ -147,6 +158,9 @@ class _Serve:
                 links=state.keys.authority.trust.links,
             )
         )
+
+    async def certificate(self, request: web.Request) -> web.Response:
+        return web.Response(body=self.state.certificate, content_type=PEM)
 
     async def join(self, request: web.Request) -> web.Response:
         asked = await body_of(request, JoinRequest)

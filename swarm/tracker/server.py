@@ -43,6 +43,7 @@ from swarm.tracker.guards import Guards
 from swarm.tracker.keys import load_or_create
 from swarm.tracker.listing import REFRESH_S, Listing
 from swarm.tracker.members import Members
+from swarm.tracker.own_certificate import own_certificate
 from swarm.tracker.people.pages import page_routes
 from swarm.tracker.people.serve import people_routes
 from swarm.tracker.presence import Presence
@@ -311,6 +312,7 @@ class Tracker:
         try:
             pair = await asyncio.to_thread(self._certificate.read)
             await asyncio.to_thread(replace_certificate, self._contexts[1], *pair)
+            self.state.certificate = pair[0]
             log.info("people are shown the certificate that is new in %r", self._certificate)
         except UsageError as error:
             log.warning("people are shown the certificate of before: %s", error)
@@ -366,8 +368,10 @@ def _prepare(
     papers, _ = members.admit_keeper(key.public, "tracker", wall_now)
     hosts = [address.host for address in own_addresses(host, 1)]
     roots = keys.authority.trust.bundle(wall_now)
+    own = partial(own_certificate, objects, store_key, key.peer_id, hosts, wall_now)
+    shown = certificate.read() if certificate is not None else own()
     contexts = (
-        *listener_context(key, papers.certificate, roots, hosts, wall_now, certificate),
+        *listener_context(key, papers.certificate, roots, shown),
         member_context(key, papers.certificate, roots),
     )
     listed = registry.read(objects, keys.authority.trust, wall_now)
@@ -383,6 +387,7 @@ def _prepare(
         presence=Presence(interval_s),
         metrics=metrics or Metrics(),
         papers=papers,
+        certificate=shown[0],
         contact=Contact(key.public, ()),
         rng=rng or random.Random(),
         interval_s=interval_s,

@@ -72,6 +72,8 @@ class TrackerState:
     presence: Presence
     metrics: Metrics
     papers: Membership
+    # What people are shown (PEM), perhaps with a chain.
+    certificate: bytes
     contact: Contact
     rng: random.Random
     interval_s: int

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from swarm.tracker.certificates import people_certificate
 from tests.e2e.harness import Bench
 from tests.oidc_server import OidcServer
 
@@ -20,18 +18,20 @@ def whoami(bench: Bench, home: str) -> list[str]:
 
 
 def test_people_and_services(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    pair = people_certificate(["localhost"], time.time())
-    certificate, key = bench.folder / "people.pem", bench.folder / "people.key"
-    for path, data in zip((certificate, key), pair, strict=True):
-        path.write_bytes(data)
-    shown = ("--tls-cert", str(certificate), "--tls-key", str(key))
-    up = bench.ok("hub", "up", "-d", "--port-base", "0", "--json", *shown).json
+    certificate = bench.folder / "people.pem"
+    up = bench.ok("hub", "up", "-d", "--port-base", "0", "--json").json
     url = f"https://localhost:{up['addresses']['tracker'].rpartition(':')[2]}"
     at = ("--tracker", url, "--ca-file", str(certificate))
 
     bench.ok("hub", "user", "add", "alice", "--group", "ops", "--password-file", "-", stdin=PASSWORD)
     assert "already" in bench.refused(5, "hub", "user", "add", "alice", "--password-file", "-", stdin=PASSWORD)
     assert whoami(bench, "hub")[0].startswith("peer:")
+
+    # A machine that is no member is told by one that is how it knows the tracker.
+    token_of_nobody = ("login", "--token-file", "-", "--tracker", url)
+    assert "`aetherfs certificate FILE`" in bench.refused(7, "laptop", *token_of_nobody, stdin="x")
+    assert "wrote 1 certificate" in bench.ok("hub", "certificate", str(certificate)).text
+    assert bench.ok("hub", "certificate").text == certificate.read_text()
 
     # A member's home and a machine that is none.
     assert "no member" in bench.refused(4, "laptop", "login", "--user", "alice", "--password-file", "-", stdin=PASSWORD)

@@ -35,7 +35,7 @@ from swarm.objects.memory import MemoryObjectStore
 from swarm.records import Address
 from swarm.signature import signature_of
 from swarm.snapshot import Snapshot, TagState, seal_snapshot
-from swarm.tracker.certificates import listener_context
+from swarm.tracker.certificates import listener_context, people_certificate
 from tests.integration.tracker_rig import Enrolled, Rig, announce_of, publish, running_tracker
 
 V1, V2 = signature_of(b"1"), signature_of(b"2")
@@ -69,7 +69,7 @@ async def lying_to(rig: Rig, victim: Enrolled) -> AsyncIterator[Liar]:
     app = make_app()
     app.router.add_route("*", "/{rest:.*}", liar.handle)
     papers = rig.tracker.state.papers
-    context, _ = listener_context(rig.key, papers.certificate, rig.admin.papers.ca, [], time.time())
+    context, _ = listener_context(rig.key, papers.certificate, rig.admin.papers.ca, people_certificate([], time.time()))
     listener = await start_listener(app, "127.0.0.1", 0, context)
     victim.client.set_trackers([Contact(rig.key.public, (Address("127.0.0.1", listener.port),))])
     try:
@@ -290,7 +290,9 @@ def test_another_swarm_or_peer_is_not_taken_for_the_tracker(tmp_path: Path) -> N
 
             app = make_app()
             app.router.add_route("*", "/{rest:.*}", listen)
-            context, _ = listener_context(member.key, member.papers.certificate, member.papers.ca, [], time.time())
+            context, _ = listener_context(
+                member.key, member.papers.certificate, member.papers.ca, people_certificate([], time.time())
+            )
             listener = await start_listener(app, "127.0.0.1", 0, context)
             for port in (listener.port, foreign.tracker.port):
                 victim.client.set_trackers([Contact(rig.key.public, (Address("127.0.0.1", port),))])

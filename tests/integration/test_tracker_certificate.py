@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from swarm.errors import UsageError
+from swarm.cli.login import _at
+from swarm.errors import NotAllowedError, UnreachableError, UsageError
 from swarm.http.tls import unverified_context
 from swarm.identity import PeerKey, server_name_of
 from swarm.objects.memory import MemoryObjectStore
-from swarm.tracker.certificates import GivenCertificate, people_certificate
+from swarm.tracker.certificates import GivenCertificate, people_certificate, replace_certificate
+from swarm.tracker.own_certificate import own_certificate
 from swarm.tracker.server import Tracker
 from tests.integration.tracker_rig import STORE_KEY
 
@@ -120,6 +122,42 @@ def test_what_is_no_pair_is_refused_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         GivenCertificate.named("a.pem", "")
     assert GivenCertificate.named("", "") is None
+
+
+def test_a_tracker_s_own_certificate_is_the_same_after_a_restart_while_it_fits() -> None:
+    objects, now, day_s = MemoryObjectStore(), time.time(), 86_400
+    made = own_certificate(objects, STORE_KEY, "one", ["192.0.2.1"], now)
+    assert own_certificate(objects, STORE_KEY, "one", ["192.0.2.1"], now + 300 * day_s) == made
+    assert own_certificate(objects, STORE_KEY, "two", ["192.0.2.1"], now) != made
+    assert own_certificate(objects, STORE_KEY, "one", ["192.0.2.2"], now) != made
+    again = own_certificate(objects, STORE_KEY, "one", ["192.0.2.1"], now)
+    assert own_certificate(objects, STORE_KEY, "one", ["192.0.2.1"], now + 350 * day_s) != again
+    assert all(made[1] not in objects.get(key) for key in objects.list(""))
+
+
+def test_why_a_tracker_is_not_believed_is_said_with_what_to_do() -> None:
+    async def told(port: int, ca: str, name: str) -> str:
+        with pytest.raises(UnreachableError) as caught:
+            async with _at(f"https://{name}:{port}", ca) as call:
+                await call("GET", "/api/v1/whoami")
+        return str(caught.value)
+
+    async def main() -> None:
+        pair, other = people_certificate([], time.time()), people_certificate(["127.0.0.1"], time.time())
+        tracker = await Tracker.start(MemoryObjectStore(), STORE_KEY, PeerKey(os.urandom(32)), "127.0.0.1", 0)
+        try:
+            own = tracker.state.certificate.decode()
+            async with _at(f"https://localhost:{tracker.port}", own) as call:
+                with pytest.raises(NotAllowedError, match="log in"):
+                    await call("GET", "/api/v1/datasets")
+            assert "what --ca-file holds does not vouch" in await told(tracker.port, other[0].decode(), "localhost")
+            assert "`aetherfs certificate FILE`" in await told(tracker.port, "", "localhost")
+            await asyncio.to_thread(replace_certificate, tracker._contexts[1], *pair)
+            assert "is for other names" in await told(tracker.port, pair[0].decode(), "127.0.0.1")
+        finally:
+            await tracker.close()
+
+    asyncio.run(main())
 
 
 def test_what_is_wrong_with_given_files_is_said_in_words(tmp_path: Path) -> None:

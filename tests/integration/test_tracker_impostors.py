@@ -20,7 +20,7 @@ from swarm.messages import (
     SwarmInfo,
 )
 from swarm.token import Token, parse_token
-from swarm.tracker.certificates import listener_context
+from swarm.tracker.certificates import listener_context, people_certificate
 from tests.integration.tracker_rig import (
     new_key,
     running_tracker,
@@ -40,7 +40,7 @@ class Impostor:
         app = make_app()
         app.router.add_get("/api/v1/swarm", self.swarm)
         app.router.add_route("*", "/{rest:.*}", self.anything)
-        context, _ = listener_context(key, certificate, self.ca, ["127.0.0.1"], time.time())
+        context, _ = listener_context(key, certificate, self.ca, people_certificate(["127.0.0.1"], time.time()))
         return await start_listener(app, "127.0.0.1", 0, context)
 
     async def swarm(self, request: web.Request) -> web.Response:

@@ -141,6 +141,8 @@ OURS: Final[dict[str, str]] = {
     "swarm.tracker.keys.SwarmKeys._take_secret": "sealed with the store key",
     "swarm.tracker.keys.SwarmKeys._take_successor": "sealed with the store key",
     "swarm.tracker.keys.load_or_create": "sealed with the store key",
+    "swarm.tracker.own_certificate._fits": "sealed with the store key",
+    "swarm.tracker.own_certificate._kept": "sealed with the store key",
     "swarm.tracker.replacing._resealed": "trackers and seeds; only what a known key sealed is looked at",
 }
 
