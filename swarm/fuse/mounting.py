@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
 from swarm.errors import AetherError
 from swarm.fuse import place as places
+from swarm.fuse.following import Following
 from swarm.fuse.serving import Server
 from swarm.fuse.source import Source
 
-FOLLOW_S: Final = 2.0
 END_S: Final = 2.0
-
-log = logging.getLogger("aetherfs.mount")
 
 
 @contextmanager
@@ -34,6 +30,7 @@ def mounted(
     """The version at a directory, called ``name`` in the table of mounts, for as long as the context."""
     descriptor = places.attach(place, name, allow_other=allow_other, by_helper=by_helper)
     server = Server(descriptor, source, version, follows=follows)
+    following = Following(server, source)
     guard: subprocess.Popen[bytes] | None = None
     try:
         try:
@@ -42,9 +39,10 @@ def mounted(
         except OSError as error:
             raise AetherError(f"{place} cannot be served: {error.strerror or error}") from error
         if follows:
-            threading.Thread(target=_follow, args=(server, source), daemon=True).start()
+            following.start()
         yield server
     finally:
+        following.close()
         with suppress(AetherError):
             if not server.ended.is_set():
                 places.detach(place, lazily=True)
@@ -53,16 +51,3 @@ def mounted(
         if guard is not None and guard.stdin is not None:
             guard.stdin.close()
             guard.wait()
-
-
-def _follow(server: Server, source: Source) -> None:
-    """Let a mount show what its tag means."""
-    while not server.ended.wait(FOLLOW_S):
-        try:
-            version = source.version()
-        except (OSError, ValueError) as error:
-            log.warning("what the tag means is not known at the moment: %s", error)
-            continue
-        if version != server.version:
-            log.info("the tag has moved to %s", version)
-            server.version = version

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
+from swarm.agent_methods import watch_path
+from swarm.errors import UnreachableError
+from swarm.local_agent import AgentClient
 from swarm.names import DEFAULT_TAG, Reference
 from swarm.reader_calls import ReaderCalls
 from swarm.standing import agent_of
@@ -46,12 +49,24 @@ class Source:
         self._dataset = f"/fs/{quote(reference.scope)}/{quote(reference.name)}"
         self._tag = f"@{reference.signature.hex()}" if reference.signature else reference.tag or DEFAULT_TAG
         self._away_s = away_s
+        self._name = f"{reference.scope}/{reference.name}:{self._tag}"
+        self._home, self._address = home, address
         # One that others have started is theirs to start again.
         self._calls = ReaderCalls(str(home), address, starts_agent=agent_of(home) is None, settings=settings)
 
     def version(self) -> str:
         """What the reference means now, in hex. OSError."""
         return str(self._calls.json(f"{self._dataset}/{quote(self._tag, safe='@')}/?info=1")["version"])
+
+    def news(self) -> Iterator[bool]:
+        """Each word of the agent's watch: whether it is news of the tag, or a sign of life. AetherError when there is
+        no watch, or no longer.
+        """
+        info = agent_of(self._home)
+        if info is None or (self._address is not None and urlsplit(self._address).port != info.port):
+            raise UnreachableError(f"the agent that is read from is not that of {self._home}")
+        for line in AgentClient(info).lines(watch_path(self._name)):
+            yield line.startswith(b"data:")
 
     def entry(self, version: str, path: str, interrupted: Interrupted = never) -> dict[str, Any]:
         """What lies at a path, links not followed. FileNotFoundError."""

@@ -19,8 +19,9 @@ import pytest
 from bench.debian import missing_program
 from swarm.cli.main import main
 from swarm.errors import AetherError, ConflictError, NotFoundError
-from swarm.fuse import mounting
+from swarm.fuse import following
 from swarm.fuse import place as places
+from swarm.fuse import source as source_module
 from swarm.peer.agent import start_peer
 from tests.integration.mount_rig import mounting_of, place_of, why_no_mounts
 from tests.integration.swarm_thread import SwarmThread, swarm_thread
@@ -119,7 +120,9 @@ def publish(running: SwarmThread, folder: Path, content: bytes, name: str) -> No
 def test_a_mount_stays_what_it_was_and_one_that_follows_goes_along(
     running: SwarmThread, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mounting, "FOLLOW_S", 0.05)
+    # It hears of moves, whatever it would look for by itself.
+    monkeypatch.setattr(following, "FOLLOW_S", 3600.0)
+    monkeypatch.setattr(following, "LOST_S", 3600.0)
     old, new = (random.Random(seed).randbytes(3_000_000) for seed in (4, 5))
     publish(running, tmp_path / "source", old, "tests/moving:latest")
     with (
@@ -149,6 +152,21 @@ def test_a_mount_stays_what_it_was_and_one_that_follows_goes_along(
         assert sorted(os.listdir(place)) == sorted(["moves", "stays", f"only-{new[:1].hex()}"])
         assert (pinned / "moves").read_bytes() == old
         assert sorted(os.listdir(pinned)) == sorted(["moves", "stays", f"only-{old[:1].hex()}"])
+
+
+def test_a_mount_that_hears_nothing_looks_by_itself(
+    running: SwarmThread, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "FOLLOW_S", 0.05)
+    publish(running, tmp_path / "source", b"old", "tests/looked:latest")
+    monkeypatch.setattr(source_module, "agent_of", lambda home: None)
+    with mounting_of(running, "tests/looked:latest", place, follows=True) as server:
+        known = server.version
+        publish(running, tmp_path / "source", b"new", "tests/looked:latest")
+        deadline = time.monotonic() + 30
+        while server.version == known:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
 
 
 def test_reads_wait_for_an_agent_that_is_started_again(running: SwarmThread, place: Path) -> None:
