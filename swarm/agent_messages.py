@@ -86,6 +86,18 @@ class FileList(msgspec.Struct, frozen=True):
     entries: tuple[FileItem, ...]
 
 
+class KeepRule(msgspec.Struct, frozen=True):
+    """Which versions of a dataset are kept besides those that tags point to: the last so many, those to which a tag
+    pointed within ``age_s`` (neither: all), and those that are pinned. ``serial`` counts the changes.
+    """
+
+    dataset: str
+    serial: int
+    last: int | None
+    age_s: int | None
+    pinned: tuple[str, ...]
+
+
 class Inspected(msgspec.Struct, frozen=True):
     """What is known of one version. ``keep`` is its dataset's keep rule, if a tracker told it."""
 
@@ -103,7 +115,7 @@ class Inspected(msgspec.Struct, frozen=True):
     message: str
     publisher: str
     time: int
-    keep: dict[str, Any] | None = None
+    keep: KeepRule | None = None
 
 
 class Moved(msgspec.Struct, frozen=True):

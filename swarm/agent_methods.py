@@ -19,6 +19,7 @@ from swarm.agent_messages import (
     FileList,
     History,
     Inspected,
+    KeepRule,
     Published,
     Pulled,
     Stopping,
@@ -123,6 +124,23 @@ def rollback(name: str, *, to: int | None = None, if_serial: int | None = None) 
 def rm(*names: str, if_serial: int | None = None) -> Call[Committed]:
     """Remove tags, all or none; their versions stay in the history."""
     return Call("rm", {"names": list(names), "if_serial": if_serial}, Committed)
+
+
+def pin(ref: str) -> Call[KeepRule]:
+    """Keep a version, whatever the keep rule of its dataset says. The result is that rule."""
+    return Call("pin", {"ref": ref}, KeepRule)
+
+
+def unpin(ref: str) -> Call[KeepRule]:
+    """Leave a version that was pinned to the keep rule."""
+    return Call("unpin", {"ref": ref}, KeepRule)
+
+
+def keep(dataset: str, *, last: int | None = None, age_s: int | None = None, clear: bool = False) -> Call[KeepRule]:
+    """Keep the ``last`` versions of a dataset, or those to which a tag pointed within ``age_s``, or what either keeps;
+    ``clear`` keeps all again. Without any of them: what the rule is.
+    """
+    return Call("keep", {"name": dataset, "last": last, "age_s": age_s, "clear": clear}, KeepRule)
 
 
 def subscribe(

@@ -77,6 +77,13 @@ def test_both_faces_do_all_that_a_peer_can(tmp_path: Path) -> None:
         assert (await face.tag(f"maps/roads@{second.version}", "maps/roads:next")).tags == {"next": second.version}
         assert (await face.inspect("maps/roads:next")).version == second.version
         assert [entry.kind for entry in (await face.history(REF)).entries] == ["publish", "publish", "rollback"]
+        assert (await face.pin(REF)).pinned == (first.version,)
+        assert (await asyncio.to_thread(sync.keep, "maps/roads", last=3)).last == 3
+        kept = (await face.inspect(REF)).keep
+        assert kept == await face.keep("maps/roads")
+        assert kept is not None
+        assert (kept.pinned, kept.last, kept.age_s) == ((first.version,), 3, None)
+        assert (await asyncio.to_thread(sync.unpin, REF)).pinned == ()
         pulled = await face.pull(REF, tmp_path / "pulled", include=["large.bin"])
         assert (pulled.files, pulled.bytes, pulled.sources.reused) == (1, 200_000, 200_000)
         assert len((await face.verify(tmp_path / "pulled", REF)).differences) == 4
