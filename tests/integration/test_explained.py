@@ -35,90 +35,93 @@ def test_the_waterfall_names_the_cause_of_each_of_five_faults(tmp_path: Path, mo
     for name in ("a", "b"):
         (source / name).write_bytes(rng.randbytes(600_000))
 
-    async def explained(node: PeerNode, ref: str = REF) -> dict[str, Any]:
-        return await run(node, "explain-version", ref=ref)
-
     async def main() -> None:
         async with Swarm(tmp_path) as swarm:
-            takers = [await swarm.peer(f"taker{number}") for number in range(7)]
-            await swarm.publish(takers[0], source, REF)
+            producer, has_a, has_b, *takers = [await swarm.peer(f"peer{number}") for number in range(8)]
+            await swarm.publish(producer, source, REF)
+            await swarm.stop(producer)
+            await _slow_origin(swarm, takers[0])
             await swarm.stop(takers[0])
-            await _slow_origin(swarm, takers[3])
-            await swarm.stop(takers[3])
-            await run(takers[1], "pull", ref=REF, directory=str(tmp_path / "a"), include=["a"])
-            await run(takers[2], "pull", ref=REF, directory=str(tmp_path / "b"), include=["b"])
+            await run(has_a, "pull", ref=REF, directory=str(tmp_path / "a"), include=["a"])
+            await run(has_b, "pull", ref=REF, directory=str(tmp_path / "b"), include=["b"])
             await swarm.stop(swarm.seed)
-            await _slow_peer(swarm, takers[4], takers[2])
-            await _slow_disk(swarm, takers[5], monkeypatch)
-            for node in (takers[1], takers[2], takers[4]):
+            await _slow_peer(swarm, takers[1], has_b)
+            with monkeypatch.context() as patched:
+                await _slow_disk(swarm, takers[2], patched)
+            for node in (has_a, has_b, takers[1], takers[2]):
                 await swarm.stop(node)
-            holder = takers[5]
-            await swarm.stop(holder)
-            holder = await _nobody(swarm, takers[6], holder)
-            await _lost_tracker(swarm, await swarm.peer("last"))
-            await swarm.stop(holder)
-
-    async def _slow_origin(swarm: Swarm, taker: PeerNode) -> None:
-        swarm.seed.runs._pace = SLOW
-        await swarm.pull(taker, REF, tmp_path / "from_origin")
-        swarm.seed.runs._pace = UNPACED
-        found = await explained(taker)
-        assert (found["pull"]["cause"], found["pull"]["cause_peer"]) == ("origin", swarm.seed.key.peer_id)
-        assert found["holders"]["seeds"]["have_all"] == 1
-        assert found["holders"]["here"] == {"blocks": found["blocks"], "of": found["blocks"]}
-        _check_shown(found)
-
-    async def _slow_peer(swarm: Swarm, taker: PeerNode, slow: PeerNode) -> None:
-        slow.runs._pace = SLOW
-        await swarm.pull(taker, REF, tmp_path / "from_slow")
-        found = await explained(taker, f"{REF}/b")
-        assert (found["pull"]["cause"], found["pull"]["cause_peer"]) == ("peer", slow.key.peer_id)
-        assert "a slow peer" in found["pull"]["verdict"]
-        assert {block["came_from"] for block in found["block_list"]} == {slow.key.peer_id}
-        assert sum(block["bytes"] for block in found["block_list"]) == 600_000
-        slow.runs._pace = UNPACED
-
-    async def _slow_disk(swarm: Swarm, taker: PeerNode, monkeypatch: pytest.MonkeyPatch) -> None:
-        write = Staging.write
-
-        def slow_write(self: Staging, index: int, plain: bytes) -> None:
-            time.sleep(0.4)
-            write(self, index, plain)
-
-        with monkeypatch.context() as patched:
-            patched.setattr(Staging, "write", slow_write)
-            await swarm.pull(taker, REF, tmp_path / "slow_disk")
-        assert (await explained(taker))["pull"]["cause"] == "disk"
-
-    async def _nobody(swarm: Swarm, taker: PeerNode, holder: PeerNode) -> PeerNode:
-        waits, since = asyncio.Event(), time.monotonic()
-
-        def told(report: dict[str, Any]) -> None:
-            if report.get("phase") == "manifest" and time.monotonic() > since + NOBODY_S:
-                waits.set()
-
-        arguments = {"ref": REF, "directory": str(tmp_path / "alone")}
-        pulling = asyncio.create_task(operations.run(taker, "pull", arguments, told))
-        await waits.wait()
-        back = await start_peer(swarm.settings(holder.home))
-        swarm._stack.push_async_callback(swarm.stop, back)
-        await pulling
-        assert (await explained(taker))["pull"]["cause"] == "discovery"
-        return back
-
-    async def _lost_tracker(swarm: Swarm, taker: PeerNode) -> None:
-        """Its machine takes connections and says nothing: a port that refuses them would cost next to nothing."""
-        address = swarm.tracker.contact.addresses[0]
-        await swarm.stop(swarm.tracker)
-        with socket.create_server((address.host, address.port)):
-            await swarm.pull(taker, REF, tmp_path / "last")
-            found = await explained(taker)
-        assert found["pull"]["cause"] == "tracker"
-        assert found["pull"]["notes"]
-        assert not found["holders"]["tracker"]["answers"]
-        assert found["holders"]["neighbours"]["have_all"] >= 1
+            await _nobody(swarm, takers[3], takers[2])
+            await _lost_tracker(swarm, takers[4])
 
     asyncio.run(main())
+
+
+async def explained(node: PeerNode, ref: str = REF) -> dict[str, Any]:
+    return await run(node, "explain-version", ref=ref)
+
+
+async def _slow_origin(swarm: Swarm, taker: PeerNode) -> None:
+    swarm.seed.runs._pace = SLOW
+    await swarm.pull(taker, REF, swarm.folder / "from_origin")
+    swarm.seed.runs._pace = UNPACED
+    found = await explained(taker)
+    assert (found["pull"]["cause"], found["pull"]["cause_peer"]) == ("origin", swarm.seed.key.peer_id)
+    assert found["holders"]["seeds"]["have_all"] == 1
+    assert found["holders"]["here"] == {"blocks": found["blocks"], "of": found["blocks"]}
+    _check_shown(found)
+
+
+async def _slow_peer(swarm: Swarm, taker: PeerNode, slow: PeerNode) -> None:
+    slow.runs._pace = SLOW
+    await swarm.pull(taker, REF, swarm.folder / "from_slow")
+    slow.runs._pace = UNPACED
+    found = await explained(taker, f"{REF}/b")
+    assert (found["pull"]["cause"], found["pull"]["cause_peer"]) == ("peer", slow.key.peer_id)
+    assert "a slow peer" in found["pull"]["verdict"]
+    assert {block["came_from"] for block in found["block_list"]} == {slow.key.peer_id}
+    assert sum(block["bytes"] for block in found["block_list"]) == 600_000
+
+
+async def _slow_disk(swarm: Swarm, taker: PeerNode, patched: pytest.MonkeyPatch) -> None:
+    write = Staging.write
+
+    def slow_write(self: Staging, index: int, plain: bytes) -> None:
+        time.sleep(0.4)
+        write(self, index, plain)
+
+    patched.setattr(Staging, "write", slow_write)
+    await swarm.pull(taker, REF, swarm.folder / "slow_disk")
+    assert (await explained(taker))["pull"]["cause"] == "disk"
+
+
+async def _nobody(swarm: Swarm, taker: PeerNode, holder: PeerNode) -> None:
+    """Whoever has it is away, and comes back."""
+    waits, since = asyncio.Event(), time.monotonic()
+
+    def told(report: dict[str, Any]) -> None:
+        if report.get("phase") == "manifest" and time.monotonic() > since + NOBODY_S:
+            waits.set()
+
+    arguments = {"ref": REF, "directory": str(swarm.folder / "alone")}
+    pulling = asyncio.create_task(operations.run(taker, "pull", arguments, told))
+    await waits.wait()
+    back = await start_peer(swarm.settings(holder.home))
+    swarm._stack.push_async_callback(swarm.stop, back)
+    await pulling
+    assert (await explained(taker))["pull"]["cause"] == "discovery"
+
+
+async def _lost_tracker(swarm: Swarm, taker: PeerNode) -> None:
+    """Its machine takes connections and says nothing: a port that refuses them would cost next to nothing."""
+    address = swarm.tracker.contact.addresses[0]
+    await swarm.stop(swarm.tracker)
+    with socket.create_server((address.host, address.port)):
+        await swarm.pull(taker, REF, swarm.folder / "last")
+        found = await explained(taker)
+    assert found["pull"]["cause"] == "tracker"
+    assert found["pull"]["notes"]
+    assert not found["holders"]["tracker"]["answers"]
+    assert found["holders"]["neighbours"]["have_all"] >= 1
 
 
 def _check_shown(found: dict[str, Any]) -> None:
