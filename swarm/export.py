@@ -130,6 +130,21 @@ def read_export(read: Read) -> Export:
     return Export(head, entry, manifest, offsets, lengths)
 
 
+def read_tables(read: Read) -> tuple[Head, Manifest]:
+    """The head and the manifest of an export that ends there: what a version is, without a block of it.
+
+    RemoteProtocolError as ``read_export``.
+    """
+    frames = _Frames(read)
+    if frames.take(len(MAGIC)) != MAGIC:
+        raise RemoteProtocolError("these are no tables of a version")
+    head = canonical.decode(frames.next(HEAD_MAX_BYTES), Head, limit_bytes=HEAD_MAX_BYTES, what="a version's head")
+    _entry_of(head)
+    manifest = _manifest(frames, head.version)
+    frames.end()
+    return head, manifest
+
+
 def _entry_of(head: Head) -> Entry:
     _, entry = parse_entry(head.entry)
     if entry.dataset != head.dataset or not any(move.version == head.version for move in entry.moves):

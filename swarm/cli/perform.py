@@ -26,7 +26,9 @@ RETRY_S: Final = 0.1
 # Done twice these are not what they are when done once: a repetition is told since when it may have been done.
 MOVING: Final = frozenset({"publish", "tag", "rollback", "rm"})
 # Who reads may require signers.
-READING: Final = frozenset({"pull", "cat", "ls", "inspect", "verify", "export", "subscribe", "explain-version"})
+READING: Final = frozenset(
+    {"pull", "cat", "ls", "inspect", "verify", "export", "subscribe", "explain-version", "tables"}
+)
 # These need a process that stays: there is nothing to tell, or nobody to tell it, without one.
 NEEDS_AGENT: Final = frozenset({"status", "store-cost", "token", "rotate", "repair", "people"})
 

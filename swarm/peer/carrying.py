@@ -14,7 +14,7 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -30,6 +30,7 @@ from swarm.log import parse_entry
 from swarm.manifest import Manifest
 from swarm.names import Reference
 from swarm.peer.find import Resolved
+from swarm.peer.look_verbs import RefArguments
 from swarm.peer.node import PeerNode
 from swarm.peer.publish import Wanted, publish
 from swarm.peer.pull import Progress, Target, manifest_of, pull_resolved
@@ -66,11 +67,8 @@ async def export(node: PeerNode, arguments: ExportArguments) -> AsyncIterator[by
         if older.dataset != resolved.dataset:
             raise UsageError(f"--since names a version of {older.dataset}, and not of {resolved.dataset}")
         since, left_out = older.version, frozenset(block.signature for block in older_manifest.unique)
-    yield opening(Head(1, resolved.dataset, manifest.version, since, resolved.entry))
-    of_manifest = {manifest.version: manifest.root_bytes, **manifest.segments}
-    signatures = order(manifest)
-    for signature in signatures[: len(signatures) - len(manifest.unique)]:
-        yield frame(encode_block(of_manifest[signature]))
+    for part in _tables(resolved, manifest, since):
+        yield part
     for start in range(0, len(manifest.unique), WINDOW_BLOCKS):
         window = range(start, min(start + WINDOW_BLOCKS, len(manifest.unique)))
         wanted = [index for index in window if manifest.unique[index].signature not in left_out]
@@ -78,6 +76,22 @@ async def export(node: PeerNode, arguments: ExportArguments) -> AsyncIterator[by
             if encoded is None and index in wanted:
                 raise IncompleteError(f"a block of {arguments.ref} was evicted before it was read: repeat")
             yield frame(encoded if encoded is not None else b"")
+
+
+def _tables(resolved: Resolved, manifest: Manifest, since: bytes) -> Iterator[bytes]:
+    """What an export begins with: its head, and the version's manifest."""
+    yield opening(Head(1, resolved.dataset, manifest.version, since, resolved.entry))
+    of_manifest = {manifest.version: manifest.root_bytes, **manifest.segments}
+    signatures = order(manifest)
+    for signature in signatures[: len(signatures) - len(manifest.unique)]:
+        yield frame(encode_block(of_manifest[signature]))
+
+
+async def tables(node: PeerNode, arguments: RefArguments) -> AsyncIterator[bytes]:
+    """Give a version's manifest, and the entry that shows that the version is of its dataset."""
+    resolved, manifest = await _version(node, arguments.ref)
+    for part in _tables(resolved, manifest, b""):
+        yield part
 
 
 async def _version(node: PeerNode, text: str) -> tuple[Resolved, Manifest]:

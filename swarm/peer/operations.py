@@ -28,7 +28,7 @@ from swarm.agent_messages import (
 from swarm.errors import UsageError
 from swarm.log import SeenSerial, WallTime
 from swarm.peer import follow_verbs, governing, look_verbs, retaining, tag_verbs
-from swarm.peer.carrying import ExportArguments, ImportArguments, export, import_file
+from swarm.peer.carrying import ExportArguments, ImportArguments, export, import_file, tables
 from swarm.peer.explaining import ExplainArguments, explain
 from swarm.peer.node import PeerNode
 from swarm.peer.people import PeopleArguments, change_people
@@ -135,6 +135,7 @@ VERBS: Final[Mapping[str, Verb]] = {
 STREAMS: Final[Mapping[str, Stream]] = {
     "cat": Stream(look_verbs.RefArguments, look_verbs.cat_file),
     "export": Stream(ExportArguments, export),
+    "tables": Stream(look_verbs.RefArguments, tables),
 }
 
 

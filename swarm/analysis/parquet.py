@@ -1,0 +1,119 @@
+"""Parquet written without content-defined pages: one inserted row moves every page behind it.
+
+Measured where pyarrow is installed: both versions are written again with its option, and otherwise as they were.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any, Final
+
+from swarm.analysis.curing import Files, Unfit
+
+MAGIC: Final = b"PAR1"
+PARQUET_MIN_BYTES: Final = 256 * 1024
+# pyarrow has the option from this version on.
+PYARROW_MIN: Final = 21
+OPTION: Final = "use_content_defined_chunking"
+# A file that is the same when it is written again with the option, but for so little, was written with it.
+SAME_SHARE_MIN: Final = 0.9
+
+
+class Parquet:
+    """Parquet without content-defined pages."""
+
+    kind = "parquet-not-content-defined"
+    title = "parquet whose pages all move with one row"
+
+    def fits(self, path: str, head: bytes, size: int) -> bool:
+        return head.startswith(MAGIC) and size >= PARQUET_MIN_BYTES
+
+    def missing(self) -> str:
+        if importlib.util.find_spec("pyarrow") is None:
+            return "pyarrow is not installed here: `pip install 'aetherfs[tables]'`"
+        import pyarrow
+
+        is_old = int(pyarrow.__version__.split(".")[0]) < PYARROW_MIN
+        return f"pyarrow {pyarrow.__version__} has no {OPTION}: install {PYARROW_MIN} or later" if is_old else ""
+
+    def change(self) -> str:
+        return f"write with `{OPTION}=True` (pyarrow.parquet.write_table, pandas' to_parquet), and otherwise as now"
+
+    def cure(self, old: Files, new: Files, to_old: Path, to_new: Path) -> Collection[str]:
+        for files, target in ((old, to_old), (new, to_new)):
+            for path, source in files.items():
+                _rewritten(source, _place(target, path), defined=True)
+        return new
+
+    def made(self, files: Files, to_old: Path, to_new: Path) -> Collection[str]:
+        """Old and new as pyarrow writes them, unless they were written with the option already."""
+        found: list[str] = []
+        for path, source in files.items():
+            target = _place(to_new, path)
+            _rewritten(source, target, defined=True)
+            if _is_mostly(source, target):
+                continue
+            found.append(path)
+            _rewritten(source, target, defined=False)
+            _rewritten(source, _place(to_old, path), defined=False, without_row=True)
+        return found
+
+    def shorten(self, source: Path, target: Path, limit: int) -> bool:
+        return False
+
+
+def _place(folder: Path, path: str) -> Path:
+    target = folder / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return target
+
+
+def _rewritten(source: Path, target: Path, *, defined: bool, without_row: bool = False) -> None:
+    """The same table, with the codec and the row groups that it has. One row group is held at a time, but for a table
+    that loses a row, which is held whole.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        file = pyarrow.parquet.ParquetFile(source)
+        groups = file.metadata.num_row_groups
+        options = _options(file.metadata)
+        if without_row:
+            table = file.read()
+            at = table.num_rows // 10
+            table = pyarrow.concat_tables([table.slice(0, at), table.slice(at + 1)])
+            pyarrow.parquet.write_table(
+                table, target, row_group_size=file.metadata.row_group(0).num_rows, **options, **{OPTION: defined}
+            )
+            return
+        with pyarrow.parquet.ParquetWriter(target, file.schema_arrow, **options, **{OPTION: defined}) as writer:
+            for group in range(groups):
+                writer.write_table(file.read_row_group(group), row_group_size=1 << 40)
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
+        raise Unfit(f"a parquet file cannot be written again: {error}") from error
+
+
+def _options(metadata: Any) -> dict[str, Any]:
+    """How a file was written, as far as it tells."""
+    codec = "NONE"
+    dictionary = False
+    if metadata.num_row_groups:
+        group = metadata.row_group(0)
+        for number in range(group.num_columns):
+            column = group.column(number)
+            codec = column.compression
+            dictionary = dictionary or "RLE_DICTIONARY" in column.encodings or "PLAIN_DICTIONARY" in column.encodings
+    codec = "NONE" if codec == "UNCOMPRESSED" else codec
+    return {"compression": codec, "use_dictionary": dictionary, "version": metadata.format_version}
+
+
+def _is_mostly(source: Path, other: Path) -> bool:
+    """Whether most blocks of one file are the other's."""
+    from swarm.scan import scan
+
+    mine, theirs = scan(source.resolve()).manifest, scan(other).manifest
+    shared = sum(block.size for block in mine.unique if block.signature in theirs.index_of)
+    return shared >= SAME_SHARE_MIN * mine.total_bytes

@@ -1,0 +1,84 @@
+"""What ``aetherfs analyze`` tells, as types: the object of ``--json``, and what tables and page draw. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final, Literal
+
+import msgspec
+
+from swarm.analysis.changes import Change
+from swarm.analysis.facts import Facts, Reuse
+from swarm.analysis.findings import Finding
+
+CHANGES_TOLD: Final = 200
+
+
+class Against(msgspec.Struct, frozen=True):
+    """The version that consumers have."""
+
+    ref: str
+    dataset: str
+    version: str
+
+
+class FetchTold(msgspec.Struct, frozen=True):
+    """What one consumer fetches. ``bytes`` are plain; of the manifest's ``manifest_bytes`` both ways are alike.
+
+    ``from_peers_bytes``: on the wire, when blocks come from directories that hold the version, a producer's own among
+    them; ``from_seed_bytes``: when they come from a seed, which sends them compressed. ``wire_bytes`` is the one that
+    holds right after a publish from here: the first if an agent runs here, which gives the blocks itself, else the
+    second.
+    """
+
+    blocks: int
+    bytes: int
+    manifest_bytes: int
+    from_peers_bytes: int
+    from_seed_bytes: int
+    wire_bytes: int
+    wire_basis: Literal["directory", "seed"]
+    share: float
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """How many files changed, and how."""
+
+    added: int = 0
+    removed: int = 0
+    changed: int = 0
+    renamed: int = 0
+    touched: int = 0
+
+
+class Analysis(msgspec.Struct, frozen=True):
+    """``fetch``: of who has ``against``; ``first_fetch``: of who has nothing. ``changes``: those that cost most.
+
+    ``read_bytes``: what had to be read of the directory.
+    """
+
+    path: str
+    version: str
+    against: Against | None
+    facts: Facts
+    first_fetch: FetchTold
+    fetch: FetchTold
+    counts: Counts
+    changes: tuple[Change, ...]
+    reuse: tuple[Reuse, ...]
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...]
+    read_bytes: int
+    seconds: float
+
+
+def counted(changes: Sequence[Change]) -> Counts:
+    """How many there are of each kind."""
+    found = Counter(change.what for change in changes)
+    return Counts(**{str(what): count for what, count in found.items()})
+
+
+def told_of(changes: Sequence[Change]) -> tuple[Change, ...]:
+    """Those that cost most, as many as are told."""
+    return tuple(sorted(changes, key=lambda change: (-change.fetch_bytes, change.path))[:CHANGES_TOLD])

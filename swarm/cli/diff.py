@@ -1,0 +1,126 @@
+"""``aetherfs diff``: how two versions differ, or a directory from a version."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from swarm.cli.output import columns, short, size
+from swarm.cli.program import Program, options, pass_program, signer_options
+
+if TYPE_CHECKING:
+    from swarm.analysis.difference import Difference
+    from swarm.analysis.rows import RowChange
+    from swarm.cli.compared import Version
+
+EXIT_DIFFERENT = 1
+
+
+@click.command()
+@click.argument("old", metavar="REF")
+@click.argument("new", metavar="REF|PATH")
+@click.option("--blocks", is_flag=True, help="Also list the blocks that are new, file by file.")
+@click.option("--rows", is_flag=True, help="Also compare rows of CSV and parquet files (needs duckdb).")
+@click.option("--exit-code", is_flag=True, help="Exit with 1 if they differ.")
+@click.option("--html", "page", metavar="FILE", help="Also write a report that opens in a browser, offline.")
+@signer_options
+@options
+@pass_program
+def diff(
+    program: Program, old: str, new: str, blocks: bool, rows: bool, exit_code: bool, page: str | None
+) -> int | None:
+    """Compare two versions: files, bytes to fetch, where in its files it is new.
+
+    The older one comes first. A directory or file in the place of the newer one is compared as it would be published:
+    it is named by a path that begins with / or a dot.
+    """
+    from swarm.analysis.difference import difference_of
+    from swarm.cli.analyze import to_json, write_page
+    from swarm.cli.at_hand import agent_at_hand
+    from swarm.cli.compared import Version
+    from swarm.cli.references import whole
+
+    older_ref, is_path = whole(program, old), new.startswith((".", "/"))
+    newer_ref = new if is_path else whole(program, new)
+    with agent_at_hand(program) as agent:
+        older = Version(program, agent, older_ref)
+        newer: Version | Local = Local(program, new) if is_path else Version(program, agent, newer_ref)
+        difference = difference_of(older_ref, older.manifest, newer_ref, newer.manifest, with_blocks=blocks)
+        changed_rows = _rows(difference, older, newer) if rows else None
+    if page is not None:
+        from swarm.analysis.page import difference_page
+
+        write_page(page, difference_page(difference))
+    result: dict[str, Any] = to_json(difference)
+    if changed_rows is not None:
+        result["rows"] = [to_json(change) for change in changed_rows]
+    program.output.result(result, _lines(difference, changed_rows))
+    return EXIT_DIFFERENT if exit_code and not difference.same else None
+
+
+class Local:
+    """A directory or file, as it would be published."""
+
+    def __init__(self, program: Program, path: str) -> None:
+        from swarm.cli.analyze import _name
+        from swarm.cli.data import existing
+        from swarm.cli.progress import showing
+        from swarm.scan import scan
+        from swarm.scan_cache import ScanCache
+
+        source = existing(path)
+        cache_path = program.settings.home / "scans" / _name(f"refuse:{source}")
+        cache = ScanCache.load(cache_path)
+        with showing(program.output, "diff") as progress:
+            scanned = scan(
+                Path(source),
+                cache=cache,
+                progress=lambda done, total: progress(
+                    {"event": "progress", "phase": "read", "done_bytes": done, "total_bytes": total}
+                ),
+            )
+        cache.save(cache_path)
+        self.manifest, self._root = scanned.manifest, scanned.root
+
+    def copy(self, path: str, target: Path, limit: int) -> None:
+        os.symlink(self._root / path, target)
+
+
+def _rows(difference: Difference, older: Version, newer: Version | Local) -> list[RowChange]:
+    from swarm.analysis.rows import row_changes
+
+    return row_changes(difference.changes, older.copy, newer.copy)
+
+
+def _lines(difference: Difference, rows: list[RowChange] | None) -> Iterable[str]:
+    from swarm.cli.analyze import change_lines
+
+    counts = difference.counts
+    yield f"{difference.old} {short(difference.old_version)} -> {difference.new} {short(difference.new_version)}"
+    if difference.same:
+        yield "the same" if difference.old_version == difference.new_version else "the same but for times and modes"
+    yield (
+        f"{counts.added} added, {counts.removed} removed, {counts.changed} changed, {counts.renamed} renamed, "
+        f"{counts.touched} touched; {size(difference.fetch_bytes)} to fetch in {difference.fetch_blocks} blocks, and "
+        f"{size(difference.manifest_bytes)} of manifest"
+    )
+    if difference.changes:
+        yield from change_lines(difference.changes)
+    for group in difference.blocks:
+        yield f"{group.path}: {len(group.blocks)} new blocks"
+        yield from columns([["  " + b.signature[:16], f"at {b.offset}", f"{b.length} bytes"] for b in group.blocks])
+    yield from _row_lines(rows or [])
+
+
+def _row_lines(rows: list[RowChange]) -> Iterator[str]:
+    for change in rows:
+        if change.problem:
+            yield f"{change.path}: rows not compared: {change.problem}"
+            continue
+        yield f"{change.path}: {change.added} rows added, {change.removed} removed, of {change.rows}"
+        yield from (f"  + {row}" for row in change.first_added)
+        yield from (f"  - {row}" for row in change.first_removed)
