@@ -83,6 +83,14 @@ SETTINGS: Final = (
     Setting("tls_cert", "text", "", "file with the certificate that a tracker shows people, PEM (empty: its own)"),
     Setting("tls_key", "text", "", "file with the private key of that certificate, PEM"),
     Setting(
+        "alert_webhook",
+        "text",
+        "",
+        "http(s) address that a tracker sends alerts to, as Alertmanager does, or a file that holds it (empty: none)",
+    ),
+    Setting("alert_webhook_token_file", "text", "", "file with a bearer token for that address"),
+    Setting("offload_target", "count", 80, "percent of a rollout's bytes that peers are to give (0: none)", most=99),
+    Setting(
         "seal_key",
         "text",
         "",
@@ -192,6 +200,20 @@ class Settings:
     @property
     def tls_key(self) -> str:
         return self._text("tls_key")
+
+    @property
+    def alert_webhook(self) -> str:
+        """An address, or a file's path."""
+        return self._text("alert_webhook")
+
+    @property
+    def alert_webhook_token_file(self) -> str:
+        return self._text("alert_webhook_token_file")
+
+    @property
+    def offload_target(self) -> int:
+        """Percent; 0 for none."""
+        return self._count("offload_target")
 
     @property
     def seal_key(self) -> str:

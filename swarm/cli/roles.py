@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from swarm.peer.node import PeerNode
     from swarm.peer.pace import Paces
     from swarm.peer.settings import NodeSettings
+    from swarm.tracker.alerts.watching import Alerting
     from swarm.tracker.server import Tracker
 
 STORE_KEY_BYTES: Final = 32
@@ -112,6 +113,8 @@ def _within_budget(made: NodeSettings, settings: Settings) -> NodeSettings:
 def prepare(program: Program, role: Role) -> None:
     """What can be refused before anything runs: a home in use, a home that is no member and has no token."""
     _paces(program.settings)
+    if role.tracker:
+        alerting_in(program.settings)
     home = program.home
     if home.agent() is not None:
         raise ConflictError(
@@ -243,12 +246,27 @@ async def _start_tracker(program: Program, objects: ObjectStore, store_key: byte
         store_key = home.swarm().store_key if home.is_enrolled() else _new_store_key(home)
     given = GivenCertificate.named(settings.tls_cert, settings.tls_key)
     tracker = await Tracker.start(
-        objects, store_key, home.key(), settings.listen, settings.port_base, certificate=given
+        objects,
+        store_key,
+        home.key(),
+        settings.listen,
+        settings.port_base,
+        certificate=given,
+        alerting=alerting_in(settings),
     )
     stack.push_async_callback(tracker.close)
     remember(home, await tracker.membership())
     (home.path / STORE_KEY_FILE).unlink(missing_ok=True)
     return tracker
+
+
+def alerting_in(settings: Settings) -> Alerting:
+    """Whom a tracker tells of alerts. UsageError for an address that is none."""
+    from swarm.tracker.alerts.watching import Alerting
+    from swarm.tracker.alerts.webhook import webhook_in
+
+    hook = webhook_in(settings.alert_webhook, settings.alert_webhook_token_file)
+    return Alerting(hook, settings.offload_target / 100)
 
 
 def _new_store_key(home: Home) -> bytes:

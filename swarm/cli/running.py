@@ -53,6 +53,9 @@ def keeper_options(function: F) -> F:
 
 def tracker_options(function: F) -> F:
     """More flags, of the roles with a tracker."""
+    function = setting_option("offload_target", "PERCENT")(function)
+    function = setting_option("alert_webhook_token_file", "FILE")(function)
+    function = setting_option("alert_webhook", "URL")(function)
     function = setting_option("tls_key", "FILE")(function)
     return setting_option("tls_cert", "FILE")(function)
 

@@ -68,6 +68,14 @@ class GivenCertificate:
                 ) from error
         return pair
 
+    def expires(self) -> float:
+        """When it ends, wall seconds; 0 for what cannot be read now."""
+        try:
+            data = self._certificate.read_bytes()
+            return x509.load_pem_x509_certificate(data).not_valid_after_utc.timestamp()
+        except (OSError, ValueError):
+            return 0.0
+
     def is_changed(self) -> bool:
         """Whether the files are others than when they were read. Files that are not there are not, yet."""
         try:

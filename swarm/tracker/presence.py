@@ -29,7 +29,8 @@ _WILDCARDS: Final = ("0.0.0.0", "::", "")
 class Present:
     """A peer as it announced itself, at ``heard`` (monotonic seconds). ``holdings`` by (dataset, version).
 
-    ``since`` is when it came: ``Presence`` keeps it.
+    ``since`` is when it came: ``Presence`` keeps it. ``clock_offset_s``: its clock minus ours; ``certificate_expires``
+    in wall seconds.
 
     ``keeps``: it is a seed, alone or in one process with a tracker, and keeps every block.
     """
@@ -43,6 +44,8 @@ class Present:
     heard: float
     keeps: bool
     since: float = 0.0
+    clock_offset_s: float = 0.0
+    certificate_expires: float = 0.0
 
 
 class Presence:

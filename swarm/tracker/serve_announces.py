@@ -63,7 +63,7 @@ async def answer_announce(
     """Record an announce and answer it. ``now`` is monotonic."""
     version = canonical.agree_version(asked.protocol, OUR_VERSIONS)
     policy = (await state.policy()).policy
-    asker = _present(policy, asked, member, remote, now)
+    asker = _present(policy, asked, member, remote, now, wall_now)
     if asked.leaving:
         state.presence.forget(asker.peer_id)
     else:
@@ -85,7 +85,7 @@ async def answer_announce(
     )
 
 
-def _present(policy: Policy, asked: Announce, member: Member, remote: str, now: float) -> Present:
+def _present(policy: Policy, asked: Announce, member: Member, remote: str, now: float, wall_now: float) -> Present:
     holdings: dict[tuple[str, bytes], Holding] = {}
     for holding in asked.versions:
         if _covered(policy, member, holding.dataset):
@@ -99,6 +99,9 @@ def _present(policy: Policy, asked: Announce, member: Member, remote: str, now: 
         holdings=holdings,
         heard=now,
         keeps=asked.keeps and member.role in KEEPER_ROLES,
+        # It states whole seconds: half of one is missing on the average.
+        clock_offset_s=asked.wall_time + 0.5 - wall_now,
+        certificate_expires=asked.certificate_issued + CERTIFICATE_LIFETIME_S,
     )
 
 

@@ -36,6 +36,7 @@ from swarm.metrics import Metrics
 from swarm.objects import ObjectStore
 from swarm.records import Address, Credential, sealed_by
 from swarm.tracker import registry
+from swarm.tracker.alerts.watching import Alerting
 from swarm.tracker.catalogue import Catalogue
 from swarm.tracker.certificates import ONCE, GivenCertificate, listener_context, member_context, replace_certificate
 from swarm.tracker.enrolment import peers_to_begin_from
@@ -50,6 +51,7 @@ from swarm.tracker.presence import Presence
 from swarm.tracker.pushes import Pushes
 from swarm.tracker.rights import Rights
 from swarm.tracker.serve_access import access_routes
+from swarm.tracker.serve_alerts import alert_routes
 from swarm.tracker.serve_announces import announce_routes
 from swarm.tracker.serve_audit import audit_routes
 from swarm.tracker.serve_datasets import dataset_routes
@@ -100,6 +102,7 @@ class Tracker:
         self._stolen = state.keys.authority.trust.stolen
         self._left_at = self._looked_at = self._audited_at = float("-inf")
         self._tending = asyncio.create_task(self._tend(), name="tracker-tend")
+        self._watching = asyncio.create_task(state.alerts.run(), name="tracker-alerts")
 
     @classmethod
     async def start(
@@ -116,18 +119,21 @@ class Tracker:
         metrics: Metrics | None = None,
         rng: random.Random | None = None,
         certificate: GivenCertificate | None = None,
+        alerting: Alerting | None = None,
     ) -> Tracker:
         """Listen on host:port (0 picks a free one). ``store_key`` (32 bytes) opens the swarm's keys in the store.
 
         ``advertise``: the addresses told to members, default what follows from host and port. ``bootstrap``: where
         DHT nodes of this process listen. Raises NotAllowedError for the wrong store key, AetherError for a port that
-        is taken. ``certificate``: what people are shown, default a self-signed one.
+        is taken. ``certificate``: what people are shown, default a self-signed one. ``alerting``: whom to tell
+        of alerts, and when.
         """
         prepared = await asyncio.to_thread(
             _prepare, objects, store_key, key, host, interval_s, metrics, rng, certificate
         )
         contexts, make_state = prepared
-        state = make_state(pushes=Pushes(contexts[2]))
+        state = make_state(pushes=Pushes(contexts[2]), alerting=alerting or Alerting())
+        state.given_expires = certificate.expires() if certificate is not None else 0.0
         state.bootstrap = tuple(bootstrap)
         routes = _routes(state)
         app = make_app()
@@ -185,9 +191,10 @@ class Tracker:
         if self.state.is_closing:
             return
         self.state.is_closing = True
-        self._tending.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._tending
+        for task in (self._tending, self._watching):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
         self.state.bell.ring_all()
         await self.state.pushes.leaving()
         await self.state.pushes.close()
@@ -313,6 +320,7 @@ class Tracker:
             pair = await asyncio.to_thread(self._certificate.read)
             await asyncio.to_thread(replace_certificate, self._contexts[1], *pair)
             self.state.certificate = pair[0]
+            self.state.given_expires = self._certificate.expires()
             log.info("people are shown the certificate that is new in %r", self._certificate)
         except UsageError as error:
             log.warning("people are shown the certificate of before: %s", error)
@@ -411,6 +419,7 @@ def _routes(state: TrackerState) -> list[Route]:
         *access_routes(state),
         *roll_routes(state),
         *audit_routes(state),
+        *alert_routes(state),
         *announce_routes(state),
         *push_routes(state),
         *people_routes(state),

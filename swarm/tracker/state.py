@@ -25,6 +25,7 @@ from swarm.objects import ObjectStore
 from swarm.objects.standing import standing_of
 from swarm.principal import Principal, Right
 from swarm.store_metrics import add_store_metrics
+from swarm.tracker.alerts.watching import Alerting, Watching
 from swarm.tracker.asking import asker_of, member_of
 from swarm.tracker.audit import Audit
 from swarm.tracker.auditing import Waiting
@@ -95,6 +96,9 @@ class TrackerState:
     denials: Denials = field(default_factory=lambda: Denials(random.SystemRandom()))
     # What was done and refused here, until it is written into the audit.
     noted: Waiting = field(default_factory=Waiting)
+    alerting: Alerting = field(default_factory=Alerting)
+    # When the certificate ends that people are shown, if one was given (wall seconds).
+    given_expires: float = 0.0
     watchers: int = 0
     is_closing: bool = False
     has_ended: bool = False
@@ -114,6 +118,7 @@ class TrackerState:
             "aetherfs_tracker_request_seconds", "How long requests took until their answer began, by operation."
         )
         add_tracker_metrics(self)
+        self.alerts = Watching(self, self.alerting)
 
     @property
     def is_store_away(self) -> bool:

@@ -77,6 +77,7 @@ PLACES: Final = {
     "denial": "d-000000000000",
     "peer": "a" * 52,
     "session": "none",
+    "silence": "0" * 16,
 }
 READER, ADMIN = PolicyRule("service:reader", "read", "maps/*"), PolicyRule("service:admin", "admin", "*")
 

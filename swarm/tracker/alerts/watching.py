@@ -1,0 +1,158 @@
+"""Goes through the rules every few seconds, keeps the alerts of this tracker, and tells the webhook of them.
+
+Every tracker decides by itself, so each can be asked. The webhook is told by the one that members prefer, the oldest
+that is listed, since peers announce there; when that one is gone the next tells again whatever fires. So a receiver may
+hear of an alert twice, with the same ``fingerprint``, and never not at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from swarm.alert_messages import ALERTS_MAX, Alert, AlertsAnswer, WebhookState
+from swarm.errors import AetherError, UnreachableError
+from swarm.tracker.alerts.book import Book
+from swarm.tracker.alerts.drawing import draw
+from swarm.tracker.alerts.notices import Notices, notification
+from swarm.tracker.alerts.rules import found_in
+from swarm.tracker.alerts.silences import Silences, silenced
+
+if TYPE_CHECKING:
+    from swarm.metrics import Metrics
+    from swarm.tracker.alerts.webhook import Webhook
+    from swarm.tracker.state import TrackerState
+
+LOOK_S: Final = 5.0
+OFFLOAD_TARGET: Final = 0.8
+
+log = logging.getLogger("aetherfs.alerts")
+
+
+@dataclass(frozen=True, slots=True)
+class Alerting:
+    """What an operator has set."""
+
+    webhook: Webhook | None = None
+    offload_target: float = OFFLOAD_TARGET
+
+
+class Watching:
+    """The alerts of one tracker. ``on_change`` is told of each that fires or is resolved."""
+
+    def __init__(self, state: TrackerState, alerting: Alerting) -> None:
+        self._state, self._alerting = state, alerting
+        self.book = Book()
+        self.silences = Silences(state.objects, state.keys.authority)
+        self._notices = Notices(random.Random(state.rng.getrandbits(64)))
+        self._failure = ""
+        self._sent_last = 0
+        self._states: dict[str, str] = {}
+        self._reading: asyncio.Task[None] | None = None
+        self._sending: asyncio.Task[None] | None = None
+        self.on_change: Callable[[Alert], None] = lambda alert: None
+        _add_metrics(state.metrics, self)
+
+    async def run(self) -> None:
+        """Look until cancelled. What hangs at the store or the webhook holds no look up."""
+        try:
+            while True:
+                self.look(time.monotonic(), time.time())
+                await asyncio.sleep(LOOK_S)
+        finally:
+            for task in (self._reading, self._sending):
+                if task is not None:
+                    task.cancel()
+
+    def look(self, now: float, wall_now: float) -> None:
+        """One look at the swarm, and at what is to be told of it."""
+        self.book.take(found_in(draw(self._state, self._alerting.offload_target, wall_now)), wall_now)
+        self._tell_changes()
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(self._read(wall_now))
+        if self._sending is None or self._sending.done():
+            self._sending = asyncio.create_task(self._send(now, wall_now))
+
+    def alerts(self, wall_now: float) -> list[Alert]:
+        """All, with their silences."""
+        return silenced(self.book.alerts(), self.silences.known(wall_now))
+
+    def answer(self, wall_now: float, may_see: Callable[[Alert], bool], *, is_admin: bool) -> AlertsAnswer:
+        """What one who asks is told."""
+        alerts = [alert for alert in self.alerts(wall_now) if may_see(alert)]
+        silences = self.silences.known(wall_now) if is_admin else ()
+        hook = self.webhook_state() if is_admin else WebhookState()
+        return AlertsAnswer(tuple(alerts[:ALERTS_MAX]), silences, self.book.looked, len(alerts), hook)
+
+    def webhook_state(self) -> WebhookState:
+        hook = self._alerting.webhook
+        if hook is None:
+            return WebhookState()
+        return WebhookState(True, hook.shown, self._notices.sent, self._notices.dropped, self._sent_last, self._failure)
+
+    def _tell_changes(self) -> None:
+        now = {alert.id: alert.state for alert in self.book.alerts()}
+        for alert in self.book.alerts():
+            if alert.state != "pending" and self._states.get(alert.id) != alert.state:
+                log.warning("%s is %s: %s: %s", alert.rule, alert.state, alert.subject, alert.summary)
+                self.on_change(alert)
+        self._states = {id: state for id, state in now.items() if state != "pending"}
+
+    async def _read(self, wall_now: float) -> None:
+        try:
+            await self._state.work(self.silences.refresh, wall_now)
+        except AetherError as error:
+            log.info("silences are not read now: %s", error)
+
+    async def _send(self, now: float, wall_now: float) -> None:
+        hook = self._alerting.webhook
+        if hook is None:
+            return
+        first = next(iter(self._state.trackers), None)
+        if first is not None and first.public != self._state.contact.public:
+            self._notices.hand_over()
+            return
+        alerts = self._notices.due(self.alerts(wall_now), now)
+        if not alerts:
+            return
+        try:
+            await hook.send(notification(alerts, _own_address(self._state)))
+        except UnreachableError as error:
+            if str(error) != self._failure:
+                log.warning("%s; it is tried again", error)
+            self._failure = str(error)
+            self._notices.failed(time.monotonic())
+        else:
+            self._failure, self._sent_last = "", int(time.time())
+            self._notices.taken(alerts, time.monotonic())
+
+
+def _own_address(state: TrackerState) -> str:
+    return f"https://{state.contact.addresses[0]}" if state.contact.addresses else ""
+
+
+def _add_metrics(metrics: Metrics, watching: Watching) -> None:
+    def firing() -> dict[str, float]:
+        found = dict.fromkeys(("critical", "warning"), 0.0)
+        for alert in watching.book.alerts():
+            if alert.state == "firing":
+                found[alert.severity] += 1
+        return found
+
+    metrics.levels("aetherfs_alerts_firing", "Alerts that fire, silenced ones too.", "severity", firing)
+    metrics.sampled(
+        "aetherfs_alert_notifications_total",
+        "Messages to the webhook, and alerts whose end it was not told of.",
+        "result",
+        lambda: {"sent": watching.webhook_state().sent, "dropped": watching.webhook_state().dropped},
+    )
+    metrics.gauge(
+        "aetherfs_alert_webhook_up",
+        "1 if the webhook took the last message; none without one.",
+        lambda: float(not watching.webhook_state().failure) if watching.webhook_state().is_set else None,
+    )
