@@ -110,6 +110,7 @@ OURS: Final[dict[str, str]] = {
     "swarm.local_agent.refusal_of": "the agent of this home",
     "swarm.local_agent.told_by": "the agent of this home",
     "swarm.login.Logins.read": "the home's secret; one that is damaged is told",
+    "swarm.tracker.certificates.GivenCertificate.expires": "the operator's own certificate",
     "swarm.peer.follow_verbs._plain": "what this process has just written",
     "swarm.peer.people.change_people": "the arguments of a verb, which were decoded before",
     "swarm.reader_calls.ReaderCalls.json": "the agent of this home",
