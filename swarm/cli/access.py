@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import click
@@ -25,10 +25,22 @@ def access() -> None:
     """
 
 
+Command = Callable[..., Any]
+
+
+def of_rules(command: Command) -> Command:
+    """The arguments of a command that takes rules."""
+    for each in (
+        click.argument("patterns", metavar="PATTERN...", nargs=-1, required=True),
+        click.argument("right", type=click.Choice(RIGHTS)),
+        click.argument("who"),
+    ):
+        command = each(command)
+    return command
+
+
 @access.command()
-@click.argument("who")
-@click.argument("right", type=click.Choice(RIGHTS))
-@click.argument("patterns", metavar="PATTERN...", nargs=-1, required=True)
+@of_rules
 @options
 @pass_program
 def allow(program: Program, who: str, right: str, patterns: tuple[str, ...]) -> None:
@@ -37,9 +49,7 @@ def allow(program: Program, who: str, right: str, patterns: tuple[str, ...]) -> 
 
 
 @access.command()
-@click.argument("who")
-@click.argument("right", type=click.Choice(RIGHTS))
-@click.argument("patterns", metavar="PATTERN...", nargs=-1, required=True)
+@of_rules
 @options
 @pass_program
 def remove(program: Program, who: str, right: str, patterns: tuple[str, ...]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -70,8 +70,7 @@ def groups(program: Program, name: str, groups: tuple[str, ...]) -> None:
 @pass_program
 def rm(program: Program, name: str) -> None:
     """Remove a user: the password and all sessions count no more."""
-    result = _ask(program, "user", "rm", name)
-    program.output.result(result, [f"{name} is no user any more"])
+    _remove(program, "user", name, "is no user any more")
 
 
 @user.command("ls")
@@ -79,9 +78,7 @@ def rm(program: Program, name: str) -> None:
 @pass_program
 def list_users(program: Program) -> None:
     """List the users."""
-    result = _ask(program, "user", "ls")
-    rows = [[one["name"], ", ".join(one["groups"]) or "-", moment(one["changed"])] for one in result["users"]]
-    program.output.result(result, columns(rows))
+    _list(program, "user", lambda one: [one["name"], ", ".join(one["groups"]) or "-", moment(one["changed"])])
 
 
 @user.command("sign-out")
@@ -119,8 +116,7 @@ def add_service(program: Program, name: str, groups: tuple[str, ...], ttl: str) 
 @pass_program
 def remove_service(program: Program, name: str) -> None:
     """Revoke one API token by its id, or all of a service."""
-    result = _ask(program, "service", "rm", name)
-    program.output.result(result, [f"{name} is revoked"])
+    _remove(program, "service", name, "is revoked")
 
 
 @service.command("ls")
@@ -128,12 +124,11 @@ def remove_service(program: Program, name: str) -> None:
 @pass_program
 def list_services(program: Program) -> None:
     """List the API tokens, without their secrets."""
-    result = _ask(program, "service", "ls")
-    rows = [
-        [one["name"], one["id"], ", ".join(one["groups"]) or "-", f"until {moment(one['expires'])}"]
-        for one in result["services"]
-    ]
-    program.output.result(result, columns(rows))
+    _list(
+        program,
+        "service",
+        lambda one: [one["name"], one["id"], ", ".join(one["groups"]) or "-", f"until {moment(one['expires'])}"],
+    )
 
 
 @click.group()
@@ -174,8 +169,7 @@ def add_issuer(program: Program, /, name: str, url: str, **given: Any) -> None:
 @pass_program
 def remove_issuer(program: Program, name: str) -> None:
     """Believe an issuer's tokens no more."""
-    result = _ask(program, "issuer", "rm", name)
-    program.output.result(result, [f"{name} is believed no more"])
+    _remove(program, "issuer", name, "is believed no more")
 
 
 @issuer.command("ls")
@@ -183,9 +177,7 @@ def remove_issuer(program: Program, name: str) -> None:
 @pass_program
 def list_issuers(program: Program) -> None:
     """List the issuers."""
-    result = _ask(program, "issuer", "ls")
-    rows = [[one["name"], one["issuer"], f"for {one['audience']}"] for one in result["issuers"]]
-    program.output.result(result, columns(rows))
+    _list(program, "issuer", lambda one: [one["name"], one["issuer"], f"for {one['audience']}"])
 
 
 def read_password(file: str | None, name: str, *, is_new: bool) -> str:
@@ -207,6 +199,15 @@ def _ask(
     from swarm.cli.perform import perform
 
     return perform(program, "people", {"what": what, "action": action, "name": name, "body": body or {}})
+
+
+def _remove(program: Program, what: str, name: str, said: str) -> None:
+    program.output.result(_ask(program, what, "rm", name), [f"{name} {said}"])
+
+
+def _list(program: Program, what: str, row: Callable[[Mapping[str, Any]], list[str]]) -> None:
+    result = _ask(program, what, "ls")
+    program.output.result(result, columns(list(map(row, result[f"{what}s"]))))
 
 
 def _in_groups(groups: Iterable[str]) -> str:
