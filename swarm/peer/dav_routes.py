@@ -23,11 +23,12 @@ from swarm.names import check_name
 from swarm.peer import catalogue
 from swarm.peer.file_answers import DATES_END_S, answer_file, sent, validators_of, version_headers
 from swarm.peer.file_routes import parts_of, reference_of
+from swarm.peer.linked import shown_as
 from swarm.peer.media_types import media_type_of
 from swarm.peer.moves import FIXED, terms_of
 from swarm.peer.node import PeerNode
-from swarm.peer.snapshot import File, Item, Snapshot
-from swarm.segments import FILE, SYMLINK
+from swarm.peer.snapshot import File, Snapshot
+from swarm.segments import FILE
 
 PREFIX: Final = "/webdav"
 READING: Final = "OPTIONS, GET, HEAD, PROPFIND"
@@ -165,29 +166,11 @@ async def _members_of(snapshot: Snapshot, directory: str, *, by_link: bool) -> A
     while more:
         items = await snapshot.names(directory, after=after, limit=PAGE_MAX)
         for item in items:
-            shown, file = await _member(snapshot, directory, item, by_link=by_link)
-            if shown:
-                yield item.name, file
+            shown = await shown_as(snapshot, directory, item, by_link=by_link)
+            if shown is not None:
+                yield item.name, None if isinstance(shown, str) else shown
         more = len(items) == PAGE_MAX
         after = items[-1].cursor if items else ""
-
-
-async def _member(snapshot: Snapshot, directory: str, item: Item, *, by_link: bool) -> tuple[bool, File | None]:
-    """Whether an item is shown, and as what."""
-    if item.is_directory:
-        return True, None
-    if item.entry is None or item.entry.kind != SYMLINK:
-        return True, File(item.entry, 0) if item.entry is not None else None
-    path = f"{directory}/{item.name}" if directory else item.name
-    try:
-        file = await snapshot.look(path)
-        if file is not None and file.entry.kind == FILE:
-            return True, file
-        target = await snapshot.follow(path)
-    except NotFoundError:
-        return False, None  # it leads nowhere
-    leads_up = f"{path}/".startswith(f"{target}/") or not target
-    return not by_link and not leads_up, None
 
 
 def _names_of(request: web.Request) -> tuple[list[str], bool]:

@@ -9,7 +9,7 @@ storage, whose name is its SHA-256, since that is what a manifest knows of it. L
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -24,10 +24,11 @@ from swarm.names import DEFAULT_SCOPE, DEFAULT_TAG, Reference, check_name, check
 from swarm.peer import catalogue
 from swarm.peer.file_answers import CHANGING, SAFE, answer_file, version_headers
 from swarm.peer.file_routes import parts_of
+from swarm.peer.linked import files_of, shown_as
 from swarm.peer.moves import FIXED, terms_of
 from swarm.peer.node import PeerNode
 from swarm.peer.snapshot import File, Snapshot
-from swarm.segments import EMPTY_DIRECTORY, FILE, SYMLINK
+from swarm.segments import EMPTY_DIRECTORY, FILE
 
 PREFIX: Final = "/hf"
 COMMIT_CHARS: Final = 40
@@ -174,18 +175,23 @@ class HubRoutes:
     ) -> web.Response:
         is_recursive = request.query.get("recursive", "").lower() in ("1", "true")
         cursor = request.query.get("cursor", "")
-        if directory and not await snapshot.is_directory(directory):
+        try:
+            target = await snapshot.follow(directory)
+        except NotFoundError as error:
+            raise _NoEntryError(str(error)) from error
+        if not await snapshot.is_directory(target):
             raise _NoEntryError(f"{directory!r} is not a directory of this version")
         found: list[dict[str, Any]] = []
         if is_recursive:
             entries, following = await _walked(snapshot, directory, cursor)
             found += entries
         else:
-            items = await snapshot.names(directory, after=cursor, limit=TREE_PAGE + 1)
+            items = await snapshot.names(target, after=cursor, limit=TREE_PAGE + 1)
             for item in items[:TREE_PAGE]:
+                shown = await shown_as(snapshot, target, item, by_link=target != directory)
                 path = f"{directory}/{item.name}" if directory else item.name
-                described = await _described(snapshot, path)
-                found += [described] if described is not None else []
+                if shown is not None:
+                    found.append(_directory(path) if isinstance(shown, str) else _of_file(path, shown))
             following = items[TREE_PAGE - 1].cursor if len(items) > TREE_PAGE else ""
         if following:
             query = urlencode({**request.query, "cursor": following})
@@ -242,18 +248,6 @@ async def _file(snapshot: Snapshot, path: str) -> File:
     if file is None or file.entry.kind != FILE:
         raise _NoEntryError(f"{path!r} is a directory")
     return file
-
-
-async def files_of(snapshot: Snapshot, directory: str = "", after: str = "") -> AsyncIterator[tuple[str, File]]:
-    """Every file, links to files as these."""
-    async for found in snapshot.walk(directory, after=after):
-        if found.entry.kind == FILE:
-            yield found.entry.path, found
-        elif found.entry.kind == SYMLINK:
-            try:
-                yield found.entry.path, await _file(snapshot, found.entry.path)
-            except NotFoundError:
-                continue  # it leads nowhere, or to a directory
 
 
 async def _walked(snapshot: Snapshot, directory: str, cursor: str) -> tuple[list[dict[str, Any]], str]:

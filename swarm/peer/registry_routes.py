@@ -30,7 +30,7 @@ from swarm.names import DEFAULT_SCOPE, Reference, check_name, check_tag
 from swarm.peer import catalogue
 from swarm.peer.file_answers import CHANGING, SAFE, UNCHANGING, answer_file, version_headers
 from swarm.peer.file_routes import parts_of
-from swarm.peer.hub_routes import files_of
+from swarm.peer.linked import files_of
 from swarm.peer.node import PeerNode
 from swarm.peer.snapshot import Snapshot
 

@@ -30,6 +30,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SwarmThread]:
         (source / "sub" / "same.bin").write_bytes(LARGE)
         (source / "empty").write_bytes(b"")
         os.symlink("sub/large.bin", source / "link")
+        os.symlink("sub", source / "way")
+        os.symlink("..", source / "sub" / "up")
         running.publish(source, "maps/roads:v1", "maps/roads:latest")
         yield running
 
@@ -124,7 +126,15 @@ def test_hugging_face_clients_download_and_read_a_dataset(running: SwarmThread, 
         "sub/large.bin": large,
         "sub/same.bin": large,
     }
-    assert set(found) == {"empty", "link", "sub/large.bin", "sub/same.bin", "table.csv"}
+    assert set(found) == {
+        "empty",
+        "link",
+        "sub/large.bin",
+        "sub/same.bin",
+        "table.csv",
+        "way/large.bin",
+        "way/same.bin",
+    }
     assert size == len("n,square\n" + ROWS)
     assert listed == [f"datasets/maps/roads@v1/{path}" for path in sorted(found)]
     assert part == LARGE[1_000_000:1_000_010].hex()
@@ -146,7 +156,7 @@ def test_oras_pulls_a_tag_as_files(running: SwarmThread, tmp_path: Path) -> None
     printed = run_with_clients(ORAS, running.agent.removeprefix("http://"), str(tmp_path))
     assert json.loads(printed.splitlines()[-1]) == ["latest", "v1"]
     assert (tmp_path / "sub" / "large.bin").read_bytes() == LARGE
-    assert (tmp_path / "link").read_bytes() == LARGE
+    assert (tmp_path / "link").read_bytes() == (tmp_path / "way" / "same.bin").read_bytes() == LARGE
     assert (tmp_path / "table.csv").read_text() == "n,square\n" + ROWS
 
 
@@ -171,4 +181,4 @@ def test_skopeo_copies_a_tag_by_its_digest_and_lists_tags(running: SwarmThread, 
         assert (into / "manifest.json").read_bytes() == raw
         assert (into / hashlib.sha256(LARGE).hexdigest()).read_bytes() == LARGE
     titles = [layer["annotations"]["org.opencontainers.image.title"] for layer in json.loads(raw)["layers"]]
-    assert titles == ["empty", "link", "sub/large.bin", "sub/same.bin", "table.csv"]
+    assert titles == ["empty", "link", "sub/large.bin", "sub/same.bin", "table.csv", "way/large.bin", "way/same.bin"]
