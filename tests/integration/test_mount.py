@@ -9,6 +9,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -231,6 +232,51 @@ def test_what_a_dead_process_left_is_cleared_away(
         ended.send_signal(signal.SIGINT)
         assert "repeat" not in ended.communicate(timeout=30)[1]
     assert (ended.returncode, places.mounted_at(str(place))) == (0, None)
+
+
+# Nobody, but that he may read this program, which may lie below /root; /dev/fuse is for all, as udev makes it.
+AS_NOBODY = """
+mknod -m 666 "$0/fuse" c 10 229
+mount --bind "$0/fuse" /dev/fuse
+exec setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=+dac_read_search --ambient-caps=+dac_read_search "$@"
+"""
+MOUNTS = """
+import json, os, pathlib, sys
+from swarm.errors import NotAllowedError
+from swarm.fuse import place as places
+from swarm.fuse.mounting import mounted
+from swarm.fuse.source import Source
+from swarm.names import parse
+folder, agent = pathlib.Path(sys.argv[1]), sys.argv[2]
+place, reference = folder / "place", parse("maps/roads:v1")
+place.mkdir()
+source = Source(reference, folder / "home", agent)
+with mounted(source, source.version(), str(place), "maps/roads:v1"):
+    found = [sorted(os.listdir(place)), (place / "many" / "7").read_text(), (place / "many").stat().st_uid]
+left = places.mounted_at(str(place))
+try:
+    places.attach("/usr", "x")
+except NotAllowedError as error:
+    print(json.dumps([os.geteuid(), *found, left, str(error)]))
+"""
+
+
+def test_a_user_without_any_right_mounts_where_he_may_write(running: SwarmThread, place: Path) -> None:
+    for program, package in (("fusermount3", "fuse3"), ("setpriv", "util-linux"), ("unshare", "util-linux")):
+        why = missing_program(program, package, is_root=os.geteuid() == 0)
+        if why is not None:
+            pytest.skip(why)
+    with tempfile.TemporaryDirectory(prefix="nobodys-", dir="/var/tmp") as folder:
+        os.chown(folder, 65534, 65534)
+        command = ["unshare", "--mount", "sh", "-euc", AS_NOBODY, folder, sys.executable, "-c", MOUNTS, folder]
+        done = subprocess.run([*command, running.agent], capture_output=True, text=True, timeout=60, check=False)
+    if "mknod" in done.stderr:
+        pytest.skip(f"no device can be made here: {done.stderr.strip()}")
+    assert done.returncode == 0, done.stderr
+    user, listed, seven, owner, left, refusal = json.loads(done.stdout)
+    assert listed == sorted(os.listdir(running.folder / "source"))
+    assert (user, seven, owner, left) == (65534, "7", 65534, None)
+    assert "no write access" in refusal
 
 
 def test_a_user_mounts_by_fusermount3_and_is_told_where_it_is_missing(
