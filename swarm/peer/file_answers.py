@@ -13,7 +13,7 @@ from typing import Final
 
 from aiohttp import web
 
-from swarm.errors import AetherError
+from swarm.errors import AetherError, ConflictError
 from swarm.http.ranges import (
     Range,
     UnsatisfiableError,
@@ -24,6 +24,7 @@ from swarm.http.ranges import (
     may_resume,
     parse_ranges,
 )
+from swarm.paths import shown
 from swarm.peer.ahead import Share
 from swarm.peer.media_types import media_type_of
 from swarm.peer.moves import FIXED, Terms
@@ -73,7 +74,9 @@ async def answer_file(
     terms: Terms = FIXED,
     media_type: str | None = None,
 ) -> web.StreamResponse:
-    """The answer to a GET or HEAD of a file. ``headers`` are those of ``version_headers``, or more."""
+    """The answer to a GET or HEAD of a file. ``headers`` are those of ``version_headers``, or more. ConflictError for
+    who resumes what may be another version's.
+    """
     validators = validators_of(file, is_dated=terms.is_dated)
     headers = {**headers, **_describe(file, validators)}
     size = file.entry.size
@@ -82,8 +85,12 @@ async def answer_file(
     if is_unmodified(validators, request.headers.get("If-None-Match"), request.headers.get("If-Modified-Since")):
         return web.Response(status=304, headers=headers)
     headers["Content-Type"] = media_type or media_type_of(file.entry.path)
-    is_ranged = request.method == "GET" and terms.is_resumable
-    is_ranged = is_ranged and may_resume(validators, request.headers.get("If-Range"))
+    if request.method == "GET" and not terms.is_resumable:
+        raise ConflictError(
+            f"{shown(file.entry.path)} was another file at this tag within a day, and the request does not say what "
+            f"it continues: send If-Range with the ETag, or read @{snapshot.version.hex()}"
+        )
+    is_ranged = request.method == "GET" and may_resume(validators, request.headers.get("If-Range"))
     try:
         ranges = parse_ranges(request.headers.get("Range"), size) if is_ranged else []
     except UnsatisfiableError:

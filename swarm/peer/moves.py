@@ -5,7 +5,8 @@ A date is a publisher's word, in whole seconds for HTTP: two versions may give o
 made the tag give was there by then, and cannot have had it.
 
 Who resumes without a word of what it has (``Range: bytes=N-`` alone, as ``curl -C -`` sends) is given the rest only if
-the tag gave the same bytes there for a day; else all of it, which such a client refuses to add to a part.
+the tag gave the same bytes there for a day; else it is refused (409). The whole file (200) would do by the
+specification, and curl then keeps its part; but rclone takes it for the rest.
 """
 
 from __future__ import annotations

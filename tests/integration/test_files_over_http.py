@@ -240,6 +240,8 @@ def test_curl_never_adds_the_rest_of_another_version_to_its_part(tmp_path: Path)
         for options in ((), ("-H", etag), ("-H", date)):
             code, data = await resumed(*options)
             assert (code, data) == (33, old[:1_000_000]), "curl says that it cannot resume, and keeps its part"
+        rest = await ask(f"{url}/maps/roads/v1/large.bin", "-H", "Range: bytes=1000000-")
+        assert (rest.status, b"If-Range" in rest.body) == (409, True), "rclone would take the whole for the rest"
         stale = await ask(f"{url}/maps/roads/v1/large.bin", "-H", f"If-Modified-Since: {http_date(1_600_000_000)}")
         assert (stale.status, stale.body) == (200, new)
 
@@ -260,7 +262,7 @@ def test_what_hub_and_registry_clients_are_answered(tmp_path: Path) -> None:
         }
         assert layers["large.bin"] == f"sha256:{large}"
         assert layers["sub/out"] == layers["t.csv"]
-        assert "link" not in layers
+        assert layers["link/out"] == layers["t.csv"]
         blob = await ask(f"{root}/v2/maps/roads/blobs/sha256:{large}", "-r", "5-9")
         assert (blob.status, blob.body) == (206, (source / "large.bin").read_bytes()[5:10])
         assert json.loads((await ask(f"{root}/v2/maps/roads/tags/list")).body) == {"name": "maps/roads", "tags": ["v1"]}
@@ -281,7 +283,11 @@ def test_what_hub_and_registry_clients_are_answered(tmp_path: Path) -> None:
         head = await ask(f"{root}/hf/datasets/maps/roads/resolve/{commit}/large.bin", "-I")
         assert (head.headers["x-repo-commit"], head.headers["etag"]) == (commit, f'"{large}"')
         tree = json.loads((await ask(f"{root}/hf/api/models/maps/roads/tree/v1?recursive=true")).body)
-        assert {one["path"] for one in tree if one["type"] == "directory"} == {"sub", "sub/deep"}
+        assert {one["path"] for one in tree if one["type"] == "directory"} == {
+            *("link", "link/deep", "sub", "sub/deep")
+        }
+        listed = json.loads((await ask(f"{root}/hf/api/datasets/maps/roads/tree/v1/link")).body)
+        assert {(one["path"], one["type"]) for one in listed} == {("link/deep", "directory"), ("link/out", "file")}
         told = await ask(f"{root}/hf/api/datasets/maps/roads/paths-info/v1", "-d", "paths=sub&paths=t.csv&paths=no")
         assert [one["type"] for one in json.loads(told.body)] == ["directory", "file"]
         for path, code in {
