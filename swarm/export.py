@@ -112,10 +112,7 @@ def read_export(read: Read) -> Export:
     RemoteProtocolError for what is no export, is cut short, or holds a block that is not the one that is due.
     """
     frames = _Frames(read)
-    if frames.take(len(MAGIC)) != MAGIC:
-        raise RemoteProtocolError("this is not a file that `aetherfs export` wrote")
-    head = canonical.decode(frames.next(HEAD_MAX_BYTES), Head, limit_bytes=HEAD_MAX_BYTES, what="an export's head")
-    entry = _entry_of(head)
+    head, entry = _head(frames)
     manifest = _manifest(frames, head.version)
     offsets, lengths = array("Q"), array("L")
     for block in manifest.unique:
@@ -136,13 +133,17 @@ def read_tables(read: Read) -> tuple[Head, Manifest]:
     RemoteProtocolError as ``read_export``.
     """
     frames = _Frames(read)
-    if frames.take(len(MAGIC)) != MAGIC:
-        raise RemoteProtocolError("these are no tables of a version")
-    head = canonical.decode(frames.next(HEAD_MAX_BYTES), Head, limit_bytes=HEAD_MAX_BYTES, what="a version's head")
-    _entry_of(head)
+    head, _ = _head(frames)
     manifest = _manifest(frames, head.version)
     frames.end()
     return head, manifest
+
+
+def _head(frames: _Frames) -> tuple[Head, Entry]:
+    if frames.take(len(MAGIC)) != MAGIC:
+        raise RemoteProtocolError("this is not a file that `aetherfs export` wrote")
+    head = canonical.decode(frames.next(HEAD_MAX_BYTES), Head, limit_bytes=HEAD_MAX_BYTES, what="an export's head")
+    return head, _entry_of(head)
 
 
 def _entry_of(head: Head) -> Entry:

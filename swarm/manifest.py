@@ -196,7 +196,23 @@ def build(files: Sequence[FileEntry], blocks: Sequence[BlockEntry]) -> Manifest:
     root_bytes = canonical.encode(root)
     if len(root_bytes) > ROOT_MAX_BYTES or max(len(file_refs), len(block_refs)) > MANIFEST_MAX_SEGMENTS:
         raise UsageError(f"a dataset of {len(files)} files and {root.bytes} bytes is too large: publish it as several")
-    return _assembled(root, root_bytes, segments)
+    return _checked(root, root_bytes, segments, files, blocks)
+
+
+def _checked(
+    root: Root,
+    root_bytes: bytes,
+    segments: Mapping[bytes, bytes],
+    files: Sequence[FileEntry],
+    blocks: Sequence[BlockEntry],
+) -> Manifest:
+    """As ``_assembled``, of entries that are here: each segment is decoded for its checks, and not kept beside them."""
+    for file_ref in root.file_segments:
+        files_in(file_ref, segments[file_ref.signature])
+    check_files(files)
+    _blocks(root, segments)
+    check_blocks(files, blocks)
+    return Manifest(root, root_bytes, segments, tuple(files), tuple(blocks))
 
 
 def parse_root(data: bytes) -> Root:

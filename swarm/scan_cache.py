@@ -117,8 +117,8 @@ class ScanCache:
     def load(cls, path: Path) -> ScanCache:
         """The cache at ``path``, empty if there is none or it is damaged."""
         with contextlib.suppress(OSError):
-            data = path.read_bytes()
-            check, body = data[:SIGNATURE_BYTES], data[SIGNATURE_BYTES:]
+            with path.open("rb") as file:
+                check, body = file.read(SIGNATURE_BYTES), file.read()
             state = (
                 canonical.try_decode(body, _State, limit_bytes=CACHE_MAX_BYTES) if signature_of(body) == check else None
             )
@@ -152,11 +152,14 @@ class ScanCache:
         if self._unread:
             return  # nothing was learnt
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        learnt = canonical.encode(_Learnt(self._files, tuple(self._runs.values())))
-        body = canonical.encode(_State(3, self.whole, learnt))
+        body = canonical.encode(
+            _State(3, self.whole, canonical.encode(_Learnt(self._files, tuple(self._runs.values()))))
+        )
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            temporary.write_bytes(signature_of(body) + body)
+            with temporary.open("wb") as file:
+                file.write(signature_of(body))
+                file.write(body)
             os.replace(temporary, path)
         except OSError:
             with contextlib.suppress(OSError):

@@ -60,8 +60,8 @@ class Older(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to look at. ``scans``: where it is remembered what was read; ``gives``: whether an agent here gives blocks
-    after a publish. ``budget_bytes``: what each remedy may treat, none for 0.
+    """What to look at. ``scans``: where it is remembered what was read; ``gives``: whether blocks are given out of the
+    directory once it is published. ``budget_bytes``: what each remedy may treat, none for 0.
     """
 
     root: Path

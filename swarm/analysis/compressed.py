@@ -34,6 +34,7 @@ TIMEOUT_S: Final = 600
 # Those of zstd that people choose; the slow ones would take minutes to try.
 USUAL_LEVELS: Final = (3, 1, 6, 9)
 HEADER_MAX_BYTES: Final = 18
+PLAIN_MAX_BYTES: Final = 4 << 30
 TAIL_BYTES: Final = 64 * 1024
 
 
@@ -103,12 +104,16 @@ class _Compressed:
         return True
 
     def unpack(self, source: Path, target: Path, limit: int | None = None) -> None:
-        """Write the content, at most so many bytes. Unfit for what is damaged, but for a beginning cut off."""
-        left = limit if limit is not None else 1 << 62
+        """Write the content, at most so many bytes. Unfit for what is damaged, but for a beginning cut off, and for
+        what unpacks to more than is put on a disk for it.
+        """
+        left = limit if limit is not None else PLAIN_MAX_BYTES
         with source.open("rb") as packed, target.open("wb") as plain:
             for data in self.parts(packed, is_whole=limit is None):
                 plain.write(data[:left])
                 left -= len(data)
+                if left <= 0 and limit is None:
+                    raise Unfit(f"a file unpacks to more than {PLAIN_MAX_BYTES} bytes")
                 if left <= 0:
                     return
 
@@ -160,7 +165,9 @@ class Gzip(_Compressed):
                     if not data.startswith(GZIP_MAGIC[: len(data)]):
                         return  # padding, which gzip ignores too
                     inflate = zlib.decompressobj(31)
-                yield inflate.decompress(data)
+                while data and not inflate.eof:
+                    yield inflate.decompress(data, READ_BYTES)
+                    data = inflate.unconsumed_tail
                 began = True
         except zlib.error as error:
             raise Unfit(f"a gzip file is damaged: {error}") from error

@@ -9,12 +9,19 @@ from __future__ import annotations
 
 import os
 import shutil
+import struct
+import subprocess
+import tarfile
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
+
+import zstandard
 
 from swarm.analysis.fetch import fetch_of
 from swarm.analysis.findings import Cost, Finding, Measured, finding_of
@@ -28,6 +35,22 @@ LOOKED_AT_MAX: Final = 4096
 MADE: Final = "each file with one record taken out near its beginning"
 
 Files = Mapping[str, Path]
+
+
+# What libraries raise for bytes that are not what they seemed. A file may be anybody's: an older version's publisher.
+FOREIGN: Final = (
+    ValueError,
+    LookupError,
+    ArithmeticError,
+    EOFError,
+    NotImplementedError,
+    struct.error,
+    subprocess.SubprocessError,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    zstandard.ZstdError,
+)
 
 
 class Unfit(Exception):
@@ -139,7 +162,9 @@ def _measured(remedy: Remedy, mine: Sequence[Candidate], bench: Bench) -> tuple[
             sample.keep(cured)
             now = cost_of(folder / "new", folder / "old")
             after = cost_of(folder / "cured-new", folder / "cured-old")
-        except Unfit as error:
+        except IncompleteError:
+            raise
+        except (Unfit, AetherError, *FOREIGN) as error:
             return None, [f"{remedy.title}: not measured: {error}"]
         except OSError as error:
             return None, [f"{remedy.title}: not measured: {error.strerror or error}"]

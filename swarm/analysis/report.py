@@ -26,10 +26,10 @@ class Against(msgspec.Struct, frozen=True):
 class FetchTold(msgspec.Struct, frozen=True):
     """What one consumer fetches. ``bytes`` are plain; of the manifest's ``manifest_bytes`` both ways are alike.
 
-    ``from_peers_bytes``: on the wire, when blocks come from directories that hold the version, a producer's own among
-    them; ``from_seed_bytes``: when they come from a seed, which sends them compressed. ``wire_bytes`` is the one that
-    holds right after a publish from here: the first if an agent runs here, which gives the blocks itself, else the
-    second.
+    ``from_peers_bytes``: on the wire, when blocks come from directories that hold the version, as those of consumers
+    that were first; ``from_seed_bytes``: when they come from a seed, which sends them compressed. ``wire_bytes`` is the
+    one that holds for the first consumer after a publish from here: the second, as a seed is asked before a producer,
+    unless the agent that publishes is a seed itself, as with ``aetherfs up``, and gives them out of the directory.
     """
 
     blocks: int

@@ -62,7 +62,6 @@ def analyze(program: Program, path: str, against: str | None, links: str, budget
     source = existing(path)
     ref = whole(program, against) if against is not None else None
     scans = program.settings.home / "scans"
-    gives = program.agent() is not None
     with (
         stoppable() as stop,
         showing(program.output, "analyze") as progress,
@@ -74,7 +73,7 @@ def analyze(program: Program, path: str, against: str | None, links: str, budget
             sizes_path=scans / _name(f"sizes:{links}:{source}"),
             links=links,  # type: ignore[arg-type]
             older=Version(program, agent, ref) if agent is not None and ref is not None else None,
-            gives=gives,
+            gives=_gives(program),
             budget_bytes=budget * 1_000_000,
             progress=progress,
             should_stop=lambda: stop.is_asked,
@@ -90,6 +89,14 @@ def analyze(program: Program, path: str, against: str | None, links: str, budget
 
         write_page(page, analysis_page(analysis))
     program.output.result(to_json(analysis), analysis_lines(analysis))
+
+
+def _gives(program: Program) -> bool:
+    """Whether the agent that would publish is a seed, which gives blocks out of the directory itself."""
+    from swarm.local_agent import AgentClient
+
+    info = program.agent()
+    return info is not None and "store" in AgentClient(info).call("status", {}, lambda report: None)
 
 
 def to_json(report: object) -> dict[str, object]:

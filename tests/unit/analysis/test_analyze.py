@@ -1,0 +1,75 @@
+"""An analysis that is stopped goes on where it was; what did not change is read no more; encoded sizes are exact."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from swarm.analysis.analyze import Request, analyze
+from swarm.analysis.sizes import EncodedSizes
+from swarm.encoding import encode_block
+from swarm.errors import IncompleteError
+from swarm.scan import scan
+from swarm.scan_cache import TICK_NS, ScanCache
+from tests.datasets import seeded, write_files
+from tests.unit.analysis.samples import rows, table
+
+
+@pytest.fixture
+def request_of(tmp_path: Path) -> Request:
+    root = tmp_path / "set"
+    write_files(root, {f"{n}.bin": seeded(f"{n}", 300_000) for n in range(8)} | {"t.csv": table(rows())})
+    time.sleep(3 * TICK_NS / 1e9)  # so that their times are no racy ones
+    return Request(root, tmp_path / "scan", tmp_path / "sizes", budget_bytes=0)
+
+
+def test_a_stopped_one_goes_on(request_of: Request) -> None:
+    done: list[int] = []
+
+    def stops() -> bool:
+        return bool(done) and done[-1] > 1_200_000
+
+    with pytest.raises(IncompleteError, match="repeat the command"):
+        analyze(replace(request_of, progress=lambda report: done.append(report["done_bytes"]), should_stop=stops))
+    analysis = analyze(request_of)
+    assert 0 < analysis.read_bytes < analysis.facts.bytes - 1_000_000
+    assert analyze(request_of).read_bytes == 0
+
+
+def test_only_what_changed_is_read(request_of: Request) -> None:
+    analyze(request_of)
+    os.truncate(request_of.root / "3.bin", 200_000)
+    assert analyze(request_of).read_bytes == 200_000
+
+
+def test_what_a_publish_has_read_is_read_for_its_compression_alone(request_of: Request) -> None:
+    cache = ScanCache()
+    scan(request_of.root, cache=cache)
+    cache.save(request_of.scan_path)
+    first = analyze(request_of)
+    assert first.read_bytes == first.facts.bytes
+    request_of.sizes_path.write_bytes(b"damaged")
+    assert analyze(request_of).facts == first.facts
+
+
+def test_sizes_are_those_of_encoded_blocks(request_of: Request) -> None:
+    plain = {}
+    analysis = analyze(request_of)
+    manifest = scan(request_of.root, cut=lambda block, view: plain.update({block.signature: bytes(view)})).manifest
+    sizes = EncodedSizes.load(request_of.sizes_path)
+    assert analysis.facts.encoded_bytes == sum(len(encode_block(data)) for data in plain.values())
+    assert {block.signature: sizes.of(block.signature) for block in manifest.unique} == {
+        signature: len(encode_block(data)) for signature, data in plain.items()
+    }
+
+
+def test_an_empty_directory_and_a_single_file(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "one.csv").write_bytes(table(rows(100)))
+    for name, files in {"empty": 0, "one.csv": 1}.items():
+        analysis = analyze(Request(tmp_path / name, tmp_path / "scan", tmp_path / "sizes"))
+        assert (analysis.facts.files, analysis.findings) == (files, ())
