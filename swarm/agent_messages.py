@@ -10,7 +10,12 @@ from swarm.subscription import Subscription
 
 
 class Published(msgspec.Struct, frozen=True):
-    """A version that a seed keeps and the log names. ``store``: what it asked of an object store, if that was told."""
+    """A version that a seed keeps and the log names. ``store``: what it asked of an object store, if that was told.
+
+    ``budget``: each limit that was set, and what was found. ``copies``: how many other peers held it in the end, of
+    those that were wanted. Of a dry run serial and ``uploaded`` are 0 and ``consumers`` says what those fetch who have
+    the version before.
+    """
 
     version: str
     serial: int
@@ -23,6 +28,14 @@ class Published(msgspec.Struct, frozen=True):
     seconds: float
     tags: tuple[str, ...]
     store: dict[str, Any] = {}
+    budget: tuple[dict[str, Any], ...] = ()
+    copies: int | None = None
+    copies_wanted: int | None = None
+    dry_run: bool = False
+    over_budget: bool = False
+    new_bytes: int | None = None
+    consumers: tuple[dict[str, Any], ...] = ()
+    validate: tuple[str, ...] = ()
 
 
 class Sources(msgspec.Struct, frozen=True):

@@ -27,6 +27,7 @@ from swarm.agent_messages import (
     Verified,
 )
 from swarm.errors import RemoteProtocolError
+from swarm.publish_budget import Budget
 from swarm.subscription import Subscription
 
 R = TypeVar("R")
@@ -71,10 +72,28 @@ def publish(
     message: str = "",
     links: Literal["refuse", "skip", "follow"] = "refuse",
     if_serial: int | None = None,
+    budget: Budget | None = None,
+    validate: Iterable[str] = (),
+    dry_run: bool = False,
+    copies: int | None = None,
+    within_s: float | None = None,
     progress: Progress = untold,
 ) -> Call[Published]:
-    """Publish a directory or file under one or more tags of a dataset: all of them move, or none."""
-    given = {"path": _whole(path), "names": list(names), "message": message, "links": links, "if_serial": if_serial}
+    """Publish a directory or file under one or more tags of a dataset: all of them move, or none.
+
+    ``validate`` are commands for the shell that must succeed before it is announced; ``copies``: wait until so many
+    other peers hold it, for ``within_s``.
+    """
+    given: dict[str, Any] = {"path": _whole(path), "names": list(names), "message": message, "links": links}
+    given |= {
+        "if_serial": if_serial,
+        "validate": list(validate),
+        "dry_run": dry_run,
+        "copies": copies,
+        "typed_in": os.getcwd(),
+    }
+    given |= {"within_s": within_s} if within_s is not None else {}
+    given |= {"budget": msgspec.to_builtins(budget)} if budget is not None else {}
     return Call("publish", given, Published, progress)
 
 

@@ -26,8 +26,8 @@ EVENTS_MAX: Final = 10_000
 @pass_program
 def audit(program: Program, since: str, actor: str) -> None:
     """Show who published, moved, removed, granted, joined or was refused; newest last."""
+    from swarm.amounts import span_of
     from swarm.cli.perform import perform
-    from swarm.cli.retention import span_of
 
     arguments: dict[str, Any] = {"since": int(time.time()) - span_of(since), "actor": actor, "before": 0}
     events: list[dict[str, Any]] = []

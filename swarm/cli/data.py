@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from swarm.cli.gates import check_result, gates_of, rehearsed, waiting_of
 from swarm.cli.output import as_of, columns, duration, moment, short, size
 from swarm.cli.program import Program, if_serial_option, options, pass_program, signer_options
 from swarm.errors import IntegrityError, NotFoundError, UsageError
@@ -28,12 +29,39 @@ from swarm.errors import IntegrityError, NotFoundError, UsageError
     help="What to do with a link that leads out of PATH.",
 )
 @if_serial_option
+@click.option("--dry-run", is_flag=True, help="Tell what would happen; send and announce nothing.")
+@click.option("--validate", multiple=True, metavar="CMD", help="Must succeed before it is announced; given again: all.")
+@click.option(
+    "--rules", metavar="FILE", help="Where [budget] and [publish] stand; aetherfs.toml here, if there is one."
+)
+@click.option("--wait", default="stored", show_default=True, metavar="stored|copies=N", help="Until when to wait.")
+@click.option("--within", default="10m", show_default=True, metavar="TIME", help="Wait for copies at most so long.")
 @options
 @pass_program
 def publish(
-    program: Program, path: str, names: tuple[str, ...], message: str, links: str, if_serial: int | None
+    program: Program,
+    path: str,
+    names: tuple[str, ...],
+    message: str,
+    links: str,
+    if_serial: int | None,
+    dry_run: bool,
+    validate: tuple[str, ...],
+    rules: str | None,
+    wait: str,
+    within: str,
 ) -> None:
-    """Publish a directory or file under one or more tags: all of them move, or none."""
+    """Publish a directory or file under one or more tags: all of them move, or none.
+
+    FILE is TOML. [budget] may limit size, files, delta (what a consumer of the version before fetches: "5%", but
+    delta_floor, "20MB", is never too much), and time over a link ("50mbit"); what is over a limit is not announced,
+    and ends with 1. [publish] validate is a list of commands like --validate. These are lines for the shell, run in
+    the directory once its blocks are stored, with AETHERFS_DATASET, _TAGS, _VERSION, _PATH, _FILES, _BYTES and
+    _TYPED_IN, the folder where publish was typed, in their environment; one that fails ends it with 1, unannounced.
+
+    --wait stored: until a seed keeps every block, as ever. --wait copies=N: until N other peers, seeds not counted,
+    hold all of it too; ends with 8 when TIME is over.
+    """
     from swarm.cli.perform import perform
     from swarm.cli.prices import prices_for, with_cost
     from swarm.cli.references import check_message, new_name
@@ -47,11 +75,15 @@ def publish(
         "message": check_message(message),
         "links": links,
         "if_serial": if_serial,
+        **gates_of(program, rules, validate),
+        **waiting_of(wait, within),
+        "dry_run": dry_run,
     }
     result = perform(program, "publish", arguments)
     if "store" in result:
         result["store"] = with_cost(result["store"], prices)
-    program.output.result(result, _published(result))
+    program.output.result(result, rehearsed(result) if dry_run else _published(result))
+    check_result(result)
 
 
 def _published(result: Mapping[str, Any]) -> Iterable[str]:

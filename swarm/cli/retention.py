@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from swarm.amounts import bytes_of, span_of
 from swarm.cli.output import duration, moment, short, size
 from swarm.cli.program import Program, options, pass_program, setting_option
 from swarm.errors import NotFoundError, UsageError
@@ -92,35 +93,6 @@ def quota(program: Program, scope: str, limit: str | None, clear: bool) -> None:
     result = perform(program, "quota", {"scope": scope, "bytes": bytes_, "clear": clear})
     said = f"may take {size(result['bytes'])}" if result["bytes"] is not None else "has no quota"
     program.output.result(result, [f"{result['scope']} {said}"])
-
-
-_SPANS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-
-
-def span_of(text: str) -> int:
-    """A time in seconds, from ``0s`` to ``36500d``. UsageError for anything else."""
-    from swarm.retention import AGE_MAX_S
-
-    number, unit = text[:-1], text[-1:]
-    if not (number.isascii() and number.isdigit() and unit in _SPANS) or int(number) * _SPANS[unit] > AGE_MAX_S:
-        raise UsageError(f"{text[:40]!r} is not a time: write 0s, 30m, 12h or 30d")
-    return int(number) * _SPANS[unit]
-
-
-_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
-
-
-def bytes_of(text: str) -> int:
-    """A number of bytes as a person writes it. UsageError for anything else."""
-    number = text.strip().rstrip("bBkKmMgGtT")
-    unit = text.strip()[len(number) :].upper()
-    try:
-        found = float(number) * _UNITS[unit]
-    except (KeyError, ValueError):
-        raise UsageError(f"{text[:40]!r} is not a number of bytes: write 500000000, 20GB or 1.5TB") from None
-    if not 0 <= found < 1 << 42:
-        raise UsageError(f"{text[:40]!r} is out of bounds: at most {(1 << 42) - 1} bytes")
-    return int(found)
 
 
 @click.command()

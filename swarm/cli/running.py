@@ -112,8 +112,8 @@ def peer(program: Program) -> None:
 @pass_program
 def down(program: Program, now: bool, within: str | None) -> None:
     """Stop the process that runs on this home, once what it publishes is stored."""
+    from swarm.amounts import span_of
     from swarm.cli.progress import showing
-    from swarm.cli.retention import span_of
     from swarm.local_agent import AgentClient, BrokenOffError, GoneError
 
     home = program.home

@@ -63,9 +63,9 @@ class Watching:
     def has_all(self, said: Said) -> bool:
         return said.blocks == self._everything
 
-    def copies(self) -> int:
-        """How many other peers hold all of it, seeds and the producer apart."""
-        return sum(1 for said in self.said.values() if not said.origin and self.has_all(said))
+    def holders(self) -> set[str]:
+        """The neighbours that hold all of it, seeds and the producer apart."""
+        return {peer for peer, said in self.said.items() if not said.origin and self.has_all(said)}
 
 
 @dataclass(slots=True)

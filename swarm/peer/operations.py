@@ -29,17 +29,22 @@ from swarm.errors import UsageError
 from swarm.log import SeenSerial, WallTime
 from swarm.peer import follow_verbs, governing, look_verbs, retaining, tag_verbs
 from swarm.peer.carrying import ExportArguments, ImportArguments, export, import_file, tables
+from swarm.peer.copies import COPIES_MAX, WITHIN_S, wait_for_copies
 from swarm.peer.explaining import ExplainArguments, explain
+from swarm.peer.gates import Gates
 from swarm.peer.node import PeerNode
 from swarm.peer.people import PeopleArguments, change_people
 from swarm.peer.publish import Wanted, publish
 from swarm.peer.pull import Progress, pull
+from swarm.peer.rehearsal import rehearse
 from swarm.peer.requiring import Reading, requiring, streamed, with_papers
 from swarm.peer.status import status_of
 from swarm.peer.store_cost import store_cost
 from swarm.peer.verb import Names, NoArguments, Result, Stream, Verb
+from swarm.publish_budget import Budget
 from swarm.subscription import Subscription
 from swarm.walk import Links
+from swarm.wants import Commands
 
 
 class PublishArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -49,6 +54,12 @@ class PublishArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     links: Links = "refuse"
     if_serial: SeenSerial | None = None
     since: WallTime | None = None
+    budget: Budget | None = None
+    validate: Commands = ()
+    typed_in: str = ""
+    dry_run: bool = False
+    copies: Annotated[int, msgspec.Meta(ge=1, le=COPIES_MAX)] | None = None
+    within_s: Annotated[float, msgspec.Meta(ge=0)] = WITHIN_S
 
 
 class PullArguments(Reading, frozen=True, forbid_unknown_fields=True):
@@ -69,7 +80,17 @@ async def _publish(node: PeerNode, arguments: PublishArguments, progress: Progre
     """Publish a directory or file under one or more tags: all of them move, or none."""
     dataset, tags = tag_verbs.tags_of(arguments.names)
     wanted = Wanted(dataset, tags, arguments.message, arguments.if_serial, arguments.since)
-    return await publish(node, Path(arguments.path), wanted, arguments.links, progress)
+    gates = Gates(arguments.budget, arguments.validate, arguments.typed_in)
+    path = Path(arguments.path)
+    if arguments.dry_run:
+        return await rehearse(node, path, wanted, arguments.links, progress, gates)
+    published = await publish(node, path, wanted, arguments.links, progress, gates)
+    if arguments.copies is None:
+        return published
+    version = bytes.fromhex(published["version"])
+    entry = node.ledger.entry_of_version(dataset, version) or b""
+    found = await wait_for_copies(node, dataset, version, entry, arguments.copies, arguments.within_s, progress)
+    return {**published, "copies": found, "copies_wanted": arguments.copies}
 
 
 async def _pull(node: PeerNode, arguments: PullArguments, progress: Progress) -> Result:

@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -26,6 +27,7 @@ from swarm.manifest import Manifest
 from swarm.objects.meter import Account, charged
 from swarm.peer.access import no_grant
 from swarm.peer.extension import Keeping
+from swarm.peer.gates import OPEN, Gates, befores_of, told_lines
 from swarm.peer.holdings import Holding, StoreSource
 from swarm.peer.lacking import mend
 from swarm.peer.node import PeerNode
@@ -64,20 +66,22 @@ class Wanted:
     since: int | None = None
 
 
-async def publish(node: PeerNode, path: Path, wanted: Wanted, links: Links, progress: Progress) -> dict[str, Any]:
-    """Publish ``path`` under every tag. The result is INTERFACE's for ``publish --json``."""
+async def publish(
+    node: PeerNode, path: Path, wanted: Wanted, links: Links, progress: Progress, gates: Gates = OPEN
+) -> dict[str, Any]:
+    """Publish ``path`` under every tag, if it passes the gates. The result is INTERFACE's for ``publish --json``."""
     started = time.monotonic()
     dataset = wanted.dataset
-    await _check_right(node, dataset)
-    await _check_person(node, dataset)
-    if wanted.if_serial is not None and wanted.since is None:
-        # A race that is lost already costs no upload. The commit decides.
-        await node.tracker.check_unmoved(dataset, wanted.tags, wanted.if_serial)
+    await check_may(node, wanted)
     root = Path(path).absolute()
+    await gates.check_early(root, links)
+    befores = await befores_of(node, dataset, wanted.tags, progress) if gates.holds_back else []
     own = Account()
     for _ in range(ROUNDS):
         async with _charged(own, _receiver(node, dataset)) as receiver:
-            scanned, saving = await _scan(node, dataset, root, links, progress, receiver)
+            ahead = None if gates.holds_back else receiver
+            scanned, saving = await _scan(node, dataset, root, links, progress, ahead)
+            limits = gates.check(scanned.manifest, befores)
             tree = TreeStore(scanned.root, scanned.manifest, follow_links=scanned.follow_links)
             try:
                 source = _source(node, tree)
@@ -93,6 +97,9 @@ async def publish(node: PeerNode, path: Path, wanted: Wanted, links: Links, prog
     if not isinstance(receiver, Sending):
         asked = own.spent.told()
     manifest = scanned.manifest
+    if gates.validate:
+        await saving
+        await _validate(node, wanted, scanned, root, links, gates, progress)
     await mend(node.tracker, node.ledger, dataset)
     found = await standing(node.tracker, dataset, wanted.tags, manifest.version, wanted.message, wanted.if_serial)
     if found is not None:
@@ -114,6 +121,7 @@ async def publish(node: PeerNode, path: Path, wanted: Wanted, links: Links, prog
         "seconds": round(time.monotonic() - started, 3),
         "tags": wanted.tags,
         "unchanged": found is not None,
+        **({"budget": told_lines(limits)} if gates.budget is not None else {}),
         **({"store": asked} if asked else {}),
     }
 
@@ -130,6 +138,38 @@ async def _commit(node: PeerNode, wanted: Wanted, manifest: Manifest, receipt: b
         if_serial=wanted.if_serial,
         since=wanted.since,
     )
+
+
+async def check_may(node: PeerNode, wanted: Wanted) -> None:
+    """NotAllowedError, or ConflictError, for what would be refused in the end, as far as it shows already."""
+    await _check_right(node, wanted.dataset)
+    await _check_person(node, wanted.dataset)
+    if wanted.if_serial is not None and wanted.since is None:
+        # A race that is lost already costs no upload. The commit decides.
+        await node.tracker.check_unmoved(wanted.dataset, wanted.tags, wanted.if_serial)
+
+
+async def _validate(
+    node: PeerNode, wanted: Wanted, scanned: Scan, root: Path, links: Links, gates: Gates, progress: Progress
+) -> None:
+    manifest = scanned.manifest
+    told = {
+        "AETHERFS_HOME": str(node.home.path),
+        "AETHERFS_DATASET": wanted.dataset,
+        "AETHERFS_TAGS": " ".join(wanted.tags),
+        "AETHERFS_VERSION": manifest.version.hex(),
+        "AETHERFS_PATH": str(root),
+        "AETHERFS_FILES": str(manifest.file_count),
+        "AETHERFS_BYTES": str(manifest.total_bytes),
+    }
+    cache = await asyncio.to_thread(ScanCache.load, _cache_path(node, root, links))
+    again = partial(_manifest_again, root, links, cache)
+    await gates.run_validators(scanned.root, told, again, manifest.version, progress)
+
+
+def _manifest_again(root: Path, links: Links, cache: ScanCache) -> Manifest:
+    """The manifest of the directory as it is now; what did not change is not read."""
+    return scan(root, links=links, cache=cache).manifest
 
 
 async def _check_right(node: PeerNode, dataset: str) -> None:
@@ -236,11 +276,25 @@ async def _charged(
             yield entered
 
 
+def _cache_path(node: PeerNode, root: Path, links: Links) -> Path:
+    """Where it is noted what the files of a directory that is published look like."""
+    return node.home.scans / signature_of(f"{links}:{root}".encode()).hex()[:32]
+
+
+async def scanned_alone(node: PeerNode, dataset: str, root: Path, links: Links, progress: Progress) -> Scan:
+    """The scan, with nothing sent to anybody."""
+    scanned, saving = await _scan(node, dataset, root, links, progress, None)
+    await saving
+    return scanned
+
+
 async def _scan(
-    node: PeerNode, dataset: str, root: Path, links: Links, progress: Progress, receiver: Keeping | Sending
+    node: PeerNode, dataset: str, root: Path, links: Links, progress: Progress, receiver: Keeping | Sending | None
 ) -> tuple[Scan, asyncio.Task[None]]:
-    """The scan, and the saving of what it learnt, which goes on beside what follows."""
-    cache_path = node.home.scans / signature_of(f"{links}:{root}".encode()).hex()[:32]
+    """The scan, and the saving of what it learnt, which goes on beside what follows. ``receiver`` takes blocks while
+    others are read.
+    """
+    cache_path = _cache_path(node, root, links)
     cache = await asyncio.to_thread(ScanCache.load, cache_path)
     loop = asyncio.get_running_loop()
     stopped = False
@@ -252,10 +306,12 @@ async def _scan(
     def made(block: BlockEntry, plain: memoryview) -> None:
         raw = encode_raw(plain)
         node.memory.put(block.signature, raw)
-        receiver.take(block.signature, raw)
+        if receiver is not None:
+            receiver.take(block.signature, raw)
 
     def cut(block: BlockEntry, plain: memoryview) -> None:
-        receiver.take(block.signature, encode_raw(plain))
+        if receiver is not None:
+            receiver.take(block.signature, encode_raw(plain))
 
     try:
         scanned = await asyncio.to_thread(
@@ -266,7 +322,7 @@ async def _scan(
             progress=_rarely(tell),
             made=made,
             cut=cut,
-            all_read=receiver.all_taken,
+            all_read=receiver.all_taken if receiver is not None else lambda: None,
             manifest_of=lambda version: _held_manifest(node, dataset, version),
             should_stop=lambda: stopped,
         )

@@ -60,6 +60,7 @@ PURE: Final = (
     "swarm/peer/verdict.py",
     "swarm/peer/waterfall.py",
     "swarm/peer/window.py",
+    "swarm/publish_budget.py",
     "swarm/tracker/handout.py",
     "swarm/tracker/listing.py",
     "swarm/tracker/people/guessing.py",
