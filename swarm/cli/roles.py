@@ -152,6 +152,7 @@ async def running(program: Program, role: Role) -> AsyncIterator[Running]:
     """The parts, started; ended on leaving."""
     from swarm.messages import Contact
     from swarm.peer.agent import start_peer
+    from swarm.peer.browsing import Browsing
     from swarm.tracker.keys import holds_swarm
 
     async with AsyncExitStack() as stack:
@@ -184,6 +185,7 @@ async def running(program: Program, role: Role) -> AsyncIterator[Running]:
             contact = Contact(node.key.public, node.addresses())
             await tracker.set_node(contact, node.exchange.announce, node.exchange.tracker_listed)
             node.tasks.start(node.announcer.announce_records())
+            tracker.state.reader = Browsing(node)
             tracker.state.on_order = lambda order: node.purging.take_all([order])
             await take_orders(node, tracker)
             follow_recalls(node, tracker)

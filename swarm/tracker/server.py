@@ -54,6 +54,7 @@ from swarm.tracker.serve_access import access_routes
 from swarm.tracker.serve_alerts import alert_routes
 from swarm.tracker.serve_announces import announce_routes
 from swarm.tracker.serve_audit import audit_routes
+from swarm.tracker.serve_browsing import browse_routes
 from swarm.tracker.serve_datasets import dataset_routes
 from swarm.tracker.serve_health import check_observer, health_routes
 from swarm.tracker.serve_members import join_answer, member_routes
@@ -61,6 +62,7 @@ from swarm.tracker.serve_orders import order_routes
 from swarm.tracker.serve_pushes import push_routes
 from swarm.tracker.serve_roll import roll_routes
 from swarm.tracker.state import TrackerState
+from swarm.tracker.static import static_routes
 from swarm.tracker.tokens import Tokens
 
 # An address of the documentation network: nothing is sent, the route to it tells this machine's own address.
@@ -424,6 +426,8 @@ def _routes(state: TrackerState) -> list[Route]:
         *push_routes(state),
         *people_routes(state),
         *page_routes(state),
+        *static_routes(state),
+        *browse_routes(state),
         *health_routes(state),
         *described(lambda: routes, "AetherFS tracker"),
     ]

@@ -30,6 +30,7 @@ from swarm.tracker.asking import asker_of, member_of
 from swarm.tracker.audit import Audit
 from swarm.tracker.auditing import Waiting
 from swarm.tracker.bell import Bell
+from swarm.tracker.browsing import Reader
 from swarm.tracker.catalogue import Catalogue
 from swarm.tracker.denials import Denials
 from swarm.tracker.keys import SwarmKeys
@@ -92,6 +93,8 @@ class TrackerState:
     on_listed: Callable[[bytes], None] | None = None
     # Told of each order to purge, for the same end.
     on_order: Callable[[bytes], None] | None = None
+    # Reads the files of versions for the dashboard: the peer in the same process.
+    reader: Reader | None = None
     # What was refused lately.
     denials: Denials = field(default_factory=lambda: Denials(random.SystemRandom()))
     # What was done and refused here, until it is written into the audit.

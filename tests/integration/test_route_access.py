@@ -20,7 +20,7 @@ import pytest
 from aiohttp import web
 
 from swarm import canonical
-from swarm.http.routes import Access, Route, mount
+from swarm.http.routes import PLACEHOLDER, Access, Route, mount
 from swarm.http.serve import make_app, start_listener
 from swarm.http.tls import peer_client_context, unverified_context
 from swarm.identity import server_name_of
@@ -78,13 +78,16 @@ PLACES: Final = {
     "peer": "a" * 52,
     "session": "none",
     "silence": "0" * 16,
+    "digest": "0",
+    "file": "app.js",
+    "page": "datasets",
 }
 READER, ADMIN = PolicyRule("service:reader", "read", "maps/*"), PolicyRule("service:admin", "admin", "*")
 
 
 def path_of(route: Route) -> str:
     """The route's path for the dataset maps/roads."""
-    return route.path.format_map(PLACES)
+    return PLACEHOLDER.sub(lambda place: PLACES[place[1]], route.path)
 
 
 async def reached(request: web.Request) -> web.StreamResponse:

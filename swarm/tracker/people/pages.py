@@ -6,8 +6,10 @@ Whatever is put into a page is escaped; ``swarm.http.browsers`` says in every an
 from __future__ import annotations
 
 import html
+import re
 import time
 from typing import Final
+from urllib.parse import quote
 
 from aiohttp import web
 
@@ -15,25 +17,17 @@ from swarm.errors import AetherError, NotSignedInError, UsageError
 from swarm.http.browsers import SESSION_COOKIE
 from swarm.http.routes import Route
 from swarm.people_messages import SESSION_TTL_S
-from swarm.principal import ANONYMOUS, Principal
 from swarm.tracker.state import TrackerState, remote_of
+from swarm.tracker.static import HTML, STATIC, STYLES, site
 
 PAGE: Final = "/ui/"
 SIGN_IN: Final = "/ui/signin"
 SIGN_OUT: Final = "/ui/signout"
-STYLE_PATH: Final = "/ui/style.css"
-HTML: Final = "text/html"
 FORM: Final = "application/x-www-form-urlencoded"
 FORM_MAX_BYTES: Final = 8192
-STYLE: Final = """\
-body { font: 16px/1.5 system-ui, sans-serif; margin: 10vh auto; max-width: 24rem; padding: 0 1rem; }
-h1 { font-size: 1.25rem; }
-label, input, button { display: block; width: 100%; box-sizing: border-box; font: inherit; }
-label { margin-top: 1rem; }
-input, button { padding: 0.5rem; margin-top: 0.25rem; }
-button { margin-top: 1.5rem; }
-.wrong { border-left: 0.25rem solid #b00; padding-left: 0.75rem; }
-"""
+NEXT_MAX_CHARS: Final = 1024
+# Where somebody may be sent after signing in: a page of ours, and nothing that a browser would take for another host.
+_NEXT: Final = re.compile(r"/ui/(?!/)(?!sign)[A-Za-z0-9._~/?&=%@:+,-]*")
 
 
 def page_routes(state: TrackerState) -> list[Route]:
@@ -45,11 +39,9 @@ def page_routes(state: TrackerState) -> list[Route]:
         return Route(method, path, handler, "public", summary, request=request, response=response)
 
     return [
-        route("GET", PAGE, "who", "Who is signed in with this browser", None, HTML),
         route("GET", SIGN_IN, "form", "The form to sign in with", None, HTML),
         route("POST", SIGN_IN, "sign_in", "Sign in: the fields user and password", FORM, HTML),
         route("POST", SIGN_OUT, "sign_out", "End the session of this browser", None, HTML),
-        route("GET", STYLE_PATH, "style", "How the pages look", None, "text/css"),
     ]
 
 
@@ -57,26 +49,17 @@ class _Serve:
     def __init__(self, state: TrackerState) -> None:
         self.state = state
 
-    async def who(self, request: web.Request) -> web.StreamResponse:
-        try:
-            who = await self.state.identifier.identify(request)
-        except NotSignedInError:
-            who = ANONYMOUS
-        if who == ANONYMOUS:
-            return _to(SIGN_IN)
-        return _page("Signed in", _who(who))
-
     async def form(self, request: web.Request) -> web.StreamResponse:
-        return _page("Sign in", _form(""))
+        return _page("Sign in", _form("", _next_of(request)))
 
     async def sign_in(self, request: web.Request) -> web.StreamResponse:
         try:
             name, password = await _fields(request)
             user = await self.state.identifier.signed_in(name, password.encode(), remote_of(request))
         except AetherError as error:
-            return _page("Sign in", _form(str(error)), status=error.http_status)
+            return _page("Sign in", _form(str(error), _next_of(request)), status=error.http_status)
         text, _ = self.state.identifier.sessions.begin(user.name, user.stamp, "cookie", time.time())
-        response = _to(PAGE)
+        response = _to(_next_of(request))
         # A new session at every sign-in: nobody can have given this browser one before.
         response.set_cookie(
             SESSION_COOKIE, text, max_age=SESSION_TTL_S, path="/", secure=True, httponly=True, samesite="Strict"
@@ -94,9 +77,6 @@ class _Serve:
         response.del_cookie(SESSION_COOKIE, path="/", secure=True, httponly=True, samesite="Strict")
         return response
 
-    async def style(self, request: web.Request) -> web.StreamResponse:
-        return web.Response(text=STYLE, content_type="text/css")
-
 
 async def _fields(request: web.Request) -> tuple[str, str]:
     """Name and password out of the form, or UsageError."""
@@ -112,12 +92,24 @@ async def _fields(request: web.Request) -> tuple[str, str]:
     return name, password
 
 
+def _next_of(request: web.Request) -> str:
+    """Where the browser came from, if that is a page of ours."""
+    text = request.query.get("next", PAGE)
+    return text if len(text) <= NEXT_MAX_CHARS and ".." not in text and _NEXT.fullmatch(text) else PAGE
+
+
 def _page(title: str, body: str, *, status: int = 200) -> web.Response:
     """A page of ours around ``body``, in which everything is escaped already."""
-    head = f'<meta charset="utf-8"><title>{html.escape(title)} - AetherFS</title>'
-    link = f'<link rel="stylesheet" href="{STYLE_PATH}"><meta name="viewport" content="width=device-width">'
-    shown = f"<h1>{html.escape(title)}</h1>{body}"
-    text = f'<!doctype html>\n<html lang="en"><head>{head}{link}</head><body>{shown}</body></html>\n'
+    start = f"{STATIC}/{site().digest}/"
+    links = "".join(f'<link rel="stylesheet" href="{start}{path}">' for path in STYLES)
+    head = (
+        f'<meta charset="utf-8"><title>{html.escape(title)} - AetherFS</title><meta name="viewport" '
+        'content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">'
+        f'<link rel="icon" type="image/svg+xml" href="{start}icon.svg">{links}'
+    )
+    brand = f'<p class="brand"><img src="{start}icon.svg" alt="">AetherFS</p>'
+    shown = f'<main class="card">{brand}<h1>{html.escape(title)}</h1>{body}</main>'
+    text = f'<!doctype html>\n<html lang="en"><head>{head}</head><body class="signin">{shown}</body></html>\n'
     return web.Response(status=status, text=text, content_type=HTML)
 
 
@@ -125,20 +117,12 @@ def _to(path: str) -> web.Response:
     return web.Response(status=303, headers={"Location": path})
 
 
-def _form(wrong: str) -> str:
+def _form(wrong: str, after: str) -> str:
     told = f'<p class="wrong" role="alert">{html.escape(wrong)}</p>' if wrong else ""
+    query = f"?next={quote(after, safe='')}" if after != PAGE else ""
     return (
-        f'{told}<form method="post" action="{SIGN_IN}">'
+        f'{told}<form method="post" action="{SIGN_IN}{html.escape(query)}">'
         '<label>User<input name="user" autocomplete="username" required autofocus></label>'
         '<label>Password<input name="password" type="password" autocomplete="current-password" required></label>'
-        "<button>Sign in</button></form>"
-    )
-
-
-def _who(who: Principal) -> str:
-    groups = "".join(f"<li>{html.escape(group)}</li>" for group in who.groups)
-    told = f"<p>Groups:</p><ul>{groups}</ul>" if groups else ""
-    return (
-        f"<p>You are <strong>{html.escape(who.name)}</strong>.</p>{told}"
-        f'<form method="post" action="{SIGN_OUT}"><button>Sign out</button></form>'
+        '<button class="button is-main">Sign in</button></form>'
     )

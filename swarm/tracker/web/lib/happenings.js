@@ -1,0 +1,32 @@
+// What happened in the swarm, newest first: what is kept, then what comes by the stream.
+import { html, useEffect, useState } from "./html.js";
+import { ago, moment } from "./format.js";
+import { Icon } from "./icons.js";
+import { useMessages } from "./live.js";
+import { Said } from "./parts.js";
+import { href } from "./router.js";
+import { call } from "./store.js";
+
+const KEPT = 300;
+const PATH = "/api/v1/figures/events";
+const ICONS = { joined: "plus", left: "back", died: "cross", back: "check", moved: "forward", begun: "play", done: "check", failed: "cross", stalled: "stop",
+  paused: "pause", resumed: "play", alert: "alert", cleared: "check", tracker: "dht", "bad-block": "cross", disagree: "alert" };
+const TONES = { info: "calm", warning: "warn", critical: "bad" };
+
+// { events (newest first), error, isLoading }.
+export function useEvents() {
+  const [state, set] = useState({ events: [], error: null, isLoading: true });
+  const add = ({ events }) => set((now) => {
+    const last = now.events[0]?.number ?? 0;
+    const fresh = events.filter((one) => one.number > last).reverse();
+    return { events: [...fresh, ...now.events].slice(0, KEPT), error: null, isLoading: false };
+  });
+  useEffect(() => { call("GET", PATH).then(add, (error) => set((now) => ({ ...now, error, isLoading: false }))); }, []);
+  useMessages("events", add);
+  return state;
+}
+
+export const Happenings = ({ events, now, most = 12 }) => html`<ol class="happenings">${events.slice(0, most).map((one) => html`<li key=${one.number}>
+  <span class="tone-${TONES[one.severity] ?? "calm"} mark"><${Icon} name=${ICONS[one.kind] ?? "idle"} size=${13} /></span>
+  <span class="text">${one.dataset && one.tag ? html`<a href=${href(["rollout", ...one.dataset.split("/"), one.tag])}><${Said} text=${one.text} most=${240} /></a>` : html`<${Said} text=${one.text} most=${240} />`}</span>
+  <time class="soft small nowrap" title=${moment(one.at)}>${ago(one.at, now)}</time></li>`)}</ol>`;

@@ -1,0 +1,47 @@
+// Small pictures drawn with lines, beside words that say the same.
+import { html } from "./html.js";
+
+const PATHS = {
+  overview: "M2 9.5h3l2-6 3 9 2-5 1 2h1",
+  rollout: "M2 13.5h12M3 11l3-4 3 2 4-6M13 3v3M13 3h-3",
+  alert: "M8 2 14.5 13.5h-13zM8 6.5v3M8 11.6v.1",
+  dataset: "M2.5 4C2.5 2.6 13.5 2.6 13.5 4v8c0 1.4-11 1.4-11 0zM2.5 4c0 1.4 11 1.4 11 0M2.5 8c0 1.4 11 1.4 11 0",
+  blocks: "M2 3h5v4H2zM9 3h5v4H9zM2 9h5v4H2zM9 9h5v4H9z",
+  flow: "M4 8a1.6 1.6 0 1 0-.1 0M13 4.2a1.6 1.6 0 1 0-.1 0M13 13a1.6 1.6 0 1 0-.1 0M5.3 6l6-2.6M5.3 7l6 4",
+  peers: "M5.5 7a2.3 2.3 0 1 0-.1 0M11.2 7.4a1.8 1.8 0 1 0-.1 0M1.5 13c0-5 8-5 8 0M10.5 9.4c2.6-.4 4 1.2 4 3.6",
+  dht: "M8 2.2a5.8 5.8 0 1 0 .1 0M8 2.2v2M13.8 8h-2M8 13.8v-2M2.2 8h2M8 8l3-3",
+  origin: "M4.5 12.5a3 3 0 0 1-.3-6 4 4 0 0 1 7.7 0 3 3 0 0 1-.4 6zM8 12V7.5M6.3 9 8 7.3 9.7 9",
+  access: "M5.2 10.8a2.8 2.8 0 1 0-.1 0M7.2 8.2 13.5 2M11 4.5l2 2",
+  audit: "M3.5 2h9v12h-9zM5.5 5.2h5M5.5 8h5M5.5 10.8h3",
+  agent: "M2.5 3h11v7.5h-11zM6 13.5h4M8 10.5v3",
+  search: "M7 2.5a4.5 4.5 0 1 0 .1 0M10.4 10.4l3.4 3.4",
+  help: "M8 1.8a6.2 6.2 0 1 0 .1 0M6.2 6.2c.2-2.4 3.8-2.2 3.6 0-.1 1.4-1.8 1.3-1.8 3M8 11.4v.1",
+  sun: "M8 5.2a2.8 2.8 0 1 0 .1 0M8 1.5v1.4M8 13.1v1.4M1.5 8h1.4M13.1 8h1.4M3.4 3.4l1 1M11.6 11.6l1 1M12.6 3.4l-1 1M4.4 11.6l-1 1",
+  moon: "M13 9.5A5.6 5.6 0 0 1 6.5 3 5.6 5.6 0 1 0 13 9.5z",
+  auto: "M8 2a6 6 0 1 0 .1 0M8 2v12M8 4.5h3.6M8 7h5.6M8 9.5h5.3M8 12h3.4",
+  table: "M2 3h12v10H2zM2 6.3h12M2 9.6h12M6.5 3v10",
+  chart: "M2.5 2v11.5H14M4.5 10.5l3-3.5 2.3 1.8L13.5 4",
+  check: "M2.5 8.5 6.2 12 13.5 4",
+  play: "M5 3l8 5-8 5z",
+  pause: "M5 3v10M11 3v10",
+  back: "M6.5 3.5 2.5 7.5l4 4M3 7.5h6.5c5 0 5 6 0 6",
+  forward: "M2.5 8h11M9.5 4l4 4-4 4",
+  slow: "M8 2.2a5.8 5.8 0 1 0 .1 0M8 5v3.2l2.4 1.4",
+  stop: "M4 4h8v8H4z",
+  cross: "M4 4l8 8M12 4l-8 8",
+  idle: "M3 8h10",
+  folder: "M1.8 12.8V3.5h4.4l1.4 1.8h6.6v7.5z",
+  file: "M4 1.8h5.2L12.5 5v9.2H4zM9 2v3.2h3.2",
+  link: "M6.5 9.5l3-3M7 4.8l1.4-1.4a2.9 2.9 0 0 1 4.2 4.2L11.2 9M9 11.2l-1.4 1.4a2.9 2.9 0 0 1-4.2-4.2L4.8 7",
+  menu: "M2.5 4.5h11M2.5 8h11M2.5 11.5h11",
+  wall: "M1.8 3h12.4v8H1.8zM5.5 13.5h5",
+  save: "M8 2.2v7.6M4.8 6.8 8 10l3.2-3.2M2.5 13.4h11",
+  user: "M8 7.4a2.6 2.6 0 1 0-.1 0M3 13.8c0-5.6 10-5.6 10 0",
+  up: "M4 10l4-4.5L12 10",
+  down: "M4 6l4 4.5L12 6",
+  sleep: "M4 4h5L4 10h5M10.5 7.5H14L10.5 12H14",
+  plus: "M8 3v10M3 8h10",
+};
+
+export const Icon = ({ name, size = 16 }) => html`<svg class="icon" width=${size} height=${size} viewBox="0 0 16 16"
+  aria-hidden="true" focusable="false"><path d=${PATHS[name] ?? PATHS.idle} /></svg>`;

@@ -1,0 +1,45 @@
+// A support bundle: these pages and what they have been told, in one file that opens without a network.
+import { answers, call } from "./store.js";
+import { toast } from "./say.js";
+
+const EMPTY = "/ui/bundle";
+// What is asked for beside what this tab has been told already.
+const ASKED = [
+  "/api/v1/figures/overview", "/api/v1/figures/rollouts", "/api/v1/figures/peers", "/api/v1/figures/flow", "/api/v1/figures/dht",
+  "/api/v1/figures/origin", "/api/v1/figures/events", "/api/v1/alerts", "/api/v1/datasets", "/api/v1/whoami", "/api/v1/access/mine",
+  "/api/v1/access", "/api/v1/access/history", "/api/v1/audit",
+];
+
+export async function saveBundle(who) {
+  try {
+    const response = await fetch(EMPTY, { credentials: "same-origin" });
+    if (!response.ok) throw new Error(`the tracker answered with status ${response.status}`);
+    const empty = await response.text();
+    const told = answers();
+    await Promise.all(ASKED.filter((path) => !(path in told)).map(async (path) => {
+      try { told[path] = await call("GET", path); } catch { /* what one may not see is not in it */ }
+    }));
+    const made = Date.now() / 1000;
+    const data = { made, by: who ? `${who.kind}:${who.name}` : "anyone", answers: told };
+    download(filled(empty, data), `aetherfs-support-${new Date(made * 1000).toISOString().slice(0, 19).replace(/[T:]/g, "-")}.html`);
+    toast("The support bundle is saved. It holds what these pages show you: names, peers and addresses among it.");
+  } catch (error) {
+    toast(`The bundle was not saved: ${error.message}`, "bad");
+  }
+}
+
+// In a script element only "<" could end it: JSON may spell it out.
+function filled(empty, data) {
+  const text = JSON.stringify(data).replaceAll("<", "\\u003c");
+  const mark = '<script type="application/json" id="aetherfs-bundle">';
+  const at = empty.indexOf(mark) + mark.length;
+  return empty.slice(0, at) + text + empty.slice(empty.indexOf("</script>", at));
+}
+
+function download(text, name) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type: "text/html" }));
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}

@@ -1,0 +1,57 @@
+"""The dashboard's files: what is vendored is what the registry gave, and what is sent says what it is."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import re
+from importlib.resources import files
+
+from swarm.tracker.static import STYLES, filled, site
+
+WEB = files("swarm.tracker").joinpath("web")
+
+
+def test_what_is_vendored_is_what_was_published() -> None:
+    vendor = WEB.joinpath("vendor")
+    rows = [line.split() for line in vendor.joinpath("VENDORED.txt").read_text().splitlines()[2:]]
+    assert {row[3] for row in rows} == {
+        each.name for each in vendor.iterdir() if each.name.endswith((".js", ".css"))
+    }, "each vendored file has a line"
+    for package, _, _, name, digest in rows:
+        assert hashlib.sha256(vendor.joinpath(name).read_bytes()).hexdigest() == digest
+        assert vendor.joinpath(f"LICENSE-{package}").is_file()
+
+
+def test_every_module_finds_what_it_imports_and_nothing_from_outside() -> None:
+    found = site().files
+    for path, file in found.items():
+        text = file.body.decode()
+        if not path.endswith(".js"):
+            continue
+        for name in re.findall(r"""(?m)(?:^|\bfrom|\bimport\()\s*["']([^"']+\.js)["']""", text):
+            assert name.startswith("."), f"{path} imports {name}"
+            steps = [*path.split("/")[:-1], *name.split("/")]
+            while ".." in steps:
+                at = steps.index("..")
+                del steps[at - 1 : at + 1]
+            assert "/".join(step for step in steps if step != ".") in found, f"{path} imports {name}"
+        if not path.startswith("vendor/"):
+            assert "innerHTML" not in text, path
+            assert "eval(" not in text, path
+
+
+def test_every_file_is_compressed_to_what_it_is() -> None:
+    assert set(STYLES) <= set(site().files)
+    for path, file in site().files.items():
+        assert gzip.decompress(file.packed) == file.body, path
+    assert b"{digest}" not in site().shell
+
+
+def test_data_ends_no_script_of_a_bundle() -> None:
+    data = {"made": 1.0, "by": "</script><script>alert(1)</script>", "answers": {}}
+    text = filled(data).decode()
+    assert "</script><script>alert(1)" not in text
+    [kept] = re.findall(r'id="aetherfs-bundle">(.*?)</script>', text)
+    assert json.loads(kept) == data
