@@ -25,11 +25,13 @@ from swarm.agent_messages import (
     Synced,
     Verified,
 )
+from swarm.doctor_messages import Findings
 from swarm.errors import UsageError
 from swarm.log import SeenSerial, WallTime
-from swarm.peer import follow_verbs, governing, look_verbs, retaining, tag_verbs
+from swarm.peer import follow_verbs, governing, look_verbs, retaining, tag_verbs, watch_verbs
 from swarm.peer.carrying import ExportArguments, ImportArguments, export, import_file, tables
 from swarm.peer.copies import COPIES_MAX, WITHIN_S, wait_for_copies
+from swarm.peer.doctor import doctor
 from swarm.peer.explaining import ExplainArguments, explain
 from swarm.peer.gates import Gates
 from swarm.peer.node import PeerNode
@@ -149,6 +151,8 @@ VERBS: Final[Mapping[str, Verb]] = {
     "import": Verb(ImportArguments, import_file),
     "shutdown": Verb(ShutdownArguments, _shutdown, Stopping),
     **governing.VERBS,
+    **watch_verbs.VERBS,
+    "doctor": Verb(NoArguments, doctor, Findings),
 }
 
 

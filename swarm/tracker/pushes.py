@@ -46,7 +46,7 @@ class Pushes:
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._resolver = PeerResolver(TRUSTED)
-        self._context = context
+        self.context = context
         # The last one is in use; those before it, whose connections show older papers, end with us.
         self._sessions: list[aiohttp.ClientSession] = []
         self.connect_anew()
@@ -60,7 +60,7 @@ class Pushes:
 
     def connect_anew(self) -> None:
         """Make new connections from now on: the context shows another certificate."""
-        self._sessions.append(peer_session(self._context, self._resolver, per_peer=2, stall_timeout_s=None))
+        self._sessions.append(peer_session(self.context, self._resolver, per_peer=2, stall_timeout_s=None))
 
     def moved(self, dataset: str, serial: int) -> None:
         """Tell every other tracker of a head."""

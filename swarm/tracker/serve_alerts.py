@@ -38,10 +38,9 @@ def alert_routes(state: TrackerState) -> list[Route]:
         return answer(made)
 
     async def end(request: web.Request, who: Principal) -> web.Response:
-        id = request.match_info["silence"]
-        await state.work(state.alerts.silences.end, id)
-        state.note(who, "unsilence", id)
-        return web.Response(status=204)
+        ended = await state.work(state.alerts.silences.end, request.match_info["silence"])
+        state.note(who, "unsilence", ended.id)
+        return answer(ended)
 
     handle = state.for_askers
     one = PATH + "/silences/{silence}"
@@ -56,5 +55,5 @@ def alert_routes(state: TrackerState) -> list[Route]:
             SilenceRequest,
             Silence,
         ),
-        Route("DELETE", one, handle("silence", end), "admin", "End a silence"),
+        Route("DELETE", one, handle("silence", end), "admin", "End a silence", response=Silence),
     ]

@@ -56,6 +56,7 @@ from swarm.tracker.serve_announces import announce_routes
 from swarm.tracker.serve_audit import audit_routes
 from swarm.tracker.serve_browsing import browse_routes
 from swarm.tracker.serve_datasets import dataset_routes
+from swarm.tracker.serve_dial import dial_routes
 from swarm.tracker.serve_health import check_observer, health_routes
 from swarm.tracker.serve_members import join_answer, member_routes
 from swarm.tracker.serve_orders import order_routes
@@ -422,6 +423,7 @@ def _routes(state: TrackerState) -> list[Route]:
         *roll_routes(state),
         *audit_routes(state),
         *alert_routes(state),
+        *dial_routes(state),
         *announce_routes(state),
         *push_routes(state),
         *people_routes(state),

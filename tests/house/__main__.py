@@ -42,7 +42,7 @@ def house() -> list[str]:
     names = project_files()
     existing = existing_commands()
     found = list(top_level(names))
-    for page in PAGES:
+    for page in (*PAGES, *(name for name in names if name.startswith("docs/") and name.endswith(".md"))):
         found += commands_told(page, (ROOT / page).read_text(), existing)
     for name in names:
         try:

@@ -13,6 +13,7 @@ TOP_LEVEL: Final = frozenset(
         "tests",
         "bench",
         "docker",
+        "docs",
         "pyproject.toml",
         "README.md",
         "SECURITY.md",

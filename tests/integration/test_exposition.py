@@ -9,6 +9,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_families
 from prometheus_client.parser import text_string_to_metric_families as families
 
+from tests.integration.test_operators_files import metrics_named
 from tests.integration.whole_process import asked, whole_process
 from tests.promtool import promtool
 
@@ -39,6 +40,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
                 assert kind.startswith(accept.partition(";")[0])
                 found[accept.partition(";")[0]] = text
             found["peer"] = parts.node.key.peer_id
+            found["names"] = " ".join(parts.node.metrics.names())
             return found
 
     return asyncio.run(scenario())
@@ -62,6 +64,14 @@ def test_openmetrics_is_read_by_another_parser_and_ends_as_it_has_to(told: dict[
 
 def test_promtool_has_nothing_to_say(told: dict[str, str]) -> None:
     assert promtool("check", "metrics", text=told["text/plain"]) == (0, "")
+
+
+def test_whatever_rules_dashboard_and_runbooks_name_is_there(told: dict[str, str]) -> None:
+    names = set(told["names"].split())
+    for path, named in metrics_named().items():
+        # A page may search for several by what they have in common.
+        missing = {name for name in named - names if not any(one.startswith(name) for one in names)}
+        assert not missing, path
 
 
 def test_no_series_is_a_peers_a_datasets_or_a_blocks(told: dict[str, str]) -> None:

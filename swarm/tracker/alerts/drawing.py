@@ -72,7 +72,9 @@ def _papers(state: TrackerState) -> tuple[Paper, ...]:
     found: list[Paper] = []
     until = sealing_until(state)
     if until is not None:
-        remedy = "let the root appoint the next key: aetherfs root renew, with the root's file if it is offline"
+        remedy = (
+            "let the root appoint the next key: aetherfs root sign, where its file lies; trackers do it themselves else"
+        )
         found.append(Paper("the CA's key", until, remedy, CA_KEY_S))
     # Papers under a key that does not count any more are replaced in a moment.
     with contextlib.suppress(RemoteProtocolError, IndexError):

@@ -97,12 +97,15 @@ class Silences:
         self._known[made.id] = made.told()
         return made.told()
 
-    def end(self, id: str) -> None:
-        """NotFoundError if there is none."""
-        if not ID.fullmatch(id) or (id not in self._known and PREFIX + id not in self._objects.list(PREFIX + id)):
+    def end(self, id: str) -> Silence:
+        """The one that was ended; NotFoundError if there is none."""
+        if ID.fullmatch(id) and id not in self._known:
+            self._read_at = float("-inf")
+            self.refresh(time.time())
+        if id not in self._known:
             raise NotFoundError(f"there is no silence {id[:64]!r}: `aetherfs alerts` lists them")
         self._objects.delete(PREFIX + id)
-        self._known.pop(id, None)
+        return self._known.pop(id)
 
 
 def silenced(alerts: Iterable[Alert], silences: Iterable[Silence]) -> list[Alert]:

@@ -15,11 +15,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from swarm.alert_messages import ALERTS_MAX, Alert, AlertsAnswer, WebhookState
+from swarm.alert_messages import ALERTS_MAX, RULES, Alert, AlertsAnswer, WebhookState
 from swarm.errors import AetherError, UnreachableError
 from swarm.tracker.alerts.book import Book
 from swarm.tracker.alerts.drawing import draw
 from swarm.tracker.alerts.notices import Notices, notification
+from swarm.tracker.alerts.picture import Picture
 from swarm.tracker.alerts.rules import found_in
 from swarm.tracker.alerts.silences import Silences, silenced
 
@@ -50,6 +51,7 @@ class Watching:
         self.book = Book()
         self.silences = Silences(state.objects, state.keys.authority)
         self._notices = Notices(random.Random(state.rng.getrandbits(64)))
+        self.picture = Picture(0.0, float(state.interval_s), alerting.offload_target)
         self._failure = ""
         self._sent_last = 0
         self._states: dict[str, str] = {}
@@ -71,7 +73,8 @@ class Watching:
 
     def look(self, now: float, wall_now: float) -> None:
         """One look at the swarm, and at what is to be told of it."""
-        self.book.take(found_in(draw(self._state, self._alerting.offload_target, wall_now)), wall_now)
+        self.picture = draw(self._state, self._alerting.offload_target, wall_now)
+        self.book.take(found_in(self.picture), wall_now)
         self._tell_changes()
         if self._reading is None or self._reading.done():
             self._reading = asyncio.create_task(self._read(wall_now))
@@ -137,14 +140,41 @@ def _own_address(state: TrackerState) -> str:
 
 
 def _add_metrics(metrics: Metrics, watching: Watching) -> None:
+    """Of alerts, and of the picture that they are found in: which dataset or peer it is, only the alerts tell."""
+
     def firing() -> dict[str, float]:
-        found = dict.fromkeys(("critical", "warning"), 0.0)
+        found = dict.fromkeys(RULES, 0.0)
         for alert in watching.book.alerts():
-            if alert.state == "firing":
-                found[alert.severity] += 1
+            found[alert.rule] += alert.state == "firing"
         return found
 
-    metrics.levels("aetherfs_alerts_firing", "Alerts that fire, silenced ones too.", "severity", firing)
+    def rollouts() -> dict[str, float]:
+        seen = watching.picture.rollouts
+        behind = [rollout for rollout in seen if rollout.behind and not rollout.is_stuck]
+        stuck = sum(1 for rollout in seen if rollout.behind and rollout.is_stuck)
+        return {"done": len(seen) - len(behind) - stuck, "running": len(behind), "stuck": stuck}
+
+    def copies() -> float | None:
+        known = [rollout.copies for rollout in watching.picture.rollouts if rollout.copies is not None]
+        return min(known, default=None)
+
+    def offload() -> float | None:
+        fetched = sum(rollout.fetched_bytes for rollout in watching.picture.rollouts)
+        return 1 - sum(rollout.origin_bytes for rollout in watching.picture.rollouts) / fetched if fetched else None
+
+    metrics.levels("aetherfs_alerts_firing", "Alerts that fire, silenced ones too, by rule.", "rule", firing)
+    metrics.levels("aetherfs_rollouts", "Tags that peers follow, by how their last move stands.", "state", rollouts)
+    metrics.gauge(
+        "aetherfs_rollout_peers_behind",
+        "Peers that are not where a tag that they follow is, over all tags.",
+        lambda: sum(rollout.behind for rollout in watching.picture.rollouts),
+    )
+    metrics.gauge(
+        "aetherfs_copies_fewest", "Copies of the rarest block of a followed version, with one in the origin.", copies
+    )
+    metrics.gauge(
+        "aetherfs_offload_ratio", "Of what consumers fetched in these rollouts, the share that peers gave.", offload
+    )
     metrics.sampled(
         "aetherfs_alert_notifications_total",
         "Messages to the webhook, and alerts whose end it was not told of.",

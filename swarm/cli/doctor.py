@@ -1,0 +1,96 @@
+"""The command that finds out what keeps a home from doing well: with the process that runs on it, or without one."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from typing import Any, Final
+
+import click
+
+from swarm.cli.program import Program, options, pass_program, setting_option
+from swarm.errors import AetherError
+
+# All checks of a process run side by side; a process that has just begun needs some seconds besides.
+DEADLINE_S: Final = 30.0
+EXIT_FAILURE: Final = 1
+
+
+@click.command()
+@setting_option("port_base", "N")
+@setting_option("listen", "HOST")
+@options
+@pass_program
+def doctor(program: Program) -> int:
+    """Check clock, ports both ways, DHT, tracker, store, disk and certificates; each with its remedy.
+
+    Exit code 1 if something fails. Without a process on this home a peer is started for it, on free ports.
+    """
+    has_agent = program.agent() is not None
+    found = ([] if has_agent else _ports_free(program)) + _asked(program)
+    result = {"ok": all(each["state"] != "fail" for each in found), "agent": has_agent, "findings": found}
+    program.output.result(result, shown(result))
+    return 0 if result["ok"] else EXIT_FAILURE
+
+
+def _asked(program: Program) -> list[dict[str, Any]]:
+    """What the process finds, or a short-lived peer, or why there is neither."""
+    told: list[dict[str, Any]] = []
+
+    def ask() -> None:
+        from swarm.cli.perform import perform
+
+        try:
+            told.extend(perform(program, "doctor", {})["findings"])
+        except (AetherError, OSError) as error:
+            told.append(_finding("peer", "fail", str(error), "see what the message says, then run the doctor again"))
+
+    if program.agent() is None:
+        # A peer of our own is ended in order, which a thread cannot promise; each of its checks has its deadline.
+        ask()
+        return told
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(DEADLINE_S)
+    if asking.is_alive():
+        why = f"the process on this home has not answered within {DEADLINE_S:.0f} s"
+        return [_finding("peer", "fail", why, "see its log; end it with its pid and start it again")]
+    return told
+
+
+def _ports_free(program: Program) -> list[dict[str, Any]]:
+    """Whether what a process of this home would listen on is free."""
+    settings = program.settings
+    if not settings.port_base:
+        return []
+    taken = [port for port in range(settings.port_base, settings.port_base + 3) if not _is_free(settings.listen, port)]
+    if taken:
+        ports = ", ".join(map(str, taken))
+        remedy = "end what listens there, or take another --port-base"
+        return [_finding("listen", "warn", f"taken on {settings.listen}: {ports}", remedy)]
+    return [_finding("listen", "ok", f"ports {settings.port_base} to {settings.port_base + 2} are free")]
+
+
+def _is_free(host: str, port: int) -> bool:
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with closing(socket.socket(family, kind)) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError:
+        return False
+    return True
+
+
+def _finding(check: str, state: str, found: str, remedy: str = "") -> dict[str, Any]:
+    return {"check": check, "state": state, "found": found, "remedy": remedy}
+
+
+def shown(result: Mapping[str, Any]) -> Iterable[str]:
+    """A line a check, and under it what to do."""
+    for each in result["findings"]:
+        yield f"{each['state']:4}  {each['check']:12}  {each['found']}"
+        if each["remedy"]:
+            yield f"{'':20}-> {each['remedy']}"

@@ -1,0 +1,195 @@
+"""Commands that show the swarm as it works: top, and events. Both ask a tracker for its figures, once a second."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from swarm.cli.output import duration, moment, printable, size
+from swarm.cli.program import Program, options, pass_program
+from swarm.errors import UnreachableError
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+LOOK_S: Final = 1.0
+EVENTS_PAGE: Final = 500
+# Of what is behind, so many are shown beneath a tag.
+STRAGGLERS: Final = 3
+TAGS_SHOWN: Final = 20
+MARKS: Final[Mapping[str, str]] = {
+    "well": "green",
+    "running": "cyan",
+    "slow": "yellow",
+    "stalled": "red",
+    "failed": "red",
+}
+
+
+@click.command()
+@click.option("--once", is_flag=True, help="Show it once, and end.")
+@options
+@pass_program
+def top(program: Program, once: bool) -> None:
+    """Show the rollouts of the swarm as they go on: who is behind, why, and what the origin gives.
+
+    With --json one object a line, each second; with --once a single one.
+    """
+    program.start_logging()
+    if once or program.json or not program.output.stdout.isatty():
+        _lines(program, once=once)
+    else:
+        _live(program)
+
+
+@click.command()
+@click.option("--follow", "-f", is_flag=True, help="Go on as they happen, until Ctrl-C.")
+@click.option("--since", default="1h", show_default=True, metavar="TIME", help="How far back: 10m, 2d.")
+@options
+@pass_program
+def events(program: Program, follow: bool, since: str) -> None:
+    """Show what has happened in the swarm: joins, deaths, moves of tags, rollouts, alerts; newest last.
+
+    With --json one object a line.
+    """
+    from swarm.cli.retention import span_of
+
+    program.start_logging()
+    for event in happenings(program, time.time() - span_of(since), follow=follow):
+        if program.json:
+            program.output.emit(event)
+        else:
+            print(printable(event_line(event)), file=program.output.stdout, flush=follow)
+
+
+def figures(program: Program, what: str, **query: str) -> dict[str, Any]:
+    """One of a tracker's figures."""
+    from swarm.cli.perform import perform
+
+    return perform(program, "figures", {"what": what, "query": query})
+
+
+def seen(program: Program) -> dict[str, Any]:
+    """What `top` shows: the overview, who is behind in the tags that are not well, and what is wrong."""
+    from swarm.cli.perform import perform
+
+    overview = figures(program, "overview")
+    behind = [row for row in overview["tags"] if row["behind"]][:TAGS_SHOWN]
+    stragglers = {
+        f"{row['dataset']}:{row['tag']}": figures(program, f"rollouts/{row['dataset']}/{row['tag']}")["stragglers"]
+        for row in behind
+    }
+    alerts = [alert for alert in perform(program, "alerts", {})["alerts"] if alert["state"] == "firing"]
+    return {"overview": overview, "stragglers": stragglers, "alerts": alerts}
+
+
+def happenings(program: Program, since: float, *, follow: bool) -> Iterator[dict[str, Any]]:
+    """Events in order of time, each once. Numbers are one tracker's: of another's, what is later counts."""
+    after, latest, floor = 0, since, since
+    while True:
+        query = {"after": str(after), "since": f"{floor:.3f}", "limit": str(EVENTS_PAGE)}
+        try:
+            page = figures(program, "events", **query)
+        except UnreachableError:
+            if not follow:
+                raise
+            time.sleep(LOOK_S)
+            continue
+        if page["next"] < after:
+            after, floor = 0, latest
+            continue
+        for event in page["events"]:
+            if event["at"] > floor:
+                latest = max(latest, event["at"])
+                yield event
+        is_more = len(page["events"]) == EVENTS_PAGE
+        after = page["next"]
+        if not follow and not is_more:
+            return
+        if not is_more:
+            time.sleep(LOOK_S)
+
+
+def event_line(event: Mapping[str, Any]) -> str:
+    """An event for people."""
+    mark = {"warning": "! ", "critical": "!!"}.get(event["severity"], "  ")
+    return f"{moment(event['at'])}  {mark} {event['kind']:9}  {event['text']}"
+
+
+def picture(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The lines of `top`, each with its colour."""
+    overview = told["overview"]
+    totals = overview["totals"]
+    yield overview["verdict"], "bold " + MARKS.get(overview["trend"], "white")
+    if overview.get("stale_since"):
+        yield f"this picture may be behind: {overview['why_stale']}", "yellow"
+    yield (
+        f"{totals['peers']} peers, {totals['seeds']} seeds, {totals['trackers']} trackers at {totals['sites']} sites; "
+        f"{size(totals['rate_bytes_per_s'])}/s, of it {size(totals['origin_rate_bytes_per_s'])}/s from the origin",
+        "dim",
+    )
+    for alert in told["alerts"]:
+        yield f"{alert['severity']}: {alert['rule']} {alert['subject']}: {alert['summary']}", "red"
+    for row in overview["tags"][:TAGS_SHOWN]:
+        yield from _row(row, told["stragglers"].get(f"{row['dataset']}:{row['tag']}", ()))
+    if len(overview["tags"]) > TAGS_SHOWN:
+        yield f"and {len(overview['tags']) - TAGS_SHOWN} tags more", "dim"
+
+
+def _row(row: Mapping[str, Any], stragglers: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    eta = f", {duration(row['eta_s'])} left" if row["eta_s"] is not None and row["behind"] else ""
+    share = row["sources"].get("share_origin")
+    origin = f", origin {share:.1%}" if share is not None else ""
+    done = row["current"] / row["wanted"] if row["wanted"] else 1.0
+    name = f"{row['dataset']}:{row['tag']}"
+    yield (
+        f"{name:40} {_bar(done)} {row['current']}/{row['wanted']} {row['trend']}{eta}{origin}",
+        MARKS.get(row["trend"], "white"),
+    )
+    for one in list(stragglers)[:STRAGGLERS]:
+        yield (
+            f"    {one['peer'][:8]} {one['site'] or '-'}  {one['state']}: {one['reason'] or one['cause'] or '-'}",
+            "dim",
+        )
+
+
+def _bar(share: float, width: int = 20) -> str:
+    full = int(share * width)
+    return "[" + "#" * full + "." * (width - full) + "]"
+
+
+def _lines(program: Program, *, once: bool) -> None:
+    while True:
+        told = seen(program)
+        if program.json:
+            program.output.emit({"at": told["overview"]["at"], **told})
+        else:
+            program.output.result(told, [text for text, _ in picture(told)])
+        if once:
+            return
+        time.sleep(LOOK_S)
+
+
+def _live(program: Program) -> None:
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console(file=program.output.stdout)
+    with Live(console=console, screen=True, auto_refresh=False) as live:
+        while True:
+            try:
+                live.update(_drawn(picture(seen(program))), refresh=True)
+            except UnreachableError as error:
+                live.update(_drawn([(str(error), "red")]), refresh=True)
+            time.sleep(LOOK_S)
+
+
+def _drawn(lines: Iterable[tuple[str, str]]) -> Group:
+    """Nothing that others named is taken for rich's own markup."""
+    from rich.console import Group
+    from rich.text import Text
+
+    return Group(*(Text(printable(text), style=style, no_wrap=True, overflow="ellipsis") for text, style in lines))
