@@ -63,10 +63,24 @@ COMMANDS: Final = {
     "user": Listed("People", "people", "Say who may sign in with a password."),
     "service": Listed("People", "people", "Make API tokens for programs, and revoke them."),
     "issuer": Listed("People", "people", "Say which OIDC issuers' people are known."),
-    "doctor": Listed("Running", "doctor", "Check clock, ports, DHT, tracker, store, disk and certificates."),
-    "top": Listed("Running", "watching", "Show the rollouts of the swarm as they go on."),
-    "events": Listed("Running", "watching", "Show what has happened in the swarm; newest last."),
-    "alerts": Listed("Running", "alerts", "Show what is wrong with the swarm and what to do; silence what is known."),
+    "doctor": Listed(
+        "Running",
+        "doctor",
+        "Check clock, ports both ways, DHT, tracker, store, disk and certificates; each with its remedy.",
+    ),
+    "top": Listed(
+        "Running",
+        "watching",
+        "Show the rollouts of the swarm as they go on: who is behind, why, and what the origin gives.",
+    ),
+    "events": Listed(
+        "Running",
+        "watching",
+        "Show what has happened in the swarm: joins, deaths, moves of tags, rollouts, alerts; newest last.",
+    ),
+    "alerts": Listed(
+        "Running", "alerts", "Show what is wrong with the swarm, what to do about it, and what is silenced."
+    ),
     "status": Listed("Running", "status", "Show what this peer does, holds and waits for."),
     "demo": Listed("Running", "demo.command", "Show a swarm of processes at work on this machine."),
     "publish": Listed("Data", "data", "Publish a directory or file under one or more tags: all of them move, or none."),

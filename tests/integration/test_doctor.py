@@ -1,0 +1,100 @@
+"""The doctor: each check finds what it is for with its remedy; all end in time; a tracker calls only its asker back."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from swarm.doctor_messages import DialAnswer, DialRequest, Finding
+from swarm.errors import NotAllowedError, UnreachableError
+from swarm.limits import CLOCK_SKEW_S, MIB
+from swarm.peer import doctor as checks
+from swarm.peer import operations
+from swarm.tracker.serve_dial import ASKERS_MAX, PAUSE_S, Recently, is_there
+from tests.integration.tracker_rig import running_tracker
+from tests.integration.whole_process import whole_process
+
+
+def by_check(told: dict[str, Any]) -> dict[str, Finding]:
+    return {each["check"]: msgspec.convert(each, Finding) for each in told["findings"]}
+
+
+def test_a_whole_process_is_well_and_what_is_taken_away_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with whole_process(tmp_path / "home") as parts:
+            node, tracker = parts.node, parts.tracker
+            assert tracker is not None
+            found = by_check(await operations.run(node, "doctor", {}, lambda _: None))
+            assert {name: one.state for name, one in found.items()} == {
+                **dict.fromkeys(checks.CHECKS, "ok"),
+                "dht": "skip",
+            }
+            assert f"127.0.0.1:{node.listener.port}" in found["ports"].found
+
+            def refused(*arguments: object, **more: object) -> list[str]:
+                raise UnreachableError("the bucket is away")
+
+            async def silent(*arguments: object, **more: object) -> None:
+                await asyncio.Event().wait()
+
+            monkeypatch.setattr(checks, "DEADLINE_S", 0.2)
+            monkeypatch.setattr(node.objects, "list", refused)
+            monkeypatch.setattr(node.tracker.calls, "call", silent)
+            monkeypatch.setattr(node.tracker, "swarm_info", silent)
+            found = by_check(await operations.run(node, "doctor", {}, lambda _: None))
+            assert "no answer within" in found["tracker"].found
+            assert "the bucket is away" in found["store"].found
+            for name in ("clock", "tracker", "store"):
+                assert (found[name].state, bool(found[name].remedy)) == ("fail", True), name
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("offset_s", "state"), [(1.0, "ok"), (-30.0, "ok"), (61.0, "warn"), (-200.0, "warn"), (CLOCK_SKEW_S + 1.0, "fail")]
+)
+def test_a_clock_is_judged_by_what_others_take(offset_s: float, state: str) -> None:
+    found = checks.judged_clock(offset_s, "set it")
+    assert found.state == state
+    assert bool(found.remedy) == (state != "ok")
+
+
+@pytest.mark.parametrize(
+    ("free", "grows", "state"),
+    [(50_000, 1000, "ok"), (50_000, 60_000, "warn"), (4_000, 0, "warn"), (63, 0, "fail"), (0, 0, "fail")],
+)
+def test_a_disk_is_judged_by_what_is_left(free: int, grows: int, state: str) -> None:
+    found = checks.judged_disk(free * MIB, 100_000 * MIB, grows * MIB)
+    assert found.state == state
+    assert bool(found.remedy) == (state != "ok")
+
+
+def test_a_tracker_calls_back_nobody_else(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with running_tracker(tmp_path) as rig:
+            member = await rig.member()
+            answer = await member.client.order("POST", "dial", DialAnswer, DialRequest(rig.tracker.port))
+            # A tracker listens there, and that is not told: only the asker itself would have been reached.
+            assert answer == DialAnswer(False, f"127.0.0.1:{rig.tracker.port}")
+            with pytest.raises(NotAllowedError, match="a moment ago"):
+                await member.client.order("POST", "dial", DialAnswer, DialRequest(rig.tracker.port))
+            context = rig.tracker.state.pushes.context
+            assert await is_there(context, rig.key.peer_id, "127.0.0.1", rig.tracker.port)
+
+    asyncio.run(main())
+
+
+def test_who_asked_lately_waits_and_is_not_remembered_for_ever() -> None:
+    recently = Recently()
+    assert recently.wait_s("a", 10.0) == 0
+    assert recently.wait_s("a", 11.0) == PAUSE_S - 1
+    assert recently.wait_s("a", 10.0 + PAUSE_S) == 0
+    for number in range(2 * ASKERS_MAX):
+        recently.wait_s(str(number), 20.0)
+    assert len(recently._asked) == ASKERS_MAX

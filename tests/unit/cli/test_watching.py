@@ -1,0 +1,113 @@
+"""What top and events show of a tracker's figures: pages joined, hostile names shown harmless, trackers that change."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from swarm.cli import watching
+from swarm.cli.program import Program
+from swarm.cli.watching import EVENTS_PAGE, event_line, happenings, picture
+from swarm.errors import UnreachableError
+
+
+def event(at: float, number: int) -> dict[str, Any]:
+    return {"number": number, "at": at, "kind": "moved", "text": f"move {number}", "severity": "info"}
+
+
+def page(events: list[dict[str, Any]], following: int) -> dict[str, Any]:
+    return {"at": 0.0, "events": events, "next": following, "missed": False}
+
+
+def told(monkeypatch: pytest.MonkeyPatch, answers: list[Any]) -> list[dict[str, str]]:
+    """Let these be the answers, in order; what was asked."""
+    asked: list[dict[str, str]] = []
+    left = iter(answers)
+
+    def figures(program: Program, what: str, **query: str) -> dict[str, Any]:
+        asked.append(query)
+        answer = next(left)
+        if isinstance(answer, Exception):
+            raise answer
+        found: dict[str, Any] = answer
+        return found
+
+    monkeypatch.setattr(watching, "figures", figures)
+    monkeypatch.setattr(watching, "LOOK_S", 0.0)
+    return asked
+
+
+def test_pages_are_joined(monkeypatch: pytest.MonkeyPatch) -> None:
+    full = [event(float(n), n) for n in range(1, EVENTS_PAGE + 1)]
+    asked = told(monkeypatch, [page(full, EVENTS_PAGE), page([event(501.0, 501)], 501)])
+    assert len(list(happenings(Program(), 0.0, follow=False))) == 501
+    assert [one["after"] for one in asked] == ["0", str(EVENTS_PAGE)]
+
+
+def test_another_tracker_goes_on_where_the_first_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    again = [event(9.0, 3), event(10.0, 4), event(11.0, 5)]
+    away = UnreachableError("no tracker answers")
+    answers = [page([event(10.0, 900)], 900), away, page([], 5), page(again, 5), KeyboardInterrupt()]
+
+    def until_stopped() -> Iterator[float]:
+        try:
+            for one in happenings(Program(), 0.0, follow=True):
+                yield one["at"]
+        except (KeyboardInterrupt, StopIteration, RuntimeError):
+            return
+
+    told(monkeypatch, answers[:-1])
+    assert list(until_stopped()) == [10.0, 11.0]
+
+
+OVERVIEW: dict[str, Any] = {
+    "at": 1.0,
+    "verdict": "`stable` of maps/roads: 3 of 4 current",
+    "trend": "slow",
+    "stale_since": 1.0,
+    "why_stale": "a tracker is away",
+    "totals": {
+        "peers": 4, "seeds": 1, "trackers": 1, "sites": 2, "rate_bytes_per_s": 2e6, "origin_rate_bytes_per_s": 1e3,
+    },
+    "tags": [
+        {
+            "dataset": "maps/roads", "tag": "stable", "trend": "slow", "behind": 1, "current": 3, "wanted": 4,
+            "eta_s": 90.0, "sources": {"share_origin": 0.018},
+        }
+    ],
+}  # fmt: skip
+STRAGGLER = {
+    "peer": "a" * 52,
+    "site": "[red]x",
+    "state": "fetching",
+    "reason": "slow \x1b[31mlink",
+    "cause": "slow-link",
+}
+ALERT = {"severity": "critical", "rule": "AetherfsRolloutStalled", "subject": "maps/roads:stable", "summary": "stuck"}
+
+
+def test_top_says_how_it_stands_who_is_behind_and_what_is_wrong() -> None:
+    seen = {"overview": OVERVIEW, "stragglers": {"maps/roads:stable": [STRAGGLER]}, "alerts": [ALERT]}
+    lines = [text for text, _ in picture(seen)]
+    assert lines[0] == OVERVIEW["verdict"]
+    assert "a tracker is away" in lines[1]
+    assert "2.0 MB/s, of it 1.0 kB/s from the origin" in lines[2]
+    assert lines[3].startswith("critical: AetherfsRolloutStalled")
+    assert "[###############.....] 3/4 slow, 90 s left, origin 1.8%" in lines[4]
+    assert "slow \x1b[31mlink" in lines[5]
+
+
+def test_what_others_named_drives_no_terminal() -> None:
+    seen = {"overview": OVERVIEW, "stragglers": {"maps/roads:stable": [STRAGGLER]}, "alerts": []}
+    shown = io.StringIO()
+    Console(file=shown, width=200, color_system=None).print(watching._drawn(picture(seen)))
+    assert "\x1b" not in shown.getvalue()
+    assert "[red]x" in shown.getvalue()
+
+
+def test_an_event_is_a_line() -> None:
+    assert event_line(event(1.8e9, 7) | {"severity": "critical"}).endswith("!! moved      move 7")
