@@ -31,8 +31,8 @@ def alerts(context: click.Context, everything: bool) -> None:
 @pass_program
 def silence(program: Program, rule: str, subject: str, for_: str, comment: str) -> None:
     """Tell no webhook of some alerts for a while. For admins."""
+    from swarm.amounts import span_of
     from swarm.cli.perform import perform
-    from swarm.cli.retention import span_of
 
     asked = {"rule": rule, "subject": subject, "for_s": span_of(for_), "comment": comment}
     result = perform(program, "silence", asked)

@@ -55,7 +55,7 @@ def events(program: Program, follow: bool, since: str) -> None:
 
     With --json one object a line.
     """
-    from swarm.cli.retention import span_of
+    from swarm.amounts import span_of
 
     program.start_logging()
     for event in happenings(program, time.time() - span_of(since), follow=follow):
