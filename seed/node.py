@@ -33,6 +33,7 @@ from swarm.objects.accounts import Accounts
 from swarm.objects.meter import Account, charged
 from swarm.peer.agent import start_peer
 from swarm.peer.extension import Keeping
+from swarm.peer.health import health_routes
 from swarm.peer.holdings import Holding
 from swarm.peer.node import PeerNode
 from swarm.peer.settings import NodeSettings
@@ -68,7 +69,8 @@ class SeedExtension:
         objects, authority = self.packs.objects, node.access.authority
         self._uploads = Uploads(self.packs, node.key, limit_of=lambda scope: quota(objects, authority, scope))
         node.at_close(self._uploads.close)
-        return BlockRoutes(self._uploads, node.access, node.holdings, self.accounts).routes()
+        blocks = BlockRoutes(self._uploads, node.access, node.holdings, self.accounts)
+        return [*blocks.routes(), *health_routes(node, "member")]
 
     @contextlib.asynccontextmanager
     async def keeping(self, dataset: str) -> AsyncIterator[Keeping]:

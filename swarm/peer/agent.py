@@ -21,11 +21,11 @@ from swarm.peer.agent_watch import watch_routes
 from swarm.peer.dav_routes import DavRoutes
 from swarm.peer.extension import Extension
 from swarm.peer.file_routes import FileRoutes
+from swarm.peer.health import health_routes
 from swarm.peer.hub_routes import HubRoutes
 from swarm.peer.node import PeerNode
 from swarm.peer.registry_routes import RegistryRoutes
 from swarm.peer.settings import NodeSettings
-from swarm.peer.status import status_of
 from swarm.peer.subscriptions import Subscriptions
 from swarm.standing import AgentInfo
 
@@ -44,6 +44,7 @@ def tables(node: PeerNode) -> list[Route]:
         *DavRoutes(node).routes(),
         *HubRoutes(node).routes(),
         *RegistryRoutes(node).routes(),
+        *root_routes(),
         *health_routes(node),
         *described(lambda: routes, "AetherFS agent"),
     ]
@@ -83,30 +84,11 @@ def agent_app(node: PeerNode, token: str) -> web.Application:
     return app
 
 
-def health_routes(node: PeerNode) -> list[Route]:
-    """Routes for those who look after a peer."""
-
-    async def live(request: web.Request) -> web.StreamResponse:
-        return web.Response(text="ok\n")
-
-    async def ready(request: web.Request) -> web.StreamResponse:
-        store = status_of(node).get("store", {})
-        if "away_since" not in store:
-            return web.Response(text="ok\n")
-        told = [f"degraded: the object store is {store['state']} ({store['why']})", *store["affected"]]
-        return web.Response(text="; ".join(told) + "\n")
-
-    async def exposition(request: web.Request) -> web.StreamResponse:
-        body, kind = node.metrics.answer(request.headers.get("Accept", ""))
-        return web.Response(body=body, headers={"Content-Type": kind})
+def root_routes() -> list[Route]:
+    """Where somebody begins who opens the agent in a browser."""
 
     async def rooms(request: web.Request) -> web.StreamResponse:
         headers = {"Content-Security-Policy": "default-src 'none'"}
         return web.Response(text=ROOMS, content_type="text/html", charset="utf-8", headers=headers)
 
-    return [
-        Route("GET", "/", rooms, "public", "Where to go from here", response="text/html"),
-        Route("GET", "/livez", live, "public", "Whether the process runs", response="text/plain"),
-        Route("GET", "/readyz", ready, "public", "Whether it serves", response="text/plain"),
-        Route("GET", "/metrics", exposition, "public", "Prometheus metrics", response="text/plain"),
-    ]
+    return [Route("GET", "/", rooms, "public", "Where to go from here", response="text/html")]

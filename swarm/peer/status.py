@@ -57,11 +57,11 @@ def status_of(node: PeerNode) -> dict[str, Any]:
         **(node.settings.required or NOBODY).told(),
         "waiting_for": {name: waiting() for name, waiting in node.waiting.items()},
         "certificate_expires": credential.expires,
-        **({"store": _store(node, node.objects)} if node.objects is not None else {}),
+        **({"store": store_of(node, node.objects)} if node.objects is not None else {}),
     }
 
 
-def _store(node: PeerNode, objects: ObjectStore) -> dict[str, Any]:
+def store_of(node: PeerNode, objects: ObjectStore) -> dict[str, Any]:
     """Whether the object store of this process is there, and what is affected while it is not."""
     standing, place = standing_of(objects), asdict(place_of(objects))
     if standing.away_since is None:

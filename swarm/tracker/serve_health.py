@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Final
 
 from aiohttp import web
 
-from swarm.errors import NotAllowedError, UnreachableError
+from swarm.errors import NotAllowedError, RemoteProtocolError, UnreachableError
 from swarm.http.routes import Route
 from swarm.http.serve import caller_of
 from swarm.objects.standing import AFFECTED_TRACKER
+from swarm.readiness import VERBOSE, Check, alive, lasting, readiness
+from swarm.records import Credential, term_of
+from swarm.tracker.alerts.drawing import CA_KEY_S, OWN_PAPERS_S
 from swarm.tracker.keys import CA_KEY
 from swarm.tracker.presence import is_loopback
 from swarm.tracker.state import TrackerState, remote_of
+from swarm.tracker.tracker_metrics import sealing_until
 
 READY_TIMEOUT_S: Final = 5.0
 
@@ -22,22 +27,10 @@ def health_routes(state: TrackerState) -> list[Route]:
     """The declarations."""
 
     async def livez(request: web.Request) -> web.Response:
-        return web.Response(text="ok\n")
+        return alive()
 
     async def readyz(request: web.Request) -> web.Response:
-        try:
-            found = await asyncio.wait_for(state.work(state.objects.list, CA_KEY, limit=1), READY_TIMEOUT_S)
-        except TimeoutError:
-            return degraded(f"the object store has not answered within {READY_TIMEOUT_S:.0f} s")
-        except UnreachableError as error:
-            return degraded(str(error))
-        if not found or state.is_closing:
-            raise UnreachableError("the object store no longer holds the swarm, or this tracker is closing")
-        return web.Response(text="ok\n")
-
-    def degraded(why: str) -> web.Response:
-        """Ready still: all trackers share one store, and without them nobody would find what the swarm holds."""
-        return web.Response(text=f"degraded: {why}; {'; '.join(AFFECTED_TRACKER)}\n")
+        return readiness([_closing(state), await _store(state), _papers(state), _ca_key(state)], request)
 
     async def exposition(request: web.Request) -> web.Response:
         peer_id = caller_of(request)
@@ -48,7 +41,7 @@ def health_routes(state: TrackerState) -> list[Route]:
 
     return [
         Route("GET", "/livez", livez, "public", "Whether the process runs", response="text/plain"),
-        Route("GET", "/readyz", readyz, "public", "Whether the object store answers", response="text/plain"),
+        Route("GET", "/readyz", readyz, "public", "Whether it does what it is for", None, "text/plain", (VERBOSE,)),
         Route(
             "GET",
             "/metrics",
@@ -58,6 +51,39 @@ def health_routes(state: TrackerState) -> list[Route]:
             response="text/plain",
         ),
     ]
+
+
+def _closing(state: TrackerState) -> Check:
+    return Check("tracker", "failed", "this tracker is closing") if state.is_closing else Check("tracker", "ok")
+
+
+async def _store(state: TrackerState) -> Check:
+    """Away it degrades: all trackers share one store, and without them nobody would find what the swarm holds."""
+    why = ""
+    try:
+        found = await asyncio.wait_for(state.work(state.objects.list, CA_KEY, limit=1), READY_TIMEOUT_S)
+    except TimeoutError:
+        why = f"the object store has not answered within {READY_TIMEOUT_S:.0f} s"
+    except UnreachableError as error:
+        why = str(error)
+    if why:
+        return Check("store", "degraded", f"{why}; {'; '.join(AFFECTED_TRACKER)}")
+    if not found:
+        return Check("store", "failed", "the object store no longer holds the swarm: restore a backup")
+    return Check("store", "ok")
+
+
+def _papers(state: TrackerState) -> Check:
+    try:
+        expires = term_of(state.papers.credential, Credential, state.keys.authority.trust)[1]
+    except RemoteProtocolError as error:
+        return Check("certificate", "degraded", str(error))
+    return lasting("certificate", expires - time.time(), OWN_PAPERS_S)
+
+
+def _ca_key(state: TrackerState) -> Check:
+    until = sealing_until(state)
+    return Check("ca-key", "ok") if until is None else lasting("ca-key", until - time.time(), CA_KEY_S)
 
 
 def check_observer(request: web.Request) -> None:
