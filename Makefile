@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 PIP_COMPILE := pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-annotate --no-header \
   --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
-.PHONY: help setup check oidc test demo sim compiled fuzz soak bench lock clean
+.PHONY: help setup check oidc browser test demo sim compiled fuzz soak bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## this text
@@ -39,10 +39,24 @@ $(OIDC)/.ready-$(shell cat tests/oidc/package-lock.json | cksum | cut -d' ' -f1)
 
 oidc: $(OIDC)/.ready-$(shell cat tests/oidc/package-lock.json | cksum | cut -d' ' -f1)
 
+# What drives the dashboard in tests: Debian's Chromium, and axe-core. What is not there is skipped, by name.
+BROWSER := $(VENV)/browser
+BROWSER_STAMP := $(BROWSER)/.ready-$(shell cat tests/browser/package-lock.json | cksum | cut -d' ' -f1)
+$(BROWSER_STAMP): tests/browser/package-lock.json | $(STAMP)
+	@rm -rf $(BROWSER) && mkdir -p $(BROWSER) && cp tests/browser/package.json tests/browser/package-lock.json $(BROWSER)
+	@if command -v npm >/dev/null; then npm ci --prefix $(BROWSER) --silent --no-audit --no-fund --ignore-scripts; \
+	  else echo "there is no npm: barriers in the dashboard's pages are not looked for"; fi
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	  apt-get install -qq -y --no-install-recommends chromium >/dev/null; } || \
+	  echo "there is no Chromium, and apt-get cannot install it here: the dashboard's tests are skipped"
+	@touch $@
+
+browser: $(BROWSER_STAMP) ## what tests of the dashboard need: Chromium (by apt-get, as root) and axe-core (npm)
+
 # Half of the time tests wait, for processes and for what is due in a second: so three at a time on two cores. Whole
 # modules go to one process, which shares its swarm among them, in the order of the folders, which has the long ones first.
 SPREAD := -n 3 --dist loadscope --no-loadscope-reorder
-test: check oidc ## everything that check does, then all tests
+test: check oidc browser ## everything that check does, then all tests
 	@$(BIN)/python -m pytest $(SPREAD)
 
 demo: setup ## a swarm of processes on this machine, shown at work
