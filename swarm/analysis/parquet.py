@@ -19,6 +19,8 @@ PYARROW_MIN: Final = 21
 OPTION: Final = "use_content_defined_chunking"
 # A file that is the same when it is written again with the option, but for so little, was written with it.
 SAME_SHARE_MIN: Final = 0.9
+# Pages also end where arrays in memory do: with so many rows, as whoever reads a table and writes it again has them.
+BATCH_ROWS: Final = 131_072
 
 
 class Parquet:
@@ -91,7 +93,9 @@ def _rewritten(source: Path, target: Path, *, defined: bool, without_row: bool =
             return
         with pyarrow.parquet.ParquetWriter(target, file.schema_arrow, **options, **{OPTION: defined}) as writer:
             for group in range(groups):
-                writer.write_table(file.read_row_group(group), row_group_size=1 << 40)
+                batches = file.iter_batches(batch_size=BATCH_ROWS, row_groups=[group])
+                table = pyarrow.Table.from_batches(batches, file.schema_arrow)
+                writer.write_table(table, row_group_size=1 << 40)
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise Unfit(f"a parquet file cannot be written again: {error}") from error
 
