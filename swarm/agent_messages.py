@@ -139,6 +139,10 @@ class Moved(msgspec.Struct, frozen=True):
 
 
 class HistoryEntry(msgspec.Struct, frozen=True):
+    """``fetch_bytes``: what a consumer of the version before fetches; ``p95_s``: until 95% of them had it; ``back_to``:
+    the serial at which the tag pointed there before. None where that is not known, not asked for, or not so.
+    """
+
     serial: int
     kind: str
     moves: tuple[Moved, ...]
@@ -147,6 +151,9 @@ class HistoryEntry(msgspec.Struct, frozen=True):
     time: int
     files: int | None
     bytes: int | None
+    fetch_bytes: int | None = None
+    p95_s: float | None = None
+    back_to: int | None = None
 
 
 class History(msgspec.Struct, frozen=True):

@@ -120,9 +120,9 @@ def inspect(ref: str) -> Call[Inspected]:
     return Call("inspect", {"ref": ref}, Inspected)
 
 
-def history(ref: str) -> Call[History]:
-    """The entries that moved a tag, newest last."""
-    return Call("history", {"ref": ref}, History)
+def history(ref: str, *, figures: bool = False) -> Call[History]:
+    """The entries that moved a tag, newest last. ``figures``: with what each move cost who followed it."""
+    return Call("history", {"ref": ref, "figures": figures}, History)
 
 
 def verify(directory: Path, ref: str) -> Call[Verified]:

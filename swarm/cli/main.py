@@ -90,6 +90,7 @@ COMMANDS: Final = {
     "inspect": Listed("Data", "tags", "Show what is known of one version."),
     "explain": Listed("Data", "explain", "Tell who has a version's blocks, and where the time of its last pull went."),
     "history": Listed("Data", "tags", "Show the log of a dataset, newest last."),
+    "bisect": Listed("Data", "bisect", "Find the first version of a tag for which a command fails."),
     "tag": Listed("Data", "tags", "Give a version other names: all of them, or none."),
     "rollback": Listed("Data", "tags", "Let a tag point to the version that it had before."),
     "rm": Listed("Data", "tags", "Remove tags, all or none; their versions stay in the history."),

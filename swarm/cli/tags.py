@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from swarm.cli.output import columns, moment, short, size
+from swarm.cli.output import columns, duration, moment, short, size
 from swarm.cli.program import Program, if_serial_option, options, pass_program, signer_options
 
 
@@ -40,13 +40,39 @@ def inspect(program: Program, ref: str) -> None:
 def history(program: Program, ref: str) -> None:
     """Show the log of a dataset, newest last.
 
-    NAME alone shows the moves of all its tags, NAME:TAG those of one, NAME@SIGNATURE those to one version.
+    NAME alone shows the moves of all its tags, NAME@SIGNATURE those to one version. NAME:TAG shows those of one tag,
+    and of the last 20 what who followed it had to fetch, and in what time 95% of them had it, where that is known.
     """
     from swarm.cli.perform import perform
     from swarm.cli.references import whole
+    from swarm.names import parse
 
-    result = perform(program, "history", {"ref": whole(program, ref)})
-    program.output.result(result, columns([_logged(entry) for entry in result["entries"]]))
+    given = parse(whole(program, ref), default_tag=None)
+    is_tag = given.tag is not None and not given.names_version
+    result = perform(program, "history", {"ref": ref, "figures": is_tag})
+    head = [["serial", "time", "kind", "moves", "files", "size", "fetched", "95% in", "author", "message"]]
+    rows = [_figured(entry) for entry in result["entries"]] if is_tag else []
+    lines = columns([*head, *rows]) if is_tag else columns([_logged(entry) for entry in result["entries"]])
+    program.output.result(result, lines)
+
+
+def _figured(entry: Mapping[str, Any]) -> list[str]:
+    """A move of one tag. One that went back is marked."""
+    serial, when, kind, moves, _, weight, message = _logged(entry)
+    back = entry.get("back_to")
+    fetched, p95_s = entry.get("fetch_bytes"), entry.get("p95_s")
+    return [
+        serial,
+        when,
+        f"{kind} <- {back}" if back is not None else kind,
+        moves,
+        str(entry["files"]) if entry.get("files") is not None else "-",
+        weight or "-",
+        size(fetched) if fetched is not None else "-",
+        duration(p95_s) if p95_s is not None else "-",
+        entry["publisher"][:8],
+        message,
+    ]
 
 
 def _logged(entry: Mapping[str, Any]) -> list[str]:

@@ -13,6 +13,7 @@ from swarm.identity import peer_id_of
 from swarm.log import Entry
 from swarm.names import Reference
 from swarm.peer import retaining
+from swarm.peer.histories import add_figures
 from swarm.peer.node import PeerNode
 from swarm.peer.pull import Progress, manifest_of
 from swarm.peer.requiring import Reading
@@ -27,6 +28,12 @@ KINDS: Final = {FILE: "file", EMPTY_DIRECTORY: "directory"}
 
 class RefArguments(Reading, frozen=True, forbid_unknown_fields=True):
     ref: str
+
+
+class HistoryArguments(RefArguments, frozen=True, forbid_unknown_fields=True):
+    """``figures``: of one tag also what each move cost who followed it, and how soon they had it."""
+
+    figures: bool = False
 
 
 class ListArguments(Reading, frozen=True, forbid_unknown_fields=True):
@@ -108,7 +115,7 @@ async def inspect(node: PeerNode, arguments: RefArguments, progress: Progress) -
     }
 
 
-async def history(node: PeerNode, arguments: RefArguments, progress: Progress) -> Result:
+async def history(node: PeerNode, arguments: HistoryArguments, progress: Progress) -> Result:
     """Show the log of a dataset, newest last."""
     reference = names.parse(arguments.ref, default_tag=None)
     entries: list[Entry] = []
@@ -117,9 +124,12 @@ async def history(node: PeerNode, arguments: RefArguments, progress: Progress) -
         if not page:
             break
         entries += [entry for _, entry in page]
-    shown = [_shown(entry) for entry in entries if _is_about(reference, entry)]
+    about = [entry for entry in entries if _is_about(reference, entry)]
+    shown = [_shown(entry) for entry in about]
     if not shown:
         raise NotFoundError(f"{reference} has no history: see `aetherfs ls` for what there is")
+    if arguments.figures and reference.tag is not None and not reference.names_version:
+        await add_figures(node, reference, about, shown, progress)
     return {"ref": str(reference), "entries": shown}
 
 

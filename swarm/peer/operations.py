@@ -128,7 +128,7 @@ VERBS: Final[Mapping[str, Verb]] = {
     "ls": Verb(look_verbs.ListArguments, look_verbs.ls),
     "inspect": Verb(look_verbs.RefArguments, look_verbs.inspect, Inspected),
     "explain-version": Verb(ExplainArguments, explain),
-    "history": Verb(look_verbs.RefArguments, look_verbs.history, History),
+    "history": Verb(look_verbs.HistoryArguments, look_verbs.history, History),
     "tag": Verb(tag_verbs.TagArguments, tag_verbs.tag, Committed),
     "rollback": Verb(tag_verbs.RollbackArguments, tag_verbs.rollback, Committed),
     "rm": Verb(tag_verbs.RemoveArguments, tag_verbs.rm, Committed),

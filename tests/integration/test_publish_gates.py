@@ -96,6 +96,12 @@ async def _delta(swarm: Swarm, producer: PeerNode, source: Path) -> None:
     await run(taker, "pull", ref=f"maps/roads@{await _first(taker)}", directory=str(swarm.folder / "taken"))
     pulled = await run(taker, "pull", ref=REF, directory=str(swarm.folder / "taken"))
     assert told["consumers"][0]["fetch_bytes"] == pulled["from"]["peers"] + pulled["from"]["origin"]
+    await run(producer, "rollback", name=REF)
+    history = (await run(taker, "history", ref=REF, figures=True))["entries"]
+    assert [entry["back_to"] for entry in history] == [None, None, 1]
+    assert history[0]["fetch_bytes"] is None
+    assert history[1]["fetch_bytes"] == told["consumers"][0]["fetch_bytes"]
+    assert history[2]["bytes"] == history[0]["bytes"]
     await swarm.stop(taker)
 
 
