@@ -36,6 +36,7 @@ class Published(msgspec.Struct, frozen=True):
     new_bytes: int | None = None
     consumers: tuple[dict[str, Any], ...] = ()
     validate: tuple[str, ...] = ()
+    staged: tuple[str, ...] = ()
 
 
 class Sources(msgspec.Struct, frozen=True):
@@ -47,7 +48,9 @@ class Sources(msgspec.Struct, frozen=True):
 
 
 class Pulled(msgspec.Struct, frozen=True, rename={"sources": "from"}):
-    """A version that a directory holds. ``wire`` are encoded bytes received."""
+    """A version that a directory holds. ``wire`` are encoded bytes received; ``held``: a rollout lets others have a
+    newer one.
+    """
 
     ref: str
     version: str
@@ -60,14 +63,16 @@ class Pulled(msgspec.Struct, frozen=True, rename={"sources": "from"}):
     wasted: int
     wire: int
     manifest_wire: int
+    held: bool = False
 
 
 class Committed(msgspec.Struct, frozen=True):
-    """One entry of a log: where its tags point now; None for one that was removed."""
+    """One entry of a log: where its tags point now; None for one that was removed. ``staged`` go out in stages."""
 
     dataset: str
     serial: int
     tags: dict[str, str | None]
+    staged: tuple[str, ...] = ()
 
 
 class DatasetTags(msgspec.Struct, frozen=True):
@@ -129,6 +134,7 @@ class Inspected(msgspec.Struct, frozen=True):
     publisher: str
     time: int
     keep: KeepRule | None = None
+    held: bool = False
 
 
 class Moved(msgspec.Struct, frozen=True):
@@ -170,7 +176,9 @@ class Verified(msgspec.Struct, frozen=True):
 
 
 class TagMoved(msgspec.Struct, frozen=True):
-    """An event of a watch: a tag points elsewhere, or (version None) nowhere any more."""
+    """An event of a watch: a tag points elsewhere, or (version None) nowhere any more. ``held``: a rollout does not let
+    this peer have it yet.
+    """
 
     dataset: str
     tag: str
@@ -180,6 +188,7 @@ class TagMoved(msgspec.Struct, frozen=True):
     message: str
     publisher: str
     time: int
+    held: bool = False
 
 
 class SubscriptionChanged(msgspec.Struct, frozen=True):

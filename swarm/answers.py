@@ -9,10 +9,13 @@ from typing import TypeVar
 import msgspec
 from cryptography import x509
 
+from swarm import log
 from swarm.errors import NotAllowedError, RemoteProtocolError
 from swarm.log import Entry
+from swarm.messages import LogAnswer
 from swarm.names import Reference
 from swarm.snapshot import Snapshot
+from swarm.trust import Trust
 
 T = TypeVar("T")
 
@@ -52,6 +55,17 @@ def version_meant(ref: Reference, entry: Entry, tags: Snapshot) -> bytes:
     if version is None or state is None or state.version != version or state.serial != entry.serial:
         raise RemoteProtocolError(f"the tracker's proof does not say where tag {tag!r} points")
     return version
+
+
+def entries_told(answer: LogAnswer, dataset: str, first: int, authority: Trust) -> list[tuple[bytes, Entry]]:
+    """The entries of a log from ``first`` on, verified and chained to one another. RemoteProtocolError."""
+    entries = [(data, log.verify_entry(data, authority=authority)) for data in answer.entries]
+    for index, (_, entry) in enumerate(entries):
+        if entry.dataset != dataset or entry.serial != first + index:
+            raise RemoteProtocolError("the tracker answered with entries of another log, or out of order")
+        if index and entry.previous != log.entry_hash(entries[index - 1][0]):
+            raise RemoteProtocolError(f"entry {entry.serial} of {dataset} does not follow the one before it")
+    return entries
 
 
 def parsed(data: bytes, kind: type[T]) -> T:

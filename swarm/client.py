@@ -21,8 +21,9 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from swarm import canonical, clock, log, snapshot
-from swarm.answers import Found, expiry_of, parsed, version_meant
+from swarm.answers import Found, entries_told, expiry_of, parsed, version_meant
 from swarm.authority import fingerprint_of, public_of_root
+from swarm.beginning import BY_PLAN, Staging, staged
 from swarm.calls import DEFAULT_TIMEOUT_S, Calls
 from swarm.dialable import TRUSTED, Dialable
 from swarm.errors import AetherError, ConflictError, NotAllowedError, NotFoundError, RemoteProtocolError
@@ -235,7 +236,9 @@ class TrackerClient:
 
     async def log(self, dataset: str, *, after: int = 0, limit: int = LOG_PAGE_MAX) -> list[tuple[bytes, Entry]]:
         """Up to ``limit`` entries from serial ``after`` + 1 on, in order, verified and chained to one another."""
-        return self._entries(await self._log(dataset, {"after": str(after), "limit": str(limit)}), dataset, after + 1)
+        return entries_told(
+            await self._log(dataset, {"after": str(after), "limit": str(limit)}), dataset, after + 1, self.authority
+        )
 
     async def versions(self, dataset: str) -> AsyncIterator[bytes]:
         """Every version that the log names."""
@@ -247,14 +250,7 @@ class TrackerClient:
 
     async def head(self, dataset: str) -> tuple[bytes, Entry] | None:
         """The last entry, None when there is no such dataset (or no grant covers it)."""
-        try:
-            answer = await self._log(dataset, {"last": "1"})
-        except NotFoundError:
-            return None
-        entries = self._entries(answer, dataset, answer.head)
-        if len(entries) != 1:
-            raise RemoteProtocolError("the tracker answered without the head of the log")
-        return entries[0]
+        return (await self._end(dataset))[0]
 
     async def snapshot(self, dataset: str) -> tuple[bytes, Snapshot]:
         """The dataset's tags, freshly sealed: bytes and what they say."""
@@ -265,14 +261,16 @@ class TrackerClient:
             raise RemoteProtocolError("the tracker answered with another dataset's snapshot")
         return answer.snapshot, tags
 
-    async def append(self, data: bytes, receipt: bytes = b"", *, if_serial: int | None = None) -> tuple[bytes, Entry]:
+    async def append(
+        self, data: bytes, receipt: bytes = b"", *, if_serial: int | None = None, at_once: bool = False
+    ) -> tuple[bytes, Entry]:
         """Commit one entry that this member sealed (``log.seal_entry``): the entry as endorsed, and what it says.
 
-        ``if_serial``: see ``commit``. ConflictError names who was first. Safe to repeat: the same entry again is the
-        same answer.
+        ``if_serial``: see ``commit``; ``at_once``: whatever plan its tags have. ConflictError names who was first. Safe
+        to repeat: the same entry again is the same answer.
         """
         _, entry = log.parse_entry(data)
-        body = msgspec.json.encode(AppendRequest(data, receipt, if_serial))
+        body = msgspec.json.encode(AppendRequest(data, receipt, if_serial, at_once))
         path, query = f"/api/v1/datasets/{entry.dataset}/log", {"kind": entry.kind}
         answer = parsed(await self._call("POST", path, query=query, body=body, is_personal=True), AppendAnswer)
         if log.verify_entry(answer.entry, authority=self.authority) != entry:
@@ -296,15 +294,17 @@ class TrackerClient:
         receipt: bytes = b"",
         if_serial: int | None = None,
         since: int | None = None,
+        staging: Staging = BY_PLAN,
     ) -> tuple[bytes, Entry]:
         """Append one entry to the current head, built again when others were first. All moves count, or none.
 
         ``grant`` is this member's sealed grant. ``if_serial`` is the last entry that the caller has seen:
         ConflictError, naming the winner, when a later one moved one of these tags. Without it who comes last wins.
         UnreachableError leaves open whether the entry was committed. ``since`` (wall seconds): this repeats what was
-        broken off after that moment, so if the entry stands there already it is the answer.
+        broken off after that moment, so if the entry stands there already it is the answer. ``staging``: how a version
+        that is published or tagged goes out.
         """
-        head = await self.head(dataset)
+        head, plans = await self._end(dataset)
         for attempt in range(COMMIT_ATTEMPTS):
             if since is not None and (done := await self.committed_since(dataset, kind, moves, since)) is not None:
                 return done
@@ -320,11 +320,14 @@ class TrackerClient:
                 totals=totals,
                 publisher=self.key.public,
             )
+            if kind in ("publish", "tag"):
+                entry = await staged(entry, staging.plans_for(moves, plans), self.lookup)
             try:
-                return await self.append(log.seal_entry(self.key, entry, grant), receipt, if_serial=if_serial)
+                data = log.seal_entry(self.key, entry, grant)
+                return await self.append(data, receipt, if_serial=if_serial, at_once=staging.at_once)
             except ConflictError:
                 await asyncio.sleep(random.uniform(0.0, min(PAUSE_MAX_S, PAUSE_S * 2**attempt)))
-                head = await self.head(dataset)
+                head, plans = await self._end(dataset)
                 if _serial_of(head) < entry.serial:
                     raise  # Nobody took the place: the tracker refused what the entry does.
         raise ConflictError(
@@ -426,18 +429,20 @@ class TrackerClient:
         headers = {"Authorization": shown} if shown is not None else {}
         return await self._certified().call(method, path, headers=headers, **more)
 
+    async def _end(self, dataset: str) -> tuple[tuple[bytes, Entry] | None, dict[str, bytes]]:
+        """The last entry, and the plans of tags."""
+        try:
+            answer = await self._log(dataset, {"last": "1"})
+        except NotFoundError:
+            return None, {}
+        entries = entries_told(answer, dataset, answer.head, self.authority)
+        if len(entries) != 1:
+            raise RemoteProtocolError("the tracker answered without the head of the log")
+        return entries[0], answer.plans
+
     async def _log(self, dataset: str, query: dict[str, str]) -> LogAnswer:
         path = f"/api/v1/datasets/{dataset}/log"
         return parsed(await self._call("GET", path, query=query, limit_bytes=LOG_ANSWER_MAX_BYTES), LogAnswer)
-
-    def _entries(self, answer: LogAnswer, dataset: str, first: int) -> list[tuple[bytes, Entry]]:
-        entries = [(data, log.verify_entry(data, authority=self.authority)) for data in answer.entries]
-        for index, (_, entry) in enumerate(entries):
-            if entry.dataset != dataset or entry.serial != first + index:
-                raise RemoteProtocolError("the tracker answered with entries of another log, or out of order")
-            if index and entry.previous != log.entry_hash(entries[index - 1][0]):
-                raise RemoteProtocolError(f"entry {entry.serial} of {dataset} does not follow the one before it")
-        return entries
 
 
 def _serial_of(head: tuple[bytes, Entry] | None) -> int:

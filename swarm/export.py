@@ -148,7 +148,7 @@ def _head(frames: _Frames) -> tuple[Head, Entry]:
 
 def _entry_of(head: Head) -> Entry:
     _, entry = parse_entry(head.entry)
-    if entry.dataset != head.dataset or not any(move.version == head.version for move in entry.moves):
+    if entry.dataset != head.dataset or head.version not in entry.shown:
         raise RemoteProtocolError("the entry in an export does not show that its version belongs to its dataset")
     if len(head.since) not in (0, 32):
         raise RemoteProtocolError("an export names no version that it is since")

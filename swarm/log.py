@@ -1,11 +1,11 @@
 """The log of a dataset: what is true of it, one signed entry after another.
 
-An entry moves tags. Serials are dense from 1, and ``previous`` is the signature of the signed entry before it, so
-that a log cannot be cut or rewritten without being noticed. The publisher seals the body, with the grant that allowed
-it attached; the swarm's CA key, which every tracker holds, seals body, grant and that seal. An entry needs both and
-never expires. If the CA key was stolen later, the next one has to seal the entry too (``vouch``): its hash, and its
-place in the chain, stay what they were. Writing one with put-if-absent is the commit, and that is the tracker's
-business: nothing here does I/O or reads a clock.
+An entry moves tags, at once or in stages (``swarm.rollout``). Serials are dense from 1, and ``previous`` is the
+signature of the signed entry before it, so that a log cannot be cut or rewritten without being noticed. The publisher
+seals the body, with the grant that allowed it attached; the swarm's CA key, which every tracker holds, seals body,
+grant and that seal. An entry needs both and never expires. If the CA key was stolen later, the next one has to seal
+the entry too (``vouch``): its hash, and its place in the chain, stay what they were. Writing one with put-if-absent is
+the commit, and that is the tracker's business: nothing here does I/O or reads a clock.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from swarm.limits import (
 )
 from swarm.names import check_dataset, check_tag
 from swarm.records import Grant, Key, Seal, open_sealed
+from swarm.rollout import Plan, Rollout, check_plan
 from swarm.signature import signature_of
 from swarm.trust import Anchor, Trust
 
@@ -48,7 +49,11 @@ TOLD_TAGS: Final = 8
 _LAST_MOMENT: Final = 253_402_300_799
 _REORDERING: Final = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
 
-Kind = Literal["publish", "tag", "rollback", "rm"]
+# The last two are made by trackers: a rollout goes on, or a tag has another plan.
+Kind = Literal["publish", "tag", "rollback", "rm", "rollout", "plan"]
+STAGED: Final = frozenset({"publish", "tag", "rollout"})
+# Tags of one entry that go out in stages: a plan with all its labels takes up to 26 KB of an entry's 64.
+ROLLOUTS_MAX: Final = 8
 Serial = Annotated[int, msgspec.Meta(ge=1, le=(1 << 63) - 1)]
 # The last entry that somebody has seen; 0 before the first.
 SeenSerial = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
@@ -73,24 +78,66 @@ class Totals(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields
     root_size: Annotated[int, msgspec.Meta(ge=1, le=ROOT_MAX_BYTES)]
 
 
-class Entry(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """One entry. ``previous`` is empty in the first. ``totals`` stands in a ``publish`` entry and nowhere else."""
+class TagPlan(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """By which plan what is published to a tag goes out from now on; None: at once."""
+
+    tag: TagName
+    plan: Plan | None
+
+
+class _Entry1(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """An entry that says nothing of rollouts, as all did at first."""
 
     format: Literal[1]
     dataset: DatasetName
     serial: Serial
     previous: Annotated[bytes, msgspec.Meta(max_length=32)]
     wall_time: WallTime
-    kind: Kind
+    kind: Literal["publish", "tag", "rollback", "rm"]
     moves: Annotated[tuple[Move, ...], msgspec.Meta(min_length=1, max_length=LOG_MAX_MOVES)]
     message: Annotated[str, msgspec.Meta(max_length=MESSAGE_MAX_CHARS)]
     totals: Totals | None
     publisher: Key
 
+
+class Entry(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """One entry. ``previous`` is empty in the first. ``totals`` stands in a ``publish`` entry and nowhere else.
+
+    Format 2 has ``rollouts`` of tags that it moves, or ``plans``; without them it is format 1.
+    """
+
+    format: Literal[1, 2]
+    dataset: DatasetName
+    serial: Serial
+    previous: Annotated[bytes, msgspec.Meta(max_length=32)]
+    wall_time: WallTime
+    kind: Kind
+    moves: Annotated[tuple[Move, ...], msgspec.Meta(max_length=LOG_MAX_MOVES)]
+    message: Annotated[str, msgspec.Meta(max_length=MESSAGE_MAX_CHARS)]
+    totals: Totals | None
+    publisher: Key
+    rollouts: Annotated[tuple[Rollout, ...], msgspec.Meta(max_length=ROLLOUTS_MAX)] = ()
+    plans: Annotated[tuple[TagPlan, ...], msgspec.Meta(max_length=1)] = ()
+
     @property
     def version(self) -> bytes | None:
-        """The version of a ``publish`` entry; of others the first move's, None for ``rm``."""
-        return self.moves[0].version
+        """The version of a ``publish`` entry; of others the first move's, None for ``rm`` and ``plan``."""
+        return self.moves[0].version if self.moves else None
+
+    @property
+    def shown(self) -> tuple[bytes, ...]:
+        """The versions of which it shows that they belong to the dataset."""
+        moved = [move.version for move in self.moves if move.version is not None]
+        staged = [version for one in self.rollouts for version in (one.version, one.settled)]
+        return tuple(dict.fromkeys([*moved, *staged]))
+
+    def moves_to(self, version: bytes | None) -> bool:
+        """Whether a tag points to this version by it."""
+        return any(move.version == version for move in self.moves)
+
+    def rollout_of(self, tag: str) -> Rollout | None:
+        """How a tag that it moves goes out; None: at once."""
+        return next((one for one in self.rollouts if one.tag == tag), None)
 
 
 class Endorsement(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
@@ -128,7 +175,7 @@ def seal_entry(key: PeerKey, entry: Entry, grant: bytes) -> bytes:
         check_entry(entry)
     except RemoteProtocolError as error:
         raise UsageError(str(error)) from error
-    body = canonical.encode(entry)
+    body = encode_entry(entry)
     seal = Endorsement(key.public, "publisher", key.sign(PUBLISHER_CONTEXT, body))
     return canonical.encode(SignedEntry(body, grant, (seal,)))
 
@@ -156,9 +203,24 @@ def vouch(authority: PeerKey, data: bytes) -> bytes:
 def parse_entry(data: bytes) -> tuple[SignedEntry, Entry]:
     """Decode and check everything but the seals. Raises RemoteProtocolError."""
     signed = canonical.decode(data, SignedEntry, limit_bytes=LOG_ENTRY_MAX_BYTES)
-    entry = canonical.decode(signed.body, Entry, limit_bytes=LOG_ENTRY_MAX_BYTES)
+    entry = decode_entry(signed.body)
     check_entry(entry)
     return signed, entry
+
+
+def encode_entry(entry: Entry) -> bytes:
+    """An entry's canonical bytes, in its format."""
+    fields = msgspec.structs.astuple(entry)
+    return canonical.encode(entry if entry.format != 1 else fields[: len(_Entry1.__struct_fields__)])
+
+
+def decode_entry(body: bytes) -> Entry:
+    """An entry of either format, of which nothing else is checked. RemoteProtocolError."""
+    # The format is the first element, behind one byte that says how many there are.
+    if body[1:2] == b"\x01":
+        first = canonical.decode(body, _Entry1, limit_bytes=LOG_ENTRY_MAX_BYTES, what="Entry")
+        return Entry(*msgspec.structs.astuple(first))
+    return canonical.decode(body, Entry, limit_bytes=LOG_ENTRY_MAX_BYTES)
 
 
 def verify_publisher(data: bytes, *, authority: Trust) -> Entry:
@@ -241,17 +303,19 @@ def check_entry(entry: Entry) -> None:
     """The rules that hold inside one entry, or RemoteProtocolError."""
     try:
         check_dataset(entry.dataset)
-        for move in entry.moves:
-            check_tag(move.tag)
+        for tag in [*(move.tag for move in entry.moves), *(each.tag for each in entry.plans)]:
+            check_tag(tag)
     except UsageError as error:
         raise RemoteProtocolError(f"a log entry is malformed: {error}") from error
     if len({move.tag for move in entry.moves}) != len(entry.moves):
         raise RemoteProtocolError("a log entry moves one tag twice")
     if len(entry.previous) != (0 if entry.serial == 1 else 32):
         raise RemoteProtocolError(f"entry {entry.serial} of {entry.dataset} has a chain of the wrong length")
-    if any(_is_control(char) for char in entry.message):
+    said = [entry.message, *(text for one in entry.rollouts for text in (one.author, one.reason))]
+    if any(_is_control(char) for text in said for char in text):
         raise RemoteProtocolError("a log entry's message holds control characters")
     _check_kind(entry)
+    _check_staged(entry)
 
 
 def _is_control(char: str) -> bool:
@@ -259,6 +323,37 @@ def _is_control(char: str) -> bool:
     if char in "\n\t":
         return False
     return unicodedata.category(char) in ("Cc", "Zl", "Zp") or unicodedata.bidirectional(char) in _REORDERING
+
+
+def _check_staged(entry: Entry) -> None:
+    """What a rollout and a plan in an entry have to agree with."""
+    if (entry.format == 2) != bool(entry.rollouts or entry.plans):
+        raise RemoteProtocolError("a log entry is of format 2 exactly if it has rollouts or plans")
+    if (entry.kind == "plan") != bool(entry.plans) or (entry.kind == "plan") == bool(entry.moves):
+        raise RemoteProtocolError("a log entry changes plans, or moves tags")
+    if (entry.rollouts and entry.kind not in STAGED) or (entry.kind == "rollout" and len(entry.rollouts) != 1):
+        raise RemoteProtocolError(f"a log entry of kind {entry.kind} has the wrong number of rollouts")
+    if len({one.tag for one in entry.rollouts}) != len(entry.rollouts):
+        raise RemoteProtocolError("a log entry states two rollouts of one tag")
+    for rollout in entry.rollouts:
+        _check_rollout(entry, rollout)
+    try:
+        for plan in [*(one.plan for one in entry.rollouts), *(one.plan for one in entry.plans)]:
+            if plan is not None:
+                check_plan(plan)
+    except UsageError as error:
+        raise RemoteProtocolError(f"a log entry is malformed: {error}") from error
+
+
+def _check_rollout(entry: Entry, rollout: Rollout) -> None:
+    is_begun = rollout.begun == entry.serial and rollout.stage == 0 and rollout.state == "running"
+    if (entry.kind == "rollout") == is_begun or rollout.begun > entry.serial:
+        raise RemoteProtocolError("a rollout begins with the entry that brings its version, and goes on in others")
+    is_only = entry.kind != "rollout" or len(entry.moves) == 1
+    if Move(rollout.tag, rollout.target) not in entry.moves or not is_only:
+        raise RemoteProtocolError("a rollout is of another tag or version than its log entry moves")
+    if rollout.version == rollout.settled or rollout.stage > rollout.plan.last:
+        raise RemoteProtocolError("a rollout leads nowhere")
 
 
 def _check_kind(entry: Entry) -> None:

@@ -213,22 +213,29 @@ class LookupAnswer(msgspec.Struct, frozen=True):
 
 
 class LogAnswer(msgspec.Struct, frozen=True):
-    """Signed entries in order, from after the serial that was asked; ``head`` is the last serial there is."""
+    """Signed entries in order, from after the serial that was asked; ``head`` is the last serial there is.
+
+    ``plans``: by tag, the plans (``swarm.rollout``, canonical) by which what is published goes out. For who asks
+    for the last entries, as one does who makes the next.
+    """
 
     dataset: str
     head: int
     entries: Annotated[tuple[bytes, ...], msgspec.Meta(max_length=PAGE_MAX)]
+    plans: dict[str, bytes] = {}
 
 
 class AppendRequest(msgspec.Struct, frozen=True):
     """A signed entry with the publisher's endorsement; ``receipt`` is a seed's, for kind ``publish``.
 
     ``if_serial``: commit it only if no entry after this serial has moved one of its tags; 0 for tags that never were.
+    ``at_once``: whatever plan these tags have, which takes the right to tag.
     """
 
     entry: bytes
     receipt: bytes = b""
     if_serial: SeenSerial | None = None
+    at_once: bool = False
 
 
 class AppendAnswer(msgspec.Struct, frozen=True):

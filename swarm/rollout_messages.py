@@ -12,20 +12,25 @@ Shares are from 0 to 1. Nothing here does I/O.
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from swarm.log import SeenSerial, WallTime
+from swarm.rollout import (
+    REASON_MAX_CHARS,
+    SAMPLE_MAX,
+    STAGE_LABELS_MAX,
+    STAGES_MAX,
+    WAIT_MAX_S,
+    WHOLE,
+    Action,
+    Health,
+    Plan,
+    Stage,
+    check_plan,
+)
 
-STAGES_MAX: Final = 16
-STAGE_LABELS_MAX: Final = 16
-REASON_MAX_CHARS: Final = 256
-WAIT_MAX_S: Final = 30 * 86_400
-SAMPLE_MAX: Final = 1_000_000
-
-Action = Literal["pause", "resume", "promote", "rollback", "abort"]
-ACTIONS: Final[tuple[Action, ...]] = ("pause", "resume", "promote", "rollback", "abort")
 # ``none``: the tag has no rollout, its last move went out to everybody at once.
 State = Literal["none", "running", "paused", "done", "aborted", "rolled back"]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -136,14 +141,16 @@ class RolloutRequest(msgspec.Struct, frozen=True):
 
 
 class PlanRequest(msgspec.Struct, frozen=True):
-    """Let every publish to the tag go out by this plan; None: at once. ``if_serial``: only if the plan is this one."""
+    """Let every publish to the tag go out by this plan; None: at once. ``if_serial``: only if no later entry has
+    changed it.
+    """
 
     plan: PlanItem | None = None
     if_serial: SeenSerial | None = None
 
 
 class PlanAnswer(msgspec.Struct, frozen=True):
-    """The plan of a tag; ``serial`` counts its changes, 0 if there was none."""
+    """The plan of a tag; ``serial`` is the entry that changed it last (give it back as ``if_serial``), 0 for none."""
 
     dataset: str
     tag: str
@@ -151,3 +158,19 @@ class PlanAnswer(msgspec.Struct, frozen=True):
     plan: PlanItem | None
     author: str = ""
     wall_time: WallTime = 0
+
+
+def plan_of(item: PlanItem) -> Plan:
+    """A plan as logs have it. UsageError for one that cannot be."""
+    stages = tuple(Stage(stage.labels, round(stage.share * WHOLE)) for stage in item.stages)
+    health = item.health
+    kept = Health(round(health.failed * WHOLE), health.minimum, health.deadline_s) if health is not None else None
+    return check_plan(Plan(stages, item.auto_s, kept))
+
+
+def item_of(plan: Plan) -> PlanItem:
+    """A plan of a log as it is told."""
+    stages = tuple(StageItem(stage.parts / WHOLE, stage.labels) for stage in plan.stages)
+    health = plan.health
+    told = HealthItem(health.failed / WHOLE, health.minimum, health.deadline_s) if health is not None else None
+    return PlanItem(stages, plan.auto_s, told)

@@ -6,6 +6,9 @@ vouches for that itself. An entry of anybody else is refused. The one exception 
 ``published``): others may move a tag, by ``tag`` or ``rollback``, to a version that a required signer published. By
 default it is not made, since whoever may do that can take a consumer back to any old version of that producer.
 
+A rollout that a required signer began goes on by entries of trackers: they decide who is let in when, between two
+versions that he has named, both of which a required signer has published.
+
 A removal by somebody else is refused as well: it says nothing about what the signer published. What was seen of other
 publishers, however high its serial, bars no entry of a required one. Nothing here does I/O.
 """
@@ -38,7 +41,11 @@ class Required:
         return entry.publisher in self.keys
 
     def may_take(self, entry: Entry) -> bool:
-        """Whether it is, or may count once it is shown who published the version."""
+        """Whether it is, or may count once it is shown who published the version, and began its rollout."""
+        return self.bars(entry) or entry.kind == "rollout"
+
+    def bars(self, entry: Entry) -> bool:
+        """Whether a tag does not go back behind this entry: what others say of rollouts is no floor."""
         return self.takes(entry) or (self.moves == "published" and entry.kind in MOVED)
 
     def holds_all_of(self, other: Required) -> bool:
@@ -49,23 +56,39 @@ class Required:
         """The same as the arguments of verbs have it: ``parse_required`` reads it."""
         return {"require_signer": ",".join(sorted(map(peer_id_of, self.keys))), "signer_moves": self.moves}
 
-    def check(self, entry: Entry, version: bytes | None, shown: Entry | None) -> None:
-        """IntegrityError unless the entry counts. ``shown``: an entry that published the version, if one is known."""
-        if self.takes(entry):
+    def check(
+        self, entry: Entry, version: bytes | None, shown: Sequence[Entry], *, tag: str = "", last: int = 0
+    ) -> None:
+        """IntegrityError unless the entry counts as what gives a ``tag`` this version, or shows it at all.
+
+        ``shown``: the entries that published the version and that began the tag's rollout, if they are known; ``last``
+        the last entry of a required signer that moved the tag.
+        """
+        is_held = any(one.settled == version for one in entry.rollouts) and not entry.moves_to(version)
+        if self.takes(entry) and not is_held:
             return
         who = peer_id_of(entry.publisher)
         said = f"entry {entry.serial} of {entry.dataset} ({entry.kind}) is by {who}, who is no required signer"
+        if self.takes(entry):
+            said = f"entry {entry.serial} of {entry.dataset} lets this peer stay with the version before"
         if not self.may_take(entry):
             raise IntegrityError(f"{said}: see `aetherfs history`, and ask the producer whose key you require")
-        is_shown = (
-            shown is not None
-            and shown.dataset == entry.dataset
-            and shown.kind == "publish"
-            and shown.version == version
-            and self.takes(shown)
-        )
-        if not is_shown:
+        own = [each for each in shown if each.dataset == entry.dataset and self.takes(each)]
+        if not any(each.kind == "publish" and each.version == version for each in own):
             raise IntegrityError(f"{said}, and no required signer published the version that it points to")
+        if tag and entry.kind == "rollout" and not any(_goes_on(entry, tag, each, last) for each in own):
+            raise IntegrityError(f"{said}, and no required signer began the rollout that it states")
+
+
+def _goes_on(entry: Entry, tag: str, begin: Entry, last: int) -> bool:
+    """Whether an entry states how the rollout stands that another began, after which the signer moved the tag no more.
+
+    So trackers decide who is let in when, between two versions that the signer has named, and nothing else.
+    """
+    rollout, begun = entry.rollout_of(tag), begin.rollout_of(tag)
+    if rollout is None or begun is None or rollout.begun != begin.serial or last > begin.serial:
+        return False
+    return rollout.continues(begun)
 
 
 # Nobody's entries alone: what is told of who requires no signer.

@@ -118,7 +118,8 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     """What is told of a subscription. ``phase`` is what it does now, ``problem`` why the last round failed.
 
     ``version`` is current, empty if none is yet, and was taken by the entry ``serial``; ``previous`` lie beside it.
-    ``refused`` is the version that --validate refused, ``stale``: no tracker confirmed the last look.
+    ``refused`` is the version that --validate refused, ``stale``: no tracker confirmed the last look, ``held``: a
+    rollout lets others have a newer version, and this peer not yet.
     """
 
     id: str
@@ -139,6 +140,7 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     refused: str
     refusal: str
     stale: bool
+    held: bool = False
 
 
 class _State(msgspec.Struct, frozen=True):

@@ -14,6 +14,7 @@ import click
 from swarm.cli.gates import check_result, gates_of, rehearsed, waiting_of
 from swarm.cli.output import as_of, columns, duration, moment, short, size
 from swarm.cli.program import Program, if_serial_option, options, pass_program, signer_options
+from swarm.cli.rolling import at_once_option, plan_of, plan_options, staged_line
 from swarm.errors import IntegrityError, NotFoundError, UsageError
 
 
@@ -36,10 +37,13 @@ from swarm.errors import IntegrityError, NotFoundError, UsageError
 )
 @click.option("--wait", default="stored", show_default=True, metavar="stored|copies=N", help="Until when to wait.")
 @click.option("--within", default="10m", show_default=True, metavar="TIME", help="Wait for copies at most so long.")
+@plan_options
+@at_once_option
 @options
 @pass_program
 def publish(
     program: Program,
+    /,
     path: str,
     names: tuple[str, ...],
     message: str,
@@ -50,6 +54,8 @@ def publish(
     rules: str | None,
     wait: str,
     within: str,
+    at_once: bool,
+    **given: Any,
 ) -> None:
     """Publish a directory or file under one or more tags: all of them move, or none.
 
@@ -61,6 +67,8 @@ def publish(
 
     --wait stored: until a seed keeps every block, as ever. --wait copies=N: until N other peers, seeds not counted,
     hold all of it too; ends with 8 when TIME is over.
+
+    With --canary, --canary-label or --stages tags that others follow already go out in stages: see `aetherfs rollout`.
     """
     from swarm.cli.perform import perform
     from swarm.cli.prices import prices_for, with_cost
@@ -78,6 +86,8 @@ def publish(
         **gates_of(program, rules, validate),
         **waiting_of(wait, within),
         "dry_run": dry_run,
+        "plan": plan_of(given),
+        "at_once": at_once,
     }
     result = perform(program, "publish", arguments)
     if "store" in result:
@@ -92,6 +102,7 @@ def _published(result: Mapping[str, Any]) -> Iterable[str]:
         yield f"nothing changed: {tags} is {short(result['version'])} already (serial {result['serial']})"
     else:
         yield f"published {short(result['version'])} as {tags} (serial {result['serial']})"
+        yield from staged_line(result)
     yield (
         f"{result['files']} files, {size(result['bytes'])} in {result['blocks']} blocks; {result['new_blocks']} of "
         f"them new, {size(result['uploaded'])} uploaded in {duration(result['seconds'])}"

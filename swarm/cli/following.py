@@ -112,4 +112,5 @@ def subscription_lines(found: Iterable[Mapping[str, Any]]) -> Iterable[str]:
         said = ["paused"] if each["paused"] else [each["phase"]] if each["phase"] else []
         said += [each["problem"]] if each["problem"] else []
         said += ["no tracker confirms it"] if each["stale"] else []
+        said += ["held back: a rollout lets others have a newer version"] if each.get("held") else []
         yield from (f"  {words}" for words in said)

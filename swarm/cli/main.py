@@ -93,6 +93,8 @@ COMMANDS: Final = {
     "bisect": Listed("Data", "bisect", "Find the first version of a tag for which a command fails."),
     "tag": Listed("Data", "tags", "Give a version other names: all of them, or none."),
     "rollback": Listed("Data", "tags", "Let a tag point to the version that it had before."),
+    "rollout": Listed("Data", "rolling", "Let a version out in stages: see how that goes, and steer it."),
+    "wait": Listed("Data", "rolling", "Wait until a share of the peers has what NAME:TAG means now."),
     "rm": Listed("Data", "tags", "Remove tags, all or none; their versions stay in the history."),
     "keep": Listed("Data", "retention", "Say which versions of a dataset are kept; without options, show it."),
     "pin": Listed("Data", "retention", "Keep a version, whatever the keep rule of its dataset says."),

@@ -102,13 +102,14 @@ def duration(seconds: float) -> str:
 
 
 def as_of(result: Mapping[str, Any]) -> str:
-    """That no tracker has confirmed a tag now, and how long ago one did; empty if one has."""
+    """That a rollout holds this home back, or that no tracker has confirmed a tag now, and how long ago one did."""
+    held = " (held back: a rollout lets others have a newer version)" if result.get("held") else ""
     if not result.get("stale"):
-        return ""
+        return held
     age_s = result.get("age_s")
     if age_s is None:
-        return " (stale: no tracker has confirmed it)"
-    return f" (stale: confirmed {duration(age_s)} ago, and not now)"
+        return f"{held} (stale: no tracker has confirmed it)"
+    return f"{held} (stale: confirmed {duration(age_s)} ago, and not now)"
 
 
 def moment(wall: float) -> str:

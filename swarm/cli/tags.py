@@ -9,6 +9,7 @@ import click
 
 from swarm.cli.output import columns, duration, moment, short, size
 from swarm.cli.program import Program, if_serial_option, options, pass_program, signer_options
+from swarm.cli.rolling import at_once_option, plan_of, plan_options, staged_line
 
 
 @click.command()
@@ -87,15 +88,19 @@ def _logged(entry: Mapping[str, Any]) -> list[str]:
 @click.argument("ref")
 @click.argument("names", metavar="NAME:TAG...", nargs=-1, required=True)
 @if_serial_option
+@plan_options
+@at_once_option
 @options
 @pass_program
-def tag(program: Program, ref: str, names: tuple[str, ...], if_serial: int | None) -> None:
+def tag(
+    program: Program, /, ref: str, names: tuple[str, ...], if_serial: int | None, at_once: bool, **given: Any
+) -> None:
     """Give a version other names: all of them, or none."""
     from swarm.cli.perform import perform
     from swarm.cli.references import new_name, whole
 
     arguments = {"ref": whole(program, ref), "names": [new_name(name) for name in names], "if_serial": if_serial}
-    result = perform(program, "tag", arguments)
+    result = perform(program, "tag", {**arguments, "plan": plan_of(given), "at_once": at_once})
     program.output.result(result, _moved(result))
 
 
@@ -131,3 +136,4 @@ def rm(program: Program, names: tuple[str, ...], if_serial: int | None) -> None:
 def _moved(result: Mapping[str, Any]) -> Iterable[str]:
     for name, version in result["tags"].items():
         yield f"{name} is {short(version)} (serial {result['serial']})" if version else f"{name} is removed"
+    yield from staged_line(result)

@@ -23,7 +23,7 @@ from swarm.http.validate import validated
 # ``member``: a certificate of the swarm. ``tracker``: one of that role. ``known``: a member, a user or a service.
 # The others are rights that the policy gives, on the dataset or scope in the path, or else on everything; ``write`` is
 # any of publish, tag and delete.
-Access = Literal["public", "control", "member", "tracker", "known", "read", "write", "publish", "admin"]
+Access = Literal["public", "control", "member", "tracker", "known", "read", "write", "publish", "tag", "admin"]
 PLACEHOLDER: Final = re.compile(r"\{([a-z_]+)(:[^}]*)?\}")
 
 

@@ -156,9 +156,8 @@ class Access:
         if known is None:
             known = log.verify_entry(entry, authority=self.authority)
             self._entries.put(key, known)
-            for move in known.moves:
-                if move.version is not None:
-                    self._versions.put((known.dataset, move.version), entry)
+            for version in known.shown:
+                self._versions.put((known.dataset, version), entry)
         return known
 
     def shows(self, dataset: str, version: bytes, entry: bytes) -> bool:

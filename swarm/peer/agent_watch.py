@@ -178,6 +178,7 @@ class _News:
                 message=entry.message,
                 publisher=peer_id_of(entry.publisher),
                 time=entry.wall_time,
+                held=self._node.admitted.meaning(entry, move.tag)[1],
             )
             self._put(b"tag", told)
 

@@ -127,6 +127,7 @@ class Announcer:
         await self.beat()
         await self.rotation.heard()
         await self._node.recalling.heard()
+        await self._node.admitted.heard()
 
     def tracker_listed(self, listing: Listing) -> None:
         """A tracker is there, by its own word. It is asked after those that were known: at once if none answers, else

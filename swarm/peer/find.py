@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Final
@@ -59,7 +59,7 @@ required_now: ContextVar[Required | None] = ContextVar("required_now", default=N
 class Resolved:
     """What a reference means: the version, and the signed entry that shows it. ``is_stale``: no tracker confirmed
     it now; ``age_s`` is how long ago one did, None if none ever has. ``is_gone``: the object store does not keep it any
-    more, and only a peer may.
+    more, and only a peer may. ``is_held``: the tag means another to those whom a rollout has let in.
     """
 
     dataset: str
@@ -70,11 +70,13 @@ class Resolved:
     is_stale: bool
     is_gone: bool = False
     age_s: int | None = None
+    is_held: bool = False
 
     @property
     def freshness(self) -> dict[str, bool | int | None]:
         """What is told of it."""
-        return {"stale": self.is_stale, **({"age_s": self.age_s} if self.is_stale else {})}
+        age = {"age_s": self.age_s} if self.is_stale else {}
+        return {"stale": self.is_stale, **age, **({"held": True} if self.is_held else {})}
 
 
 class Finder:
@@ -102,6 +104,9 @@ class Finder:
         self._dht = dht
         self._meeting = meeting
         self._learnt = learnt
+        # What a tag means here by the entry that moved it: the version, and whether a rollout holds this peer back.
+        self.meaning: Callable[[Entry, str], tuple[bytes | None, bool]] = meaning_of_log
+        self.prepare: Callable[[Entry, str], Awaitable[None]] | None = None
 
     async def resolve(self, reference: Reference) -> Resolved:
         """The version that a reference means now.
@@ -119,8 +124,7 @@ class Finder:
             entry = await self._without_tracker(reference, asking)
             is_answered = asking.done() and not asking.cancelled() and asking.exception() is None
             is_stale = not is_answered or asking.result().age_s > FRESH_S
-            shown = await self._publishing(reference, entry)
-            return self._resolved(reference, entry, is_stale=is_stale, shown=shown)
+            return self._resolved(reference, entry, is_stale=is_stale, shown=await self._vouching(reference, entry))
         finally:
             asking.cancel()
 
@@ -147,8 +151,8 @@ class Finder:
             self._ledger.confirm(reference.dataset, found.snapshot.serial, found.snapshot.issued)
         known = self.entry_here(reference) if is_stale else None
         entry = found.data if known is None else max(found.data, known, key=self._serial)
-        shown = await self._publishing(reference, entry)
-        return replace(self._resolved(reference, entry, is_stale=is_stale, shown=shown), is_gone=found.is_gone)
+        resolved = self._resolved(reference, entry, is_stale=is_stale, shown=await self._vouching(reference, entry))
+        return replace(resolved, is_gone=found.is_gone and resolved.version == found.version)
 
     async def _mended(self, reference: Reference, found: Found) -> Found:
         """What the tracker answered, or answers once its log has back what it lacks of what was seen here."""
@@ -195,7 +199,10 @@ class Finder:
     def fixed(self, reference: Reference) -> Resolved | None:
         """A version that an entry shows here, by a signer who counts: nothing can change it, nobody is asked."""
         version, required = reference.signature or b"", self.required
-        takes = required.takes if required is not None else lambda entry: True
+
+        def takes(entry: Entry) -> bool:
+            return required is None or (required.takes(entry) and entry.moves_to(version))
+
         raw = self._ledger.entry_of_version(reference.dataset, version, takes)
         if raw is None or self._access.is_purged(reference.dataset, version):
             return None
@@ -215,24 +222,56 @@ class Finder:
     def _may_take(self, entry: Entry) -> bool:
         return self.required is None or self.required.may_take(entry)
 
-    def _check_signer(self, reference: Reference, entry: Entry, shown: Entry | None) -> None:
+    def _check_signer(self, reference: Reference, entry: Entry, shown: Sequence[Entry]) -> None:
         """IntegrityError for an entry that is not by a signer who is required."""
-        if self.required is not None:
-            self.required.check(entry, _moved(entry, reference), shown)
+        if (required := self.required) is not None:
+            tag = reference.tag or "" if reference.signature is None else ""
+            last = self._ledger.serial_of_tag(reference.dataset, tag, required.takes)
+            required.check(entry, self._meant(reference, entry)[0], shown, tag=tag, last=last)
 
-    async def _publishing(self, reference: Reference, raw: bytes) -> Entry | None:
-        """The entry that published the version to which another moved the tag, where it matters who that was."""
+    async def _vouching(self, reference: Reference, raw: bytes) -> list[Entry]:
+        """The entries that published the version which is meant and that began its rollout, where it matters who that
+        was.
+        """
         entry, required = self._access.learn(raw), self.required
-        version = _moved(entry, reference)
-        if required is None or version is None or required.takes(entry) or not required.may_take(entry):
-            return None
-        known = self._ledger.entry_of_version(reference.dataset, version, lambda entry: entry.kind == "publish")
+        if self.prepare is not None and reference.signature is None:
+            await self.prepare(entry, reference.tag or "")
+        version, is_held = self._meant(reference, entry)
+        is_own = required is not None and required.takes(entry) and not is_held
+        if required is None or version is None or is_own or not required.may_take(entry):
+            return []
+        found = [await self._publishing(reference, version)]
+        if (rollout := entry.rollout_of(reference.tag or "")) is not None:
+            found.append(await self._entry_at(reference.dataset, rollout.begun))
+        return [each for each in found if each is not None]
+
+    async def _publishing(self, reference: Reference, version: bytes) -> Entry | None:
+        def publishes(entry: Entry) -> bool:
+            return entry.kind == "publish" and entry.version == version
+
+        known = self._ledger.entry_of_version(reference.dataset, version, publishes)
         if known is not None:
             return self._access.learn(known)
         try:
             return (await self._tracker.lookup(Reference(reference.scope, reference.name, None, version))).entry
         except (NotFoundError, UnreachableError):
             return None
+
+    async def _entry_at(self, dataset: str, serial: int) -> Entry | None:
+        known = self._ledger.entry_at(dataset, serial)
+        if known is not None:
+            return known
+        try:
+            page = await self._tracker.log(dataset, after=serial - 1, limit=1)
+        except (NotFoundError, UnreachableError):
+            return None
+        return page[0][1] if page else None
+
+    def _meant(self, reference: Reference, entry: Entry) -> tuple[bytes | None, bool]:
+        """The version that an entry gives a reference here, None if it removes the tag or does not move it."""
+        if reference.signature is not None:
+            return reference.signature, False
+        return self.meaning(entry, reference.tag or "")
 
     async def _ask_swarm(self, reference: Reference) -> list[bytes]:
         """What those whom the DHT names and neighbours answer: a signed entry, or nothing if they know none."""
@@ -268,30 +307,35 @@ class Finder:
     def _serial(self, entry: bytes) -> int:
         return self._access.learn(entry).serial
 
-    def _resolved(self, reference: Reference, raw: bytes, *, is_stale: bool, shown: Entry | None = None) -> Resolved:
+    def _resolved(self, reference: Reference, raw: bytes, *, is_stale: bool, shown: Sequence[Entry] = ()) -> Resolved:
         entry = self._access.learn(raw)
         if entry.dataset != reference.dataset:
             raise RemoteProtocolError(f"asked for {reference.dataset}, got an entry of {entry.dataset}")
         self._check_signer(reference, entry, shown)
         # Under a required signer what others did is no news, and a serial of theirs no floor.
-        seen = self._ledger.serial_of_tag(reference.dataset, reference.tag or "", self._may_take)
+        bars = self.required.bars if self.required is not None else self._may_take
+        seen = self._ledger.serial_of_tag(reference.dataset, reference.tag or "", bars)
         if reference.signature is None and entry.serial < seen:
             raise IntegrityError(
                 f"{reference} was offered at serial {entry.serial}, after {seen} was seen: old records are replayed"
             )
         if self._ledger.record(entry, raw):
             self._learnt(raw)
-        version = reference.signature or _version_of(entry, reference)
+        version, is_held = self._meant(reference, entry)
+        if version is None:
+            raise _no_version(entry, reference)
         if self._access.is_purged(reference.dataset, version):
             raise NotAllowedError(
                 f"version {version.hex()[:16]} of {reference.dataset} was purged by order of the swarm's operators: "
                 "nobody gives it any more"
             )
-        if not any(move.version == version for move in entry.moves):
+        if version not in entry.shown:
             raise RemoteProtocolError(f"the entry that was offered does not show that {reference} exists")
         said = self._ledger.confirmed_at(reference.dataset)
         age_s = max(0, int(self._tracker.wall_now()) - said) if said is not None else None
-        return Resolved(reference.dataset, reference.tag, version, raw, entry.serial, is_stale, age_s=age_s)
+        return Resolved(
+            reference.dataset, reference.tag, version, raw, entry.serial, is_stale, age_s=age_s, is_held=is_held
+        )
 
     async def neighbours(self, dataset: str, version: bytes) -> None:
         """Let the mesh know of peers that hold or fetch a version, by what the DHT knows."""
@@ -309,19 +353,12 @@ class Finder:
         return [provider.peer_id for provider in found]
 
 
-def _moved(entry: Entry, reference: Reference) -> bytes | None:
-    """The version that an entry moves a tag to; of a reference by signature that version."""
-    if reference.signature is not None:
-        return reference.signature
-    return next((move.version for move in entry.moves if move.tag == reference.tag), None)
+def meaning_of_log(entry: Entry, tag: str) -> tuple[bytes | None, bool]:
+    """What an entry says of a tag to everybody who is let in."""
+    return next((move.version for move in entry.moves if move.tag == tag), None), False
 
 
-def _version_of(entry: Entry, reference: Reference) -> bytes:
-    for move in entry.moves:
-        if move.tag == reference.tag:
-            if move.version is None:
-                raise NotFoundError(
-                    f"{reference} was removed; see `aetherfs history {reference.dataset}:{reference.tag}`"
-                )
-            return move.version
-    raise RemoteProtocolError(f"the entry that was offered does not move {reference}")
+def _no_version(entry: Entry, reference: Reference) -> NotFoundError | RemoteProtocolError:
+    if any(move.tag == reference.tag for move in entry.moves):
+        return NotFoundError(f"{reference} was removed; see `aetherfs history {reference.dataset}:{reference.tag}`")
+    return RemoteProtocolError(f"the entry that was offered does not move {reference}")

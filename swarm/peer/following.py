@@ -62,6 +62,8 @@ class Following:
         self.phase = ""
         self.problem = ""
         self.is_stale = False
+        # Whether a rollout lets others have a newer version already.
+        self.is_held = False
         # Whether what is current was looked through since this process, or the subscription, began.
         self.is_checked = False
         self.versions = Versions(Path(followed.wanted.directory))
@@ -91,9 +93,16 @@ class Following:
         with requiring_of(self._node, self.wanted.required):
             known = finder.known(self.wanted.reference) if has_news else None
             if known is not None and known.serial > self.followed.serial:
-                return known
+                return self._held(known)
             resolved = await finder.resolve(self.wanted.reference)
         self.is_stale = resolved.is_stale
+        return self._held(resolved)
+
+    def _held(self, resolved: Resolved) -> Resolved:
+        """Note, and tell, whether a rollout holds this peer back."""
+        if resolved.is_held != self.is_held:
+            self.is_held = resolved.is_held
+            self._tell(self)
         return resolved
 
     async def _towards(self, resolved: Resolved, progress: Progress) -> bool:
@@ -268,6 +277,7 @@ class Following:
             refused=followed.refused.hex(),
             refusal=followed.refusal,
             stale=self.is_stale,
+            held=self.is_held,
         )
 
     async def looked(self) -> Subscription:

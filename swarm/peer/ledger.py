@@ -192,6 +192,11 @@ class Ledger:
                 return raw
         return None
 
+    def entry_at(self, dataset: str, serial: int) -> Entry | None:
+        """The entry with this serial, if it is known."""
+        known = self._datasets.get(dataset, {}).get(serial)
+        return known[0] if known is not None else None
+
     def last_of_tag(self, dataset: str, tag: str) -> Entry | None:
         """The same entry, parsed."""
         raw = self.entry_of_tag(dataset, tag)
@@ -200,15 +205,14 @@ class Ledger:
     def entry_of_version(self, dataset: str, version: bytes, counts: Counts = lambda entry: True) -> bytes | None:
         """An entry that shows that the version belongs to the dataset, of those that count."""
         for entry, raw in self._datasets.get(dataset, {}).values():
-            if any(move.version == version for move in entry.moves) and counts(entry):
+            if version in entry.shown and counts(entry):
                 return raw
         return None
 
     def versions(self, dataset: str) -> list[bytes]:
         """Every version that a known entry names, the latest first."""
         entries = [entry for _, (entry, _) in sorted(self._datasets.get(dataset, {}).items(), reverse=True)]
-        named = (move.version for entry in entries for move in entry.moves if move.version is not None)
-        return list(dict.fromkeys(named))
+        return list(dict.fromkeys(version for entry in entries for version in entry.shown))
 
     def serial_of_tag(self, dataset: str, tag: str, counts: Counts = lambda entry: True) -> int:
         """The highest serial seen for a tag, 0 for none."""

@@ -96,7 +96,7 @@ async def _is_unmoved(node: PeerNode, snapshot: Snapshot, path: str, file: File,
 
 
 async def _is_same(node: PeerNode, snapshot: Snapshot, path: str, file: File, move: Entry) -> bool:
-    version = next((one.version for one in move.moves if one.tag == snapshot.resolved.tag), None)
+    version, _ = node.admitted.meaning(move, snapshot.resolved.tag or "")
     if version is None:
         return True  # the tag was removed then, and gave nothing
     scope, _, name = snapshot.dataset.partition("/")

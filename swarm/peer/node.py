@@ -38,6 +38,7 @@ from swarm.objects import ObjectStore
 from swarm.objects.accounts import Costs
 from swarm.peer.access import Access
 from swarm.peer.addresses import addresses_of
+from swarm.peer.admitted import Admitted
 from swarm.peer.announce import Announcer
 from swarm.peer.called import Called, give_to
 from swarm.peer.channels import Channels
@@ -238,6 +239,8 @@ class PeerNode:
             self.exchange.announce,
             self.settings.required,
         )
+        self.admitted = Admitted(self)
+        self.finder.meaning, self.finder.prepare = self.admitted.meaning, self.admitted.prepare
         self.snapshots = Snapshots(self)
         self._closers.append(self.snapshots.close)
         self.announcer = Announcer(self)

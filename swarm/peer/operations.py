@@ -28,7 +28,7 @@ from swarm.agent_messages import (
 from swarm.doctor_messages import Findings
 from swarm.errors import UsageError
 from swarm.log import SeenSerial, WallTime
-from swarm.peer import follow_verbs, governing, look_verbs, retaining, tag_verbs, watch_verbs
+from swarm.peer import follow_verbs, governing, look_verbs, retaining, rollout_verbs, tag_verbs, watch_verbs
 from swarm.peer.carrying import ExportArguments, ImportArguments, export, import_file, tables
 from swarm.peer.copies import COPIES_MAX, WITHIN_S, wait_for_copies
 from swarm.peer.doctor import doctor
@@ -44,6 +44,7 @@ from swarm.peer.status import status_of
 from swarm.peer.store_cost import store_cost
 from swarm.peer.verb import Names, NoArguments, Result, Stream, Verb
 from swarm.publish_budget import Budget
+from swarm.rollout_messages import PlanItem
 from swarm.subscription import Subscription
 from swarm.walk import Links
 from swarm.wants import Commands
@@ -62,6 +63,8 @@ class PublishArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dry_run: bool = False
     copies: Annotated[int, msgspec.Meta(ge=1, le=COPIES_MAX)] | None = None
     within_s: Annotated[float, msgspec.Meta(ge=0)] = WITHIN_S
+    plan: PlanItem | None = None
+    at_once: bool = False
 
 
 class PullArguments(Reading, frozen=True, forbid_unknown_fields=True):
@@ -81,7 +84,8 @@ class ShutdownArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 async def _publish(node: PeerNode, arguments: PublishArguments, progress: Progress) -> Result:
     """Publish a directory or file under one or more tags: all of them move, or none."""
     dataset, tags = tag_verbs.tags_of(arguments.names)
-    wanted = Wanted(dataset, tags, arguments.message, arguments.if_serial, arguments.since)
+    staging = tag_verbs.staging_of(arguments.plan, at_once=arguments.at_once)
+    wanted = Wanted(dataset, tags, arguments.message, arguments.if_serial, arguments.since, staging)
     gates = Gates(arguments.budget, arguments.validate, arguments.typed_in)
     path = Path(arguments.path)
     if arguments.dry_run:
@@ -153,6 +157,7 @@ VERBS: Final[Mapping[str, Verb]] = {
     **governing.VERBS,
     **watch_verbs.VERBS,
     "doctor": Verb(NoArguments, doctor, Findings),
+    **rollout_verbs.VERBS,
 }
 
 

@@ -20,6 +20,7 @@ from urllib.parse import urlencode
 
 from swarm import clock
 from swarm.access_messages import ExplainAnswer
+from swarm.beginning import BY_PLAN, Staging
 from swarm.encoding import encode_raw
 from swarm.errors import AetherError, NotAllowedError, NotFoundError, UnreachableError
 from swarm.log import Entry, Move, Totals
@@ -57,13 +58,14 @@ log = logging.getLogger("aetherfs.publish")
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the entry is to say. ``if_serial``, ``since``: see ``TrackerClient.commit``."""
+    """What the entry is to say. ``if_serial``, ``since``, ``staging``: see ``TrackerClient.commit``."""
 
     dataset: str
     tags: list[str]
     message: str
     if_serial: int | None = None
     since: int | None = None
+    staging: Staging = BY_PLAN
 
 
 async def publish(
@@ -122,6 +124,7 @@ async def publish(
         "tags": wanted.tags,
         "unchanged": found is not None,
         **({"budget": told_lines(limits)} if gates.budget is not None else {}),
+        "staged": [rollout.tag for rollout in entry.rollouts if found is None],
         **({"store": asked} if asked else {}),
     }
 
@@ -137,6 +140,7 @@ async def _commit(node: PeerNode, wanted: Wanted, manifest: Manifest, receipt: b
         receipt=receipt,
         if_serial=wanted.if_serial,
         since=wanted.since,
+        staging=wanted.staging,
     )
 
 

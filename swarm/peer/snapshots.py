@@ -84,14 +84,12 @@ class Snapshots:
         node = self._node
         for channel in keepers(node.channels, reference.dataset)[:1]:
             node.fetcher.warm(channel.peer_id, REST_S)
-        entry = node.finder.entry_here(reference) if not reference.signature else None
-        known = node.access.learn(entry) if entry is not None else None
-        version = next((m.version for m in known.moves if m.tag == reference.tag), None) if known is not None else None
-        if entry is None or known is None or version is None or (reference.dataset, version) in self._open:
+        known = None
+        with contextlib.suppress(AetherError):  # such as that what is known of it was purged
+            known = node.finder.known(reference) if not reference.signature else None
+        if known is None or (reference.dataset, known.version) in self._open:
             return None
-        opening = asyncio.create_task(
-            self.at(Resolved(reference.dataset, reference.tag, version, entry, known.serial, is_stale=True))
-        )
+        opening = asyncio.create_task(self.at(known))
         opening.add_done_callback(lambda done: done.cancelled() or done.exception())  # it may not be needed
         return opening
 

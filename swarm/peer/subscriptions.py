@@ -52,6 +52,7 @@ class Subscriptions:
         except UsageError as error:
             raise UsageError(f"{node.home.path / STATE}: {error}; restore it, or remove it") from error
         node.ledger.watch(self._heard)
+        node.admitted.watchers.append(self._look)
         node.metrics.gauge("aetherfs_subscriptions", "Subscriptions of this home.", lambda: len(self))
         node.metrics.gauge(
             "aetherfs_subscriptions_failing",
@@ -148,6 +149,11 @@ class Subscriptions:
             reference = following.wanted.reference
             if entry.dataset == reference.dataset and any(move.tag == reference.tag for move in entry.moves):
                 following.woken.set()
+
+    def _look(self) -> None:
+        """Rollouts may let this peer in that did not."""
+        for following in self:
+            following.woken.set()
 
     def follow(self, following: Following) -> None:
         """Follow one, if this process stays and it is not paused."""

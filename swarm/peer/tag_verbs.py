@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from swarm import names
+from swarm.beginning import BY_PLAN, Staging
 from swarm.errors import ConflictError, NotFoundError, UsageError
 from swarm.log import Entry, Kind, Move, SeenSerial, WallTime, unseen_text
 from swarm.names import Reference
@@ -12,6 +13,7 @@ from swarm.peer.lacking import mend
 from swarm.peer.node import PeerNode
 from swarm.peer.pull import Progress
 from swarm.peer.verb import Names, Result
+from swarm.rollout_messages import PlanItem, plan_of
 
 # ``since``: this repeats a command of that moment which was broken off, and may have been done to the end.
 
@@ -21,6 +23,8 @@ class TagArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     names: Names
     if_serial: SeenSerial | None = None
     since: WallTime | None = None
+    plan: PlanItem | None = None
+    at_once: bool = False
 
 
 class RollbackArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -44,7 +48,8 @@ async def tag(node: PeerNode, arguments: TagArguments, progress: Progress) -> Re
         raise UsageError(f"{dataset} is another dataset than that of {reference}: a version belongs to one dataset")
     resolved = await node.finder.resolve(reference)
     moves = [Move(tag, resolved.version) for tag in tags]
-    return await _commit(node, dataset, "tag", moves, arguments.if_serial, arguments.since)
+    staging = staging_of(arguments.plan, at_once=arguments.at_once)
+    return await _commit(node, dataset, "tag", moves, arguments.if_serial, arguments.since, staging)
 
 
 async def rollback(node: PeerNode, arguments: RollbackArguments, progress: Progress) -> Result:
@@ -98,11 +103,17 @@ async def rm(node: PeerNode, arguments: RemoveArguments, progress: Progress) -> 
 
 
 async def _commit(
-    node: PeerNode, dataset: str, kind: Kind, moves: list[Move], if_serial: int | None, since: int | None
+    node: PeerNode,
+    dataset: str,
+    kind: Kind,
+    moves: list[Move],
+    if_serial: int | None,
+    since: int | None,
+    staging: Staging = BY_PLAN,
 ) -> Result:
     await mend(node.tracker, node.ledger, dataset)
     raw, entry = await node.tracker.commit(
-        dataset, kind, moves, grant=node.papers.grant, if_serial=if_serial, since=since
+        dataset, kind, moves, grant=node.papers.grant, if_serial=if_serial, since=since, staging=staging
     )
     return _committed(node, raw, entry)
 
@@ -112,7 +123,15 @@ def _committed(node: PeerNode, raw: bytes, entry: Entry) -> Result:
     node.ledger.record(entry, raw)
     node.exchange.announce(raw)
     tags = {move.tag: None if move.version is None else move.version.hex() for move in entry.moves}
-    return {"dataset": entry.dataset, "serial": entry.serial, "tags": tags}
+    staged = [rollout.tag for rollout in entry.rollouts]
+    return {"dataset": entry.dataset, "serial": entry.serial, "tags": tags, **({"staged": staged} if staged else {})}
+
+
+def staging_of(plan: PlanItem | None, *, at_once: bool) -> Staging:
+    """How tags are to go out, by what a verb was told. UsageError."""
+    if plan is not None and at_once:
+        raise UsageError("a version goes out in stages or at once: give a plan, or --at-once")
+    return Staging(plan_of(plan) if plan is not None else None, at_once)
 
 
 def tags_of(texts: list[str]) -> tuple[str, list[str]]:

@@ -35,6 +35,7 @@ from swarm.limits import DATASET_MAX_TAGS, MIB, PAGE_MAX, SNAPSHOT_LIFETIME_S
 from swarm.log import Entry
 from swarm.objects import ObjectStore
 from swarm.snapshot import Snapshot, TagState, seal_snapshot
+from swarm.tracker.staged import Staged
 
 DATASETS: Final = "datasets/"
 NAMES: Final = "names/"
@@ -61,6 +62,7 @@ class _State:
     tags: dict[str, TagState] = field(default_factory=dict)
     versions: dict[bytes, int] = field(default_factory=dict)
     moved: dict[str, int] = field(default_factory=dict)
+    staged: Staged = field(default_factory=Staged)
     read_at: float = float("-inf")
     confirmed_at: float | None = None
     # Why the last look at the store failed; None when it did not.
@@ -80,6 +82,7 @@ class _State:
             else:
                 self.tags[move.tag] = TagState(move.tag, entry.serial, move.version)
                 self.versions.setdefault(move.version, entry.serial)
+        self.staged.apply(entry)
         self.serial, self.data, self.head = entry.serial, data, entry
 
 
@@ -111,6 +114,19 @@ class Catalogue:
         with state.lock:
             self._advance(dataset, state, max_age_s)
             return _head_of(dataset, state)
+
+    def staged(self, dataset: str, *, max_age_s: float = 0.0) -> tuple[Head, bytes, Staged]:
+        """The head, what the next entry calls ``previous``, and what goes out in stages. NotFoundError as ``head``."""
+        state = self._state(dataset)
+        with state.lock:
+            self._advance(dataset, state, max_age_s)
+            return _head_of(dataset, state), state.head_hash, state.staged.copy()
+
+    def under_way(self) -> list[str]:
+        """The datasets known here that have a rollout under way."""
+        with self._lock:
+            states = list(self._states.items())
+        return [n for n, state in states if any(each.is_under_way for each in list(state.staged.rollouts.values()))]
 
     def read(self, dataset: str, *, after: int, limit: int, max_age_s: float = 0.0) -> list[bytes]:
         """Up to ``limit`` signed entries from serial ``after`` + 1 on. NotFoundError for a log without entries."""
@@ -215,13 +231,13 @@ class Catalogue:
 
     # ---- writing ------------------------------------------------------------------------------------------------
 
-    def append(self, data: bytes, if_serial: int | None = None) -> tuple[bytes, Entry]:
+    def append(self, data: bytes, if_serial: int | None = None, *, at_once: bool = False) -> tuple[bytes, Entry]:
         """Endorse and commit an entry whose publisher has been verified: the bytes as committed, and the entry.
 
         ``if_serial``: only if no entry after this serial has moved one of its tags. The entry's place in the chain
-        makes that hold at the commit as well. The same entry again is answered as the first time. Raises
-        ConflictError naming who was first, NotFoundError for a tag or version that the log does not hold, FullError
-        for too many tags, UnreachableError while the store is away.
+        makes that hold at the commit as well. ``at_once``: whatever plan its tags have. The same entry again is
+        answered as the first time. Raises ConflictError naming who was first, NotFoundError for a tag or version that
+        the log does not hold, FullError for too many tags, UnreachableError while the store is away.
         """
         signed, entry = log.parse_entry(data)
         state = self._state(entry.dataset)
@@ -239,6 +255,7 @@ class Catalogue:
             if if_serial is not None:
                 self._check_unmoved(entry, state, if_serial)
             _check_moves(entry, state)
+            state.staged.check(entry, state.tags, at_once=at_once)
             endorsed = log.endorse(self._authority.key, data)
             if entry.serial == 1:
                 self._objects.put_if_absent(NAMES + entry.dataset, b"")

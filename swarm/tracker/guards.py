@@ -33,6 +33,7 @@ RIGHT_TO: Final[dict[str, Right]] = {"publish": "publish", "tag": "tag", "rollba
 _RIGHTS: Final[dict[Access, tuple[Right, ...]]] = {
     "read": ("read",),
     "publish": ("publish",),
+    "tag": ("tag",),
     "write": WRITING,
     "admin": ("admin",),
 }

@@ -16,9 +16,9 @@ from typing import Final
 
 from aiohttp import web
 
-from swarm import events, log
+from swarm import canonical, events, log
 from swarm.claims import Version, is_gone
-from swarm.errors import FullError, UnreachableError
+from swarm.errors import FullError, NotAllowedError, UnreachableError
 from swarm.http.routes import Route
 from swarm.limits import LOG_PAGE_MAX, PAGE_MAX, WATCHERS_MAX
 from swarm.log import Entry
@@ -163,7 +163,12 @@ class _Serve:
             limit = number_of(request, "last", 1, lowest=1, highest=LOG_PAGE_MAX)
             after = max(0, head - limit)
         read = partial(self.catalogue.read, dataset, after=after, limit=limit, max_age_s=WATCH_POLL_S)
-        return answer(LogAnswer(dataset, head, tuple(await self.state.work(read))))
+        entries = tuple(await self.state.work(read))
+        return answer(LogAnswer(dataset, head, entries, await self._plans(dataset) if "last" in request.query else {}))
+
+    async def _plans(self, dataset: str) -> dict[str, bytes]:
+        _, _, staged = await self.state.work(self.catalogue.staged, dataset, max_age_s=AS_KNOWN)
+        return {tag: canonical.encode(plan) for tag, plan in staged.plans.items()}
 
     async def snapshot(self, request: web.Request, who: Principal) -> web.Response:
         dataset = dataset_of(request)
@@ -174,12 +179,17 @@ class _Serve:
     async def append(self, request: web.Request, member: Member) -> web.Response:
         dataset = dataset_of(request)
         asked = await body_of(request, AppendRequest)
-        right, who = RIGHT_TO[log.parse_entry(asked.entry)[1].kind], asker_of(request).who
-        if not await self.state.may(who, right, dataset):
-            raise not_allowed(who, right, dataset)
+        kind, who = log.parse_entry(asked.entry)[1].kind, asker_of(request).who
+        if kind not in RIGHT_TO:
+            raise NotAllowedError(f"entries of kind {kind} are made by trackers: use `aetherfs rollout`")
+        needed: tuple[Right, ...] = (RIGHT_TO[kind], "tag") if asked.at_once else (RIGHT_TO[kind],)
+        for right in needed:
+            if not await self.state.may(who, right, dataset):
+                raise not_allowed(who, right, dataset)
         data, entry = await self.state.work(self._commit, asked, dataset, member, time.time())
         self.state.committed(dataset, entry.serial, data)
-        self.state.note(who, entry.kind, dataset, f"entry {entry.serial}: {_moved(entry)}")
+        how = " in stages" if entry.rollouts else " at once, not by its plan" if asked.at_once else ""
+        self.state.note(who, entry.kind, dataset, f"entry {entry.serial}: {_moved(entry)}{how}")
         return answer(AppendAnswer(entry.serial, data))
 
     async def held(self, request: web.Request, member: Member) -> web.Response:
@@ -209,7 +219,7 @@ class _Serve:
         # A new version is claimed by who gave its receipt.
         old = {move.version for move in entry.moves if move.version is not None and entry.kind != "publish"}
         with claimed(self.state.objects, [(dataset, version) for version in sorted(old)], wall_now):
-            return self.catalogue.append(asked.entry, asked.if_serial)
+            return self.catalogue.append(asked.entry, asked.if_serial, at_once=asked.at_once)
 
     async def watch(self, request: web.Request, who: Principal) -> web.StreamResponse:
         dataset = dataset_of(request)

@@ -50,6 +50,7 @@ from swarm.tracker.people.serve import people_routes
 from swarm.tracker.presence import Presence
 from swarm.tracker.pushes import Pushes
 from swarm.tracker.rights import Rights
+from swarm.tracker.rolling import Rolling
 from swarm.tracker.serve_access import access_routes
 from swarm.tracker.serve_alerts import alert_routes
 from swarm.tracker.serve_announces import announce_routes
@@ -62,6 +63,7 @@ from swarm.tracker.serve_members import join_answer, member_routes
 from swarm.tracker.serve_orders import order_routes
 from swarm.tracker.serve_pushes import push_routes
 from swarm.tracker.serve_roll import roll_routes
+from swarm.tracker.serve_rollouts import rollout_routes
 from swarm.tracker.state import TrackerState
 from swarm.tracker.static import static_routes
 from swarm.tracker.tokens import Tokens
@@ -138,6 +140,7 @@ class Tracker:
         state = make_state(pushes=Pushes(contexts[2]), alerting=alerting or Alerting())
         state.given_expires = certificate.expires() if certificate is not None else 0.0
         state.bootstrap = tuple(bootstrap)
+        state.rolling = Rolling(objects, state.catalogue, state.members, key)
         routes = _routes(state)
         app = make_app()
         app.on_response_prepare.append(partial(_state_news, state))
@@ -419,6 +422,7 @@ def _routes(state: TrackerState) -> list[Route]:
         *member_routes(state),
         *dataset_routes(state),
         *order_routes(state),
+        *rollout_routes(state),
         *access_routes(state),
         *roll_routes(state),
         *audit_routes(state),

@@ -24,6 +24,7 @@ from swarm.names import check_dataset
 from swarm.objects import ObjectStore
 from swarm.objects.standing import standing_of
 from swarm.principal import Principal, Right
+from swarm.rollout_health import Heard
 from swarm.store_metrics import add_store_metrics
 from swarm.tracker.alerts.watching import Alerting, Watching
 from swarm.tracker.asking import asker_of, member_of
@@ -33,6 +34,7 @@ from swarm.tracker.bell import Bell
 from swarm.tracker.browsing import Reader
 from swarm.tracker.catalogue import Catalogue
 from swarm.tracker.denials import Denials
+from swarm.tracker.hearing import heard_of
 from swarm.tracker.keys import SwarmKeys
 from swarm.tracker.looking import SharedLooks
 from swarm.tracker.members import NOT_A_MEMBER, Members
@@ -47,6 +49,7 @@ from swarm.tracker.pushes import Pushes
 from swarm.tracker.registry import Listed
 from swarm.tracker.revivals import KnownPurges
 from swarm.tracker.rights import Rights
+from swarm.tracker.rolling import Rolling
 from swarm.tracker.tokens import Tokens
 from swarm.tracker.tracker_metrics import add_tracker_metrics
 
@@ -102,6 +105,8 @@ class TrackerState:
     alerting: Alerting = field(default_factory=Alerting)
     # When the certificate ends that people are shown, if one was given (wall seconds).
     given_expires: float = 0.0
+    # Makes the entries by which rollouts go on: set before anything is served.
+    rolling: Rolling = field(init=False)
     watchers: int = 0
     is_closing: bool = False
     has_ended: bool = False
@@ -155,6 +160,10 @@ class TrackerState:
 
     def _tell_others(self) -> None:
         self.pushes.others = tuple(contact for contact in self.trackers if contact.public != self.contact.public)
+
+    def heard(self, dataset: str, tag: str) -> list[Heard]:
+        """The peers that have to do with a tag, seeds left out, and what they have of it."""
+        return heard_of(self.presence, dataset, time.monotonic())
 
     def committed(self, dataset: str, serial: int, entry: bytes) -> None:
         """An entry was committed here: tell who watches, the peer in this process, and the other trackers."""

@@ -93,8 +93,15 @@ class Swarm:
         remember(home, await join(parse_token(token), home.key()))
         return home
 
-    async def token(self, *, role: Role = "peer", datasets: Sequence[str] = ("*",), site: str = "") -> str:
-        request = TokenRequest(role=role, datasets=tuple(datasets), site=site)
+    async def token(
+        self,
+        *,
+        role: Role = "peer",
+        datasets: Sequence[str] = ("*",),
+        site: str = "",
+        labels: Sequence[str] = (),
+    ) -> str:
+        request = TokenRequest(role=role, datasets=tuple(datasets), site=site, labels=tuple(labels))
         state = self.tracker.state
         addresses = tuple(str(address) for address in self.tracker.contact.addresses)
         text, _ = await state.work(state.tokens.create, request, addresses, time.time())

@@ -141,7 +141,9 @@ def beaten(loser: Enrolled, rival: Callable[[], Awaitable[object]]) -> list[int]
     appends: list[int] = []
     append = loser.client.append
 
-    async def late(data: bytes, receipt: bytes = b"", *, if_serial: int | None = None) -> tuple[bytes, Entry]:
+    async def late(
+        data: bytes, receipt: bytes = b"", *, if_serial: int | None = None, at_once: bool = False
+    ) -> tuple[bytes, Entry]:
         appends.append(log.parse_entry(data)[1].serial)
         if len(appends) == 1:
             await rival()

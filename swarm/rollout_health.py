@@ -1,0 +1,97 @@
+"""How far a rollout is, and what follows by itself from that. Pure: what peers report and the time are arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from swarm.rollout import WHOLE, Rollout, Who
+from swarm.rollout_messages import Counts
+
+Verdict = Literal["", "promote", "abort"]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A peer that follows the tag, or holds something of its dataset: the versions that it has whole, and those that
+    it has tried and could not take.
+    """
+
+    who: Who
+    has: frozenset[bytes] = frozenset()
+    failed: frozenset[bytes] = frozenset()
+
+
+def counted(dataset: str, rollout: Rollout, heard: Iterable[Heard]) -> Counts:
+    """How far the peers are."""
+    peers = admitted = switched = failed = held = 0
+    for each in heard:
+        peers += 1
+        is_in = rollout.admits(dataset, each.who) if rollout.is_under_way else rollout.target == rollout.version
+        admitted += is_in
+        if rollout.version in each.failed:
+            failed += 1
+        elif rollout.version in each.has:
+            switched += 1
+        elif not is_in:
+            held += 1
+    return Counts(peers, admitted, switched, failed, held, peers - switched - failed - held)
+
+
+def judged(rollout: Rollout, counts: Counts, wall_now: float) -> tuple[Verdict, str]:
+    """What is to happen to a running rollout by itself, and why in words."""
+    if rollout.state != "running":
+        return "", ""
+    plan, health = rollout.plan, rollout.plan.health
+    age_s = wall_now - rollout.since
+    if health is not None:
+        tried = counts.switched + counts.failed
+        if tried >= health.minimum and counts.failed * WHOLE > health.failed * tried:
+            return (
+                "abort",
+                f"{counts.failed} of {tried} peers that tried could not take it, {percent(health.failed)} may",
+            )
+        if health.deadline_s is not None and age_s > health.deadline_s and counts.switched < health.minimum:
+            said = f"{counts.switched} of at least {health.minimum} peers had it"
+            return "abort", f"{said} {health.deadline_s} s after stage {rollout.stage + 1} began"
+    if plan.auto_s is None or age_s < plan.auto_s or (health is not None and counts.switched < health.minimum):
+        return "", ""
+    return "promote", f"stage {rollout.stage + 1} has lasted {plan.auto_s} s"
+
+
+def next_at(rollout: Rollout) -> int | None:
+    """When the stage passes by itself at the earliest (wall seconds)."""
+    if rollout.state != "running" or rollout.plan.auto_s is None:
+        return None
+    return rollout.since + rollout.plan.auto_s
+
+
+def percent(parts: int) -> str:
+    """A share in words."""
+    return f"{parts * 100 / WHOLE:g}%"
+
+
+def stage_words(rollout: Rollout) -> str:
+    """Whom the stage of now lets in, in words."""
+    labels = dict.fromkeys(label for stage in rollout.plan.stages[: rollout.stage + 1] for label in stage.labels)
+    share = rollout.plan.stages[rollout.stage].parts
+    return " and ".join([*labels, *([percent(share)] if share or not labels else [])])
+
+
+def says(rollout: Rollout, counts: Counts) -> str:
+    """How a rollout stands, in one sentence."""
+    have = f"{counts.switched} of {counts.peers} peers have it"
+    have += f", {counts.failed} could not take it" if counts.failed else ""
+    by = f" by {rollout.author}" if rollout.author else ""
+    why = f": {rollout.reason}" if rollout.reason else ""
+    if rollout.state == "done":
+        return f"done, everybody is let in; {have}"
+    if not rollout.is_under_way:
+        return f"{rollout.state}{by}{why}; everybody goes back to the version before"
+    stage = f"stage {rollout.stage + 1} of {len(rollout.plan.stages)} ({stage_words(rollout)})"
+    waits = f"{have}, {counts.held} held back, {counts.behind} on their way"
+    if rollout.state == "paused":
+        return f"paused{by}{why}, in {stage}; {waits}"
+    nobody = "" if counts.admitted or not counts.peers else "; nobody is let in yet: promote it, or begin with a label"
+    return f"{stage}; {waits}{nobody}"

@@ -1,0 +1,68 @@
+"""What the log of a dataset says of rollouts, and whether an entry may follow upon it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from swarm.errors import ConflictError
+from swarm.log import Entry
+from swarm.rollout import Plan, Rollout, follows
+from swarm.snapshot import TagState
+
+
+@dataclass(slots=True)
+class Staged:
+    """By tag: how it goes out if its last move was one in stages, by which plan if it has one, and the entry that
+    changed that plan last.
+    """
+
+    rollouts: dict[str, Rollout] = field(default_factory=dict)
+    plans: dict[str, Plan] = field(default_factory=dict)
+    planned: dict[str, Entry] = field(default_factory=dict)
+
+    def apply(self, entry: Entry) -> None:
+        """Take the next entry into account."""
+        for move in entry.moves:
+            self.rollouts.pop(move.tag, None)
+        self.rollouts.update((rollout.tag, rollout) for rollout in entry.rollouts)
+        for each in entry.plans:
+            self.planned[each.tag] = entry
+            self.plans.pop(each.tag, None)
+            if each.plan is not None:
+                self.plans[each.tag] = each.plan
+
+    def copy(self) -> Staged:
+        return replace(self, rollouts=dict(self.rollouts), plans=dict(self.plans), planned=dict(self.planned))
+
+    def settled(self, tag: str, tags: Mapping[str, TagState]) -> bytes | None:
+        """What a tag means to those whom no rollout lets in; None for one that is not there."""
+        rollout, state = self.rollouts.get(tag), tags.get(tag)
+        if rollout is not None and rollout.is_under_way:
+            return rollout.settled
+        return state.version if state is not None else None
+
+    def check(self, entry: Entry, tags: Mapping[str, TagState], *, at_once: bool) -> None:
+        """ConflictError for rollouts that are not what follows upon the log, and for moves that leave a plan out."""
+        for rollout in entry.rollouts:
+            known = self.rollouts.get(rollout.tag)
+            if entry.kind == "rollout":
+                is_next = known is not None and follows(known, rollout)
+            else:
+                is_next = rollout.settled == self.settled(rollout.tag, tags)
+            if not is_next:
+                raise ConflictError(
+                    f"{rollout.tag!r} of {entry.dataset} has moved since this rollout was stated: look, then repeat"
+                )
+        if entry.kind in ("publish", "tag") and not at_once:
+            self._check_planned(entry, tags)
+
+    def _check_planned(self, entry: Entry, tags: Mapping[str, TagState]) -> None:
+        for move in entry.moves:
+            plan, own, before = self.plans.get(move.tag), entry.rollout_of(move.tag), self.settled(move.tag, tags)
+            is_staged = plan is not None and before is not None and before != move.version
+            if is_staged and (own is None or own.plan != plan):
+                raise ConflictError(
+                    f"{move.tag!r} of {entry.dataset} goes out by a plan that this entry does not state: repeat, or "
+                    "give --at-once, which takes the right to tag"
+                )
