@@ -144,6 +144,19 @@ class Moved(msgspec.Struct, frozen=True):
     version: str | None
 
 
+class StagedMove(msgspec.Struct, frozen=True):
+    """How a tag's rollout stood from an entry on. ``stage`` counts from 0, of ``stages``; others had ``settled``."""
+
+    tag: str
+    state: str
+    stage: int
+    stages: int
+    version: str
+    settled: str
+    author: str
+    reason: str
+
+
 class HistoryEntry(msgspec.Struct, frozen=True):
     """``fetch_bytes``: what a consumer of the version before fetches; ``p95_s``: until 95% of them had it; ``back_to``:
     the serial at which the tag pointed there before. None where that is not known, not asked for, or not so.
@@ -160,6 +173,7 @@ class HistoryEntry(msgspec.Struct, frozen=True):
     fetch_bytes: int | None = None
     p95_s: float | None = None
     back_to: int | None = None
+    rollouts: tuple[StagedMove, ...] = ()
 
 
 class History(msgspec.Struct, frozen=True):

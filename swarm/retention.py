@@ -48,6 +48,8 @@ class History:
     def __init__(self) -> None:
         self.serial = 0
         self.tags: dict[str, bytes] = {}
+        # What tags mean to peers that a rollout holds back.
+        self._settled: dict[str, bytes] = {}
         # Those named last stand at the end.
         self._named: dict[bytes, None] = {}
         # When the last tag left a version, or when it was named if none ever pointed to it.
@@ -55,8 +57,9 @@ class History:
 
     def apply(self, entry: Entry) -> None:
         """Take the next entry into account."""
-        before = set(self.tags.values())
+        before = self.meant
         for move in entry.moves:
+            self._settled.pop(move.tag, None)
             if move.version is None:
                 self.tags.pop(move.tag, None)
             else:
@@ -64,8 +67,14 @@ class History:
                 self._named.pop(move.version, None)
                 self._named[move.version] = None
                 self._left[move.version] = entry.wall_time
-        self._left.update((version, entry.wall_time) for version in before - set(self.tags.values()))
+        self._settled.update((each.tag, each.settled) for each in entry.rollouts if each.is_under_way)
+        self._left.update((version, entry.wall_time) for version in before - self.meant)
         self.serial = entry.serial
+
+    @property
+    def meant(self) -> set[bytes]:
+        """The versions that tags mean to somebody now."""
+        return {*self.tags.values(), *self._settled.values()}
 
     @property
     def versions(self) -> Iterable[bytes]:
@@ -76,7 +85,7 @@ class History:
         """The versions that are kept."""
         if rule is None or rule.keeps_all:
             return {*self._named, *(rule.pinned if rule is not None else ())}
-        found = {*self.tags.values(), *rule.pinned}
+        found = {*self.meant, *rule.pinned}
         if rule.last is not None:
             found.update(list(self._named)[-rule.last :])
         if rule.age_s is not None:

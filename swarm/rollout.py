@@ -102,9 +102,13 @@ class Rollout(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_field
         return self.state in UNDER_WAY
 
     @property
+    def is_taken_back(self) -> bool:
+        return self.state in TAKEN_BACK
+
+    @property
     def target(self) -> bytes:
         """Where the tag points in the log."""
-        return self.settled if self.state in TAKEN_BACK else self.version
+        return self.settled if self.is_taken_back else self.version
 
     @property
     def allowed(self) -> tuple[Action, ...]:

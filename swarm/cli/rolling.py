@@ -36,9 +36,7 @@ def plan_options(function: F) -> F:
             click.option(
                 "--min-peers", type=click.IntRange(min=1), metavar="N", help="Judge that once N have tried it; 1."
             ),
-            click.option(
-                "--deadline", metavar="TIME", help="Abort when N have not got it so long after a stage began."
-            ),
+            click.option("--deadline", metavar="TIME", help="Abort when N have not got it within this time."),
         )
     ):
         function = option(function)

@@ -80,8 +80,15 @@ def _logged(entry: Mapping[str, Any]) -> list[str]:
     moves = " ".join(f"{move['tag']}={short(move['version'])}" for move in entry["moves"])
     amount = f"{entry['files']} files" if entry.get("files") is not None else ""
     weight = size(entry["bytes"]) if entry.get("bytes") is not None else ""
+    said = " ".join(filter(None, [entry["message"], *map(_staged, entry.get("rollouts", ()))]))
     by = f"by {short(entry['publisher'])}"
-    return [str(entry["serial"]), moment(entry["time"]), entry["kind"], by, moves, amount, weight, entry["message"]]
+    return [str(entry["serial"]), moment(entry["time"]), entry["kind"], by, moves, amount, weight, said]
+
+
+def _staged(rollout: Mapping[str, Any]) -> str:
+    by = f" by {rollout['author']}" if rollout["author"] else ""
+    why = f": {rollout['reason']}" if rollout["reason"] else ""
+    return f"[{rollout['tag']} {rollout['state']}, stage {rollout['stage'] + 1} of {rollout['stages']}{by}{why}]"
 
 
 @click.command()

@@ -18,6 +18,7 @@ from swarm.peer.node import PeerNode
 from swarm.peer.pull import Progress, manifest_of
 from swarm.peer.requiring import Reading
 from swarm.peer.verb import Result
+from swarm.rollout import Rollout
 from swarm.segments import EMPTY_DIRECTORY, FILE
 from swarm.tree import verify_tree
 from swarm.versions import mask_at
@@ -146,11 +147,25 @@ def _shown(entry: Entry) -> Result:
         "serial": entry.serial,
         "kind": entry.kind,
         "moves": [{"tag": m.tag, "version": None if m.version is None else m.version.hex()} for m in entry.moves],
+        "rollouts": [_staged(rollout) for rollout in entry.rollouts],
         "message": entry.message,
         "publisher": peer_id_of(entry.publisher),
         "time": entry.wall_time,
         "files": entry.totals.files if entry.totals is not None else None,
         "bytes": entry.totals.bytes if entry.totals is not None else None,
+    }
+
+
+def _staged(rollout: Rollout) -> Result:
+    return {
+        "tag": rollout.tag,
+        "state": rollout.state,
+        "stage": rollout.stage,
+        "stages": len(rollout.plan.stages),
+        "version": rollout.version.hex(),
+        "settled": rollout.settled.hex(),
+        "author": rollout.author,
+        "reason": rollout.reason,
     }
 
 

@@ -56,6 +56,7 @@ async def rollback(node: PeerNode, arguments: RollbackArguments, progress: Progr
     """Let a tag point to the version that it had before."""
     name = tag_of(arguments.name)
     moves: list[tuple[int, bytes | None]] = []
+    taken_back: set[bytes] = set()
     after = 0
     while page := await node.tracker.log(name.dataset, after=after):
         after = page[-1][1].serial
@@ -64,13 +65,14 @@ async def rollback(node: PeerNode, arguments: RollbackArguments, progress: Progr
                 # A second one would go back to where the first came from.
                 return _committed(node, raw, entry)
             moves += [(entry.serial, move.version) for move in entry.moves if move.tag == name.tag]
+            taken_back |= {each.version for each in entry.rollouts if each.tag == name.tag and each.is_taken_back}
     if not moves:
         raise NotFoundError(f"{name} does not exist: see `aetherfs ls`")
     # What it goes back to is read off the log as far as ``after``.
     seen = after if arguments.if_serial is None else arguments.if_serial
     if seen > after:
         raise ConflictError(unseen_text(name.dataset, after, seen))
-    version = _rolled_back(name, moves, arguments.to)
+    version = _rolled_back(name, moves, taken_back, arguments.to)
     return await _commit(node, name.dataset, "rollback", [Move(name.tag or "", version)], seen, arguments.since)
 
 
@@ -79,8 +81,10 @@ def _is_own_rollback(node: PeerNode, entry: Entry, name: Reference, since: int) 
     return is_own and entry.kind == "rollback" and [move.tag for move in entry.moves] == [name.tag]
 
 
-def _rolled_back(name: Reference, moves: list[tuple[int, bytes | None]], to: int | None) -> bytes:
-    """The version at serial ``to``, or the last one that differs from the current."""
+def _rolled_back(
+    name: Reference, moves: list[tuple[int, bytes | None]], taken_back: set[bytes], to: int | None
+) -> bytes:
+    """The version at serial ``to``, or the last one that differs from the current, and that no rollout took back."""
     current = moves[-1][1]
     if to is not None:
         known = dict(moves)
@@ -91,7 +95,7 @@ def _rolled_back(name: Reference, moves: list[tuple[int, bytes | None]], to: int
             raise NotFoundError(f"entry {to} removed {name}: see `aetherfs history {name}`")
         return version
     for _, version in reversed(moves):
-        if version is not None and version != current:
+        if version is not None and version != current and version not in taken_back:
             return version
     raise ConflictError(f"{name} has no earlier version to go back to: see `aetherfs history {name}`")
 

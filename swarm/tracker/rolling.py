@@ -17,7 +17,7 @@ from swarm.errors import ConflictError, NotFoundError
 from swarm.identity import PeerKey
 from swarm.log import Entry, Move, TagPlan
 from swarm.objects import ObjectStore
-from swarm.rollout import TAKEN_BACK, Plan, Rollout
+from swarm.rollout import Plan, Rollout
 from swarm.tracker.catalogue import Catalogue
 from swarm.tracker.members import Members
 from swarm.tracker.revivals import claimed
@@ -58,7 +58,7 @@ class Rolling:
             new = changed(known)
             if new is None:
                 return None
-            revived = [(dataset, new.settled)] if new.state in TAKEN_BACK else []
+            revived = [(dataset, new.settled)] if new.is_taken_back else []
             return {"kind": "rollout", "moves": (Move(tag, new.target),), "rollouts": (new,)}, revived
 
         return self._committed(dataset, made, wall_now, if_serial)

@@ -37,7 +37,7 @@ from swarm.messages import (
 from swarm.names import check_dataset, check_tag
 from swarm.objects import ObjectStore
 from swarm.objects.standing import standing_of
-from swarm.principal import Principal
+from swarm.principal import Principal, Right
 from swarm.signature import from_hex
 from swarm.tracker.asking import asker_of, is_still_let_in
 from swarm.tracker.catalogue import AS_KNOWN, Head

@@ -172,9 +172,10 @@ class _Serve:
         return self.state.objects.get(orders.purge_key(version))
 
     def _tags_at(self, version: Version) -> list[str]:
-        """The tags that point to a version now."""
+        """The tags that point to a version now, or mean it to peers that a rollout holds back."""
         dataset, signature = version
-        return [tag.tag for tag in self.state.catalogue.head(dataset).tags if tag.version == signature]
+        head, _, staged = self.state.catalogue.staged(dataset)
+        return [tag.tag for tag in head.tags if signature in (tag.version, staged.settled(tag.tag, {tag.tag: tag}))]
 
     def _purge_state(self, version: Version) -> PurgeAnswer:
         try:

@@ -66,6 +66,7 @@ from swarm.tracker.serve_roll import roll_routes
 from swarm.tracker.serve_rollouts import rollout_routes
 from swarm.tracker.state import TrackerState
 from swarm.tracker.static import static_routes
+from swarm.tracker.tending_rollouts import tend_rollouts
 from swarm.tracker.tokens import Tokens
 
 # An address of the documentation network: nothing is sent, the route to it tells this machine's own address.
@@ -255,8 +256,11 @@ class Tracker:
                 log.warning("the object store does not answer: %s", error)
 
     async def _govern(self, now: float) -> None:
-        """Write into the audit what was noted; finish a change of the policy that another has left half done."""
+        """Let rollouts go on; write into the audit what was noted; finish a change of the policy that another has left
+        half done.
+        """
         state = self.state
+        await tend_rollouts(state)
         if now - self._audited_at >= AUDIT_S:
             self._audited_at = now
             await state.write_audit(now)
