@@ -17,6 +17,7 @@ from typing import Any, Final
 import msgspec
 
 from swarm import canonical, log, receipt, records
+from swarm.beginning import Staging
 from swarm.claims import CONDEMNED_MAX_BYTES, Condemned, Lease
 from swarm.dht import batch as dht_batch
 from swarm.dht.batch import Record, SignedBatch, check_record, path_of, tree_of
@@ -70,6 +71,7 @@ from tests.property.file_decoders import FILE_DECODERS
 from tests.property.test_dht_wire import Deaf, sealed
 from tests.unit.dht.samples import NOW, key_of, keys
 from tests.unit.log_samples import CA_KEY, FIRST, GRANT, PUBLISHER, RECEIPT, SEED, SNAPSHOT, TOKEN, WALL
+from tests.unit.rollout_samples import PLAN, STAGED
 from tests.unit.test_hello import hello
 
 GOLDEN: Final = Path(__file__).parents[1] / "golden"
@@ -116,6 +118,10 @@ def read_listing_of_tracker(body: bytes) -> object:
 def read_entry_of_member(body: bytes) -> object:
     seal = Endorsement(PUBLISHER.public, "publisher", PUBLISHER.sign(log.PUBLISHER_CONTEXT, body))
     return log.verify_publisher(canonical.encode(SignedEntry(body, GRANT, (seal,))), authority=Trust(CA_KEY.public))
+
+
+def read_plan_of_tag(data: bytes) -> object:
+    return Staging().plans_for([log.Move("latest", None)], {"latest": data})
 
 
 def read_receipt_of_member(body: bytes) -> object:
@@ -217,9 +223,11 @@ DECODERS: Final[dict[str, Decoder]] = {
     "announce answer": Decoder(captured("announce-answer"), plain(AnnounceAnswer, ANNOUNCE_ANSWER_MAX_BYTES)),
     **{
         f"entry: {kind}": Decoder(captured(f"entry-{kind}"), partial(log.verify_entry, authority=Trust(CA_KEY.public)))
-        for kind in ("publish", "tag", "rm")
+        for kind in ("publish", "tag", "rm", "staged", "rollout", "plan")
     },
-    "entry of a member": Decoder(canonical.encode(FIRST), read_entry_of_member),
+    "entry of a member": Decoder(log.encode_entry(FIRST), read_entry_of_member),
+    "entry of a member in stages": Decoder(log.encode_entry(STAGED), read_entry_of_member),
+    "plan of a tag": Decoder(canonical.encode(PLAN), read_plan_of_tag),
     "export": Decoder(GOOD_EXPORT, read_export_of),
     "export since": Decoder(GOOD_EXPORT_SINCE, read_export_of),
     "snapshot": Decoder(captured("snapshot"), partial(open_snapshot, authority=Trust(CA_KEY.public), wall_now=WALL)),

@@ -28,7 +28,7 @@ def _plain(info: inspect.Type) -> Any:
         case inspect.IntType():
             return max(info.ge or 0, (info.gt or -1) + 1, 1 if info.le is None or info.le >= 1 else info.le)
         case inspect.FloatType():
-            return 1.5
+            return 1.5 if info.le is None else min(1.5, info.le)
         case inspect.BoolType():
             return True
         case inspect.BytesType():

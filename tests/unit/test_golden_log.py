@@ -1,7 +1,7 @@
 """Golden bytes of everything that is signed or travels: a change here is another wire format.
 
-``tests/golden/*.hex`` hold what version 1 makes of fixed keys and fields. They must be made, and understood, for as
-long as format 1 is spoken.
+``tests/golden/*.hex`` hold what version 1 makes of fixed keys and fields; of entries about rollouts, format 2. They
+must be made, and understood, for as long as these are spoken.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ from tests.unit.log_samples import (
     after,
     signed,
 )
+from tests.unit.rollout_samples import STAGED, gone_on, half, planned
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 ADDRESSES = (Address("192.0.2.1", 7071), Address("2001:db8::1", 7071))
@@ -75,6 +76,10 @@ ANSWER = AnnounceAnswer(
 )
 
 
+def _by_tracker(entry: log.Entry) -> bytes:
+    return log.endorse(CA_KEY, half(entry))
+
+
 def made() -> dict[str, bytes]:
     """What this program makes of the fixed fields."""
     first = signed(FIRST)
@@ -82,6 +87,9 @@ def made() -> dict[str, bytes]:
         "entry-publish": first,
         "entry-tag": signed(after(first)),
         "entry-rm": signed(after(first, kind="rm", moves=(Move("v1", None),))),
+        "entry-staged": signed(STAGED),
+        "entry-rollout": _by_tracker(gone_on(STAGED, "promote")),
+        "entry-plan": _by_tracker(planned()),
         "entry-hash": log.entry_hash(first),
         "snapshot": seal_snapshot(CA_KEY, SNAPSHOT),
         "receipt": seal_receipt(SEED, RECEIPT),
@@ -106,6 +114,9 @@ def test_old_bytes_are_understood() -> None:
     assert log.verify_entry(golden("entry-publish"), authority=Trust(CA_KEY.public)) == FIRST
     log.verify_entry(golden("entry-tag"), authority=Trust(CA_KEY.public))
     assert log.verify_entry(golden("entry-rm"), authority=Trust(CA_KEY.public)).moves == (Move("v1", None),)
+    assert log.verify_entry(golden("entry-staged"), authority=Trust(CA_KEY.public)) == STAGED
+    assert log.verify_entry(golden("entry-rollout"), authority=Trust(CA_KEY.public)) == gone_on(STAGED, "promote")
+    assert log.verify_entry(golden("entry-plan"), authority=Trust(CA_KEY.public)) == planned()
     assert open_snapshot(golden("snapshot"), authority=Trust(CA_KEY.public), wall_now=WALL) == SNAPSHOT
     assert open_receipt(golden("receipt")) == (RECEIPT, SEED.public)
     assert parse_token(golden("token").decode()) == TOKEN

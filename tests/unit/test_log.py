@@ -166,7 +166,7 @@ def malformed() -> list[Entry]:
 
 @pytest.mark.parametrize("entry", malformed(), ids=range(len(malformed())))
 def test_malformed_entries_are_refused_by_both_sides(entry: Entry) -> None:
-    body = canonical.encode(entry)
+    body = log.encode_entry(entry)
     seal = Endorsement(PUBLISHER.public, "publisher", PUBLISHER.sign(log.PUBLISHER_CONTEXT, body))
     with pytest.raises(RemoteProtocolError):
         log.verify_publisher(canonical.encode(SignedEntry(body, GRANT, (seal,))), authority=Trust(CA_KEY.public))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from swarm import config
@@ -13,6 +14,7 @@ from swarm.log import Entry, Kind, Move
 from swarm.named_signers import names_of, required_in
 from swarm.signers import SIGNERS_MAX, Required, parse_required
 from tests.unit.log_samples import FIRST, OTHER, PUBLISHER, V1, V2, changed
+from tests.unit.rollout_samples import STAGED, gone_on
 
 MINE = frozenset({PUBLISHER.public})
 
@@ -77,3 +79,27 @@ def test_whose_requirement_holds_all_of_anothers() -> None:
     assert not Required(MINE, "published").holds_all_of(Required(MINE))
     told = Required(both, "published").told()
     assert parse_required(told["require_signer"], {}, told["signer_moves"]) == Required(both, "published")
+
+
+def test_trackers_let_in_whom_a_signer_wants_let_in_and_nothing_else() -> None:
+    """The rollout that a required signer began goes on by entries of OTHER; another does not."""
+    required, first, begin = Required(MINE), FIRST, STAGED
+    shown = [first, begin]
+    promoted, aborted = gone_on(STAGED, "promote", full=True), gone_on(STAGED, "abort")
+    required.check(STAGED, V2, [])
+    required.check(STAGED, V1, shown)
+    required.check(promoted, V2, shown, tag="latest", last=2)
+    required.check(aborted, V1, shown, tag="latest", last=2)
+    foreign = changed(STAGED, publisher=OTHER.public)
+    invented = changed(promoted, rollouts=(msgspec.structs.replace(promoted.rollouts[0], begun=9),), serial=10)
+    refused: list[tuple[Entry, bytes, list[Entry], int]] = [
+        (STAGED, V1, [begin], 2),  # nobody required published what others stay with
+        (promoted, V2, [first, foreign], 2),  # the rollout is somebody else's
+        (promoted, V2, [], 2),
+        (promoted, V2, shown, 3),  # he has moved the tag since: an old rollout is shown again
+        (invented, V2, shown, 2),
+    ]
+    for entry, version, vouching, last in refused:
+        with pytest.raises(IntegrityError):
+            required.check(entry, version, vouching, tag="latest", last=last)
+    assert not required.bars(promoted), "and what others say of it bars no later entry of his"
