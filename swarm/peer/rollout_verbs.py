@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from typing import Annotated, Final
 from urllib.parse import urlencode
@@ -73,7 +74,10 @@ async def rollout(node: PeerNode, arguments: RolloutArguments, progress: Progres
     # A call that was broken off may be made again by itself: it is done once, upon what was seen here.
     seen = told.serial if arguments.if_serial is None else arguments.if_serial
     request = RolloutRequest(arguments.action, arguments.full, arguments.reason, seen)
-    return _built(await node.tracker.order("POST", _path(reference, "rollout"), RolloutAnswer, request))
+    done = await node.tracker.order("POST", _path(reference, "rollout"), RolloutAnswer, request)
+    with contextlib.suppress(AetherError):  # it stands in the log: others hear of it all the same
+        node.exchange.announce((await node.tracker.lookup(reference)).data)
+    return _built(done)
 
 
 async def rollout_plan(node: PeerNode, arguments: PlanArguments, progress: Progress) -> Result:
