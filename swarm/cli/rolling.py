@@ -106,7 +106,7 @@ def share_of(text: str) -> float:
 
 
 def _span(text: str | None) -> int | None:
-    from swarm.cli.retention import span_of
+    from swarm.amounts import span_of
 
     return span_of(text) if text is not None else None
 
