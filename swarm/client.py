@@ -62,6 +62,7 @@ from swarm.messages import (
     renew_proof,
 )
 from swarm.names import Reference
+from swarm.reports import REPORT_ANSWER_MAX_BYTES, REPORT_PATH, Report, ReportAnswer
 from swarm.roster import root_fingerprint
 from swarm.snapshot import Snapshot
 from swarm.trust import Trust
@@ -387,14 +388,18 @@ class TrackerClient:
 
     async def announce(self, announce: Announce) -> AnnounceAnswer:
         """One heartbeat: say where this peer is and what it holds; learn of neighbours, seeds, heads, fresh papers."""
-        body = canonical.encode(announce)
-        limit = ANNOUNCE_ANSWER_MAX_BYTES
-        data = await self._certified().call(
-            "POST", ANNOUNCE_PATH, body=body, content_type=MSGPACK, limit_bytes=limit, is_urgent=False
-        )
-        answer = canonical.decode(data, AnnounceAnswer, limit_bytes=ANNOUNCE_ANSWER_MAX_BYTES)
+        answer = await self._beat(ANNOUNCE_PATH, announce, AnnounceAnswer, ANNOUNCE_ANSWER_MAX_BYTES)
         self.set_trackers(answer.trackers)
         return answer
+
+    async def report(self, report: Report) -> ReportAnswer:
+        """Tell of this peer's figures; when the next report is wanted."""
+        return await self._beat(REPORT_PATH, report, ReportAnswer, REPORT_ANSWER_MAX_BYTES)
+
+    async def _beat(self, path: str, told: msgspec.Struct, kind: type[T], limit_bytes: int) -> T:
+        more: dict[str, Any] = {"content_type": MSGPACK, "limit_bytes": limit_bytes, "is_urgent": False}
+        data = await self._certified().call("POST", path, body=canonical.encode(told), **more)
+        return canonical.decode(data, kind, limit_bytes=limit_bytes)
 
     async def announce_to_others(self, announce: Announce) -> None:
         """The same heartbeat to every tracker but the one that answered last. Whoever is silent is not told."""

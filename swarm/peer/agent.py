@@ -58,6 +58,7 @@ async def start_peer(settings: NodeSettings, extension: Extension | None = None)
         node.subscriptions = Subscriptions(node)
         await _start_agent(node)
         node.subscriptions.start()
+        node.reporter.follow_subscriptions()
     except BaseException:
         await node.close()
         raise

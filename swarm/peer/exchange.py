@@ -104,6 +104,7 @@ class Exchange:
         self.knows_order: Callable[[bytes], bool] = lambda order: False
         self.on_recalled: Callable[[bytes, str], None] | None = None
         self.on_opened: list[Callable[[Channel], None]] = []
+        self.on_closed: list[Callable[[Channel], None]] = []
         # Whether a peer is given blocks: who is not need not know of them.
         self.gives: Callable[[str], bool] = lambda peer_id: True
         self.is_metered = False
@@ -177,6 +178,8 @@ class Exchange:
         self.runs.peer_left(channel.peer_id)
         for follower in self._following():
             follower.peer_left(channel.peer_id)
+        for told in self.on_closed:
+            told(channel)
 
     def heard(self, channel: Channel) -> None:
         self.meeting.mesh.heard(channel.peer_id, time.monotonic())

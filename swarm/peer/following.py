@@ -61,6 +61,8 @@ class Following:
         # What it does or waits for, and why its last round failed.
         self.phase = ""
         self.problem = ""
+        # Of what kind the problem is: the title of its error.
+        self.failure = ""
         self.is_stale = False
         # Whether a rollout lets others have a newer version already.
         self.is_held = False
@@ -80,10 +82,12 @@ class Following:
                     has_news = True
                 self._say("", "")
             except AetherError as error:
+                self.failure = error.title
                 self._say("", str(error))
                 raise
             except OSError as error:
                 known = failure(f"cannot keep {shown(self.wanted.directory)} current", error)
+                self.failure = known.title
                 self._say("", str(known))
                 raise known from error
 

@@ -348,6 +348,10 @@ class Mesh:
 
     # ---- keeping ------------------------------------------------------------------------------------------------
 
+    def doubtful(self) -> list[str]:
+        """The neighbours that do not answer."""
+        return [peer for peer in self.open if self.pulse.is_in_doubt(peer)]
+
     def _living(self) -> list[str]:
         """The neighbours that are not in doubt."""
         return [peer for peer in self.open if not self.pulse.is_in_doubt(peer)]

@@ -58,6 +58,7 @@ from swarm.peer.node_metrics import add_node_metrics
 from swarm.peer.open_trees import open_trees
 from swarm.peer.purging import Purging
 from swarm.peer.recalling import Recalling
+from swarm.peer.reporting import Reporter
 from swarm.peer.reproving import begin_reproving
 from swarm.peer.serve import RunServer
 from swarm.peer.settings import NodeSettings
@@ -69,6 +70,7 @@ from swarm.peer.traces import Traces
 from swarm.peer.traffic import Traffic
 from swarm.peer.trees import Trees
 from swarm.peer.wire import NOT_ORIGIN, OUR_VERSIONS, Hello
+from swarm.peer.works import Works
 from swarm.records import Address, Location, seal_location
 from swarm.store import Store
 from swarm.store.disk import DiskStore
@@ -121,6 +123,7 @@ class PeerNode:
         self.store = Tiers([self.memory, self.blocks], writable=2)
         self.directories = Directories(self.store, self.holdings)
         self.waiting: dict[str, Callable[[], str]] = {}
+        self.works = Works()
         # One pull of a version at a time: the next finds every block here.
         self.pulling: WeakValueDictionary[tuple[str, bytes], asyncio.Lock] = WeakValueDictionary()
         self.stop_requested = asyncio.Event()
@@ -210,6 +213,7 @@ class PeerNode:
         self.tasks.start(self.meeting.run())
         self.tasks.start(self.exchange.gossip())
         self.tasks.start(self.announcer.run())
+        self.tasks.start(self.reporter.run())
         self.is_ready.set()
 
     def _new_fetcher(self, session: aiohttp.ClientSession) -> Fetcher:
@@ -244,6 +248,7 @@ class PeerNode:
         self.snapshots = Snapshots(self)
         self._closers.append(self.snapshots.close)
         self.announcer = Announcer(self)
+        self.reporter = Reporter(self)
         self.exchange.on_tracker = self.announcer.tracker_listed
         self.exchange.on_tracker_left = self.announcer.wake_soon
 

@@ -149,8 +149,9 @@ async def pull(
             problem = NO_TRACKER if resolved.is_stale else ""
         finally:
             traced.recorder.looked(started, time.monotonic(), problem)
-        manifest, manifest_wire = await manifest_of(node, resolved, progress, traced)
-        work = await _pulled(node, resolved, manifest, target, progress, traced)
+        with node.works.pulling(resolved):
+            manifest, manifest_wire = await manifest_of(node, resolved, progress, traced)
+            work = await _pulled(node, resolved, manifest, target, progress, traced)
     seconds = time.monotonic() - started
     sources = work.sources()
     return {
@@ -329,8 +330,9 @@ class _Pull:
         node.waiting[name] = download.scheduler.waiting_for
         started = time.monotonic()
         try:
-            async with _telling(node, progress, lambda: self._state(download, time.monotonic() - started)):
-                await download.run()
+            with node.works.fetching(holding.dataset, holding.version, download):
+                async with _telling(node, progress, lambda: self._state(download, time.monotonic() - started)):
+                    await download.run()
         finally:
             del node.waiting[name]
         progress(self._state(download, 0.0))

@@ -90,7 +90,7 @@ class RunServer:
     def count_shown(self, peer: str, sent_bytes: int) -> None:
         """It was."""
         if sent_bytes:
-            self._count(peer, BLOCK, sent_bytes)
+            self._count(peer, BLOCK, sent_bytes, sent_bytes)
 
     def cancel(self, peer: str, run: int, signatures: Sequence[bytes]) -> None:
         """Do not send these blocks of a run; none named means all that is left."""
@@ -251,7 +251,7 @@ class RunServer:
                 sent_bytes = self._give_block(stream, holding, signature)
             else:
                 stream.send(turn.status, turn.ask.encode())
-            self._count(stream.peer, turn.status, sent_bytes)
+            self._count(stream.peer, turn.status, sent_bytes, _plain_bytes(holding, signature, sent_bytes))
             self._turns.done(stream.peer, run.run, sent_bytes=sent_bytes)
 
     def _give_block(self, stream: GivenStream, holding: Holding, signature: bytes) -> int:
@@ -271,13 +271,13 @@ class RunServer:
         else:
             stream.send(BLOCK, encoded)
 
-    def _count(self, peer: str, status: int, sent_bytes: int) -> None:
+    def _count(self, peer: str, status: int, sent_bytes: int, plain_bytes: int) -> None:
         with self._lock:
             self._traffic.redirected += status == ASK
             self._traffic.refused += status == BLOCK and not sent_bytes
             self._traffic.wire_sent_bytes += sent_bytes
             if sent_bytes:
-                self._traffic.sent[peer] += sent_bytes
+                self._traffic.sent[peer] += plain_bytes
 
     def _on_loop(self, stream: GivenStream, work: Coroutine[Any, Any, T]) -> T:
         """Wait for what has to be done on the loop, unless all ends."""
@@ -292,3 +292,9 @@ class RunServer:
         finally:
             with self._lock:
                 self._streams[stream] = None
+
+
+def _plain_bytes(holding: Holding, signature: bytes, encoded_bytes: int) -> int:
+    """The size of a block before it was encoded, as whoever gets it counts it; of a manifest's as it was sent."""
+    index = holding.manifest.index_of.get(signature)
+    return holding.manifest.unique[index].size if index is not None else encoded_bytes

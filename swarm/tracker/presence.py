@@ -105,6 +105,10 @@ class Presence:
         chosen = found if len(found) <= at_most else rng.sample(found, at_most)
         return [self._peers[peer_id] for peer_id in chosen]
 
+    def get(self, peer_id: str) -> Present | None:
+        """A peer, if it was heard of lately."""
+        return self._peers.get(peer_id)
+
     def count(self, version: Version, *, complete: bool) -> int:
         """How many announced a version, with all of it or still fetching."""
         return len(self._holders.get((version, complete), ()))

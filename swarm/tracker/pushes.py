@@ -17,8 +17,9 @@ import aiohttp
 import msgspec
 
 from swarm import canonical
-from swarm.calls import reason_of, url_of
+from swarm.calls import read_bounded, reason_of, url_of
 from swarm.dialable import TRUSTED
+from swarm.errors import RemoteProtocolError
 from swarm.http.resolver import PeerResolver
 from swarm.http.session import peer_session
 from swarm.limits import HEADS_PUSHED_MAX, LISTING_MAX_BYTES
@@ -111,19 +112,23 @@ class Pushes:
             del self._telling[other.peer_id]
 
     async def _post(self, other: Contact, push: bytes) -> bool:
+        return await self.post(other, PUSH_PATH, push, limit_bytes=0) is not None
+
+    async def post(self, other: Contact, path: str, body: bytes, *, limit_bytes: int) -> bytes | None:
+        """Tell another tracker something: what it answers, up to a limit; None if it did not take it."""
         self._resolver.learn(other.peer_id, other.addresses)
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_S, sock_connect=TIMEOUT_S / 2)
         try:
             async with self._sessions[-1].post(
-                url_of(other, PUSH_PATH),
-                data=push,
+                url_of(other, path),
+                data=body,
                 headers={"Content-Type": MSGPACK},
                 timeout=timeout,
                 allow_redirects=False,
             ) as response:
                 if response.status == 200:
-                    return True
+                    return await read_bounded(response.content, limit_bytes)
                 log.info("tracker %s does not take a push: status %d", other.peer_id[:8], response.status)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, RemoteProtocolError) as error:
             log.info("tracker %s was not told: %s", other.peer_id[:8], reason_of(error))
-        return False
+        return None

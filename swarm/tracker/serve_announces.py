@@ -68,6 +68,7 @@ async def answer_announce(
         state.presence.forget(asker.peer_id)
     else:
         state.presence.announce(asker)
+    state.figures.announced(asker, member, remote, is_leaving=asked.leaving, now=now)
     certificate, credential, grant = await _papers_due(state, policy, asked, member, wall_now)
     return AnnounceAnswer(
         format=1,

@@ -45,11 +45,11 @@ async def heard_of_head(state: TrackerState, head: Head) -> None:
     if not state.catalogue.expect(head.dataset, head.serial):
         return
     state.bell.ring(head.dataset)
-    if state.on_commit is None:
-        return
     try:
         data = await state.work(state.catalogue.entry, head.dataset, head.serial)
         log.verify_endorsed(data, authority=state.keys.authority.trust)
-        state.on_commit(data)
+        state.figures.committed(data)
+        if state.on_commit is not None:
+            state.on_commit(data)
     except AetherError as error:
         logger.info("entry %d of %s was pushed and is not to be had: %s", head.serial, head.dataset, error)

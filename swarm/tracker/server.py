@@ -40,6 +40,7 @@ from swarm.tracker.alerts.watching import Alerting
 from swarm.tracker.catalogue import Catalogue
 from swarm.tracker.certificates import ONCE, GivenCertificate, listener_context, member_context, replace_certificate
 from swarm.tracker.enrolment import peers_to_begin_from
+from swarm.tracker.figures.serve import figure_routes
 from swarm.tracker.guards import Guards
 from swarm.tracker.keys import load_or_create
 from swarm.tracker.listing import REFRESH_S, Listing
@@ -156,6 +157,7 @@ class Tracker:
         addresses = tuple(advertise) or own_addresses(host, listener.port)
         state.contact = Contact(key.public, addresses)
         tracker = cls(state, key, contexts, listener, certificate)
+        state.figures.start()
         try:
             await tracker._enlist()
         except AetherError:
@@ -203,6 +205,7 @@ class Tracker:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         self.state.bell.ring_all()
+        await self.state.figures.close()
         await self.state.pushes.leaving()
         await self.state.pushes.close()
         await self.listener.close()
@@ -434,6 +437,7 @@ def _routes(state: TrackerState) -> list[Route]:
         *dial_routes(state),
         *announce_routes(state),
         *push_routes(state),
+        *figure_routes(state),
         *people_routes(state),
         *page_routes(state),
         *static_routes(state),

@@ -34,6 +34,7 @@ from swarm.tracker.bell import Bell
 from swarm.tracker.browsing import Reader
 from swarm.tracker.catalogue import Catalogue
 from swarm.tracker.denials import Denials
+from swarm.tracker.figures.service import Figures
 from swarm.tracker.hearing import heard_of
 from swarm.tracker.keys import SwarmKeys
 from swarm.tracker.looking import SharedLooks
@@ -121,6 +122,7 @@ class TrackerState:
         self.identifier = Identifier(People(self.objects, self.keys), Sessions(self.store_key), self.work, remote_of)
         self._writing = asyncio.Lock()
         self.audit = Audit(self.objects, self.keys.authority)
+        self.figures = Figures(self)
         self.looks = SharedLooks(lambda dataset: self.work(self.catalogue.refresh, dataset))
         self._seconds = self.metrics.histogram(
             "aetherfs_tracker_request_seconds", "How long requests took until their answer began, by operation."
@@ -168,6 +170,7 @@ class TrackerState:
     def committed(self, dataset: str, serial: int, entry: bytes) -> None:
         """An entry was committed here: tell who watches, the peer in this process, and the other trackers."""
         self.bell.ring(dataset)
+        self.figures.committed(entry)
         if self.on_commit is not None:
             self.on_commit(entry)
         self.pushes.moved(dataset, serial)

@@ -68,6 +68,7 @@ from tests.property.answer_decoders import ANSWER_DECODERS
 from tests.property.beacon_decoders import BEACON_DECODERS
 from tests.property.decoder import Decoder
 from tests.property.file_decoders import FILE_DECODERS
+from tests.property.report_decoders import REPORTS
 from tests.property.test_dht_wire import Deaf, sealed
 from tests.unit.dht.samples import NOW, key_of, keys
 from tests.unit.log_samples import CA_KEY, FIRST, GRANT, PUBLISHER, RECEIPT, SEED, SNAPSHOT, TOKEN, WALL
@@ -203,6 +204,7 @@ DECODERS: Final[dict[str, Decoder]] = {
     **ANSWER_DECODERS,
     **BEACON_DECODERS,
     **FILE_DECODERS,
+    **{name: Decoder(good, read) for name, (good, read) in REPORTS.items()},
     **{f"channel: {name}": Decoder(good, _decode) for name, good in CHANNEL.items()},
     "run head": Decoder(canonical.encode(wire.RunHead(1, told("grant"))), plain(wire.RunHead, HEAD_MAX_BYTES)),
     "run key": Decoder(canonical.encode(wire.FrameKey(1, bytes(32))), plain(wire.FrameKey, FRAME_KEY_MAX_BYTES)),

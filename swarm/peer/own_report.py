@@ -1,0 +1,408 @@
+"""A peer's report of itself: what it follows, holds, gives and takes, read where it is counted anyway.
+
+Only what has changed since the tracker last took a report is told again (``Told``). Everything is cut to the limits of
+``swarm.reports``: of neighbours those that moved most, the others as one sum.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from swarm import clock
+from swarm.errors import UsageError
+from swarm.figure_words import Cause
+from swarm.identity import public_of
+from swarm.objects.standing import meter_of, standing_of
+from swarm.peer.wire import NOT_ORIGIN
+from swarm.peer.works import Pull, Steps, Work
+from swarm.process_metrics import resident_bytes
+from swarm.reports import (
+    BITS_MAX_BYTES,
+    FOLLOWED_TOLD_MAX,
+    HOLDINGS_TOLD_MAX,
+    LINKS_TOLD_MAX,
+    MISSED_MAX,
+    ROLLOUTS_TOLD_MAX,
+    WAITING_MAX,
+    WORDS_MAX,
+    Asked,
+    DhtTold,
+    Followed,
+    Held,
+    LinkTotal,
+    Phase,
+    Report,
+    Room,
+    Step,
+    StoreTold,
+    Totals,
+    VersionAsked,
+)
+
+if TYPE_CHECKING:
+    from swarm.objects.meter import Spent
+    from swarm.peer.following import Following
+    from swarm.peer.node import PeerNode
+
+# How often it is told which blocks are here of a version that is coming.
+BITS_EVERY_S: Final = 5.0
+# Room is measured so often.
+ROOM_EVERY_S: Final = 30.0
+# Neighbours that are told one by one.
+NAMED_MAX: Final = 128
+
+Tag = tuple[str, str]
+
+
+@dataclass(slots=True)
+class Told:
+    """What the tracker has taken, so that it need not be told again."""
+
+    followed: dict[Tag, Followed] = field(default_factory=dict)
+    holdings: dict[tuple[str, bytes], Held] = field(default_factory=dict)
+    links: dict[str, LinkTotal] = field(default_factory=dict)
+    room: Room | None = None
+    dht: DhtTold | None = None
+    store: StoreTold | None = None
+
+
+class OwnReport:
+    """Makes the reports of one node."""
+
+    def __init__(self, node: PeerNode, epoch: int, program: str) -> None:
+        self._node = node
+        self._epoch = epoch
+        self._program = program[:32]
+        self._steps: dict[str, Steps] = {}
+        self._named: dict[str, None] = {}
+        self._bits: dict[tuple[str, bytes], tuple[float, Held]] = {}
+        self._room: tuple[float, Room] | None = None
+
+    def look(self) -> None:
+        """Note in which phase everything is: to be called whenever something may have changed."""
+        now = time.monotonic()
+        for work in self._node.works.by_version.values():
+            work.look(now)
+        for following in self._followings():
+            steps = self._steps.setdefault(following.wanted.id, Steps())
+            serial, phase, _, _ = self._standing(following)
+            steps.enter(serial, phase, now)
+
+    def _followings(self) -> list[Following]:
+        subscriptions = getattr(self._node, "subscriptions", None)
+        return list(subscriptions)[:FOLLOWED_TOLD_MAX] if subscriptions is not None else []
+
+    # ---- what is followed ---------------------------------------------------------------------------------------
+
+    def _standing(self, following: Following) -> tuple[int, Phase, Cause, str]:
+        """Towards which serial a subscription is in which phase, and why it does not go on."""
+        reference, followed = following.wanted.reference, following.followed
+        ledger = self._node.ledger
+        heard = max(followed.serial, ledger.serial_of_tag(reference.dataset, reference.tag or ""))
+        if followed.serial >= heard:
+            return heard, "current", "", following.problem
+        words = following.problem or following.phase
+        if following.problem and not following.phase:
+            return heard, "failed", _cause_of(following), following.problem
+        if following.phase.startswith("fetches"):
+            known = self._node.finder.known(reference)
+            work = self._node.works.by_version.get((reference.dataset, known.version)) if known is not None else None
+            return heard, "verifying" if work is not None and work.is_ended else "fetching", "", words
+        if following.phase.startswith(("validates", "runs")):
+            return heard, "verifying", "", words
+        if followed.is_paused:
+            return heard, "waiting", "paused", "paused here: `aetherfs subscribe --resume`"
+        known = self._node.finder.known(reference)
+        if known is not None and known.serial <= followed.serial and not following.phase:
+            return heard, "waiting", "held-back", "held back by the rollout"
+        return heard, "waiting", "queued" if following.phase else "", words
+
+    def _followed(self) -> dict[Tag, Followed]:
+        now = time.monotonic()
+        found: dict[Tag, Followed] = {}
+        for following in self._followings():
+            reference = following.wanted.reference
+            if reference.tag is not None and reference.signature is None:
+                found[reference.dataset, reference.tag] = self._subscription(following, now)
+        for tag, pull in self._node.works.pulls.items():
+            found.setdefault(tag, self._pull(tag, pull, now))
+        return dict(list(found.items())[:FOLLOWED_TOLD_MAX])
+
+    def _subscription(self, following: Following, now: float) -> Followed:
+        reference, followed = following.wanted.reference, following.followed
+        serial, phase, cause, words = self._standing(following)
+        known = self._node.finder.known(reference)
+        target = known.version if known is not None and phase != "current" else b""
+        current = followed.recent[0] if followed.recent else b""
+        work = self._node.works.by_version.get((reference.dataset, target or current))
+        steps = self._steps.setdefault(following.wanted.id, Steps())
+        return _told(
+            (reference.dataset, reference.tag or ""),
+            work or Work(),
+            steps,
+            now,
+            is_pull=False,
+            serial=followed.serial,
+            version=current,
+            heard=serial,
+            target=serial if phase != "current" else 0,
+            target_version=target,
+            phase=phase,
+            cause=cause,
+            words=words,
+        )
+
+    def _pull(self, tag: Tag, pull: Pull, now: float) -> Followed:
+        resolved, is_current = pull.resolved, pull.phase == "current"
+        work = self._node.works.by_version.get((resolved.dataset, resolved.version)) or Work()
+        return _told(
+            tag,
+            work,
+            pull.steps,
+            now,
+            is_pull=True,
+            serial=resolved.serial if is_current else 0,
+            version=resolved.version if is_current else b"",
+            heard=resolved.serial,
+            target=0 if is_current else resolved.serial,
+            target_version=b"" if is_current else resolved.version,
+            phase=pull.phase,
+            cause=pull.cause,
+            words=pull.words,
+        )
+
+    # ---- what is held -------------------------------------------------------------------------------------------
+
+    def _holdings(self, *, with_bits: bool) -> dict[tuple[str, bytes], Held]:
+        now = time.monotonic()
+        found: dict[tuple[str, bytes], Held] = {}
+        for holding in list(self._node.holdings)[-HOLDINGS_TOLD_MAX:]:
+            key = (holding.dataset, holding.version)
+            known = self._bits.get(key)
+            if known is not None and not holding.is_complete and not with_bits and now - known[0] < BITS_EVERY_S:
+                found[key] = known[1]
+                continue
+            total = len(holding.manifest.unique)
+            count = total if holding.held is None else len(holding.held)
+            bits = holding.bits()
+            held = Held(
+                *key,
+                total,
+                count,
+                holding.manifest.total_bytes,
+                holding.origin != NOT_ORIGIN,
+                bits if len(bits) <= BITS_MAX_BYTES else b"",
+            )
+            found[key] = held
+            self._bits[key] = (now, held)
+        self._bits = {key: each for key, each in self._bits.items() if key in found}
+        return found
+
+    # ---- neighbours ---------------------------------------------------------------------------------------------
+
+    def _links(self, told: Told) -> tuple[list[LinkTotal], int, int]:
+        """Those that have changed, the most moved first; and what all that are not told one by one sent and had."""
+        node, traffic = self._node, self._node.traffic
+        sent, received = dict(traffic.sent), dict(traffic.received)
+        peers = sorted({*sent, *received}, key=lambda peer: sent.get(peer, 0) + received.get(peer, 0), reverse=True)
+        for peer in (*peers, *node.channels.open):
+            if len(self._named) < NAMED_MAX:
+                self._named.setdefault(peer)
+        links = [
+            LinkTotal(_public(peer), sent.get(peer, 0), received.get(peer, 0), peer in node.channels.open)
+            for peer in self._named
+        ]
+        by_peer = dict(zip(self._named, links, strict=True))
+        changed = [peer for peer, link in by_peer.items() if told.links.get(peer) != link]
+
+        def moved(peer: str) -> int:
+            known = told.links.get(peer)
+            before = known.sent + known.received if known is not None else 0
+            return by_peer[peer].sent + by_peer[peer].received - before
+
+        changed.sort(key=moved, reverse=True)
+        others_sent = sum(sent.values()) - sum(link.sent for link in links)
+        others_received = sum(received.values()) - sum(link.received for link in links)
+        return [by_peer[peer] for peer in changed[:LINKS_TOLD_MAX]], max(0, others_sent), max(0, others_received)
+
+    # ---- all of it ----------------------------------------------------------------------------------------------
+
+    def make(self, sequence: int, told: Told, missed: list[str], *, is_full: bool) -> tuple[Report, Told]:
+        """A report, and what the tracker has been told once it has taken it."""
+        self.look()
+        node, before = self._node, Told() if is_full else told
+        followed, holdings = self._followed(), self._holdings(with_bits=is_full)
+        if before.followed.keys() - followed.keys() or before.holdings.keys() - holdings.keys():
+            is_full, before = True, Told()
+        links, others_sent, others_received = self._links(before)
+        room, dht, store = self._room_now(), self._dht(), self._store()
+        report = Report(
+            format=1,
+            epoch=self._epoch,
+            sequence=sequence,
+            is_full=is_full,
+            wall_time_ms=round(1000 * clock.wall_now()),
+            uptime_s=int(time.monotonic() - node.started),
+            program=self._program,
+            totals=self._totals(),
+            links=tuple(links),
+            others_sent=others_sent,
+            others_received=others_received,
+            followed=tuple(each for key, each in followed.items() if not _is_told(before.followed.get(key), each)),
+            holdings=tuple(each for key, each in holdings.items() if before.holdings.get(key) != each),
+            waiting_for=tuple(f"{name}: {words()}"[:WORDS_MAX] for name, words in list(node.waiting.items()))[
+                :WAITING_MAX
+            ],
+            missed=tuple(_public(peer) for peer in missed[:MISSED_MAX]),
+            room=room if room != before.room else None,
+            dht=dht if dht != before.dht else None,
+            store=store if store != before.store else None,
+        )
+        known = {**before.links, **dict(self._by_peer(links))}
+        return report, Told(followed, holdings, known, room, dht, store)
+
+    def _by_peer(self, links: list[LinkTotal]) -> Iterator[tuple[str, LinkTotal]]:
+        publics = {_public(peer): peer for peer in self._named}
+        for link in links:
+            yield publics[link.public], link
+
+    def _totals(self) -> Totals:
+        traffic = self._node.traffic
+        return Totals(
+            sent=sum(dict(traffic.sent).values()),
+            received=sum(dict(traffic.received).values()),
+            wire_sent=traffic.wire_sent_bytes,
+            wire_received=traffic.wire_received_bytes,
+            bad_blocks=traffic.bad_blocks,
+            refused=traffic.refused,
+            redirected=traffic.redirected,
+        )
+
+    def _room_now(self) -> Room:
+        now = time.monotonic()
+        if self._room is not None and now - self._room[0] < ROOM_EVERY_S:
+            return self._room[1]
+        node = self._node
+        try:
+            disk = shutil.disk_usage(node.home.path)
+            free, total = disk.free, disk.total
+        except OSError:
+            free = total = 0
+        room = Room(
+            cache_blocks=len(node.blocks),
+            cache_bytes=node.blocks.size_bytes,
+            cache_most_bytes=node.settings.disk_bytes,
+            memory_bytes=node.memory.size_bytes,
+            memory_most_bytes=node.settings.memory_bytes,
+            resident_bytes=round(resident_bytes() or 0),
+            disk_free_bytes=free >> 20 << 20,
+            disk_total_bytes=total,
+        )
+        self._room = (now, room)
+        return room
+
+    def _dht(self) -> DhtTold:
+        status = self._node.dht.status()
+        return DhtTold(status.nodes, status.records, 0, 0, 0, self._node.settings.is_dht_client)
+
+    def _store(self) -> StoreTold | None:
+        """Of a seed, what its object store was asked for."""
+        node = self._node
+        if node.objects is None or node.costs is None:
+            return None
+        costs, standing = node.costs(), standing_of(node.objects)
+        versions = [(cost, True) for cost in costs.publishes] + [(cost, False) for cost in costs.rollouts]
+        versions.sort(key=lambda item: item[0].wall_time)
+        told = tuple(
+            VersionAsked(cost.dataset, cost.version, is_publish, cost.wall_time, _asked(cost.spent))
+            for cost, is_publish in versions[-ROLLOUTS_TOLD_MAX:]
+        )
+        away = f"away since {standing.clock}: {standing.why}" if standing.away_since is not None else ""
+        return StoreTold(_asked(meter_of(node.objects).spent), told, away[:WORDS_MAX])
+
+
+def _told(
+    tag: Tag,
+    work: Work,
+    steps: Steps,
+    now: float,
+    *,
+    is_pull: bool,
+    serial: int,
+    version: bytes,
+    heard: int,
+    target: int,
+    target_version: bytes,
+    phase: Phase,
+    cause: Cause,
+    words: str,
+) -> Followed:
+    """One tag, with the bytes of its work."""
+    return Followed(
+        dataset=tag[0],
+        tag=tag[1],
+        is_pull=is_pull,
+        age_ms=round(1000 * (now - steps.since)),
+        serial=serial,
+        version=version,
+        heard=heard,
+        target=target,
+        target_version=target_version,
+        phase=phase,
+        cause=cause,
+        words=(words or (work.words if phase == "fetching" else ""))[:WORDS_MAX],
+        done_bytes=work.done,
+        total_bytes=work.total,
+        missing_blocks=work.missing_blocks,
+        peers=work.peers,
+        origin=work.origin,
+        reused=max(0, work.done - work.fetched),
+        wasted=work.wasted,
+        wire=work.wire,
+        rate_bytes_per_s=round(work.rate),
+        neighbours=work.neighbours,
+        steps=tuple(Step(number, each, max(0, round(1000 * (now - at)))) for number, each, at in steps.known),
+    )
+
+
+def _is_told(before: Followed | None, after: Followed) -> bool:
+    """Whether it says the same as before; ages grow by themselves."""
+    if before is None or len(before.steps) != len(after.steps):
+        return False
+    ageless = {"age_ms": 0, "steps": ()}
+    return msgspec.structs.replace(before, **ageless) == msgspec.structs.replace(after, **ageless)
+
+
+def _cause_of(following: Following) -> Cause:
+    """Of what kind a subscription's problem is."""
+    if following.followed.refused:
+        return "refused"
+    if "hook" in following.problem:
+        return "hook"
+    return "disk-full" if following.failure == "disk or quota" else "error"
+
+
+def _asked(spent: Spent) -> Asked:
+    return Asked(
+        spent.put,
+        spent.list,
+        spent.get,
+        spent.head,
+        spent.delete,
+        spent.retries,
+        spent.sent_bytes,
+        spent.received_bytes,
+    )
+
+
+def _public(peer: str) -> bytes:
+    try:
+        return public_of(peer)
+    except UsageError:
+        return bytes(32)

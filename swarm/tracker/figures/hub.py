@@ -1,0 +1,227 @@
+"""Who listens to figures, and what each is told: server-sent events, one stream a tab.
+
+Each topic is put into words once a second for all who may see the same of it, and only if it has changed. What is long
+is told less often, so that no topic takes more than ``PACE_BYTES_PER_S``. A listener that is slow gets the latest of
+each topic and not all that came between; what is news alone (``events``, ``flow``, ``series``) is kept for it up to a
+bound, and then it is let go and comes back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from swarm.errors import AetherError, FullError, UsageError
+from swarm.tracker.figures.topics import Make, Topic, View, resumed, topic_of
+
+if TYPE_CHECKING:
+    from swarm.tracker.figures.service import Figures
+
+LISTENERS_MAX: Final = 256
+TOPICS_MAX: Final = 16
+PACE_BYTES_PER_S: Final = 12 * 1024
+WAITING_MAX_BYTES: Final = 512 * 1024
+WAKE_S: Final = 0.2
+
+
+@dataclass(eq=False, slots=True)
+class Listener:
+    """One stream. ``waiting`` are messages that it has not taken: of a topic with a state, only the latest."""
+
+    patterns: tuple[str, ...]
+    topics: tuple[str, ...]
+    waiting: dict[tuple[str, int], bytes] = field(default_factory=dict)
+    woken: asyncio.Event = field(default_factory=asyncio.Event)
+    size: int = 0
+    is_lost: bool = False
+
+    def put(self, topic: str, number: int, message: bytes) -> None:
+        """A message; with the number 0 it takes the place of the one before."""
+        self.size += len(message) - len(self.waiting.get((topic, number), b""))
+        self.waiting[topic, number] = message
+        self.is_lost = self.is_lost or self.size > WAITING_MAX_BYTES
+        self.woken.set()
+
+    async def wait(self, seconds: float) -> None:
+        """Until something waits, or so long."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.woken.wait()
+        except TimeoutError:
+            return
+
+    def take(self) -> bytes:
+        """All that waits."""
+        found = b"".join(self.waiting.values())
+        self.waiting, self.size = {}, 0
+        self.woken.clear()
+        return found
+
+
+@dataclass(slots=True)
+class Group:
+    """All who may see the same of one topic. ``last`` is what was told last, without when; ``number`` its moment."""
+
+    topic: Topic
+    view: View
+    listeners: dict[Listener, None] = field(default_factory=dict)
+    newcomers: list[Listener] = field(default_factory=list)
+    last: bytes = b""
+    message: bytes = b""
+    number: int = 0
+    due: float = 0.0
+
+
+class Hub:
+    """The listeners of one tracker."""
+
+    def __init__(self, figures: Figures) -> None:
+        self._figures = figures
+        self._groups: dict[tuple[str, tuple[str, ...]], Group] = {}
+        self._listeners: dict[Listener, None] = {}
+        self._woken = asyncio.Event()
+        self._ticked = float("-inf")
+        self._number = 0
+        self.is_closed = False
+
+    @property
+    def epoch(self) -> int:
+        """Tells the streams of one process of a tracker from those of another."""
+        return round(1000 * self._figures.picture.wall(self._figures.picture.begun)) & ((1 << 48) - 1)
+
+    def __len__(self) -> int:
+        return len(self._listeners)
+
+    # ---- who listens --------------------------------------------------------------------------------------------
+
+    def join(self, topics: list[str], patterns: tuple[str, ...], last_id: str) -> Listener:
+        """A stream begins. UsageError for what is no topic, FullError for too many streams."""
+        if len(self._listeners) >= LISTENERS_MAX:
+            raise FullError(f"this tracker has {LISTENERS_MAX} open streams of figures: try again later")
+        if not 0 < len(topics) <= TOPICS_MAX:
+            raise UsageError(f"topics names {len(topics)} topics: name 1 to {TOPICS_MAX}, with commas between")
+        parsed = [topic_of(text) for text in dict.fromkeys(topics)]
+        listener = Listener(patterns, tuple(topic.text for topic in parsed))
+        self._listeners[listener] = None
+        seen, event = self._seen(last_id)
+        for topic in parsed:
+            self._join(listener, topic, seen, event)
+        self.wake()
+        return listener
+
+    def _join(self, listener: Listener, topic: Topic, seen: int, event: int) -> None:
+        key = (topic.text, listener.patterns)
+        group = self._groups.get(key)
+        if group is None:
+            group = self._groups[key] = Group(topic, View(listener.patterns))
+        group.listeners[listener] = None
+        if topic.is_news and seen >= 0 and topic.name == "events":
+            group.view.resumed[id(listener)] = event
+        if topic.is_news or not (group.message and 0 <= group.number <= seen):
+            group.newcomers.append(listener)
+
+    def _seen(self, last_id: str) -> tuple[int, int]:
+        """What who comes back has had: the number of a tick, and of an event; -1 for nothing."""
+        parts = last_id.split(".")
+        if len(parts) == 3 and all(part.isascii() and part.isdigit() and len(part) < 17 for part in parts):
+            epoch, tick, event = map(int, parts)
+            if epoch == self.epoch:
+                return tick, event
+        return -1, -1
+
+    def leave(self, listener: Listener) -> None:
+        self._listeners.pop(listener, None)
+        for topic in listener.topics:
+            group = self._groups.get((topic, listener.patterns))
+            if group is None:
+                continue
+            group.listeners.pop(listener, None)
+            if listener in group.newcomers:
+                group.newcomers.remove(listener)
+            if not group.listeners:
+                del self._groups[topic, listener.patterns]
+
+    # ---- time ---------------------------------------------------------------------------------------------------
+
+    def wake(self) -> None:
+        """Somebody has come, or a tag has moved: do not wait for the second to end."""
+        self._woken.set()
+
+    async def pause(self, seconds: float) -> None:
+        """Until the next tick is due, or somebody wakes us; not more often than a few times a second."""
+        await asyncio.sleep(WAKE_S)
+        try:
+            async with asyncio.timeout(seconds - WAKE_S):
+                await self._woken.wait()
+        except TimeoutError:
+            pass
+        self._woken.clear()
+
+    def is_tick_due(self, now: float, seconds: float) -> bool:
+        if now - self._ticked < seconds * 0.9:
+            return False
+        self._ticked = now
+        return True
+
+    def tick(self, now: float) -> None:
+        """Tell whoever listens what has changed."""
+        self._number += 1
+        for group in list(self._groups.values()):
+            if group.newcomers or now >= group.due:
+                self._tell(group, now)
+
+    def _tell(self, group: Group, now: float) -> None:
+        if group.topic.is_news:
+            self._tell_news(group, now)
+            return
+        body = self._said(group, now, group.topic.make)
+        rest = body[body.find(b",") :]
+        group.message = self._framed(group.topic.text, body)
+        if rest != group.last:
+            group.last, group.number = rest, self._number
+            listeners = list(group.listeners)
+            group.due = now + max(0.9, len(body) / PACE_BYTES_PER_S)
+        else:
+            listeners = group.newcomers
+        for listener in listeners:
+            listener.put(group.topic.text, 0, group.message)
+        group.newcomers = []
+
+    def _tell_news(self, group: Group, now: float) -> None:
+        """To newcomers what is so, to all others what is new."""
+        topic, newcomers = group.topic, group.newcomers
+        group.newcomers = []
+        for listener in newcomers:
+            after = group.view.resumed.pop(id(listener), None)
+            first = topic.first if after is None else resumed(after)
+            body = self._said(group, now, first)
+            if body:
+                listener.put(topic.text, self._number, self._framed(topic.text, body))
+        if now >= group.due:
+            body = self._said(group, now, topic.make)
+            group.due = now + 0.9
+            message = self._framed(topic.text, body) if body else b""
+            for listener in group.listeners if body else ():
+                if listener not in newcomers:
+                    listener.put(topic.text, self._number, message)
+
+    def _said(self, group: Group, now: float, make: Make) -> bytes:
+        """A topic in JSON, or nothing."""
+        try:
+            made = make(self._figures, group.view, now)
+        except AetherError as error:
+            made = group.topic.refused(str(error))
+        return msgspec.json.encode(made) if made is not None else b""
+
+    def _framed(self, topic: str, body: bytes) -> bytes:
+        name = "refused" if body.startswith(b'{"topic":') else topic
+        event = self._figures.picture.happenings.number
+        return b"id: %d.%d.%d\nevent: %s\ndata: %s\n\n" % (self.epoch, self._number, event, name.encode(), body)
+
+    def close(self) -> None:
+        self.is_closed = True
+        for listener in self._listeners:
+            listener.woken.set()

@@ -1,0 +1,167 @@
+"""Event logs of rollouts that are over, in the object store: written once, read when somebody replays one.
+
+    rollouts/{scope}/{name}/{tag}/{serial:020}      a ``KeptLog``, compressed
+
+Whichever tracker comes first writes it, with put-if-absent; of each tag the last ``KEPT_MAX`` are kept. What it tells
+when it is replayed is what the rollout told while it went on, but for what peers said on the way.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import zstandard
+
+from swarm import canonical
+from swarm.errors import NotFoundError
+from swarm.figure_messages import STATES, LoggedPeer, RolloutItem, RolloutLog, RolloutStep
+from swarm.identity import peer_id_of
+from swarm.objects import ObjectStore
+from swarm.tracker.figures.picture import Picture
+from swarm.tracker.figures.rollouts import CURRENT, FAILED, RolloutFigures
+from swarm.tracker.figures.steps import LOG_MAX_BYTES, KeptLog, decode_log
+
+PREFIX: Final = "rollouts/"
+KEPT_MAX: Final = 32
+LISTED_MAX: Final = 256
+
+
+def key_of(dataset: str, tag: str, serial: int) -> str:
+    return f"{PREFIX}{dataset}/{tag}/{serial:020}"
+
+
+def kept_of(picture: Picture, rollout: RolloutFigures) -> KeptLog:
+    """A rollout as it is kept."""
+    started, ended = picture.wall(rollout.started), picture.wall(rollout.ended or rollout.moved_at)
+    return KeptLog(
+        1,
+        rollout.dataset,
+        rollout.tag,
+        rollout.serial,
+        rollout.version,
+        rollout.previous,
+        rollout.message,
+        round(1000 * started),
+        round(1000 * max(started, ended)),
+        rollout.total_bytes,
+        rollout.sources(),
+        STATES,
+        tuple(rollout.steps.logged),
+        tuple(rollout.steps),
+        rollout.steps.dropped,
+    )
+
+
+def write(objects: ObjectStore, kept: KeptLog) -> bool:
+    """Keep it, unless another tracker has, and let the oldest of its tag go. Whether it was written here."""
+    data = zstandard.ZstdCompressor(level=3).compress(canonical.encode(kept))
+    if not objects.put_if_absent(key_of(kept.dataset, kept.tag, kept.serial), data):
+        return False
+    keys = objects.list(f"{PREFIX}{kept.dataset}/{kept.tag}/", limit=LISTED_MAX)
+    for key in sorted(keys)[:-KEPT_MAX]:
+        objects.delete(key)
+    return True
+
+
+def read(objects: ObjectStore, dataset: str, tag: str, serial: int) -> KeptLog:
+    """One that was kept; the last of the tag for serial 0. NotFoundError if there is none, or it is damaged."""
+    if not serial:
+        keys = sorted(objects.list(f"{PREFIX}{dataset}/{tag}/", limit=LISTED_MAX))
+        if not keys:
+            raise NotFoundError(f"of {tag} of {dataset} no rollout is known: see `aetherfs history {dataset}`")
+        serial = int(keys[-1].rpartition("/")[2])
+    data = objects.get(key_of(dataset, tag, serial))
+    parameters = zstandard.get_frame_parameters(data)
+    if parameters.content_size > LOG_MAX_BYTES:
+        raise NotFoundError(f"the log of rollout {serial} of {tag} of {dataset} is damaged")
+    try:
+        kept = decode_log(zstandard.ZstdDecompressor().decompress(data, max_output_size=LOG_MAX_BYTES))
+    except zstandard.ZstdError:
+        kept = None
+    if kept is None:
+        raise NotFoundError(f"the log of rollout {serial} of {tag} of {dataset} is damaged")
+    return kept
+
+
+def listed(objects: ObjectStore) -> list[tuple[str, str, int]]:
+    """Dataset, tag and serial of those that are kept, as many as are listed at once."""
+    found = []
+    for key in objects.list(PREFIX, limit=LISTED_MAX):
+        parts = key.removeprefix(PREFIX).split("/")
+        if len(parts) == 4 and parts[3].isdigit():
+            found.append((f"{parts[0]}/{parts[1]}", parts[2], int(parts[3])))
+    return found
+
+
+def log_of(kept: KeptLog, after: int, limit: int) -> RolloutLog:
+    """A page of an event log."""
+    page = kept.steps[after : after + limit]
+    following = after + len(page)
+    return RolloutLog(
+        dataset=kept.dataset,
+        tag=kept.tag,
+        serial=kept.serial,
+        version=kept.version.hex(),
+        started=kept.started_ms / 1000,
+        ended=kept.ended_ms / 1000 if kept.ended_ms else None,
+        states=kept.states,
+        peers=tuple(LoggedPeer(peer_id_of(each.public), each.site) for each in kept.peers),
+        steps=tuple(RolloutStep(step.t_ms / 1000, step.peer, step.state, step.words) for step in page),
+        next=following if following < len(kept.steps) else None,
+        dropped=kept.dropped,
+    )
+
+
+def replayed(kept: KeptLog, offset: float) -> RolloutFigures:
+    """The rollout that its log tells of, played to the end. ``offset``: wall clock minus that of the picture."""
+    started = kept.started_ms / 1000 - offset
+    rollout = RolloutFigures(kept.dataset, kept.tag, kept.serial, kept.version, kept.previous, kept.message, started)
+    places = [STATES.index(state) if state in STATES else FAILED for state in kept.states]
+    for step in kept.steps:
+        at, peer = started + step.t_ms / 1000, kept.peers[step.peer]
+        rollout.replay(peer.public, peer.site, places[step.state], at, step.words)
+    rollout.gone, rollout.total_bytes = kept.sources, kept.total_bytes
+    rollout.ended, rollout.is_kept, rollout.is_overtaken = kept.ended_ms / 1000 - offset, True, True
+    return rollout
+
+
+def item_of(kept: KeptLog) -> RolloutItem:
+    """A row of the list."""
+    states: dict[int, int] = {}
+    for step in kept.steps:
+        states[step.peer] = step.state
+    last = [kept.states[state] for state in states.values()]
+    return RolloutItem(
+        kept.dataset,
+        kept.tag,
+        kept.serial,
+        kept.version.hex(),
+        kept.started_ms / 1000,
+        kept.ended_ms / 1000,
+        len(last),
+        last.count(STATES[CURRENT]),
+        last.count(STATES[FAILED]),
+        round((kept.ended_ms - kept.started_ms) / 1000, 1),
+        is_kept=True,
+    )
+
+
+class Kept:
+    """The rows of those that are kept, read once each. For threads."""
+
+    def __init__(self) -> None:
+        self._items: dict[str, RolloutItem] = {}
+
+    def items(self, objects: ObjectStore) -> list[RolloutItem]:
+        """The rows of the latest, as many as are told."""
+        names = sorted(listed(objects), key=lambda name: name[2], reverse=True)[:KEPT_MAX]
+        found: dict[str, RolloutItem] = {}
+        for dataset, tag, serial in names:
+            key = key_of(dataset, tag, serial)
+            known = self._items.get(key)
+            try:
+                found[key] = known if known is not None else item_of(read(objects, dataset, tag, serial))
+            except NotFoundError:
+                continue
+        self._items = found
+        return list(found.values())

@@ -1,0 +1,339 @@
+"""The picture that a tracker has of its swarm: reports, moves of tags and time go in, figures and what is to be done
+come out. Pure: no I/O, no clock. ``now`` is monotonic, ``wall_now`` is told so that figures can be shown by the
+calendar.
+
+All trackers make the same picture of the same reports, whichever tracker these came to. A report never adds: what is
+lost is told by the next one, and what comes twice changes nothing. So a tracker that begins knows all after one
+heartbeat.
+
+A peer that is silent for two heartbeats, or that a neighbour misses, is in doubt: it is looked at, and is gone unless
+it can be connected to or says something. So nobody can talk another away who is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from swarm.figure_messages import EventKind
+from swarm.limits import ANNOUNCE_INTERVAL_S, PRESENCE_MAX_PEERS
+from swarm.log import Entry
+from swarm.reports import Report
+from swarm.tracker.figures.flow import FlowFigures
+from swarm.tracker.figures.happenings import Happenings, Severity
+from swarm.tracker.figures.peers import KnownPeer, Tag, Who, readable
+from swarm.tracker.figures.rings import Rings
+from swarm.tracker.figures.rollouts import RolloutFigures
+from swarm.tracker.figures.sums import Summing, Sums
+from swarm.tracker.figures.tagbook import TagBook
+
+SERIES: Final = (
+    "peers",
+    "fetching",
+    "behind",
+    "failed",
+    "rate_bytes_per_s",
+    "origin_rate_bytes_per_s",
+    "reports_per_s",
+    "bad_blocks",
+    "stream_bytes_per_s",
+)
+# Reports that are wanted each second of peers with nothing to say, and of those that are behind: a report costs a
+# tracker a third of a millisecond.
+BEATS_PER_S: Final = 50
+CHANGES_PER_S: Final = 100
+BEAT_MIN_S: Final = 5.0
+BEAT_MAX_S: Final = 60.0
+PAUSE_MIN_S: Final = 1.0
+# How many heartbeats are waited for: until a peer is looked at, and until it is gone if it cannot be.
+DOUBT_BEATS: Final = 1.6
+GONE_BEATS: Final = 2.6
+# How long a peer in doubt has to say something, when it does not answer a connection.
+DOUBT_S: Final = 2.5
+# A peer that answers connections and says nothing for so long is gone all the same.
+SILENT_S: Final = 3.0 * ANNOUNCE_INTERVAL_S
+GONE_KEPT_S: Final = 900.0
+PROBES_PER_TICK: Final = 64
+# A process that has run for longer has been there before this tracker heard of it.
+NEWCOMER_S: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What the shell is to do: connect to peers in doubt, look tags up in the log, keep rollouts that are over."""
+
+    probes: tuple[Who, ...]
+    lookups: tuple[Tag, ...]
+    ended: tuple[RolloutFigures, ...]
+
+
+class Picture:
+    """One tracker's."""
+
+    def __init__(self, now: float, wall_now: float) -> None:
+        self.offset = wall_now - now
+        self.begun = now
+        self.peers: dict[bytes, KnownPeer] = {}
+        self.flow = FlowFigures()
+        self.rings = Rings(SERIES)
+        self.happenings = Happenings()
+        self.book = TagBook(self.peers, self.happenings)
+        self.tags, self.rollouts = self.book.tags, self.book.rollouts
+        self.sums = Sums()
+        self.reports = 0
+        # Of what the stream writes, told by its shell.
+        self.stream_bytes = 0
+        self._origin_bytes = 0
+        self._doubted: dict[bytes, None] = {}
+        self._ticked = now
+        self._last_reports = 0
+        self._last_stream = 0
+
+    def wall(self, at: float) -> float:
+        """A moment by the calendar."""
+        return round(at + self.offset, 3)
+
+    # ---- peers --------------------------------------------------------------------------------------------------
+
+    @property
+    def beat_s(self) -> float:
+        """How often a peer is to report that has nothing to say."""
+        return min(BEAT_MAX_S, max(BEAT_MIN_S, len(self.peers) / BEATS_PER_S))
+
+    @property
+    def pause_s(self) -> float:
+        """How long a peer waits between reports of changes."""
+        return max(PAUSE_MIN_S, (self.sums.fetching + self.sums.behind) / CHANGES_PER_S)
+
+    def heard(self, who: Who, now: float) -> KnownPeer:
+        """A peer has said something, whatever it was."""
+        peer = self.peers.get(who.public)
+        if peer is None:
+            while len(self.peers) >= PRESENCE_MAX_PEERS:
+                self._forget(next(iter(self.peers)))
+            peer = self.peers[who.public] = KnownPeer(who, now, now, float(ANNOUNCE_INTERVAL_S))
+            return peer
+        if now < peer.heard:
+            return peer
+        if peer.health != "alive":
+            self._is_back(peer, now)
+        if peer.who != who:
+            # Whoever passes on that it was heard need not know where it is.
+            addresses = who.addresses or peer.who.addresses
+            peer.who = replace(who, addresses=addresses)
+            peer.number += 1
+        peer.heard = now
+        if peer.missed_by:
+            peer.missed_by = {}
+        return peer
+
+    def _is_back(self, peer: KnownPeer, now: float) -> None:
+        if peer.health == "gone":
+            self._tell(peer, "back", now, f"{_named(peer)} is back")
+            for tag in peer.followed:
+                self.book.follows(tag, peer)
+        peer.health = "alive"
+        peer.number += 1
+        self._doubted.pop(peer.who.public, None)
+
+    def report(self, who: Who, report: Report, now: float, may_read: Callable[[str], bool] | None = None) -> bool:
+        """A report; ``now`` is when it was made. Whether it leaves away what is not known here. ``may_read``: of which
+        datasets it may speak.
+        """
+        is_first = who.public not in self.peers
+        peer = self.heard(who, now)
+        if not peer.is_new(report):
+            return False
+        needs_full = peer.misses(report)
+        if may_read is not None:
+            report = readable(report, may_read)
+        before, bad = peer.followed, peer.totals.bad_blocks
+        was_reported = peer.reported is not None
+        for other, sent, received in peer.take(report, now, self.wall(now)):
+            self._moved(peer, other, sent, received)
+        peer.beat_s = self.beat_s
+        self.reports += 1
+        if report.is_full:
+            for tag in before.keys() - peer.followed.keys():
+                self.book.leaves(tag, peer)
+        for told in peer.followed.values() if report.is_full else report.followed:
+            self.book.takes_part(peer, told, now)
+        for missed in report.missed:
+            self._missed(peer, missed, now)
+        if was_reported and report.totals.bad_blocks > bad:
+            text = f"{_named(peer)} was sent {report.totals.bad_blocks - bad} blocks that were not what they should be"
+            self._tell(peer, "bad-block", now, text, "warning")
+        if (is_first or not was_reported) and report.uptime_s < NEWCOMER_S:
+            self._tell(peer, "joined", now, f"{_named(peer)} is there")
+        return needs_full
+
+    def _moved(self, peer: KnownPeer, other: bytes, sent: int, received: int) -> None:
+        """Bytes between two peers: the taker's word counts, and the giver's where the taker says nothing."""
+        far = self.peers.get(other)
+        if received:
+            giver = self._place(far) if far is not None else "?"
+            self.flow.add(giver, self._place(peer), received)
+            if far is not None and far.is_origin and not peer.is_origin:
+                self._origin_bytes += received
+        if sent and (far is None or far.reported is None):
+            self.flow.add(self._place(peer), self._place(far) if far is not None else "?", sent)
+
+    def _place(self, peer: KnownPeer) -> str:
+        return peer.who.site if self.flow.by_site else peer.who.peer_id
+
+    def left(self, public: bytes, now: float) -> None:
+        """A peer has said goodbye, or is a member no more."""
+        peer = self.peers.get(public)
+        if peer is None or peer.health == "gone":
+            return
+        self._tell(peer, "left", now, f"{_named(peer)} has left")
+        self._gone(peer)
+        for tag in peer.followed:
+            self.book.leaves(tag, peer)
+
+    def _missed(self, peer: KnownPeer, other: bytes, now: float) -> None:
+        """One peer cannot reach another any more."""
+        missed = self.peers.get(other)
+        if missed is not None and missed.health != "gone" and missed is not peer and missed.heard < now:
+            missed.missed_by[peer.who.public] = now
+            self._doubt(missed, now)
+
+    def _doubt(self, peer: KnownPeer, now: float) -> None:
+        if peer.health == "alive":
+            peer.health, peer.doubted_at = "doubtful", now
+            peer.number += 1
+            self._doubted[peer.who.public] = None
+
+    def probed(self, public: bytes, *, is_there: bool, now: float) -> None:
+        """Somebody in doubt was connected to, or not."""
+        peer = self.peers.get(public)
+        if peer is None or peer.health != "doubtful":
+            return
+        if is_there:
+            peer.missed_by, peer.health = {}, "alive"
+            peer.doubted_at = now
+            peer.number += 1
+        elif now - peer.doubted_at >= DOUBT_S or not peer.missed_by:
+            self._died(peer, now)
+
+    def _died(self, peer: KnownPeer, now: float) -> None:
+        text = f"{_named(peer)} is gone without a word, not heard for {now - peer.heard:.0f} s"
+        self._tell(peer, "died", now, text, "warning")
+        self._gone(peer)
+        for tag in peer.followed:
+            self.book.loses(tag, peer, now)
+
+    def _gone(self, peer: KnownPeer) -> None:
+        peer.health = "gone"
+        peer.rate_in = peer.rate_out = 0.0
+        peer.number += 1
+        self._doubted.pop(peer.who.public, None)
+
+    def _forget(self, public: bytes) -> None:
+        peer = self.peers.pop(public)
+        self._doubted.pop(public, None)
+        for tag in peer.followed:
+            self.book.leaves(tag, peer)
+
+    # ---- tags ---------------------------------------------------------------------------------------------------
+
+    def moved(self, entry: Entry, now: float) -> None:
+        """An entry of a log, committed just now: a rollout of each tag that it moves."""
+        self.book.moved(entry, now, max(entry.wall_time - self.offset, self.begun), self.wall(now))
+
+    def found(self, tag: Tag, entry: Entry, version: bytes, now: float) -> None:
+        """What a tag that peers follow means, by the log: a rollout that began before this tracker did, or unseen."""
+        self.book.begin(tag, entry, version, min(now, entry.wall_time - self.offset))
+
+    # ---- time ---------------------------------------------------------------------------------------------------
+
+    def tick(self, now: float, wall_now: float) -> Due:
+        """Once a second: who is silent, what is summed up, which rollouts are over."""
+        self.offset = wall_now - now
+        self._look_at_peers(now)
+        self.flow.tick(now, self.sums.peers)
+        ended = tuple(rollout for rollout in self.rollouts.values() if rollout.tick(now))
+        for rollout in ended:
+            self._over(rollout, now)
+        self._note(now)
+        self._ticked = now
+        return Due(self._probes(), self.book.lookups(now), (*ended, *self.book.overtaken()))
+
+    def _look_at_peers(self, now: float) -> None:
+        """One look at everybody: whatever is summed up here costs a microsecond a peer each second."""
+        sums, sites = Summing(), set[str]()
+        forgotten = []
+        for peer in self.peers.values():
+            if peer.health == "gone":
+                if now - peer.heard > GONE_KEPT_S:
+                    forgotten.append(peer.who.public)
+                continue
+            beat_s = min(peer.beat_s, float(ANNOUNCE_INTERVAL_S))
+            if now - peer.heard > DOUBT_BEATS * beat_s:
+                sums.silent += 1
+                sums.silent_since = min(peer.heard, sums.silent_since or peer.heard)
+                if self._is_silent(peer, now - peer.heard, beat_s, now):
+                    continue
+            sums.add(peer)
+            sites.add(peer.who.site)
+        for public in forgotten:
+            self._forget(public)
+        rollouts = [figures.rollout for figures in self.tags.values() if figures.rollout is not None]
+        elapsed = max(0.001, now - self._ticked)
+        self.sums = sums.closed(self.sums, rollouts, len(sites), self.flow.last, self._origin_bytes / elapsed, elapsed)
+        self._origin_bytes = 0
+
+    def _is_silent(self, peer: KnownPeer, silent_s: float, beat_s: float, now: float) -> bool:
+        """It has missed heartbeats: in doubt, or gone, which is told."""
+        is_in_doubt = peer.health == "doubtful" and now - peer.doubted_at >= DOUBT_S
+        if silent_s > SILENT_S or (is_in_doubt and silent_s > GONE_BEATS * beat_s):
+            self._died(peer, now)
+            return True
+        if peer.health == "alive" and (peer.heard > peer.doubted_at or now - peer.doubted_at > beat_s):
+            self._doubt(peer, now)
+        return False
+
+    def _probes(self) -> tuple[Who, ...]:
+        chosen = list(self._doubted)[:PROBES_PER_TICK]
+        for public in chosen:
+            del self._doubted[public]
+        return tuple(self.peers[public].who for public in chosen if public in self.peers)
+
+    def _over(self, rollout: RolloutFigures, now: float) -> None:
+        last = f", the last after {rollout.done[-1]:.0f} s" if rollout.done else ""
+        text = f"{rollout.tag} of {rollout.dataset}: all {rollout.wanted} peers are current{last}"
+        self.happenings.add(
+            "done", self.wall(now), text, dataset=rollout.dataset, tag=rollout.tag, serial=rollout.serial
+        )
+
+    def _note(self, now: float) -> None:
+        sums, elapsed = self.sums, max(0.001, now - self._ticked)
+        self.rings.put(
+            self.wall(now),
+            {
+                "peers": sums.peers,
+                "fetching": sums.fetching,
+                "behind": sums.behind,
+                "failed": sums.failed,
+                "rate_bytes_per_s": round(sums.rate_bytes_per_s),
+                "origin_rate_bytes_per_s": round(sums.origin_rate_bytes_per_s),
+                "reports_per_s": round((self.reports - self._last_reports) / elapsed, 2),
+                "bad_blocks": sums.bad_blocks,
+                "stream_bytes_per_s": round((self.stream_bytes - self._last_stream) / elapsed),
+            },
+        )
+        self._last_reports, self._last_stream = self.reports, self.stream_bytes
+
+    def _tell(self, peer: KnownPeer, kind: EventKind, now: float, text: str, severity: Severity = "info") -> None:
+        who = peer.who
+        self.happenings.add(kind, self.wall(now), text, peer=who.peer_id, site=who.site, severity=severity)
+
+    def check_invariants(self) -> None:
+        """What always holds, after each step of a test."""
+        self.book.check_invariants()
+
+
+def _named(peer: KnownPeer) -> str:
+    where = f" at {peer.who.site}" if peer.who.site else ""
+    return f"{peer.who.role} {peer.who.peer_id[:8]}{where}"

@@ -1,0 +1,284 @@
+"""One rollout: every peer that follows a tag, on its way to the version that the tag was moved to. Pure.
+
+Times are seconds of one clock, given by whoever calls. A peer is in exactly one state; ``counts`` are kept as peers
+move, so that a swarm of thousands costs nothing while nobody looks. What peers tell are totals: ``put`` may be called
+twice.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from typing import Final
+
+from swarm.figure_messages import STATES, State
+from swarm.reports import Followed, Phase
+from swarm.tracker.figures.steps import StepLog
+
+UNAWARE: Final = STATES.index("unaware")
+WAITING: Final = STATES.index("waiting")
+FETCHING: Final = STATES.index("fetching")
+CURRENT: Final = STATES.index("current")
+FAILED: Final = STATES.index("failed")
+LOST: Final = STATES.index("lost")
+# Who has not moved for so long is stalled.
+STALLED_S: Final = 30.0
+POINTS_MAX: Final = 300
+POINT_S: Final = 1.0
+
+Counts = tuple[int, ...]
+
+
+@dataclass(slots=True)
+class Member:
+    """A peer of a rollout. ``told`` is its last word; ``before`` are bytes by source of processes that have ended."""
+
+    site: str
+    state: int
+    since: float
+    wanted_since: float
+    told: Followed | None = None
+    epoch: int = 0
+    number: int = -1
+    moved_at: float = 0.0
+    before: tuple[int, int, int, int, int] = (0, 0, 0, 0, 0)
+
+    @property
+    def sources(self) -> tuple[int, int, int, int, int]:
+        """Bytes from peers, from the origin, reused, wasted, and as they travelled."""
+        told = self.told
+        if told is None:
+            return self.before
+        p, o, r, w, e = self.before
+        return (p + told.peers, o + told.origin, r + told.reused, w + told.wasted, e + told.wire)
+
+
+@dataclass(slots=True)
+class RolloutFigures:
+    """``started`` on the clock of the caller; ``version`` is what the tag means since ``serial``."""
+
+    dataset: str
+    tag: str
+    serial: int
+    version: bytes
+    previous: bytes
+    message: str
+    started: float
+    members: dict[bytes, Member] = field(default_factory=dict)
+    counts: list[int] = field(default_factory=lambda: [0] * len(STATES))
+    # Seconds from the start until a peer was current, in order.
+    done: list[float] = field(default_factory=list)
+    steps: StepLog = field(default_factory=StepLog)
+    points: list[tuple[float, Counts]] = field(default_factory=list)
+    point_s: float = POINT_S
+    # Bytes by source of members that are counted no more.
+    gone: tuple[int, int, int, int, int] = (0, 0, 0, 0, 0)
+    ended: float | None = None
+    moved_at: float = 0.0
+    total_bytes: int = 0
+    is_kept: bool = False
+    is_overtaken: bool = False
+    # Rises with every change.
+    number: int = 0
+
+    @property
+    def wanted(self) -> int:
+        return len(self.members)
+
+    @property
+    def behind(self) -> int:
+        return len(self.members) - self.counts[CURRENT]
+
+    # ---- what happens -------------------------------------------------------------------------------------------
+
+    def expect(self, public: bytes, site: str, now: float) -> None:
+        """A peer follows the tag, and is not known to have heard of the move."""
+        if public not in self.members:
+            self._enter(public, Member(site, UNAWARE, now, now), UNAWARE, now, "")
+
+    def put(self, public: bytes, site: str, epoch: int, told: Followed, now: float) -> None:
+        """What a peer says of itself, for the first time or again."""
+        member = self.members.get(public)
+        if member is None:
+            wanted_since = max(self.started, now - told.age_ms / 1000)
+            member = Member(site, UNAWARE, now, wanted_since)
+            # How it got where it is, it tells step by step, or has forgotten.
+            knows = bool(told.steps) and self._is_about_this(told)
+            state, at = (UNAWARE, wanted_since) if knows else (standing(told, self.serial), now)
+            self._enter(public, member, state, at, told.words, is_new=True)
+        if epoch != member.epoch:
+            member.before, member.epoch, member.number = member.sources, epoch, -1
+            member.told = None
+        if self._is_about_this(told):
+            self._step(public, member, told, now)
+        self._enter(public, member, standing(told, self.serial), now, told.words)
+        self._note(member, told, now)
+
+    def _is_about_this(self, told: Followed) -> bool:
+        return (told.target or told.serial) == self.serial
+
+    def _step(self, public: bytes, member: Member, told: Followed, now: float) -> None:
+        """The phases that it went through since it was last heard, each at its time."""
+        for step in told.steps:
+            if step.number > member.number:
+                member.number = step.number
+                at = max(now - step.age_ms / 1000, self.started)
+                self._enter(public, member, STATES.index(step.phase), at, told.words)
+
+    def _note(self, member: Member, told: Followed, now: float) -> None:
+        before = member.told
+        if not self._is_about_this(told):
+            member.told = None
+            return
+        if before is None or told.done_bytes != before.done_bytes:
+            member.moved_at = self.moved_at = now
+        if before != told:
+            self.number += 1
+        self.total_bytes = max(self.total_bytes, told.total_bytes)
+        member.told = told
+
+    def _enter(self, public: bytes, member: Member, state: int, at: float, words: str, *, is_new: bool = False) -> None:
+        """A member is in a state from now on."""
+        known = self.members.get(public)
+        if known is None:
+            self.members[public] = member
+            self.counts[state] += 1
+        elif state == member.state and not is_new:
+            return
+        else:
+            self.counts[member.state] -= 1
+            self.counts[state] += 1
+        if state == CURRENT and member.state != CURRENT and not is_new:
+            self._arrived(max(0.0, at - max(self.started, member.wanted_since)))
+        member.state, member.since = state, at
+        member.moved_at = self.moved_at = max(self.moved_at, at)
+        self.number += 1
+        self.steps.add(at - self.started, public, member.site, state, words if state == FAILED else "")
+
+    def _arrived(self, seconds: float) -> None:
+        if not self.done or seconds >= self.done[-1]:
+            self.done.append(seconds)
+        else:
+            self.done.insert(bisect_right(self.done, seconds), seconds)
+
+    def replay(self, public: bytes, site: str, state: int, at: float, words: str) -> None:
+        """A step of a log that was kept."""
+        member = self.members.get(public)
+        if member is None:
+            member = Member(site, state, at, self.started)
+        self._enter(public, member, state, at, words)
+        self.tick(at)
+
+    def lose(self, public: bytes, now: float) -> None:
+        """A peer is not heard of any more. Who was current is counted no longer."""
+        member = self.members.get(public)
+        if member is None:
+            return
+        if member.state == CURRENT:
+            self.leave(public)
+        else:
+            self._enter(public, member, LOST, now, "")
+
+    def leave(self, public: bytes) -> None:
+        """A peer follows the tag no more, or said goodbye."""
+        member = self.members.pop(public, None)
+        if member is not None:
+            self.counts[member.state] -= 1
+            self.gone = _sum(self.gone, member.sources)
+            self.number += 1
+
+    def tick(self, now: float) -> bool:
+        """Note how many are where; whether the rollout has just come to its end, or to life again."""
+        t_s = now - self.started
+        counts = tuple(self.counts)
+        if self.ended is None and self._is_due(t_s, counts):
+            self._point(t_s, counts)
+        is_over = bool(self.members) and self.behind == 0
+        if is_over and self.ended is None:
+            self._point(t_s, counts)
+            self.ended = max((m.since for m in self.members.values()), default=now)
+            return True
+        if not is_over and self.ended is not None and not self.is_overtaken and not self.is_kept:
+            self.ended = None
+        return False
+
+    def _is_due(self, t_s: float, counts: Counts) -> bool:
+        """Whether a point is to be noted: where nothing changes, seldom."""
+        if not self.points:
+            return True
+        last_s, last = self.points[-1]
+        return t_s - last_s >= self.point_s * (1 if counts != last else 10)
+
+    def overtake(self, now: float) -> None:
+        """The tag has moved on: this is over, as it stands."""
+        self._point(now - self.started, tuple(self.counts))
+        self.is_overtaken = True
+        self.ended = self.ended if self.ended is not None else now
+        self.number += 1
+
+    def _point(self, t_s: float, counts: Counts) -> None:
+        """One more point; when there are too many every second goes, and they are noted half as often."""
+        self.points.append((t_s, counts))
+        if len(self.points) > POINTS_MAX:
+            del self.points[1:-1:2]
+            self.point_s *= 2
+
+    # ---- what it tells ------------------------------------------------------------------------------------------
+
+    def sources(self) -> tuple[int, int, int, int, int]:
+        """Bytes of all from peers, from the origin, reused, wasted, and as they travelled."""
+        total = self.gone
+        for member in self.members.values():
+            total = _sum(total, member.sources)
+        return total
+
+    def percentile_s(self, share: float) -> float | None:
+        """In how many seconds this share of all wanted peers was current; None before it is."""
+        place = -(-int(share * 1000) * len(self.members) // 1000)  # rounded up
+        arrived = min(len(self.done), self.counts[CURRENT])
+        return self.done[place - 1] if 0 < place <= arrived else None
+
+    def rate_bytes_per_s(self) -> int:
+        return sum(m.told.rate_bytes_per_s for m in self.members.values() if m.told is not None and m.state == FETCHING)
+
+    def stalled(self, now: float) -> int:
+        """How many are behind and have not moved for long."""
+        return sum(1 for m in self.members.values() if m.state != CURRENT and now - m.moved_at >= STALLED_S)
+
+    def eta_s(self) -> float | None:
+        """Until the last that moves is current, by what each has left and its rate; whoever has not begun is taken to
+        be as fast as the others. None if nobody moves.
+        """
+        fetching = [m.told for m in self.members.values() if m.state == FETCHING and m.told is not None]
+        left = [max(0, t.total_bytes - t.done_bytes) / t.rate_bytes_per_s for t in fetching if t.rate_bytes_per_s > 0]
+        if not left:
+            return None
+        eta = max(left)
+        if self.counts[UNAWARE] or self.counts[WAITING]:
+            rates = sorted(told.rate_bytes_per_s for told in fetching if told.rate_bytes_per_s > 0)
+            eta = max(eta, self.total_bytes / rates[len(rates) // 2])
+        return eta
+
+    def check_invariants(self) -> None:
+        states = [member.state for member in self.members.values()]
+        assert self.counts == [states.count(index) for index in range(len(STATES))], "the counts of states are wrong"
+        assert self.done == sorted(self.done)
+        assert len(self.points) <= POINTS_MAX + 1
+
+
+def standing(told: Followed, serial: int) -> int:
+    """In which state a peer is, towards one move of its tag."""
+    if told.serial >= serial:
+        return CURRENT
+    if told.target >= serial:
+        phase: Phase = told.phase
+        return STATES.index(phase) if phase != "current" else WAITING
+    return WAITING if told.heard >= serial else UNAWARE
+
+
+def state_name(index: int) -> State:
+    return STATES[index]
+
+
+def _sum(a: tuple[int, int, int, int, int], b: tuple[int, int, int, int, int]) -> tuple[int, int, int, int, int]:
+    return (a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3], a[4] + b[4])

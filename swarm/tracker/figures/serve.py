@@ -1,0 +1,302 @@
+"""Routes: reports in, from peers and from other trackers; figures out, asked for once or as a stream of events."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Annotated, Final
+
+import msgspec
+from aiohttp import web
+
+from swarm import canonical, events
+from swarm.errors import NotFoundError, UsageError
+from swarm.figure_messages import (
+    Blocks,
+    DhtFigures,
+    Events,
+    Flow,
+    Origin,
+    Overview,
+    Peer,
+    Peers,
+    Rollout,
+    RolloutLog,
+    Rollouts,
+    Series,
+)
+from swarm.http.routes import Access, Route
+from swarm.http.validate import query_of
+from swarm.identity import public_of
+from swarm.names import check_tag
+from swarm.principal import Principal
+from swarm.reports import RELAY_MAX_BYTES, RELAY_PATH, REPORT_PATH, Relay
+from swarm.signature import from_hex
+from swarm.tracker.asking import is_still_let_in
+from swarm.tracker.figures.copies import RANGES_DEFAULT, RANGES_MAX
+from swarm.tracker.figures.hub import Listener
+from swarm.tracker.figures.peer_views import Asked, peer_view, peers_view
+from swarm.tracker.figures.picture import SERIES
+from swarm.tracker.figures.swarm_views import dht_view, flow_view, origin_view
+from swarm.tracker.figures.topics import View, check_sees_all, events_view
+from swarm.tracker.figures.views import overview
+from swarm.tracker.membership import Member
+from swarm.tracker.policy import patterns_of
+from swarm.tracker.state import AskerHandler, TrackerState, answer, dataset_of, remote_of
+
+MSGPACK: Final = "application/msgpack"
+PREFIX: Final = "/api/v1/figures"
+# A page knows by this that the stream lives, and since when it does not.
+BEAT_S: Final = 5.0
+RECHECK_S: Final = 5.0
+PAGE_MAX: Final = 500
+FLOW_S: Final = 60.0
+SERIES_S: Final = 300.0
+
+Text = Annotated[str, msgspec.Meta(max_length=128)]
+Limit = Annotated[int, msgspec.Meta(ge=1, le=PAGE_MAX)]
+Number = Annotated[int, msgspec.Meta(ge=0, le=(1 << 53))]
+Since = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
+
+
+class PeersQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``cursor`` is where the last page ended; the others narrow the list down."""
+
+    cursor: Text = ""
+    limit: Limit = 100
+    site: Text = ""
+    label: Text = ""
+    state: Text = ""
+    search: Text = ""
+    dataset: Text = ""
+
+
+class SerialQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``serial``: which move of the tag; the last without it."""
+
+    serial: Number = 0
+
+
+class LogQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A page of an event log, from step ``after`` on."""
+
+    serial: Number = 0
+    after: Number = 0
+    limit: Annotated[int, msgspec.Meta(ge=1, le=20_000)] = 5000
+
+
+class BlocksQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``version`` in hex; without it what that tag means which moved last. Into how many ``ranges`` blocks are put."""
+
+    version: Text = ""
+    ranges: Annotated[int, msgspec.Meta(ge=1, le=RANGES_MAX)] = RANGES_DEFAULT
+
+
+class FlowQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Wall seconds; the last minute without it."""
+
+    since: Since = 0.0
+
+
+class SeriesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One figure since a moment (wall seconds); the last five minutes without it."""
+
+    name: Text
+    since: Since = 0.0
+
+
+class EventsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Those after a number, or ``since`` a moment (wall seconds)."""
+
+    after: Number = 0
+    since: Since = 0.0
+    limit: Limit = 200
+
+
+class StreamQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``topics`` with commas between."""
+
+    topics: Annotated[str, msgspec.Meta(min_length=1, max_length=2000)]
+
+
+def figure_routes(state: TrackerState) -> list[Route]:
+    """The declarations."""
+    serve = _Serve(state)
+    rollout, blocks = "/rollouts/{scope}/{name}/{tag}", "/blocks/{scope}/{name}"
+
+    def get(
+        path: str,
+        handler: AskerHandler,
+        summary: str,
+        response: type | str,
+        query: type | tuple[str, ...] = (),
+        *,
+        of_dataset: bool = False,
+    ) -> Route:
+        access: Access = "read" if of_dataset else "known"
+        counted = state.for_askers("figures", handler)
+        return Route("GET", PREFIX + path, counted, access, summary, response=response, query=query)
+
+    return [
+        Route(
+            "POST",
+            REPORT_PATH,
+            state.for_members("report", serve.report),
+            "member",
+            "What a peer tells of itself; when the next is wanted back",
+            request=MSGPACK,
+            response=MSGPACK,
+        ),
+        Route(
+            "POST",
+            RELAY_PATH,
+            state.for_members("relay", serve.relay),
+            "tracker",
+            "What another tracker was told by peers",
+            request=MSGPACK,
+            response=MSGPACK,
+        ),
+        get("/overview", serve.overview, "How every tag stands that peers follow", Overview),
+        get("/rollouts", serve.rollouts, "The rollouts of late", Rollouts),
+        get(rollout, serve.rollout, "One rollout as it stands", Rollout, SerialQuery, of_dataset=True),
+        get(rollout + "/events", serve.log, "Its event log", RolloutLog, LogQuery, of_dataset=True),
+        get(blocks, serve.blocks, "How many copies of its blocks there are", Blocks, BlocksQuery, of_dataset=True),
+        get("/flow", serve.flow, "Who feeds whom", Flow, FlowQuery),
+        get("/peers", serve.peers, "The peers, page by page", Peers, PeersQuery),
+        get("/peers/{peer}", serve.peer, "All that is known of one peer", Peer),
+        get("/dht", serve.dht, "The DHT as its nodes tell of it", DhtFigures),
+        get("/origin", serve.origin, "What the origin carried, and what that cost", Origin),
+        get("/series", serve.series, "One figure over time", Series, SeriesQuery),
+        get("/events", serve.events, "What happened in the swarm", Events, EventsQuery),
+        get("/stream", serve.stream, "News of chosen topics as they come", events.CONTENT_TYPE, StreamQuery),
+    ]
+
+
+class _Serve:
+    def __init__(self, state: TrackerState) -> None:
+        self.state = state
+        self.figures = state.figures
+        self.picture = state.figures.picture
+
+    # ---- in -----------------------------------------------------------------------------------------------------
+
+    async def report(self, request: web.Request, member: Member) -> web.Response:
+        data = await request.read()
+        told = await self.figures.reported(member, remote_of(request), data, time.monotonic())
+        return web.Response(body=canonical.encode(told), content_type=MSGPACK)
+
+    async def relay(self, request: web.Request, member: Member) -> web.Response:
+        relay = canonical.decode(await request.read(), Relay, limit_bytes=RELAY_MAX_BYTES)
+        told = self.figures.relayed(relay, time.monotonic())
+        return web.Response(body=canonical.encode(told), content_type=MSGPACK)
+
+    # ---- out ----------------------------------------------------------------------------------------------------
+
+    async def _patterns(self, who: Principal) -> tuple[str, ...]:
+        return patterns_of((await self.state.policy()).policy, who, "read")
+
+    async def _view(self, who: Principal) -> View:
+        return View(await self._patterns(who))
+
+    async def _view_of_all(self, who: Principal) -> View:
+        view = await self._view(who)
+        check_sees_all(view)
+        return view
+
+    async def overview(self, request: web.Request, who: Principal) -> web.Response:
+        view = await self._view(who)
+        return answer(overview(self.picture, view.may_read, self.figures.is_paused, time.monotonic()))
+
+    async def rollouts(self, request: web.Request, who: Principal) -> web.Response:
+        view = await self._view(who)
+        return answer(await self.figures.rollouts(view, time.monotonic()))
+
+    async def rollout(self, request: web.Request, who: Principal) -> web.Response:
+        key = (dataset_of(request), check_tag(request.match_info["tag"]))
+        return answer(await self.figures.rollout(key, query_of(request, SerialQuery).serial, time.monotonic()))
+
+    async def log(self, request: web.Request, who: Principal) -> web.Response:
+        key, asked = (dataset_of(request), check_tag(request.match_info["tag"])), query_of(request, LogQuery)
+        return answer(await self.figures.rollout_log(key, asked.serial, asked.after, asked.limit))
+
+    async def blocks(self, request: web.Request, who: Principal) -> web.Response:
+        asked = query_of(request, BlocksQuery)
+        version = from_hex(asked.version) if asked.version else b""
+        view = await self._view(who)
+        return answer(self.figures.blocks_of(dataset_of(request), view, time.monotonic(), version, asked.ranges))
+
+    async def flow(self, request: web.Request, who: Principal) -> web.Response:
+        await self._view_of_all(who)
+        now, since = time.monotonic(), query_of(request, FlowQuery).since
+        after = since - self.picture.offset if since else now - FLOW_S
+        return answer(flow_view(self.picture, self.picture.flow.since(after), now))
+
+    async def peers(self, request: web.Request, who: Principal) -> web.Response:
+        await self._view_of_all(who)
+        asked = msgspec.structs.asdict(query_of(request, PeersQuery))
+        return answer(peers_view(self.picture, Asked(**asked), time.monotonic()))
+
+    async def peer(self, request: web.Request, who: Principal) -> web.Response:
+        view = await self._view_of_all(who)
+        peer = self.picture.peers.get(public_of(request.match_info["peer"]))
+        if peer is None:
+            raise NotFoundError("this peer was not heard of lately: see `aetherfs members`")
+        return answer(peer_view(self.picture, peer, view.may_read, self.figures.tracker_id, time.monotonic()))
+
+    async def dht(self, request: web.Request, who: Principal) -> web.Response:
+        await self._view_of_all(who)
+        return answer(dht_view(self.picture, time.monotonic()))
+
+    async def origin(self, request: web.Request, who: Principal) -> web.Response:
+        await self._view_of_all(who)
+        return answer(origin_view(self.picture, self.figures.prices, time.monotonic()))
+
+    async def series(self, request: web.Request, who: Principal) -> web.Response:
+        await self._view_of_all(who)
+        asked = query_of(request, SeriesQuery)
+        if asked.name not in SERIES:
+            raise UsageError(f"{asked.name[:80]!r} is no series: known are {', '.join(SERIES)}")
+        wall_now = self.picture.wall(time.monotonic())
+        step_s, points = self.picture.rings.read(asked.name, asked.since or wall_now - SERIES_S, wall_now)
+        return answer(Series(asked.name, step_s, tuple(points)))
+
+    async def events(self, request: web.Request, who: Principal) -> web.Response:
+        view, asked = await self._view(who), query_of(request, EventsQuery)
+        after = max(asked.after, self.picture.happenings.since(asked.since) if asked.since else 0)
+        return answer(events_view(self.picture, view, time.monotonic(), after, asked.limit))
+
+    # ---- stream -------------------------------------------------------------------------------------------------
+
+    async def stream(self, request: web.Request, who: Principal) -> web.StreamResponse:
+        topics = [text for text in query_of(request, StreamQuery).topics.split(",") if text]
+        last_id = request.headers.get("Last-Event-ID", "")
+        listener = self.figures.hub.join(topics, await self._patterns(who), last_id)
+        response = web.StreamResponse(headers={"Content-Type": events.CONTENT_TYPE, "Cache-Control": "no-store"})
+        try:
+            await response.prepare(request)
+            await self._send(request, response, listener, who)
+        finally:
+            self.figures.hub.leave(listener)
+        return response
+
+    async def _send(
+        self, request: web.Request, response: web.StreamResponse, listener: Listener, who: Principal
+    ) -> None:
+        """Until the caller leaves, may see something else than before, is too slow, or the tracker closes."""
+        loop, hub = asyncio.get_running_loop(), self.figures.hub
+        beat_at = checked_at = loop.time()
+        await response.write(b"retry: 2000\n\n")
+        while not hub.is_closed and not listener.is_lost:
+            message = listener.take()
+            if loop.time() - checked_at >= RECHECK_S:
+                checked_at = loop.time()
+                if not await is_still_let_in(request) or await self._patterns(who) != listener.patterns:
+                    return
+            if loop.time() - beat_at >= BEAT_S:
+                beat_at = loop.time()
+                message += b'event: beat\ndata: {"at":%.3f}\n\n' % self.picture.wall(time.monotonic())
+            if message:
+                self.picture.stream_bytes += len(message)
+                await response.write(message)
+                continue
+            await listener.wait(BEAT_S / 2)

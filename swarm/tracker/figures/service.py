@@ -1,0 +1,277 @@
+"""The figures of one running tracker: the shell around the picture.
+
+It reads the clock, checks who may speak of what, looks tags up in the log, connects to peers in doubt, passes reports
+on to the other trackers, and ticks once a second. Routes read ``picture``; metrics and alerts do too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from swarm import canonical
+from swarm import log as entries
+from swarm.dialable import TRUSTED
+from swarm.errors import AetherError, NotFoundError
+from swarm.figure_messages import Blocks, Rollout, RolloutItem, RolloutLog, Rollouts
+from swarm.identity import peer_id_of
+from swarm.objects.bill import DEFAULT, Prices
+from swarm.records import Address
+from swarm.reports import REPORT_MAX_BYTES, Relay, RelayAnswer, Report, ReportAnswer
+from swarm.tracker.figures import keeping
+from swarm.tracker.figures.copies import RANGES_DEFAULT, Layout, blocks_view
+from swarm.tracker.figures.hub import Hub
+from swarm.tracker.figures.peers import Tag, Who, readable
+from swarm.tracker.figures.picture import Picture
+from swarm.tracker.figures.relay import Heard, Relays
+from swarm.tracker.figures.rollouts import RolloutFigures
+from swarm.tracker.figures.topics import View
+from swarm.tracker.figures.views import rollout_view, rollouts
+from swarm.tracker.membership import Member
+from swarm.tracker.policy import decide
+from swarm.tracker.presence import Present, site_seen
+
+if TYPE_CHECKING:
+    from swarm.tracker.state import TrackerState
+
+TICK_S: Final = 1.0
+PROBE_TIMEOUT_S: Final = 1.5
+PROBES_MAX: Final = 32
+# A peer that was heard of by an announce alone is passed on so often at most.
+HEARD_AGAIN_S: Final = 10.0
+LOOKUP_MAX_AGE_S: Final = 2.0
+# A rollout whose peers are all current is kept so long after, at least: somebody else may come to follow the tag.
+KEEP_AFTER_S: Final = 5.0
+
+log = logging.getLogger("aetherfs.figures")
+
+
+class Figures:
+    """Made with the tracker's state, started with its listener. ``is_paused`` tells of rollouts that are held."""
+
+    def __init__(self, state: TrackerState) -> None:
+        self._state = state
+        self.picture: Picture = Picture(time.monotonic(), time.time())
+        self.hub = Hub(self)
+        self.prices: Prices = DEFAULT
+        self.is_paused: Callable[[str, str], bool] = lambda dataset, tag: False
+        self.relays = Relays(state.pushes, self._full_wanted)
+        # What is known of the blocks of versions that were looked at.
+        self.layouts: dict[tuple[str, bytes], Layout] = {}
+        self._kept = keeping.Kept()
+        self._wants_full: set[bytes] = set()
+        self._relayed_at: dict[bytes, float] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._probing = asyncio.Semaphore(PROBES_MAX)
+
+    @property
+    def tracker_id(self) -> str:
+        return self._state.contact.peer_id
+
+    def blocks_of(self, dataset: str, view: View, now: float, version: bytes = b"", ranges: int = 0) -> Blocks:
+        """Availability of a version, or of what the dataset's tag means that moved last. NotFoundError."""
+        version = version or self.picture.book.latest_version(dataset)
+        found = None
+        if version and view.may_read(dataset):
+            layout = self.layouts.get((dataset, version))
+            found = blocks_view(self.picture, dataset, version, layout, ranges or RANGES_DEFAULT, now)
+        if found is None:
+            raise NotFoundError(f"of {dataset} nobody is known to hold that version, or there is no such dataset")
+        return found
+
+    async def rollouts(self, view: View, now: float) -> Rollouts:
+        """Those that are known here and, while the store answers, those that it keeps."""
+        kept: list[RolloutItem] = []
+        with contextlib.suppress(AetherError):
+            kept = await self._state.work(self._kept.items, self._state.objects)
+        return rollouts(self.picture, view.may_read, now, kept)
+
+    async def rollout(self, tag: Tag, serial: int, now: float) -> Rollout:
+        """One rollout, the last of its tag for serial 0. NotFoundError."""
+        known = self.picture.book.rollout_of(tag, serial)
+        if known is None:
+            kept = await self._state.work(keeping.read, self._state.objects, *tag, serial)
+            known = keeping.replayed(kept, self.picture.offset)
+        return rollout_view(self.picture, known, self.is_paused, now)
+
+    async def rollout_log(self, tag: Tag, serial: int, after: int, limit: int) -> RolloutLog:
+        """A page of the event log of one rollout. NotFoundError."""
+        known = self.picture.book.rollout_of(tag, serial)
+        if known is not None:
+            kept = keeping.kept_of(self.picture, known)
+        else:
+            kept = await self._state.work(keeping.read, self._state.objects, *tag, serial)
+        return keeping.log_of(kept, after, limit)
+
+    def start(self) -> None:
+        for work in (self._run(), self.relays.run()):
+            self._start(work)
+
+    async def close(self) -> None:
+        self.hub.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.relays.close()
+
+    # ---- what is heard ------------------------------------------------------------------------------------------
+
+    def announced(self, present: Present, member: Member, remote: str, *, is_leaving: bool, now: float) -> None:
+        """A peer has announced itself here."""
+        site = present.site
+        who = Who(member.public, member.peer_id, member.role, site, member.labels, present.addresses, remote)
+        if is_leaving:
+            self.picture.left(who.public, now)
+            self.relays.heard(Heard(who, now, b"", is_leaving=True))
+            return
+        self.picture.heard(who, now)
+        if now - self._relayed_at.get(who.public, float("-inf")) >= HEARD_AGAIN_S:
+            self._pass_on(Heard(who, now, b""))
+
+    async def reported(self, member: Member, remote: str, data: bytes, now: float) -> ReportAnswer:
+        """A peer's report. RemoteProtocolError for one that is malformed."""
+        report = canonical.decode(data, Report, limit_bytes=REPORT_MAX_BYTES)
+        policy, principal = (await self._state.policy()).policy, member.principal
+        allowed = readable(report, lambda dataset: decide(policy, principal, "read", dataset).allowed)
+        who = self._who(member, remote)
+        needs_full = self.picture.report(who, allowed, now)
+        self._pass_on(Heard(who, now, data if allowed is report else canonical.encode(allowed)))
+        if who.public in self._wants_full:
+            self._wants_full.discard(who.public)
+            needs_full = True
+        beat_ms, pause_ms = round(1000 * self.picture.beat_s), round(1000 * self.picture.pause_s)
+        return ReportAnswer(1, beat_ms, pause_ms, needs_full)
+
+    def _who(self, member: Member, remote: str) -> Who:
+        present = self._state.presence.get(member.peer_id)
+        addresses: tuple[Address, ...] = present.addresses if present is not None else ()
+        site = member.site or (present.site if present is not None else site_seen(remote))
+        return Who(member.public, member.peer_id, member.role, site, member.labels, addresses, remote)
+
+    def relayed(self, relay: Relay, now: float) -> RelayAnswer:
+        """What another tracker has heard. It has checked who may speak of what."""
+        needs_full: list[bytes] = []
+        for heard in relay.peers:
+            at = now - heard.age_ms / 1000
+            peer_id, seen = peer_id_of(heard.public), heard.seen
+            who = Who(heard.public, peer_id, heard.role, heard.site, heard.labels, heard.addresses, seen)
+            if heard.is_leaving:
+                self.picture.left(who.public, at)
+            elif not heard.report:
+                self.picture.heard(who, at)
+            else:
+                report = canonical.decode(heard.report, Report, limit_bytes=REPORT_MAX_BYTES)
+                if self.picture.report(who, report, at):
+                    needs_full.append(who.public)
+        return RelayAnswer(1, tuple(needs_full))
+
+    def _pass_on(self, heard: Heard) -> None:
+        self._relayed_at[heard.who.public] = heard.at
+        self.relays.heard(heard)
+
+    def _full_wanted(self, public: bytes) -> None:
+        if public in self.picture.peers:
+            self._wants_full.add(public)
+
+    def committed(self, entry: bytes) -> None:
+        """An entry of a log was committed, here or elsewhere."""
+        try:
+            parsed = entries.parse_entry(entry)[1]
+        except AetherError as error:
+            log.warning("a committed entry cannot be read: %s", error)
+            return
+        self.picture.moved(parsed, time.monotonic())
+        self.hub.wake()
+
+    # ---- time ---------------------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        while True:
+            await self.hub.pause(TICK_S)
+            try:
+                self.tick()
+            except Exception:
+                # Figures are not what a tracker is for: it goes on without them, and says what is wrong.
+                log.exception("a defect ended a tick of the figures")
+
+    def tick(self) -> None:
+        """What is done once a second."""
+        now = time.monotonic()
+        if self.hub.is_tick_due(now, TICK_S):
+            due = self.picture.tick(now, time.time())
+            for who in due.probes:
+                self._start(self._probe(who))
+            for tag in due.lookups:
+                self._start(self._look_up(tag))
+            for rollout in due.ended:
+                self._start(self._keep(rollout))
+            if len(self._relayed_at) > 2 * len(self.picture.peers) + 100:
+                self._relayed_at = {p: at for p, at in self._relayed_at.items() if p in self.picture.peers}
+        self.hub.tick(now)
+
+    async def _probe(self, who: Who) -> None:
+        """Whether anybody listens where a peer was seen: nobody is connected to because a peer says so."""
+        is_there = False
+        async with self._probing:
+            for address in who.addresses:
+                if address.host == who.seen and (is_there := await _answers(address)):
+                    break
+        now = time.monotonic()
+        if not is_there:
+            # Whoever is missed has a moment to say something itself.
+            await asyncio.sleep(PROBE_TIMEOUT_S)
+            now = time.monotonic()
+        self.picture.probed(who.public, is_there=is_there, now=now)
+
+    async def _keep(self, rollout: RolloutFigures) -> None:
+        """Write the log of a rollout that is over, once it is for a while, unless another tracker has."""
+        await asyncio.sleep(KEEP_AFTER_S * self._state.rng.uniform(1, 2))
+        if rollout.ended is None or rollout.is_kept:
+            return
+        kept = keeping.kept_of(self.picture, rollout)
+        try:
+            await self._state.work(keeping.write, self._state.objects, kept)
+            rollout.is_kept = True
+        except AetherError as error:
+            log.warning("the log of rollout %d of %s is not kept: %s", rollout.serial, rollout.dataset, error)
+
+    async def _look_up(self, tag: Tag) -> None:
+        """What a tag means now, by the log."""
+        state, (dataset, name) = self._state, tag
+        try:
+            head = await state.work(partial(state.catalogue.head, dataset, max_age_s=LOOKUP_MAX_AGE_S))
+            found = next((each for each in head.tags if each.tag == name), None)
+            if found is None:
+                self.picture.book.unknown(tag)
+                return
+            data = await state.work(state.catalogue.entry, dataset, found.serial)
+            self.picture.found(tag, entries.parse_entry(data)[1], found.version, time.monotonic())
+        except NotFoundError:
+            self.picture.book.unknown(tag)
+        except AetherError as error:
+            log.info("where %s of %s points is not known yet: %s", name, dataset, error)
+
+    def _start(self, work: object) -> None:
+        task: asyncio.Task[None] = asyncio.create_task(work)  # type: ignore[arg-type]
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def _answers(address: Address) -> bool:
+    """Whether a connection can be made."""
+    if not TRUSTED.allows(address.host):
+        return False
+    try:
+        async with asyncio.timeout(PROBE_TIMEOUT_S):
+            _, writer = await asyncio.open_connection(address.host, address.port)
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+    return True

@@ -1,0 +1,168 @@
+"""Which tags peers follow, and the rollout of each: what a peer's word and an entry of a log mean for them. Pure."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from swarm.log import Entry
+from swarm.reports import Followed
+from swarm.tracker.figures.happenings import Happenings
+from swarm.tracker.figures.peers import KnownPeer, Tag
+from swarm.tracker.figures.rollouts import RolloutFigures
+
+TAGS_MAX: Final = 4096
+ROLLOUTS_MAX: Final = 64
+LOOKUP_AGAIN_S: Final = 30.0
+LOOKUPS_PER_TICK: Final = 8
+
+
+@dataclass(slots=True)
+class TagFigures:
+    """Who follows a tag, and its latest rollout. ``head`` is the highest serial that anybody told."""
+
+    followers: dict[bytes, None] = field(default_factory=dict)
+    rollout: RolloutFigures | None = None
+    head: int = 0
+    asked_at: float = float("-inf")
+
+
+class TagBook:
+    """The tags of one picture, over its peers."""
+
+    def __init__(self, peers: Mapping[bytes, KnownPeer], happenings: Happenings) -> None:
+        self._peers = peers
+        self._happenings = happenings
+        self.tags: dict[Tag, TagFigures] = {}
+        self.rollouts: OrderedDict[tuple[str, str, int], RolloutFigures] = OrderedDict()
+        self._overtaken: list[RolloutFigures] = []
+
+    def follows(self, tag: Tag, peer: KnownPeer) -> TagFigures | None:
+        figures = self.tags.get(tag)
+        if figures is None:
+            if len(self.tags) >= TAGS_MAX:
+                return None
+            figures = self.tags[tag] = TagFigures()
+        figures.followers[peer.who.public] = None
+        return figures
+
+    def leaves(self, tag: Tag, peer: KnownPeer) -> None:
+        figures = self.tags.get(tag)
+        if figures is None:
+            return
+        figures.followers.pop(peer.who.public, None)
+        if figures.rollout is not None:
+            figures.rollout.leave(peer.who.public)
+        if not figures.followers and figures.rollout is None:
+            del self.tags[tag]
+
+    def takes_part(self, peer: KnownPeer, told: Followed, now: float) -> None:
+        figures = self.follows((told.dataset, told.tag), peer)
+        if figures is None:
+            return
+        figures.head = max(figures.head, told.heard, told.serial, told.target)
+        rollout = figures.rollout
+        # Who pulled once does not follow: it takes no part in what comes after.
+        if rollout is not None and not (told.is_pull and max(told.serial, told.target) != rollout.serial):
+            rollout.put(peer.who.public, peer.who.site, peer.epoch, told, now)
+
+    def moved(self, entry: Entry, now: float, said: float, wall_now: float) -> None:
+        """An entry was committed just now, or at the moment that it says itself if that is earlier."""
+        for move in entry.moves:
+            tag = (entry.dataset, move.tag)
+            if move.version is None:
+                self._removed(tag, now, wall_now)
+            elif tag in self.tags or len(self.tags) < TAGS_MAX:
+                text = f"{move.tag} of {entry.dataset} is {move.version.hex()[:12]} now ({entry.kind})"
+                if self.begin(tag, entry, move.version, min(now, said)):
+                    self._happenings.add("moved", wall_now, text, dataset=tag[0], tag=tag[1], serial=entry.serial)
+
+    def begin(self, tag: Tag, entry: Entry, version: bytes, started: float) -> bool:
+        figures = self.tags.setdefault(tag, TagFigures())
+        before = figures.rollout
+        if before is not None and before.serial >= entry.serial:
+            return False
+        if before is not None:
+            is_open = before.ended is None
+            before.overtake(started)
+            if is_open and before.wanted:
+                self._overtaken.append(before)
+        rollout = RolloutFigures(
+            tag[0], tag[1], entry.serial, version, before.version if before else b"", entry.message, started
+        )
+        if entry.totals is not None:
+            rollout.total_bytes = entry.totals.bytes
+        figures.rollout, figures.head = rollout, max(figures.head, entry.serial)
+        self.rollouts[*tag, entry.serial] = rollout
+        while len(self.rollouts) > ROLLOUTS_MAX:
+            self.rollouts.popitem(last=False)
+        for public in figures.followers:
+            peer = self._peers[public]
+            told = peer.followed.get(tag)
+            if told is not None and told.is_pull and max(told.serial, told.target) != entry.serial:
+                continue
+            rollout.expect(public, peer.who.site, started)
+            if told is not None and max(told.serial, told.target, told.heard) >= entry.serial:
+                rollout.put(public, peer.who.site, peer.epoch, told, peer.heard)
+        return True
+
+    def _removed(self, tag: Tag, now: float, wall_now: float) -> None:
+        figures = self.tags.get(tag)
+        if figures is not None and figures.rollout is not None:
+            figures.rollout.overtake(now)
+            figures.rollout = None
+            self._happenings.add("moved", wall_now, f"{tag[1]} of {tag[0]} is removed", dataset=tag[0], tag=tag[1])
+
+    def rollout_of(self, tag: Tag, serial: int) -> RolloutFigures | None:
+        """A rollout that is known here, the last of its tag for serial 0."""
+        if serial:
+            return self.rollouts.get((*tag, serial))
+        figures = self.tags.get(tag)
+        return figures.rollout if figures is not None else None
+
+    def latest_version(self, dataset: str) -> bytes:
+        """What that tag of a dataset means which moved last, of those that peers follow; empty if they follow none."""
+        rollouts = [figures.rollout for (name, _), figures in self.tags.items() if name == dataset]
+        return max(((r.serial, r.version) for r in rollouts if r is not None), default=(0, b""))[1]
+
+    def unknown(self, tag: Tag) -> None:
+        """There is no such tag, whatever a peer says."""
+        figures = self.tags.get(tag)
+        if figures is not None and figures.rollout is None:
+            figures.head = 0
+
+    def loses(self, tag: Tag, peer: KnownPeer, now: float) -> None:
+        """A peer that follows a tag is not heard of any more."""
+        figures = self.tags.get(tag)
+        if figures is not None:
+            figures.followers.pop(peer.who.public, None)
+            if figures.rollout is not None:
+                figures.rollout.lose(peer.who.public, now)
+
+    def overtaken(self) -> list[RolloutFigures]:
+        """Rollouts that have been overtaken since the last time that this was asked."""
+        found, self._overtaken = self._overtaken, []
+        return found
+
+    def lookups(self, now: float) -> tuple[Tag, ...]:
+        """Tags whose last move is not known here though peers speak of it."""
+        found = []
+        for tag, figures in self.tags.items():
+            serial = figures.rollout.serial if figures.rollout is not None else 0
+            if figures.head > serial and now - figures.asked_at >= LOOKUP_AGAIN_S:
+                figures.asked_at = now
+                found.append(tag)
+                if len(found) >= LOOKUPS_PER_TICK:
+                    break
+        return tuple(found)
+
+    def check_invariants(self) -> None:
+        """What always holds."""
+        for tag, figures in self.tags.items():
+            assert figures.followers.keys() <= self._peers.keys(), tag
+            if figures.rollout is not None:
+                figures.rollout.check_invariants()
+        assert len(self.rollouts) <= ROLLOUTS_MAX
+        assert len(self.tags) <= TAGS_MAX

@@ -1,0 +1,155 @@
+"""What a swarm of real parts tells its trackers of itself, and what these make of it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import aiohttp
+import msgspec
+import pytest
+
+from swarm.figure_messages import Events, Flow, Overview, Peer, Peers, Rollout, RolloutLog
+from swarm.home import Home
+from swarm.http.tls import peer_client_context
+from swarm.identity import server_name_of
+from swarm.peer.node import PeerNode
+from swarm.peer.settings import NodeSettings
+from tests.integration.swarm_rig import Swarm, make_tree, run
+from tests.integration.tracker_rig import FixedResolver
+
+PATIENCE_S: Final = 30.0
+ROADS: Final = "/api/v1/figures/rollouts/maps/roads/stable"
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class Following(Swarm):
+    """A swarm whose peers stay, and so follow what they subscribe to."""
+
+    def settings(self, home: Home) -> NodeSettings:
+        return NodeSettings(home=home, stall_s=self.stall_s, follows=True)
+
+
+class Looks:
+    """Somebody who asks a tracker for figures."""
+
+    def __init__(self, session: aiohttp.ClientSession, tracker: str) -> None:
+        self._session = session
+        self._base = f"https://{server_name_of(tracker)}"
+
+    async def at(self, path: str, kind: type[T], **query: str) -> T:
+        async with self._session.get(self._base + path, params=query) as response:
+            data = await response.read()
+            assert response.status == 200, data
+            return msgspec.json.decode(data, type=kind)
+
+    async def until(self, path: str, kind: type[T], holds: Callable[[T], bool]) -> T:
+        """Ask until it is so."""
+        end = time.monotonic() + PATIENCE_S
+        while not holds(found := await self.at(path, kind)):
+            assert time.monotonic() < end, found
+            await asyncio.sleep(0.1)
+        return found
+
+    async def stream(self, topics: str, last_id: str = "") -> AsyncGenerator[tuple[str, str, Any], None]:
+        """Events of a stream as (id, topic, data)."""
+        headers = {"Last-Event-ID": last_id} if last_id else {}
+        url = f"{self._base}/api/v1/figures/stream"
+        async with self._session.get(url, params={"topics": topics}, headers=headers) as response:
+            assert response.status == 200, await response.text()
+            told: dict[str, str] = {}
+            async for line in response.content:
+                name, _, value = line.decode().rstrip("\n").partition(": ")
+                if name:
+                    told[name] = value
+                elif "data" in told:
+                    yield told.get("id", ""), told["event"], msgspec.json.decode(told["data"])
+                    told = {}
+
+
+async def looking(swarm: Swarm, node: PeerNode, use: Callable[[Looks], Awaitable[None]]) -> None:
+    connector = aiohttp.TCPConnector(
+        ssl=peer_client_context(node.home.tls_files), resolver=FixedResolver(swarm.tracker.port)
+    )
+    async with aiohttp.ClientSession(connector=connector) as session:
+        await use(Looks(session, swarm.tracker.contact.peer_id))
+
+
+@pytest.fixture(name="quick")
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("swarm.peer.reporting.PAUSE_S", 0.2)
+    monkeypatch.setattr("swarm.tracker.figures.picture.PAUSE_MIN_S", 0.2)
+
+
+def test_a_rollout_is_seen_from_its_first_peer_to_its_last(tmp_path: Path, quick: None) -> None:
+    async def scenario() -> None:
+        async with Following(tmp_path) as swarm:
+            producer = await swarm.peer("producer")
+            consumers = [await swarm.peer(f"consumer{number}", site="paris") for number in range(2)]
+            tree = make_tree(tmp_path / "tree", 1)
+            await swarm.publish(producer, tree, "maps/roads:stable")
+            for number, node in enumerate(consumers):
+                await run(node, "subscribe", ref="maps/roads:stable", directory=str(tmp_path / f"at{number}"))
+
+            async def look(ask: Looks) -> None:
+                await first_version(ask)
+                await next_version(ask, swarm, producer, tree)
+                await links(ask, swarm, producer, consumers)
+                await death(ask, swarm, consumers[1])
+
+            await looking(swarm, consumers[0], look)
+
+    asyncio.run(scenario())
+
+
+async def first_version(ask: Looks) -> None:
+    whole = await ask.until(ROADS, Rollout, lambda found: found.counts.current == 2)
+    assert (whole.wanted, whole.serial, whole.trend) == (2, 1, "well")
+    assert whole.sources.peers + whole.sources.origin > 0
+    seen = await ask.at("/api/v1/figures/overview", Overview)
+    assert [(row.dataset, row.tag, row.current) for row in seen.tags] == [("maps/roads", "stable", 2)]
+    assert "all 2 current" in seen.verdict
+
+
+async def next_version(ask: Looks, swarm: Swarm, producer: PeerNode, tree: Path) -> None:
+    (tree / "large.bin").write_bytes(b"another" * 500_000)
+    stream = ask.stream("overview,rollout:maps/roads:stable,events,flow")
+    await anext(stream)
+    await swarm.publish(producer, tree, "maps/roads:stable")
+    async for _, topic, data in stream:
+        if topic == "overview" and data["tags"] and data["tags"][0]["serial"] == 2:
+            break
+    await stream.aclose()
+    whole = await ask.until(ROADS, Rollout, lambda found: found.serial == 2 and found.counts.current == 2)
+    assert whole.completion.p50_s is not None
+    log = await ask.at(ROADS + "/events", RolloutLog)
+    last = {step.peer: log.states[step.state] for step in log.steps}
+    assert set(last.values()) == {"current"}
+    assert len(log.peers) == 2
+
+
+async def links(ask: Looks, swarm: Swarm, producer: PeerNode, consumers: list[PeerNode]) -> None:
+    flow = await ask.at("/api/v1/figures/flow", Flow)
+    givers = {flow.nodes[edge.giver].id for frame in flow.frames for edge in frame.edges}
+    assert givers <= {node.key.peer_id for node in (swarm.seed, producer, *consumers)}
+    assert givers
+    listed = await ask.at("/api/v1/figures/peers", Peers, site="paris")
+    assert {each.id for each in listed.peers} == {node.key.peer_id for node in consumers}
+    one = await ask.at(f"/api/v1/figures/peers/{consumers[0].key.peer_id}", Peer)
+    assert one.received_bytes == sum(consumers[0].traffic.received.values()) > 0
+    assert one.following[0].serial == 2
+
+
+async def death(ask: Looks, swarm: Swarm, dying: PeerNode) -> None:
+    dying.announcer._was_answered = False  # it says no goodbye
+
+    def has_died(found: Events) -> bool:
+        return any(event.kind == "died" and event.peer == dying.key.peer_id for event in found.events)
+
+    await swarm.stop(dying)
+    await ask.until("/api/v1/figures/events", Events, has_died)
+    assert (await ask.at(ROADS, Rollout)).wanted == 1
