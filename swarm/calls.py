@@ -25,6 +25,7 @@ from swarm.http.session import peer_session
 from swarm.identity import server_name_of
 from swarm.keyring import HEADER, RECALLS_HEADER
 from swarm.limits import JSON_BODY_MAX_BYTES
+from swarm.log_lines import REQUEST_ID_HEADER, request_id
 from swarm.messages import Contact
 from swarm.staggered import Staggered
 
@@ -121,6 +122,8 @@ class Calls:
         that was not heard of yet. Raises what a tracker refused with, or UnreachableError when none answers.
         """
         sent = {**(headers or {}), **({"Content-Type": content_type} if body is not None else {})}
+        if id := request_id():
+            sent[REQUEST_ID_HEADER] = id
         timeout = aiohttp.ClientTimeout(total=self.timeout_s, sock_connect=min(CONNECT_TIMEOUT_S, self.timeout_s))
 
         async def ask(tracker: Contact) -> bytes:

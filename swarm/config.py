@@ -82,6 +82,14 @@ SETTINGS: Final = (
     Setting("passphrase_file", "text", "", "file with the passphrase that the swarm secret is sealed with"),
     Setting("tls_cert", "text", "", "file with the certificate that a tracker shows people, PEM (empty: its own)"),
     Setting("tls_key", "text", "", "file with the private key of that certificate, PEM"),
+    Setting("log_format", "text", "text", "how a process that stays logs: text or json", choices=("text", "json")),
+    Setting(
+        "log_level",
+        "text",
+        "",
+        "what it logs at least: debug, info, warning or error (empty: warning)",
+        choices=("", "debug", "info", "warning", "error"),
+    ),
     Setting(
         "alert_webhook",
         "text",
@@ -200,6 +208,14 @@ class Settings:
     @property
     def tls_key(self) -> str:
         return self._text("tls_key")
+
+    @property
+    def log_format(self) -> str:
+        return self._text("log_format")
+
+    @property
+    def log_level(self) -> str:
+        return self._text("log_level")
 
     @property
     def alert_webhook(self) -> str:

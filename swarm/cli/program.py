@@ -53,10 +53,26 @@ class Program:
         """Log errors to stderr; warnings too for who ``warns``, unless quiet; everything with --debug."""
         import logging
 
+        from swarm.log_lines import formatter_of
+
         level = logging.DEBUG if self.debug else logging.WARNING if warns and not self.quiet else logging.ERROR
-        logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+        if not logging.getLogger().handlers:
+            handler = logging.StreamHandler(sys.stderr)
+            handler.setFormatter(formatter_of("text"))
+            logging.basicConfig(level=level, handlers=[handler])
         if self.debug:
             logging.getLogger().setLevel(level)
+
+    def log_as_set(self) -> None:
+        """Log as the settings say, once all of them are read: for processes that stay."""
+        import logging
+
+        from swarm.log_lines import formatter_of
+
+        for handler in logging.getLogger().handlers:
+            handler.setFormatter(formatter_of(self.settings.log_format))
+        if self.settings.log_level and not self.debug:
+            logging.getLogger().setLevel(self.settings.log_level.upper())
 
     def agent(self) -> AgentInfo | None:
         """The process that runs on the home, if one does."""

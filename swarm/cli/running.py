@@ -29,6 +29,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 def role_options(function: F) -> F:
     """The flags of every role."""
     for name, metavar in (
+        ("log_level", "LEVEL"),
+        ("log_format", "text|json"),
         ("lan_discovery", "on|off"),
         ("metered", "on|off"),
         ("download_limit", "RATE"),
@@ -143,6 +145,7 @@ def _run(program: Program, *, tracker: bool, seed: bool) -> None:
     from swarm.cli.roles import Role, prepare, serve
 
     role = Role(tracker=tracker, seed=seed)
+    program.log_as_set()
     prepare(program, role)
     interrupted = asyncio.run(serve(program, role, lambda parts: _ready(program, parts)))
     if interrupted:

@@ -20,6 +20,7 @@ from swarm.http.doors import BACKLOG, Doors, Streams
 from swarm.http.framing import QuietLogger, unambiguous
 from swarm.http.patience import USUAL, Deadlines
 from swarm.http.problem import problems
+from swarm.http.request_ids import identified, say_id
 from swarm.http.visits import Visit, Visits
 from swarm.identity import peer_id_from_server_name
 from swarm.limits import CONNECTIONS_MAX, JSON_BODY_MAX_BYTES, KEEPALIVE_S
@@ -35,8 +36,11 @@ def make_app(*, body_max_bytes: int = JSON_BODY_MAX_BYTES) -> web.Application:
     """An application whose refusals are problem documents, whose bodies are bounded, which takes clear requests only
     and which other sites' pages cannot use.
     """
-    app = web.Application(middlewares=[problems, unambiguous, own_pages_only], client_max_size=body_max_bytes)
+    app = web.Application(
+        middlewares=[identified, problems, unambiguous, own_pages_only], client_max_size=body_max_bytes
+    )
     app.on_response_prepare.append(harden)
+    app.on_response_prepare.append(say_id)
     return app
 
 

@@ -28,6 +28,7 @@ from swarm.agent_messages import (
 from swarm.doctor_messages import Findings
 from swarm.errors import UsageError
 from swarm.log import SeenSerial, WallTime
+from swarm.log_lines import about
 from swarm.peer import follow_verbs, governing, look_verbs, retaining, rollout_verbs, tag_verbs, watch_verbs
 from swarm.peer.carrying import ExportArguments, ImportArguments, export, import_file, tables
 from swarm.peer.copies import COPIES_MAX, WITHIN_S, wait_for_copies
@@ -179,8 +180,17 @@ async def run(node: PeerNode, verb: str, arguments: Mapping[str, Any], progress:
 
 async def carry_out(node: PeerNode, verb: str, arguments: msgspec.Struct, progress: Progress) -> Result:
     """Carry out a known verb with its own arguments. UnreachableError when this peer is ending."""
-    with node.ending.work(verb), requiring(node, arguments):
+    with about(dataset=_dataset_in(arguments)), node.ending.work(verb), requiring(node, arguments):
         return await with_papers(node, VERBS[verb], arguments, progress)
+
+
+def _dataset_in(arguments: msgspec.Struct) -> str:
+    """What a verb is about, for the log; empty for what names none, or is refused in a moment."""
+    ref = getattr(arguments, "ref", "") or next(iter(getattr(arguments, "names", ())), "")
+    try:
+        return names.parse(ref).dataset if ref else ""
+    except UsageError:
+        return ""
 
 
 def stream(node: PeerNode, verb: str, arguments: Mapping[str, Any]) -> AsyncIterator[bytes]:

@@ -17,6 +17,7 @@ import msgspec
 
 from swarm.errors import AetherError, ConflictError, FullError, NotFoundError, UsageError
 from swarm.log import Entry
+from swarm.log_lines import about
 from swarm.peer.following import Following
 from swarm.subscription import SUBSCRIPTIONS_MAX, Followed, Wanted, decode_state, encode_state
 
@@ -175,7 +176,8 @@ class Subscriptions:
             has_news = following.woken.is_set()
             following.woken.clear()
             try:
-                await following.round(has_news=has_news)
+                with about(dataset=following.wanted.reference.dataset):
+                    await following.round(has_news=has_news)
                 wait_s, retry_s = POLL_S * self._node.rng.uniform(0.5, 1.5), RETRY_S
             except AetherError as error:
                 log.info("%s: %s", following.wanted.directory, error)
