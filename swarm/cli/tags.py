@@ -59,7 +59,7 @@ def history(program: Program, ref: str) -> None:
 
 def _figured(entry: Mapping[str, Any]) -> list[str]:
     """A move of one tag. One that went back is marked."""
-    serial, when, kind, moves, _, weight, message = _logged(entry)
+    serial, when, kind, _, moves, _, weight, message = _logged(entry)
     back = entry.get("back_to")
     fetched, p95_s = entry.get("fetch_bytes"), entry.get("p95_s")
     return [
