@@ -8,6 +8,7 @@ is refused before a byte of it is decoded (the decoder's own limit is ignored wh
 from __future__ import annotations
 
 import threading
+import time
 from typing import Final
 
 import zstandard
@@ -40,7 +41,33 @@ def encode_raw(plain: bytes | bytearray | memoryview) -> bytes:
 
 def smaller(raw: Encoded) -> Encoded:
     """A raw encoded block as ``encode_block`` would have it: the same object when compression saves too little."""
-    return _compressed(memoryview(raw)[1:]) or raw
+    began = time.perf_counter()
+    packed = _compressed(memoryview(raw)[1:])
+    compressed.add(time.perf_counter() - began, len(raw))
+    return packed or raw
+
+
+class Spent:
+    """Time and bytes that went through something in this process, in all threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seconds = 0.0
+        self._bytes = 0
+
+    def add(self, seconds: float, size_bytes: int) -> None:
+        with self._lock:
+            self._seconds += seconds
+            self._bytes += size_bytes
+
+    def read(self) -> tuple[float, int]:
+        """Seconds, and bytes."""
+        with self._lock:
+            return self._seconds, self._bytes
+
+
+# Of blocks that are published: so a publish can tell what it spent there.
+compressed: Final = Spent()
 
 
 def _compressed(plain: bytes | bytearray | memoryview) -> bytes | None:

@@ -115,6 +115,7 @@ COMMANDS: Final = {
     "diff": Listed("Data", "diff", "Compare two versions: files, bytes to fetch, where in its files it is new."),
     "export": Listed("Data", "carry", "Write a version into one file, for a site without a network."),
     "import": Listed("Data", "carry", "Keep and serve the version in a file, or publish it under a name."),
+    "bench": Listed("About", "bench", "Measure what this machine can do, beside what its last publish reached."),
     "store": Listed("Store", "store", "Look after the object store."),
     "version": Listed("About", "about", "Show the version of the program and of its protocol."),
     "config": Listed("About", "about", "Show the settings."),

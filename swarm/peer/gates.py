@@ -8,7 +8,7 @@ commands looked at is what was stored: the directory is looked at once more behi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -20,6 +20,8 @@ from swarm.names import Reference
 from swarm.peer.commands import run_command
 from swarm.peer.pull import Progress, manifest_of
 from swarm.publish_budget import Budget, Figures, Line, judged
+from swarm.scan import Scan, scan
+from swarm.scan_cache import ScanCache
 from swarm.segments import FILE
 from swarm.subscription import cut
 from swarm.walk import Changed, Links, walk
@@ -72,24 +74,32 @@ class Gates:
         return lines
 
     async def run_validators(
-        self, directory: Path, told: dict[str, str], again: Callable[[], Manifest], version: bytes, progress: Progress
+        self, scanned: Scan, root: Path, links: Links, cached: Path, told: dict[str, str], progress: Progress
     ) -> None:
-        """Each command in turn. AetherError for one that fails, or when the directory is not what was stored."""
-        if not self.validate:
-            return
+        """Each command in turn, in the directory. AetherError for one that fails, or when the directory is not what
+        was stored. ``cached`` is where it is noted what was scanned.
+        """
+        manifest = scanned.manifest
+        told = told | {"AETHERFS_VERSION": manifest.version.hex(), "AETHERFS_TYPED_IN": self.typed_in}
+        told |= {"AETHERFS_FILES": str(manifest.file_count), "AETHERFS_BYTES": str(manifest.total_bytes)}
         for line in self.validate:
             progress({"event": "progress", "phase": "validate", "waiting_for": f"`{line[:80]}`"})
-            ended = await run_command(line, directory, {**told, "AETHERFS_TYPED_IN": self.typed_in})
+            ended = await run_command(line, scanned.root, told)
             if ended.exit_code != 0:
                 said = cut(ended.said) or f"it ended with {ended.exit_code}"
                 raise AetherError(f"the validator {line[:60]!r} refused it: {said}; nothing was announced")
-        if (await asyncio.to_thread(again)).version != version:
+        if await asyncio.to_thread(_version_of, root, links, cached) != manifest.version:
             raise AetherError(
-                f"{directory} was changed while its validators ran: nothing was announced; publish again when it rests"
+                f"{root} was changed while its validators ran: nothing was announced; publish again when it rests"
             )
 
 
 OPEN: Final = Gates()
+
+
+def _version_of(root: Path, links: Links, cached: Path) -> bytes:
+    """What the directory is now; what did not change is not read."""
+    return scan(root, links=links, cache=ScanCache.load(cached)).manifest.version
 
 
 def _refuse(lines: Sequence[Line]) -> None:

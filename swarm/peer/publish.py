@@ -13,7 +13,6 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -34,6 +33,8 @@ from swarm.peer.lacking import mend
 from swarm.peer.node import PeerNode
 from swarm.peer.pull import Progress
 from swarm.peer.sending import Sending
+from swarm.peer.stages import BYTES_LEAST, MeasuredClient, Stages, stages_now
+from swarm.peer.stages import keep as keep_stages
 from swarm.peer.trees import TreeRecord
 from swarm.peer.unchanged import standing
 from swarm.peer.upload import ChangedWhileUploaded, SeedClient, encoded, made_blocks, upload
@@ -78,18 +79,23 @@ async def publish(
     root = Path(path).absolute()
     await gates.check_early(root, links)
     befores = await befores_of(node, dataset, wanted.tags, progress) if gates.holds_back else []
-    own = Account()
+    own, stages = Account(), Stages()
+    stages_now.set(stages)
     for _ in range(ROUNDS):
         async with _charged(own, _receiver(node, dataset)) as receiver:
             ahead = None if gates.holds_back else receiver
-            scanned, saving = await _scan(node, dataset, root, links, progress, ahead)
+            with stages.at_work("read") as reading:
+                scanned, saving = await _scan(node, dataset, root, links, progress, ahead)
+            reading.bytes += scanned.read_bytes
             limits = gates.check(scanned.manifest, befores)
             tree = TreeStore(scanned.root, scanned.manifest, follow_links=scanned.follow_links)
             try:
                 source = _source(node, tree)
-                receipt, new_blocks, sent, asked = await _upload(
-                    node, dataset, scanned.manifest, source, progress, receiver
-                )
+                with stages.at_work("store") as storing:
+                    receipt, new_blocks, sent, asked = await _upload(
+                        node, dataset, scanned.manifest, source, progress, receiver
+                    )
+                storing.bytes += sent
                 break
             except ChangedWhileUploaded as error:
                 changed = error
@@ -101,15 +107,16 @@ async def publish(
     manifest = scanned.manifest
     if gates.validate:
         await saving
-        await _validate(node, wanted, scanned, root, links, gates, progress)
-    await mend(node.tracker, node.ledger, dataset)
-    found = await standing(node.tracker, dataset, wanted.tags, manifest.version, wanted.message, wanted.if_serial)
-    if found is not None:
-        raw, entry = found.data, found.entry
-    else:
-        raw, entry = await _commit(node, wanted, manifest, receipt)
+        told = {"AETHERFS_HOME": str(node.home.path), "AETHERFS_TAGS": " ".join(wanted.tags)}
+        told |= {"AETHERFS_DATASET": dataset, "AETHERFS_PATH": str(root)}
+        await gates.run_validators(scanned, root, links, _cache_path(node, root, links), told, progress)
+    with stages.at_work("commit"):
+        raw, entry, is_new = await _enter(node, wanted, manifest, receipt)
     node.ledger.record(entry, raw)
     await asyncio.gather(_serve(node, dataset, raw, tree), _done(receiver))
+    if scanned.read_bytes >= BYTES_LEAST:
+        ended = stages.ended(dataset, manifest.total_bytes, clock.wall_now())
+        await asyncio.to_thread(keep_stages, node.home.path, ended)
     await saving
     return {
         "version": manifest.version.hex(),
@@ -122,11 +129,22 @@ async def publish(
         "read": scanned.read_bytes,
         "seconds": round(time.monotonic() - started, 3),
         "tags": wanted.tags,
-        "unchanged": found is not None,
+        "unchanged": not is_new,
         **({"budget": told_lines(limits)} if gates.budget is not None else {}),
         "staged": [rollout.tag for rollout in entry.rollouts if found is None],
         **({"store": asked} if asked else {}),
     }
+
+
+async def _enter(node: PeerNode, wanted: Wanted, manifest: Manifest, receipt: bytes) -> tuple[bytes, Entry, bool]:
+    """The entry, and whether it is new: where all tags point to the version already, there is one."""
+    await mend(node.tracker, node.ledger, wanted.dataset)
+    found = await standing(
+        node.tracker, wanted.dataset, wanted.tags, manifest.version, wanted.message, wanted.if_serial
+    )
+    if found is not None:
+        return found.data, found.entry, False
+    return *await _commit(node, wanted, manifest, receipt), True
 
 
 async def _commit(node: PeerNode, wanted: Wanted, manifest: Manifest, receipt: bytes) -> tuple[bytes, Entry]:
@@ -151,29 +169,6 @@ async def check_may(node: PeerNode, wanted: Wanted) -> None:
     if wanted.if_serial is not None and wanted.since is None:
         # A race that is lost already costs no upload. The commit decides.
         await node.tracker.check_unmoved(wanted.dataset, wanted.tags, wanted.if_serial)
-
-
-async def _validate(
-    node: PeerNode, wanted: Wanted, scanned: Scan, root: Path, links: Links, gates: Gates, progress: Progress
-) -> None:
-    manifest = scanned.manifest
-    told = {
-        "AETHERFS_HOME": str(node.home.path),
-        "AETHERFS_DATASET": wanted.dataset,
-        "AETHERFS_TAGS": " ".join(wanted.tags),
-        "AETHERFS_VERSION": manifest.version.hex(),
-        "AETHERFS_PATH": str(root),
-        "AETHERFS_FILES": str(manifest.file_count),
-        "AETHERFS_BYTES": str(manifest.total_bytes),
-    }
-    cache = await asyncio.to_thread(ScanCache.load, _cache_path(node, root, links))
-    again = partial(_manifest_again, root, links, cache)
-    await gates.run_validators(scanned.root, told, again, manifest.version, progress)
-
-
-def _manifest_again(root: Path, links: Links, cache: ScanCache) -> Manifest:
-    """The manifest of the directory as it is now; what did not change is not read."""
-    return scan(root, links=links, cache=cache).manifest
 
 
 async def _check_right(node: PeerNode, dataset: str) -> None:
@@ -257,7 +252,7 @@ async def _receiver(node: PeerNode, dataset: str) -> AsyncIterator[Keeping | Sen
 async def _seeds(node: PeerNode) -> list[SeedClient]:
     """The seeds that the tracker knows now."""
     await node.announcer.beat()
-    return [SeedClient(node.session, seed, node.papers.grant, node.paces.upload) for seed in node.announcer.seeds]
+    return [MeasuredClient(node.session, seed, node.papers.grant, node.paces.upload) for seed in node.announcer.seeds]
 
 
 async def _seeds_to_try(node: PeerNode) -> list[SeedClient]:
@@ -301,6 +296,8 @@ async def _scan(
     cache_path = _cache_path(node, root, links)
     cache = await asyncio.to_thread(ScanCache.load, cache_path)
     loop = asyncio.get_running_loop()
+    stages = stages_now.get() or Stages()
+    take = stages.waiting(receiver.take) if receiver is not None else None
     stopped = False
 
     def tell(done: int, total: int) -> None:
@@ -310,12 +307,12 @@ async def _scan(
     def made(block: BlockEntry, plain: memoryview) -> None:
         raw = encode_raw(plain)
         node.memory.put(block.signature, raw)
-        if receiver is not None:
-            receiver.take(block.signature, raw)
+        if take is not None:
+            take(block.signature, raw)
 
     def cut(block: BlockEntry, plain: memoryview) -> None:
-        if receiver is not None:
-            receiver.take(block.signature, encode_raw(plain))
+        if take is not None:
+            take(block.signature, encode_raw(plain))
 
     try:
         scanned = await asyncio.to_thread(

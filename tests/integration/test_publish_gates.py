@@ -9,13 +9,16 @@ from typing import Any
 import pytest
 
 from swarm.errors import AetherError
+from swarm.peer import publish as publishing
 from swarm.peer.node import PeerNode
+from swarm.peer.stages import last_publish
 from tests.integration.swarm_rig import Swarm, contents, make_tree, run
 
 REF = "maps/roads:v1"
 
 
-def test_gates(tmp_path: Path) -> None:
+def test_gates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publishing, "BYTES_LEAST", 1)
     source = make_tree(tmp_path / "source", 7, files=4, large_bytes=1_500_000)
 
     async def main() -> None:
@@ -29,6 +32,17 @@ def test_gates(tmp_path: Path) -> None:
             await _copies(swarm, producer, source)
 
     asyncio.run(main())
+
+
+def _stages(producer: PeerNode) -> None:
+    """What the last publish with anything to read spent, for ``bench``."""
+    last = last_publish(producer.home.path)
+    assert last is not None
+    assert last.dataset == "maps/roads"
+    assert {"read", "compress", "send", "store", "commit"} <= set(last.stages)
+    assert last.stages["read"].bytes >= 1_500_000
+    assert last.stages["compress"].bytes > 0
+    assert last.stages["send"].bytes > 0
 
 
 async def _published(node: PeerNode, source: Path, **more: Any) -> dict[str, Any]:
@@ -115,6 +129,7 @@ async def _copies(swarm: Swarm, producer: PeerNode, source: Path) -> None:
     (source / "large.bin").write_bytes(b"third" * 300_000)
     alone = await _published(producer, source, copies=1, within_s=0)
     assert (alone["copies"], alone["copies_wanted"]) == (0, 1)
+    _stages(producer)
     takers = [await swarm.peer(f"taker{number}") for number in range(2)]
     waiting = asyncio.create_task(_published(producer, source, copies=2, within_s=60))
     await asyncio.gather(*(swarm.pull(node, REF, swarm.folder / node.key.peer_id) for node in takers))
