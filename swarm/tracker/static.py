@@ -33,6 +33,7 @@ STYLES: Final = (
     "style/shell.css",
     "style/parts.css",
     "style/pages.css",
+    "style/swarm.css",
 )
 KEPT: Final = "public, max-age=31536000, immutable"
 ANY: Final = "text/javascript"

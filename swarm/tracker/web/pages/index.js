@@ -3,7 +3,12 @@ import overview from "./overview.js";
 import rollout from "./rollout.js";
 import alerts from "./alerts.js";
 import datasets from "./datasets.js";
+import blocks from "./blocks.js";
+import peers from "./peers.js";
+import flow from "./flow.js";
+import dht from "./dht.js";
+import origin from "./origin.js";
 import access from "./access.js";
 import audit from "./audit.js";
 
-export const pages = [overview, rollout, alerts, datasets, access, audit];
+export const pages = [overview, rollout, alerts, datasets, blocks, peers, flow, dht, origin, access, audit];

@@ -1,0 +1,89 @@
+// Where nodes stand: sites as discs around the origin, peers within them; sites alone on a ring. The same nodes always stand in the same places. Pure.
+
+const GOLDEN = Math.PI * (3 - Math.sqrt(5));
+const RADIUS = { most: 11, least: 3.2 };
+const LABEL = 18;
+
+const discOf = (many, r) => (many < 2 ? r : r * (1.1 + 1.32 * Math.sqrt(many)));
+const order = (a, b) => (a.id < b.id ? -1 : 1);
+
+// { places: Map id -> { x, y, r }, sites: [{ name, x, y, radius, many }] } within width and height. `nodes` [{ id, site, is_origin, peers }].
+export function layoutOf(nodes, width, height, bySite) {
+  if (bySite) return ringOfSites(nodes, width, height);
+  const center = nodes.filter((node) => node.is_origin).sort(order);
+  const groups = new Map();
+  for (const node of nodes.filter((one) => !one.is_origin).sort(order)) groups.set(node.site, [...(groups.get(node.site) ?? []), node]);
+  const sites = [...groups.entries()].sort(([a], [b]) => (a < b ? -1 : 1));
+  for (let r = RADIUS.most; ; r *= 0.92) {
+    const made = placed(sites, center, width, height, r);
+    if (made.fits || r < RADIUS.least) return made;
+  }
+}
+
+function placed(sites, center, width, height, r) {
+  const places = new Map(), told = [];
+  const discs = sites.map(([, own]) => discOf(own.length, r));
+  const inner = discOf(center.length, r * 1.3) + (center.length ? 26 : 0);
+  const widest = Math.max(0, ...discs);
+  const rx = width / 2 - widest - 8, ry = height / 2 - widest - LABEL - 4;
+  const isAlone = sites.length === 1;
+  const angles = anglesOf(discs, rx, ry);
+  let fits = isAlone || (rx > 0 && ry > 0 && angles.fits && inner + widest < Math.max(rx, ry) + 4);
+  sites.forEach(([name, own], place) => {
+    const angle = angles.at[place];
+    const x = width / 2 + (isAlone ? 0 : Math.max(0, rx) * Math.cos(angle)), y = height / 2 + (isAlone ? 0 : Math.max(0, ry) * Math.sin(angle));
+    if (isAlone) fits = rings(own, places, width, height, r, inner) && fits;
+    else own.forEach((node, at) => places.set(node.id, { ...sunflower(x, y, own.length, at, r), r }));
+    told.push({ name, x, y, radius: isAlone ? 0 : discs[place] + 3, many: own.length });
+  });
+  center.forEach((node, at) => places.set(node.id, { ...sunflower(width / 2, height / 2, center.length, at, r * 1.5), r: r * 1.25 }));
+  return { places, sites: told, fits };
+}
+
+function sunflower(x, y, many, at, r) {
+  if (many === 1) return { x, y };
+  const far = 1.32 * r * Math.sqrt(at + 0.5), angle = at * GOLDEN;
+  return { x: x + far * Math.cos(angle), y: y + far * Math.sin(angle) };
+}
+
+// Angles of discs on an ellipse, as far from each other as their sizes ask for.
+function anglesOf(discs, rx, ry) {
+  const gap = 10, around = Math.PI * (3 * (rx + ry) - Math.sqrt(Math.max(0, (3 * rx + ry) * (rx + 3 * ry))));
+  const wanted = discs.reduce((sum, disc) => sum + 2 * disc + gap, 0);
+  const at = [];
+  let gone = 0;
+  for (const disc of discs) {
+    at.push(-Math.PI / 2 + ((gone + disc + gap / 2) / wanted) * 2 * Math.PI);
+    gone += 2 * disc + gap;
+  }
+  return { at, fits: wanted <= around };
+}
+
+// Peers of one site, on as many ellipses around the middle as they need.
+function rings(own, places, width, height, r, inner) {
+  let left = [...own], rx = width / 2 - r - 6, ry = height / 2 - r - LABEL;
+  while (left.length) {
+    if (Math.min(rx, ry) < inner) return false;
+    const around = Math.PI * (rx + ry), many = Math.min(left.length, Math.max(1, Math.floor(around / (r * 3.1))));
+    left.slice(0, many).forEach((node, at) => {
+      const angle = -Math.PI / 2 + (at / many) * 2 * Math.PI;
+      places.set(node.id, { x: width / 2 + rx * Math.cos(angle), y: height / 2 + ry * Math.sin(angle), r });
+    });
+    left = left.slice(many);
+    rx -= r * 3.4; ry -= r * 3.4;
+  }
+  return true;
+}
+
+function ringOfSites(nodes, width, height) {
+  const places = new Map(), sorted = [...nodes].sort(order);
+  const most = Math.max(1, ...nodes.map((node) => node.peers));
+  const around = Math.PI * (width / 2 + height / 2 - 80);
+  const big = Math.max(4, Math.min(22, around / Math.max(1, sorted.length) / 2.6));
+  sorted.forEach((node, at) => {
+    const angle = -Math.PI / 2 + (at / sorted.length) * 2 * Math.PI;
+    const r = Math.max(4, big * Math.sqrt(node.peers / most));
+    places.set(node.id, { x: width / 2 + (width / 2 - big - 14) * Math.cos(angle), y: height / 2 + (height / 2 - big - LABEL) * Math.sin(angle), r });
+  });
+  return { places, sites: [], fits: true };
+}
