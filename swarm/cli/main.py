@@ -90,7 +90,7 @@ COMMANDS: Final = {
     "inspect": Listed("Data", "tags", "Show what is known of one version."),
     "explain": Listed("Data", "explain", "Tell who has a version's blocks, and where the time of its last pull went."),
     "history": Listed("Data", "tags", "Show the log of a dataset, newest last."),
-    "bisect": Listed("Data", "bisect", "Find the first version of a tag for which a command fails."),
+    "bisect": Listed("Data", "bisect", "Find the first version of a tag for which CMD fails, halving those between."),
     "tag": Listed("Data", "tags", "Give a version other names: all of them, or none."),
     "rollback": Listed("Data", "tags", "Let a tag point to the version that it had before."),
     "rollout": Listed("Data", "rolling", "Let a version out in stages: see how that goes, and steer it."),

@@ -74,9 +74,8 @@ async def publish(
 ) -> dict[str, Any]:
     """Publish ``path`` under every tag, if it passes the gates. The result is INTERFACE's for ``publish --json``."""
     started = time.monotonic()
-    dataset = wanted.dataset
+    dataset, root = wanted.dataset, Path(path).absolute()
     await check_may(node, wanted)
-    root = Path(path).absolute()
     await gates.check_early(root, links)
     befores = await befores_of(node, dataset, wanted.tags, progress) if gates.holds_back else []
     own, stages = Account(), Stages()
@@ -92,9 +91,8 @@ async def publish(
             try:
                 source = _source(node, tree)
                 with stages.at_work("store") as storing:
-                    receipt, new_blocks, sent, asked = await _upload(
-                        node, dataset, scanned.manifest, source, progress, receiver
-                    )
+                    kept = await _upload(node, dataset, scanned.manifest, source, progress, receiver)
+                receipt, new_blocks, sent, asked = kept
                 storing.bytes += sent
                 break
             except ChangedWhileUploaded as error:
@@ -119,11 +117,8 @@ async def publish(
         await asyncio.to_thread(keep_stages, node.home.path, ended)
     await saving
     return {
-        "version": manifest.version.hex(),
+        **_described(manifest),
         "serial": entry.serial,
-        "files": manifest.file_count,
-        "bytes": manifest.total_bytes,
-        "blocks": len(manifest.unique),
         "new_blocks": new_blocks,
         "uploaded": sent,
         "read": scanned.read_bytes,
@@ -131,8 +126,17 @@ async def publish(
         "tags": wanted.tags,
         "unchanged": not is_new,
         **({"budget": told_lines(limits)} if gates.budget is not None else {}),
-        "staged": [rollout.tag for rollout in entry.rollouts if found is None],
+        "staged": [rollout.tag for rollout in entry.rollouts if is_new],
         **({"store": asked} if asked else {}),
+    }
+
+
+def _described(manifest: Manifest) -> dict[str, Any]:
+    return {
+        "version": manifest.version.hex(),
+        "files": manifest.file_count,
+        "bytes": manifest.total_bytes,
+        "blocks": len(manifest.unique),
     }
 
 
