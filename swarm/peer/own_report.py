@@ -105,6 +105,8 @@ class OwnReport:
         reference, followed = following.wanted.reference, following.followed
         ledger = self._node.ledger
         heard = max(followed.serial, ledger.serial_of_tag(reference.dataset, reference.tag or ""))
+        if following.is_held and not following.phase:
+            return heard, "waiting", "held-back", "held back by the rollout"
         if followed.serial >= heard:
             return heard, "current", "", following.problem
         words = following.problem or following.phase
@@ -118,9 +120,6 @@ class OwnReport:
             return heard, "verifying", "", words
         if followed.is_paused:
             return heard, "waiting", "paused", "paused here: `aetherfs subscribe --resume`"
-        known = self._node.finder.known(reference)
-        if known is not None and known.serial <= followed.serial and not following.phase:
-            return heard, "waiting", "held-back", "held back by the rollout"
         return heard, "waiting", "queued" if following.phase else "", words
 
     def _followed(self) -> dict[Tag, Followed]:

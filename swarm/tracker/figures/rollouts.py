@@ -78,6 +78,8 @@ class RolloutFigures:
     total_bytes: int = 0
     is_kept: bool = False
     is_overtaken: bool = False
+    # Whether whoever controls it holds it.
+    is_paused: bool = False
     # Rises with every change.
     number: int = 0
 
@@ -104,18 +106,18 @@ class RolloutFigures:
             member = Member(site, UNAWARE, now, wanted_since)
             # How it got where it is, it tells step by step, or has forgotten.
             knows = bool(told.steps) and self._is_about_this(told)
-            state, at = (UNAWARE, wanted_since) if knows else (standing(told, self.serial), now)
+            state, at = (UNAWARE, wanted_since) if knows else (standing(told, self.serial, self.version), now)
             self._enter(public, member, state, at, told.words, is_new=True)
         if epoch != member.epoch:
             member.before, member.epoch, member.number = member.sources, epoch, -1
             member.told = None
         if self._is_about_this(told):
             self._step(public, member, told, now)
-        self._enter(public, member, standing(told, self.serial), now, told.words)
+        self._enter(public, member, standing(told, self.serial, self.version), now, told.words)
         self._note(member, told, now)
 
     def _is_about_this(self, told: Followed) -> bool:
-        return (told.target or told.serial) == self.serial
+        return (told.target_version if told.target else told.version) == self.version
 
     def _step(self, public: bytes, member: Member, told: Followed, now: float) -> None:
         """The phases that it went through since it was last heard, each at its time."""
@@ -266,9 +268,9 @@ class RolloutFigures:
         assert len(self.points) <= POINTS_MAX + 1
 
 
-def standing(told: Followed, serial: int) -> int:
-    """In which state a peer is, towards one move of its tag."""
-    if told.serial >= serial:
+def standing(told: Followed, serial: int, version: bytes) -> int:
+    """In which state a peer is, towards one move of its tag. A rollout may hold it back though it knows."""
+    if told.serial >= serial and told.version == version:
         return CURRENT
     if told.target >= serial:
         phase: Phase = told.phase

@@ -205,7 +205,7 @@ class _Serve:
 
     async def overview(self, request: web.Request, who: Principal) -> web.Response:
         view = await self._view(who)
-        return answer(overview(self.picture, view.may_read, self.figures.is_paused, time.monotonic()))
+        return answer(overview(self.picture, view.may_read, time.monotonic()))
 
     async def rollouts(self, request: web.Request, who: Principal) -> web.Response:
         view = await self._view(who)

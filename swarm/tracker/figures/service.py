@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -52,14 +51,13 @@ log = logging.getLogger("aetherfs.figures")
 
 
 class Figures:
-    """Made with the tracker's state, started with its listener. ``is_paused`` tells of rollouts that are held."""
+    """Made with the tracker's state, started with its listener."""
 
     def __init__(self, state: TrackerState) -> None:
         self._state = state
         self.picture: Picture = Picture(time.monotonic(), time.time())
         self.hub = Hub(self)
         self.prices: Prices = DEFAULT
-        self.is_paused: Callable[[str, str], bool] = lambda dataset, tag: False
         self.relays = Relays(state.pushes, self._full_wanted)
         # What is known of the blocks of versions that were looked at.
         self.layouts: dict[tuple[str, bytes], Layout] = {}
@@ -97,7 +95,7 @@ class Figures:
         if known is None:
             kept = await self._state.work(keeping.read, self._state.objects, *tag, serial)
             known = keeping.replayed(kept, self.picture.offset)
-        return rollout_view(self.picture, known, self.is_paused, now)
+        return rollout_view(self.picture, known, now)
 
     async def rollout_log(self, tag: Tag, serial: int, after: int, limit: int) -> RolloutLog:
         """A page of the event log of one rollout. NotFoundError."""

@@ -21,11 +21,13 @@ LOOKUPS_PER_TICK: Final = 8
 
 @dataclass(slots=True)
 class TagFigures:
-    """Who follows a tag, and its latest rollout. ``head`` is the highest serial that anybody told."""
+    """Who follows a tag, and its latest rollout. ``head`` is the highest serial that anybody told, ``seen`` that of
+    the entry that is known here."""
 
     followers: dict[bytes, None] = field(default_factory=dict)
     rollout: RolloutFigures | None = None
     head: int = 0
+    seen: int = 0
     asked_at: float = float("-inf")
 
 
@@ -84,6 +86,14 @@ class TagBook:
         before = figures.rollout
         if before is not None and before.serial >= entry.serial:
             return False
+        if before is not None and entry.kind == "rollout" and before.version == version:
+            # It goes on, or is held: the same version is on its way.
+            stage = entry.rollout_of(tag[1])
+            before.is_paused = stage is not None and stage.state == "paused"
+            before.number += 1
+            figures.head = max(figures.head, entry.serial)
+            figures.seen = entry.serial
+            return False
         if before is not None:
             is_open = before.ended is None
             before.overtake(started)
@@ -94,7 +104,7 @@ class TagBook:
         )
         if entry.totals is not None:
             rollout.total_bytes = entry.totals.bytes
-        figures.rollout, figures.head = rollout, max(figures.head, entry.serial)
+        figures.rollout, figures.head, figures.seen = rollout, max(figures.head, entry.serial), entry.serial
         self.rollouts[*tag, entry.serial] = rollout
         while len(self.rollouts) > ROLLOUTS_MAX:
             self.rollouts.popitem(last=False)
@@ -150,8 +160,7 @@ class TagBook:
         """Tags whose last move is not known here though peers speak of it."""
         found = []
         for tag, figures in self.tags.items():
-            serial = figures.rollout.serial if figures.rollout is not None else 0
-            if figures.head > serial and now - figures.asked_at >= LOOKUP_AGAIN_S:
+            if figures.head > figures.seen and now - figures.asked_at >= LOOKUP_AGAIN_S:
                 figures.asked_at = now
                 found.append(tag)
                 if len(found) >= LOOKUPS_PER_TICK:

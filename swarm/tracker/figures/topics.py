@@ -130,7 +130,7 @@ def _rollout(text: str, rest: str) -> Make:
         known = figures.picture.tags.get(key) if view.may_read(key[0]) else None
         if known is None or known.rollout is None:
             raise NotFoundError(f"nobody follows {tag} of {dataset}, or there is no such tag")
-        return rollout_view(figures.picture, known.rollout, figures.is_paused, now)
+        return rollout_view(figures.picture, known.rollout, now)
 
     return make
 
@@ -190,7 +190,7 @@ def events_view(picture: Picture, view: View, now: float, after: int, limit: int
 
 _NOTHING: Final = cast(Make, lambda figures, view, now: None)
 _PLAIN: Final[dict[str, tuple[Make, bool, Make]]] = {
-    "overview": (lambda f, v, now: overview(f.picture, v.may_read, f.is_paused, now), False, _NOTHING),
+    "overview": (lambda f, v, now: overview(f.picture, v.may_read, now), False, _NOTHING),
     "rollouts": (lambda f, v, now: rollouts(f.picture, v.may_read, now), False, _NOTHING),
     "dht": (lambda f, v, now: dht_view(f.picture, now), False, _NOTHING),
     "origin": (lambda f, v, now: origin_view(f.picture, f.prices, now), False, _NOTHING),

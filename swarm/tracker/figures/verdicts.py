@@ -9,14 +9,14 @@ from swarm.tracker.figures.reasons import span_words
 from swarm.tracker.figures.rollouts import CURRENT, FAILED, FETCHING, LOST, WAITING, RolloutFigures
 
 
-def trend_of(rollout: RolloutFigures, stalled: int, *, is_paused: bool) -> Trend:
+def trend_of(rollout: RolloutFigures, stalled: int) -> Trend:
     """How it goes, in one word."""
     behind = rollout.behind
     if not rollout.wanted:
         return "idle"
     if not behind:
         return "well"
-    if is_paused:
+    if rollout.is_paused:
         return "paused"
     if rollout.counts[FAILED] + rollout.counts[LOST] == behind:
         return "failed"

@@ -38,18 +38,16 @@ SITES_MAX: Final = 100
 SILENT_SHARE: Final = 0.05
 
 MayRead = Callable[[str], bool]
-# Whether the rollout of a tag is paused, by whoever controls it.
-IsPaused = Callable[[str, str], bool]
 
 
-def overview(picture: Picture, may_read: MayRead, is_paused: IsPaused, now: float) -> Overview:
+def overview(picture: Picture, may_read: MayRead, now: float) -> Overview:
     """All tags that peers follow and the caller may read, those that want to be looked at first."""
     rollouts = [
         figures.rollout
         for (dataset, _), figures in picture.tags.items()
         if figures.rollout is not None and may_read(dataset)
     ]
-    rows = [_row(picture, rollout, is_paused, now) for rollout in rollouts]
+    rows = [_row(picture, rollout, now) for rollout in rollouts]
     rows.sort(key=lambda row: (ORDER.index(row.trend), -row.since))
     peers = picture.sums.peers
     stale_since, why = _staleness(picture)
@@ -64,8 +62,8 @@ def overview(picture: Picture, may_read: MayRead, is_paused: IsPaused, now: floa
     )
 
 
-def _row(picture: Picture, rollout: RolloutFigures, is_paused: IsPaused, now: float) -> FollowedTag:
-    trend, stalled, eta_s, verdict = judged(rollout, is_paused, now)
+def _row(picture: Picture, rollout: RolloutFigures, now: float) -> FollowedTag:
+    trend, stalled, eta_s, verdict = judged(rollout, now)
     return FollowedTag(
         dataset=rollout.dataset,
         tag=rollout.tag,
@@ -84,16 +82,16 @@ def _row(picture: Picture, rollout: RolloutFigures, is_paused: IsPaused, now: fl
         sources=sources_of(rollout.sources()),
         rate_bytes_per_s=rollout.rate_bytes_per_s(),
         total_bytes=rollout.total_bytes,
-        is_paused=is_paused(rollout.dataset, rollout.tag),
+        is_paused=rollout.is_paused,
     )
 
 
-def judged(rollout: RolloutFigures, is_paused: IsPaused, now: float) -> tuple[Trend, int, float | None, str]:
+def judged(rollout: RolloutFigures, now: float) -> tuple[Trend, int, float | None, str]:
     """Trend, how many are stalled, seconds that are left, and the sentence."""
     stalled = rollout.stalled(now)
     eta_s = rollout.eta_s()
     eta_s = round(eta_s, 1) if eta_s is not None else None
-    trend = trend_of(rollout, stalled, is_paused=is_paused(rollout.dataset, rollout.tag))
+    trend = trend_of(rollout, stalled)
     return trend, stalled, eta_s, verdict_of(rollout, trend, stalled, eta_s)
 
 
@@ -156,9 +154,9 @@ def _item(picture: Picture, rollout: RolloutFigures, now: float) -> RolloutItem:
     )
 
 
-def rollout_view(picture: Picture, rollout: RolloutFigures, is_paused: IsPaused, now: float) -> Rollout:
+def rollout_view(picture: Picture, rollout: RolloutFigures, now: float) -> Rollout:
     """One rollout as it stands."""
-    trend, _, eta_s, verdict = judged(rollout, is_paused, now)
+    trend, _, eta_s, verdict = judged(rollout, now)
     ended = rollout.ended
     t_s = (ended if ended is not None else now) - rollout.started
     points = [*rollout.points, (max(t_s, rollout.points[-1][0] if rollout.points else 0.0), tuple(rollout.counts))]
@@ -185,7 +183,7 @@ def rollout_view(picture: Picture, rollout: RolloutFigures, is_paused: IsPaused,
         rate_bytes_per_s=rollout.rate_bytes_per_s(),
         total_bytes=rollout.total_bytes,
         sites=tuple(_sites(rollout.members.values())),
-        is_paused=is_paused(rollout.dataset, rollout.tag),
+        is_paused=rollout.is_paused,
         is_kept=rollout.is_kept,
     )
 
