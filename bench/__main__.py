@@ -377,6 +377,26 @@ def edge(others: int, takers: int, size: int, idle_s: float, folder: Path | None
 
 
 @bench.command()
+@click.option("--peers", type=click.IntRange(1, 50_000), default=10_000, show_default=True, help="Simulated peers.")
+@click.option("--browsers", type=click.IntRange(1, 200), default=50, show_default=True, help="That listen.")
+@click.option("--seconds", type=float, default=30.0, show_default=True, help="How long the rollout goes on.")
+@click.option("--folder", type=FOLDER, help="Where files go.")
+def dashboard(peers: int, browsers: int, seconds: float, folder: Path | None) -> None:
+    """What figures cost a tracker: CPU, memory, and bytes to each browser. Exit 1 when they cost more than they may."""
+    from bench.dashboard import DashboardSettings, run_dashboard
+
+    errors = Console(stderr=True, highlight=False)
+    with scratch_folder(folder or memory_folder()) as scratch:
+        try:
+            report = run_dashboard(DashboardSettings(peers, browsers, seconds), scratch, errors.print)
+        except BenchError as error:
+            raise click.ClickException(str(error)) from error
+    click.echo(json.dumps({**asdict(report), "is_within": report.is_within}, indent=2))
+    if not report.is_within:
+        sys.exit(1)
+
+
+@bench.command()
 @click.option("--only", default="", metavar="NAME", help="Pairs whose names begin so.")
 @click.option("--folder", type=FOLDER, help="Where files go.")
 @click.option("--json", "out", type=FILE, callback=in_a_folder, help="Write the report there.")

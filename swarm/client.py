@@ -44,7 +44,6 @@ from swarm.messages import (
     TokenRequest,
     renew_proof,
 )
-from swarm.reports import REPORT_ANSWER_MAX_BYTES, REPORT_PATH, Report, ReportAnswer
 from swarm.roster import root_fingerprint
 from swarm.trust import Trust
 
@@ -198,15 +197,12 @@ class TrackerClient(DatasetCalls):
 
     async def announce(self, announce: Announce) -> AnnounceAnswer:
         """One heartbeat: say where this peer is and what it holds; learn of neighbours, seeds, heads, fresh papers."""
-        answer = await self._beat(ANNOUNCE_PATH, announce, AnnounceAnswer, ANNOUNCE_ANSWER_MAX_BYTES)
+        answer = await self.beat(ANNOUNCE_PATH, announce, AnnounceAnswer, ANNOUNCE_ANSWER_MAX_BYTES)
         self.set_trackers(answer.trackers)
         return answer
 
-    async def report(self, report: Report) -> ReportAnswer:
-        """Tell of this peer's figures; when the next report is wanted."""
-        return await self._beat(REPORT_PATH, report, ReportAnswer, REPORT_ANSWER_MAX_BYTES)
-
-    async def _beat(self, path: str, told: msgspec.Struct, kind: type[T], limit_bytes: int) -> T:
+    async def beat(self, path: str, told: msgspec.Struct, kind: type[T], limit_bytes: int) -> T:
+        """Tell something that is told again and again, so it is in no hurry."""
         more: dict[str, Any] = {"content_type": MSGPACK, "limit_bytes": limit_bytes, "is_urgent": False}
         data = await self._certified().call("POST", path, body=canonical.encode(told), **more)
         return canonical.decode(data, kind, limit_bytes=limit_bytes)

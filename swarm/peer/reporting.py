@@ -18,6 +18,7 @@ import swarm
 from swarm.errors import AetherError, NotFoundError
 from swarm.limits import ANNOUNCE_INTERVAL_S
 from swarm.peer.own_report import OwnReport, Told
+from swarm.reports import REPORT_ANSWER_MAX_BYTES, REPORT_PATH, ReportAnswer
 
 if TYPE_CHECKING:
     from swarm.log import Entry
@@ -127,7 +128,7 @@ class Reporter:
         self._sequence += 1
         report, told = self._own.make(self._sequence, self._told, missed, is_full=is_full)
         self._needs_full = True
-        answer = await self._node.tracker.report(report)
+        answer = await self._node.tracker.beat(REPORT_PATH, report, ReportAnswer, REPORT_ANSWER_MAX_BYTES)
         self._needs_full = answer.needs_full
         if report.is_full:
             self._full_at = time.monotonic()

@@ -49,7 +49,7 @@ FUZZED: Final[dict[str, str]] = {
     "swarm.beginning.Staging.plans_for": "plan of a tag",
     "swarm.claims._lease": "lease",
     "swarm.claims.condemned": "condemned",
-    "swarm.client.TrackerClient._beat": "announce answer",
+    "swarm.client.TrackerClient.beat": "announce answer",
     "swarm.tracker.figures.relay.Relays._tell": "relay answer",
     "swarm.tracker.figures.serve._Serve.relay": "relay",
     "swarm.tracker.figures.service.Figures.relayed": "report",
