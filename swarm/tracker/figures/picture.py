@@ -240,7 +240,7 @@ class Picture:
 
     def moved(self, entry: Entry, now: float) -> None:
         """An entry of a log, committed just now: a rollout of each tag that it moves."""
-        self.book.moved(entry, now, max(entry.wall_time - self.offset, self.begun), self.wall(now))
+        self.book.moved(entry, now, self.wall(now))
 
     def found(self, tag: Tag, entry: Entry, version: bytes, now: float) -> None:
         """What a tag that peers follow means, by the log: a rollout that began before this tracker did, or unseen."""

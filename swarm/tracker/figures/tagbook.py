@@ -70,15 +70,15 @@ class TagBook:
         if rollout is not None and not (told.is_pull and max(told.serial, told.target) != rollout.serial):
             rollout.put(peer.who.public, peer.who.site, peer.epoch, told, now)
 
-    def moved(self, entry: Entry, now: float, said: float, wall_now: float) -> None:
-        """An entry was committed just now, or at the moment that it says itself if that is earlier."""
+    def moved(self, entry: Entry, now: float, wall_now: float) -> None:
+        """An entry was committed just now: what it says of the time itself is by its publisher's clock, in seconds."""
         for move in entry.moves:
             tag = (entry.dataset, move.tag)
             if move.version is None:
                 self._removed(tag, now, wall_now)
             elif tag in self.tags or len(self.tags) < TAGS_MAX:
                 text = f"{move.tag} of {entry.dataset} is {move.version.hex()[:12]} now ({entry.kind})"
-                if self.begin(tag, entry, move.version, min(now, said)):
+                if self.begin(tag, entry, move.version, now):
                     self._happenings.add("moved", wall_now, text, dataset=tag[0], tag=tag[1], serial=entry.serial)
 
     def begin(self, tag: Tag, entry: Entry, version: bytes, started: float) -> bool:

@@ -1,0 +1,144 @@
+"""Copies of blocks, rings, flow, event logs, and what a stream says to whom."""
+
+from __future__ import annotations
+
+import random
+
+import msgspec
+import pytest
+
+from swarm import canonical
+from swarm.errors import UsageError
+from swarm.figure_messages import STATES
+from swarm.tracker.figures import keeping, views
+from swarm.tracker.figures.copies import FileSpan, Layout, Tally, _runs, blocks_view
+from swarm.tracker.figures.flow import EDGES_MAX, PEERS_MAX, FlowFigures
+from swarm.tracker.figures.happenings import Happenings
+from swarm.tracker.figures.picture import Picture
+from swarm.tracker.figures.rings import Ring, Rings
+from swarm.tracker.figures.steps import decode_log
+from swarm.tracker.figures.topics import topic_of
+from tests.reported import ROADS, V1, entry, followed, held, report, who
+
+WALL = 1_700_000_000.0
+
+
+def test_copies_are_counted_as_one_by_one() -> None:
+    rng = random.Random(3)
+    sets = [rng.getrandbits(64) for _ in range(37)]
+    tally = Tally()
+    for each in sets:
+        tally.add(each)
+    counts = [sum(each >> index & 1 for each in sets) for index in range(64)]
+    among = rng.getrandbits(64) | 1
+    chosen = [count for index, count in enumerate(counts) if among >> index & 1]
+    assert tally.fewest(among) == min(chosen)
+    assert tally.total(among) == sum(chosen)
+    assert Tally().none(0b101) == 0b101
+    assert list(_runs(0b1101110)) == [(1, 3), (5, 2)]
+
+
+def blocks_of(*holders: tuple[int, int, bytes], origin: bool = True) -> Picture:
+    picture = Picture(0.0, WALL)
+    if origin:
+        picture.report(who(90, role="seed"), report(1), 1.0)
+    for number, count, bits in holders:
+        picture.report(who(number), report(1, holdings=(held(8, count, bits),)), 1.0)
+    return picture
+
+
+def test_what_would_be_lost_with_the_origin() -> None:
+    layout = Layout(8, 80, [10] * 8, [FileSpan("a", 40, 0, 4), FileSpan("b", 40, 4, 4)])
+    found = blocks_view(blocks_of((1, 3, b"\x07"), (2, 2, b"\x0c")), ROADS, V1, layout, 4, 2.0)
+    assert found is not None
+    assert (found.survival.answer, found.survival.lost, found.survival.lost_bytes) == ("no", ((4, 4),), 40)
+    assert [(each.fewest, each.origin) for each in found.ranges] == [(1, 1), (1, 1), (0, 1), (0, 1)]
+    assert [(each.path, each.fewest) for each in found.files] == [("b", 0), ("a", 1)]
+    together = blocks_view(blocks_of((1, 4, b"\x0f"), (2, 4, b"\xf0")), ROADS, V1, None, 4, 2.0)
+    assert together is not None
+    assert together.survival.answer == "yes"
+    vague = blocks_view(blocks_of((1, 4, b"")), ROADS, V1, None, 4, 2.0)
+    assert vague is not None
+    assert (vague.survival.answer, vague.exact) == ("unknown", False)
+
+
+def test_one_peer_cannot_say_how_many_blocks_a_version_has() -> None:
+    picture = blocks_of((1, 8, b""), (2, 8, b""))
+    picture.report(who(3), report(1, holdings=(held(8_000_000, 8_000_000),)), 1.0)
+    found = blocks_view(picture, ROADS, V1, None, 4, 2.0)
+    assert found is not None
+    assert (found.blocks, found.complete_peers) == (8, 2)
+
+
+def test_a_ring_keeps_means_and_no_more_than_it_holds() -> None:
+    ring = Ring(10, 3)
+    for at in range(100):
+        ring.put(float(at), float(at))
+    assert list(ring.points) == [(70.0, 74.5), (80.0, 84.5), (90.0, 94.5)]
+    rings = Rings(("peers",))
+    for at in range(1000):
+        rings.put(float(at), {"peers": 1.0})
+    assert rings.read("peers", 900.0, 1000.0)[0] == 1
+    assert rings.read("peers", 200.0, 1000.0)[0] == 10
+    assert len(rings.read("peers", 700.0, 1000.0)[1]) <= 300
+
+
+def test_flow_is_bounded_and_by_site_in_a_large_swarm() -> None:
+    flow = FlowFigures()
+    flow.tick(0.0, 10)
+    for number in range(2 * EDGES_MAX):
+        flow.add("a", f"b{number}", 1 + number)
+    flow.tick(1.0, 10)
+    assert flow.last is not None
+    assert len(flow.last.edges) == EDGES_MAX
+    assert flow.last.bytes == sum(range(1, 2 * EDGES_MAX + 1))
+    flow.tick(2.0, PEERS_MAX + 1)
+    assert flow.by_site
+    assert [frame.at for frame in flow.since(0.5)] == [1.0]
+
+
+def test_events_are_numbered_and_the_oldest_go() -> None:
+    happenings = Happenings(most=3)
+    for number in range(5):
+        happenings.add("joined", float(number), f"peer {number}")
+    found, missed = happenings.after(0, 10)
+    assert ([event.number for event in found], missed) == ([3, 4, 5], True)
+    assert [event.number for event in happenings.after(4, 10)[0]] == [5]
+    assert happenings.since(3.5) == 4
+
+
+def test_a_log_that_is_kept_gives_the_same_rollout_when_it_is_played() -> None:
+    picture = Picture(0.0, WALL)
+    for number in (1, 2):
+        picture.report(who(number), report(1, followed(heard=0)), 0.5)
+    picture.moved(entry(1, V1, wall_time=int(WALL)), 1.0)
+    for number in (1, 2):
+        done = followed(serial=1, version=V1, heard=1, phase="current", peers=300, origin=100)
+        picture.report(who(number), report(2, done), 2.0 + number)
+    picture.tick(5.0, WALL + 5)
+    rollout = picture.book.rollout_of((ROADS, "stable"), 1)
+    assert rollout is not None
+    data = canonical.encode(keeping.kept_of(picture, rollout))
+    kept = decode_log(data)
+    assert kept is not None
+    played = keeping.replayed(kept, picture.offset)
+    before, after = (views.rollout_view(picture, each, 5.0) for each in (rollout, played))
+    for name in ("counts", "sources", "completion", "wanted", "serial", "version"):
+        assert getattr(before, name) == getattr(after, name), name
+    page = keeping.log_of(kept, 0, 3)
+    assert (len(page.steps), page.next, page.states) == (3, 3, STATES)
+    assert decode_log(data[:-1]) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["", "nothing", "rollout:maps", "blocks:x", "series:nothing", "peer:abc", "overview:x"]
+)
+def test_what_is_no_topic_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        topic_of(text)
+
+
+def test_every_figure_is_json_with_when_first() -> None:
+    picture = Picture(0.0, WALL)
+    data = msgspec.json.encode(views.overview(picture, lambda dataset: True, 1.0))
+    assert data.startswith(b'{"at":1700000001.0,')

@@ -1,0 +1,264 @@
+"""The picture of the swarm: reports that are lost, repeated and lied in; peers that die, and rollouts that go on."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from swarm.reports import Step, Totals
+from swarm.tracker.figures import views
+from swarm.tracker.figures.peer_views import Asked, peer_view, peers_view
+from swarm.tracker.figures.picture import Picture
+from swarm.tracker.figures.rollouts import CURRENT
+from tests.reported import ROADS, V1, V2, entry, followed, key, link, report, who
+
+WALL = 1_700_000_000.0
+TAG = (ROADS, "stable")
+
+
+def everything(dataset: str) -> bool:
+    return True
+
+
+def a_picture() -> Picture:
+    return Picture(0.0, WALL)
+
+
+def fetched(serial: int = 1, version: bytes = V1, **more: Any) -> Any:
+    told: dict[str, Any] = {"phase": "fetching", "total_bytes": 1000, "neighbours": 3, "heard": serial}
+    return followed(target=serial, target_version=version, **{**told, **more})
+
+
+def current(serial: int = 1, version: bytes = V1, *ages: int, **more: Any) -> Any:
+    steps = tuple(
+        Step(number, phase, age)  # type: ignore[arg-type]
+        for number, (phase, age) in enumerate(zip(("waiting", "fetching", "current"), ages, strict=False), 1)
+    )
+    return followed(serial=serial, version=version, heard=serial, phase="current", steps=steps, **more)
+
+
+def begun(picture: Picture, peers: int) -> None:
+    """So many peers follow a tag, which is moved after a second."""
+    for number in range(1, peers + 1):
+        picture.report(who(number), report(1, followed(heard=0)), 0.5)
+    picture.moved(entry(1, V1, wall_time=int(WALL)), 1.0)
+
+
+def test_a_rollout_goes_from_unaware_to_current_and_ends() -> None:
+    picture = a_picture()
+    begun(picture, 2)
+    rollout = picture.tags[TAG].rollout
+    assert rollout is not None
+    assert rollout.counts[0] == rollout.wanted == 2
+    picture.report(who(1), report(2, fetched(done_bytes=500, peers=400, origin=100, rate_bytes_per_s=100)), 3.0)
+    assert (rollout.counts[2], rollout.eta_s()) == (1, 10.0)
+    picture.report(who(1), report(3, current(1, V1, 3000, 2900, 500, peers=800, origin=200)), 5.0)
+    picture.report(who(2), report(2, current(1, V1, 4000, 3900, 1000, peers=1000)), 6.0)
+    due = picture.tick(6.5, WALL + 6.5)
+    assert due.ended == (rollout,)
+    told = views.rollout_view(picture, rollout, 6.5)
+    assert (told.trend, told.counts.current, told.sources.share_origin) == ("well", 2, 0.1)
+    assert (told.completion.p50_s, told.completion.last_s) == (3.5, 4.0)
+    assert told.verdict == "`stable` of maps/roads: all 2 current, in 4 s, origin 10.0% of the bytes"
+    assert [step.state for step in rollout.steps][-1] == CURRENT
+    picture.check_invariants()
+
+
+def test_a_report_that_comes_twice_or_late_changes_nothing() -> None:
+    picture = a_picture()
+    begun(picture, 1)
+    first = report(2, fetched(done_bytes=500, peers=500), totals=Totals(0, 500), links=(link(9, 0, 500),))
+    picture.report(who(1), first, 2.0)
+    again = [views.overview(picture, everything, 2.0), picture.peers[key(1)].totals, len(picture.flow._open[0])]
+    picture.report(who(1), first, 2.0)
+    picture.report(who(1), report(1, followed(heard=0)), 2.0)
+    assert again == [views.overview(picture, everything, 2.0), picture.peers[key(1)].totals, 1]
+    assert sum(picture.flow._open[0].values()) == 500
+
+
+def test_bytes_of_a_process_that_ended_still_count() -> None:
+    picture = a_picture()
+    begun(picture, 1)
+    picture.report(who(1), report(2, fetched(done_bytes=500, peers=500)), 2.0)
+    picture.report(who(1), report(1, fetched(done_bytes=700, peers=200, reused=500), epoch=8), 4.0)
+    picture.report(who(1), report(3, fetched(done_bytes=600, peers=600)), 5.0)  # of the process that has ended
+    rollout = picture.tags[TAG].rollout
+    assert rollout is not None
+    assert rollout.sources()[0] == 700
+
+
+def test_a_tracker_that_missed_something_asks_for_all_of_it() -> None:
+    picture = a_picture()
+    assert picture.report(who(1), report(5, is_full=False), 1.0)
+    assert not picture.report(who(1), report(6), 2.0)
+    assert not picture.report(who(1), report(7, is_full=False), 3.0)
+    assert picture.report(who(1), report(9, is_full=False), 4.0)
+
+
+def test_a_new_tracker_counts_no_rate_of_what_moved_before_it_was_there() -> None:
+    picture = a_picture()
+    picture.report(who(1), report(50, totals=Totals(0, 10**9), links=(link(2, 0, 10**9),), uptime_s=5000), 1.0)
+    picture.tick(1.5, WALL + 1.5)
+    assert picture.flow._open[0] == {}
+    assert picture.sums.taken_bytes == 10**9
+    assert picture.sums.rate_bytes_per_s == 0
+
+
+def test_two_trackers_make_one_picture_of_the_same_reports_in_another_order() -> None:
+    reports = [(n, report(2, fetched(done_bytes=100 * n, peers=100 * n)), 2.0 + n / 10) for n in range(1, 6)]
+    pictures = []
+    for seed in (1, 2):
+        picture = a_picture()
+        begun(picture, 5)
+        random.Random(seed).shuffle(reports)
+        for number, told, at in reports:
+            picture.report(who(number), told, at)
+        pictures.append(views.overview(picture, everything, 4.0))
+    assert pictures[0] == pictures[1]
+
+
+def test_a_dead_peer_is_lost_within_fifteen_seconds_of_its_last_word() -> None:
+    picture = a_picture()
+    begun(picture, 2)
+    picture.report(who(1), report(2, fetched()), 2.0)
+    at = 2.0
+    while picture.peers[key(1)].health != "gone":
+        at += 1.0
+        picture.report(who(2), report(int(10 * at), fetched()), at)
+        for probed in picture.tick(at, WALL + at).probes:
+            picture.probed(probed.public, is_there=False, now=at)
+        assert at <= 17.0
+    rollout = picture.tags[TAG].rollout
+    assert rollout is not None
+    assert rollout.counts[6] == 1
+    found, _ = picture.happenings.after(0, 100)
+    assert [event.peer for event in found if event.kind == "died"] == ["peer1"]
+    picture.report(who(1), report(3, fetched()), at + 1)
+    assert (rollout.counts[6], picture.peers[key(1)].health) == (0, "alive")
+
+
+def test_a_liar_cannot_talk_another_away_who_is_there() -> None:
+    picture = a_picture()
+    begun(picture, 2)
+    picture.report(who(2), report(2, fetched(), missed=(key(1),)), 2.0)
+    assert picture.peers[key(1)].health == "doubtful"
+    (probed,) = picture.tick(2.2, WALL).probes
+    picture.probed(probed.public, is_there=True, now=2.3)
+    assert picture.peers[key(1)].health == "alive"
+    # And one that cannot be connected to speaks for itself.
+    picture.report(who(2), report(3, fetched(), missed=(key(1),)), 3.0)
+    picture.report(who(1), report(2, fetched()), 4.0)
+    picture.probed(key(1), is_there=False, now=6.0)
+    assert picture.peers[key(1)].health == "alive"
+
+
+def test_a_liar_spoils_its_own_figures_alone() -> None:
+    picture = a_picture()
+    begun(picture, 2)
+    picture.report(who(1), report(2, current(1, V1), links=(link(2, 10**12, 0),)), 2.0)
+    picture.report(who(2), report(2, fetched(peers=10), links=(link(1, 0, 10),)), 2.0)
+    mine = peer_view(picture, picture.peers[key(2)], everything, "t", 3.0)
+    assert mine.received_bytes == 0  # its own word
+    assert [(each.received_bytes, each.their_sent_bytes, each.agrees) for each in mine.links] == [(10, 10**12, False)]
+    assert sum(picture.flow._open[0].values()) == 10
+
+
+def test_who_is_held_back_by_a_rollout_is_not_current_and_says_why() -> None:
+    picture = a_picture()
+    begun(picture, 2)
+    held = followed(serial=1, version=V2, heard=1, target=1, target_version=V2, cause="held-back", words="held back")
+    picture.report(who(1), report(2, held), 2.0)
+    picture.report(who(2), report(2, current(1, V1)), 2.0)
+    rollout = picture.tags[TAG].rollout
+    assert rollout is not None
+    told = views.rollout_view(picture, rollout, 3.0)
+    assert [(each.peer, each.state, each.cause) for each in told.stragglers] == [("peer1", "waiting", "held-back")]
+
+
+def test_a_slow_peer_is_found_by_its_reason() -> None:
+    picture = a_picture()
+    begun(picture, 4)
+    for number in range(1, 5):
+        rate = 120_000 if number == 3 else 9_000_000
+        picture.report(who(number), report(2, fetched(rate_bytes_per_s=rate)), 2.0)
+    rollout = picture.tags[TAG].rollout
+    assert rollout is not None
+    for number in range(1, 5):
+        rate = 120_000 if number == 3 else 9_000_000
+        picture.report(who(number), report(3, fetched(rate_bytes_per_s=rate, done_bytes=10)), 6.0)
+    reasons = {each.peer: (each.cause, each.reason) for each in views.rollout_view(picture, rollout, 6.0).stragglers}
+    assert reasons["peer3"] == ("slow-link", "slow link: 120 kB/s from 3 neighbours")
+    assert reasons["peer1"] == ("", "9.0 MB/s from 3 neighbours")
+
+
+def test_the_next_move_of_a_tag_overtakes_the_last() -> None:
+    picture = a_picture()
+    begun(picture, 1)
+    picture.moved(entry(2, V2, wall_time=int(WALL) + 3), 3.0)
+    due = picture.tick(4.0, WALL + 4)
+    assert [(each.serial, each.is_overtaken) for each in due.ended] == [(1, True)]
+    picture.report(who(1), report(2, current(2, V2)), 5.0)
+    found = picture.book.rollout_of(TAG, 0)
+    assert found is not None
+    assert (found.serial, found.counts[CURRENT], found.previous) == (2, 1, V1)
+
+
+def test_datasets_that_the_caller_may_not_read_are_not_told() -> None:
+    picture = a_picture()
+    begun(picture, 1)
+    told = views.overview(picture, lambda dataset: False, 2.0)
+    assert (told.tags, ROADS in told.verdict) == ((), False)
+    allowed = picture.report(who(3), report(1, followed()), 2.0, lambda dataset: False)
+    assert (allowed, picture.peers[key(3)].followed) == (False, {})
+
+
+def test_peers_are_told_page_by_page_and_found() -> None:
+    picture = a_picture()
+    for number in range(1, 8):
+        picture.report(who(number, site="rome" if number % 2 else "paris"), report(1), 1.0)
+    cursor, seen = "", []
+    while True:
+        page = peers_view(picture, Asked(cursor=cursor, limit=3), 1.0)
+        seen += [each.id for each in page.peers]
+        cursor = page.next
+        if not cursor:
+            break
+    assert seen == [f"peer{number}" for number in range(1, 8)]
+    assert peers_view(picture, Asked(site="rome"), 1.0).matching == 4
+    assert [each.id for each in peers_view(picture, Asked(search="PEER3"), 1.0).peers] == ["peer3"]
+
+
+SAID = st.tuples(
+    st.integers(1, 4),  # who
+    st.integers(1, 6),  # sequence
+    st.sampled_from([7, 8]),  # epoch
+    st.sampled_from(["heard", "fetching", "current", "failed", "nothing", "left", "move"]),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(SAID, max_size=40))
+def test_whatever_comes_in_whatever_order_the_counts_are_right(said: list[tuple[int, int, int, str]]) -> None:
+    picture, serial, at = a_picture(), 1, 1.0
+    begun(picture, 3)
+    for number, sequence, epoch, what in said:
+        at += 0.7
+        tags = {
+            "heard": (followed(heard=serial),),
+            "fetching": (fetched(serial),),
+            "failed": (fetched(serial, phase="failed"),),
+            "current": (current(serial, V1, 900, 500, 100),),
+        }.get(what, ())
+        if what == "left":
+            picture.left(key(number), at)
+        elif what == "move":
+            serial += 1
+            picture.moved(entry(serial, V1, wall_time=int(WALL + at)), at)
+        else:
+            picture.report(who(number), report(sequence, *tags, epoch=epoch), at)
+        for probed in picture.tick(at, WALL + at).probes:
+            picture.probed(probed.public, is_there=number % 2 == 0, now=at)
+        picture.check_invariants()
