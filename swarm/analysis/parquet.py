@@ -17,8 +17,8 @@ PARQUET_MIN_BYTES: Final = 256 * 1024
 # pyarrow has the option from this version on.
 PYARROW_MIN: Final = 21
 OPTION: Final = "use_content_defined_chunking"
-# A file that is the same when it is written again with the option, but for so little, was written with it.
-SAME_SHARE_MIN: Final = 0.9
+# A file that is the same when it is written again with the option, by so much of its blocks, was written with it.
+SAME_SHARE_MIN: Final = 0.5
 # Pages also end where arrays in memory do: with so many rows, as whoever reads a table and writes it again has them.
 BATCH_ROWS: Final = 131_072
 
@@ -54,8 +54,7 @@ class Parquet:
         found: list[str] = []
         for path, source in files.items():
             target = _place(to_new, path)
-            _rewritten(source, target, defined=True)
-            if _is_mostly(source, target):
+            if _is_defined(source, target):
                 continue
             found.append(path)
             _rewritten(source, target, defined=False)
@@ -72,7 +71,9 @@ def _place(folder: Path, path: str) -> Path:
     return target
 
 
-def _rewritten(source: Path, target: Path, *, defined: bool, without_row: bool = False) -> None:
+def _rewritten(
+    source: Path, target: Path, *, defined: bool, without_row: bool = False, batch_rows: int = BATCH_ROWS
+) -> None:
     """The same table, with the codec and the row groups that it has. One row group is held at a time, but for a table
     that loses a row, which is held whole.
     """
@@ -93,7 +94,7 @@ def _rewritten(source: Path, target: Path, *, defined: bool, without_row: bool =
             return
         with pyarrow.parquet.ParquetWriter(target, file.schema_arrow, **options, **{OPTION: defined}) as writer:
             for group in range(groups):
-                batches = file.iter_batches(batch_size=BATCH_ROWS, row_groups=[group])
+                batches = file.iter_batches(batch_size=batch_rows, row_groups=[group])
                 table = pyarrow.Table.from_batches(batches, file.schema_arrow)
                 writer.write_table(table, row_group_size=1 << 40)
     except (pyarrow.ArrowException, OSError, ValueError) as error:
@@ -112,6 +113,15 @@ def _options(metadata: Any) -> dict[str, Any]:
             dictionary = dictionary or "RLE_DICTIONARY" in column.encodings or "PLAIN_DICTIONARY" in column.encodings
     codec = "NONE" if codec == "UNCOMPRESSED" else codec
     return {"compression": codec, "use_dictionary": dictionary, "version": metadata.format_version}
+
+
+def _is_defined(source: Path, scratch: Path) -> bool:
+    """Whether a file was written with the option: of a table in whole arrays, or in parts of the usual length."""
+    for batch_rows in (1 << 30, BATCH_ROWS):
+        _rewritten(source, scratch, defined=True, batch_rows=batch_rows)
+        if _is_mostly(source, scratch):
+            return True
+    return False
 
 
 def _is_mostly(source: Path, other: Path) -> bool:
