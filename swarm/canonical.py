@@ -50,7 +50,7 @@ def decode(data: bytes | bytearray | memoryview, kind: type[T], *, limit_bytes: 
         value: T = _decoder(kind).decode(data)
     except (msgspec.MsgspecError, ValueError, RecursionError, OverflowError) as error:
         raise RemoteProtocolError(f"{label} is malformed: {error}") from error
-    if encode(value) != bytes(data):
+    if encode(value) != data:
         raise RemoteProtocolError(f"{label} is not in canonical form")
     return value
 
@@ -65,7 +65,7 @@ def _decoder(kind: type[T]) -> msgspec.msgpack.Decoder[T]:
     return found
 
 
-def try_decode(data: bytes, kind: type[T], *, limit_bytes: int) -> T | None:
+def try_decode(data: bytes | memoryview, kind: type[T], *, limit_bytes: int) -> T | None:
     """As ``decode``, with None for what is malformed: for caches of ours, where a damaged one is simply absent."""
     with contextlib.suppress(RemoteProtocolError):
         return decode(data, kind, limit_bytes=limit_bytes)

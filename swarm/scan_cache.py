@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import msgspec
+from blake3 import blake3
 
 from swarm import canonical
 from swarm.limits import MIB
@@ -96,18 +97,21 @@ class _Learnt(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_field
     runs: tuple[RunBlock, ...]
 
 
-class _State(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """``learnt``: the bytes of ``_Learnt``, which a directory that has not changed does not need."""
+class _Head(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """What stands before the bytes of ``_Learnt``, which a directory that has not changed does not need."""
 
-    format: Literal[3]
+    format: Literal[4]
     whole: Whole | None
-    learnt: bytes
+
+
+# How long the head is stands before it.
+_LENGTH: Final = 2
 
 
 class ScanCache:
     """Known files by path, and blocks of runs by (path, offset) where they begin."""
 
-    def __init__(self, whole: Whole | None = None, learnt: bytes = b"") -> None:
+    def __init__(self, whole: Whole | None = None, learnt: memoryview | None = None) -> None:
         self.whole = whole
         self._files: dict[str, Known] = {}
         self._runs: dict[tuple[str, int], RunBlock] = {}
@@ -118,12 +122,11 @@ class ScanCache:
         """The cache at ``path``, empty if there is none or it is damaged."""
         with contextlib.suppress(OSError):
             with path.open("rb") as file:
-                check, body = file.read(SIGNATURE_BYTES), file.read()
-            state = (
-                canonical.try_decode(body, _State, limit_bytes=CACHE_MAX_BYTES) if signature_of(body) == check else None
-            )
-            if state is not None:
-                return cls(state.whole, state.learnt)
+                check, body = file.read(SIGNATURE_BYTES), memoryview(file.read())
+            end = _LENGTH + int.from_bytes(body[:_LENGTH])
+            head = canonical.try_decode(body[_LENGTH:end], _Head, limit_bytes=CACHE_MAX_BYTES)
+            if head is not None and signature_of(body) == check:
+                return cls(head.whole, body[end:])
         return cls()
 
     @property
@@ -138,28 +141,33 @@ class ScanCache:
 
     def replace(self, files: dict[str, Known], runs: dict[tuple[str, int], RunBlock], whole: Whole | None) -> None:
         """All that is known of the directory now."""
-        self._files, self._runs, self.whole, self._unread = files, runs, whole, b""
+        self._files, self._runs, self.whole, self._unread = files, runs, whole, None
 
     def _read(self) -> None:
-        unread, self._unread = self._unread, b""
-        learnt = canonical.try_decode(unread, _Learnt, limit_bytes=CACHE_MAX_BYTES) if unread else None
+        unread, self._unread = self._unread, None
+        learnt = canonical.try_decode(unread, _Learnt, limit_bytes=CACHE_MAX_BYTES) if unread is not None else None
         if learnt is not None:
             self._files = dict(learnt.files)
             self._runs = {run.start: run for run in learnt.runs}
 
     def save(self, path: Path) -> None:
         """Write it beside and rename. A cache that cannot be written is given up: the next scan just reads more."""
-        if self._unread:
+        if self._unread is not None:
             return  # nothing was learnt
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        body = canonical.encode(
-            _State(3, self.whole, canonical.encode(_Learnt(self._files, tuple(self._runs.values()))))
+        head = canonical.encode(_Head(4, self.whole))
+        parts = (
+            len(head).to_bytes(_LENGTH),
+            head,
+            canonical.encode(_Learnt(self._files, tuple(self._runs.values()))),
         )
+        hasher = blake3()
+        for part in parts:
+            hasher.update(part)
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with temporary.open("wb") as file:
-                file.write(signature_of(body))
-                file.write(body)
+                file.writelines((hasher.digest(), *parts))
             os.replace(temporary, path)
         except OSError:
             with contextlib.suppress(OSError):

@@ -6,7 +6,7 @@ Measured where pyarrow is installed: both versions are written again with its op
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -74,31 +74,49 @@ def _place(folder: Path, path: str) -> Path:
 def _rewritten(
     source: Path, target: Path, *, defined: bool, without_row: bool = False, batch_rows: int = BATCH_ROWS
 ) -> None:
-    """The same table, with the codec and the row groups that it has. One row group is held at a time, but for a table
-    that loses a row, which is held whole.
+    """The same table, with the codec and the row groups that it has; one of these is held at a time.
+
+    ``without_row``: it lacks a row a tenth into it, and all behind it move up.
     """
     import pyarrow
     import pyarrow.parquet
 
     try:
         file = pyarrow.parquet.ParquetFile(source)
-        groups = file.metadata.num_row_groups
         options = _options(file.metadata)
-        if without_row:
-            table = file.read()
-            at = table.num_rows // 10
-            table = pyarrow.concat_tables([table.slice(0, at), table.slice(at + 1)])
-            pyarrow.parquet.write_table(
-                table, target, row_group_size=file.metadata.row_group(0).num_rows, **options, **{OPTION: defined}
-            )
-            return
+        at = file.metadata.num_rows // 10 if without_row else -1
         with pyarrow.parquet.ParquetWriter(target, file.schema_arrow, **options, **{OPTION: defined}) as writer:
-            for group in range(groups):
-                batches = file.iter_batches(batch_size=batch_rows, row_groups=[group])
-                table = pyarrow.Table.from_batches(batches, file.schema_arrow)
+            for table in _groups(file, batch_rows, at):
                 writer.write_table(table, row_group_size=1 << 40)
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise Unfit(f"a parquet file cannot be written again: {error}") from error
+
+
+def _groups(file: Any, batch_rows: int, without: int) -> Iterator[Any]:
+    """The row groups of a file, without the row of that number; all but the last stay as long as the first."""
+    import pyarrow
+
+    held: list[Any] = []
+    rows = first = 0
+    for group in range(file.metadata.num_row_groups):
+        length = file.metadata.row_group(group).num_rows
+        table = pyarrow.Table.from_batches(
+            file.iter_batches(batch_size=batch_rows, row_groups=[group]), file.schema_arrow
+        )
+        if without < 0:
+            yield table
+            continue
+        if first <= without < first + length:
+            table = pyarrow.concat_tables([table.slice(0, without - first), table.slice(without - first + 1)])
+        first += length
+        held, rows = [*held, table], rows + table.num_rows
+        most = file.metadata.row_group(0).num_rows
+        if rows >= most:
+            joined = pyarrow.concat_tables(held)
+            yield joined.slice(0, most)
+            held, rows = [joined.slice(most)], rows - most
+    if rows:
+        yield pyarrow.concat_tables(held)
 
 
 def _options(metadata: Any) -> dict[str, Any]:

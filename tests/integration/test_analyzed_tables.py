@@ -20,7 +20,8 @@ from tests.unit.analysis.test_findings import findings
 from swarm.analysis.curing import cost_of
 
 folder = Path(sys.argv[1])
-tables = [pyarrow.csv.read_csv(folder / name / "t.csv").combine_chunks() for name in ("old", "new")]
+whole = pyarrow.csv.ReadOptions(block_size=1 << 30)
+tables = [pyarrow.csv.read_csv(folder / name / "t.csv", read_options=whole) for name in ("old", "new")]
 for name, defined in (("plain", False), ("right", True)):
     for version, read in zip(("old", "new"), tables):
         (folder / name / version).mkdir(parents=True)
