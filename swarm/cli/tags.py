@@ -51,7 +51,7 @@ def history(program: Program, ref: str) -> None:
     given = parse(whole(program, ref), default_tag=None)
     is_tag = given.tag is not None and not given.names_version
     result = perform(program, "history", {"ref": ref, "figures": is_tag})
-    head = [["serial", "time", "kind", "moves", "files", "size", "fetched", "95% in", "author", "message"]]
+    head = [["serial", "time", "kind", "moves", "files", "size", "fetched", "95% in", "by", "message"]]
     rows = [_figured(entry) for entry in result["entries"]] if is_tag else []
     lines = columns([*head, *rows]) if is_tag else columns([_logged(entry) for entry in result["entries"]])
     program.output.result(result, lines)
@@ -59,7 +59,7 @@ def history(program: Program, ref: str) -> None:
 
 def _figured(entry: Mapping[str, Any]) -> list[str]:
     """A move of one tag. One that went back is marked."""
-    serial, when, kind, _, moves, _, weight, message = _logged(entry)
+    serial, when, kind, by, moves, _, weight, said = _logged(entry)
     back = entry.get("back_to")
     fetched, p95_s = entry.get("fetch_bytes"), entry.get("p95_s")
     return [
@@ -71,8 +71,8 @@ def _figured(entry: Mapping[str, Any]) -> list[str]:
         weight or "-",
         size(fetched) if fetched is not None else "-",
         duration(p95_s) if p95_s is not None else "-",
-        entry["publisher"][:8],
-        message,
+        by.removeprefix("by "),
+        said,
     ]
 
 
