@@ -29,7 +29,7 @@ def gates_of(program: Program, rules: str | None, validate: Sequence[str]) -> di
     from swarm.wants import parse_file
 
     file = parse_file(data, path)
-    if file.budget is not None or file.validate:
+    if rules is None and (file.budget is not None or file.validate):
         program.output.note(f"publish: held to {path}")
     budget = msgspec.to_builtins(file.budget) if file.budget is not None else None
     return _told(budget, (*file.validate, *validate))

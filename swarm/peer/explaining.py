@@ -40,6 +40,7 @@ async def explain(node: PeerNode, arguments: ExplainArguments, progress: Progres
     reference = names.parse(arguments.ref)
     resolved = await node.finder.resolve(reference)
     # Before anything is fetched for the answer itself, which is no pull.
+    await node.traces.settled()
     trace = await asyncio.to_thread(node.traces.last, resolved.dataset, resolved.version)
     manifest, _ = await manifest_of(node, resolved, progress)
     files = list(_files(manifest, reference.path))

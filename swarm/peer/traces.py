@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import os
@@ -20,10 +21,16 @@ log = logging.getLogger("aetherfs.traces")
 
 
 class Traces:
-    """The ring below ``folder``. Blocking."""
+    """The ring below ``folder``. Blocking, but for ``settled``; ``writing`` are those on their way into it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self.writing: set[asyncio.Future[None]] = set()
+
+    async def settled(self) -> None:
+        """Wait for what is on its way."""
+        if self.writing:
+            await asyncio.wait(self.writing)
 
     def keep(self, trace: PullTrace) -> None:
         """Keep a trace, and forget the oldest beyond KEPT. A disk that refuses it is no failure of the pull."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from swarm import clock
 from swarm.peer.trace import FIND, PullTrace, Recorder
+from swarm.peer.traces import Traces
 
 if TYPE_CHECKING:
     from swarm.peer.node import PeerNode
@@ -45,7 +47,8 @@ async def tracing(node: PeerNode, ref: str, dataset: str, directory: Path) -> As
         raise
     finally:
         rate = node.paces.download.bytes_per_s()
-        trace = traced.recorder.end(
+        ended = partial(
+            traced.recorder.end,
             time.monotonic(),
             ref=ref,
             dataset=dataset,
@@ -56,9 +59,11 @@ async def tracing(node: PeerNode, ref: str, dataset: str, directory: Path) -> As
             reused_bytes=traced.reused_bytes,
             limit_bytes_per_s=0.0 if math.isinf(rate) else rate,
         )
-        await _keep(node, trace)
+        _keep_beside(node.traces, ended)
 
 
-async def _keep(node: PeerNode, trace: PullTrace) -> None:
-    """Beside the loop, and to the end also when whoever waits for it is cancelled."""
-    await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, node.traces.keep, trace))
+def _keep_beside(traces: Traces, ended: Callable[[], PullTrace]) -> None:
+    """Work it out and write it in a thread: nobody waits for it, but who looks, and the end of the process."""
+    writing = asyncio.get_running_loop().run_in_executor(None, lambda: traces.keep(ended()))
+    traces.writing.add(writing)
+    writing.add_done_callback(traces.writing.discard)

@@ -115,16 +115,39 @@ def _move_on(bench: Bench, data: Path, published: dict[str, Any]) -> None:
     back = bench.ok("hub", "rollback", "maps:latest", "--json").json
     assert back["tags"] == {"latest": published["version"]}
     assert bench.ok("edge", "inspect", "maps:stable", "--json").json["version"] == second["version"]
-    kinds = [entry["kind"] for entry in bench.ok("hub", "history", "maps:latest", "--json").json["entries"]]
-    assert kinds == ["publish", "publish", "rollback"]
+    entries = bench.ok("hub", "history", "maps:latest", "--json").json["entries"]
+    assert [entry["kind"] for entry in entries] == ["publish", "publish", "rollback"]
+    assert [entry["back_to"] for entry in entries] == [None, None, entries[0]["serial"]]
+    assert entries[1]["fetch_bytes"] == pulled["from"]["peers"] + pulled["from"]["origin"]
     bench.ok("hub", "rollback", "maps:latest", "--to", str(second["serial"]))
     assert bench.ok("edge", "inspect", "maps", "--json").json["version"] == second["version"]
     # None that is not there, and none that moved another tag.
     for other in ("77", str(second["serial"] + 1)):
         said = bench.refused(3, "hub", "rollback", "maps:latest", "--to", other)
         assert f"no entry {other} moved library/maps:latest" in said
+    _looked_into(bench, data, second["version"])
     bench.ok("hub", "rm", "maps:stable")
     assert bench.ok("hub", "ls", "--json").json["datasets"][0]["tags"] == ["latest", "v1"]
+
+
+def _looked_into(bench: Bench, data: Path, second: str) -> None:
+    """Where the time of a pull went, what a publish would do, and which version was the first with a file."""
+    page = bench.folder / "page.html"
+    explained = bench.ok("edge", "explain", "maps", "run.sh", "--html", str(page), "--json").json
+    assert explained["pull"]["verdict"]
+    assert explained["block_list"][0]["here"]
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert "went into" in bench.ok("edge", "explain", "maps").text
+    rules = bench.folder / "rules.toml"
+    rules.write_text("[budget]\nfiles = 1\n", encoding="ascii")
+    assert "over the budget" in bench.refused(1, "hub", "publish", str(data), "maps:v3", "--rules", str(rules))
+    told = bench.ok("hub", "publish", str(data), "maps:v3", "--dry-run", "--json").json
+    assert (told["version"], told["new_blocks"]) == (second, 0)
+    ended = bench.run("hub", "publish", str(data), "maps:latest", "--wait", "copies=9", "--within", "0s")
+    assert (ended.exit_code, "of 9 other peers" in ended.stderr) == (8, True)
+    found = bench.ok("edge", "bisect", "maps:latest", "--good", "1", "--json", "--", "test", "!", "-e", "{}/new").json
+    assert found["first_bad"]["version"] == second
+    assert not list((bench.home("edge") / "bisect").glob("*/"))
 
 
 def test_one_role_a_process(bench: Bench) -> None:
