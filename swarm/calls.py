@@ -17,6 +17,7 @@ from typing import Final, TypeVar
 
 import aiohttp
 
+from swarm import traces
 from swarm.dialable import TRUSTED, Dialable
 from swarm.errors import RemoteProtocolError, UnreachableError
 from swarm.http.problem import error_from
@@ -122,6 +123,7 @@ class Calls:
         that was not heard of yet. Raises what a tracker refused with, or UnreachableError when none answers.
         """
         sent = {**(headers or {}), **({"Content-Type": content_type} if body is not None else {})}
+        sent |= traces.onward()
         if id := request_id():
             sent[REQUEST_ID_HEADER] = id
         timeout = aiohttp.ClientTimeout(total=self.timeout_s, sock_connect=min(CONNECT_TIMEOUT_S, self.timeout_s))

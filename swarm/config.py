@@ -90,6 +90,7 @@ SETTINGS: Final = (
         "what it logs at least: debug, info, warning or error (empty: warning)",
         choices=("", "debug", "info", "warning", "error"),
     ),
+    Setting("traces", "switch", "off", "make traces for OpenTelemetry, which OTEL_* variables lead: on or off"),
     Setting(
         "alert_webhook",
         "text",
@@ -208,6 +209,10 @@ class Settings:
     @property
     def tls_key(self) -> str:
         return self._text("tls_key")
+
+    @property
+    def traces(self) -> bool:
+        return self._text("traces") == "on"
 
     @property
     def log_format(self) -> str:

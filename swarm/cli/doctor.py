@@ -28,11 +28,16 @@ def doctor(program: Program) -> int:
 
     Exit code 1 if something fails. Without a process on this home a peer is started for it, on free ports.
     """
-    has_agent = program.agent() is not None
-    found = ([] if has_agent else _ports_free(program)) + _asked(program)
-    result = {"ok": all(each["state"] != "fail" for each in found), "agent": has_agent, "findings": found}
+    result = findings(program)
     program.output.result(result, shown(result))
     return 0 if result["ok"] else EXIT_FAILURE
+
+
+def findings(program: Program) -> dict[str, Any]:
+    """What was found, as ``--json`` tells it."""
+    has_agent = program.agent() is not None
+    found = ([] if has_agent else _ports_free(program)) + _asked(program)
+    return {"ok": all(each["state"] != "fail" for each in found), "agent": has_agent, "findings": found}
 
 
 def _asked(program: Program) -> list[dict[str, Any]]:

@@ -78,6 +78,11 @@ COMMANDS: Final = {
         "watching",
         "Show what has happened in the swarm: joins, deaths, moves of tags, rollouts, alerts; newest last.",
     ),
+    "support-bundle": Listed(
+        "Running",
+        "support",
+        "Write what somebody needs to help into one file, without secrets: open it in a browser, or send it.",
+    ),
     "alerts": Listed(
         "Running", "alerts", "Show what is wrong with the swarm, what to do about it, and what is silenced."
     ),
@@ -147,7 +152,7 @@ class Commands(click.Group):
             return None
         module = importlib.import_module(f"swarm.cli.{listed.module}")
         # ``import`` is a word of the language.
-        command = getattr(module, cmd_name, None) or getattr(module, f"{cmd_name}_", None)
+        command = getattr(module, cmd_name.replace("-", "_"), None) or getattr(module, f"{cmd_name}_", None)
         return command if isinstance(command, click.Command) else None
 
     def invoke(self, ctx: click.Context) -> Any:

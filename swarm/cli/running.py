@@ -29,6 +29,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 def role_options(function: F) -> F:
     """The flags of every role."""
     for name, metavar in (
+        ("traces", "on|off"),
         ("log_level", "LEVEL"),
         ("log_format", "text|json"),
         ("lan_discovery", "on|off"),
@@ -142,12 +143,18 @@ def down(program: Program, now: bool, within: str | None) -> None:
 def _run(program: Program, *, tracker: bool, seed: bool) -> None:
     import asyncio
 
+    from swarm import traces
     from swarm.cli.roles import Role, prepare, serve
 
     role = Role(tracker=tracker, seed=seed)
     program.log_as_set()
     prepare(program, role)
-    interrupted = asyncio.run(serve(program, role, lambda parts: _ready(program, parts)))
+    if program.settings.traces:
+        traces.begin("tracker" if tracker else "seed" if seed else "peer")
+    try:
+        interrupted = asyncio.run(serve(program, role, lambda parts: _ready(program, parts)))
+    finally:
+        traces.end()
     if interrupted:
         raise KeyboardInterrupt
 

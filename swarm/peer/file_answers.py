@@ -13,6 +13,7 @@ from typing import Final
 
 from aiohttp import web
 
+from swarm import traces
 from swarm.errors import AetherError, ConflictError
 from swarm.http.ranges import (
     Range,
@@ -158,8 +159,9 @@ async def _send_parts(
 async def _write_range(
     response: web.StreamResponse, snapshot: Snapshot, file: File, one: Range, place: Share | None
 ) -> None:
-    async for part in snapshot.read(file, one.begin, one.end - one.begin, place):
-        await response.write(part)
+    with traces.span("read", dataset=snapshot.dataset, bytes=one.end - one.begin):
+        async for part in snapshot.read(file, one.begin, one.end - one.begin, place):
+            await response.write(part)
 
 
 async def sent_in_place(

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from swarm import names
+from swarm import names, traces
 from swarm.agent_messages import (
     Committed,
     History,
@@ -180,7 +180,9 @@ async def run(node: PeerNode, verb: str, arguments: Mapping[str, Any], progress:
 
 async def carry_out(node: PeerNode, verb: str, arguments: msgspec.Struct, progress: Progress) -> Result:
     """Carry out a known verb with its own arguments. UnreachableError when this peer is ending."""
-    with about(dataset=_dataset_in(arguments)), node.ending.work(verb), requiring(node, arguments):
+    dataset = _dataset_in(arguments)
+    work = about(dataset=dataset), traces.span(verb, dataset=dataset)
+    with work[0], work[1], node.ending.work(verb), requiring(node, arguments):
         return await with_papers(node, VERBS[verb], arguments, progress)
 
 

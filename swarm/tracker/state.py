@@ -14,6 +14,7 @@ from typing import Final, ParamSpec, TypeVar
 import msgspec
 from aiohttp import web
 
+from swarm import traces
 from swarm.authority import Membership
 from swarm.errors import AetherError, NotAllowedError, UnreachableError, UsageError
 from swarm.http.problem import Handler
@@ -234,7 +235,8 @@ class TrackerState:
         async def handle(request: web.Request) -> web.StreamResponse:
             began = time.monotonic()
             try:
-                response = await handler(request)
+                with traces.span(f"tracker {operation}", request.headers):
+                    response = await handler(request)
             except AetherError as error:
                 self.requests.add(operation=operation, result=error.title)
                 raise
