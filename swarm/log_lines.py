@@ -26,7 +26,7 @@ VALUE_MAX_CHARS: Final = 400
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 # Tokens and passwords as headers show them, texts that hold secrets of ours, and passwords in addresses.
 _SECRETS: Final = re.compile(
-    r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}|\b(aetherfs(?:-[a-z]+)?1\.)[A-Za-z0-9_-]{8,}"
+    r"(?i)\b((?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{6,}|\b(aetherfs(?:-[a-z]+)?1\.)[A-Za-z0-9_-]{8,}"
     r"|(://[^\s/:@]*:)[^\s/@]+(?=@)"
 )
 NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
