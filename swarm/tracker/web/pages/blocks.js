@@ -32,7 +32,7 @@ function All() {
       more=${list.more} isLoading=${list.isLoading} empty="There is no dataset that you may read yet." columns=${[
         { id: "dataset", label: "dataset", isHead: true, cell: (row) => html`<a href=${toBlocks(row)}><${Name} text=${row} /></a>` },
         { id: "strip", label: "copies, first to last block", cell: (row) => html`<${StripOf} dataset=${row} />` },
-        { id: "fewest", label: "fewest", num: true, cell: (row) => html`<${Of} dataset=${row} take=${(data) => count(data.fewest)} />` },
+        { id: "fewest", label: "fewest", num: true, narrow: false, cell: (row) => html`<${Of} dataset=${row} take=${(data) => count(data.fewest)} />` },
         { id: "mean", label: "mean", num: true, narrow: false, cell: (row) => html`<${Of} dataset=${row} take=${(data) => data.mean.toFixed(1)} />` },
         { id: "survives", label: "without the origin", cell: (row) => html`<${Of} dataset=${row} take=${(data) => html`<${Survives} answer=${data.survival.answer} />`} />` },
       ]} />`}<//>

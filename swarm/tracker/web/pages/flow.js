@@ -2,7 +2,9 @@
 import { html, useEffect, useMemo, useRef, useState } from "../lib/html.js";
 import { isBundle } from "../lib/bundle.js";
 import { clean, clock, count, counted, percent, rate, short } from "../lib/format.js";
-import { Figure, Plot } from "../lib/chart.js";
+import { Canvas } from "../lib/canvas.js";
+import { Figure } from "../lib/chart.js";
+import { color } from "../lib/choices.js";
 import { Icon } from "../lib/icons.js";
 import { bind } from "../lib/keys.js";
 import { useMessages, useStatus } from "../lib/live.js";
@@ -151,19 +153,48 @@ function Picture({ flow, nodes, moment, of, choose, isOrigin, player }) {
     ] }} />`;
 }
 
+const THUMB = 8; // half of what the slider is moved by: the picture ends where its track does
+
 function Scrubber({ player, totals, span }) {
-  const { x } = totals;
+  const { x, all, origin } = totals;
   if (x.length < 2) return null;
-  const first = Math.ceil(x[0]), last = Math.floor(x.at(-1));
-  const series = [{ word: "all", values: totals.all, color: "--series-1", fill: true }, { word: "from the origin", values: totals.origin, color: "--series-2", dash: true }];
-  return html`<${Card} title="Play it again" note="the last ${SPANS[span][0]}" actions=${html`<${Legend} line parts=${series.map(({ word, color, dash }) => ({ word, color, dash }))} />`}>
-    <div class="scrub"><${Plot} x=${x} series=${series} format=${rate} height=${104} marks=${player.isLive ? [] : [{ x: player.at, word: clock(player.at) }]} />
-      <input type="range" min=${first} max=${last} step="1" value=${Math.round(player.at)} aria-label="Moment" aria-valuetext=${player.isLive ? "now" : clock(player.at)}
-        onInput=${(event) => player.seek(Number(event.target.value))} />
+  const [first, last] = [x[0], x.at(-1)], most = Math.max(1, ...all);
+  const seek = (at, y, { width }) => player.seek(first + ((at - THUMB) / (width - 2 * THUMB)) * (last - first));
+  const rows = x.map((at, place) => ({ at, all: all[place], origin: origin[place] })).reverse();
+  const says = `bytes a second in the last ${SPANS[span][0]}, up to ${rate(most)}`;
+  return html`<${Figure} title="Play it again" note="the last ${SPANS[span][0]}, up to ${rate(most)}" says=${says}
+    legend=${html`<${Legend} parts=${[{ word: "given by peers", color: "--peers" }, { word: "given by the origin", color: "--origin" }]} />`}
+    table=${{ rows, most: 30, keyOf: (row) => row.at, columns: [
+      { id: "at", label: "time", isHead: true, value: (row) => row.at, cell: (row) => clock(row.at) },
+      { id: "all", label: "moved", num: true, value: (row) => row.all, cell: (row) => rate(row.all) },
+      { id: "origin", label: "of it from the origin", num: true, value: (row) => row.origin, cell: (row) => rate(row.origin) }] }}
+    picture=${html`<div class="scrub"><${Canvas} name="flow" height=${72} says=${says} deps=${[totals, player.at]} onPick=${seek}
+        draw=${(context, width, height) => drawTotals(context, width, height, totals, most, player.at)} />
+      <input type="range" min=${Math.ceil(first)} max=${Math.floor(last)} step="1" value=${Math.round(player.at)} aria-label="Moment"
+        aria-valuetext=${player.isLive ? "now" : clock(player.at)} onInput=${(event) => player.seek(Number(event.target.value))} />
       <div class="row"><span class="row"><button type="button" class="button" onClick=${player.toggle}><${Icon} name=${player.isPlaying ? "pause" : "play"} />${player.isPlaying ? "Stop" : "Play"}</button>
         <label class="row"><span class="unseen">Speed</span><select value=${player.speed} onChange=${(event) => player.setSpeed(Number(event.target.value))}>${SPEEDS.map((speed) => html`<option key=${speed} value=${speed}>${speed}×</option>`)}</select></label>
         <time>${player.isLive ? "now" : clock(player.at)}</time></span>
-        <button type="button" class="button" disabled=${player.isLive} onClick=${player.stop}><${Icon} name="forward" />Now</button></div></div><//>`;
+        <button type="button" class="button" disabled=${player.isLive} onClick=${player.stop}><${Icon} name="forward" />Now</button></div></div>`} />`;
+}
+
+function drawTotals(context, width, height, { x, all, origin }, most, at) {
+  const place = (time) => THUMB + ((time - x[0]) / (x.at(-1) - x[0])) * (width - 2 * THUMB);
+  const bar = (from, to, value, ink) => {
+    const tall = Math.round((value / most) * (height - 4));
+    context.fillStyle = ink;
+    context.fillRect(from, height - tall, Math.max(1, to - from), tall);
+  };
+  const [blue, orange] = [color("--peers"), color("--origin")];
+  x.forEach((time, n) => {
+    const from = Math.round(place(n ? x[n - 1] : x[0])), to = Math.round(place(time));
+    bar(from, to, all[n], blue);
+    bar(from, to, origin[n], orange);
+  });
+  context.fillStyle = color("--line");
+  context.fillRect(THUMB, height - 1, width - 2 * THUMB, 1);
+  context.fillStyle = color("--ink");
+  context.fillRect(Math.round(place(at)) - 1, 0, 2, height);
 }
 
 function Picked({ of, node, moment, bySite, onClose }) {

@@ -60,20 +60,20 @@ function Traffic({ range }) {
 const Seeds = ({ rows }) => html`<${Card} title="Seeds" flush><${Table} label="Seeds" rows=${rows} keyOf=${(row) => row.peer} empty="No seed has reported yet." columns=${[
   { id: "peer", label: "seed", isHead: true, cell: (row) => html`<${PeerLink} id=${row.peer} />` },
   { id: "store", label: "object store", cell: (row) => (row.store === "answers" ? html`<${Chip} tone="good" icon="check">answers<//>` : html`<span class="row"><${Chip} tone="bad" icon="alert">away<//><${Name} text=${row.store} most=${160} /></span>`) },
-  { id: "rate", label: "gives", num: true, value: (row) => row.rate_bytes_per_s, cell: (row) => rate(row.rate_bytes_per_s) },
+  { id: "rate", label: "gives", num: true, narrow: false, value: (row) => row.rate_bytes_per_s, cell: (row) => rate(row.rate_bytes_per_s) },
   { id: "given", label: "given", num: true, value: (row) => row.given_bytes, cell: (row) => bytes(row.given_bytes) },
   { id: "requests", label: "requests", num: true, narrow: false, value: (row) => requestsOf(row.requests), cell: (row) => count(requestsOf(row.requests)) },
-  { id: "cost", label: "cost", num: true, value: (row) => row.cost.amount, cell: (row) => money(row.cost) },
+  { id: "cost", label: "cost", num: true, narrow: false, value: (row) => row.cost.amount, cell: (row) => money(row.cost) },
   { id: "site", label: "site", narrow: false, value: (row) => row.site, cell: (row) => html`<${Name} text=${row.site || "–"} one />` },
 ]} /><//>`;
 
 const Items = ({ rows }) => html`<${Card} title="Rollouts and publishes" note="what each has cost" flush><${Table} label="Cost of rollouts and publishes" rows=${rows} keyOf=${(row, at) => `${row.kind}${row.dataset}@${row.version}${row.tag}${at}`} most=${25}
   empty="Nothing was rolled out or published since the trackers began." columns=${[
     { id: "what", label: "what", isHead: true, value: (row) => `${row.dataset}:${row.tag}`, cell: (row) => (row.tag ? html`<${TagLink} ...${row} />` : html`<a href=${href(["datasets", ...row.dataset.split("/")])}><${Name} text=${row.dataset} /></a>`) },
-    { id: "kind", label: "", cell: (row) => html`<${Chip} icon=${row.kind === "publish" ? "plus" : "rollout"}>${row.kind === "publish" ? "publish" : "rollout"}<//>` },
+    { id: "kind", label: "", narrow: false, cell: (row) => html`<${Chip} icon=${row.kind === "publish" ? "plus" : "rollout"}>${row.kind === "publish" ? "publish" : "rollout"}<//>` },
     { id: "version", label: "version", narrow: false, cell: (row) => html`<${Id} id=${row.version} digits=${8} />` },
     { id: "offload", label: "offload", num: true, value: (row) => row.offload, cell: (row) => percent(row.offload) },
-    { id: "origin", label: "from the origin", num: true, value: (row) => row.sources.origin, cell: (row) => bytes(row.sources.origin) },
+    { id: "origin", label: "from the origin", num: true, narrow: false, value: (row) => row.sources.origin, cell: (row) => bytes(row.sources.origin) },
     { id: "peers", label: "from peers", num: true, narrow: false, value: (row) => row.sources.peers, cell: (row) => bytes(row.sources.peers) },
     { id: "requests", label: "requests", num: true, narrow: false, value: (row) => requestsOf(row.requests), cell: (row) => count(requestsOf(row.requests)) },
     { id: "store", label: "from the store", num: true, narrow: false, value: (row) => row.requests.received_bytes, cell: (row) => bytes(row.requests.received_bytes) },

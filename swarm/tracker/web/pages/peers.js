@@ -67,7 +67,7 @@ function All({ query }) {
         { id: "neighbours", label: "neighbours", num: true, narrow: false, value: (row) => row.neighbours, cell: (row) => count(row.neighbours) },
         { id: "clock", label: "clock", num: true, narrow: false, value: (row) => Math.abs(row.clock_offset_s ?? 0), cell: (row) => html`<${Offset} seconds=${row.clock_offset_s} />` },
         { id: "version", label: "program", narrow: false, value: (row) => row.version, cell: (row) => html`<${Name} text=${row.version || "–"} most=${24} />` },
-        { id: "heard", label: "heard", num: true, value: (row) => -row.heard, cell: (row) => html`<time class="nowrap" title=${moment(row.heard)}>${ago(row.heard, now)}</time>` },
+        { id: "heard", label: "heard", num: true, narrow: false, value: (row) => -row.heard, cell: (row) => html`<time class="nowrap" title=${moment(row.heard)}>${ago(row.heard, now)}</time>` },
       ]} />`}<//>`;
 }
 

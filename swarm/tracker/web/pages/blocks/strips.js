@@ -97,10 +97,10 @@ function drawFoot(context, width, height, blocks) {
 export const Strip = ({ ranges, first = 0, length, says }) => html`<${Small} says=${says} deps=${[ranges, first, length]} draw=${(context, width, height) => {
   const fills = fillsOf(context), all = length ?? Math.max(1, ...ranges.map((range) => range[0] + range[1]));
   for (const [start, many, fewest] of ranges) {
-    const left = Math.max(0, ((start - first) / all) * width), right = Math.min(width, ((start + many - first) / all) * width);
+    const left = Math.max(0, Math.round(((start - first) / all) * width)), right = Math.min(width, Math.round(((start + many - first) / all) * width));
     if (right <= left) continue;
     context.fillStyle = fills.get(stepOf(fewest));
-    context.fillRect(left, 0, right - left + 0.5, height);
+    context.fillRect(left, 0, right - left, height);
   }
 }} />`;
 
@@ -111,6 +111,7 @@ export const Held = ({ strip, says }) => html`<${Small} says=${says} deps=${[str
   [...strip].forEach((digit, place) => {
     const share = digit === "x" ? 1 : Number(digit) / 10;
     if (!share) return;
-    context.fillRect(place * wide, height * (1 - share), wide + 0.4, height * share);
+    const left = Math.round(place * wide);
+    context.fillRect(left, Math.round(height * (1 - share)), Math.round((place + 1) * wide) - left, height);
   });
 }} />`;

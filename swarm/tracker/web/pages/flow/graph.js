@@ -5,7 +5,7 @@ import { color } from "../../lib/choices.js";
 import { clean, short } from "../../lib/format.js";
 import { layoutOf } from "./layout.js";
 
-const HEIGHT = (width) => Math.max(360, Math.min(620, Math.round(width * 0.56)));
+const HEIGHT = (width) => Math.max(430, Math.min(620, Math.round(width * 0.56)));
 const EDGES_DRAWN = 400;
 const THICKEST = 7;
 const LABELLED = 40;
@@ -29,14 +29,14 @@ export function Graph({ nodes, moment, bySite, of, onPick, says }) {
     onPick(best === of ? "" : best);
   };
   return html`<${Canvas} name="flow" height=${HEIGHT} says=${says} deps=${[nodes, moment, of, bySite]} onPick=${pick}
-    draw=${(context, width, height) => drawAll(context, layout(width, height), { nodes, moment, of, bySite })} />`;
+    draw=${(context, width, height) => drawAll(context, layout(width, height), { nodes, moment, of, bySite, width })} />`;
 }
 
-function drawAll(context, { places, sites }, { nodes, moment, of, bySite }) {
+function drawAll(context, { places, sites }, { nodes, moment, of, bySite, width }) {
   const look = { peers: color("--peers"), origin: color("--origin"), ink: color("--ink"), soft: color("--soft"), ground: color("--surface"), disc: color("--sunken"), accent: color("--accent"), idle: color("--edge") };
   const font = getComputedStyle(document.body).fontFamily;
   context.textAlign = "center";
-  for (const site of sites) drawSite(context, site, look, font);
+  for (const site of sites) drawDisc(context, site, look);
   const isOrigin = new Set(nodes.filter((node) => node.is_origin).map((node) => node.id));
   const edges = moment.edges.slice(0, EDGES_DRAWN), most = edges[0]?.rate ?? 1;
   const near = new Set(of ? [of] : []);
@@ -51,17 +51,31 @@ function drawAll(context, { places, sites }, { nodes, moment, of, bySite }) {
   const busy = new Set(edges.flatMap((edge) => [edge.giver, edge.taker]));
   for (const node of nodes) drawNode(context, node, places.get(node.id), { look, font, bySite, isBusy: busy.has(node.id), isFaded: of && !near.has(node.id), isOf: node.id === of, isNamed: bySite || nodes.length <= LABELLED });
   context.globalAlpha = 1;
+  for (const site of sites) nameSite(context, site, look, font, width);
 }
 
-function drawSite(context, { name, x, y, radius, many }, look, font) {
+function drawDisc(context, { x, y, radius }, look) {
   if (!radius) return;
   context.fillStyle = look.disc;
   context.beginPath();
   context.arc(x, y, radius + 3, 0, 7);
   context.fill();
-  context.fillStyle = look.soft;
+}
+
+function nameSite(context, { name, x, y, radius, many }, look, font, width) {
+  if (!radius) return;
   context.font = `600 12px ${font}`;
-  context.fillText(`${clean(name || "no site", 16)} · ${many}`, x, y + radius + 16);
+  const text = `${clean(name || "no site", 16)} · ${many}`, half = context.measureText(text).width / 2 + 3;
+  outlined(context, text, Math.max(half, Math.min(width - half, x)), y + radius + 16, look.soft, look.ground);
+}
+
+function outlined(context, text, x, y, ink, ground) {
+  context.lineWidth = 4;
+  context.lineJoin = "round";
+  context.strokeStyle = ground;
+  context.strokeText(text, x, y);
+  context.fillStyle = ink;
+  context.fillText(text, x, y);
 }
 
 // Bent to the right of its way, so that both directions are seen; the head is where it arrives.
@@ -107,11 +121,6 @@ function drawNode(context, node, place, { look, font, bySite, isBusy, isFaded, i
   context.fill();
   context.stroke();
   if (!isNamed && !isOf) return;
-  context.fillStyle = look.ink;
   context.font = `${isOf ? "600 " : ""}11px ${font}`;
-  const text = bySite ? clean(node.id || "no site", 14) : short(node.id, 6);
-  context.lineWidth = 3;
-  context.strokeStyle = look.ground;
-  context.strokeText(text, x, y + r + 12);
-  context.fillText(text, x, y + r + 12);
+  outlined(context, bySite ? clean(node.id || "no site", 14) : short(node.id, 6), x, y + r + 12, look.ink, look.ground);
 }

@@ -23,21 +23,21 @@ export function layoutOf(nodes, width, height, bySite) {
 function placed(sites, center, width, height, r) {
   const places = new Map(), told = [];
   const discs = sites.map(([, own]) => discOf(own.length, r));
-  const inner = discOf(center.length, r * 1.3) + (center.length ? 26 : 0);
+  const inner = center.length ? discOf(center.length, r * 1.3) + 6 : 0;
   const widest = Math.max(0, ...discs);
   const rx = width / 2 - widest - 8, ry = height / 2 - widest - LABEL - 4;
   const isAlone = sites.length === 1;
-  const angles = anglesOf(discs, rx, ry);
-  let fits = isAlone || (rx > 0 && ry > 0 && angles.fits && inner + widest < Math.max(rx, ry) + 4);
+  const angles = anglesOf(discs);
+  let fits = isAlone || (rx > 0 && ry > 0);
   sites.forEach(([name, own], place) => {
-    const angle = angles.at[place];
+    const angle = angles[place];
     const x = width / 2 + (isAlone ? 0 : Math.max(0, rx) * Math.cos(angle)), y = height / 2 + (isAlone ? 0 : Math.max(0, ry) * Math.sin(angle));
     if (isAlone) fits = rings(own, places, width, height, r, inner) && fits;
     else own.forEach((node, at) => places.set(node.id, { ...sunflower(x, y, own.length, at, r), r }));
     told.push({ name, x, y, radius: isAlone ? 0 : discs[place] + 3, many: own.length });
   });
   center.forEach((node, at) => places.set(node.id, { ...sunflower(width / 2, height / 2, center.length, at, r * 1.5), r: r * 1.25 }));
-  return { places, sites: told, fits };
+  return { places, sites: told, fits: fits && (isAlone || apart(told, width, height, inner)) };
 }
 
 function sunflower(x, y, many, at, r) {
@@ -46,17 +46,20 @@ function sunflower(x, y, many, at, r) {
   return { x: x + far * Math.cos(angle), y: y + far * Math.sin(angle) };
 }
 
-// Angles of discs on an ellipse, as far from each other as their sizes ask for.
-function anglesOf(discs, rx, ry) {
-  const gap = 10, around = Math.PI * (3 * (rx + ry) - Math.sqrt(Math.max(0, (3 * rx + ry) * (rx + 3 * ry))));
-  const wanted = discs.reduce((sum, disc) => sum + 2 * disc + gap, 0);
-  const at = [];
+// Angles of discs on an ellipse: each has as much of the way around as its size asks for.
+function anglesOf(discs) {
+  const gap = 10, all = discs.reduce((sum, disc) => sum + 2 * disc + gap, 0);
   let gone = 0;
-  for (const disc of discs) {
-    at.push(-Math.PI / 2 + ((gone + disc + gap / 2) / wanted) * 2 * Math.PI);
+  return discs.map((disc) => {
     gone += 2 * disc + gap;
-  }
-  return { at, fits: wanted <= around };
+    return -Math.PI / 2 + ((gone - disc - gap / 2) / all) * 2 * Math.PI;
+  });
+}
+
+// Whether no two sites, nor one and what stands in the middle, lie on each other. Names stand below the discs.
+function apart(sites, width, height, inner) {
+  return sites.every((one, place) => Math.hypot(one.x - width / 2, one.y - height / 2) >= one.radius + inner
+    && sites.slice(place + 1).every((other) => Math.hypot(one.x - other.x, Math.max(0, Math.abs(one.y - other.y) - LABEL)) >= one.radius + other.radius));
 }
 
 // Peers of one site, on as many ellipses around the middle as they need.

@@ -3,7 +3,7 @@ import { html, useEffect, useState } from "../../lib/html.js";
 import { ago, bytes, clean, count, counted, moment, percent, rate, short, span } from "../../lib/format.js";
 import { useFigure } from "../../lib/live.js";
 import { Chart, Figure } from "../../lib/chart.js";
-import { Bar, Card, Chip, Heading, Id, Missing, Name, Notice, PeerLink, Said, SourceBar, TagLink, Tiles, Verdict } from "../../lib/parts.js";
+import { Bar, Card, Chip, Heading, Id, Missing, Name, Notice, PeerLink, Said, TagLink, Tiles, Verdict } from "../../lib/parts.js";
 import { href } from "../../lib/router.js";
 import { CAUSE } from "../../lib/states.js";
 import { useNow } from "../../lib/store.js";
@@ -61,10 +61,10 @@ function Following({ rows, now }) {
     empty="It follows no tag that you may read." columns=${[
       { id: "tag", label: "tag", isHead: true, value: (row) => `${row.dataset}:${row.tag}`, cell: (row) => html`<${TagLink} ...${row} />${row.is_pull && html` <span class="soft small">pulled once</span>`}` },
       { id: "state", label: "state", value: (row) => row.state, cell: (row) => html`<${StateMark} state=${row.state} />` },
-      { id: "why", label: "why", cell: (row) => (row.reason ? html`<${Said} text=${row.reason} />` : html`<span class="soft">${CAUSE[row.cause] ?? ""}</span>`) },
+      { id: "why", label: "why", cell: (row) => (row.reason ? html`<${Said} text=${row.reason} />` : html`<span class="soft">${row.cause ? CAUSE[row.cause] ?? clean(row.cause, 30) : ""}</span>`) },
       { id: "done", label: "done", num: true, value: (row) => row.done_bytes / Math.max(1, row.total_bytes), cell: (row) => html`<${Done} row=${row} />` },
-      { id: "left", label: "left", num: true, value: (row) => row.eta_s, cell: (row) => (row.done_bytes >= row.total_bytes ? "–" : html`<span title=${rate(row.rate_bytes_per_s)}>${span(row.eta_s)}</span>`) },
-      { id: "from", label: "came from", narrow: false, cell: (row) => html`<${SourceBar} sources=${row.sources} format=${bytes} />` },
+      { id: "left", label: "left", num: true, narrow: false, value: (row) => row.eta_s, cell: (row) => (row.done_bytes >= row.total_bytes ? "–" : html`<span title=${rate(row.rate_bytes_per_s)}>${span(row.eta_s)}</span>`) },
+      { id: "from", label: "came from", narrow: false, cell: (row) => html`<${From} sources=${row.sources} />` },
       { id: "version", label: "version", narrow: false, cell: (row) => html`<${Versions} row=${row} />` },
       { id: "since", label: "since", num: true, narrow: false, value: (row) => row.since, cell: (row) => html`<time title=${moment(row.since)}>${ago(row.since, now)}</time>` },
     ]} /><//>`;
@@ -76,6 +76,12 @@ const Versions = ({ row }) => html`<span class="nowrap">${row.version ? html`<${
 const Done = ({ row }) => html`<span title="${bytes(row.done_bytes)} of ${bytes(row.total_bytes)}">${row.total_bytes ? percent(row.done_bytes / row.total_bytes, 0) : "–"}</span>
   <${Bar} thin label="done" parts=${[{ word: "done", value: row.done_bytes, text: bytes(row.done_bytes), color: "--state-fetching" },
     { word: "missing", value: Math.max(0, row.total_bytes - row.done_bytes), text: bytes(row.total_bytes - row.done_bytes), color: "--line" }]} />`;
+
+const From = ({ sources }) => {
+  const parts = [["peers", "--peers", "solid"], ["origin", "--origin", "cross"], ["reused", "--reused", "dots"]]
+    .map(([word, ink, pattern]) => ({ word, color: ink, pattern, value: sources[word], text: bytes(sources[word]) })).filter((part) => part.value > 0);
+  return html`<span class="small">${parts.map(({ word, text }) => `${text} ${word}`).join(", ") || "–"}</span><${Bar} thin label="bytes by source" parts=${parts} />`;
+};
 
 // What the stream has told since this page was opened: trackers keep no figures over time of single peers.
 function useRates(data) {
