@@ -24,13 +24,15 @@ from swarm.peer.file_routes import FileRoutes
 from swarm.peer.health import health_routes
 from swarm.peer.hub_routes import HubRoutes
 from swarm.peer.node import PeerNode
+from swarm.peer.own_page import own_routes
 from swarm.peer.registry_routes import RegistryRoutes
 from swarm.peer.settings import NodeSettings
 from swarm.peer.subscriptions import Subscriptions
 from swarm.standing import AgentInfo
 
 ROOMS: Final = (
-    '<!doctype html><title>AetherFS</title><p><a href="/fs/">Datasets and their files</a>'
+    '<!doctype html><title>AetherFS</title><p><a href="/ui/">How this peer is</a>'
+    '<p><a href="/fs/">Datasets and their files</a>'
     '<p><a href="/api/">What this agent can be told</a>\n'
 )
 
@@ -45,6 +47,7 @@ def tables(node: PeerNode) -> list[Route]:
         *HubRoutes(node).routes(),
         *RegistryRoutes(node).routes(),
         *root_routes(),
+        *own_routes(node),
         *health_routes(node),
         *described(lambda: routes, "AetherFS agent"),
     ]

@@ -210,7 +210,7 @@ async def _paged(session: ClientSession, url: str, own: dict[str, str]) -> None:
 async def _shows_the_way(session: ClientSession, base: str) -> None:
     """Who comes to the agent's root, or forgets a slash, finds the files and the page; who may only read is told so."""
     async with session.get(f"{base}/") as answer:
-        assert re.findall(r'href="([^"]+)"', await answer.text()) == ["/fs/", "/api/"]
+        assert re.findall(r'href="([^"]+)"', await answer.text()) == ["/ui/", "/fs/", "/api/"]
     async with session.get(f"{base}/api", allow_redirects=False) as answer:
         assert (answer.status, answer.headers["Location"]) == (308, "/api/")
     async with session.put(f"{base}/fs/maps/roads/stable/x") as answer:

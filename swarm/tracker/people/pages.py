@@ -18,7 +18,7 @@ from swarm.http.browsers import SESSION_COOKIE
 from swarm.http.routes import Route
 from swarm.people_messages import SESSION_TTL_S
 from swarm.tracker.state import TrackerState, remote_of
-from swarm.tracker.static import HTML, STATIC, STYLES, site
+from swarm.tracker.web_files import HTML, STATIC, STYLES, site
 
 PAGE: Final = "/ui/"
 SIGN_IN: Final = "/ui/signin"

@@ -8,7 +8,7 @@ import json
 import re
 from importlib.resources import files
 
-from swarm.tracker.static import STYLES, filled, site
+from swarm.tracker.web_files import STYLES, filled, site
 
 WEB = files("swarm.tracker").joinpath("web")
 
