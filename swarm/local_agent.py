@@ -17,6 +17,8 @@ from swarm.errors import AetherError, IncompleteError, UnreachableError
 from swarm.loopback import Answer, answer, ask, connect
 
 if TYPE_CHECKING:
+    from io import BufferedReader
+
     from swarm.standing import AgentInfo
 
 CONNECT_TIMEOUT_S: Final = 10.0
@@ -81,6 +83,12 @@ class AgentClient:
             if not come:
                 raise
             raise IncompleteError(f"only {come} bytes came before the agent ended: repeat the command") from error
+
+    @contextmanager
+    def file(self, path: str) -> Iterator[BufferedReader]:
+        """The body that a path is answered with, as a file; it ends in a ConnectionError where the agent ends."""
+        with self._asked("GET", path, None) as answered:
+            yield answered.body
 
     def is_alive(self) -> bool:
         """Whether it answers at all."""

@@ -167,6 +167,13 @@ def build(files: Sequence[FileEntry], blocks: Sequence[BlockEntry]) -> Manifest:
 
     What ``assemble`` would refuse is a RemoteProtocolError here too, so that nothing unreadable is ever published.
     """
+    manifest = laid_out(files, blocks)
+    _check(manifest)
+    return manifest
+
+
+def laid_out(files: Sequence[FileEntry], blocks: Sequence[BlockEntry]) -> Manifest:
+    """The same with nothing checked: also of blocks that are cut as no version is, to see what they would cost."""
     segments: dict[bytes, bytes] = {}
     file_refs: list[FileSegmentRef] = []
     for part in cut_files(files):
@@ -196,23 +203,19 @@ def build(files: Sequence[FileEntry], blocks: Sequence[BlockEntry]) -> Manifest:
     root_bytes = canonical.encode(root)
     if len(root_bytes) > ROOT_MAX_BYTES or max(len(file_refs), len(block_refs)) > MANIFEST_MAX_SEGMENTS:
         raise UsageError(f"a dataset of {len(files)} files and {root.bytes} bytes is too large: publish it as several")
-    return _checked(root, root_bytes, segments, files, blocks)
+    return Manifest(root, root_bytes, segments, tuple(files), tuple(blocks))
 
 
-def _checked(
-    root: Root,
-    root_bytes: bytes,
-    segments: Mapping[bytes, bytes],
-    files: Sequence[FileEntry],
-    blocks: Sequence[BlockEntry],
-) -> Manifest:
-    """As ``_assembled``, of entries that are here: each segment is decoded for its checks, and not kept beside them."""
+def _check(manifest: Manifest) -> None:
+    """As ``_assembled`` does, of entries that are here: each segment is decoded for its checks, and not kept beside
+    them.
+    """
+    root, segments = manifest.root, manifest.segments
     for file_ref in root.file_segments:
         files_in(file_ref, segments[file_ref.signature])
-    check_files(files)
+    check_files(manifest.files)
     _blocks(root, segments)
-    check_blocks(files, blocks)
-    return Manifest(root, root_bytes, segments, tuple(files), tuple(blocks))
+    check_blocks(manifest.files, manifest.blocks)
 
 
 def parse_root(data: bytes) -> Root:
@@ -350,5 +353,6 @@ __all__ = [
     "build",
     "content_signature",
     "files_in",
+    "laid_out",
     "parse_root",
 ]

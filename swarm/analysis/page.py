@@ -60,7 +60,7 @@ def analysis_page(analysis: Analysis) -> str:
     """The report of ``aetherfs analyze``."""
     against = analysis.against
     who = f"a consumer of {against.ref} fetches" if against is not None else "a new consumer fetches"
-    tiles = [
+    figures = [
         (size(analysis.fetch.wire_bytes), f"{who}: {percent(analysis.fetch.share)} of it"),
         (size(analysis.facts.bytes), f"in {analysis.facts.files} files and {analysis.facts.blocks} blocks"),
         (str(len(analysis.findings)), "findings"),
@@ -68,19 +68,19 @@ def analysis_page(analysis: Analysis) -> str:
     parts = [
         f"<h1>{text(analysis.path)}</h1>",
         f'<p class="soft">would be version <code>{analysis.version}</code></p>',
-        _tiles(tiles),
+        tiles(figures),
         _findings(analysis),
         _fetches(analysis),
     ]
     if against is not None:
         parts += [_changes(analysis.changes, analysis.counts, against.ref), _reuse(analysis)]
     parts += [_kinds(analysis), _sizes(analysis), _equal(analysis), _notes(analysis.notes)]
-    return _page(f"Analysis of {analysis.path}", parts)
+    return page(f"Analysis of {analysis.path}", parts)
 
 
 def difference_page(difference: Difference) -> str:
     """The report of ``aetherfs diff``."""
-    tiles = [
+    figures = [
         (size(difference.fetch_bytes), f"to fetch, in {difference.fetch_blocks} blocks"),
         (size(difference.manifest_bytes), "of manifest"),
         (str(len(difference.changes)), "paths differ"),
@@ -88,13 +88,13 @@ def difference_page(difference: Difference) -> str:
     parts = [
         f"<h1>{text(difference.old)} and {text(difference.new)}</h1>",
         f'<p class="soft"><code>{difference.old_version}</code> and <code>{difference.new_version}</code></p>',
-        _tiles(tiles),
+        tiles(figures),
         _changes(difference.changes, difference.counts, difference.old),
     ]
-    return _page(f"{difference.old} and {difference.new}", parts)
+    return page(f"{difference.old} and {difference.new}", parts)
 
 
-def _page(title: str, parts: Iterable[str]) -> str:
+def page(title: str, parts: Iterable[str]) -> str:
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
@@ -105,10 +105,10 @@ def _page(title: str, parts: Iterable[str]) -> str:
     )
 
 
-def _tiles(tiles: Iterable[tuple[str, str]]) -> str:
+def tiles(figures: Iterable[tuple[str, str]]) -> str:
     return (
         '<ul class="tiles">'
-        + "".join(f"<li><b>{text(figure)}</b> {text(words)}</li>" for figure, words in tiles)
+        + "".join(f"<li><b>{text(figure)}</b> {text(words)}</li>" for figure, words in figures)
         + "</ul>"
     )
 

@@ -84,10 +84,10 @@ class Local:
                 ),
             )
         cache.save(cache_path)
-        self.manifest, self._root = scanned.manifest, scanned.root
+        self.manifest, self.root = scanned.manifest, scanned.root
 
     def copy(self, path: str, target: Path, limit: int) -> None:
-        os.symlink(self._root / path, target)
+        os.symlink(self.root / path, target)
 
 
 def _rows(difference: Difference, older: Version, newer: Version | Local) -> list[RowChange]:

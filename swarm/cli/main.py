@@ -117,6 +117,9 @@ COMMANDS: Final = {
     "unmount": Listed("Data", "mounting", "End a mount; also one whose process has died."),
     "verify": Listed("Data", "data", "Compare a directory with a version, byte for byte."),
     "analyze": Listed("Data", "analyze", "Show what PATH would cost each consumer of REF, and what would cost less."),
+    "simulate": Listed(
+        "Data", "simulate", "Forecast a rollout of REF or PATH: when peers have it, and what the origin gives."
+    ),
     "diff": Listed("Data", "diff", "Compare two versions: files, bytes to fetch, where in its files it is new."),
     "export": Listed("Data", "carry", "Write a version into one file, for a site without a network."),
     "import": Listed("Data", "carry", "Keep and serve the version in a file, or publish it under a name."),

@@ -39,9 +39,13 @@ NOTICED_S: Final = 0.2
 
 
 class Swarm:
-    """``sizes`` are those of the version's blocks. ``tick_s`` is how often schedulers are told that time passed."""
+    """``sizes`` are those of the version's blocks. ``tick_s`` is how often schedulers are told that time passed.
+    ``machine``: what processors carry, in payload, where all peers share one machine.
+    """
 
-    def __init__(self, seed: int, sizes: list[int], *, neighbours: int, tick_s: float) -> None:
+    def __init__(
+        self, seed: int, sizes: list[int], *, neighbours: int, tick_s: float, machine: Link | None = None
+    ) -> None:
         self.rng = random.Random(seed)
         self.clock = Clock()
         self.network = Network(self.clock)
@@ -57,6 +61,9 @@ class Swarm:
         self._tick_s = tick_s
         self._sites: dict[str, tuple[Link, Link]] = {}
         self._cut: set[str] = set()
+        self._machine = (machine,) if machine is not None else ()
+        # Runs that origins were asked for.
+        self.origin_requests = 0
         self._everything = (1 << len(sizes)) - 1
         self._ticks = 0
 
@@ -355,6 +362,7 @@ class Swarm:
     def _asked(self, giver: Peer, asker: Peer, run: StartRun) -> None:
         if giver.gone or asker.gone or asker.name not in giver.neighbours or giver.kind == "silent":
             return
+        self.origin_requests += bool(giver.origin)
         if giver.kind == "freerider" or not giver.uploads.has_room(asker.name, run.run):
             for index in run.indices:
                 way_s = giver.way_s(asker)
@@ -405,10 +413,10 @@ class Swarm:
             giver.uploads.done(turn.asker, turn.run, self.now, sent_bytes=0)
 
     def _send(self, giver: Peer, asker: Peer, turn: Turn, index: int) -> None:
-        between: tuple[Link, ...] = ()
+        between = self._machine
         if giver.access.site != asker.access.site:
             up, down = self._sites.get(giver.access.site), self._sites.get(asker.access.site)
-            between = (*((up[0],) if up else ()), *((down[1],) if down else ()))
+            between = (*between, *((up[0],) if up else ()), *((down[1],) if down else ()))
         lost = giver.lost_to(asker)
         if lost:
             # One connection of many: its own limit is a link that no other flow shares.

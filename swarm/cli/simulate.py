@@ -1,0 +1,222 @@
+"""``aetherfs simulate``: what a rollout of a version would take, before it is made; and how that fared before."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from swarm.cli.program import Program, options, pass_program, setting_option, signer_options
+from swarm.errors import UsageError
+
+if TYPE_CHECKING:
+    from swarm.analysis.fetch import Fetch
+    from swarm.cli.compared import Version
+    from swarm.cli.diff import Local
+    from swarm.objects.bill import Prices
+    from swarm.sim.forecast import Conditions, Forecast
+    from swarm.sim.simulation import Fetched, Simulation, StoreCost, Sweep
+
+# Beyond so many peers one run takes long, and differs little from another.
+ONE_RUN_PEERS: Final = 100
+
+
+@click.command()
+@click.argument("what", metavar="REF|PATH", required=False)
+@click.option("--peers", type=click.IntRange(1, 2000), default=16, show_default=True, help="How many fetch it.")
+@click.option(
+    "--link",
+    default="50mbit",
+    show_default=True,
+    metavar="RATE",
+    help="Of each peer's line; with --sites of each site's.",
+)
+@click.option("--sites", type=click.IntRange(0, 200), default=0, help="So many, whose peers share their site's line.")
+@click.option("--seeds", type=click.IntRange(1, 32), default=1, show_default=True, help="How many keep it.")
+@click.option("--seed-link", metavar="RATE", help="Of each seed's line.  [default: as --link]")
+@click.option("--lan", default="1gbit", show_default=True, metavar="RATE", help="Of peers within a site.")
+@click.option(
+    "--delay",
+    type=click.FloatRange(0, 1000),
+    default=5.0,
+    show_default=True,
+    metavar="MS",
+    help="One way, to the middle.",
+)
+@click.option("--against", metavar="REF", help="The version that consumers have; without it, nothing is there yet.")
+@click.option(
+    "--runs",
+    type=click.IntRange(1, 64),
+    help="Simulations, of which medians are told.  [default: 3; 1 beyond 100 peers]",
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="Of the simulations' chance.")
+@click.option(
+    "--versions",
+    type=click.IntRange(2, 32),
+    default=4,
+    show_default=True,
+    help="Of the tag's history, for the sweep over block sizes.",
+)
+@click.option(
+    "--budget",
+    type=click.IntRange(1),
+    default=1000,
+    show_default=True,
+    metavar="MB",
+    help="How much of that history is read.",
+)
+@click.option("--no-sweep", is_flag=True, help="Without that sweep: nothing is read but tables.")
+@click.option(
+    "--calibration", "only_calibration", is_flag=True, help="Show earlier forecasts beside what came of them."
+)
+@click.option("--html", "page", metavar="FILE", help="Also write a report that opens in a browser, offline.")
+@setting_option("prices", "FILE")
+@signer_options
+@options
+@pass_program
+def simulate(program: Program, /, what: str | None, only_calibration: bool, page: str | None, **given: Any) -> None:
+    """Forecast a rollout of REF, or of PATH as it would be published: when peers have it, and what the origin gives.
+
+    It runs the decisions of real peers over simulated lines. The sweep shows what this history would cost at other
+    block sizes. Forecasts are kept, and compared with the real rollouts that follow.
+    """
+    from swarm.cli.analyze import to_json, write_page
+    from swarm.cli.forecasts import calibration_of, known_rollouts
+    from swarm.cli.simulation_lines import calibration_lines, simulation_lines
+
+    if only_calibration:
+        told = calibration_of(program, known_rollouts(program))
+        program.output.result(to_json(told), calibration_lines(told))
+        return
+    if what is None:
+        raise UsageError("simulate needs a version or a directory: write `aetherfs simulate REF|PATH`")
+    found = _simulation(program, what, conditions_of(given), given)
+    if page is not None:
+        from swarm.cli.simulation_page import simulation_page
+
+        write_page(page, simulation_page(found))
+    program.output.result(to_json(found), simulation_lines(found))
+
+
+def conditions_of(given: dict[str, Any]) -> Conditions:
+    """The options as conditions. UsageError for rates that are none."""
+    from swarm.amounts import rate_of
+    from swarm.sim.forecast import Conditions
+
+    return Conditions(
+        peers=given["peers"],
+        link=rate_of(given["link"]),
+        sites=min(given["sites"], given["peers"]),
+        seeds=given["seeds"],
+        seed_link=rate_of(given["seed_link"]) if given["seed_link"] else 0.0,
+        lan=rate_of(given["lan"]),
+        delay_s=given["delay"] / 1000,
+    )
+
+
+def _simulation(program: Program, what: str, conditions: Conditions, given: dict[str, Any]) -> Simulation:
+    from swarm.analysis.fetch import fetch_of
+    from swarm.analysis.recut import sizes_of
+    from swarm.cli.analyze import stoppable
+    from swarm.cli.at_hand import agent_at_hand
+    from swarm.cli.compared import Version
+    from swarm.cli.diff import Local
+    from swarm.cli.prices import prices_for
+    from swarm.cli.progress import showing
+    from swarm.cli.references import whole
+    from swarm.cli.sweeping import no_sweep, swept_of
+    from swarm.encoding import encode_block
+    from swarm.sim.forecast import forecast
+
+    prices = prices_for(program)
+    is_path = what.startswith((".", "/"))
+    refs = [whole(program, ref) for ref in (None if is_path else what, given["against"]) if ref is not None]
+    with (
+        stoppable() as stop,
+        agent_at_hand(program) if refs else nullcontext() as agent,
+        showing(program.output, "simulate") as progress,
+    ):
+        newer: Local | Version = Local(program, what) if agent is None or is_path else Version(program, agent, what)
+        older = Version(program, agent, given["against"]) if agent is not None and given["against"] else None
+        fetch = fetch_of(newer.manifest, older.manifest if older is not None else None)
+        # The manifest's parts go through the swarm before the blocks, in the same way.
+        sizes = (*(len(encode_block(data)) for data in fetch.segments), *sizes_of(fetch))
+        runs = given["runs"] or (3 if conditions.peers <= ONE_RUN_PEERS else 1)
+        told = forecast(sizes, conditions, runs=runs, seed=given["seed"], progress=_told_to(progress))
+        swept = no_sweep("--no-sweep was given")
+        if not given["no_sweep"]:
+            swept = swept_of(program, agent, newer, older, conditions, given, progress, lambda: stop.is_asked)
+    return _made(program, what, newer, older, conditions, fetched(fetch, older), told, swept, prices)
+
+
+def _told_to(progress: Callable[[dict[str, Any]], None]) -> Callable[[int, int], None]:
+    return lambda done, total: progress(
+        {"event": "progress", "phase": "simulate", "waiting_for": f"run {done + 1} of {total}"}
+    )
+
+
+def fetched(fetch: Fetch, older: Version | None) -> Fetched:
+    """What a consumer fetches."""
+    from swarm.sim.simulation import Fetched
+
+    against = older.ref if older is not None else None
+    return Fetched(against, fetch.bytes, len(fetch.blocks), fetch.manifest_bytes(), fetch.manifest.total_bytes)
+
+
+def _made(
+    program: Program,
+    what: str,
+    newer: Local | Version,
+    older: Version | None,
+    conditions: Conditions,
+    fetch: Fetched,
+    told: Forecast,
+    swept: Sweep,
+    prices: Prices,
+) -> Simulation:
+    from swarm.cli.forecasts import calibration_of, keep, known_rollouts
+    from swarm.sim.calibration import Kept
+    from swarm.sim.simulation import Simulation
+
+    dataset = getattr(newer, "dataset", "") or (older.dataset if older is not None else "")
+    version = newer.manifest.version.hex()
+    if dataset and told.runs:
+        kept = Kept(time.time(), what, dataset, version, conditions, fetch.bytes, told.p50_s, told.p95_s, told.last_s)
+        keep(program, kept)
+    before = calibration_of(program, known_rollouts(program) if dataset else None)
+    return Simulation(
+        ref=what,
+        version=version,
+        conditions=conditions,
+        fetch=fetch,
+        forecast=told,
+        store=store_cost(fetch, prices),
+        sweep=swept,
+        calibration=before,
+        calibrated_p50_s=round(told.p50_s * before.p50, 3) if before.p50 else None,
+        calibrated_p95_s=round(told.p95_s * before.p95, 3) if before.p95 else None,
+        notes=tuple(notes_of(told, conditions)),
+    )
+
+
+def notes_of(told: Forecast, conditions: Conditions) -> Iterator[str]:
+    """What has to be known of the figures."""
+    if told.simulated_blocks < told.blocks:
+        yield f"{told.simulated_blocks} of {told.blocks} blocks were simulated; the rest follows from their slope"
+    yield "not modelled: other traffic on these lines, disks, processors, and consumers that begin late"
+
+
+def store_cost(fetch: Fetched, prices: Prices) -> StoreCost:
+    """What seeds that have nothing in memory read from the object store: each block once among all of them."""
+    from seed.extents import EXTENT_BYTES
+    from swarm.objects.bill import bill_of
+    from swarm.objects.meter import Spent
+    from swarm.sim.simulation import StoreCost
+
+    received = fetch.bytes + fetch.manifest_bytes
+    spent = Spent(get=-(-received // EXTENT_BYTES), received_bytes=received)
+    bill = bill_of(spent, prices)
+    return StoreCost(spent.get, received, round(bill.spent, 9), prices.currency, prices.name)

@@ -1,0 +1,103 @@
+"""What ``aetherfs simulate`` shows people, as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from swarm.cli.output import columns, duration, moment, short, size
+
+if TYPE_CHECKING:
+    from swarm.sim.forecast import Conditions
+    from swarm.sim.simulation import Calibration, Simulation, Sweep
+
+
+def simulation_lines(found: Simulation) -> Iterable[str]:
+    """The tables."""
+    told, fetch, lines = found.forecast, found.fetch, found.conditions
+    who = f"a consumer of {fetch.against}" if fetch.against else "a new consumer"
+    yield f"{found.ref} ({short(found.version)}): {who} fetches {size(fetch.bytes)} in {fetch.blocks} blocks"
+    yield f"{lines_told(lines)}; the lines allow {duration(told.bound_s)}"
+    yield ""
+    yield from columns(
+        [
+            ["p50", "p95", "p99", "last", "origin sends", "copies", "requests", "wasted"],
+            [
+                *(f"{value:.2f} s" for value in (told.p50_s, told.p95_s, told.p99_s, told.last_s)),
+                size(told.origin_bytes),
+                f"{told.origin_copies:.2f}",
+                str(told.origin_requests),
+                f"{100 * told.wasted_share:.1f}%",
+            ],
+        ]
+    )
+    if found.calibrated_p95_s is not None:
+        before = found.calibration
+        yield (
+            f"as {before.compared} real rollouts fared beside their forecasts: p50 {found.calibrated_p50_s:.2f} s, "
+            f"p95 {found.calibrated_p95_s:.2f} s"
+        )
+    store = found.store
+    yield (
+        f"object store, if nothing is in the seeds' memory: at most {store.gets} GET, {size(store.received_bytes)}, "
+        f"{store.cost:.6f} {store.currency} ({store.prices})"
+    )
+    yield ""
+    yield from sweep_lines(found.sweep)
+    yield from (f"note: {note}" for note in found.notes)
+
+
+def lines_told(lines: Conditions) -> str:
+    """Who fetches over what, in words."""
+    rate = f"{lines.link * 8 / 1e6:g} Mbit/s"
+    where = f"in {lines.sites} sites of {rate} each" if lines.sites else f"of {rate} each"
+    return f"{lines.peers} peers {where}, {lines.seeds} seed(s) of {lines.seed_rate * 8 / 1e6:g} Mbit/s"
+
+
+def sweep_lines(swept: Sweep) -> Iterator[str]:
+    """The table of block sizes."""
+    if not swept.steps:
+        yield f"no sweep over block sizes: {swept.reason}"
+        return
+    yield (
+        f"block sizes over {len(swept.versions)} versions: what a move fetches on average, and the last move to "
+        f"{swept.peers} peers"
+    )
+    rows = [["parameter", "blocks", "fetch", "in blocks", "overhead", "p50", "p95", ""]]
+    for step in swept.steps:
+        rows.append(
+            [
+                f"{step.parameter_bytes >> 10} KiB",
+                str(step.blocks),
+                size(step.fetch_bytes),
+                f"{step.fetch_blocks:.0f}",
+                size(step.overhead_bytes),
+                f"{step.p50_s:.2f} s",
+                f"{step.p95_s:.2f} s",
+                "in use" if step.is_in_use else "",
+            ]
+        )
+    yield from columns(rows)
+
+
+def calibration_lines(told: Calibration) -> Iterator[str]:
+    """Forecasts beside what came."""
+    if not told.kept:
+        yield "no forecast is kept here yet: `aetherfs simulate REF` makes one"
+        return
+    rows = [["forecast", "version", "peers", "p50", "came", "p95", "came", "ref"]]
+    for kept in told.kept:
+        actual = kept.actual
+        came = [_seconds(actual.p50_s), _seconds(actual.p95_s)] if actual is not None else ["-", "-"]
+        peers = f"{kept.conditions.peers}" + (f" ({actual.peers} came)" if actual is not None else "")
+        forecasts = [f"{kept.p50_s:.2f} s", came[0], f"{kept.p95_s:.2f} s", came[1]]
+        rows.append([moment(kept.at), short(kept.version), peers, *forecasts, kept.ref])
+    yield from columns(rows)
+    if told.p95 is not None:
+        yield f"rollouts took {told.p50} times what was forecast at p50, {told.p95} at p95 (medians of {told.compared})"
+    else:
+        yield f"-: {told.reason or 'no rollout of these versions to about as many peers has ended yet'}"
+
+
+def _seconds(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f} s"

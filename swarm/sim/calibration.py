@@ -1,0 +1,111 @@
+"""What was forecast beside what came: a bounded book of both, and what they say of the next forecast. Pure.
+
+A rollout counts for a forecast of the same dataset and version. Only where about as many peers fetched as were foreseen
+are the two compared; how the lines were is not known to the swarm, so a ratio also holds what was said wrongly of them.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from typing import Annotated, Final, Literal
+
+import msgspec
+
+from swarm.sim.forecast import Conditions
+
+BOOK_MAX: Final = 256
+BOOK_MAX_BYTES: Final = 1 << 20
+# Of the latest so many is the ratio.
+LATEST: Final = 20
+# How far the number of peers may differ.
+PEERS_WITHIN: Final = 0.25
+TEXT: Final = msgspec.Meta(max_length=256)
+
+
+class Actual(msgspec.Struct, frozen=True):
+    """A real rollout: when it began (wall seconds), how many peers it reached, and when. ``source``: who tells it."""
+
+    started: float
+    peers: int
+    p50_s: float | None
+    p95_s: float | None
+    last_s: float | None
+    source: Annotated[str, TEXT] = "tracker"
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """A forecast, made ``at`` (wall seconds), and the rollout that came, if one has."""
+
+    at: float
+    ref: Annotated[str, TEXT]
+    dataset: Annotated[str, TEXT]
+    version: Annotated[str, TEXT]
+    conditions: Conditions
+    fetch_bytes: int
+    p50_s: float
+    p95_s: float
+    last_s: float
+    actual: Actual | None = None
+
+    @property
+    def is_comparable(self) -> bool:
+        """Whether about as many peers fetched as were foreseen."""
+        return self.actual is not None and abs(self.actual.peers - self.conditions.peers) <= (
+            PEERS_WITHIN * self.conditions.peers
+        )
+
+    def ratio(self, name: Literal["p50", "p95", "last"]) -> float | None:
+        """The actual time over the forecast one."""
+        told = getattr(self, f"{name}_s")
+        came = getattr(self.actual, f"{name}_s", None)
+        return round(came / told, 3) if came is not None and told > 0 else None
+
+
+class Book(msgspec.Struct, frozen=True):
+    """The file. Oldest first."""
+
+    format: Literal[1] = 1
+    kept: Annotated[tuple[Kept, ...], msgspec.Meta(max_length=BOOK_MAX)] = ()
+
+
+def read_book(data: bytes | None) -> Book:
+    """The book in these bytes; an empty one where they are none, too many or damaged: it is a convenience only."""
+    if data is None or len(data) > BOOK_MAX_BYTES:
+        return Book()
+    try:
+        return msgspec.json.decode(data, type=Book)
+    except msgspec.DecodeError:
+        return Book()
+
+
+def with_forecast(book: Book, new: Kept) -> Book:
+    """With a forecast more; one of the same under the same conditions is replaced, and the oldest goes."""
+    others = [kept for kept in book.kept if (kept.version, kept.conditions) != (new.version, new.conditions)]
+    return Book(kept=(*others, new)[-BOOK_MAX:])
+
+
+def with_actual(book: Book, dataset: str, version: str, actual: Actual) -> Book:
+    """With a rollout beside each forecast of its version that was made before its end and has none, or this one."""
+
+    def learnt(kept: Kept) -> Kept:
+        is_of = (kept.dataset, kept.version) == (dataset, version)
+        is_new = kept.actual is None or kept.actual.started == actual.started
+        return msgspec.structs.replace(kept, actual=actual) if is_of and is_new else kept
+
+    return Book(kept=tuple(learnt(kept) for kept in book.kept))
+
+
+def waiting(book: Book) -> list[tuple[str, str]]:
+    """(dataset, version) of the forecasts for which no rollout is known, each once."""
+    return list(dict.fromkeys((kept.dataset, kept.version) for kept in book.kept if kept.actual is None))
+
+
+def calibration(kept: Sequence[Kept], name: Literal["p50", "p95", "last"]) -> float | None:
+    """How many times what was forecast real rollouts took, the median of the latest that can be compared."""
+    ratios = [ratio for each in kept if each.is_comparable and (ratio := each.ratio(name)) is not None]
+    return round(statistics.median(ratios[-LATEST:]), 3) if ratios else None
+
+
+def encode_book(book: Book) -> bytes:
+    return msgspec.json.encode(book)
