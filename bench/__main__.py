@@ -332,6 +332,38 @@ def compare(report: Path, seeds: int) -> None:
 
 
 @bench.command()
+@click.option("--scenario", type=click.Choice(["plain", "sites"]), default="plain", show_default=True)
+@click.option("--peers", type=click.IntRange(1, 64), help="Besides the origin. [default: 16; of sites 15]")
+@click.option("--rate", type=Rate(), default="20mbit", show_default=True, help="Of every link, both ways.")
+@click.option("--size", type=Size(), default="24MiB", show_default=True, help="Bytes to bring to every peer.")
+@click.option("--seed", default=1, show_default=True, help="Of the payload's bytes.")
+@click.option("--folder", type=FOLDER, help="Where files go.")
+@click.option("--json", "out", type=FILE, callback=in_a_folder, help="Write the report there.")
+def simulate(
+    scenario: str, peers: int | None, rate: int, size: int, seed: int, folder: Path | None, out: Path | None
+) -> None:
+    """A rollout forecast and then made: exit 1 when p50 or p95 is more than 20% off. Needs root."""
+    from bench.simulate import run_simulate
+
+    if why := missing_network():
+        raise click.ClickException(why)
+    errors = Console(stderr=True, highlight=False)
+    with scratch_folder(folder or memory_folder()) as scratch:
+        try:
+            lines = make_scenario(scenario, peers or (15 if scenario == "sites" else 16), rate)
+            report = run_simulate(lines, size, seed, scratch, errors.print)
+        except ValueError as error:
+            raise click.UsageError(str(error)) from error
+        except BenchError as error:
+            raise click.ClickException(str(error)) from error
+    if out is not None:
+        out.write_text(json.dumps(report, indent=2) + "\n")
+    click.echo(json.dumps({name: report[name] for name in ("compared", "busy_share", "is_within")}, indent=2))
+    if not report["is_within"]:
+        sys.exit(1)
+
+
+@bench.command()
 @click.argument("names", nargs=-1, required=True)
 def install(names: tuple[str, ...]) -> None:
     """Install contenders' Python packages, in an environment of the bench's own."""
