@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from swarm.cli.program import Program
+from swarm.errors import AetherError
 
 if TYPE_CHECKING:
-    from swarm.sim.calibration import Book, Kept
+    from swarm.local_agent import AgentClient
+    from swarm.sim.calibration import Actual, Book, Kept
     from swarm.sim.simulation import Calibration
+    from swarm.stats_messages import PublishTold
 
 BOOK_NAME: Final = "forecasts.json"
 KEPT_SHOWN: Final = 20
+# The latest forecasts whose rollouts are asked for.
+ASKED_MAX: Final = 32
 
 
 def _book(program: Program) -> Book:
@@ -26,12 +33,43 @@ def keep(program: Program, kept: Kept) -> None:
     program.home.write_state(BOOK_NAME, encode_book(with_forecast(_book(program), kept)))
 
 
-def known_rollouts(program: Program) -> str | None:
-    """Look for the rollouts that forecasts still wait for, and note them. Why none could be asked for, if so."""
-    return "no tracker was asked for rollouts"
+def learn_rollouts(program: Program, agent: AgentClient) -> str:
+    """Ask for the rollouts that forecasts still wait for, and note those that ended. Why there were none; empty if
+    some could be asked for.
+    """
+    from swarm.sim.calibration import encode_book, waiting, with_actual
+    from swarm.stats_messages import Stats
+
+    book, reason = _book(program), ""
+    wanted = waiting(book)[-ASKED_MAX:]
+    for dataset in dict.fromkeys(dataset for dataset, _ in wanted):
+        try:
+            told = msgspec.convert(agent.call("stats", {"ref": dataset}, lambda report: None), Stats)
+        except AetherError as error:
+            reason = str(error)
+            continue
+        reason = told.reasons.get("rollouts", reason)
+        for publish in told.publishes:
+            actual = actual_of(publish)
+            if actual is not None and (dataset, publish.version) in wanted:
+                book = with_actual(book, dataset, publish.version, actual)
+    if book != _book(program):
+        program.home.write_state(BOOK_NAME, encode_book(book))
+    return reason
 
 
-def calibration_of(program: Program, reason: str | None) -> Calibration:
+def actual_of(publish: PublishTold) -> Actual | None:
+    """A rollout that has ended, as the book keeps it."""
+    from swarm.sim.calibration import Actual
+
+    rollout = publish.rollout
+    if rollout is None or rollout.ended is None or not rollout.current:
+        return None
+    took = rollout.completion
+    return Actual(publish.at, rollout.current, took.p50_s, took.p95_s, took.last_s)
+
+
+def calibration_of(program: Program, reason: str) -> Calibration:
     """The book, and what it says."""
     from swarm.sim.calibration import calibration
     from swarm.sim.simulation import Calibration
@@ -39,4 +77,4 @@ def calibration_of(program: Program, reason: str | None) -> Calibration:
     kept = _book(program).kept
     compared = sum(each.is_comparable for each in kept)
     p50, p95, last = (calibration(kept, name) for name in ("p50", "p95", "last"))
-    return Calibration(p50, p95, last, compared, kept[-KEPT_SHOWN:], (reason or "") if not compared else "")
+    return Calibration(p50, p95, last, compared, kept[-KEPT_SHOWN:], "" if compared else reason)

@@ -117,6 +117,7 @@ COMMANDS: Final = {
     "unmount": Listed("Data", "mounting", "End a mount; also one whose process has died."),
     "verify": Listed("Data", "data", "Compare a directory with a version, byte for byte."),
     "analyze": Listed("Data", "analyze", "Show what PATH would cost each consumer of REF, and what would cost less."),
+    "stats": Listed("Data", "stats", "Show how a dataset performs: rollouts, who runs what, what of it is read."),
     "simulate": Listed(
         "Data", "simulate", "Forecast a rollout of REF or PATH: when peers have it, and what the origin gives."
     ),

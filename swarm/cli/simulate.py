@@ -84,11 +84,13 @@ def simulate(program: Program, /, what: str | None, only_calibration: bool, page
     block sizes. Forecasts are kept, and compared with the real rollouts that follow.
     """
     from swarm.cli.analyze import to_json, write_page
-    from swarm.cli.forecasts import calibration_of, known_rollouts
+    from swarm.cli.at_hand import agent_at_hand
+    from swarm.cli.forecasts import calibration_of, learn_rollouts
     from swarm.cli.simulation_lines import calibration_lines, simulation_lines
 
     if only_calibration:
-        told = calibration_of(program, known_rollouts(program))
+        with agent_at_hand(program) as agent:
+            told = calibration_of(program, learn_rollouts(program, agent))
         program.output.result(to_json(told), calibration_lines(told))
         return
     if what is None:
@@ -124,6 +126,7 @@ def _simulation(program: Program, what: str, conditions: Conditions, given: dict
     from swarm.cli.at_hand import agent_at_hand
     from swarm.cli.compared import Version
     from swarm.cli.diff import Local
+    from swarm.cli.forecasts import learn_rollouts
     from swarm.cli.prices import prices_for
     from swarm.cli.progress import showing
     from swarm.cli.references import whole
@@ -131,7 +134,7 @@ def _simulation(program: Program, what: str, conditions: Conditions, given: dict
     from swarm.encoding import encode_block
     from swarm.sim.forecast import forecast
 
-    prices = prices_for(program)
+    prices_for(program)  # what is wrong with that file is told before anything is read
     is_path = what.startswith((".", "/"))
     refs = [whole(program, ref) for ref in (None if is_path else what, given["against"]) if ref is not None]
     with (
@@ -149,7 +152,8 @@ def _simulation(program: Program, what: str, conditions: Conditions, given: dict
         swept = no_sweep("--no-sweep was given")
         if not given["no_sweep"]:
             swept = swept_of(program, agent, newer, older, conditions, given, progress, lambda: stop.is_asked)
-    return _made(program, what, newer, older, conditions, fetched(fetch, older), told, swept, prices)
+        reason = learn_rollouts(program, agent) if agent is not None else ""
+    return _made(program, what, newer, older, conditions, fetched(fetch, older), told, swept, reason)
 
 
 def _told_to(progress: Callable[[dict[str, Any]], None]) -> Callable[[int, int], None]:
@@ -175,9 +179,10 @@ def _made(
     fetch: Fetched,
     told: Forecast,
     swept: Sweep,
-    prices: Prices,
+    reason: str,
 ) -> Simulation:
-    from swarm.cli.forecasts import calibration_of, keep, known_rollouts
+    from swarm.cli.forecasts import calibration_of, keep
+    from swarm.cli.prices import prices_for
     from swarm.sim.calibration import Kept
     from swarm.sim.simulation import Simulation
 
@@ -186,14 +191,14 @@ def _made(
     if dataset and told.runs:
         kept = Kept(time.time(), what, dataset, version, conditions, fetch.bytes, told.p50_s, told.p95_s, told.last_s)
         keep(program, kept)
-    before = calibration_of(program, known_rollouts(program) if dataset else None)
+    before = calibration_of(program, reason)
     return Simulation(
         ref=what,
         version=version,
         conditions=conditions,
         fetch=fetch,
         forecast=told,
-        store=store_cost(fetch, prices),
+        store=store_cost(fetch, prices_for(program)),
         sweep=swept,
         calibration=before,
         calibrated_p50_s=round(told.p50_s * before.p50, 3) if before.p50 else None,

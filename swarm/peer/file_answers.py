@@ -159,9 +159,14 @@ async def _send_parts(
 async def _write_range(
     response: web.StreamResponse, snapshot: Snapshot, file: File, one: Range, place: Share | None
 ) -> None:
+    at = one.begin
     with traces.span("read", dataset=snapshot.dataset, bytes=one.end - one.begin):
-        async for part in snapshot.read(file, one.begin, one.end - one.begin, place):
-            await response.write(part)
+        try:
+            async for part in snapshot.read(file, one.begin, one.end - one.begin, place):
+                await response.write(part)
+                at += len(part)
+        finally:
+            snapshot.was_read(file, one.begin, at)
 
 
 async def sent_in_place(

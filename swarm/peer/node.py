@@ -57,6 +57,7 @@ from swarm.peer.mesh import Mesh
 from swarm.peer.node_metrics import add_node_metrics
 from swarm.peer.open_trees import open_trees
 from swarm.peer.purging import Purging
+from swarm.peer.read_counts import ReadCounts
 from swarm.peer.recalling import Recalling
 from swarm.peer.reporting import Reporter
 from swarm.peer.reproving import begin_reproving
@@ -117,6 +118,7 @@ class PeerNode:
         self.ledger = Ledger(self.home.read_state("ledger"), lambda data: self.home.write_state("ledger", data))
         self.holdings = Holdings(extension.load if extension is not None else None)
         self.trees = Trees(self.home)
+        self.read_counts = ReadCounts(self.home)
         self.traces = Traces(self.home.path / "pulls")
         self.blocks = DiskStore(self.home.blocks, settings.disk_bytes, self.home.seal)
         self.memory = MemoryStore(settings.memory_bytes)
@@ -214,6 +216,8 @@ class PeerNode:
         self.tasks.start(self.exchange.gossip())
         self.tasks.start(self.announcer.run())
         self.tasks.start(self.reporter.run())
+        self.tasks.start(self.read_counts.run())
+        self._closers.append(self.read_counts.save)
         self.is_ready.set()
 
     def _new_fetcher(self, session: aiohttp.ClientSession) -> Fetcher:

@@ -41,11 +41,13 @@ from swarm.peer.publish import Wanted, publish
 from swarm.peer.pull import Progress, pull
 from swarm.peer.rehearsal import rehearse
 from swarm.peer.requiring import Reading, requiring, streamed, with_papers
+from swarm.peer.stats_verb import StatsArguments, stats
 from swarm.peer.status import status_of
 from swarm.peer.store_cost import store_cost
 from swarm.peer.verb import Names, NoArguments, Result, Stream, Verb
 from swarm.publish_budget import Budget
 from swarm.rollout_messages import PlanItem
+from swarm.stats_messages import Stats
 from swarm.subscription import Subscription
 from swarm.walk import Links
 from swarm.wants import Commands
@@ -145,6 +147,7 @@ VERBS: Final[Mapping[str, Verb]] = {
     "repair": Verb(retaining.RepairArguments, retaining.repair),
     "verify": Verb(look_verbs.VerifyArguments, look_verbs.verify, Verified),
     "status": Verb(NoArguments, _status),
+    "stats": Verb(StatsArguments, stats, Stats),
     "store-cost": Verb(NoArguments, _store_cost),
     "subscribe": Verb(follow_verbs.SubscribeArguments, follow_verbs.subscribe, Subscription),
     "unsubscribe": Verb(follow_verbs.SubscriptionArguments, follow_verbs.unsubscribe, Subscription),

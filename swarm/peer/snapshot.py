@@ -250,6 +250,10 @@ class Snapshot:
             while window.size_bytes:
                 yield await window.next()
 
+    def was_read(self, file: File, begin: int, end: int) -> None:
+        """A reader was given these bytes of a file: it is counted."""
+        self._snapshots.was_read(self, file, begin, end)
+
     async def read_all(self, file: File, limit_bytes: int) -> bytes:
         """The whole of a small file. UsageError for a longer one."""
         if file.entry.size > limit_bytes:

@@ -28,7 +28,7 @@ from swarm.peer.ahead import Allowance
 from swarm.peer.asking import REST_S, Bringer, Wanted, keepers
 from swarm.peer.find import Resolved
 from swarm.peer.keeping import Keeping
-from swarm.peer.snapshot import Snapshot
+from swarm.peer.snapshot import File, Snapshot
 from swarm.segments import BlockSegmentRef, FileSegmentRef
 from swarm.signers import Required
 
@@ -144,6 +144,11 @@ class Snapshots:
         self._checked[version] = None
         if len(self._checked) > CHECKED_MAX:
             self._checked.popitem(last=False)
+
+    def was_read(self, snapshot: Snapshot, file: File, begin: int, end: int) -> None:
+        """Somebody was given these bytes of a file."""
+        entry = file.entry
+        self._node.read_counts.note(snapshot.dataset, snapshot.version, entry.path, entry.size, begin, end)
 
     async def close(self) -> None:
         """Nobody reads any more."""

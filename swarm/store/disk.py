@@ -19,6 +19,7 @@ from typing import Final
 from swarm.at_rest import SealKey
 from swarm.encoding import Encoded, open_block
 from swarm.errors import RemoteProtocolError
+from swarm.store.regret import Regret
 from swarm.tree import failure
 
 TEMPORARY: Final = ".new-"
@@ -35,6 +36,7 @@ class DiskStore:
         self._lock = threading.Lock()
         self.size_bytes = 0
         self.hits = self.misses = 0
+        self.regret = Regret()
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._load()
@@ -92,6 +94,7 @@ class DiskStore:
             if signature not in self._sizes:
                 self._sizes[signature] = len(data)
                 self.size_bytes += len(data)
+                self.regret.came(signature, len(data))
             self._evict()
 
     def has(self, signature: bytes) -> bool:
@@ -115,7 +118,9 @@ class DiskStore:
 
     def _evict(self) -> None:
         while self.size_bytes > self._max_bytes:
-            self._drop(next(iter(self._sizes)))
+            oldest = next(iter(self._sizes))
+            self._drop(oldest)
+            self.regret.dropped(oldest)
 
     def _drop(self, signature: bytes) -> None:
         size = self._sizes.pop(signature, None)

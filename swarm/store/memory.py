@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 
 from swarm.encoding import Encoded
+from swarm.store.regret import Regret
 
 
 class MemoryStore:
@@ -18,6 +19,7 @@ class MemoryStore:
         self._lock = threading.Lock()
         self.size_bytes = 0
         self.hits = self.misses = 0
+        self.regret = Regret()
 
     def get(self, signature: bytes) -> Encoded | None:
         with self._lock:
@@ -37,8 +39,11 @@ class MemoryStore:
                 return
             self._blocks[signature] = encoded
             self.size_bytes += len(encoded)
+            self.regret.came(signature, len(encoded))
             while self.size_bytes > self._max_bytes:
-                self._remove(next(iter(self._blocks)))
+                oldest = next(iter(self._blocks))
+                self._remove(oldest)
+                self.regret.dropped(oldest)
 
     def has(self, signature: bytes) -> bool:
         return signature in self._blocks

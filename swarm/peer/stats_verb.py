@@ -1,0 +1,156 @@
+"""The verb ``stats``: how a dataset performs, from its log, a tracker's figures, and what this peer counts itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Annotated, Final, TypeVar
+from urllib.parse import urlencode
+
+import msgspec
+
+from swarm import names
+from swarm.errors import AetherError, NotFoundError
+from swarm.figure_messages import Blocks, Overview, Rollout
+from swarm.log import Entry
+from swarm.peer.node import PeerNode
+from swarm.peer.pull import Progress
+from swarm.peer.verb import Result
+from swarm.stats_messages import PublishTold, RefusedTold, RolloutTold, Stats, TierTold, VersionTold
+from swarm.store.disk import DiskStore
+from swarm.store.memory import MemoryStore
+
+LOG_MAX: Final = 10_000
+# Of many moves and versions the latest are asked about: one call each.
+PUBLISHES_MAX: Final = 20
+VERSIONS_MAX: Final = 8
+SINCE_MAX_S: Final = 36_500 * 86_400
+REASON_CHARS: Final = 300
+
+T = TypeVar("T")
+
+
+class StatsArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``since_s``: how far back."""
+
+    ref: str
+    since_s: Annotated[int, msgspec.Meta(ge=0, le=SINCE_MAX_S)] = 30 * 86_400
+
+
+async def stats(node: PeerNode, arguments: StatsArguments, progress: Progress) -> Result:
+    """Show how a dataset performs: rollouts, who runs what, what is read, caches, refused blocks."""
+    reference = names.parse(arguments.ref, default_tag=None)
+    told = _Telling(node, reference.dataset, reference.tag)
+    now = time.time()
+    moves = await told.moves(now - arguments.since_s)
+    version = reference.signature.hex() if reference.signature is not None else None
+    stats = Stats(
+        ref=str(reference),
+        dataset=reference.dataset,
+        tag=reference.tag,
+        at=round(now, 3),
+        since=round(now - arguments.since_s, 3),
+        publishes=tuple([await told.publish(*move) for move in moves[-PUBLISHES_MAX:]]),
+        versions=tuple(await told.versions(moves)),
+        reads=tuple(node.read_counts.reads.told(reference.dataset, version)),
+        tiers=(_tier("memory", node.memory), _tier("disk", node.blocks)),
+        refused=RefusedTold(node.traffic.bad_blocks, node.traffic.refused, await told.bad_blocks()),
+        uptime_s=round(time.monotonic() - node.started, 1),
+        reasons=told.reasons,
+    )
+    built: Result = msgspec.to_builtins(stats)
+    return built
+
+
+class _Telling:
+    """Asks a tracker; what it does not tell goes into ``reasons``."""
+
+    def __init__(self, node: PeerNode, dataset: str, tag: str | None) -> None:
+        self._node = node
+        self._dataset = dataset
+        self._tag = tag
+        self.reasons: dict[str, str] = {}
+
+    async def _figures(self, field: str, what: str, kind: type[T], **query: object) -> T | None:
+        """One of a tracker's figures; None, and why, where there is none."""
+        tail = f"?{urlencode(query)}" if query else ""
+        try:
+            return await self._node.tracker.order("GET", f"figures/{what}{tail}", kind)
+        except AetherError as error:
+            self.reasons.setdefault(field, reason_of(error))
+            return None
+
+    async def moves(self, since: float) -> list[tuple[Entry, str, bytes]]:
+        """What moved the tag (any tag for None) since a moment, oldest first. NotFoundError where nothing ever did."""
+        entries: list[Entry] = []
+        while len(entries) < LOG_MAX:
+            page = await self._node.tracker.log(self._dataset, after=entries[-1].serial if entries else 0)
+            if not page:
+                break
+            entries += [entry for _, entry in page]
+        found = [
+            (entry, move.tag, move.version)
+            for entry in entries
+            for move in entry.moves
+            if move.version is not None and self._tag in (None, move.tag)
+        ]
+        if not found:
+            raise NotFoundError(f"{self._dataset}:{self._tag or '*'} has no history: see `aetherfs ls`")
+        late = [move for move in found if move[0].wall_time >= since]
+        if not late:
+            self.reasons["publishes"] = "nothing was published in that time: look further back with --since"
+        return late
+
+    async def publish(self, entry: Entry, tag: str, version: bytes) -> PublishTold:
+        found = await self._figures("rollouts", f"rollouts/{self._dataset}/{tag}", Rollout, serial=entry.serial)
+        if found is not None and found.serial != entry.serial:
+            found = None
+        return PublishTold(
+            serial=entry.serial,
+            tag=tag,
+            version=version.hex(),
+            at=float(entry.wall_time),
+            kind=entry.kind,
+            message=entry.message,
+            bytes=entry.totals.bytes if entry.totals is not None else None,
+            files=entry.totals.files if entry.totals is not None else None,
+            rollout=rollout_told(found) if found is not None else None,
+        )
+
+    async def versions(self, moves: Sequence[tuple[Entry, str, bytes]]) -> list[VersionTold]:
+        found = []
+        for version in list(dict.fromkeys(version.hex() for _, _, version in reversed(moves)))[:VERSIONS_MAX]:
+            told = await self._figures("versions", f"blocks/{self._dataset}", Blocks, version=version, ranges=1)
+            if told is not None:
+                found.append(VersionTold(version, told.tags, told.complete_peers, told.partial_peers, told.origins))
+        return found
+
+    async def bad_blocks(self) -> int | None:
+        told = await self._figures("refused", "overview", Overview)
+        return told.totals.bad_blocks if told is not None else None
+
+
+def reason_of(error: AetherError) -> str:
+    """Why there is nothing, in words."""
+    if str(error).startswith("404:"):  # no answer of ours: the tracker has no such route
+        return "the tracker is of an older program, which tells no figures: update it"
+    return str(error)[:REASON_CHARS]
+
+
+def rollout_told(found: Rollout) -> RolloutTold:
+    """What is told of a rollout."""
+    share = found.sources.share_origin
+    return RolloutTold(
+        ended=found.ended,
+        wanted=found.wanted,
+        current=found.counts.current,
+        failed=found.counts.failed,
+        completion=found.completion,
+        sources=found.sources,
+        offload=round(1 - share, 4) if share is not None else None,
+    )
+
+
+def _tier(name: str, store: MemoryStore | DiskStore) -> TierTold:
+    regret = store.regret
+    return TierTold(name, store.hits, store.misses, regret.evicted, regret.blocks, regret.bytes)
