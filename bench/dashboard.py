@@ -282,7 +282,7 @@ class _Feed:
         due = [(self._rng.uniform(0, pause_s), place) for place in range(len(self.peers))]
         heapq.heapify(due)
         while (t_s := time.monotonic() - began) < seconds:
-            batch = []
+            batch: list[tuple[FedPeer, float]] = []
             while due and due[0][0] <= t_s and len(batch) < 1000:
                 at, place = heapq.heappop(due)
                 peer = self.peers[place]

@@ -124,7 +124,14 @@ class Bucket:
             named.update(self.below("packs/"), self.below("indexes/"))
         for own in OWN:
             named.update(self.below(own))
+        named.update(self._kept_rollouts())
         return {key: lying for key, lying in self.objects.items() if key not in named}
+
+    def _kept_rollouts(self) -> list[str]:
+        """How the moves of tags that an entry tells of went out."""
+        serials = {dataset: range(1, len(entries) + 1) for dataset, entries in self.logs().items()}
+        found = ((key, key.removeprefix("rollouts/").split("/")) for key in self.below("rollouts/"))
+        return [key for key, (scope, name, _, serial) in found if int(serial) in serials.get(f"{scope}/{name}", ())]
 
     def _named_by_indexes(self, held: set[str]) -> set[str]:
         """The indexes with a version that a log published or of a dataset that is held, or with a place of a block of

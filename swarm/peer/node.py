@@ -37,7 +37,7 @@ from swarm.metrics import Metrics
 from swarm.objects import ObjectStore
 from swarm.objects.accounts import Costs
 from swarm.peer.access import Access
-from swarm.peer.addresses import addresses_of
+from swarm.peer.addresses import addresses_of, free_port
 from swarm.peer.admitted import Admitted
 from swarm.peer.announce import Announcer
 from swarm.peer.called import Called, give_to
@@ -211,6 +211,11 @@ class PeerNode:
             self.meeting.learn(contact.peer_id, contact.addresses)
         begin_reproving(self)
         add_node_metrics(self)
+        self._begin()
+        self.is_ready.set()
+
+    def _begin(self) -> None:
+        """What goes on from now until the end."""
         self.tasks.start(self._join_dht())
         self.tasks.start(self.meeting.run())
         self.tasks.start(self.exchange.gossip())
@@ -218,7 +223,6 @@ class PeerNode:
         self.tasks.start(self.reporter.run())
         self.tasks.start(self.read_counts.run())
         self._closers.append(self.read_counts.save)
-        self.is_ready.set()
 
     def _new_fetcher(self, session: aiohttp.ClientSession) -> Fetcher:
         pace, runs_max = self.paces.download, self.settings.runs_taken_max
@@ -274,9 +278,8 @@ class PeerNode:
         mount(app, [*self.exchange.routes(), *extra])
         base = self.settings.port_base
         streams = {RUN_PROTOCOL: self.runs.accept, GIVE_PROTOCOL: self.called.accept}
-        self.listener = await start_listener(
-            app, self.settings.listen, base + 1 if base else 0, self._server_context, streams=streams
-        )
+        host, port = self.settings.listen, base + 1 if base else free_port(self.settings.listen)
+        self.listener = await start_listener(app, host, port, self._server_context, streams=streams)
         self.listeners["exchange"] = self.listener
         self._closers += [self.called.close, self.listener.close, self._end_streams]
         own = [self.listener.host, *(address.host for address in self.addresses())]
