@@ -153,6 +153,7 @@ async def running(program: Program, role: Role) -> AsyncIterator[Running]:
     from swarm.messages import Contact
     from swarm.peer.agent import start_peer
     from swarm.peer.browsing import Browsing
+    from swarm.peer.layouts import Layouts
     from swarm.tracker.keys import holds_swarm
 
     async with AsyncExitStack() as stack:
@@ -186,6 +187,7 @@ async def running(program: Program, role: Role) -> AsyncIterator[Running]:
             await tracker.set_node(contact, node.exchange.announce, node.exchange.tracker_listed)
             node.tasks.start(node.announcer.announce_records())
             tracker.state.reader = Browsing(node)
+            tracker.state.figures.find_layout = Layouts(node)
             tracker.state.on_order = lambda order: node.purging.take_all([order])
             await take_orders(node, tracker)
             follow_recalls(node, tracker)
@@ -240,6 +242,7 @@ def _enrol_seed(home: Home, objects: ObjectStore, store_key: bytes) -> None:
 
 
 async def _start_tracker(program: Program, objects: ObjectStore, store_key: bytes, stack: AsyncExitStack) -> Tracker:
+    from swarm.cli.prices import prices_for
     from swarm.tracker.certificates import GivenCertificate
     from swarm.tracker.server import Tracker
 
@@ -247,6 +250,7 @@ async def _start_tracker(program: Program, objects: ObjectStore, store_key: byte
     if not store_key:
         store_key = home.swarm().store_key if home.is_enrolled() else _new_store_key(home)
     given = GivenCertificate.named(settings.tls_cert, settings.tls_key)
+    prices = prices_for(program)
     tracker = await Tracker.start(
         objects,
         store_key,
@@ -257,6 +261,7 @@ async def _start_tracker(program: Program, objects: ObjectStore, store_key: byte
         alerting=alerting_in(settings),
     )
     stack.push_async_callback(tracker.close)
+    tracker.state.figures.prices = prices
     remember(home, await tracker.membership())
     (home.path / STORE_KEY_FILE).unlink(missing_ok=True)
     return tracker

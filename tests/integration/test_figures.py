@@ -12,10 +12,11 @@ import aiohttp
 import msgspec
 import pytest
 
-from swarm.figure_messages import Events, Flow, Overview, Peer, Peers, Rollout, RolloutLog
+from swarm.figure_messages import Blocks, Events, Flow, Overview, Peer, Peers, Rollout, RolloutLog
 from swarm.home import Home
 from swarm.http.tls import peer_client_context
 from swarm.identity import server_name_of
+from swarm.peer.layouts import Layouts
 from swarm.peer.node import PeerNode
 from swarm.peer.settings import NodeSettings
 from tests.integration.swarm_rig import Swarm, make_tree, run
@@ -142,6 +143,11 @@ async def links(ask: Looks, swarm: Swarm, producer: PeerNode, consumers: list[Pe
     one = await ask.at(f"/api/v1/figures/peers/{consumers[0].key.peer_id}", Peer)
     assert one.received_bytes == sum(consumers[0].traffic.received.values()) > 0
     assert one.following[0].serial == 2
+    swarm.tracker.state.figures.find_layout = Layouts(swarm.seed)
+    copies = await ask.at("/api/v1/figures/blocks/maps/roads", Blocks)
+    assert (copies.survival.answer, copies.complete_peers, copies.origins) == ("yes", 2, 2)
+    assert sum(each.count for each in copies.ranges) == copies.blocks
+    assert "large.bin" in {each.path for each in copies.files}
 
 
 async def death(ask: Looks, swarm: Swarm, dying: PeerNode) -> None:

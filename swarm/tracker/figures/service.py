@@ -10,6 +10,8 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -44,6 +46,8 @@ PROBES_MAX: Final = 32
 # A peer that was heard of by an announce alone is passed on so often at most.
 HEARD_AGAIN_S: Final = 10.0
 LOOKUP_MAX_AGE_S: Final = 2.0
+# Each takes up to some hundred bytes a block and a file.
+LAYOUTS_MAX: Final = 8
 # A rollout whose peers are all current is kept so long after, at least: somebody else may come to follow the tag.
 KEEP_AFTER_S: Final = 5.0
 
@@ -60,7 +64,9 @@ class Figures:
         self.prices: Prices = DEFAULT
         self.relays = Relays(state.pushes, self._full_wanted)
         # What is known of the blocks of versions that were looked at.
-        self.layouts: dict[tuple[str, bytes], Layout] = {}
+        self.layouts: OrderedDict[tuple[str, bytes], Layout] = OrderedDict()
+        # Finds that out, where a peer runs in this process.
+        self.find_layout: Callable[[str, bytes], Awaitable[Layout | None]] | None = None
         self._kept = keeping.Kept()
         self._wants_full: set[bytes] = set()
         self._relayed_at: dict[bytes, float] = {}
@@ -81,6 +87,18 @@ class Figures:
         if found is None:
             raise NotFoundError(f"of {dataset} nobody is known to hold that version, or there is no such dataset")
         return found
+
+    async def know_layout(self, dataset: str, version: bytes) -> None:
+        """Find out how a version's files lie in its blocks, if that is to be had; of last ones it is remembered."""
+        version = version or self.picture.book.latest_version(dataset)
+        if self.find_layout is None or not version or (dataset, version) in self.layouts:
+            return
+        with contextlib.suppress(AetherError):
+            layout = await self.find_layout(dataset, version)
+            if layout is not None:
+                self.layouts[dataset, version] = layout
+        while len(self.layouts) > LAYOUTS_MAX:
+            self.layouts.popitem(last=False)
 
     async def rollouts(self, view: View, now: float) -> Rollouts:
         """Those that are known here and, while the store answers, those that it keeps."""
