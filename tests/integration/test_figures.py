@@ -19,8 +19,11 @@ from swarm.identity import server_name_of
 from swarm.peer.layouts import Layouts
 from swarm.peer.node import PeerNode
 from swarm.peer.settings import NodeSettings
+from swarm.reports import REPORT_ANSWER_MAX_BYTES, REPORT_PATH, ReportAnswer, Totals
+from swarm.tracker.figures.peers import KnownPeer
 from tests.integration.swarm_rig import Swarm, make_tree, run
-from tests.integration.tracker_rig import FixedResolver
+from tests.integration.tracker_rig import FixedResolver, Rig, running_tracker
+from tests.reported import V1, followed, report
 
 PATIENCE_S: Final = 30.0
 ROADS: Final = "/api/v1/figures/rollouts/maps/roads/stable"
@@ -159,3 +162,38 @@ async def death(ask: Looks, swarm: Swarm, dying: PeerNode) -> None:
     await swarm.stop(dying)
     await ask.until("/api/v1/figures/events", Events, has_died)
     assert (await ask.at(ROADS, Rollout)).wanted == 1
+
+
+def test_trackers_show_one_picture_and_one_that_starts_has_it_after_a_beat(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running_tracker(tmp_path / "a") as first:
+            member = await first.member(site="rome")
+            told = followed(serial=1, version=V1, heard=1, phase="current", peers=10)
+
+            async def report_to(sequence: int, *, is_full: bool) -> ReportAnswer:
+                said = report(sequence, *([told] if is_full else []), is_full=is_full, totals=Totals(0, 10 * sequence))
+                return await member.client.beat(REPORT_PATH, said, ReportAnswer, REPORT_ANSWER_MAX_BYTES)
+
+            async def shown_by(rig: Rig, sequence: int) -> KnownPeer:
+                peers = rig.tracker.state.figures.picture.peers
+                end = time.monotonic() + PATIENCE_S
+                while (peer := peers.get(member.key.public)) is None or peer.sequence < sequence:
+                    assert time.monotonic() < end
+                    await asyncio.sleep(0.05)
+                return peer
+
+            assert not (await report_to(1, is_full=True)).needs_full
+            async with running_tracker(tmp_path / "b", first.objects) as second:
+                await report_to(2, is_full=False)
+                lacking = await shown_by(second, 2)
+                assert (lacking.followed, lacking.totals.received, lacking.who.site) == ({}, 20, "rome")
+                end, sequence = time.monotonic() + PATIENCE_S, 2
+                while not (await report_to((sequence := sequence + 1), is_full=False)).needs_full:
+                    assert time.monotonic() < end
+                    await asyncio.sleep(0.05)
+                await report_to(sequence + 1, is_full=True)
+                peer = await shown_by(second, sequence + 1)
+                assert peer.followed == first.tracker.state.figures.picture.peers[member.key.public].followed != {}
+                assert peer.totals == first.tracker.state.figures.picture.peers[member.key.public].totals
+
+    asyncio.run(scenario())
