@@ -142,7 +142,7 @@ def _holders(picture: Picture, dataset: str, version: bytes, blocks: int) -> _Ho
         held = peer.holdings.get((dataset, version))
         if held is not None and held.blocks != blocks:
             continue
-        if peer.who.role == "seed" or (held is not None and held.is_origin):
+        if peer.keeps or (held is not None and held.is_origin):
             found.origins.append(peer)
         elif held is None:
             continue

@@ -161,9 +161,14 @@ class KnownPeer:
         self.store = report.store or self.store
 
     @property
+    def keeps(self) -> bool:
+        """Whether it is a seed, alone or in one process with a tracker."""
+        return self.who.role == "seed" or self.store is not None
+
+    @property
     def is_origin(self) -> bool:
         """Whether what it gives is the origin's: it is a seed, or has published what it holds."""
-        return self.who.role == "seed" or any(held.is_origin for held in self.holdings.values())
+        return self.keeps or any(held.is_origin for held in self.holdings.values())
 
 
 def readable(report: Report, may_read: Callable[[str], bool]) -> Report:

@@ -51,7 +51,7 @@ class Summing:
         """One more who is there."""
         totals, role = peer.totals, peer.who.role
         self.peers += 1
-        self.seeds += role == "seed"
+        self.seeds += peer.keeps
         self.trackers += role == "tracker"
         self.given_bytes += totals.sent
         self.taken_bytes += totals.received

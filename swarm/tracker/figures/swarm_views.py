@@ -107,7 +107,7 @@ def dht_view(picture: Picture, now: float) -> DhtFigures:
 
 def origin_view(picture: Picture, prices: Prices, now: float) -> Origin:
     """What the origin carried, and what its store was asked for."""
-    seeds = [peer for peer in picture.peers.values() if peer.store is not None or peer.who.role == "seed"]
+    seeds = [peer for peer in picture.peers.values() if peer.keeps]
     sums = (0, 0, 0, 0, 0)
     for rollout in picture.rollouts.values():
         sums = _sum(sums, rollout.sources())
