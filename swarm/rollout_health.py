@@ -14,9 +14,7 @@ Verdict = Literal["", "promote", "abort"]
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """A peer that follows the tag, or holds something of its dataset: the versions that it has whole, and those that
-    it has tried and could not take.
-    """
+    """A peer that follows the tag: the version that it has whole, and one that it has tried and could not take."""
 
     who: Who
     has: frozenset[bytes] = frozenset()

@@ -71,7 +71,7 @@ class PlanItem(msgspec.Struct, frozen=True):
 
 
 class Counts(msgspec.Struct, frozen=True):
-    """Peers that are there now, seeds left out, and hold or fetch some version of the dataset: how far they are.
+    """Peers that are there now and subscribe to the tag: how far they are.
 
     ``switched``: they have the new version whole; ``failed``: they cannot take it; ``held``: the rollout holds them
     back; ``behind``: they are let in and not there yet. These four add up to ``peers``. ``admitted`` are let in by the

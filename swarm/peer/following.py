@@ -203,6 +203,11 @@ class Following:
             f"{self.followed.refusal}; move the tag, or subscribe again to try once more"
         )
 
+    @property
+    def is_hook_due(self) -> bool:
+        """Whether the hook has not succeeded yet for the version that is current."""
+        return bool(self.wanted.hook) and self.followed.recent[:1] != (self.followed.hooked,)
+
     async def _hook(self, resolved: Resolved) -> None:
         """Run the hook until it has succeeded once for this version. AetherError when it does not."""
         if not self.wanted.hook or self.followed.hooked == resolved.version:

@@ -108,6 +108,8 @@ class OwnReport:
         if following.is_held and not following.phase:
             return heard, "waiting", "held-back", "held back by the rollout"
         if followed.serial >= heard:
+            if following.problem and following.is_hook_due:
+                return heard, "failed", "hook", following.problem
             return heard, "current", "", following.problem
         words = following.problem or following.phase
         if following.problem and not following.phase:

@@ -1,18 +1,43 @@
-"""What a tracker hears of peers that follow a dataset, for rollouts. Pure: presence and time are arguments."""
+"""What a tracker hears of the peers that follow a tag, for rollouts. Pure: the picture and the time are arguments."""
 
 from __future__ import annotations
 
+from typing import Final
+
+from swarm.reports import Followed
 from swarm.rollout import Who
 from swarm.rollout_health import Heard
-from swarm.tracker.presence import Presence
+from swarm.tracker.figures.peers import KnownPeer, Tag
+from swarm.tracker.figures.picture import Picture
+
+# What somebody's own command has said of the version. Whatever else hinders a peer may pass.
+SAID: Final = ("refused", "hook")
+# For so long it may: then the version counts as one that could not be taken.
+HINDERED_S: Final = 60.0
 
 
-def heard_of(presence: Presence, dataset: str, now: float) -> list[Heard]:
-    """Everybody but seeds who holds or fetches some version of a dataset, and what of it is whole there."""
+def heard_of(picture: Picture, tag: Tag, now: float) -> list[Heard]:
+    """Everybody who follows a tag and is there: what they have of it, and what they could not take."""
+    figures = picture.tags.get(tag)
     found: list[Heard] = []
-    for peer in presence.latest(now):
-        held = [holding for (name, _), holding in peer.holdings.items() if name == dataset]
-        if held and not peer.keeps:
-            has = frozenset(holding.version for holding in held if holding.complete)
-            found.append(Heard(Who(peer.peer_id, peer.labels), has))
+    for public in figures.followers if figures is not None else ():
+        peer = picture.peers.get(public)
+        told = peer.followed.get(tag) if peer is not None and peer.health != "gone" else None
+        if peer is not None and told is not None and not told.is_pull:
+            found.append(_heard(peer, told, now))
     return found
+
+
+def _heard(peer: KnownPeer, told: Followed, now: float) -> Heard:
+    site = (f"site={peer.who.site}",) if peer.who.site else ()
+    has = frozenset({told.version} if told.version else ())
+    failed = frozenset({told.target_version} if told.target_version and _has_failed(peer, told, now) else ())
+    return Heard(Who(peer.who.peer_id, (*peer.who.labels, *site)), has, failed)
+
+
+def _has_failed(peer: KnownPeer, told: Followed, now: float) -> bool:
+    if told.phase != "failed":
+        return False
+    silent_s = max(0.0, now - peer.reported) if peer.reported is not None else 0.0
+    failing_s = told.steps[-1].age_ms / 1000 + silent_s if told.steps else 0.0
+    return told.cause in SAID or failing_s >= HINDERED_S

@@ -32,8 +32,7 @@ class Present:
     ``since`` is when it came: ``Presence`` keeps it. ``clock_offset_s``: its clock minus ours; ``certificate_expires``
     in wall seconds.
 
-    ``keeps``: it is a seed, alone or in one process with a tracker, and keeps every block. ``labels``: those that its
-    token named, and its site if it named one.
+    ``keeps``: it is a seed, alone or in one process with a tracker, and keeps every block.
     """
 
     public: bytes
@@ -47,7 +46,6 @@ class Present:
     since: float = 0.0
     clock_offset_s: float = 0.0
     certificate_expires: float = 0.0
-    labels: tuple[str, ...] = ()
 
 
 class Presence:

@@ -103,7 +103,6 @@ def _present(policy: Policy, asked: Announce, member: Member, remote: str, now: 
         # It states whole seconds: half of one is missing on the average.
         clock_offset_s=asked.wall_time + 0.5 - wall_now,
         certificate_expires=asked.certificate_issued + CERTIFICATE_LIFETIME_S,
-        labels=member.principal.labels,
     )
 
 

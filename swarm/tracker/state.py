@@ -165,8 +165,8 @@ class TrackerState:
         self.pushes.others = tuple(contact for contact in self.trackers if contact.public != self.contact.public)
 
     def heard(self, dataset: str, tag: str) -> list[Heard]:
-        """The peers that have to do with a tag, seeds left out, and what they have of it."""
-        return heard_of(self.presence, dataset, time.monotonic())
+        """The peers that follow a tag, and what they have of it."""
+        return heard_of(self.figures.picture, (dataset, tag), time.monotonic())
 
     def committed(self, dataset: str, serial: int, entry: bytes) -> None:
         """An entry was committed here: tell who watches, the peer in this process, and the other trackers."""

@@ -13,8 +13,6 @@ import pytest
 from swarm.errors import AetherError, ConflictError, IncompleteError, NotAllowedError
 from swarm.peer.node import PeerNode
 from swarm.principal import MEMBERS
-from swarm.rollout import Who
-from swarm.rollout_health import Heard
 from swarm.tracker.policy import TOKEN, PolicyRule
 from tests.integration.swarm_rig import Swarm, make_tree, run
 from tests.integration.test_recalled import change
@@ -118,29 +116,33 @@ def test_nobody_goes_ahead_of_a_pause_and_an_abort_takes_everybody_back(tmp_path
     asyncio.run(main())
 
 
-def test_health_aborts_what_a_validation_refuses(tmp_path: Path) -> None:
-    """The tracker is told of it as it will be by reports: see ``TrackerState.heard``."""
+@pytest.mark.parametrize("what", ["validate", "hook"])
+def test_health_aborts_what_a_command_of_the_canary_refuses(tmp_path: Path, what: str) -> None:
+    """A peer reports it, its tracker writes the entry, and everybody goes back; nobody does anything."""
 
     async def main() -> None:
         make_tree(tmp_path / "source", 1, large_bytes=100_000)
         async with Swarm(tmp_path) as swarm:
             producer, state = await swarm.peer("producer"), swarm.tracker.state
+            state.on_commit = producer.exchange.announce  # as the peer in a tracker's process does
             first = (await swarm.publish(producer, tmp_path / "source", REF))["version"]
             plan = {**CANARY, "health": {"failed": 0.1, "minimum": 1}}
-            async with followers(swarm, tmp_path, canary="ring=canary") as nodes:
-                second = await staged(producer, tmp_path, plan)
-                await until(nodes["canary"], at(second))
-                who = Who(nodes["canary"].key.peer_id, ("ring=canary",))
-                failed = [Heard(who, frozenset(), frozenset({bytes.fromhex(second)}))]
-                noted: list[str] = []
-                state.on_commit = producer.exchange.announce  # as the peer in a tracker's process does
-                state.note = lambda who, action, *more: noted.append(action)  # type: ignore[method-assign]
-                state.heard = lambda dataset, tag: failed  # type: ignore[method-assign]
-                await until(nodes["canary"], at(first))
-                told = await run(producer, "rollout", name=REF)
+            noted: list[str] = []
+            state.note = lambda who, action, *more: noted.append(action)  # type: ignore[method-assign]
+            async with followers(swarm, tmp_path, canary="ring=canary", other="ring=late") as nodes:
+                canary = nodes["canary"]
+                command = {what: "test ! -e new"}
+                await run(canary, "subscribe", ref=REF, directory=str(tmp_path / "canary-dir"), **command)
+                await staged(producer, tmp_path, plan)
+                async with asyncio.timeout(DEADLINE_S):
+                    while (told := await run(producer, "rollout", name=REF))["state"] == "running":
+                        await asyncio.sleep(0.1)
                 assert (told["state"], told["author"]) == ("aborted", "its plan")
-                assert "1 of 1 peers that tried could not take it" in told["reason"]
+                assert "1 of 1 peers that tried could not take it, 10% may" in told["reason"]
                 assert "rollout health" in noted
+                following = await until(canary, at(first))
+                assert not following.problem
+                assert next(iter(nodes["other"].subscriptions)).told().version == first
 
     asyncio.run(main())
 
