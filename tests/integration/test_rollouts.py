@@ -140,8 +140,7 @@ def test_health_aborts_what_a_command_of_the_canary_refuses(tmp_path: Path, what
                 assert (told["state"], told["author"]) == ("aborted", "its plan")
                 assert "1 of 1 peers that tried could not take it, 10% may" in told["reason"]
                 assert "rollout health" in noted
-                following = await until(canary, at(first))
-                assert not following.problem
+                await until(canary, lambda following: at(first)(following) and not following.problem)
                 assert next(iter(nodes["other"].subscriptions)).told().version == first
 
     asyncio.run(main())

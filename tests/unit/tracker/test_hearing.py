@@ -1,0 +1,56 @@
+"""Which reports of peers count for a rollout, and as what."""
+
+from __future__ import annotations
+
+import pytest
+
+from swarm.reports import Followed, Step
+from swarm.tracker.figures.picture import Picture
+from swarm.tracker.hearing import HINDERED_S, heard_of
+from tests.reported import ROADS, V1, V2, followed, report, who
+
+TAG = (ROADS, "stable")
+
+
+def heard(told: Followed, now: float = 1.0) -> list[tuple[frozenset[bytes], frozenset[bytes]]]:
+    picture = Picture(0.0, 1_800_000_000.0)
+    picture.report(who(1), report(1, told), 1.0)
+    return [(each.has, each.failed) for each in heard_of(picture, TAG, now)]
+
+
+def failing(cause: str, age_s: float) -> Followed:
+    steps = (Step(1, "failed", round(age_s * 1000)),)
+    return followed(
+        serial=1, version=V1, heard=2, target=2, target_version=V2, phase="failed", cause=cause, steps=steps
+    )
+
+
+@pytest.mark.parametrize(
+    ("told", "has", "failed"),
+    [
+        (followed(), set(), set()),
+        (followed(serial=1, version=V1, phase="current"), {V1}, set()),
+        (followed(serial=1, version=V1, heard=2, target=2, target_version=V2, phase="fetching"), {V1}, set()),
+        (failing("refused", 0.0), {V1}, {V2}),
+        (failing("hook", 0.0), {V1}, {V2}),
+        (failing("error", 1.0), {V1}, set()),  # the next try may get it
+        (failing("disk-full", HINDERED_S + 1), {V1}, {V2}),
+    ],
+)
+def test_what_a_follower_has_and_could_not_take(told: Followed, has: set[bytes], failed: set[bytes]) -> None:
+    assert heard(told) == [(frozenset(has), frozenset(failed))]
+
+
+def test_what_hinders_for_long_counts_though_nothing_more_is_heard() -> None:
+    assert heard(failing("error", 1.0), now=1.0 + HINDERED_S) == [(frozenset({V1}), frozenset({V2}))]
+
+
+def test_who_pulls_once_or_follows_another_tag_does_not_count() -> None:
+    assert heard(followed(is_pull=True, serial=1, version=V1, phase="current")) == []
+    assert heard(followed(tag="next", serial=1, version=V1, phase="current")) == []
+
+
+def test_a_site_is_a_label() -> None:
+    picture = Picture(0.0, 1_800_000_000.0)
+    picture.report(who(1, site="paris"), report(1, followed()), 1.0)
+    assert heard_of(picture, TAG, 1.0)[0].who.labels == ("rack=r1", "site=paris")
