@@ -135,11 +135,11 @@ def test_health_aborts_what_a_command_of_the_canary_refuses(tmp_path: Path, what
                 await run(canary, "subscribe", ref=REF, directory=str(tmp_path / "canary-dir"), **command)
                 await staged(producer, tmp_path, plan)
                 async with asyncio.timeout(DEADLINE_S):
-                    while (told := await run(producer, "rollout", name=REF))["state"] == "running":
+                    while "rollout health" not in noted:  # which is after its entry
                         await asyncio.sleep(0.1)
+                told = await run(producer, "rollout", name=REF)
                 assert (told["state"], told["author"]) == ("aborted", "its plan")
                 assert "1 of 1 peers that tried could not take it, 10% may" in told["reason"]
-                assert "rollout health" in noted
                 await until(canary, lambda following: at(first)(following) and not following.problem)
                 assert next(iter(nodes["other"].subscriptions)).told().version == first
 
