@@ -59,12 +59,15 @@ class Totals(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields
 
 
 class LinkTotal(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """Plain bytes sent to and received from one neighbour."""
+    """Plain bytes sent to and received from one neighbour; ``bad``: blocks that it gave and that were refused, as they
+    were not what their signatures say.
+    """
 
     public: Key
     sent: Count
     received: Count
     is_open: bool
+    bad: Count = 0
 
 
 class Step(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):

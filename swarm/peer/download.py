@@ -199,7 +199,7 @@ class Download:
         traced = self._trace.run(run.peer, time.monotonic())
 
         def keep(position: int, encoded: memoryview) -> None:
-            self._verify_and_write(run.indices[position], encoded, traced)
+            self._verify_and_write(run.peer, run.indices[position], encoded, traced)
 
         def answered(answer: Answer) -> None:
             nonlocal busy
@@ -283,7 +283,7 @@ class Download:
 
         self._parts.exchange.tell(self, news)
 
-    def _verify_and_write(self, index: int, encoded: memoryview, traced: RunTrace) -> None:
+    def _verify_and_write(self, peer: str, index: int, encoded: memoryview, traced: RunTrace) -> None:
         """In the thread of a run: what is not the block ends the run, and what the disk refuses the download."""
         if self.scheduler.blocks.state[index] == STORED:
             return
@@ -294,15 +294,16 @@ class Download:
             verified = time.monotonic()
             self._sink.write(index, plain)
         except RemoteProtocolError:
-            self._loop.call_soon_threadsafe(self._bad_block)
+            self._loop.call_soon_threadsafe(self._bad_block, peer)
             raise
         except AetherError as error:
             self._loop.call_soon_threadsafe(self._fail, error)
             raise
         traced.received(index, block.size, came, verified, time.monotonic())
 
-    def _bad_block(self) -> None:
+    def _bad_block(self, peer: str) -> None:
         self._parts.traffic.bad_blocks += 1
+        self._parts.traffic.bad_from[peer] += 1
 
     def _fail(self, error: AetherError) -> None:
         if not self._ended.done():

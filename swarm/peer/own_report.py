@@ -211,12 +211,17 @@ class OwnReport:
         """Those that have changed, the most moved first; and what all that are not told one by one sent and had."""
         node, traffic = self._node, self._node.traffic
         sent, received = dict(traffic.sent), dict(traffic.received)
-        peers = sorted({*sent, *received}, key=lambda peer: sent.get(peer, 0) + received.get(peer, 0), reverse=True)
-        for peer in (*peers, *node.channels.open):
+        bad = dict(traffic.bad_from)
+        peers = sorted(
+            {*sent, *received, *bad}, key=lambda peer: sent.get(peer, 0) + received.get(peer, 0), reverse=True
+        )
+        for peer in (*bad, *peers, *node.channels.open):
             if len(self._named) < NAMED_MAX:
                 self._named.setdefault(peer)
         links = [
-            LinkTotal(_public(peer), sent.get(peer, 0), received.get(peer, 0), peer in node.channels.open)
+            LinkTotal(
+                _public(peer), sent.get(peer, 0), received.get(peer, 0), peer in node.channels.open, bad.get(peer, 0)
+            )
             for peer in self._named
         ]
         by_peer = dict(zip(self._named, links, strict=True))

@@ -19,3 +19,5 @@ class Traffic:
     redirected: int = 0
     refused: int = 0
     bad_blocks: int = 0
+    # Of these, by who gave them.
+    bad_from: Counter[str] = field(default_factory=Counter)

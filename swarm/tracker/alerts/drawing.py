@@ -1,16 +1,22 @@
-"""Draws the picture that the rules look at, from what a tracker knows at this moment."""
+"""Draws the picture that the rules look at, from what a tracker knows now: who announces, and the figures."""
 
 from __future__ import annotations
 
 import contextlib
 import time
+from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from swarm.errors import RemoteProtocolError
 from swarm.objects.standing import standing_of
 from swarm.records import Credential, term_of
-from swarm.tracker.alerts.picture import Paper, PeerSeen, Picture, TrackerSeen
+from swarm.tracker.alerts.bad_blocks import BadBlocks
+from swarm.tracker.alerts.picture import Paper, PeerSeen, Picture, RolloutSeen, TrackerSeen
+from swarm.tracker.figures.peers import KnownPeer
+from swarm.tracker.figures.rollouts import CURRENT, FAILED, FETCHING, LOST, STALLED_S, RolloutFigures
 from swarm.tracker.listing import REFRESH_S
+from swarm.tracker.presence import Present
 from swarm.tracker.tracker_metrics import sealing_until
 
 if TYPE_CHECKING:
@@ -23,16 +29,26 @@ TRACKER_SILENT_S: Final = 2.5 * REFRESH_S
 OWN_PAPERS_S: Final = 7 * DAY_S
 CA_KEY_S: Final = 14 * DAY_S
 GIVEN_S: Final = 14 * DAY_S
+# What a rollout has cost the origin is of interest so long after its end.
+ENDED_S: Final = 600.0
+
+Version = tuple[str, bytes]
 
 
-def draw(state: TrackerState, offload_target: float, wall_now: float) -> Picture:
+def draw(state: TrackerState, bad: BadBlocks, offload_target: float, wall_now: float) -> Picture:
     """The swarm as this tracker knows it."""
-    standing = standing_of(state.objects)
+    standing, now = standing_of(state.objects), time.monotonic()
+    known = state.figures.picture.peers
+    bad.hear(
+        ((taker, giver, link.bad) for taker, peer in known.items() for giver, link in peer.links.items() if link.bad),
+        now,
+    )
     return Picture(
         wall_now=wall_now,
         interval_s=float(state.interval_s),
         offload_target=offload_target,
-        peers=_peers(state, wall_now),
+        rollouts=_rollouts(state, now),
+        peers=_peers(state, bad.lately(now), now, wall_now),
         trackers=_trackers(state, wall_now),
         papers=_papers(state),
         store_away_since=standing.away_since,
@@ -40,18 +56,102 @@ def draw(state: TrackerState, offload_target: float, wall_now: float) -> Picture
     )
 
 
-def _peers(state: TrackerState, wall_now: float) -> tuple[PeerSeen, ...]:
-    now = time.monotonic()
+# ---- peers --------------------------------------------------------------------------------------------------------
+
+
+def _peers(
+    state: TrackerState, bad: Mapping[bytes, tuple[int, int]], now: float, wall_now: float
+) -> tuple[PeerSeen, ...]:
+    """Who announced here, and who reported anywhere; who said goodbye is missed by nobody."""
+    present = {peer.public: peer for peer in state.presence.latest(now)}
+    known = {public: peer for public, peer in state.figures.picture.peers.items() if not peer.has_left}
     return tuple(
-        PeerSeen(
-            id=peer.peer_id,
-            role="seed" if peer.keeps else peer.role,
-            heard=wall_now - (now - peer.heard),
-            clock_offset_s=peer.clock_offset_s,
-            certificate_expires=peer.certificate_expires,
-        )
-        for peer in state.presence.latest(now)
+        _peer(present.get(public), known.get(public), bad.get(public, (0, 0)), now, wall_now)
+        for public in {**present, **known}
     )
+
+
+def _peer(
+    present: Present | None, known: KnownPeer | None, bad: tuple[int, int], now: float, wall_now: float
+) -> PeerSeen:
+    heard = max(one.heard for one in (present, known) if one is not None)
+    room = known.room if known is not None else None
+    offset = known.clock_offset_s if known is not None and known.clock_offset_s is not None else None
+    if offset is None and present is not None:
+        offset = present.clock_offset_s
+    return PeerSeen(
+        id=present.peer_id if present is not None else known.who.peer_id if known is not None else "",
+        role=_role(present, known),
+        heard=wall_now - (now - heard),
+        clock_offset_s=offset,
+        disk_free_bytes=room.disk_free_bytes if room is not None else None,
+        disk_size_bytes=room.disk_total_bytes if room is not None else None,
+        certificate_expires=present.certificate_expires if present is not None else 0.0,
+        bad_blocks=bad[0],
+        bad_takers=bad[1],
+    )
+
+
+def _role(present: Present | None, known: KnownPeer | None) -> str:
+    if present is not None:
+        return "seed" if present.keeps else present.role
+    return known.who.role if known is not None else "peer"
+
+
+# ---- rollouts -------------------------------------------------------------------------------------------------------
+
+
+def _rollouts(state: TrackerState, now: float) -> tuple[RolloutSeen, ...]:
+    """The last of each tag that somebody follows."""
+    tags = state.figures.picture.book.tags
+    whole = _whole(state)
+    has_seed = int(bool(state.presence.seeds(now)) or _has_seed(state))
+    return tuple(
+        _rollout(figures.rollout, whole[figures.rollout.dataset, figures.rollout.version] + has_seed, now)
+        for figures in tags.values()
+        if figures.rollout is not None and figures.rollout.wanted
+    )
+
+
+def _has_seed(state: TrackerState) -> bool:
+    return any(peer.who.role == "seed" and peer.health != "gone" for peer in state.figures.picture.peers.values())
+
+
+def _whole(state: TrackerState) -> Counter[Version]:
+    """How many that are no seeds hold all of a version."""
+    found: Counter[Version] = Counter()
+    for peer in state.figures.picture.peers.values():
+        if peer.health != "gone" and peer.who.role == "peer":
+            found.update(version for version, held in peer.holdings.items() if held.held >= held.blocks)
+    return found
+
+
+def _rollout(rollout: RolloutFigures, copies: int, now: float) -> RolloutSeen:
+    """Whoever is gone for good holds up nobody, and is not counted as behind."""
+    is_recent = rollout.ended is None or now - rollout.ended < ENDED_S
+    members = rollout.members.values() if is_recent else ()
+    left = [member for member in members if member.state not in (CURRENT, LOST)]
+    stalled = sum(1 for member in left if now - member.moved_at >= STALLED_S)
+    failed = rollout.counts[FAILED]
+    peers, origin, *_ = rollout.sources() if is_recent else (0, 0)
+    return RolloutSeen(
+        dataset=rollout.dataset,
+        tag=rollout.tag,
+        serial=rollout.serial,
+        wanted=rollout.wanted,
+        behind=len(left),
+        failed=failed,
+        is_stuck=bool(left) and stalled >= len(left),
+        is_paused=rollout.is_paused,
+        words=f"{failed} failed" if failed else f"{rollout.counts[FETCHING]} are fetching",
+        # While somebody fetches there are about to be more.
+        copies=None if rollout.counts[FETCHING] > rollout.counts[FAILED] and stalled < len(left) else copies,
+        fetched_bytes=peers + origin,
+        origin_bytes=origin,
+    )
+
+
+# ---- trackers and papers --------------------------------------------------------------------------------------------
 
 
 def _trackers(state: TrackerState, wall_now: float) -> tuple[TrackerSeen, ...]:
@@ -72,9 +172,7 @@ def _papers(state: TrackerState) -> tuple[Paper, ...]:
     found: list[Paper] = []
     until = sealing_until(state)
     if until is not None:
-        remedy = (
-            "let the root appoint the next key: aetherfs root sign, where its file lies; trackers do it themselves else"
-        )
+        remedy = "appoint the next one: aetherfs root sign, where the root's file lies; trackers do it themselves else"
         found.append(Paper("the CA's key", until, remedy, CA_KEY_S))
     # Papers under a key that does not count any more are replaced in a moment.
     with contextlib.suppress(RemoteProtocolError, IndexError):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from swarm.alert_messages import ALERTS_MAX, RULES, Alert, AlertsAnswer, WebhookState
 from swarm.errors import AetherError, UnreachableError
+from swarm.tracker.alerts.bad_blocks import BadBlocks
 from swarm.tracker.alerts.book import Book
 from swarm.tracker.alerts.drawing import draw
 from swarm.tracker.alerts.notices import Notices, notification
@@ -44,7 +45,7 @@ class Alerting:
 
 
 class Watching:
-    """The alerts of one tracker. ``on_change`` is told of each that fires or is resolved."""
+    """The alerts of one tracker."""
 
     def __init__(self, state: TrackerState, alerting: Alerting) -> None:
         self._state, self._alerting = state, alerting
@@ -52,12 +53,12 @@ class Watching:
         self.silences = Silences(state.objects, state.keys.authority)
         self._notices = Notices(random.Random(state.rng.getrandbits(64)))
         self.picture = Picture(0.0, float(state.interval_s), alerting.offload_target)
+        self._bad = BadBlocks()
         self._failure = ""
         self._sent_last = 0
         self._states: dict[str, str] = {}
         self._reading: asyncio.Task[None] | None = None
         self._sending: asyncio.Task[None] | None = None
-        self.on_change: Callable[[Alert], None] = lambda alert: None
         _add_metrics(state.metrics, self)
 
     async def run(self) -> None:
@@ -73,7 +74,7 @@ class Watching:
 
     def look(self, now: float, wall_now: float) -> None:
         """One look at the swarm, and at what is to be told of it."""
-        self.picture = draw(self._state, self._alerting.offload_target, wall_now)
+        self.picture = draw(self._state, self._bad, self._alerting.offload_target, wall_now)
         self.book.take(found_in(self.picture), wall_now)
         self._tell_changes()
         if self._reading is None or self._reading.done():
@@ -103,8 +104,22 @@ class Watching:
         for alert in self.book.alerts():
             if alert.state != "pending" and self._states.get(alert.id) != alert.state:
                 log.warning("%s is %s: %s: %s", alert.rule, alert.state, alert.subject, alert.summary)
-                self.on_change(alert)
+                self._happened(alert)
         self._states = {id: state for id, state in now.items() if state != "pending"}
+
+    def _happened(self, alert: Alert) -> None:
+        """It is one of the swarm's events too."""
+        is_firing = alert.state == "firing"
+        dataset, _, tag = alert.subject.rpartition(":") if alert.kind == "rollout" else (alert.dataset, "", "")
+        self._state.figures.picture.happenings.add(
+            "alert" if is_firing else "cleared",
+            float(alert.fired if is_firing else alert.resolved),
+            f"{alert.rule} {alert.subject}: {alert.summary if is_firing else 'over'}",
+            peer=alert.subject if alert.kind == "peer" and alert.subject != "others" else "",
+            dataset=dataset,
+            tag=tag,
+            severity=alert.severity if is_firing else "info",
+        )
 
     async def _read(self, wall_now: float) -> None:
         try:

@@ -50,6 +50,7 @@ class LinkSum:
     sent: int
     received: int
     is_open: bool
+    bad: int = 0
 
 
 @dataclass(slots=True)
@@ -61,6 +62,8 @@ class KnownPeer:
     heard: float
     beat_s: float
     health: Health = "alive"
+    # It is gone by its own word.
+    has_left: bool = False
     # Since when it is in doubt; whom it was missed by, when.
     doubted_at: float = 0.0
     missed_by: dict[bytes, float] = field(default_factory=dict)
@@ -136,11 +139,12 @@ class KnownPeer:
             if known is None:
                 if len(self.links) >= LINKS_MAX:
                     del self.links[next(iter(self.links))]
-                self.links[told.public] = LinkSum(told.sent, told.received, told.is_open)
+                self.links[told.public] = LinkSum(told.sent, told.received, told.is_open, told.bad)
                 sent, received = (told.sent, told.received) if is_begun else (0, 0)
             else:
                 sent, received = told.sent - known.sent, told.received - known.received
                 known.sent, known.received, known.is_open = told.sent, told.received, told.is_open
+                known.bad = told.bad
             if sent > 0 or received > 0:
                 yield told.public, max(0, sent), max(0, received)
 

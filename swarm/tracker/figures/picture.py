@@ -133,7 +133,7 @@ class Picture:
             self._tell(peer, "back", now, f"{_named(peer)} is back")
             for tag in peer.followed:
                 self.book.follows(tag, peer)
-        peer.health = "alive"
+        peer.health, peer.has_left = "alive", False
         peer.number += 1
         self._doubted.pop(peer.who.public, None)
 
@@ -187,6 +187,7 @@ class Picture:
         peer = self.peers.get(public)
         if peer is None or peer.health == "gone":
             return
+        peer.has_left = True
         self._tell(peer, "left", now, f"{_named(peer)} has left")
         self._gone(peer)
         for tag in peer.followed:
