@@ -52,8 +52,9 @@ def support_bundle(program: Program, file: Path) -> None:
     if file.exists():
         raise ConflictError(f"{file} is there already: name another file")
     parts = collected(program)
-    data = json.dumps(cleaned(parts), ensure_ascii=True, indent=1, default=str)
-    text = data if file.suffix == ".json" else page(parts["made"], json.loads(data), data)
+    shown = cleaned(parts)
+    data = json.dumps(shown, ensure_ascii=True, indent=1, default=str)
+    text = data if file.suffix == ".json" else page(parts["made"], shown, data)
     if len(text) > BUNDLE_MAX_BYTES:
         raise FullError(f"what was collected is longer than {size(BUNDLE_MAX_BYTES)}: look at the parts one by one")
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -84,10 +85,10 @@ def collected(program: Program) -> dict[str, Any]:
 def asked_parts(program: Program) -> dict[str, Part]:
     """What the process on this home tells."""
     from swarm.cli.perform import perform
-    from swarm.cli.watching import figures
+    from swarm.cli.watching import EVENTS_PAGE, figures
 
     def events() -> Any:
-        return figures(program, "events", since=f"{time.time() - EVENTS_S:.0f}", limit="1000")
+        return figures(program, "events", since=f"{time.time() - EVENTS_S:.0f}", limit=str(EVENTS_PAGE))
 
     parts: dict[str, Part] = {
         "status": lambda: perform(program, "status", {}),
@@ -166,7 +167,7 @@ def page(made: str, parts: Mapping[str, Any], data: str) -> str:
     """One page without a script: each part to be opened. The data stands in it too, for a program to read."""
     shown = "".join(
         f"<details{' open' if name == 'doctor' else ''}><summary>{html.escape(name)}</summary>"
-        f"<pre>{html.escape(part if isinstance(part, str) else json.dumps(part, indent=1))}</pre></details>\n"
+        f"<pre>{html.escape(part if isinstance(part, str) else json.dumps(part, indent=1, default=str))}</pre></details>\n"
         for name, part in parts.items()
     )
     # Nothing in the data ends the element that it stands in.

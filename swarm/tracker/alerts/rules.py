@@ -18,6 +18,8 @@ from swarm.tracker.alerts.picture import PeerSeen, Picture
 Kind = Literal["rollout", "peer", "tracker", "store", "swarm"]
 SUBJECTS_MAX: Final = 24
 COPIES_LEAST: Final = 2
+# One follower alone, as on a single machine, is no swarm whose copies could be two.
+COPIES_FOLLOWERS_LEAST: Final = 2
 # Of a rollout to few peers, or of little data, the origin gives a large share however well it is spared.
 OFFLOAD_PEERS_LEAST: Final = 10
 OFFLOAD_BYTES_LEAST: Final = 64 * MIB
@@ -120,7 +122,7 @@ def _rollouts(picture: Picture) -> Iterator[Found]:
 
 def _copies(picture: Picture) -> Iterator[Found]:
     for seen in picture.rollouts:
-        if seen.copies is not None and seen.copies < COPIES_LEAST and seen.wanted:
+        if seen.copies is not None and seen.copies < COPIES_LEAST and seen.wanted >= COPIES_FOLLOWERS_LEAST:
             yield Found(
                 "AetherfsCopiesUnderTwo",
                 "rollout",

@@ -45,7 +45,7 @@ def test_each_rule_finds_what_it_is_for_and_says_what_to_do(rule: str) -> None:
         picture(rollouts=(rollout(is_stuck=True, is_paused=True),)),
         picture(rollouts=(rollout(is_stuck=True, behind=0),)),
         picture(rollouts=(rollout(copies=None),)),
-        picture(rollouts=(rollout(copies=0, wanted=0),)),
+        picture(rollouts=(rollout(copies=0, wanted=1),)),
         picture(rollouts=(rollout(origin_bytes=GIB, wanted=9),)),
         picture(rollouts=(rollout(origin_bytes=10, fetched_bytes=10),)),
         picture(rollouts=(rollout(origin_bytes=GIB),), offload_target=0.0),
