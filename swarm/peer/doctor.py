@@ -143,7 +143,8 @@ async def check_ports(node: PeerNode) -> Finding:
 
 async def check_dht(node: PeerNode) -> Finding:
     """Whether others are known there."""
-    deadline = time.monotonic() + DHT_PATIENCE_S
+    # Who has run for a while has heard of others, or there are none.
+    deadline = node.started + DHT_PATIENCE_S
     while not node.dht.status().nodes and time.monotonic() < deadline:
         await asyncio.sleep(0.1)
     status = node.dht.status()

@@ -29,6 +29,7 @@ def test_a_whole_process_is_well_and_what_is_taken_away_is_found(
     async def main() -> None:
         async with whole_process(tmp_path / "home") as parts:
             node, tracker = parts.node, parts.tracker
+            monkeypatch.setattr(checks, "DHT_PATIENCE_S", 0.0)
             assert tracker is not None
             found = by_check(await operations.run(node, "doctor", {}, lambda _: None))
             assert {name: one.state for name, one in found.items()} == {
