@@ -88,14 +88,6 @@ def span(name: str, headers: Mapping[str, str] | None = None, **attributes: str 
             raise
 
 
-def note(**attributes: str | int) -> None:
-    """Say more of the span that is worked in."""
-    if _provider is not None:
-        from opentelemetry import trace
-
-        trace.get_current_span().set_attributes({f"aetherfs.{key}": value for key, value in attributes.items()})
-
-
 def onward() -> dict[str, str]:
     """The headers by which a trace goes on at whoever is asked now."""
     carried: dict[str, str] = {}
