@@ -82,6 +82,12 @@ SETTINGS: Final = (
     Setting("passphrase_file", "text", "", "file with the passphrase that the swarm secret is sealed with"),
     Setting("tls_cert", "text", "", "file with the certificate that a tracker shows people, PEM (empty: its own)"),
     Setting("tls_key", "text", "", "file with the private key of that certificate, PEM"),
+    Setting(
+        "health_listen",
+        "text",
+        "",
+        "host:port where /livez, /readyz and /metrics are answered to whoever reaches it, without TLS (empty: nowhere)",
+    ),
     Setting("log_format", "text", "text", "how a process that stays logs: text or json", choices=("text", "json")),
     Setting(
         "log_level",
@@ -213,6 +219,11 @@ class Settings:
     @property
     def traces(self) -> bool:
         return self._text("traces") == "on"
+
+    @property
+    def health_listen(self) -> str:
+        """``host:port``."""
+        return self._text("health_listen")
 
     @property
     def log_format(self) -> str:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 from swarm.cli.enrol import ensure_enrolled, remember
 from swarm.cli.swarm_store import remember_store
-from swarm.errors import ConflictError, NotAllowedError, RemoteProtocolError
+from swarm.errors import ConflictError, NotAllowedError, RemoteProtocolError, UsageError
 from swarm.objects.open import open_store
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from swarm.tracker.server import Tracker
 
 STORE_KEY_BYTES: Final = 32
+PORT_MAX: Final = 65_535
 # Kept until the home is enrolled: a crash in between must not lock the home out of the swarm that it has made.
 STORE_KEY_FILE: Final = "store_key"
 
@@ -115,6 +116,8 @@ def prepare(program: Program, role: Role) -> None:
     _paces(program.settings)
     if role.tracker:
         alerting_in(program.settings)
+    if program.settings.health_listen:
+        health_address(program.settings.health_listen)
     home = program.home
     if home.agent() is not None:
         raise ConflictError(
@@ -191,6 +194,10 @@ async def running(program: Program, role: Role) -> AsyncIterator[Running]:
             tracker.state.on_order = lambda order: node.purging.take_all([order])
             await take_orders(node, tracker)
             follow_recalls(node, tracker)
+        if program.settings.health_listen:
+            from swarm.peer.health import listen
+
+            await listen(node, *health_address(program.settings.health_listen))
         if objects is not None:
             remember_store(program)
         yield Running(node, tracker, made_swarm)
@@ -265,6 +272,14 @@ async def _start_tracker(program: Program, objects: ObjectStore, store_key: byte
     remember(home, await tracker.membership())
     (home.path / STORE_KEY_FILE).unlink(missing_ok=True)
     return tracker
+
+
+def health_address(text: str) -> tuple[str, int]:
+    """Out of the setting. UsageError for what is no host and port."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > PORT_MAX:
+        raise UsageError(f"{text[:80]!r} is no address for health_listen: give host:port, as 0.0.0.0:9464")
+    return host.strip("[]"), int(port)
 
 
 def alerting_in(settings: Settings) -> Alerting:

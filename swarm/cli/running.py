@@ -29,6 +29,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 def role_options(function: F) -> F:
     """The flags of every role."""
     for name, metavar in (
+        ("health_listen", "HOST:PORT"),
         ("traces", "on|off"),
         ("log_level", "LEVEL"),
         ("log_format", "text|json"),

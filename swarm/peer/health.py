@@ -8,7 +8,8 @@ from aiohttp import web
 
 from swarm import clock
 from swarm.errors import RemoteProtocolError
-from swarm.http.routes import Access, Route
+from swarm.http.routes import Access, Route, mount
+from swarm.http.serve import make_app, start_listener
 from swarm.peer.doctor import DISK_FAIL_BYTES, LAG_WARN_S, PAPERS_WARN_S
 from swarm.peer.node import PeerNode
 from swarm.peer.status import store_of
@@ -34,6 +35,14 @@ def health_routes(node: PeerNode, access: Access = "public") -> list[Route]:
         Route("GET", "/readyz", ready, access, "Whether it does what it is for", None, "text/plain", (VERBOSE,)),
         Route("GET", "/metrics", exposition, access, "Prometheus metrics", response="text/plain"),
     ]
+
+
+async def listen(node: PeerNode, host: str, port: int) -> None:
+    """Answer these routes at an address of their own, without TLS: for probes and Prometheus in a cluster's network."""
+    app = make_app()
+    mount(app, health_routes(node))
+    listener = node.listeners["health"] = await start_listener(app, host, port, None)
+    node.at_close(listener.close)
 
 
 def checks_of(node: PeerNode) -> list[Check]:

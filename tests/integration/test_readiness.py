@@ -10,6 +10,8 @@ import aiohttp
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
+from swarm.cli.roles import health_address
+from swarm.errors import UsageError
 from swarm.http.tls import TlsFiles, peer_client_context, unverified_context
 from swarm.identity import server_name_of
 from swarm.peer import health
@@ -49,8 +51,9 @@ def test_what_ends_is_told_before_it_does() -> None:
 
 def test_a_whole_process_tells_how_each_part_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
-        async with whole_process(tmp_path / "home") as parts:
+        async with whole_process(tmp_path / "home", health_listen="127.0.0.1:0") as parts:
             node = parts.node
+            await answers_at(f"http://127.0.0.1:{node.listeners['health'].port}")
             status, _, text = await asked(parts, "/readyz?verbose")
             assert status == 200
             names = [line.partition(":")[0] for line in text.splitlines()]
@@ -74,6 +77,21 @@ def test_a_whole_process_tells_how_each_part_stands(tmp_path: Path, monkeypatch:
             assert names == ["[+] tracker", "[+] store", "[+] certificate", "[+] ca-key", "ok"]
 
     asyncio.run(main())
+
+
+async def answers_at(base: str) -> None:
+    """Health and nothing else, to whoever comes."""
+    async with aiohttp.ClientSession() as session:
+        for path, status in (("/livez", 200), ("/readyz", 200), ("/metrics", 200), ("/api/v1/agent/status", 404)):
+            async with session.get(base + path) as response:
+                assert response.status == status, path
+
+
+@pytest.mark.parametrize("text", ["9464", ":9464", "host:", "host:port", "host:65536", "host:-1"])
+def test_an_address_for_health_is_a_host_and_a_port(text: str) -> None:
+    with pytest.raises(UsageError):
+        health_address(text)
+    assert health_address("[::1]:9464") == ("::1", 9464)
 
 
 async def of_the_seeds_listener(peer_id: str, port: int, home: Path) -> None:
