@@ -121,7 +121,7 @@ const Neighbours = ({ data }) => html`<${Card} title="Neighbours" note="since it
 ]} /><//>`;
 
 const Trackers = ({ data }) => html`<${Card} title="Trackers" note=${clean(data.tracker_state, 60)} flush><${Table} label="Trackers" rows=${data.trackers} keyOf=${(row) => row.address} empty="It knows no tracker: it finds others by the DHT." columns=${[
-  { id: "address", label: "tracker", isHead: true, cell: (row) => (row.dashboard ? html`<a href=${row.dashboard} rel="noreferrer"><${Name} text=${row.address} /></a>` : html`<${Id} id=${row.address} />`) },
+  { id: "address", label: "tracker", isHead: true, cell: (row) => (row.dashboard ? html`<a href=${row.dashboard} rel="noreferrer"><${Name} text=${row.address} /></a>` : row.address.includes(":") ? html`<${Name} text=${row.address} />` : html`<${Id} id=${row.address} />`) },
   { id: "state", label: "state", cell: (row) => (row.state === "answers" ? html`<${Chip} tone="good" icon="check">answers<//>` : html`<${Name} text=${row.state} most=${160} />`) },
   { id: "answered", label: "answered", num: true, cell: (row) => (row.answered_s_ago === null ? "–" : `${span(row.answered_s_ago)} ago`) },
 ]} /><//>`;
