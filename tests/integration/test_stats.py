@@ -1,0 +1,121 @@
+"""How a dataset performs, as its producer is told: in a swarm of real parts, with readers and a rollout; and forecasts
+beside what came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import msgspec
+import pytest
+
+from swarm.cli.forecasts import actual_of
+from swarm.cli.stats import stats_lines
+from swarm.errors import NotFoundError
+from swarm.peer.node import PeerNode
+from swarm.sim.calibration import Book, Kept, calibration, with_actual, with_forecast
+from swarm.sim.forecast import Conditions
+from swarm.stats_messages import Stats
+from tests.integration.swarm_rig import make_tree, run
+from tests.integration.test_figures import Following
+
+PATIENCE_S: Final = 30.0
+
+
+@pytest.fixture(name="quick")
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("swarm.peer.reporting.PAUSE_S", 0.2)
+    monkeypatch.setattr("swarm.tracker.figures.picture.PAUSE_MIN_S", 0.2)
+
+
+async def told(node: PeerNode, ref: str, **arguments: Any) -> Stats:
+    return msgspec.convert(await run(node, "stats", ref=ref, **arguments), Stats)
+
+
+async def ended(node: PeerNode, ref: str) -> Stats:
+    """Once the last move has reached everybody."""
+    end = time.monotonic() + PATIENCE_S
+    while True:
+        found = await told(node, ref)
+        rollout = found.publishes[-1].rollout
+        if rollout is not None and rollout.ended is not None and rollout.current == 2:
+            return found
+        assert time.monotonic() < end, found
+        await asyncio.sleep(0.1)
+
+
+async def read(node: PeerNode, path: str, ranges: str) -> None:
+    async with aiohttp.ClientSession() as session:
+        url = f"http://{node.agent_address}/fs/maps/roads/stable/{path}"
+        async with session.get(url, headers={"Range": ranges}) as response:
+            assert response.status == 206
+            await response.read()
+
+
+def test_a_producer_is_told_how_it_went_and_what_is_read(tmp_path: Path, quick: None) -> None:
+    async def scenario() -> None:
+        async with Following(tmp_path) as swarm:
+            producer = await swarm.peer("producer")
+            consumers = [await swarm.peer(f"consumer{number}") for number in range(2)]
+            tree = make_tree(tmp_path / "tree", 1)
+            first = await swarm.publish(producer, tree, "maps/roads:stable")
+            for number, node in enumerate(consumers):
+                await run(node, "subscribe", ref="maps/roads:stable", directory=str(tmp_path / f"at{number}"))
+            (tree / "large.bin").write_bytes(b"new" * 400_000)
+            second = await swarm.publish(producer, tree, "maps/roads:stable")
+            await read(consumers[0], "large.bin", "bytes=0-599999")
+            await read(consumers[0], "large.bin", "bytes=0-9999")
+            found = await ended(consumers[0], "maps/roads:stable")
+            check_rollout(found, first["version"], second["version"])
+            check_reads(found, second["version"])
+            assert (await told(producer, "maps/roads")).reads == ()
+            check_forecast(found)
+            await check_without(swarm, consumers[0])
+
+    asyncio.run(scenario())
+
+
+def check_rollout(found: Stats, first: str, second: str) -> None:
+    assert [each.version for each in found.publishes] == [first, second]
+    rollout = found.publishes[-1].rollout
+    assert rollout is not None and rollout.wanted == 2 and rollout.offload is not None
+    assert rollout.completion.last_s is not None and rollout.completion.curve[-1][1] == 2
+    newest = {each.version: each for each in found.versions}[second]
+    assert newest.tags == ("stable",) and newest.complete_peers >= 1
+    assert found.refused.swarm == 0 and "refused" not in found.reasons
+
+
+def check_reads(found: Stats, version: str) -> None:
+    (reads,) = found.reads
+    assert (reads.version, reads.reads, reads.bytes) == (version, 2, 610_000)
+    (file,) = reads.files
+    # Of 1,200,000 bytes the first half was read once, and its very beginning twice.
+    assert file.path == "large.bin" and file.heat[0] > 1 and file.heat[1:31] == (1.0,) * 30
+    assert set(file.heat[33:]) == {0.0}
+    text = "\n".join(stats_lines(found))
+    assert "2 of 2" in text and "@-" not in text and "large.bin" in text
+
+
+def check_forecast(found: Stats) -> None:
+    """The rollout stands beside the forecast of its version."""
+    move = found.publishes[-1]
+    actual = actual_of(move)
+    assert actual is not None and actual.peers == 2
+    foreseen = Kept(1.0, found.ref, found.dataset, move.version, Conditions(2, 1e6), 1, 1.0, 1.0, 1.0)
+    book = with_actual(with_forecast(Book(), foreseen), found.dataset, move.version, actual)
+    assert calibration(book.kept, "last") == actual.last_s
+
+
+async def check_without(swarm: Following, node: PeerNode) -> None:
+    """Nothing in that time, nothing of that name, and what was read outlives the process."""
+    nothing = await told(node, "maps/roads:stable", since_s=0)
+    assert nothing.publishes == () and "publishes" in nothing.reasons
+    assert "  -: nothing was published" in "\n".join(stats_lines(nothing))
+    with pytest.raises(NotFoundError):
+        await told(node, "maps/nothing")
+    await swarm.stop(node)
+    assert b'"large.bin"' in (node.home.read_state("reads.json") or b"")
