@@ -1,8 +1,9 @@
 """A rollout forecast before it is made, then made, in one run: what ``aetherfs simulate`` would say beside what came.
 
-The forecast knows the lines and the version's blocks. It does not know what the machine's processors do, which all
-peers of a bench share: how much of them the real processes took is told, and what the forecast would be with that as
-one more link (``machine_bytes_per_s``, from the CPU seconds that this round took). The verdict is on the first alone.
+The forecast knows the lines, the version's blocks, and what a pull takes besides moving blocks (``start_s``): that is
+measured first, by bringing next to nothing to as many peers. It is the processors of one machine that make most of it,
+and in real swarms each peer has its own. How much of them the rollout took is told, and what the forecast would be with
+them as one more link (``machine_bytes_per_s``, by the CPU seconds of this round). The verdict is on the first alone.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from swarm.sim.forecast import Conditions, Forecast, forecast
 WITHIN: Final = 0.20
 JUDGED: Final = ("p50", "p95")
 RUNS: Final = 5
+# Next to nothing: one block of the smallest size.
+TINY_BYTES: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,7 @@ def sizes_in(folder: Path, size_bytes: int, seed: int) -> list[int]:
 def run_simulate(scenario: Scenario, size_bytes: int, seed: int, folder: Path, tell: Tell) -> dict[str, Any]:
     """Forecast, then one real rollout, then both. BenchError when the rollout failed."""
     conditions, sizes = conditions_of(scenario), sizes_in(folder, size_bytes, seed)
+    conditions = msgspec.structs.replace(conditions, start_s=start_s(scenario, conditions, seed, folder, tell))
     told = forecast(sizes, conditions, runs=RUNS)
     tell(f"forecast: p50 {told.p50_s:.2f} s, p95 {told.p95_s:.2f} s, last {told.last_s:.2f} s")
     real = json.loads(run_swarm([OursSwarm()], SwarmSettings(scenario, size_bytes, 1, seed), folder, tell).as_json())
@@ -97,6 +101,18 @@ def run_simulate(scenario: Scenario, size_bytes: int, seed: int, folder: Path, t
         "within": WITHIN,
         "is_within": all(abs(line.difference) <= WITHIN for line in lines if line.name in JUDGED),
     }
+
+
+def start_s(scenario: Scenario, conditions: Conditions, seed: int, folder: Path, tell: Tell) -> float:
+    """What a pull takes besides moving blocks: the median time of a rollout of next to nothing, without what the lines
+    take for it.
+    """
+    tell("measuring what pulls take besides moving blocks")
+    tiny = folder / "tiny"
+    tiny.mkdir()
+    real = json.loads(run_swarm([OursSwarm()], SwarmSettings(scenario, TINY_BYTES, 1, seed), tiny, tell).as_json())
+    moving = forecast(sizes_in(folder, TINY_BYTES, seed), conditions, runs=RUNS)
+    return round(max(0.0, measured(real)["p50"] - moving.p50_s), 3)
 
 
 def machine_of(report: dict[str, Any]) -> float:

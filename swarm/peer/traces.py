@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -66,6 +67,13 @@ class Traces:
                 return trace
             of_dataset = of_dataset or trace
         return of_dataset
+
+    def all(self) -> Iterator[PullTrace]:
+        """Newest first."""
+        for path in self._paths():
+            trace = _read(path)
+            if trace is not None:
+                yield trace
 
     def _paths(self) -> list[Path]:
         """Newest first."""

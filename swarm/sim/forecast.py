@@ -4,8 +4,8 @@ Every peer begins at the same moment, and fetches the same blocks. Of versions w
 allows for so many peers, the first part is simulated, and half of that; the rest of the time follows from the slope
 between the two, since blocks go through a swarm in a stream. What is told says how many were simulated.
 
-What is not modelled is left out and not guessed: other traffic, disks, and the processors of machines, unless
-``machine_bytes_per_s`` says what one machine carries that all of these peers share, as those of a bench do.
+What is not modelled is left out and not guessed: other traffic, disks, and the processors of machines, but for two
+parameters that are measured: ``start_s``, and ``machine_bytes_per_s`` where all peers share a machine, as a bench's do.
 """
 
 from __future__ import annotations
@@ -41,8 +41,9 @@ class Conditions(msgspec.Struct, frozen=True):
 
     Without ``sites`` each peer has a line of ``link``, up and down. With them ``link`` is what each site has to the
     world, shared by its peers, who have ``lan`` among themselves. Seeds have ``seed_link`` each. ``delay_s`` is from a
-    peer, a seed or a site to the middle of the network. ``machine_bytes_per_s``: what one machine that all share
-    carries, in payload; 0 where each has its own.
+    peer, a seed or a site to the middle of the network. ``start_s`` is what a pull takes besides moving blocks
+    (``swarm.sim.starting``). ``machine_bytes_per_s``: what one machine that all share carries, in payload; 0 where each
+    has its own.
     """
 
     peers: int
@@ -52,6 +53,7 @@ class Conditions(msgspec.Struct, frozen=True):
     seed_link: float = 0.0
     lan: float = 125_000_000.0
     delay_s: float = 0.005
+    start_s: float = 0.0
     machine_bytes_per_s: float = 0.0
 
     @property
@@ -106,7 +108,8 @@ def forecast(
     for number in range(runs):
         progress(number, runs)
         found.append(_forecast(sizes, conditions, simulated, seed + number))
-    times = [statistics.median(run.times[at] for run in found) for at in range(conditions.peers)]
+    start_s = conditions.start_s
+    times = [start_s + statistics.median(run.times[at] for run in found) for at in range(conditions.peers)]
     origin_bytes = statistics.median(run.origin_bytes for run in found)
     return Forecast(
         p50_s=quantile(times, 0.5),
