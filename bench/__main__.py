@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -15,8 +13,9 @@ from typing import Final
 import click
 from rich.console import Console
 
-from bench.arguments import FILE, FOLDER, Names, Rate, Size, in_a_folder
-from bench.at_rest import run_at_rest
+from bench.arguments import FILE, FOLDER, Names, Rate, Size, in_a_folder, memory_folder
+from bench.commands_reading import edge, first_byte, ranges, read, sealing
+from bench.commands_tools import dashboard, predict, simulate
 from bench.compare import SEEDS, busy_share, measured, print_lines, simulated
 from bench.compare import compare as compare_lines
 from bench.contenders import Contender, SmallContender, SwarmContender
@@ -160,71 +159,6 @@ def small(
 
 
 @bench.command()
-@click.option("--size", type=Size(), default="256MiB", show_default=True, help="Bytes of the file.")
-@click.option("--rounds", type=click.IntRange(1, 1000), default=5, show_default=True, help="How often.")
-@click.option("--seed", default=1, show_default=True, help="Of the file's bytes and the order of turns.")
-@click.option("--folder", type=FOLDER, help="Where files go.")
-@click.option("--json", "out", type=FILE, callback=in_a_folder, help="Write the report there.")
-def read(size: int, rounds: int, seed: int, folder: Path | None, out: Path | None) -> None:
-    """A file read over HTTP from the agent, warm, beside nginx; and through a mount, beside the file itself."""
-    from bench.read import missing_read, run_read
-
-    errors = Console(stderr=True, highlight=False)
-    if why := missing_read():
-        raise click.ClickException(why)
-    with scratch_folder(folder or memory_folder()) as scratch:
-        try:
-            report = run_read(size, rounds, seed, scratch, errors.print)
-        except BenchError as error:
-            raise click.ClickException(str(error)) from error
-    if out is not None:
-        out.write_text(report.as_json())
-    click.echo(json.dumps({"over_nginx": report.ratios()}))
-
-
-@bench.command()
-@click.option(
-    "--size", type=Size(), default="10GiB", show_default=True, help="Bytes of the dataset, made and forgotten."
-)
-@click.option("--ranges", type=click.IntRange(1, 100_000), default=1000, show_default=True, help="Of 1 MiB each.")
-@click.option("--seed", default=1, show_default=True, help="Of the bytes and the places.")
-def ranges(size: int, ranges: int, seed: int) -> None:
-    """What one range of a large dataset costs to read from nothing."""
-    from bench.ranges import run_ranges
-
-    click.echo(json.dumps(run_ranges(size, ranges, seed)))
-
-
-@bench.command("firstbyte")
-@click.option(
-    "--delay", "delay_ms", type=click.IntRange(1, 1000), default=50, show_default=True, help="One way, in ms."
-)
-@click.option("--size", type=Size(), default="10KB", show_default=True, help="Bytes of a file.")
-@click.option("--rounds", type=click.IntRange(1, 100), default=3, show_default=True, help="How often.")
-@click.option("--seed", default=1, show_default=True, help="Of the files' bytes.")
-@click.option("--folder", type=FOLDER, help="Where files go.")
-@click.option("--json", "out", type=FILE, callback=in_a_folder, help="Write the report there.")
-def first_byte(delay_ms: int, size: int, rounds: int, seed: int, folder: Path | None, out: Path | None) -> None:
-    """Round trips until a reader far away has a file's first byte. Needs root; exit 1 when they are too many."""
-    from bench.first_byte import FirstByteSettings, run_first_byte
-
-    if why := missing_network():
-        raise click.ClickException(why)
-    errors = Console(stderr=True, highlight=False)
-    with scratch_folder(folder or memory_folder()) as scratch:
-        try:
-            report = run_first_byte(FirstByteSettings(delay_ms / 1000, size, rounds, seed), scratch, errors.print)
-        except BenchError as error:
-            raise click.ClickException(str(error)) from error
-    text = json.dumps(report, indent=2)
-    if out is not None:
-        out.write_text(text + "\n")
-    click.echo(json.dumps(report))
-    if not report["is_within"]:
-        sys.exit(1)
-
-
-@bench.command()
 @click.option("--size", type=Size(), default="1GiB", show_default=True, help="Bytes to publish.")
 @click.option("--peers", type=click.IntRange(1, 64), default=8, show_default=True, help="That pull cold.")
 @click.option("--seeds", type=click.IntRange(1, 8), default=2, show_default=True, help="That they pull from.")
@@ -332,38 +266,6 @@ def compare(report: Path, seeds: int) -> None:
 
 
 @bench.command()
-@click.option("--scenario", type=click.Choice(["plain", "sites"]), default="plain", show_default=True)
-@click.option("--peers", type=click.IntRange(1, 64), help="Besides the origin. [default: 16; of sites 15]")
-@click.option("--rate", type=Rate(), default="20mbit", show_default=True, help="Of every link, both ways.")
-@click.option("--size", type=Size(), default="24MiB", show_default=True, help="Bytes to bring to every peer.")
-@click.option("--seed", default=1, show_default=True, help="Of the payload's bytes.")
-@click.option("--folder", type=FOLDER, help="Where files go.")
-@click.option("--json", "out", type=FILE, callback=in_a_folder, help="Write the report there.")
-def simulate(
-    scenario: str, peers: int | None, rate: int, size: int, seed: int, folder: Path | None, out: Path | None
-) -> None:
-    """A rollout forecast and then made: exit 1 when p50 or p95 is more than 20% off. Needs root."""
-    from bench.simulate import run_simulate
-
-    if why := missing_network():
-        raise click.ClickException(why)
-    errors = Console(stderr=True, highlight=False)
-    with scratch_folder(folder or memory_folder()) as scratch:
-        try:
-            lines = make_scenario(scenario, peers or (15 if scenario == "sites" else 16), rate)
-            report = run_simulate(lines, size, seed, scratch, errors.print)
-        except ValueError as error:
-            raise click.UsageError(str(error)) from error
-        except BenchError as error:
-            raise click.ClickException(str(error)) from error
-    if out is not None:
-        out.write_text(json.dumps(report, indent=2) + "\n")
-    click.echo(json.dumps({name: report[name] for name in ("compared", "busy_share", "is_within")}, indent=2))
-    if not report["is_within"]:
-        sys.exit(1)
-
-
-@bench.command()
 @click.argument("names", nargs=-1, required=True)
 def install(names: tuple[str, ...]) -> None:
     """Install contenders' Python packages, in an environment of the bench's own."""
@@ -371,82 +273,6 @@ def install(names: tuple[str, ...]) -> None:
         install_packages(list(names))
     except BenchError as error:
         raise click.ClickException(str(error)) from error
-
-
-@bench.command()
-@click.option("--size", type=Size(), default="256MiB", show_default=True, help="Bytes of blocks.")
-@click.option("--rounds", type=click.IntRange(1, 1000), default=5, show_default=True, help="How often.")
-@click.option("--folder", type=FOLDER, help="Where files go.")
-def sealing(size: int, rounds: int, folder: Path | None) -> None:
-    """What sealing costs a peer's disk tier."""
-    with scratch_folder(folder or memory_folder()) as scratch:
-        click.echo("\n".join(run_at_rest(size, rounds, scratch).lines))
-
-
-@bench.command()
-@click.option("--others", type=click.IntRange(1, 200), default=48, show_default=True, help="Peers of the swarm.")
-@click.option("--takers", type=click.IntRange(1, 200), default=6, show_default=True, help="That fetch from the device.")
-@click.option("--size", type=Size(), default="64MiB", show_default=True, help="Bytes to pull.")
-@click.option("--idle", "idle_s", type=float, default=30.0, show_default=True, help="Seconds of idleness.")
-@click.option("--folder", type=FOLDER, help="Where files go.")
-@click.option("--json", "out", type=FILE, callback=in_a_folder, help="Write the report there.")
-def edge(others: int, takers: int, size: int, idle_s: float, folder: Path | None, out: Path | None) -> None:
-    """Memory and CPU of a peer of profile edge, idle and under load. Exit 1 when it takes more than it may."""
-    from bench.edge import EdgeSettings, run_edge
-
-    errors = Console(stderr=True, highlight=False)
-    with scratch_folder(folder or memory_folder()) as scratch:
-        try:
-            report = run_edge(EdgeSettings(others, min(takers, others), size, idle_s), scratch, errors.print)
-        except BenchError as error:
-            raise click.ClickException(str(error)) from error
-    text = json.dumps({**asdict(report), "is_within": report.is_within}, indent=2)
-    if out is not None:
-        out.write_text(text + "\n")
-    click.echo(text)
-    if not report.is_within:
-        sys.exit(1)
-
-
-@bench.command()
-@click.option("--peers", type=click.IntRange(1, 50_000), default=10_000, show_default=True, help="Simulated peers.")
-@click.option("--browsers", type=click.IntRange(1, 200), default=50, show_default=True, help="That listen.")
-@click.option("--seconds", type=float, default=30.0, show_default=True, help="How long the rollout goes on.")
-@click.option("--folder", type=FOLDER, help="Where files go.")
-def dashboard(peers: int, browsers: int, seconds: float, folder: Path | None) -> None:
-    """What figures cost a tracker: CPU, memory, and bytes to each browser. Exit 1 when they cost more than they may."""
-    from bench.dashboard import DashboardSettings, run_dashboard
-
-    errors = Console(stderr=True, highlight=False)
-    with scratch_folder(folder or memory_folder()) as scratch:
-        try:
-            report = run_dashboard(DashboardSettings(peers, browsers, seconds), scratch, errors.print)
-        except BenchError as error:
-            raise click.ClickException(str(error)) from error
-    click.echo(json.dumps({**asdict(report), "is_within": report.is_within}, indent=2))
-    if not report.is_within:
-        sys.exit(1)
-
-
-@bench.command()
-@click.option("--only", default="", metavar="NAME", help="Pairs whose names begin so.")
-@click.option("--folder", type=FOLDER, help="Where files go.")
-@click.option("--json", "out", type=FILE, callback=in_a_folder, help="Write the report there.")
-def predict(only: str, folder: Path | None, out: Path | None) -> None:
-    """What analyze predicts beside what pulls move, on real data. Exit 1 when they differ by more than 3%."""
-    from bench.predict import print_predict, run_predict
-
-    errors = Console(stderr=True, highlight=False)
-    with scratch_folder(folder or Path(tempfile.gettempdir())) as scratch:
-        try:
-            report = run_predict(scratch, only, errors.print)
-        except BenchError as error:
-            raise click.ClickException(str(error)) from error
-    if out is not None:
-        out.write_text(report.as_json())
-    print_predict(report, Console())
-    if not report.ok:
-        sys.exit(1)
 
 
 @bench.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
@@ -458,15 +284,13 @@ def dht(arguments: tuple[str, ...]) -> None:
     sys.exit(main(list(arguments)))
 
 
-def memory_folder() -> Path:
-    """Where files of many peers go unless told: into memory, so that no disk decides."""
-    return Path("/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir())
-
-
 def _end(_number: int, _frame: FrameType | None) -> None:
     """On any of these unwind as on Ctrl-C, so that every process is ended and every file removed."""
     raise KeyboardInterrupt
 
+
+for command in (read, ranges, first_byte, edge, sealing, simulate, predict, dashboard):
+    bench.add_command(command)
 
 if __name__ == "__main__":
     bench()

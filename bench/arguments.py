@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Generic, Protocol, TypeVar
@@ -80,3 +82,8 @@ def in_a_folder(context: click.Context, parameter: click.Parameter, path: Path |
     if path is not None and not path.absolute().parent.is_dir():
         raise click.BadParameter(f"there is no folder {path.absolute().parent}", context, parameter)
     return path
+
+
+def memory_folder() -> Path:
+    """Where files of many peers go unless told: into memory, so that no disk decides."""
+    return Path("/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir())

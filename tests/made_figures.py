@@ -169,6 +169,48 @@ def _frames(lots: random.Random, many: int, now: float) -> list[FlowFrame]:
     return found
 
 
+def _followed(now: float) -> tuple[PeerFollowing, ...]:
+    """One tag that is behind, and one that is current."""
+    return (
+        PeerFollowing(
+            "maps/roads",
+            "stable",
+            41,
+            "7b" * 32,
+            42,
+            VERSION,
+            "fetching",
+            now - 64,
+            "slow-link",
+            "slow link: 120 kB/s from 3 neighbours",
+            212 * MIB,
+            512 * MIB,
+            120_000.0,
+            2400.0,
+            Sources(180 * MIB, 20 * MIB, 12 * MIB, MIB, 120 * MIB, 0.1),
+            False,
+        ),
+        PeerFollowing(
+            "maps/rails",
+            "latest",
+            9,
+            "5e" * 32,
+            9,
+            "5e" * 32,
+            "current",
+            now - 7200,
+            "",
+            "",
+            90 * MIB,
+            90 * MIB,
+            0.0,
+            None,
+            Sources(90 * MIB, 0, 0, 0, 60 * MIB, 0.0),
+            True,
+        ),
+    )
+
+
 def peer(number: int, now: float) -> Peer:
     """All of one."""
     lots = random.Random(number)
@@ -200,44 +242,7 @@ def peer(number: int, now: float) -> Peer:
         refused=4,
         redirected=17,
         links=(*links, Link("others", "", 33 * MIB, 12 * MIB, None, None, True, False)),
-        following=(
-            PeerFollowing(
-                "maps/roads",
-                "stable",
-                41,
-                "7b" * 32,
-                42,
-                VERSION,
-                "fetching",
-                now - 64,
-                "slow-link",
-                "slow link: 120 kB/s from 3 neighbours",
-                212 * MIB,
-                512 * MIB,
-                120_000.0,
-                2400.0,
-                Sources(180 * MIB, 20 * MIB, 12 * MIB, MIB, 120 * MIB, 0.1),
-                False,
-            ),
-            PeerFollowing(
-                "maps/rails",
-                "latest",
-                9,
-                "5e" * 32,
-                9,
-                "5e" * 32,
-                "current",
-                now - 7200,
-                "",
-                "",
-                90 * MIB,
-                90 * MIB,
-                0.0,
-                None,
-                Sources(90 * MIB, 0, 0, 0, 60 * MIB, 0.0),
-                True,
-            ),
-        ),
+        following=_followed(now),
         holdings=(
             PeerHolding("maps/roads", VERSION, 4096, 1690, 512 * MIB, False),
             PeerHolding("maps/roads", "7b" * 32, 4000, 4000, 500 * MIB, False),

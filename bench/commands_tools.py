@@ -1,0 +1,91 @@
+"""Commands of ``python -m bench`` about forecasts beside what came, and about the dashboard."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from bench.arguments import FILE, FOLDER, Rate, Size, in_a_folder, memory_folder
+from bench.leftovers import scratch_folder
+from bench.network import missing_network
+from bench.processes import BenchError
+from bench.scenarios import make_scenario
+
+
+@click.command()
+@click.option("--scenario", type=click.Choice(["plain", "sites"]), default="plain", show_default=True)
+@click.option("--peers", type=click.IntRange(1, 64), help="Besides the origin. [default: 16; of sites 15]")
+@click.option("--rate", type=Rate(), default="20mbit", show_default=True, help="Of every link, both ways.")
+@click.option("--size", type=Size(), default="24MiB", show_default=True, help="Bytes to bring to every peer.")
+@click.option("--seed", default=1, show_default=True, help="Of the payload's bytes.")
+@click.option("--folder", type=FOLDER, help="Where files go.")
+@click.option("--json", "out", type=FILE, callback=in_a_folder, help="Write the report there.")
+def simulate(
+    scenario: str, peers: int | None, rate: int, size: int, seed: int, folder: Path | None, out: Path | None
+) -> None:
+    """A rollout forecast and then made: exit 1 when p50 or p95 is more than 20% off. Needs root."""
+    from bench.simulate import run_simulate
+
+    if why := missing_network():
+        raise click.ClickException(why)
+    errors = Console(stderr=True, highlight=False)
+    with scratch_folder(folder or memory_folder()) as scratch:
+        try:
+            lines = make_scenario(scenario, peers or (15 if scenario == "sites" else 16), rate)
+            report = run_simulate(lines, size, seed, scratch, errors.print)
+        except ValueError as error:
+            raise click.UsageError(str(error)) from error
+        except BenchError as error:
+            raise click.ClickException(str(error)) from error
+    if out is not None:
+        out.write_text(json.dumps(report, indent=2) + "\n")
+    click.echo(json.dumps({name: report[name] for name in ("compared", "busy_share", "is_within")}, indent=2))
+    if not report["is_within"]:
+        sys.exit(1)
+
+
+@click.command()
+@click.option("--only", default="", metavar="NAME", help="Pairs whose names begin so.")
+@click.option("--folder", type=FOLDER, help="Where files go.")
+@click.option("--json", "out", type=FILE, callback=in_a_folder, help="Write the report there.")
+def predict(only: str, folder: Path | None, out: Path | None) -> None:
+    """What analyze predicts beside what pulls move, on real data. Exit 1 when they differ by more than 3%."""
+    from bench.predict import print_predict, run_predict
+
+    errors = Console(stderr=True, highlight=False)
+    with scratch_folder(folder or Path(tempfile.gettempdir())) as scratch:
+        try:
+            report = run_predict(scratch, only, errors.print)
+        except BenchError as error:
+            raise click.ClickException(str(error)) from error
+    if out is not None:
+        out.write_text(report.as_json())
+    print_predict(report, Console())
+    if not report.ok:
+        sys.exit(1)
+
+
+@click.command()
+@click.option("--peers", type=click.IntRange(1, 50_000), default=10_000, show_default=True, help="Simulated peers.")
+@click.option("--browsers", type=click.IntRange(1, 200), default=50, show_default=True, help="That listen.")
+@click.option("--seconds", type=float, default=30.0, show_default=True, help="How long the rollout goes on.")
+@click.option("--folder", type=FOLDER, help="Where files go.")
+def dashboard(peers: int, browsers: int, seconds: float, folder: Path | None) -> None:
+    """What figures cost a tracker: CPU, memory, and bytes to each browser. Exit 1 when they cost more than they may."""
+    from bench.dashboard import DashboardSettings, run_dashboard
+
+    errors = Console(stderr=True, highlight=False)
+    with scratch_folder(folder or memory_folder()) as scratch:
+        try:
+            report = run_dashboard(DashboardSettings(peers, browsers, seconds), scratch, errors.print)
+        except BenchError as error:
+            raise click.ClickException(str(error)) from error
+    click.echo(json.dumps({**asdict(report), "is_within": report.is_within}, indent=2))
+    if not report.is_within:
+        sys.exit(1)
