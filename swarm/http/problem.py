@@ -90,13 +90,21 @@ def error_from(status: int, body: bytes, where: str) -> AetherError:
     return error
 
 
+def _without_prompt(request: web.Request, refusal: web.Response) -> web.Response:
+    """A page's own code is not offered a Basic password: the browser would ask the person for one, over the page."""
+    if refusal.status == 401 and request.headers.get("Sec-Fetch-Dest") == "empty":
+        del refusal.headers["WWW-Authenticate"]
+        refusal.headers.extend(CHALLENGES[:1])
+    return refusal
+
+
 @web.middleware
 async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
     """aiohttp middleware: every refusal leaves as a problem document, every defect as a bare 500 and a log line."""
     try:
         return await handler(request)
     except AetherError as error:
-        return problem_of(error)
+        return _without_prompt(request, problem_of(error))
     except web.HTTPException as error:
         if error.status < 400:
             raise

@@ -11,6 +11,7 @@ export function useMe() {
   return {
     who: who.data ?? null,
     isNobody: Boolean(who.error?.isSignedOut),
+    mayNothing: Boolean(who.error?.isSignedOut && mine.error?.isSignedOut),
     isLoading: who.isLoading || mine.isLoading,
     anywhere: (right) => (patterns[right] ?? []).length > 0,
     everywhere: (right) => (patterns[right] ?? []).includes("*"),

@@ -94,7 +94,7 @@ export const Missing = ({ answer, what = "This" }) => {
   if (!error) return null;
   if (error.isMissing) return html`<p class="empty">${what} is not available from this tracker.</p>`;
   return html`<div class="body"><p class="notice tone-bad"><${Icon} name="alert" /><span>${clean(error.message, 600)}
-    ${error.denial ? html` Ask why with <code>aetherfs access explain ${clean(error.denial)}</code>.` : ""}</span></p></div>`;
+    ${error.denial ? html` <a href=${href(["access"], { tab: "explain", denial: error.denial })}>See why</a>.` : ""}</span></p></div>`;
 };
 
 export const Notice = ({ tone = "calm", icon = "alert", children }) => html`<p class="notice tone-${tone}">

@@ -63,7 +63,7 @@ export function Shell({ pages }) {
       <main id="main" ref=${main} tabindex="-1">
         ${me.isNobody && !isBundle && html`<${Notice} icon="user">Nobody is signed in with this browser.
           <a href=${`/ui/signin?next=${encodeURIComponent(location.pathname + location.search)}`}>Sign in</a> to see what you may see.<//>`}
-        ${!page ? html`<${Heading} title="There is no such page">The address names “${clean(route.page, 60)}”. Look it up with <kbd>/</kbd>.<//>`
+        ${me.mayNothing && !isBundle ? html`<${Heading} title=${page?.title ?? "AetherFS"} />` : !page ? html`<${Heading} title="There is no such page">The address names “${clean(route.page, 60)}”. Look it up with <kbd>/</kbd>.<//>`
           : isShut ? html`<${Heading} title=${page.title}>This page takes the right “${page.needs}”, which the policy does not give you.
             <a href=${href(["access"], { tab: "explain" })}>See why</a>.<//>`
             : html`<${View} key=${page.id} params=${route.params} query=${route.query} me=${me} />`}

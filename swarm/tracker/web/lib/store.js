@@ -3,6 +3,7 @@ import { useEffect, useState } from "./html.js";
 import { bundle, isBundle } from "./bundle.js";
 
 const KEPT_MS = 60_000;
+const TOLD_MAX = 300;
 const HIDDEN_FACTOR = 6; // a tab that nobody looks at asks so much less often
 
 // A refusal, as the tracker words it. `isMissing`: this tracker has no such route, so there is nothing to be shown.
@@ -38,7 +39,16 @@ export async function call(method, path, body) {
   let answer = {};
   try { answer = text ? JSON.parse(text) : {}; } catch { /* a refusal may be bare */ }
   if (!response.ok) throw new Problem(response.status, answer);
+  if (method === "GET") remember(path, answer);
   return answer;
+}
+
+// What was told lately, for a bundle.
+const told = new Map();
+function remember(path, answer) {
+  told.delete(path);
+  told.set(path, answer);
+  if (told.size > TOLD_MAX) told.delete(told.keys().next().value);
 }
 
 const entries = new Map();
@@ -88,11 +98,11 @@ function subscribe(path, reader, every_s) {
 export function put(path, data) {
   const entry = entryOf(path);
   Object.assign(entry, { data, error: null, at: Date.now() / 1000 });
+  remember(path, data);
   tell(entry);
 }
 
-export const answers = () => Object.fromEntries(
-  [...entries.values()].filter((entry) => entry.data !== undefined).map((entry) => [entry.path, entry.data]));
+export const answers = () => Object.fromEntries(told);
 
 export async function reload(...starts) {
   const due = [...entries.values()].filter((entry) => entry.readers.size && starts.some((s) => entry.path.startsWith(s)));

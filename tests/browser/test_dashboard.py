@@ -1,0 +1,252 @@
+"""The dashboard as people use it: a real Chromium on a live swarm of processes, both shared by all tests here."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+from playwright.sync_api import Browser, Error, expect
+
+from tests.browser.chromium import axe_source, barriers, chromium
+from tests.browser.live_swarm import DATASET, HOSTILE, LONG, TAG, LiveSwarm, Visitor, live_swarm
+
+PAGES: Final = (
+    "overview",
+    "rollout",
+    f"rollout/{DATASET}/{TAG}",
+    "alerts",
+    "datasets",
+    f"datasets/{DATASET}",
+    f"datasets/{DATASET}?tab=history",
+    "access",
+    "access?tab=explain&who=user:bob&right=publish&dataset=maps/roads",
+    "access?tab=history",
+    "access?tab=members",
+    "access?tab=people",
+    "audit",
+    "no-such-page",
+)
+SCREENS: Final = {
+    "light": {"color_scheme": "light", "viewport": {"width": 1280, "height": 800}},
+    "dark": {"color_scheme": "dark", "viewport": {"width": 1280, "height": 800}},
+    "narrow": {"color_scheme": "light", "viewport": {"width": 360, "height": 740}},
+}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def swarm(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveSwarm]:
+    with live_swarm(tmp_path_factory.mktemp("dashboard")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def alice(browser: Browser, swarm: LiveSwarm) -> Iterator[Visitor]:
+    visitor = Visitor(browser, swarm.url, name="alice", reduced_motion="reduce")
+    yield visitor
+    visitor.context.close()
+
+
+@pytest.fixture(autouse=True)
+def nothing_went_wrong(alice: Visitor) -> Iterator[None]:
+    yield
+    wrong, alice.wrong[:] = list(alice.wrong), []
+    assert not wrong
+
+
+def version_in(swarm: LiveSwarm) -> str:
+    found = swarm.bench.ok("hub", "history", f"{DATASET}:{TAG}", "--json").json
+    return str(found["entries"][-1]["moves"][0]["version"])
+
+
+def test_who_has_a_link_comes_to_its_page_after_signing_in(browser: Browser, swarm: LiveSwarm) -> None:
+    visitor = Visitor(browser, swarm.url)
+    page = visitor.visit("datasets?range=1h")
+    page.get_by_role("link", name="Sign in").click()
+    page.fill("[name=user]", "bob")
+    page.fill("[name=password]", "wrong")
+    page.click("button")
+    expect(page.get_by_role("alert")).to_contain_text("user or password is wrong")
+    page.fill("[name=user]", "bob")
+    page.fill("[name=password]", "correct horse battery")
+    page.click("button")
+    expect(page.get_by_role("link", name=DATASET)).to_be_visible()
+    assert page.url == f"{swarm.url}/ui/datasets?range=1h"
+    for elsewhere in ("https://evil.example/", "//evil.example/", "/ui//evil.example", "/ui/../../x", "/api/v1/audit"):
+        page.goto(f"{swarm.url}/ui/signin?next={elsewhere}")
+        assert "evil" not in page.content().split("<form")[1], elsewhere
+        assert 'action="/ui/signin"' in page.content(), elsewhere
+    visitor.context.close()
+
+
+def test_a_reader_sees_what_he_may_and_no_controls(browser: Browser, swarm: LiveSwarm) -> None:
+    bob = Visitor(browser, swarm.url, name="bob")
+    page = bob.visit("datasets")
+    expect(page.get_by_role("link", name=DATASET)).to_be_visible()
+    expect(page.get_by_role("navigation", name="Pages").get_by_role("link", name="Audit")).to_have_count(0)
+    page = bob.visit("audit")
+    expect(page.get_by_text("takes the right “admin”")).to_be_visible()
+    page = bob.visit("access?tab=rules")
+    expect(page.get_by_role("button", name="Allow")).to_have_count(0)
+    page.fill("[name=dataset]", DATASET)
+    page.select_option("[name=right]", "publish")
+    page.get_by_role("button", name="Explain").click()
+    expect(page.get_by_text(f"user:bob may not publish {DATASET}")).to_be_visible()
+    expect(page.get_by_text(f"aetherfs access allow user:bob publish {DATASET}")).to_be_visible()
+    assert not bob.wrong
+    bob.context.close()
+
+
+def test_the_address_is_the_state_and_back_works(alice: Visitor, swarm: LiveSwarm) -> None:
+    page = alice.visit("datasets")
+    page.get_by_role("link", name=DATASET).click()
+    page.get_by_role("navigation", name="Parts of the dataset").get_by_role("link", name="History").click()
+    expect(page.get_by_text("first survey")).to_be_visible()
+    assert page.url == f"{swarm.url}/ui/datasets/{DATASET}?tab=history"
+    page.reload()
+    expect(page.get_by_text("first survey")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_role("link", name=f"{DATASET}:{TAG}")).to_be_visible()
+    page.go_back()
+    expect(page).to_have_title("Datasets · AetherFS")
+    assert page.evaluate("performance.getEntriesByType('navigation').length") == 1
+
+
+def test_keys_search_and_themes(alice: Visitor, swarm: LiveSwarm) -> None:
+    page = alice.visit("audit")
+    page.keyboard.press("/")
+    expect(page.get_by_role("combobox", name="Search")).to_be_focused()
+    page.keyboard.type("roads:sta")
+    expect(page.get_by_role("option", name=f"{DATASET}:{TAG}")).to_be_visible()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowUp")
+    page.get_by_role("option", name=f"{DATASET}:{TAG}").click()
+    assert page.url == f"{swarm.url}/ui/rollout/{DATASET}/{TAG}"
+    page.keyboard.press("g")
+    page.keyboard.press("a")
+    expect(page).to_have_title("Access · AetherFS")
+    assert page.evaluate("document.activeElement.id") == "main"
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keys and colours")).to_be_visible()
+    page.get_by_label("Single keys are on").uncheck()
+    page.keyboard.press("Escape")
+    page.keyboard.press("/")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.evaluate("localStorage.clear()")
+    page = alice.visit("access")
+    page.keyboard.press("t")
+    light = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
+    page.keyboard.press("t")
+    assert page.evaluate("getComputedStyle(document.documentElement).backgroundColor") != light
+    page.evaluate("localStorage.clear()")
+
+
+def test_hostile_names_are_text_wherever_they_stand(alice: Visitor, swarm: LiveSwarm) -> None:
+    swarm.publish(HOSTILE, "v1", "hostile")
+    version = version_in(swarm)
+    page = alice.visit(f"datasets/{DATASET}/files/{version}/by%20country")
+    expect(page.get_by_text(HOSTILE)).to_be_visible()
+    expect(page.get_by_text("invoice‹U+202E›fdp.exe")).to_be_visible()
+    expect(page.get_by_text(LONG)).to_be_visible()
+    page.get_by_role("link", name="The directory above").click()
+    expect(page.get_by_role("heading", name="Roads of Europe")).to_be_visible()
+    readme = page.get_by_role("region", name="README")
+    expect(readme).to_contain_text(f"<script>window.stung=1</script> {HOSTILE}")
+    assert readme.locator("script, img").count() == 0
+    assert [link.get_attribute("href") for link in readme.get_by_role("link").all()] == ["https://example.org/survey"]
+    for path in (f"datasets/{DATASET}?tab=history", "access", "access?tab=history", "access?tab=people", "audit"):
+        page = alice.visit(path)
+        expect(page.get_by_text(HOSTILE).first).to_be_visible()
+        expect(page.get_by_text("\u202e")).to_have_count(0)
+    page = alice.visit("%3Cimg%20src=x%20onerror=window.stung=1%3E")
+    expect(page.get_by_text("There is no such page")).to_be_visible()
+    for path in (f"datasets/{DATASET}/files/{version}/by%20country", "audit", f"datasets/{DATASET}?tab=history"):
+        page = alice.visit(path)
+        assert page.evaluate("window.stung") is None
+        assert page.evaluate("document.querySelectorAll('img[src=x]').length") == 0
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+
+
+def test_no_code_but_ours_runs_in_a_page(alice: Visitor, swarm: LiveSwarm) -> None:
+    page = alice.visit("datasets")
+    with pytest.raises(Error):
+        page.add_script_tag(content="window.stung = 1")
+    with page.expect_console_message(lambda said: "inline event handler" in said.text):
+        page.evaluate("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=window.stung=1>')")
+    assert page.evaluate("window.stung") is None
+    assert [line for line in alice.wrong if "Content Security Policy" in line], "the policy has refused both"
+    alice.wrong.clear()
+
+
+def test_an_admin_changes_a_rule_and_it_is_noted(alice: Visitor, swarm: LiveSwarm) -> None:
+    page = alice.visit("access")
+    page.fill("[name=subject]", "group:night shift")
+    page.fill("[name=pattern]", "maps/*")
+    page.get_by_role("button", name="Allow").click()
+    expect(page.get_by_text("The rule counts now.")).to_be_visible()
+    row = page.get_by_role("row").filter(has_text="group:night shift")
+    row.get_by_role("button", name="Remove").click()
+    page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+    expect(page.get_by_text("The rule is removed.")).to_be_visible()
+    expect(page.get_by_role("row").filter(has_text="group:night shift")).to_have_count(0)
+    rules = swarm.bench.ok("hub", "access", "ls", "--json").json["rules"]
+    assert not [rule for rule in rules if rule["subject"] == "group:night shift"]
+    page = alice.visit("access?tab=history")
+    expect(page.get_by_text("remove group:night shift read maps/*")).to_be_visible()
+
+
+def test_a_saved_bundle_opens_without_a_network(
+    browser: Browser, alice: Visitor, swarm: LiveSwarm, tmp_path: Path
+) -> None:
+    page = alice.visit(f"datasets/{DATASET}?tab=history")
+    alice.settle()
+    page.get_by_role("button", name="You and this page").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save a support bundle").click()
+    path = tmp_path / "bundle.html"
+    download.value.save_as(path)
+    text = path.read_text(encoding="utf-8")
+    [kept] = re.findall(r'id="aetherfs-bundle">(.*?)</script>', text)
+    assert f"/api/v1/datasets/{DATASET}" in json.loads(kept)["answers"]
+    context = browser.new_context(offline=True)
+    saved, wrong, asked = context.new_page(), list[str](), list[str]()
+    saved.on("pageerror", lambda error: wrong.append(str(error)))
+    saved.on("request", lambda request: asked.append(request.url))
+    saved.goto(f"{path.as_uri()}#/datasets/{DATASET}?tab=history")
+    expect(saved.get_by_text("first survey")).to_be_visible()
+    expect(saved.get_by_text("nothing here changes any more")).to_be_visible()
+    saved.get_by_role("navigation", name="Pages").get_by_role("link", name="Audit").click()
+    expect(saved.get_by_role("heading", name="Audit")).to_be_visible()
+    assert saved.evaluate("window.stung") is None
+    assert not wrong
+    assert {url.split(":", 1)[0] for url in asked} <= {"file", "blob", "data"}
+    context.close()
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_no_page_has_a_barrier_and_none_is_wider_than_the_screen(
+    browser: Browser, swarm: LiveSwarm, screen: str
+) -> None:
+    source = axe_source()
+    visitor = Visitor(browser, swarm.url, name="alice", reduced_motion="reduce", **SCREENS[screen])
+    found = []
+    for path in (*PAGES, f"datasets/{DATASET}/files/{version_in(swarm)}"):
+        page = visitor.visit(path)
+        visitor.settle()
+        found += [f"{path}: {line}" for line in barriers(page, source)]
+        if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+            found.append(f"{path}: wider than the screen")
+    assert not found
+    page.evaluate("document.querySelector('main').append(document.createElement('button'))")
+    assert any("button-name" in line for line in barriers(page, source)), "it would be found"
+    assert not visitor.wrong
+    visitor.context.close()
