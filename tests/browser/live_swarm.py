@@ -78,6 +78,9 @@ class LiveSwarm:
             self.bench.start(name, "peer", *(["--download-limit", "800kbit"] if name == slow else []))
             self.bench.ok(name, "subscribe", f"{DATASET}:{TAG}", str(self.bench.folder / f"{name}-roads"))
 
+    def peer_id(self, name: str) -> str:
+        return str(self.bench.ok(name, "status", "--json").json["peer_id"])
+
     def version_of(self, name: str) -> str:
         """What a follower's subscription stands at."""
         found = json.loads(self.bench.ok(name, "subscriptions", "--json").stdout)

@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Error, expect
 
 from tests.browser.chromium import axe_source, barriers, chromium
 from tests.browser.live_swarm import DATASET, HOSTILE, LONG, TAG, LiveSwarm, Visitor, live_swarm
+from tests.e2e.harness import wait_for
 
 PAGES: Final = (
     "overview",
@@ -28,6 +29,11 @@ PAGES: Final = (
     "access?tab=members",
     "access?tab=people",
     "audit",
+    f"blocks/{DATASET}",
+    "flow",
+    "peers",
+    "dht",
+    "origin",
     "no-such-page",
 )
 SCREENS: Final = {
@@ -230,6 +236,66 @@ def test_a_saved_bundle_opens_without_a_network(
     assert not wrong
     assert {url.split(":", 1)[0] for url in asked} <= {"file", "blob", "data"}
     context.close()
+
+
+def test_a_rollout_is_watched_steered_and_taken_back(alice: Visitor, swarm: LiveSwarm) -> None:
+    """From the plan to the end: who is slow is named with the reason, and each button does what its verb says."""
+    swarm.follow("near", "nearer", slow="far")
+    first = version_in(swarm)
+    page = alice.visit(f"rollout/{DATASET}/{TAG}")
+    expect(page.locator(".tile").first).to_contain_text("3 of 3", timeout=60_000)
+    page.get_by_role("button", name="Plan stages").click()
+    page.get_by_label("A stage a line").fill("0.01%\neverybody")
+    page.get_by_role("button", name="Keep the plan").click()
+    expect(page.get_by_text("The next publish goes out in 2 stages")).to_be_visible()
+
+    swarm.write(2, 3_000_000)
+    swarm.publish("second survey", TAG)
+    buttons, stages = page.locator(".heading .actions"), page.get_by_role("region", name="Stages")
+    expect(page.get_by_text("second survey").first).to_be_visible(timeout=60_000)
+    _press(alice, "Pause", "the wind is too strong")
+    expect(stages).to_contain_text("the wind is too strong")
+    expect(buttons.get_by_role("button")).to_have_text(["Resume", "Promote", "Roll back", "Abort"])
+    _press(alice, "Resume")
+    _press(alice, "Promote")
+    slow = page.get_by_role("region", name="Who is behind").get_by_role("row").filter(has_text="slow link")
+    expect(slow).to_have_count(1, timeout=60_000)
+    assert swarm.peer_id("far").startswith(slow.get_by_role("link").inner_text())
+    expect(page.locator(".tile").first).to_contain_text("3 of 3", timeout=90_000)
+    expect(page.get_by_role("region", name="Who is behind")).to_contain_text("Nobody is behind")
+    expect(page.get_by_role("region", name="Event log")).to_contain_text("current")
+    page.keyboard.press("v")
+    expect(page.get_by_role("region", name="Peers by state").get_by_role("row")).not_to_have_count(0)
+    page.keyboard.press("v")
+
+    _press(alice, "Roll back", "ferries are missing")
+    expect(stages).to_contain_text("rolled back")
+    wait_for("all are back", lambda: {swarm.version_of(name) for name in ("near", "nearer", "far")} == {first})
+    told = swarm.bench.ok("hub", "rollout", "status", f"{DATASET}:{TAG}", "--json").json
+    assert told["state"] == "rolled back" and told["reason"] == "ferries are missing"
+    assert told["author"] == "user:alice"
+
+
+def _press(visitor: Visitor, name: str, reason: str = "") -> None:
+    """One of a rollout's buttons, and what it asks."""
+    visitor.page.locator(".heading .actions").get_by_role("button", name=name, exact=True).click()
+    dialog = visitor.page.get_by_role("dialog")
+    dialog.get_by_label("Why").fill(reason)
+    dialog.get_by_role("button", name=name, exact=True).click()
+    expect(dialog).to_have_count(0)
+
+
+def test_what_is_old_says_since_when(browser: Browser, swarm: LiveSwarm) -> None:
+    visitor = Visitor(browser, swarm.url, name="alice")
+    page = visitor.visit("overview")
+    status = page.locator(".live")
+    expect(status).to_have_text("live")
+    visitor.context.set_offline(True)
+    expect(status).to_contain_text("stale since", timeout=60_000)
+    expect(page.get_by_text("the tracker's stream has broken off")).to_be_visible()
+    visitor.context.set_offline(False)
+    expect(status).to_have_text("live", timeout=60_000)
+    visitor.context.close()
 
 
 @pytest.mark.parametrize("screen", SCREENS)

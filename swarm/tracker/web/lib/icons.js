@@ -40,6 +40,7 @@ const PATHS = {
   up: "M4 10l4-4.5L12 10",
   down: "M4 6l4 4.5L12 6",
   sleep: "M4 4h5L4 10h5M10.5 7.5H14L10.5 12H14",
+  copy: "M5.5 5.5h8v8h-8zM10.5 5.5v-3h-8v8h3",
   plus: "M8 3v10M3 8h10",
 };
 

@@ -22,13 +22,15 @@ function Overview({ query }) {
   const now = useNow(1);
   const { data } = overview;
   useEffect(() => { if (data) announce(clean(data.verdict)); }, [data?.verdict]);
-  const tags = [...(data?.tags ?? [])].sort((a, b) => WORST.indexOf(a.trend) - WORST.indexOf(b.trend) || b.since - a.since);
+  const all = data?.tags ?? [];
+  const tags = all.filter((tag) => tag.wanted).sort((a, b) => WORST.indexOf(a.trend) - WORST.indexOf(b.trend) || b.since - a.since);
   return html`<${Heading} title="Overview" />
   ${!data ? html`<${Card}><${Missing} answer=${overview} what="The picture of the swarm" /><//>` : html`
     <${Verdict} trend=${data.trend}><${Said} text=${data.verdict} /><//>
     <${Swarm} totals=${data.totals} />`}
   <div class="split"><div class="stack">
     ${data && (tags.length ? tags.slice(0, CARDS).map((tag) => html`<${Followed} key=${`${tag.dataset}:${tag.tag}`} tag=${tag} now=${now} />`) : html`<${Nothing} />`)}
+    ${tags.length > 0 && all.length > tags.length && html`<p class="soft small">${counted(all.length - tags.length, "more tag is", "more tags are")} followed by nobody.</p>`}
     ${tags.length > CARDS && html`<${Others} tags=${tags.slice(CARDS)} />`}
     <${Traffic} range=${rangeOf(query)} />
   </div><div class="stack"><${Alerts} now=${now} /><${Recent} now=${now} /></div></div>`;

@@ -95,7 +95,7 @@ function Completion({ data }) {
   const { curve, p50_s, p95_s, p99_s, last_s } = data.completion;
   const wanted = Math.max(1, data.wanted);
   const points = curve.length && curve[0][0] > 0 ? [[0, 0], ...curve] : curve;
-  return html`<${Chart} title="Completion" note="share of peers that are current, by seconds since the move" kind="steps" since height=${220} top=${1}
+  return html`<${Chart} title="Completion" note="share of peers, since the move" kind="steps" since height=${220} top=${1}
     x=${points.map(([at]) => at)} format=${percent} marks=${[{ x: p50_s, word: "p50" }, { x: p95_s, word: "p95" }, { x: p99_s, word: "p99" }]}
     series=${[{ word: "current", values: points.map(([, done]) => done / wanted), color: "--state-current", fill: true }]}
     says="Completion: half were current after ${span(p50_s)}, 95% after ${span(p95_s)}, 99% after ${span(p99_s)}, the last after ${span(last_s)}" />`;

@@ -47,6 +47,6 @@ function Explained({ found }) {
     <dt>Asked as</dt><dd class="row">${found.subjects.map((one) => html`<span key=${one} class="label">${clean(one)}</span>`)}</dd>
     ${found.at > 0 && html`<dt>Refused</dt><dd>${moment(found.at)}</dd>`}
     ${found.remedy && html`<dt>What would allow it</dt><dd class="row">${isCommand ? html`<code class="command">${clean(found.remedy, 600)}</code>
-      <button type="button" class="button" onClick=${copy}><${Icon} name=${isCopied ? "check" : "save"} />${isCopied ? "Copied" : "Copy"}</button>` : clean(found.remedy, 600)}</dd>`}
+      <button type="button" class="button" onClick=${copy}><${Icon} name=${isCopied ? "check" : "copy"} />${isCopied ? "Copied" : "Copy"}</button>` : clean(found.remedy, 600)}</dd>`}
   </dl><//>`;
 }

@@ -48,7 +48,8 @@ export function Stages({ dataset, tag, staged, now }) {
   const edit = may("tag") && plan.data && html`<${Plan} dataset=${dataset} tag=${tag} known=${plan.data} />`;
   if (data.state === "none") {
     return html`<${Card} title="Stages" actions=${edit}><p class="soft">${plan.data?.plan
-      ? html`The next publish goes out in ${counted(plan.data.plan.stages.length, "stage")}: ${inWords(plan.data.plan)}.` : "A move of this tag goes to everybody at once."}</p><//>`;
+      ? html`The next publish goes out in ${counted(plan.data.plan.stages.length, "stage")}: ${inWords(plan.data.plan)}.` : "A move of this tag goes to everybody at once."}
+      ${may("tag") && html` Take one back with <code>aetherfs rollback ${clean(`${dataset}:${tag}`, 120)}</code>.`}</p><//>`;
   }
   const { counts } = data;
   const parts = [{ ...STATE.current, word: "switched", value: counts.switched }, { ...STATE.fetching, word: "let in, behind", value: counts.behind },

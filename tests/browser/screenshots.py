@@ -1,0 +1,81 @@
+"""``python -m tests.browser.screenshots [--out docs/screenshots] [--only NAME]``: a picture of every page of the
+dashboard, light, dark and narrow, of a live swarm of processes while a version spreads in it.
+
+To be looked at by whoever changes a page. Pictures have few colours, so that each stays under 150 KB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+from playwright.sync_api import expect
+
+from tests.browser.chromium import chromium
+from tests.browser.live_swarm import DATASET, TAG, Visitor, live_swarm
+
+PAGES: Final = {
+    "overview": "overview",
+    "rollouts": "rollout",
+    "rollout": f"rollout/{DATASET}/{TAG}",
+    "alerts": "alerts",
+    "datasets": "datasets",
+    "dataset": f"datasets/{DATASET}",
+    "history": f"datasets/{DATASET}?tab=history",
+    "files": f"datasets/{DATASET}/files/VERSION",
+    "blocks": f"blocks/{DATASET}",
+    "flow": "flow",
+    "peers": "peers",
+    "peer": "peers/PEER",
+    "dht": "dht",
+    "origin": "origin",
+    "access": "access",
+    "explain": "access?tab=explain&who=user:bob&right=publish&dataset=maps/roads",
+    "audit": "audit",
+    "wall": "overview?wall",
+}
+SCREENS: Final[dict[str, dict[str, Any]]] = {
+    "light": {"color_scheme": "light", "viewport": {"width": 1200, "height": 800}},
+    "dark": {"color_scheme": "dark", "viewport": {"width": 1200, "height": 800}},
+    "narrow": {"color_scheme": "light", "viewport": {"width": 360, "height": 760}},
+}
+PEERS: Final = ("paris-1", "paris-2", "paris-3", "paris-4")
+SIZE_BYTES: Final = 12_000_000
+SETTLED_MS: Final = 1500
+
+
+def take(out: Path, only: str) -> None:
+    """Start the swarm, take the pictures, end it."""
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, chromium() as browser, live_swarm(Path(folder)) as swarm:
+        swarm.follow(*PEERS, slow="far-away")
+        swarm.write(2, SIZE_BYTES)
+        version = swarm.publish("winter survey, with ferries", "v2", TAG)["version"]
+        peer = swarm.bench.ok("far-away", "status", "--json").json["peer_id"]
+        for screen, options in SCREENS.items():
+            visitor = Visitor(browser, swarm.url, name="alice", reduced_motion="reduce", **options)
+            for name, path in PAGES.items():
+                if only in ("", name):
+                    _take(visitor, path.replace("VERSION", version).replace("PEER", peer), out / f"{name}-{screen}.png")
+            visitor.context.close()
+
+
+def _take(visitor: Visitor, path: str, to: Path) -> None:
+    page = visitor.visit(path)
+    expect(page.locator("[aria-busy=true]")).to_have_count(0)
+    page.wait_for_timeout(SETTLED_MS)  # for what is drawn on a canvas, and the first seconds of a stream
+    page.screenshot(path=to, scale="css")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("docs/screenshots"))
+    parser.add_argument("--only", default="", choices=["", *PAGES])
+    chosen = parser.parse_args()
+    take(chosen.out, chosen.only)
+
+
+if __name__ == "__main__":
+    main()
