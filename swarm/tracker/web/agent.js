@@ -100,7 +100,7 @@ const Tags = ({ data }) => html`<${Card} title="Follows" note=${data.tags.length
   empty=${html`Nothing. Let it follow a tag with <code>aetherfs subscribe NAME:TAG DIRECTORY</code>.`} columns=${[
     { id: "ref", label: "tag", isHead: true, value: (row) => row.ref, cell: (row) => html`<a href=${filesOf(row.ref)}><${Name} text=${row.ref} /></a>` },
     { id: "state", label: "state", cell: (row) => html`<${Standing} row=${row} />` },
-    { id: "words", label: "", cell: (row) => html`<${Said} text=${row.phase || row.problem} />` },
+    { id: "words", label: "what, or why", cell: (row) => html`<${Said} text=${row.phase || row.problem} />` },
     { id: "version", label: "version", narrow: false, cell: (row) => (row.version ? html`<${Id} id=${row.version} /> <span class="soft small">entry ${count(row.serial)}</span>` : "") },
   ]} /><//>`;
 
@@ -113,14 +113,14 @@ const Holdings = ({ rows }) => html`<${Card} title="Holds" note=${rows.length ? 
     { id: "bytes", label: "size", num: true, value: (row) => row.bytes, cell: (row) => bytes(row.bytes) },
   ]} /><//>`;
 
-const Neighbours = ({ data }) => html`<${Card} title="Neighbours" note="since it began" flush><${Table} label="Neighbours" rows=${data.neighbours} keyOf=${(row) => row.peer} most=${15} empty="None yet." columns=${[
+const Neighbours = ({ data }) => html`<${Card} title="Neighbours" note="since it began" flush><${Table} label="Bytes by neighbour" rows=${data.neighbours} keyOf=${(row) => row.peer} most=${15} empty="None yet." columns=${[
   { id: "peer", label: "peer", isHead: true, cell: (row) => html`<${Id} id=${row.peer} />` },
   { id: "sent", label: "gave it", num: true, value: (row) => row.sent_bytes, cell: (row) => bytes(row.sent_bytes) },
   { id: "received", label: "took from it", num: true, value: (row) => row.received_bytes, cell: (row) => bytes(row.received_bytes) },
   { id: "open", label: "channel", narrow: false, value: (row) => row.is_open, cell: (row) => (row.is_open ? "open" : html`<span class="soft">closed</span>`) },
 ]} /><//>`;
 
-const Trackers = ({ data }) => html`<${Card} title="Trackers" note=${clean(data.tracker_state, 60)} flush><${Table} label="Trackers" rows=${data.trackers} keyOf=${(row) => row.address} empty="It knows no tracker: it finds others by the DHT." columns=${[
+const Trackers = ({ data }) => html`<${Card} title="Trackers" note=${clean(data.tracker_state, 60)} flush><${Table} label="Trackers, as they are asked" rows=${data.trackers} keyOf=${(row) => row.address} empty="It knows no tracker: it finds others by the DHT." columns=${[
   { id: "address", label: "tracker", isHead: true, cell: (row) => (row.dashboard ? html`<a href=${row.dashboard} rel="noreferrer"><${Name} text=${row.address} /></a>` : row.address.includes(":") ? html`<${Name} text=${row.address} />` : html`<${Id} id=${row.address} />`) },
   { id: "state", label: "state", cell: (row) => (row.state === "answers" ? html`<${Chip} tone="good" icon="check">answers<//>` : html`<${Name} text=${row.state} most=${160} />`) },
   { id: "answered", label: "answered", num: true, cell: (row) => (row.answered_s_ago === null ? "–" : `${span(row.answered_s_ago)} ago`) },

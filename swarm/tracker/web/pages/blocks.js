@@ -112,7 +112,7 @@ function Lost({ data }) {
   const { lost, lost_blocks: blocks } = data.survival;
   const told = lost.reduce((sum, [, length]) => sum + length, 0);
   const filesOf = (first, length) => data.files.filter((file) => file.first < first + length && file.first + file.count > first);
-  return html`<${Card} title="What would be lost" note=${counted(blocks, "block")} flush><${Table} label="What would be lost" rows=${lost} keyOf=${(row) => row[0]} most=${10}
+  return html`<${Card} title="What would be lost" note=${counted(blocks, "block")} flush><${Table} label="Runs of blocks that would be lost" rows=${lost} keyOf=${(row) => row[0]} most=${10}
     foot=${told < blocks ? `${counted(blocks - told, "block")} more` : ""} columns=${[
       { id: "first", label: "blocks", isHead: true, value: (row) => row[0], cell: ([first, length]) => (length > 1 ? `${count(first)} to ${count(first + length - 1)}` : count(first)) },
       { id: "count", label: "how many", num: true, value: (row) => row[1], cell: (row) => count(row[1]) },

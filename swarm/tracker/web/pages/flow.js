@@ -149,7 +149,7 @@ function Picture({ flow, nodes, moment, of, choose, isOrigin, player }) {
       { id: "giver", label: "gives", isHead: true, value: (row) => row.giver, cell: (row) => nameOf(row.giver, bySite) },
       { id: "taker", label: "takes", value: (row) => row.taker, cell: (row) => nameOf(row.taker, bySite) },
       { id: "rate", label: "moves", num: true, value: (row) => row.rate, cell: (row) => rate(row.rate) },
-      { id: "origin", label: "", narrow: false, cell: (row) => (isOrigin(row.giver) ? "from the origin" : "") },
+      { id: "origin", label: "from", narrow: false, cell: (row) => (isOrigin(row.giver) ? "the origin" : "a peer") },
     ] }} />`;
 }
 
@@ -203,7 +203,7 @@ function Picked({ of, node, moment, bySite, onClose }) {
   const column = (id, label) => [
     { id, label, isHead: true, cell: (row) => nameOf(row[id], bySite) },
     { id: "rate", label: "moves", num: true, cell: (row) => rate(row.rate) },
-    { id: "share", label: "", narrow: false, cell: (row) => html`<${Bar} thin label="share" parts=${[{ word: "this", value: row.rate, text: rate(row.rate), color: "--peers" }, { word: "others", value: sum(id === "taker" ? gives : takes) - row.rate, text: "", color: "--line" }]} />` },
+    { id: "share", label: "share", narrow: false, cell: (row) => html`<${Bar} thin label="share" parts=${[{ word: "this", value: row.rate, text: rate(row.rate), color: "--peers" }, { word: "others", value: sum(id === "taker" ? gives : takes) - row.rate, text: "", color: "--line" }]} />` },
   ];
   return html`<${Card} title=${html`${bySite ? "Site" : "Peer"} ${nameOf(of, bySite)}`} note=${node ? `${bySite ? counted(node.peers, "peer") : clean(node.site || "no site", 40)}${node.is_origin ? ", origin" : ""}` : ""}
       actions=${html`<button type="button" class="button is-bare" onClick=${onClose}><${Icon} name="cross" />Everybody</button>`}>

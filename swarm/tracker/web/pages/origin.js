@@ -57,7 +57,7 @@ function Traffic({ range }) {
     { word: "of it from the origin", values: origins, color: "--series-2", dash: true }]} />`;
 }
 
-const Seeds = ({ rows }) => html`<${Card} title="Seeds" flush><${Table} label="Seeds" rows=${rows} keyOf=${(row) => row.peer} empty="No seed has reported yet." columns=${[
+const Seeds = ({ rows }) => html`<${Card} title="Seeds" flush><${Table} label="List of seeds" rows=${rows} keyOf=${(row) => row.peer} empty="No seed has reported yet." columns=${[
   { id: "peer", label: "seed", isHead: true, cell: (row) => html`<${PeerLink} id=${row.peer} />` },
   { id: "store", label: "object store", cell: (row) => (row.store === "answers" ? html`<${Chip} tone="good" icon="check">answers<//>` : html`<span class="row"><${Chip} tone="bad" icon="alert">away<//><${Name} text=${row.store} most=${160} /></span>`) },
   { id: "rate", label: "gives", num: true, narrow: false, value: (row) => row.rate_bytes_per_s, cell: (row) => rate(row.rate_bytes_per_s) },
@@ -70,7 +70,7 @@ const Seeds = ({ rows }) => html`<${Card} title="Seeds" flush><${Table} label="S
 const Items = ({ rows }) => html`<${Card} title="Rollouts and publishes" note="what each has cost" flush><${Table} label="Cost of rollouts and publishes" rows=${rows} keyOf=${(row, at) => `${row.kind}${row.dataset}@${row.version}${row.tag}${at}`} most=${25}
   empty="Nothing was rolled out or published since the trackers began." columns=${[
     { id: "what", label: "what", isHead: true, value: (row) => `${row.dataset}:${row.tag}`, cell: (row) => (row.tag ? html`<${TagLink} ...${row} />` : html`<a href=${href(["datasets", ...row.dataset.split("/")])}><${Name} text=${row.dataset} /></a>`) },
-    { id: "kind", label: "", narrow: false, cell: (row) => html`<${Chip} icon=${row.kind === "publish" ? "plus" : "rollout"}>${row.kind === "publish" ? "publish" : "rollout"}<//>` },
+    { id: "kind", label: "kind", narrow: false, cell: (row) => html`<${Chip} icon=${row.kind === "publish" ? "plus" : "rollout"}>${row.kind === "publish" ? "publish" : "rollout"}<//>` },
     { id: "version", label: "version", narrow: false, cell: (row) => html`<${Id} id=${row.version} digits=${8} />` },
     { id: "offload", label: "offload", num: true, value: (row) => row.offload, cell: (row) => percent(row.offload) },
     { id: "origin", label: "from the origin", num: true, narrow: false, value: (row) => row.sources.origin, cell: (row) => bytes(row.sources.origin) },
@@ -83,6 +83,6 @@ const Items = ({ rows }) => html`<${Card} title="Rollouts and publishes" note="w
 const KINDS = [["put", "writes"], ["get", "reads"], ["list", "listings"], ["head", "looks"], ["delete", "deletions"], ["retries", "retries, among all of them"]];
 const ByKind = ({ requests }) => html`<${Card} title="Requests to the object store" flush><${Table} label="Requests by kind" keyOf=${(row) => row[0]} rows=${KINDS} columns=${[
   { id: "kind", label: "kind", isHead: true, cell: ([kind]) => html`<code>${kind.toUpperCase()}</code>` },
-  { id: "says", label: "", cell: (row) => row[1] },
+  { id: "says", label: "what for", cell: (row) => row[1] },
   { id: "count", label: "requests", num: true, cell: ([kind]) => count(requests[kind]) },
 ]} /><//>`;

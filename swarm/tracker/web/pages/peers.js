@@ -56,7 +56,7 @@ function All({ query }) {
   return html`<${Heading} title="Peers">Everybody who reports to a tracker, seeds and trackers among them.<//>
   <${Filters} query=${query} />
   <${Card} title="Peers" note=${list.answer ? (isFiltered ? `${count(matching)} of ${count(total)}` : counted(total, "peer")) : ""} flush>
-    ${list.error && !list.rows.length ? html`<${Missing} answer=${list} what="The list of peers" />` : html`<${Table} label="Peers" rows=${rows} keyOf=${(row) => row.id} more=${list.more} isLoading=${list.isLoading}
+    ${list.error && !list.rows.length ? html`<${Missing} answer=${list} what="The list of peers" />` : html`<${Table} label="List of peers" rows=${rows} keyOf=${(row) => row.id} more=${list.more} isLoading=${list.isLoading}
       empty=${isFiltered ? "No peer is like this." : "No peer has reported yet."} columns=${[
         { id: "id", label: "peer", isHead: true, value: (row) => row.id, cell: (row) => html`<${PeerLink} id=${row.id} /> ${row.role !== "peer" && html`<${Chip}>${clean(row.role, 20)}<//>`}` },
         { id: "health", label: "health", value: (row) => Object.keys(HEALTH).indexOf(row.health), cell: (row) => html`<${Health} health=${row.health} />` },

@@ -145,7 +145,7 @@ const Holdings = ({ rows }) => html`<${Card} title="Holds" note=${rows.length ? 
     { id: "version", label: "version", cell: (row) => html`<${Id} id=${row.version} to=${href(["datasets", ...row.dataset.split("/"), "files", row.version])} />` },
     { id: "held", label: "held", num: true, value: (row) => row.held / Math.max(1, row.blocks), cell: (row) => html`<span title="${count(row.held)} of ${counted(row.blocks, "block")}">${row.blocks ? percent(row.held / row.blocks) : "–"}</span>` },
     { id: "bytes", label: "size", num: true, value: (row) => row.bytes, cell: (row) => bytes(row.bytes) },
-    { id: "origin", label: "", narrow: false, cell: (row) => (row.is_origin ? html`<${Chip} icon="origin">origin<//>` : "") },
+    { id: "origin", label: "as", narrow: false, cell: (row) => (row.is_origin ? html`<${Chip} icon="origin">origin<//>` : "") },
   ]} /><//>`;
 
 const About = ({ data, id, now }) => html`<${Card} title="About it"><dl class="facts">
