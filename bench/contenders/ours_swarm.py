@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -114,7 +114,7 @@ class OurSwarm(StandingPeers):
         headers = {"Authorization": f"Bearer {agent['token']}", "Content-Type": "application/json"}
         connection.request("POST", "/api/v1/agent/pull", body=json.dumps(arguments), headers=headers)
         last = b""
-        with connection.getresponse() as answer:
+        with closing(connection), connection.getresponse() as answer:
             while line := answer.readline():
                 last = line
         told = json.loads(last or b"{}")
