@@ -34,6 +34,8 @@ that moved). ``peers`` is a ``PeersChanged``. ``series:NAME`` is a ``Series`` wi
 topic that the caller may not read, or that is not there, is answered by one message of ``event: refused`` with a
 ``Refused``.
 
+Every five seconds comes ``event: beat`` with {"at": wall seconds}, whatever else: so a page knows that it is not stale.
+
 Who may read: whoever may read a dataset sees its row, its rollouts and its blocks; whoever may read everything (``*``)
 also sees peers, flow, DHT, origin, series and all events. Names of datasets that the caller may not read are not told.
 
