@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from swarm.errors import AetherError
+from swarm.peer import operations
 from swarm.peer import publish as publishing
 from swarm.peer.node import PeerNode
 from swarm.peer.stages import last_publish
@@ -68,12 +69,14 @@ async def _nothing_by_a_dry_run(swarm: Swarm, producer: PeerNode, source: Path) 
 
 async def _early_limits(swarm: Swarm, producer: PeerNode, source: Path) -> None:
     """Size and number of files are known before a byte is read."""
-    before = _kept(swarm)
+    before, told = _kept(swarm), list[Any]()
     for budget in ({"size_bytes": 1_000_000}, {"files": 2}):
+        arguments = {"path": str(source), "names": [REF], "budget": budget}
         with pytest.raises(AetherError, match="over the budget") as caught:
-            await _published(producer, source, budget=budget)
+            await operations.run(producer, "publish", arguments, told.append)
         assert caught.value.exit_code == 1
     assert _kept(swarm) == before
+    assert not [report for report in told if report["phase"] == "scan"]
 
 
 async def _validators(swarm: Swarm, producer: PeerNode, source: Path) -> None:
@@ -134,3 +137,5 @@ async def _copies(swarm: Swarm, producer: PeerNode, source: Path) -> None:
     waiting = asyncio.create_task(_published(producer, source, copies=2, within_s=60))
     await asyncio.gather(*(swarm.pull(node, REF, swarm.folder / node.key.peer_id) for node in takers))
     assert (await waiting)["copies"] == 2
+    more = await _published(producer, source, copies=3, within_s=1)
+    assert more["copies"] <= 2
