@@ -165,10 +165,13 @@ def cleaned(value: Any) -> Any:
 
 def page(made: str, parts: Mapping[str, Any], data: str) -> str:
     """One page without a script: each part to be opened. The data stands in it too, for a program to read."""
+    texts = {
+        name: part if isinstance(part, str) else json.dumps(part, indent=1, default=str) for name, part in parts.items()
+    }
     shown = "".join(
         f"<details{' open' if name == 'doctor' else ''}><summary>{html.escape(name)}</summary>"
-        f"<pre>{html.escape(part if isinstance(part, str) else json.dumps(part, indent=1, default=str))}</pre></details>\n"
-        for name, part in parts.items()
+        f"<pre>{html.escape(text)}</pre></details>\n"
+        for name, text in texts.items()
     )
     # Nothing in the data ends the element that it stands in.
     embedded = data.replace("<", "\\u003c")
