@@ -5,7 +5,9 @@ them slow; and people that sign in with a browser. Names in it are as hostile as
 from __future__ import annotations
 
 import json
+import os
 import random
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -80,6 +82,16 @@ class LiveSwarm:
 
     def peer_id(self, name: str) -> str:
         return str(self.bench.ok(name, "status", "--json").json["peer_id"])
+
+    @contextmanager
+    def halted(self, name: str) -> Iterator[None]:
+        """A home's process says nothing until this is left."""
+        pid = int(json.loads((self.bench.home(name) / "agent.json").read_text())["pid"])
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
 
     def version_of(self, name: str) -> str:
         """What a follower's subscription stands at."""

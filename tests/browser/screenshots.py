@@ -37,8 +37,8 @@ PAGES: Final = {
     "wall": "overview?wall",
 }
 SCREENS: Final[dict[str, dict[str, Any]]] = {
-    "light": {"color_scheme": "light", "viewport": {"width": 1200, "height": 800}},
-    "dark": {"color_scheme": "dark", "viewport": {"width": 1200, "height": 800}},
+    "light": {"color_scheme": "light", "viewport": {"width": 1200, "height": 760}},
+    "dark": {"color_scheme": "dark", "viewport": {"width": 1200, "height": 760}},
     "narrow": {"color_scheme": "light", "viewport": {"width": 360, "height": 760}},
 }
 PEERS: Final = ("paris-1", "paris-2", "paris-3", "paris-4")
@@ -54,6 +54,8 @@ def take(out: Path, only: str) -> None:
         swarm.write(2, SIZE_BYTES)
         version = swarm.publish("winter survey, with ferries", "v2", TAG)["version"]
         peer = swarm.bench.ok("far-away", "status", "--json").json["peer_id"]
+        while version not in {swarm.version_of(name) for name in PEERS}:
+            pass
         for screen, options in SCREENS.items():
             visitor = Visitor(browser, swarm.url, name="alice", reduced_motion="reduce", **options)
             for name, path in PAGES.items():

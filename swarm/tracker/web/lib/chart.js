@@ -92,7 +92,7 @@ function optionsOf({ series, kind, since, format, marks, top, height, width }) {
       y: { range: (u, low, high) => [Math.min(0, low ?? 0), top ?? Math.max(high ?? 0, 0.000001) * (kind === "stack" ? 1 : 1.08)] },
     },
     axes: [
-      { ...axis, grid: { show: false }, size: 26, ...(since ? { values: (u, at) => at.map(span) }
+      { ...axis, grid: { show: false }, size: 26, space: since ? 50 : 84, ...(since ? { values: (u, at) => at.map(span) }
         : { values: (u, at, i, gap, step) => at.map((t) => clock(t).slice(0, step < 60 ? 8 : 5)) }) },
       { ...axis, size: sizeOf, gap: 6, values: (u, at) => at.map((value) => format(value)) },
     ],

@@ -6,7 +6,7 @@ import { put, useAnswer } from "./store.js";
 
 const FIGURES = "/api/v1/figures/";
 const SETTLE_MS = 60;      // the parts of one page say within a moment what they want
-const SILENT_S = 20;       // a stream that says nothing for so long is taken for broken
+const SILENT_S = 10;       // a stream that says nothing for so long is taken for broken
 const POLL_S = 5;
 const RETRY_MS = [500, 1000, 2000, 5000, 10_000];
 

@@ -94,7 +94,9 @@ function States({ data }) {
 function Completion({ data }) {
   const { curve, p50_s, p95_s, p99_s, last_s } = data.completion;
   const wanted = Math.max(1, data.wanted);
-  const points = curve.length && curve[0][0] > 0 ? [[0, 0], ...curve] : curve;
+  const upTo = (data.ended ?? data.at) - data.started;
+  const points = curve.length && curve[0][0] > 0 ? [[0, 0], ...curve] : [...curve];
+  if (points.length && upTo > points.at(-1)[0]) points.push([upTo, points.at(-1)[1]]); // up to now, nobody more
   return html`<${Chart} title="Completion" note="share of peers, since the move" kind="steps" since height=${220} top=${1}
     x=${points.map(([at]) => at)} format=${percent} marks=${[{ x: p50_s, word: "p50" }, { x: p95_s, word: "p95" }, { x: p99_s, word: "p99" }]}
     series=${[{ word: "current", values: points.map(([, done]) => done / wanted), color: "--state-current", fill: true }]}
