@@ -29,7 +29,7 @@ from swarm.sim.forecast import Conditions, Forecast, forecast
 
 WITHIN: Final = 0.20
 JUDGED: Final = ("p50", "p95")
-RUNS: Final = 5
+RUNS: Final = 3
 # Next to nothing: one block of the smallest size.
 TINY_BYTES: Final = 64 * 1024
 

@@ -5,6 +5,7 @@
     GET /api/v1/figures/rollouts/{scope}/{name}/{tag}[?serial=]    Rollout
     GET /api/v1/figures/rollouts/{scope}/{name}/{tag}/events[?serial=&after=&limit=]    RolloutLog
     GET /api/v1/figures/blocks/{scope}/{name}[?version=&ranges=]   Blocks
+    GET /api/v1/figures/heat/{scope}/{name}                        Heat
     GET /api/v1/figures/flow[?since=]                              Flow
     GET /api/v1/figures/peers[?cursor=&limit=&site=&label=&state=&search=&dataset=]    Peers
     GET /api/v1/figures/peers/{id}                                 Peer
@@ -59,6 +60,7 @@ from swarm.figure_details import (
     FlowEdge,
     FlowFrame,
     FlowNode,
+    Heat,
     Link,
     Money,
     Origin,
@@ -77,6 +79,7 @@ from swarm.figure_details import (
     SeriesName,
     Storage,
     Survival,
+    VersionHeat,
 )
 from swarm.figure_words import STATES, Cause, Counts, Sources, State, Trend
 
@@ -98,6 +101,7 @@ __all__ = [
     "FlowFrame",
     "FlowNode",
     "FollowedTag",
+    "Heat",
     "Link",
     "LoggedPeer",
     "Money",
@@ -130,6 +134,7 @@ __all__ = [
     "Survival",
     "Totals",
     "Trend",
+    "VersionHeat",
 ]
 
 

@@ -35,6 +35,9 @@ STEPS_MAX: Final = 8
 WORDS_MAX: Final = 200
 WAITING_MAX: Final = 8
 ROLLOUTS_TOLD_MAX: Final = 16
+# Of the versions read last; and in how many stretches.
+READS_TOLD_MAX: Final = 8
+STRETCHES: Final = 64
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=(1 << 62))]
 Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=(1 << 53))]
@@ -137,6 +140,19 @@ class Room(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=T
     disk_total_bytes: Count
 
 
+class ReadTold(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """How a version of ``size`` bytes is read at this peer, over HTTP, by mounts and fsspec: requests and bytes, and
+    bytes by equal stretches of the whole version. Nothing here names a file: paths stay on the peer.
+    """
+
+    dataset: DatasetName
+    version: Key
+    size: Count
+    reads: Count
+    bytes: Count
+    stretches: Annotated[tuple[Count, ...], msgspec.Meta(min_length=STRETCHES, max_length=STRETCHES)]
+
+
 class DhtTold(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
     """Nodes known, records kept; lookups so far, of which failed, and how long the latest took on average."""
 
@@ -202,6 +218,7 @@ class Report(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields
     room: Room | None
     dht: DhtTold | None
     store: StoreTold | None
+    reads: Annotated[tuple[ReadTold, ...], msgspec.Meta(max_length=READS_TOLD_MAX)] = ()
 
 
 class ReportAnswer(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from swarm.analysis.reads import VersionReads
-from swarm.figure_messages import Completion, Sources
+from swarm.figure_messages import Completion, Sources, VersionHeat
 
 
 class RolloutTold(msgspec.Struct, frozen=True):
@@ -69,7 +69,7 @@ class RefusedTold(msgspec.Struct, frozen=True):
 
 
 class Stats(msgspec.Struct, frozen=True):
-    """``reads``: of this home's agent, the version read last first."""
+    """``reads``: of this home's agent, the version read last first; ``heat``: of all peers, without paths."""
 
     ref: str
     dataset: str
@@ -79,6 +79,7 @@ class Stats(msgspec.Struct, frozen=True):
     publishes: tuple[PublishTold, ...]
     versions: tuple[VersionTold, ...]
     reads: tuple[VersionReads, ...]
+    heat: tuple[VersionHeat, ...]
     tiers: tuple[TierTold, ...]
     refused: RefusedTold
     uptime_s: float

@@ -43,7 +43,9 @@ class FileReads(msgspec.Struct, frozen=True):
 
 
 class VersionReads(msgspec.Struct, frozen=True):
-    """Of one version, the file read longest ago first. ``others`` are files that there was no room for."""
+    """Of one version, the file read longest ago first. ``others`` are files that there was no room for; ``stretches``
+    are of the whole version, ``size`` bytes.
+    """
 
     dataset: Annotated[str, msgspec.Meta(max_length=129)]
     version: Annotated[str, msgspec.Meta(max_length=64)]
@@ -53,6 +55,8 @@ class VersionReads(msgspec.Struct, frozen=True):
     bytes: Count
     files: tuple[FileReads, ...]
     others: Count = 0
+    size: Count = 0
+    stretches: Stretches = (0,) * BUCKETS
 
 
 class ReadsFile(msgspec.Struct, frozen=True):
@@ -72,11 +76,12 @@ class _File:
 
 
 class _Version:
-    __slots__ = ("bytes", "files", "last", "others", "reads", "since")
+    __slots__ = ("bytes", "files", "last", "others", "reads", "since", "size", "stretches")
 
     def __init__(self, wall_now: float) -> None:
         self.since = self.last = wall_now
-        self.reads = self.bytes = self.others = 0
+        self.reads = self.bytes = self.others = self.size = 0
+        self.stretches = [0] * BUCKETS
         self.files: OrderedDict[str, _File] = OrderedDict()
 
 
@@ -88,8 +93,21 @@ class Reads:
         self._files = self._path_bytes = 0
         self.is_dirty = False
 
-    def note(self, dataset: str, version: str, path: str, size: int, begin: int, end: int, wall_now: float) -> None:
-        """Bytes ``begin`` to ``end`` (without it) of a file of ``size`` bytes were read at one request."""
+    def note(
+        self,
+        dataset: str,
+        version: str,
+        path: str,
+        size: int,
+        begin: int,
+        end: int,
+        wall_now: float,
+        start: int = 0,
+        total: int = 0,
+    ) -> None:
+        """Bytes ``begin`` to ``end`` (without it) of a file of ``size`` bytes were read at one request. The file begins
+        at ``start`` of the version's ``total`` bytes.
+        """
         if not 0 <= begin < end <= size:
             return
         told = self._version(dataset, version, wall_now)
@@ -98,9 +116,10 @@ class Reads:
         for each in (told, file):
             each.reads = min(COUNT_MAX, each.reads + 1)
             each.bytes = min(COUNT_MAX, each.bytes + end - begin)
-        for at in range(begin * BUCKETS // size, (end - 1) * BUCKETS // size + 1):
-            covered = min(end, _end(size, at)) - max(begin, _begin(size, at))
-            file.stretches[at] = min(COUNT_MAX, file.stretches[at] + max(0, covered))
+        _count(file.stretches, size, begin, end)
+        if start + size <= total:
+            told.size = total
+            _count(told.stretches, total, start + begin, start + end)
         self.is_dirty = True
         self._make_room()
 
@@ -146,6 +165,11 @@ class Reads:
         ]
         return found[::-1]
 
+    def latest(self, most: int) -> list[VersionReads]:
+        """The versions read last, without their files."""
+        found = list(self._versions.items())[-most:]
+        return [msgspec.structs.replace(_told(*key, told), files=()) for key, told in found]
+
     def kept(self) -> bytes:
         """As a file. It is not dirty any more."""
         self.is_dirty = False
@@ -165,6 +189,7 @@ class Reads:
         for version in kept.versions:
             told = found._version(version.dataset, version.version, version.since)
             told.last, told.reads, told.bytes, told.others = version.last, version.reads, version.bytes, version.others
+            told.size, told.stretches = version.size, list(version.stretches)
             for each in version.files:
                 file = found._file(told, each.path, each.size)
                 file.reads, file.bytes, file.stretches = each.reads, each.bytes, list(each.stretches)
@@ -184,7 +209,24 @@ def _told(dataset: str, version: str, told: _Version) -> VersionReads:
     files = tuple(
         FileReads(path, file.size, file.reads, file.bytes, tuple(file.stretches)) for path, file in told.files.items()
     )
-    return VersionReads(dataset, version, told.since, told.last, told.reads, told.bytes, files, told.others)
+    return VersionReads(
+        dataset,
+        version,
+        told.since,
+        told.last,
+        told.reads,
+        told.bytes,
+        files,
+        told.others,
+        told.size,
+        tuple(told.stretches),
+    )
+
+
+def _count(stretches: list[int], size: int, begin: int, end: int) -> None:
+    for at in range(begin * BUCKETS // size, (end - 1) * BUCKETS // size + 1):
+        covered = min(end, _end(size, at)) - max(begin, _begin(size, at))
+        stretches[at] = min(COUNT_MAX, stretches[at] + max(0, covered))
 
 
 def _begin(size: int, bucket: int) -> int:

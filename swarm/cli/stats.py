@@ -12,6 +12,7 @@ from swarm.cli.program import Program, options, pass_program
 
 if TYPE_CHECKING:
     from swarm.analysis.reads import FileReads, VersionReads
+    from swarm.figure_messages import VersionHeat
     from swarm.stats_messages import PublishTold, Stats, TierTold
 
 FILES_SHOWN: Final = 12
@@ -81,6 +82,13 @@ def stats_lines(told: Stats) -> Iterable[str]:
     if not told.reads:
         yield "what is read: -"
         yield "  nothing of it was read through this home's agent: over HTTP, a mount or fsspec"
+    for heat in told.heat:
+        yield from heat_lines(heat)
+    if not told.heat:
+        yield "what is read in the swarm: -"
+        yield from _why(told, "heat")
+        if "heat" not in told.reasons:
+            yield "  no peer has told of reading it yet"
     yield ""
     yield from columns(tier_rows(told.tiers))
     bad, unreadable = told.refused.bad, told.refused.unreadable
@@ -146,6 +154,12 @@ def read_lines(reads: VersionReads) -> Iterator[str]:
         yield f"  and {reads.others} files that there was no room for"
 
 
+def heat_lines(heat: VersionHeat) -> Iterator[str]:
+    """Where in a version all peers read, without its files."""
+    yield f"read of {short(heat.version)} at {heat.peers} peer(s): {size(heat.bytes)} in {heat.reads} requests"
+    yield f"  {shades(heat.stretches)}  from its first byte to its last"
+
+
 def covered(file: FileReads) -> str:
     """How much of it was read at all, by stretches."""
     there = [count for count, heat in zip(file.stretches, _possible(file), strict=True) if heat]
@@ -160,7 +174,11 @@ def _possible(file: FileReads) -> Sequence[bool]:
 
 def strip(file: FileReads) -> str:
     """A character a stretch: a blank for what was never read, else how hot it is beside the hottest."""
-    heat = file.heat
+    return shades(file.heat)
+
+
+def shades(heat: Sequence[float]) -> str:
+    """A character for each."""
     hottest = max(heat) or 1.0
     return "".join(
         HEATS[min(len(HEATS) - 1, int(each / hottest * (len(HEATS) - 1) + 0.5))] if each else " " for each in heat

@@ -37,6 +37,7 @@ from swarm.reports import (
     Held,
     LinkTotal,
     Phase,
+    ReadTold,
     Report,
     Room,
     Step,
@@ -70,6 +71,7 @@ class Told:
     room: Room | None = None
     dht: DhtTold | None = None
     store: StoreTold | None = None
+    reads: dict[tuple[str, bytes], ReadTold] = field(default_factory=dict)
 
 
 class OwnReport:
@@ -248,6 +250,7 @@ class OwnReport:
             is_full, before = True, Told()
         links, others_sent, others_received = self._links(before)
         room, dht, store = self._room_now(), self._dht(), self._store()
+        reads = node.read_counts.told(before.reads)
         report = Report(
             format=1,
             epoch=self._epoch,
@@ -269,9 +272,10 @@ class OwnReport:
             room=room if room != before.room else None,
             dht=dht if dht != before.dht else None,
             store=store if store != before.store else None,
+            reads=tuple(each for key, each in reads.items() if before.reads.get(key) != each),
         )
         known = {**before.links, **dict(self._by_peer(links))}
-        return report, Told(followed, holdings, known, room, dht, store)
+        return report, Told(followed, holdings, known, room, dht, store, reads)
 
     def _by_peer(self, links: list[LinkTotal]) -> Iterator[tuple[str, LinkTotal]]:
         publics = {_public(peer): peer for peer in self._named}

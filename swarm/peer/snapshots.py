@@ -147,8 +147,7 @@ class Snapshots:
 
     def was_read(self, snapshot: Snapshot, file: File, begin: int, end: int) -> None:
         """Somebody was given these bytes of a file."""
-        entry = file.entry
-        self._node.read_counts.note(snapshot.dataset, snapshot.version, entry.path, entry.size, begin, end)
+        self._node.read_counts.note(snapshot, file, begin, end)
 
     async def close(self) -> None:
         """Nobody reads any more."""

@@ -11,7 +11,7 @@ import msgspec
 
 from swarm import names
 from swarm.errors import AetherError, NotFoundError
-from swarm.figure_messages import Blocks, Overview, Rollout
+from swarm.figure_messages import Blocks, Heat, Overview, Rollout, VersionHeat
 from swarm.log import Entry
 from swarm.peer.node import PeerNode
 from swarm.peer.pull import Progress
@@ -53,6 +53,7 @@ async def stats(node: PeerNode, arguments: StatsArguments, progress: Progress) -
         publishes=tuple([await told.publish(*move) for move in moves[-PUBLISHES_MAX:]]),
         versions=tuple(await told.versions(moves)),
         reads=tuple(node.read_counts.reads.told(reference.dataset, version)),
+        heat=await told.heat(version),
         tiers=(_tier("memory", node.memory), _tier("disk", node.blocks)),
         refused=RefusedTold(node.traffic.bad_blocks, node.traffic.refused, await told.bad_blocks()),
         uptime_s=round(time.monotonic() - node.started, 1),
@@ -124,6 +125,10 @@ class _Telling:
             if told is not None:
                 found.append(VersionTold(version, told.tags, told.complete_peers, told.partial_peers, told.origins))
         return found
+
+    async def heat(self, version: str | None) -> tuple[VersionHeat, ...]:
+        told = await self._figures("heat", f"heat/{self._dataset}", Heat)
+        return tuple(each for each in told.versions if version in (None, each.version)) if told is not None else ()
 
     async def bad_blocks(self) -> int | None:
         told = await self._figures("refused", "overview", Overview)

@@ -29,6 +29,7 @@ PATIENCE_S: Final = 30.0
 @pytest.fixture(name="quick")
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("swarm.peer.reporting.PAUSE_S", 0.2)
+    monkeypatch.setattr("swarm.peer.read_counts.TELL_EVERY_S", 0.2)
     monkeypatch.setattr("swarm.tracker.figures.picture.PAUSE_MIN_S", 0.2)
 
 
@@ -74,6 +75,7 @@ def test_a_producer_is_told_how_it_went_and_what_is_read(tmp_path: Path, quick: 
             check_reads(found, second["version"])
             assert (await told(producer, "maps/roads")).reads == ()
             check_forecast(found)
+            await check_heat(producer, second["version"])
             await check_without(swarm, consumers[0])
 
     asyncio.run(scenario())
@@ -98,6 +100,19 @@ def check_reads(found: Stats, version: str) -> None:
     assert set(file.heat[33:]) == {0.0}
     text = "\n".join(stats_lines(found))
     assert "2 of 2" in text and "@-" not in text and "large.bin" in text
+
+
+async def check_heat(node: PeerNode, version: str) -> None:
+    """Others hear where in the version it is read, and not of which file."""
+    end = time.monotonic() + PATIENCE_S
+    while not (found := await told(node, "maps/roads")).heat:
+        assert time.monotonic() < end, found
+        await asyncio.sleep(0.1)
+    (heat,) = found.heat
+    assert (heat.version, heat.peers, heat.reads, heat.bytes) == (version, 1, 2, 610_000)
+    assert sum(heat.stretches) == 610_000 and heat.stretches[0] == 0 < max(heat.stretches)
+    assert b"large" not in msgspec.json.encode(found.heat)
+    assert "read of" in "\n".join(stats_lines(found))
 
 
 def check_forecast(found: Stats) -> None:

@@ -14,11 +14,13 @@ from typing import Final, Literal, TypeVar
 import msgspec
 
 from swarm.records import Address, Role
-from swarm.reports import FOLLOWED_TOLD_MAX, DhtTold, Followed, Held, Report, Room, StoreTold, Totals
+from swarm.reports import FOLLOWED_TOLD_MAX, DhtTold, Followed, Held, ReadTold, Report, Room, StoreTold, Totals
 
 # Neighbours of one peer whose sums are kept, those of last; and versions.
 LINKS_MAX: Final = 256
 HOLDINGS_MAX: Final = 256
+# Versions that it reads.
+READS_MAX: Final = 16
 # Earlier processes of one peer whose reports are known to be of the past.
 PAST_MAX: Final = 8
 # Over how long a rate is a mean, at least.
@@ -79,6 +81,7 @@ class KnownPeer:
     others: tuple[int, int] = (0, 0)
     followed: dict[Tag, Followed] = field(default_factory=dict)
     holdings: dict[tuple[str, bytes], Held] = field(default_factory=dict)
+    reads: dict[tuple[str, bytes], ReadTold] = field(default_factory=dict)
     waiting_for: tuple[str, ...] = ()
     room: Room | None = None
     dht: DhtTold | None = None
@@ -152,11 +155,16 @@ class KnownPeer:
         if report.is_full:
             self.followed = {(told.dataset, told.tag): told for told in report.followed}
             self.holdings = {(told.dataset, told.version): told for told in report.holdings}
+            self.reads = {(told.dataset, told.version): told for told in report.reads}
         else:
             for followed in report.followed:
                 self.followed[followed.dataset, followed.tag] = followed
             for held in report.holdings:
                 self.holdings[held.dataset, held.version] = held
+            for read in report.reads:
+                self.reads.pop((read.dataset, read.version), None)  # so that what is read now is cut last
+                self.reads[read.dataset, read.version] = read
+            _cut(self.reads, READS_MAX)
             _cut(self.followed, FOLLOWED_TOLD_MAX)
             _cut(self.holdings, HOLDINGS_MAX)
         self.waiting_for = report.waiting_for
@@ -178,12 +186,14 @@ class KnownPeer:
 def readable(report: Report, may_read: Callable[[str], bool]) -> Report:
     """A report without what its peer may not read."""
     datasets = {told.dataset for told in report.followed} | {held.dataset for held in report.holdings}
+    datasets |= {read.dataset for read in report.reads}
     refused = {dataset for dataset in datasets if not may_read(dataset)}
     if not refused:
         return report
     followed = tuple(told for told in report.followed if told.dataset not in refused)
     holdings = tuple(held for held in report.holdings if held.dataset not in refused)
-    return msgspec.structs.replace(report, followed=followed, holdings=holdings)
+    reads = tuple(read for read in report.reads if read.dataset not in refused)
+    return msgspec.structs.replace(report, followed=followed, holdings=holdings, reads=reads)
 
 
 def _cut(known: dict[K, V], most: int) -> None:

@@ -16,6 +16,7 @@ from swarm.figure_messages import (
     DhtFigures,
     Events,
     Flow,
+    Heat,
     Origin,
     Overview,
     Peer,
@@ -34,6 +35,7 @@ from swarm.reports import RELAY_MAX_BYTES, RELAY_PATH, REPORT_PATH, Relay
 from swarm.signature import from_hex
 from swarm.tracker.asking import is_still_let_in
 from swarm.tracker.figures.copies import RANGES_DEFAULT, RANGES_MAX
+from swarm.tracker.figures.heat import heat_view
 from swarm.tracker.figures.hub import Listener
 from swarm.tracker.figures.peer_views import Asked, peer_view, peers_view
 from swarm.tracker.figures.picture import SERIES
@@ -161,6 +163,7 @@ def figure_routes(state: TrackerState) -> list[Route]:
         get(rollout, serve.rollout, "One rollout as it stands", Rollout, SerialQuery, of_dataset=True),
         get(rollout + "/events", serve.log, "Its event log", RolloutLog, LogQuery, of_dataset=True),
         get(blocks, serve.blocks, "How many copies of its blocks there are", Blocks, BlocksQuery, of_dataset=True),
+        get("/heat/{scope}/{name}", serve.heat, "Which parts of its versions are read", Heat, of_dataset=True),
         get("/flow", serve.flow, "Who feeds whom", Flow, FlowQuery),
         get("/peers", serve.peers, "The peers, page by page", Peers, PeersQuery),
         get("/peers/{peer}", serve.peer, "All that is known of one peer", Peer),
@@ -225,6 +228,10 @@ class _Serve:
         view = await self._view(who)
         await self.figures.know_layout(dataset_of(request), version)
         return answer(self.figures.blocks_of(dataset_of(request), view, time.monotonic(), version, asked.ranges))
+
+    async def heat(self, request: web.Request, who: Principal) -> web.Response:
+        now = time.monotonic()
+        return answer(heat_view(self.picture.peers.values(), dataset_of(request), self.picture.wall(now)))
 
     async def flow(self, request: web.Request, who: Principal) -> web.Response:
         await self._view_of_all(who)
