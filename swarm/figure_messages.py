@@ -60,7 +60,6 @@ from swarm.figure_details import (
     FlowEdge,
     FlowFrame,
     FlowNode,
-    Heat,
     Link,
     Money,
     Origin,
@@ -79,8 +78,8 @@ from swarm.figure_details import (
     SeriesName,
     Storage,
     Survival,
-    VersionHeat,
 )
+from swarm.figure_heat import Heat, VersionHeat
 from swarm.figure_words import STATES, Cause, Counts, Sources, State, Trend
 
 __all__ = [

@@ -222,7 +222,6 @@ class PeerNode:
         self.tasks.start(self.announcer.run())
         self.tasks.start(self.reporter.run())
         self.tasks.start(self.read_counts.run())
-        self._closers.append(self.read_counts.save)
 
     def _new_fetcher(self, session: aiohttp.ClientSession) -> Fetcher:
         pace, runs_max = self.paces.download, self.settings.runs_taken_max
@@ -413,6 +412,7 @@ class PeerNode:
 
     async def _save(self) -> None:
         self.ledger.flush()
+        await self.read_counts.save()
         keep_time(self)
 
     def at_close(self, closer: Callable[[], Awaitable[None]]) -> None:
