@@ -27,6 +27,11 @@ VERSIONS_MAX: Final = 8
 SINCE_MAX_S: Final = 36_500 * 86_400
 REASON_CHARS: Final = 300
 
+GONE: Final = {
+    "rollouts": "no tracker saw peers follow that move, or what it saw is not kept any more",
+    "versions": "of a version that is not listed no peer is known to have anything",
+}
+
 T = TypeVar("T")
 
 
@@ -78,7 +83,7 @@ class _Telling:
         try:
             return await self._node.tracker.order("GET", f"figures/{what}{tail}", kind)
         except AetherError as error:
-            self.reasons.setdefault(field, reason_of(error))
+            self.reasons.setdefault(field, reason_of(field, error))
             return None
 
     async def moves(self, since: float) -> list[tuple[Entry, str, bytes]]:
@@ -135,8 +140,10 @@ class _Telling:
         return told.totals.bad_blocks if told is not None else None
 
 
-def reason_of(error: AetherError) -> str:
+def reason_of(field: str, error: AetherError) -> str:
     """Why there is nothing, in words."""
+    if isinstance(error, NotFoundError) and field in GONE and not str(error).startswith("404:"):
+        return GONE[field]
     if str(error).startswith("404:"):  # no answer of ours: the tracker has no such route
         return "the tracker is of an older program, which tells no figures: update it"
     return str(error)[:REASON_CHARS]

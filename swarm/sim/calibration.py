@@ -1,7 +1,8 @@
 """What was forecast beside what came: a bounded book of both, and what they say of the next forecast. Pure.
 
-A rollout counts for a forecast of the same dataset and version. Only where about as many peers fetched as were foreseen
-are the two compared; how the lines were is not known to the swarm, so a ratio also holds what was said wrongly of them.
+A rollout counts for a forecast of the same dataset and version. Only where it came after the forecast, and about as
+many peers fetched as were foreseen, are the two compared. How the lines were is not known to the swarm, so a ratio also
+holds what was said wrongly of them.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ BOOK_MAX_BYTES: Final = 1 << 20
 LATEST: Final = 20
 # How far the number of peers may differ.
 PEERS_WITHIN: Final = 0.25
+# A log entry has whole seconds.
+CLOCK_STEP_S: Final = 1.0
 TEXT: Final = msgspec.Meta(max_length=256)
 
 
@@ -50,10 +53,14 @@ class Kept(msgspec.Struct, frozen=True):
 
     @property
     def is_comparable(self) -> bool:
-        """Whether about as many peers fetched as were foreseen."""
-        return self.actual is not None and abs(self.actual.peers - self.conditions.peers) <= (
-            PEERS_WITHIN * self.conditions.peers
-        )
+        """Whether it was made before the rollout, and about as many peers fetched as were foreseen.
+
+        Of a tag that moved long ago the times are those of peers that came long after.
+        """
+        actual, peers = self.actual, self.conditions.peers
+        if actual is None or actual.started < self.at - CLOCK_STEP_S:
+            return False
+        return abs(actual.peers - peers) <= PEERS_WITHIN * peers
 
     def ratio(self, name: Literal["p50", "p95", "last"]) -> float | None:
         """The actual time over the forecast one."""

@@ -92,5 +92,8 @@ def test_what_came_stands_beside_forecasts_of_as_many_peers() -> None:
     assert [each.is_comparable for each in book.kept] == [True, False]
     assert (calibration(book.kept, "p95"), calibration(book.kept, "p50")) == (1.2, 1.125)
     assert calibration(book.kept, "last") is None
+    assert not with_actual(book, "x/t", "aa", Actual(5.0, 4, 9.0, 12.0, None)).kept[1].is_comparable
+    late = with_actual(with_forecast(Book(), kept(100.0)), "x/t", "aa", Actual(5.0, 4, 9.0, 12.0, None))
+    assert calibration(late.kept, "p95") is None
     # A later rollout of the same version, as after a rollback, is another.
     assert with_actual(book, "x/t", "aa", Actual(9.0, 4, 1.0, 1.0, 1.0)) == book

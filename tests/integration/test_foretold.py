@@ -1,0 +1,75 @@
+"""``simulate`` as a producer types it: a rollout foretold, and a history at other block sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from swarm.cli.main import main
+from tests.integration.swarm_thread import SwarmThread, swarm_thread
+from tests.integration.test_predicted import Told, check_page, told
+from tests.unit.analysis.samples import put, rows, table, with_a_row
+
+LINES = rows(60_000)
+REF = "maps/told:main"
+LINE = ("--peers", "3", "--link", "20mbit", "--runs", "1")
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SwarmThread]:
+    with swarm_thread(tmp_path_factory.mktemp("foretold")) as running:
+        yield running
+
+
+__all__ = ["told"]
+
+
+def files_of(lines: list[bytes]) -> dict[str, bytes]:
+    return {"table.csv": table(lines), **{f"small/{n}": b"%d" % n * 50 for n in range(200)}}
+
+
+def test_a_rollout_is_foretold_and_the_history_is_cut_at_other_sizes(running: SwarmThread, told: Told) -> None:
+    page = running.folder / "forecast.html"
+    first = running.publish(put(running.folder / "old", files_of(LINES)), REF)
+    new = put(running.folder / "new", files_of(with_a_row(LINES)))
+    foreseen = told.object("simulate", str(new), "--against", REF, *LINE, "--html", str(page))
+    difference = told.object("diff", REF, str(new))
+    check_page(page.read_text())
+    assert foreseen["fetch"]["bytes"] == difference["fetch_bytes"]
+    assert foreseen["forecast"]["bound_s"] <= foreseen["forecast"]["p50_s"] <= foreseen["forecast"]["last_s"]
+    assert foreseen["store"]["gets"] == 1 and 0 < foreseen["store"]["cost"] < 0.01
+    sizes = {step["parameter_bytes"] >> 10: step for step in foreseen["sweep"]["steps"]}
+    assert sizes[256]["is_in_use"] and sizes[256]["fetch_bytes"] == difference["fetch_bytes"]
+    assert sizes[64]["fetch_bytes"] < sizes[1024]["fetch_bytes"]
+
+    second = running.publish(new, REF)
+    again = told.object("simulate", REF, "--sites", "2", *LINE)
+    assert again["sweep"]["versions"] == [first["version"], second["version"]]
+    assert again["sweep"]["steps"][2]["fetch_bytes"] == difference["fetch_bytes"]
+    assert again["conditions"]["sites"] == 2 and again["fetch"]["bytes"] == difference_of_nothing(new)
+    kept = told.object("simulate", "--calibration")["kept"]
+    assert [each["version"] for each in kept] == [second["version"]] * 2 and kept[0]["actual"] is None
+    assert "in use" in told.text("simulate", REF, *LINE)
+
+
+def difference_of_nothing(directory: Path) -> int:
+    return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
+
+
+def test_what_is_not_done_is_said(running: SwarmThread, told: Told, tmp_path: Path) -> None:
+    running.publish(put(tmp_path / "one", {"a": b"x" * 100_000}), "maps/one:main")
+    alone = told.object("simulate", "maps/one:main", *LINE)
+    assert alone["sweep"]["steps"] == [] and "no version before this one" in alone["sweep"]["reason"]
+    large = told.object("simulate", REF, *LINE, "--budget", "1")
+    assert "--budget" in large["sweep"]["reason"]
+    assert "--no-sweep" in told.object("simulate", REF, *LINE, "--no-sweep")["sweep"]["reason"]
+
+
+def test_refusals_are_lines(tmp_path: Path) -> None:
+    home = ("--home", str(tmp_path / "home"))
+    assert main(["simulate", *home]) == 2
+    assert main(["simulate", str(tmp_path / "nowhere"), *home]) == 3
+    assert main(["simulate", str(tmp_path), "--link", "fast", *home]) == 2
+    assert main(["simulate", "maps/x:y/z", *home]) == 2
