@@ -84,9 +84,9 @@ ONE_RUN_PEERS: Final = 100
 @options
 @pass_program
 def simulate(program: Program, /, what: str | None, only_calibration: bool, page: str | None, **given: Any) -> None:
-    """Forecast a rollout of REF, or of PATH as it would be published: when peers have it, and what the origin gives.
+    """Forecast a rollout of REF or PATH: when peers have it, and what the origin gives.
 
-    It runs the decisions of real peers over simulated lines. The sweep shows what this history would cost at other
+    PATH begins with / or a dot, and is taken as it would be published. It runs the decisions of real peers over simulated lines. The sweep shows what this history would cost at other
     block sizes. Forecasts are kept, and compared with the real rollouts that follow.
     """
     from swarm.cli.analyze import to_json, write_page

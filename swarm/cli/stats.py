@@ -28,7 +28,7 @@ RISES: Final = "▁▂▃▄▅▆▇█"
 @options
 @pass_program
 def stats(program: Program, ref: str, since: str) -> None:
-    """Show how a dataset performs: its rollouts, who runs which version, and which parts of which files are read.
+    """Show how a dataset performs: rollouts, who runs what, what of it is read.
 
     What is read is counted by the agent of this home, for readers over HTTP, mounts and fsspec; paths stay here.
     Where something is not known, a - says so, and a line why.
