@@ -169,8 +169,52 @@ def _frames(lots: random.Random, many: int, now: float) -> list[FlowFrame]:
     return found
 
 
-def _followed(now: float) -> tuple[PeerFollowing, ...]:
-    """One tag that is behind, and one that is current."""
+def peer(number: int, now: float) -> Peer:
+    """All of one."""
+    lots = random.Random(number)
+    links = [
+        Link(
+            peer_id(n),
+            SITES[n % len(SITES)],
+            sent,
+            got,
+            sent if n % 4 else None,
+            got + 9 * MIB * (n == 6),
+            n != 6,
+            n % 5 > 0,
+        )
+        for n in range(2, 12)
+        for sent, got in [(lots.randrange(80) * MIB, lots.randrange(90) * MIB)]
+    ]
+    return Peer(
+        at=now,
+        item=item(number, now),
+        addresses=("10.0.4.17:7411", "[fd00::17]:7411"),
+        started=now - 86_400 * 3,
+        joined=now - 86_400 * 40,
+        sent_bytes=1800 * MIB,
+        received_bytes=640 * MIB,
+        wire_sent_bytes=1100 * MIB,
+        wire_received_bytes=402 * MIB,
+        bad_blocks=number % 3,
+        refused=4,
+        redirected=17,
+        links=(*links, Link("others", "", 33 * MIB, 12 * MIB, None, None, True, False)),
+        following=_following(now),
+        holdings=(
+            PeerHolding("maps/roads", VERSION, 4096, 1690, 512 * MIB, False),
+            PeerHolding("maps/roads", "7b" * 32, 4000, 4000, 500 * MIB, False),
+            PeerHolding("maps/rails", "5e" * 32, 700, 700, 90 * MIB, False),
+        ),
+        waiting_for=("a seed: none answers for maps/ways", HOSTILE),
+        storage=Storage(5300, 600 * MIB, 1024 * MIB, 40 * MIB, 64 * MIB, 96 * MIB, 12 << 30, 80 << 30),
+        dht_nodes=58,
+        dht_records=412,
+        tracker=peer_id(900),
+    )
+
+
+def _following(now: float) -> tuple[PeerFollowing, ...]:
     return (
         PeerFollowing(
             "maps/roads",
@@ -208,51 +252,6 @@ def _followed(now: float) -> tuple[PeerFollowing, ...]:
             Sources(90 * MIB, 0, 0, 0, 60 * MIB, 0.0),
             True,
         ),
-    )
-
-
-def peer(number: int, now: float) -> Peer:
-    """All of one."""
-    lots = random.Random(number)
-    links = [
-        Link(
-            peer_id(n),
-            SITES[n % len(SITES)],
-            sent,
-            got,
-            sent if n % 4 else None,
-            got + 9 * MIB * (n == 6),
-            n != 6,
-            n % 5 > 0,
-        )
-        for n in range(2, 12)
-        for sent, got in [(lots.randrange(80) * MIB, lots.randrange(90) * MIB)]
-    ]
-    return Peer(
-        at=now,
-        item=item(number, now),
-        addresses=("10.0.4.17:7411", "[fd00::17]:7411"),
-        started=now - 86_400 * 3,
-        joined=now - 86_400 * 40,
-        sent_bytes=1800 * MIB,
-        received_bytes=640 * MIB,
-        wire_sent_bytes=1100 * MIB,
-        wire_received_bytes=402 * MIB,
-        bad_blocks=number % 3,
-        refused=4,
-        redirected=17,
-        links=(*links, Link("others", "", 33 * MIB, 12 * MIB, None, None, True, False)),
-        following=_followed(now),
-        holdings=(
-            PeerHolding("maps/roads", VERSION, 4096, 1690, 512 * MIB, False),
-            PeerHolding("maps/roads", "7b" * 32, 4000, 4000, 500 * MIB, False),
-            PeerHolding("maps/rails", "5e" * 32, 700, 700, 90 * MIB, False),
-        ),
-        waiting_for=("a seed: none answers for maps/ways", HOSTILE),
-        storage=Storage(5300, 600 * MIB, 1024 * MIB, 40 * MIB, 64 * MIB, 96 * MIB, 12 << 30, 80 << 30),
-        dht_nodes=58,
-        dht_records=412,
-        tracker=peer_id(900),
     )
 
 

@@ -29,6 +29,7 @@ PAGES: Final = (
     "access?tab=members",
     "access?tab=people",
     "audit",
+    "blocks",
     f"blocks/{DATASET}",
     "flow",
     "peers",

@@ -10,7 +10,7 @@ import { bind } from "../lib/keys.js";
 import { useMessages, useStatus } from "../lib/live.js";
 import { Bar, Card, Heading, Legend, Missing, Name, PeerLink, Tiles } from "../lib/parts.js";
 import { go, hrefHere } from "../lib/router.js";
-import { call } from "../lib/store.js";
+import { call, useNow } from "../lib/store.js";
 import { Table } from "../lib/table.js";
 import { Graph } from "./flow/graph.js";
 import { framesOf, joinedFrames, momentOf, totalsOf } from "./flow/moment.js";
@@ -23,15 +23,17 @@ const WINDOW_S = 5;
 const SPEEDS = [1, 5, 20];
 const TICK_MS = 200;
 const POLL_S = 5;
+const LAG_S = 2; // what peers have moved is known so much later
 
-// { nodes: Map id -> node, frames, bySite, error, isLoading }: what was recorded, then what comes by the stream.
+// { nodes: Map id -> node, frames, bySite, ahead_s, error, isLoading }: what was recorded, then what comes by the stream.
+// `ahead_s`: the tracker's clock minus this browser's.
 function useFlow(seconds) {
-  const [state, set] = useState({ nodes: new Map(), frames: [], bySite: false, error: null, isLoading: true });
+  const [state, set] = useState({ nodes: new Map(), frames: [], bySite: false, ahead_s: 0, error: null, isLoading: true });
   const { state: stream } = useStatus();
   const add = (told, isFirst) => set((now) => {
     const isOther = isFirst || told.by_site !== now.bySite; // peers and sites are not mixed
     const nodes = new Map([...(isOther ? [] : now.nodes), ...told.nodes.map((node) => [node.id, node])]);
-    return { nodes, frames: joinedFrames(isOther ? [] : now.frames, framesOf(told)), bySite: told.by_site, error: null, isLoading: false };
+    return { nodes, frames: joinedFrames(isOther ? [] : now.frames, framesOf(told)), bySite: told.by_site, ahead_s: isBundle ? 0 : told.at - Date.now() / 1000, error: null, isLoading: false };
   });
   const last = useRef(0);
   last.current = state.frames.at(-1)?.at ?? 0;
@@ -78,16 +80,18 @@ function usePlayer(first, last, asked) {
     if (!isPlaying && isLive) setAt(first);
     play(!isPlaying);
   };
-  return { at: isLive ? last : Math.max(first, at), isLive, isPlaying, speed, seek, toggle, setSpeed, stop: () => { play(false); setAt(null); } };
+  return { first, last, at: isLive ? last : Math.max(first, at), isLive, isPlaying, speed, seek, toggle, setSpeed, stop: () => { play(false); setAt(null); } };
 }
 
 function Flow({ query }) {
   const span = Object.hasOwn(SPANS, query.get("span") ?? "") ? query.get("span") : "5m";
   const flow = useFlow(SPANS[span][1]);
-  const newest = flow.frames.at(-1)?.at ?? 0;
-  const frames = useMemo(() => flow.frames.filter((frame) => frame.at > newest - SPANS[span][1]), [flow.frames, span]);
+  // Nothing comes while nothing moves: now is told by the clock.
+  const newest = Math.max(flow.frames.at(-1)?.at ?? 0, isBundle ? 0 : Math.floor(useNow(1) + flow.ahead_s - LAG_S));
+  const from = newest - SPANS[span][1];
+  const frames = useMemo(() => flow.frames.filter((frame) => frame.at > from), [flow.frames, Math.floor(from)]);
   const asked = Number(query.get("at")) || null;
-  const player = usePlayer(frames[0]?.at ?? 0, newest, asked);
+  const player = usePlayer(Math.max(from, (frames[0]?.at ?? newest) - WINDOW_S), newest, asked);
   const isOrigin = (id) => Boolean(flow.nodes.get(id)?.is_origin);
   const moment = useMemo(() => momentOf(frames, player.at, WINDOW_S), [frames, player.at]);
   const totals = useMemo(() => totalsOf(frames, isOrigin), [frames]);
@@ -156,9 +160,9 @@ function Picture({ flow, nodes, moment, of, choose, isOrigin, player }) {
 const THUMB = 8; // half of what the slider is moved by: the picture ends where its track does
 
 function Scrubber({ player, totals, span }) {
-  const { x, all, origin } = totals;
-  if (x.length < 2) return null;
-  const [first, last] = [x[0], x.at(-1)], most = Math.max(1, ...all);
+  const { x, all, origin } = totals, { first, last } = player;
+  if (!x.length) return null;
+  const most = Math.max(1, ...all);
   const seek = (at, y, { width }) => player.seek(first + ((at - THUMB) / (width - 2 * THUMB)) * (last - first));
   const rows = x.map((at, place) => ({ at, all: all[place], origin: origin[place] })).reverse();
   const says = `bytes a second in the last ${SPANS[span][0]}, up to ${rate(most)}`;
@@ -168,8 +172,8 @@ function Scrubber({ player, totals, span }) {
       { id: "at", label: "time", isHead: true, value: (row) => row.at, cell: (row) => clock(row.at) },
       { id: "all", label: "moved", num: true, value: (row) => row.all, cell: (row) => rate(row.all) },
       { id: "origin", label: "of it from the origin", num: true, value: (row) => row.origin, cell: (row) => rate(row.origin) }] }}
-    picture=${html`<div class="scrub"><${Canvas} name="flow" height=${72} says=${says} deps=${[totals, player.at]} onPick=${seek}
-        draw=${(context, width, height) => drawTotals(context, width, height, totals, most, player.at)} />
+    picture=${html`<div class="scrub"><${Canvas} name="flow" height=${72} says=${says} deps=${[totals, player.at, first, last]} onPick=${seek}
+        draw=${(context, width, height) => drawTotals(context, width, height, totals, most, player)} />
       <input type="range" min=${Math.ceil(first)} max=${Math.floor(last)} step="1" value=${Math.round(player.at)} aria-label="Moment"
         aria-valuetext=${player.isLive ? "now" : clock(player.at)} onInput=${(event) => player.seek(Number(event.target.value))} />
       <div class="row"><span class="row"><button type="button" class="button" onClick=${player.toggle}><${Icon} name=${player.isPlaying ? "pause" : "play"} />${player.isPlaying ? "Stop" : "Play"}</button>
@@ -178,8 +182,8 @@ function Scrubber({ player, totals, span }) {
         <button type="button" class="button" disabled=${player.isLive} onClick=${player.stop}><${Icon} name="forward" />Now</button></div></div>`} />`;
 }
 
-function drawTotals(context, width, height, { x, all, origin }, most, at) {
-  const place = (time) => THUMB + ((time - x[0]) / (x.at(-1) - x[0])) * (width - 2 * THUMB);
+function drawTotals(context, width, height, { x, seconds, all, origin }, most, { first, last, at }) {
+  const place = (time) => THUMB + ((time - first) / (last - first)) * (width - 2 * THUMB);
   const bar = (from, to, value, ink) => {
     const tall = Math.round((value / most) * (height - 4));
     context.fillStyle = ink;
@@ -187,7 +191,7 @@ function drawTotals(context, width, height, { x, all, origin }, most, at) {
   };
   const [blue, orange] = [color("--peers"), color("--origin")];
   x.forEach((time, n) => {
-    const from = Math.round(place(n ? x[n - 1] : x[0])), to = Math.round(place(time));
+    const from = Math.round(place(Math.max(first, time - seconds[n]))), to = Math.round(place(time));
     bar(from, to, all[n], blue);
     bar(from, to, origin[n], orange);
   });

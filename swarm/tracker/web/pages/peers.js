@@ -64,7 +64,6 @@ function All({ query }) {
         { id: "site", label: "site", narrow: false, value: (row) => row.site, cell: (row) => html`<${Name} text=${row.site || "–"} one />` },
         { id: "out", label: "gives", num: true, narrow: false, value: (row) => row.rate_out_bytes_per_s, cell: (row) => html`<span title="${bytes(row.sent_bytes)} so far">${rate(row.rate_out_bytes_per_s)}</span>` },
         { id: "in", label: "takes", num: true, narrow: false, value: (row) => row.rate_in_bytes_per_s, cell: (row) => html`<span title="${bytes(row.received_bytes)} so far">${rate(row.rate_in_bytes_per_s)}</span>` },
-        { id: "neighbours", label: "neighbours", num: true, narrow: false, value: (row) => row.neighbours, cell: (row) => count(row.neighbours) },
         { id: "clock", label: "clock", num: true, narrow: false, value: (row) => Math.abs(row.clock_offset_s ?? 0), cell: (row) => html`<${Offset} seconds=${row.clock_offset_s} />` },
         { id: "version", label: "program", narrow: false, value: (row) => row.version, cell: (row) => html`<${Name} text=${row.version || "–"} most=${24} />` },
         { id: "heard", label: "heard", num: true, narrow: false, value: (row) => -row.heard, cell: (row) => html`<time class="nowrap" title=${moment(row.heard)}>${ago(row.heard, now)}</time>` },

@@ -46,6 +46,7 @@ export function totalsOf(frames, isOrigin) {
   const rate = (frame, of) => frame.edges.reduce((sum, [giver, , bytes]) => sum + (of(giver) ? bytes : 0), 0) / Math.max(frame.seconds, 0.001);
   return {
     x: frames.map((frame) => frame.at),
+    seconds: frames.map((frame) => frame.seconds),
     all: frames.map((frame) => rate(frame, () => true) + frame.others / Math.max(frame.seconds, 0.001)),
     origin: frames.map((frame) => rate(frame, isOrigin)),
   };
