@@ -48,10 +48,12 @@ class Doors:
         self._streams = {protocol.encode(): taker for protocol, taker in streams.items()}
         self._others = others
         self._tasks: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.get_running_loop()
+        self._again: set[asyncio.TimerHandle] = set()
         for one in listening:
             one.setblocking(False)
             one.listen(BACKLOG)
-            self._start(self._accept(one))
+            self._loop.add_reader(one, self._accept, one)
 
     def _start(self, work: Any) -> asyncio.Task[None]:
         task: asyncio.Task[None] = asyncio.create_task(work)
@@ -59,18 +61,26 @@ class Doors:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _accept(self, listening: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                connection, address = await loop.sock_accept(listening)
-            except OSError as error:
-                if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-                    log.warning("nobody is let in for a moment: %s", error)
-                    await asyncio.sleep(FULL_S)
-                continue
-            self._let_in(connection, str(address[0]))
-            await asyncio.sleep(0)  # accepting gives way to nobody as long as there is somebody to accept
+    def _accept(self, listening: socket.socket) -> None:
+        """One connection. By a callback: a task that is cancelled while it is given one would lose it, still open."""
+        try:
+            connection, address = listening.accept()
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                log.warning("nobody is let in for a moment: %s", error)
+                self._pause(listening)
+            return
+        connection.setblocking(False)
+        self._let_in(connection, str(address[0]))
+
+    def _pause(self, listening: socket.socket) -> None:
+        def go_on() -> None:
+            self._again.discard(timer)
+            self._loop.add_reader(listening, self._accept, listening)
+
+        self._loop.remove_reader(listening)
+        timer = self._loop.call_later(FULL_S, go_on)
+        self._again.add(timer)
 
     def _let_in(self, connection: socket.socket, address: str) -> None:
         tasks: list[asyncio.Task[None]] = []
@@ -128,6 +138,10 @@ class Doors:
 
     async def close(self) -> None:
         """Let nobody in any more; who is not yet let in is sent away."""
+        for timer in self._again:
+            timer.cancel()
+        for one in self._listening:
+            self._loop.remove_reader(one)
         running = list(self._tasks)
         for task in running:
             task.cancel()
