@@ -86,9 +86,9 @@ ONE_RUN_PEERS: Final = 100
 def simulate(program: Program, /, what: str | None, only_calibration: bool, page: str | None, **given: Any) -> None:
     """Forecast a rollout of REF or PATH: when peers have it, and what the origin gives.
 
-    PATH begins with / or a dot, and is taken as it would be published. It runs the decisions of real peers over
-    simulated lines. The sweep shows what this history would cost at other block sizes. Forecasts are kept, and compared
-    with the real rollouts that follow.
+    PATH begins with / or a dot, and is taken as it would be published. The decisions of real peers are run over
+    simulated lines. The sweep shows what this history would cost at other block sizes. Forecasts are kept, and
+    compared with the real rollouts that follow.
     """
     from swarm.cli.analyze import to_json, write_page
     from swarm.cli.at_hand import agent_at_hand
