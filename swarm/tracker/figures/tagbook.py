@@ -39,16 +39,39 @@ class TagBook:
         self._happenings = happenings
         self.tags: dict[Tag, TagFigures] = {}
         self.rollouts: OrderedDict[tuple[str, str, int], RolloutFigures] = OrderedDict()
+        # Tags that nobody follows, those first that have been so for longest: they make room for others.
+        self._idle: dict[Tag, None] = {}
         self._overtaken: list[RolloutFigures] = []
 
     def follows(self, tag: Tag, peer: KnownPeer) -> TagFigures | None:
+        figures = self._known(tag)
+        if figures is not None:
+            figures.followers[peer.who.public] = None
+            self._idle.pop(tag, None)
+        return figures
+
+    def _known(self, tag: Tag) -> TagFigures | None:
+        """What is known of a tag; None for one too many, while all the others are followed."""
         figures = self.tags.get(tag)
         if figures is None:
             if len(self.tags) >= TAGS_MAX:
-                return None
+                if not self._idle:
+                    return None
+                self._forget(next(iter(self._idle)))
             figures = self.tags[tag] = TagFigures()
-        figures.followers[peer.who.public] = None
+            self._idle[tag] = None
         return figures
+
+    def _forget(self, tag: Tag) -> None:
+        del self.tags[tag], self._idle[tag]
+
+    def _unfollowed(self, tag: Tag, figures: TagFigures) -> None:
+        """Perhaps its last follower went, or its rollout did."""
+        if figures.followers:
+            return
+        self._idle.setdefault(tag)
+        if figures.rollout is None:
+            self._forget(tag)
 
     def leaves(self, tag: Tag, peer: KnownPeer) -> None:
         figures = self.tags.get(tag)
@@ -57,8 +80,7 @@ class TagBook:
         figures.followers.pop(peer.who.public, None)
         if figures.rollout is not None:
             figures.rollout.leave(peer.who.public)
-        if not figures.followers and figures.rollout is None:
-            del self.tags[tag]
+        self._unfollowed(tag, figures)
 
     def takes_part(self, peer: KnownPeer, told: Followed, now: float) -> None:
         figures = self.follows((told.dataset, told.tag), peer)
@@ -76,13 +98,17 @@ class TagBook:
             tag = (entry.dataset, move.tag)
             if move.version is None:
                 self._removed(tag, now, wall_now)
-            elif tag in self.tags or len(self.tags) < TAGS_MAX:
+            elif self.begin(tag, entry, move.version, now):
                 text = f"{move.tag} of {entry.dataset} is {move.version.hex()[:12]} now ({entry.kind})"
-                if self.begin(tag, entry, move.version, now):
-                    self._happenings.add("moved", wall_now, text, dataset=tag[0], tag=tag[1], serial=entry.serial)
+                self._happenings.add("moved", wall_now, text, dataset=tag[0], tag=tag[1], serial=entry.serial)
 
     def begin(self, tag: Tag, entry: Entry, version: bytes, started: float) -> bool:
-        figures = self.tags.setdefault(tag, TagFigures())
+        figures = self._known(tag)
+        if figures is None:
+            return False
+        if tag in self._idle:
+            # What moved just now is the last to make room.
+            self._idle[tag] = self._idle.pop(tag)
         before = figures.rollout
         if before is not None and before.serial >= entry.serial:
             return False
@@ -124,6 +150,7 @@ class TagBook:
             figures.rollout.overtake(now)
             figures.rollout = None
             self._happenings.add("moved", wall_now, f"{tag[1]} of {tag[0]} is removed", dataset=tag[0], tag=tag[1])
+            self._unfollowed(tag, figures)
 
     def rollout_of(self, tag: Tag, serial: int) -> RolloutFigures | None:
         """A rollout that is known here, the last of its tag for serial 0."""
@@ -150,6 +177,7 @@ class TagBook:
             figures.followers.pop(peer.who.public, None)
             if figures.rollout is not None:
                 figures.rollout.lose(peer.who.public, now)
+            self._unfollowed(tag, figures)
 
     def overtaken(self) -> list[RolloutFigures]:
         """Rollouts that have been overtaken since the last time that this was asked."""
@@ -175,3 +203,4 @@ class TagBook:
                 figures.rollout.check_invariants()
         assert len(self.rollouts) <= ROLLOUTS_MAX
         assert len(self.tags) <= TAGS_MAX
+        assert self._idle.keys() == {tag for tag, figures in self.tags.items() if not figures.followers}

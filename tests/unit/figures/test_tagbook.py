@@ -1,0 +1,53 @@
+"""Tags that come and go: those that peers follow are known, however many others were there."""
+
+from __future__ import annotations
+
+from swarm.log import Entry, Move
+from swarm.tracker.figures import tagbook
+from swarm.tracker.figures.picture import Picture
+from tests.integration.tracker_rig import TOTALS
+from tests.reported import ROADS, V1, followed, key, report, who
+
+WALL = 1_700_000_000.0
+
+
+def moved(serial: int, tag: str, version: bytes | None) -> Entry:
+    kind = "publish" if version is not None else "rm"
+    totals = TOTALS if version is not None else None
+    return Entry(1, ROADS, serial, bytes(32), 0, kind, (Move(tag, version),), "", totals, key(99))  # type: ignore[arg-type]
+
+
+def test_tags_that_were_removed_leave_nothing_behind() -> None:
+    picture = Picture(0.0, WALL)
+    for number in range(3):
+        picture.moved(moved(1 + 2 * number, f"run{number}", V1), 1.0)
+        picture.moved(moved(2 + 2 * number, f"run{number}", None), 1.0)
+        picture.check_invariants()
+    assert not picture.tags
+
+
+def test_a_tag_that_is_followed_is_seen_whatever_moved_before() -> None:
+    picture = Picture(0.0, WALL)
+    for serial in range(1, tagbook.TAGS_MAX + 11):
+        picture.moved(moved(serial, f"run{serial}", V1), 1.0)
+    assert len(picture.tags) == tagbook.TAGS_MAX
+    picture.report(who(1), report(1, followed(heard=0)), 2.0)
+    picture.moved(moved(9000, "stable", V1), 3.0)
+    picture.check_invariants()
+    rollout = picture.book.rollout_of((ROADS, "stable"), 0)
+    assert rollout is not None
+    assert (rollout.serial, rollout.wanted) == (9000, 1)
+    assert (ROADS, "run1") not in picture.tags  # the oldest that nobody follows went
+
+
+def test_what_peers_follow_is_not_thrown_out() -> None:
+    picture = Picture(0.0, WALL)
+    picture.moved(moved(1, "stable", V1), 1.0)
+    picture.report(who(1), report(1, followed(heard=1)), 2.0)
+    for serial in range(2, tagbook.TAGS_MAX + 20):
+        picture.moved(moved(serial, f"run{serial}", V1), 3.0)
+    assert picture.tags[ROADS, "stable"].followers == {key(1): None}
+    picture.left(key(1), 4.0)
+    picture.moved(moved(9000, "stable", None), 5.0)
+    assert (ROADS, "stable") not in picture.tags
+    picture.check_invariants()
