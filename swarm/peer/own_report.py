@@ -6,9 +6,10 @@ Only what has changed since the tracker last took a report is told again (``Told
 
 from __future__ import annotations
 
+import heapq
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -210,16 +211,13 @@ class OwnReport:
     # ---- neighbours ---------------------------------------------------------------------------------------------
 
     def _links(self, told: Told) -> tuple[list[LinkTotal], int, int]:
-        """Those that have changed, the most moved first; and what all that are not told one by one sent and had."""
+        """Those that have changed, first those that gave bad blocks since and then the most moved; and what all that
+        are not told one by one sent and had.
+        """
         node, traffic = self._node, self._node.traffic
         sent, received = dict(traffic.sent), dict(traffic.received)
         bad = dict(traffic.bad_from)
-        peers = sorted(
-            {*sent, *received, *bad}, key=lambda peer: sent.get(peer, 0) + received.get(peer, 0), reverse=True
-        )
-        for peer in (*bad, *peers, *node.channels.open):
-            if len(self._named) < NAMED_MAX:
-                self._named.setdefault(peer)
+        self._name(sent, received, bad)
         links = [
             LinkTotal(
                 _public(peer), sent.get(peer, 0), received.get(peer, 0), peer in node.channels.open, bad.get(peer, 0)
@@ -229,15 +227,28 @@ class OwnReport:
         by_peer = dict(zip(self._named, links, strict=True))
         changed = [peer for peer, link in by_peer.items() if told.links.get(peer) != link]
 
-        def moved(peer: str) -> int:
-            known = told.links.get(peer)
-            before = known.sent + known.received if known is not None else 0
-            return by_peer[peer].sent + by_peer[peer].received - before
+        def moved(peer: str) -> tuple[bool, int]:
+            link, known = by_peer[peer], told.links.get(peer)
+            if known is None:
+                return link.bad > 0, link.sent + link.received
+            return link.bad > known.bad, link.sent + link.received - known.sent - known.received
 
         changed.sort(key=moved, reverse=True)
         others_sent = sum(sent.values()) - sum(link.sent for link in links)
         others_received = sum(received.values()) - sum(link.received for link in links)
         return [by_peer[peer] for peer in changed[:LINKS_TOLD_MAX]], max(0, others_sent), max(0, others_received)
+
+    def _name(self, sent: Mapping[str, int], received: Mapping[str, int], bad: Mapping[str, int]) -> None:
+        """Choose who is told one by one: whoever gave bad blocks, and the most moved."""
+        before, opened = self._named, self._node.channels.open
+
+        def worth(peer: str) -> tuple[bool, int, bool]:
+            moved = sent.get(peer, 0) + received.get(peer, 0)
+            # Of two that are about equal the one that is told already stays: they would take turns otherwise.
+            return bad.get(peer, 0) > 0, moved * (2 if peer in before else 1), peer in opened
+
+        candidates = dict.fromkeys((*before, *bad, *sent, *received, *opened))
+        self._named = dict.fromkeys(heapq.nlargest(NAMED_MAX, candidates, key=worth))
 
     # ---- all of it ----------------------------------------------------------------------------------------------
 
