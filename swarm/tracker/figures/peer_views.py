@@ -21,6 +21,7 @@ from swarm.figure_messages import (
 )
 from swarm.identity import peer_id_of
 from swarm.reports import Followed, Room
+from swarm.tracker.figures.left import left_s
 from swarm.tracker.figures.peers import KnownPeer, LinkSum
 from swarm.tracker.figures.picture import Picture
 from swarm.tracker.figures.reasons import reason_of
@@ -209,8 +210,8 @@ def _following(picture: Picture, peer: KnownPeer, told: Followed, now: float) ->
     cause, reason = told.cause, told.words
     if member is not None and rollout is not None and member.state != CURRENT:
         cause, reason = reason_of(member, peer, told, usual_rate(rollout), now)
-    left = max(0, told.total_bytes - told.done_bytes)
-    rate = told.rate_bytes_per_s
+    own = left_s(told, told.rate_bytes_per_s, told.age_ms / 1000)
+    left = member.left_s(now) if member is not None else own
     return PeerFollowing(
         dataset=told.dataset,
         tag=told.tag,
@@ -224,8 +225,8 @@ def _following(picture: Picture, peer: KnownPeer, told: Followed, now: float) ->
         reason=reason,
         done_bytes=told.done_bytes,
         total_bytes=told.total_bytes,
-        rate_bytes_per_s=rate,
-        eta_s=round(left / rate, 1) if rate and left else None,
+        rate_bytes_per_s=told.rate_bytes_per_s,
+        eta_s=round(left, 1) if left is not None else None,
         sources=sources_of((told.peers, told.origin, told.reused, told.wasted, told.wire)),
         is_pull=told.is_pull,
     )

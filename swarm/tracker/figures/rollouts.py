@@ -13,6 +13,7 @@ from typing import Final
 
 from swarm.figure_messages import STATES, State
 from swarm.reports import Followed, Phase
+from swarm.tracker.figures.left import is_measured, left_s, smoothed
 from swarm.tracker.figures.steps import StepLog
 
 UNAWARE: Final = STATES.index("unaware")
@@ -41,7 +42,24 @@ class Member:
     epoch: int = 0
     number: int = -1
     moved_at: float = 0.0
+    # Bytes per second, averaged over reports, as of the last one.
+    rate: float = 0.0
+    rated_at: float = 0.0
     before: tuple[int, int, int, int, int] = (0, 0, 0, 0, 0)
+
+    def left_s(self, now: float) -> float | None:
+        """Seconds until it has all bytes. None unless it fetches, and enough is measured to tell."""
+        if self.state != FETCHING or self.told is None:
+            return None
+        return left_s(self.told, self.rate, now - self.since)
+
+    def rates(self, told: Followed, now: float) -> None:
+        """Take a rate in: as it is until enough is measured, averaged from then on."""
+        if self.told is not None and is_measured(self.told, now - self.since):
+            self.rate = smoothed(self.rate, told.rate_bytes_per_s, now - self.rated_at)
+        else:
+            self.rate = float(told.rate_bytes_per_s)
+        self.rated_at = now
 
     @property
     def sources(self) -> tuple[int, int, int, int, int]:
@@ -137,6 +155,7 @@ class RolloutFigures:
         if before != told:
             self.number += 1
         self.total_bytes = max(self.total_bytes, told.total_bytes)
+        member.rates(told, now)
         member.told = told
 
     def _enter(self, public: bytes, member: Member, state: int, at: float, words: str, *, is_new: bool = False) -> None:
@@ -247,17 +266,16 @@ class RolloutFigures:
         """How many are behind and have not moved for long."""
         return sum(1 for m in self.members.values() if m.state != CURRENT and now - m.moved_at >= STALLED_S)
 
-    def eta_s(self) -> float | None:
+    def eta_s(self, now: float) -> float | None:
         """Until the last that moves is current, by what each has left and its rate; whoever has not begun is taken to
-        be as fast as the others. None if nobody moves.
+        be as fast as the others. None if nobody moves, or none of them has moved enough to tell.
         """
-        fetching = [m.told for m in self.members.values() if m.state == FETCHING and m.told is not None]
-        left = [max(0, t.total_bytes - t.done_bytes) / t.rate_bytes_per_s for t in fetching if t.rate_bytes_per_s > 0]
-        if not left:
+        known = [(left, member.rate) for member in self.members.values() if (left := member.left_s(now)) is not None]
+        if not known:
             return None
-        eta = max(left)
+        eta = max(left for left, _ in known)
         if self.counts[UNAWARE] or self.counts[WAITING]:
-            rates = sorted(told.rate_bytes_per_s for told in fetching if told.rate_bytes_per_s > 0)
+            rates = sorted(rate for _, rate in known)
             eta = max(eta, self.total_bytes / rates[len(rates) // 2])
         return eta
 

@@ -53,7 +53,7 @@ def _behind(rollout: RolloutFigures, trend: Trend, stalled: int, eta_s: float | 
     elif trend == "stalled":
         found.append("nothing moves")
     elif trend in ("running", "slow") and eta_s is not None:
-        found.append(f"{span_words(eta_s)} left")
+        found.append(f"{span_words(eta_s)} left" if eta_s >= 1 else "less than a second left")
     if trend == "slow":
         found.append(f"{stalled:,} stalled")
     if trend == "running" and eta_s is None and rollout.counts[WAITING] and not rollout.counts[FETCHING]:

@@ -89,8 +89,8 @@ def _row(picture: Picture, rollout: RolloutFigures, now: float) -> FollowedTag:
 def judged(rollout: RolloutFigures, now: float) -> tuple[Trend, int, float | None, str]:
     """Trend, how many are stalled, seconds that are left, and the sentence."""
     stalled = rollout.stalled(now)
-    eta_s = rollout.eta_s()
-    eta_s = round(eta_s, 1) if eta_s is not None else None
+    eta_s = rollout.eta_s(now)
+    eta_s = _tenths(eta_s)
     trend = trend_of(rollout, stalled)
     return trend, stalled, eta_s, verdict_of(rollout, trend, stalled, eta_s)
 
@@ -255,7 +255,7 @@ def straggler(
         done_bytes=done,
         total_bytes=total,
         rate_bytes_per_s=rate,
-        eta_s=round(max(0, total - done) / rate, 1) if rate else None,
+        eta_s=_tenths(member.left_s(now)),
     )
 
 
@@ -268,6 +268,10 @@ def _sites(members: Iterable[Member]) -> list[SiteProgress]:
         found[2] += member.state == FAILED
     worst = sorted(sums.items(), key=lambda item: (item[1][1] - item[1][0], item[0]))
     return [SiteProgress(site, *counts) for site, counts in worst[:SITES_MAX]]
+
+
+def _tenths(seconds: float | None) -> float | None:
+    return round(seconds, 1) if seconds is not None else None
 
 
 def _rounded(seconds: float | None) -> float | None:

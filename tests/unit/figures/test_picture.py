@@ -54,7 +54,7 @@ def test_a_rollout_goes_from_unaware_to_current_and_ends() -> None:
     assert rollout is not None
     assert rollout.counts[0] == rollout.wanted == 2
     picture.report(who(1), report(2, fetched(done_bytes=500, peers=400, origin=100, rate_bytes_per_s=100)), 3.0)
-    assert (rollout.counts[2], rollout.eta_s()) == (1, 10.0)
+    assert (rollout.counts[2], rollout.eta_s(3.0), rollout.eta_s(6.0)) == (1, None, 10.0)
     picture.report(who(1), report(3, current(1, V1, 3000, 2900, 500, peers=800, origin=200)), 5.0)
     picture.report(who(2), report(2, current(1, V1, 4000, 3900, 1000, peers=1000)), 6.0)
     due = picture.tick(6.5, WALL + 6.5)
