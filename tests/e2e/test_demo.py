@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import re
 import signal
+import ssl
+import urllib.request
 from pathlib import Path
 
 from tests.e2e.harness import Bench
@@ -19,15 +23,41 @@ def _source(root: Path) -> Path:
     return root
 
 
-def test_it_passes_and_cleans_up(bench: Bench) -> None:
+def _who_signs_in(line: str) -> str:
+    """Whom the tracker takes somebody for who does as the demo says."""
+    told = re.search(r"(https://\S+)/ui/ \(sign in as (\S+), password (\S+)\)", line)
+    assert told is not None, line
+    url, name, password = told.groups()
+    basic = base64.b64encode(f"{name}:{password}".encode()).decode()
+    asked = urllib.request.Request(f"{url}/api/v1/whoami", headers={"Authorization": f"Basic {basic}"})
+    # Its certificate is the swarm's own, of which the demo warns.
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with urllib.request.urlopen(asked, context=context) as answer:
+        return str(json.loads(answer.read())["name"])
+
+
+def test_it_passes_stays_up_to_be_looked_at_and_cleans_up(bench: Bench) -> None:
     source = _source(bench.folder / "source")
     before = sorted(path.read_bytes() for path in source.rglob("*") if path.is_file())
-    done = bench.run("nobody", "demo", str(source), "--json")
-    assert done.exit_code == 0, done.stderr
-    summary = done.json
+    process = bench.spawn("nobody", "demo", str(source), "--json", "--keep")
+    assert process.stderr is not None
+    lines = []
+    for line in process.stderr:
+        lines.append(line.decode())
+        if "until Ctrl-C" in lines[-1]:
+            break
+    (sign_in,) = [line for line in lines if "password" in line]
+    # The tracker was killed meanwhile, and is back where it was.
+    assert _who_signs_in(sign_in) == "demo"
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 0, stderr
+    summary = json.loads(stdout)
+    assert summary["dashboard"] in lines[-1]
     assert summary["ok"] is True
     assert summary["seconds"] < 60
-    assert len(summary["checks"]) >= 13
+    assert len(summary["checks"]) >= 14
     assert all(check["ok"] for check in summary["checks"])
     assert len(summary["rounds"]) == 3
     assert sorted(path.read_bytes() for path in source.rglob("*") if path.is_file()) == before

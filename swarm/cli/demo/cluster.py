@@ -6,6 +6,7 @@ order; and the kernel ends them should the demo itself be killed.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -25,12 +26,13 @@ from swarm.local_agent import kind_of_exit_code
 READY_DEADLINE_S: Final = 30.0
 COMMAND_DEADLINE_S: Final = 50.0
 END_DEADLINE_S: Final = 5.0
+STAY_LOOK_S: Final = 0.5
 _PR_SET_PDEATHSIG: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A process that stays: its name, home and the addresses that it told when it was ready."""
+    """A process that stays: its name and home."""
 
     name: str
     home: Path
@@ -43,6 +45,8 @@ class Cluster:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.members: dict[str, Member] = {}
+        # Where each serves, by what it told when it was ready.
+        self.addresses: dict[str, dict[str, list[str]]] = {}
         self._processes: list[subprocess.Popen[bytes]] = []
         self._interrupted = False
 
@@ -61,11 +65,11 @@ class Cluster:
         """The home of a member."""
         return self.folder / "homes" / name
 
-    def start(self, name: str, *arguments: str) -> None:
-        """Start a process that stays, on free ports. ``wait_ready`` tells when it serves."""
+    def start(self, name: str, *arguments: str, port_base: int = 0) -> None:
+        """Start a process that stays, on free ports if none is given. ``wait_ready`` tells when it serves."""
         log = self.folder / f"{name}.log"
         with log.open("ab") as stderr:
-            process = self._spawn(name, [*arguments, "--port-base", "0", "--json"], stderr)
+            process = self._spawn(name, [*arguments, "--port-base", str(port_base), "--json"], stderr)
         self.members[name] = Member(name, self.home(name), process)
 
     def wait_ready(self, *names: str) -> None:
@@ -80,8 +84,10 @@ class Cluster:
                 raise IncompleteError(
                     f"the {name} was not ready within {READY_DEADLINE_S:.0f} s: the machine may be too busy"
                 )
-            if not process.stdout.readline():
+            line = process.stdout.readline()
+            if not line:
                 raise self._failure(name, process.wait(), (self.folder / f"{name}.log").read_bytes())
+            self.addresses[name] = json.loads(line)["addresses"]
 
     def begin(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
         """Begin a command on a member's home; ``result`` waits for it."""
@@ -114,6 +120,13 @@ class Cluster:
     def _check_interrupted(self) -> None:
         if self._interrupted:
             raise KeyboardInterrupt
+
+    def stay(self) -> None:
+        """Until Ctrl-C, which is what ends it, and so no failure."""
+        with contextlib.suppress(KeyboardInterrupt):
+            while not self._interrupted:
+                time.sleep(STAY_LOOK_S)
+        self._interrupted = False
 
     def kill(self, *names: str) -> None:
         """kill -9, all at once: nothing says goodbye."""

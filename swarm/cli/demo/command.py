@@ -21,34 +21,42 @@ from swarm.errors import AetherError
 
 @click.command()
 @click.argument("path", required=False)
+@click.option("--keep", is_flag=True, help="Leave the swarm up, to look at its dashboard, until Ctrl-C.")
 @options
 @pass_program
-def demo(program: Program, path: str | None) -> None:
-    """Show a swarm of processes at work on this machine."""
+def demo(program: Program, path: str | None, keep: bool) -> None:
+    """Show a swarm of processes at work on this machine, and where its dashboard is."""
     source = Path(path) if path is not None else trees.standard_library()
     summary = Summary(str(source))
     started = time.monotonic()
     # With --json, stdout is for the summary; what happens is told on stderr then.
     stream = program.output.stderr if program.json else program.output.stdout
+    # What is left up to look at needs to be told where it is, and how to sign in.
+    is_quiet = program.quiet and not keep
 
     def line(text: str) -> None:
-        if not program.quiet:
+        if not is_quiet:
             print(printable(text), file=stream, flush=True)
 
     say = timed(line, started)
-    teller = Teller(say, lambda pulled: None if program.quiet else print_table(pulled, stream))
+    teller = Teller(say, lambda pulled: None if is_quiet else print_table(pulled, stream))
     folder = make(choose(trees.measure(source), os.environ.get("TMPDIR"), SHARED_MEMORY, available_memory()))
     try:
         with Cluster(folder) as cluster:
             data = folder / "data"
             files, amount = trees.copy(source, data)
             say(f"copied {source}: {files} files, {size(amount)}; everything happens in {folder}")
-            Story(cluster, data, summary, teller).tell()
+            story = Story(cluster, data, summary, teller)
+            story.tell()
+            summary.seconds = time.monotonic() - started
+            if keep:
+                story.come_back()
+                say(f"the swarm stays up, and its dashboard at {summary.dashboard}, until Ctrl-C")
+                cluster.stay()
         left = cluster.left_over()
         teller.checked(summary.check("no process is left", ok=not left, detail=f"{left}" if left else "all have ended"))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    summary.seconds = time.monotonic() - started
     passed = len(summary.checks) - len(summary.failures)
     program.output.result(
         summary.as_dict(), [f"{passed} of {len(summary.checks)} checks passed in {summary.seconds:.1f} s"]

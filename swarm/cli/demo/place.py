@@ -6,8 +6,11 @@ swarm. TMPDIR, when it is set, decides.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import shutil
+import socket
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -44,6 +47,16 @@ def make(parent: Path) -> Path:
         if pid.isdigit() and not Path("/proc", pid).exists():
             shutil.rmtree(old, ignore_errors=True)
     return Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=parent))
+
+
+def free_ports() -> int:
+    """The first of three ports in a row that are free, below those that systems give to whoever asks for any."""
+    while True:
+        base = random.randrange(12_000, 30_000)
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+            for port in range(base, base + 3):
+                stack.enter_context(socket.create_server(("127.0.0.1", port)))
+            return base
 
 
 def available_memory() -> int:

@@ -63,6 +63,8 @@ class Summary:
     rounds: list[Round] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
     seconds: float = 0.0
+    # Where it was, or is while the swarm is left up.
+    dashboard: str = ""
 
     def check(self, what: str, *, ok: bool, detail: str) -> Check:
         """Note whether something held."""
@@ -82,6 +84,7 @@ class Summary:
         return {
             "path": self.path,
             "seconds": round(self.seconds, 1),
+            "dashboard": self.dashboard,
             "rounds": {round_.title: round_.as_dict() for round_ in self.rounds},
             "checks": [{"check": c.check, "ok": c.ok, "detail": c.detail} for c in self.checks],
             "ok": not self.failures,

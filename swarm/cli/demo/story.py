@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,12 +12,15 @@ from typing import Any, Final
 
 from swarm.cli.demo import report, trees
 from swarm.cli.demo.cluster import Cluster
+from swarm.cli.demo.place import free_ports
 from swarm.cli.demo.report import Check, Round, Summary
 from swarm.cli.output import duration, size
 
 PEERS: Final = ("peer-1", "peer-2", "peer-3", "peer-4")
 LATE: Final = "peer-5"
 DATASET: Final = "demo/library"
+VISITOR: Final = "demo"
+PASSWORD_BYTES: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,9 @@ class Story:
         self._source = source
         self._summary = summary
         self._teller = teller
+        self._store = (cluster.folder / "store").as_uri()
+        # The tracker's, which comes back where it was: there the others look for it, and a browser that is open.
+        self._ports = free_ports()
 
     def tell(self) -> None:
         """All of it. Raises what a process failed with; checks that do not hold are in the summary."""
@@ -45,15 +53,28 @@ class Story:
         self._second_version()
         self._alone()
 
+    def come_back(self) -> None:
+        """After all of it: who was killed runs again, and the peers follow the tag: there is something to see."""
+        cluster = self._cluster
+        self._teller.line("tracker, seed and producer start again; the four peers follow the tag from now on")
+        shutil.rmtree(cluster.folder / "trees")
+        cluster.start("tracker", "tracker", "--store", self._store, port_base=self._ports)
+        cluster.wait_ready("tracker")
+        cluster.start("seed", "seed", "--store", self._store)
+        cluster.start("producer", "peer")
+        cluster.wait_ready("seed", "producer")
+        for name in PEERS:
+            cluster.run(name, "subscribe", f"{DATASET}:latest", str(self._tree(name)))
+
     def _start(self) -> None:
         cluster, say = self._cluster, self._teller.line
-        store = (cluster.folder / "store").as_uri()
         say("starting a tracker, a seed, a producer and four peers, each a process with a home of its own")
-        cluster.start("tracker", "tracker", "--store", store)
+        cluster.start("tracker", "tracker", "--store", self._store, port_base=self._ports)
         cluster.wait_ready("tracker")
+        self._let_in()
         seed_token = self._token_file("seed", uses=1)
         peer_token = self._token_file("peer", uses=len(PEERS) + 2)
-        cluster.start("seed", "seed", "--store", store, "--join-file", seed_token)
+        cluster.start("seed", "seed", "--store", self._store, "--join-file", seed_token)
         for name in ("producer", *PEERS):
             cluster.start(name, "peer", "--join-file", peer_token)
         cluster.wait_ready("seed", "producer", *PEERS)
@@ -62,10 +83,23 @@ class Story:
 
     def _token_file(self, role: str, uses: int) -> str:
         token = self._cluster.run("tracker", "token", "create", "--role", role, "--uses", str(uses))["token"]
-        path = self._cluster.folder / f"{role}.token"
+        return self._secret_file(f"{role}.token", token)
+
+    def _secret_file(self, name: str, secret: str) -> str:
+        path = self._cluster.folder / name
         path.touch(mode=0o600)
-        path.write_text(token + "\n", encoding="ascii")
+        path.write_text(secret + "\n", encoding="ascii")
         return str(path)
+
+    def _let_in(self) -> None:
+        """Whoever watches may look at the dashboard: as a user that is there for this, with a password of its own."""
+        cluster, password = self._cluster, secrets.token_urlsafe(PASSWORD_BYTES)
+        file = self._secret_file("password", password)
+        cluster.run("tracker", "user", "add", VISITOR, "--password-file", file)
+        cluster.run("tracker", "access", "allow", f"user:{VISITOR}", "admin", "*")
+        address = self._summary.dashboard = f"https://{cluster.addresses['tracker']['tracker'][0]}/ui/"
+        self._teller.line(f"the dashboard: {address} (sign in as {VISITOR}, password {password})")
+        self._teller.line("a browser warns of its certificate, which the swarm has made itself")
 
     def _first_version(self) -> None:
         published = self._publish("v1", "first version")
