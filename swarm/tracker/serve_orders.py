@@ -31,6 +31,7 @@ from swarm.retention import PINS_MAX, KeepRule
 from swarm.signature import from_hex
 from swarm.tracker import orders, sealed
 from swarm.tracker.asking import asker_of
+from swarm.tracker.figures import keeping
 from swarm.tracker.membership import Member
 from swarm.tracker.orders import KEEP, QUOTAS, Purge, Quota
 from swarm.tracker.revivals import claimed, claimed_until
@@ -111,6 +112,7 @@ class _Serve:
                 f"the order to purge stands, and {', '.join(tags[:8])} of {version[0]} were pointed to this version "
                 "meanwhile: move or remove these tags, nobody can pull them any more"
             )
+        await self.state.work(keeping.purge, self.state.objects, *version)
         told = await self.state.work(self._purge_state, version)
         return answer(msgspec.structs.replace(told, claimed_until=until))
 

@@ -3,7 +3,9 @@
     rollouts/{scope}/{name}/{tag}/{serial:020}      a ``KeptLog``, compressed
 
 Whichever tracker comes first writes it, with put-if-absent; of each tag the last ``KEPT_MAX`` are kept. What it tells
-when it is replayed is what the rollout told while it went on, but for what peers said on the way.
+when it is replayed is what the rollout told while it went on, but for what peers said on the way. A backup takes them
+along, ``gc`` and ``store check`` leave them alone: no block hangs on them. With a version that is purged its logs go,
+as they tell who had it and the message that it was published with.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from typing import Final
 import zstandard
 
 from swarm import canonical
+from swarm.claims import keys_below
 from swarm.errors import NotFoundError
 from swarm.figure_messages import STATES, LoggedPeer, RolloutItem, RolloutLog, RolloutStep
 from swarm.identity import peer_id_of
@@ -20,6 +23,7 @@ from swarm.objects import ObjectStore
 from swarm.tracker.figures.picture import Picture
 from swarm.tracker.figures.rollouts import CURRENT, FAILED, RolloutFigures
 from swarm.tracker.figures.steps import LOG_MAX_BYTES, KeptLog, decode_log
+from swarm.tracker.orders import is_purged
 
 PREFIX: Final = "rollouts/"
 KEPT_MAX: Final = 32
@@ -55,12 +59,35 @@ def kept_of(picture: Picture, rollout: RolloutFigures) -> KeptLog:
 def write(objects: ObjectStore, kept: KeptLog) -> bool:
     """Keep it, unless another tracker has, and let the oldest of its tag go. Whether it was written here."""
     data = zstandard.ZstdCompressor(level=3).compress(canonical.encode(kept))
-    if not objects.put_if_absent(key_of(kept.dataset, kept.tag, kept.serial), data):
+    own = key_of(kept.dataset, kept.tag, kept.serial)
+    if not objects.put_if_absent(own, data):
+        return False
+    # An order is written before the logs are looked for: whoever it did not find sees it now.
+    if is_purged(objects, (kept.dataset, kept.version)):
+        objects.delete(own)
         return False
     keys = objects.list(f"{PREFIX}{kept.dataset}/{kept.tag}/", limit=LISTED_MAX)
     for key in sorted(keys)[:-KEPT_MAX]:
         objects.delete(key)
     return True
+
+
+def purge(objects: ObjectStore, dataset: str, version: bytes) -> int:
+    """Remove the logs of the rollouts of a version, once it is ordered that it goes: how many these were.
+
+    What is damaged goes too: nobody can tell whose it was.
+    """
+    count = 0
+    for key in list(keys_below(objects, f"{PREFIX}{dataset}/")):
+        tag, _, serial = key.removeprefix(f"{PREFIX}{dataset}/").partition("/")
+        try:
+            is_of_it = serial.isdigit() and read(objects, dataset, tag, int(serial)).version == version
+        except NotFoundError:
+            is_of_it = True
+        if is_of_it:
+            objects.delete(key)
+            count += 1
+    return count
 
 
 def read(objects: ObjectStore, dataset: str, tag: str, serial: int) -> KeptLog:
@@ -71,11 +98,10 @@ def read(objects: ObjectStore, dataset: str, tag: str, serial: int) -> KeptLog:
             raise NotFoundError(f"of {tag} of {dataset} no rollout is known: see `aetherfs history {dataset}`")
         serial = int(keys[-1].rpartition("/")[2])
     data = objects.get(key_of(dataset, tag, serial))
-    parameters = zstandard.get_frame_parameters(data)
-    if parameters.content_size > LOG_MAX_BYTES:
-        raise NotFoundError(f"the log of rollout {serial} of {tag} of {dataset} is damaged")
     try:
-        kept = decode_log(zstandard.ZstdDecompressor().decompress(data, max_output_size=LOG_MAX_BYTES))
+        is_bounded = zstandard.get_frame_parameters(data).content_size <= LOG_MAX_BYTES
+        plain = zstandard.ZstdDecompressor().decompress(data, max_output_size=LOG_MAX_BYTES) if is_bounded else b""
+        kept = decode_log(plain)
     except zstandard.ZstdError:
         kept = None
     if kept is None:

@@ -6,10 +6,12 @@ import random
 
 import msgspec
 import pytest
+import zstandard
 
 from swarm import canonical
-from swarm.errors import UsageError
+from swarm.errors import NotFoundError, UsageError
 from swarm.figure_messages import STATES
+from swarm.objects.memory import MemoryObjectStore
 from swarm.tracker.figures import keeping, views
 from swarm.tracker.figures.copies import FileSpan, Layout, Tally, _runs, blocks_view
 from swarm.tracker.figures.flow import EDGES_MAX, PEERS_MAX, FlowFigures
@@ -128,6 +130,16 @@ def test_a_log_that_is_kept_gives_the_same_rollout_when_it_is_played() -> None:
     page = keeping.log_of(kept, 0, 3)
     assert (len(page.steps), page.next, page.states) == (3, 3, STATES)
     assert decode_log(data[:-1]) is None
+
+
+def test_a_log_that_is_damaged_is_none_and_goes_with_a_purge() -> None:
+    objects = MemoryObjectStore()
+    for data in (b"garbage", zstandard.compress(b"garbage")):
+        objects.put(keeping.key_of(ROADS, "stable", 1), data)
+        with pytest.raises(NotFoundError, match="is damaged"):
+            keeping.read(objects, ROADS, "stable", 1)
+    assert keeping.purge(objects, ROADS, V1) == 1
+    assert objects.list("") == []
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from seed.backup import Copy, Report
 from swarm.errors import ConflictError, IntegrityError, NotFoundError, UnreachableError
 from swarm.objects.memory import MemoryObjectStore
 from swarm.tracker.catalogue import log_key
+from swarm.tracker.figures.keeping import key_of
 
 ROADS, RIVERS = "maps/roads", "maps/rivers"
 
@@ -135,8 +136,10 @@ def test_everything_is_copied_once() -> None:
     source, writers = filled()
     target = Store()
     source._objects["uploads/session"] = b"a lease"
+    source._objects[key_of(ROADS, "stable", 7)] = b"the log of a rollout"
     report = Copy(source, target).run(verify=True)
     assert target._objects == settled(source)
+    assert target._objects[key_of(ROADS, "stable", 7)] == b"the log of a rollout"
     assert (report.rounds, report.entries, report.repaired) == (1, 12, 0)
     assert report.verified == 12 * 3
     writers.publish()
