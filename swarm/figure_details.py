@@ -400,7 +400,6 @@ EventKind = Literal[
     "cleared",
     "tracker",
     "bad-block",
-    "disagree",
 ]
 
 

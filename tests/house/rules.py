@@ -74,6 +74,7 @@ PURE: Final = (
     "swarm/tracker/figures/sums.py",
     "swarm/tracker/figures/swarm_views.py",
     "swarm/tracker/figures/tagbook.py",
+    "swarm/tracker/figures/turns.py",
     "swarm/tracker/figures/verdicts.py",
     "swarm/tracker/figures/views.py",
     "swarm/tracker/handout.py",

@@ -142,7 +142,7 @@ def _rollout(rollout: RolloutFigures, copies: int, now: float) -> RolloutSeen:
         behind=len(left),
         failed=failed,
         is_stuck=bool(left) and stalled >= len(left),
-        is_paused=getattr(rollout, "is_paused", False),
+        is_paused=rollout.is_paused,
         words=f"{failed} failed" if failed else f"{rollout.counts[FETCHING]} are fetching",
         # While somebody fetches there are about to be more.
         copies=None if rollout.counts[FETCHING] > rollout.counts[FAILED] and stalled < len(left) else copies,

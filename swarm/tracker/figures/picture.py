@@ -27,6 +27,7 @@ from swarm.tracker.figures.rings import Rings
 from swarm.tracker.figures.rollouts import RolloutFigures
 from swarm.tracker.figures.sums import Summing, Sums
 from swarm.tracker.figures.tagbook import TagBook
+from swarm.tracker.figures.turns import OtherTrackers, Turns
 
 SERIES: Final = (
     "peers",
@@ -80,6 +81,8 @@ class Picture:
         self.happenings = Happenings()
         self.book = TagBook(self.peers, self.happenings)
         self.tags, self.rollouts = self.book.tags, self.book.rollouts
+        self.turns = Turns(self.peers, self.happenings, now)
+        self.others = OtherTrackers(self.happenings)
         self.sums = Sums()
         self.reports = 0
         # Of what the stream writes, told by its shell.
@@ -254,6 +257,8 @@ class Picture:
         self.offset = wall_now - now
         self._look_at_peers(now)
         self.flow.tick(now, self.sums.peers)
+        last = [figures.rollout for figures in self.tags.values() if figures.rollout is not None]
+        self.turns.look(last, now, self.wall(now))
         ended = tuple(rollout for rollout in self.rollouts.values() if rollout.tick(now))
         for rollout in ended:
             self._over(rollout, now)

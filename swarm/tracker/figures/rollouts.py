@@ -14,11 +14,13 @@ from typing import Final
 from swarm.figure_messages import STATES, State
 from swarm.reports import Followed, Phase
 from swarm.tracker.figures.left import is_measured, left_s, smoothed
+from swarm.rollout import Rollout as Stage
 from swarm.tracker.figures.steps import StepLog
 
 UNAWARE: Final = STATES.index("unaware")
 WAITING: Final = STATES.index("waiting")
 FETCHING: Final = STATES.index("fetching")
+VERIFYING: Final = STATES.index("verifying")
 CURRENT: Final = STATES.index("current")
 FAILED: Final = STATES.index("failed")
 LOST: Final = STATES.index("lost")
@@ -46,6 +48,7 @@ class Member:
     rate: float = 0.0
     rated_at: float = 0.0
     before: tuple[int, int, int, int, int] = (0, 0, 0, 0, 0)
+    has_failed: bool = False
 
     def left_s(self, now: float) -> float | None:
         """Seconds until it has all bytes. None unless it fetches, and enough is measured to tell."""
@@ -69,6 +72,17 @@ class Member:
             return self.before
         p, o, r, w, e = self.before
         return (p + told.peers, o + told.origin, r + told.reused, w + told.wasted, e + told.wire)
+
+
+@dataclass(slots=True)
+class Told:
+    """What events have told of a rollout, so that they do not tell it again."""
+
+    is_begun: bool = False
+    is_paused: bool = False
+    is_stalled: bool = False
+    stalled_at: float = float("-inf")
+    failures: int = 0
 
 
 @dataclass(slots=True)
@@ -96,8 +110,14 @@ class RolloutFigures:
     total_bytes: int = 0
     is_kept: bool = False
     is_overtaken: bool = False
-    # Whether whoever controls it holds it.
+    # Whether whoever controls it holds it; who that was last, and why.
     is_paused: bool = False
+    steered_by: str = ""
+    steered_why: str = ""
+    # Peers that have failed at it once or more; the last that did for the first time: key, site and words.
+    failures: int = 0
+    last_failure: tuple[bytes, str, str] = (b"", "", "")
+    told: Told = field(default_factory=Told)
     # Rises with every change.
     number: int = 0
 
@@ -110,6 +130,12 @@ class RolloutFigures:
         return len(self.members) - self.counts[CURRENT]
 
     # ---- what happens -------------------------------------------------------------------------------------------
+
+    def steer(self, stage: Stage | None) -> None:
+        """How it goes out in stages, by the log; None: all at once."""
+        self.is_paused = stage is not None and stage.state == "paused"
+        self.steered_by, self.steered_why = (stage.author, stage.reason) if stage is not None else ("", "")
+        self.number += 1
 
     def expect(self, public: bytes, site: str, now: float) -> None:
         """A peer follows the tag, and is not known to have heard of the move."""
@@ -171,6 +197,10 @@ class RolloutFigures:
             self.counts[state] += 1
         if state == CURRENT and member.state != CURRENT and not is_new:
             self._arrived(max(0.0, at - max(self.started, member.wanted_since)))
+        if state == FAILED and not member.has_failed:
+            member.has_failed = True
+            self.failures += 1
+            self.last_failure = (public, member.site, words)
         member.state, member.since = state, at
         member.moved_at = self.moved_at = max(self.moved_at, at)
         self.number += 1

@@ -220,6 +220,7 @@ class Figures:
         now = time.monotonic()
         if self.hub.is_tick_due(now, TICK_S):
             due = self.picture.tick(now, time.time())
+            self._look_at_trackers(now)
             for who in due.probes:
                 self._start(self._probe(who))
             for tag in due.lookups:
@@ -229,6 +230,11 @@ class Figures:
             if len(self._relayed_at) > 2 * len(self.picture.peers) + 100:
                 self._relayed_at = {p: at for p, at in self._relayed_at.items() if p in self.picture.peers}
         self.hub.tick(now)
+
+    def _look_at_trackers(self, now: float) -> None:
+        own, listings = self.tracker_id, [each.listing for each in self._state.listed.values()]
+        listed = {each.peer_id: next(iter(map(str, each.addresses)), "") for each in listings if each.peer_id != own}
+        self.picture.others.look(listed, self._state.pushes.silent, now, self.picture.wall(now))
 
     async def _probe(self, who: Who) -> None:
         """Whether anybody listens where a peer was seen: nobody is connected to because a peer says so."""

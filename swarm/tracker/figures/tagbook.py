@@ -114,9 +114,7 @@ class TagBook:
             return False
         if before is not None and entry.kind == "rollout" and before.version == version:
             # It goes on, or is held: the same version is on its way.
-            stage = entry.rollout_of(tag[1])
-            before.is_paused = stage is not None and stage.state == "paused"
-            before.number += 1
+            before.steer(entry.rollout_of(tag[1]))
             figures.head = max(figures.head, entry.serial)
             figures.seen = entry.serial
             return False
@@ -128,6 +126,8 @@ class TagBook:
         rollout = RolloutFigures(
             tag[0], tag[1], entry.serial, version, before.version if before else b"", entry.message, started
         )
+        # A tracker that begins may find one that is held.
+        rollout.steer(entry.rollout_of(tag[1]))
         if entry.totals is not None:
             rollout.total_bytes = entry.totals.bytes
         figures.rollout, figures.head, figures.seen = rollout, max(figures.head, entry.serial), entry.serial

@@ -10,7 +10,7 @@ import { call } from "./store.js";
 const KEPT = 300;
 const PATH = "/api/v1/figures/events";
 const ICONS = { joined: "plus", left: "back", died: "cross", back: "check", moved: "forward", begun: "play", done: "check", failed: "cross", stalled: "stop",
-  paused: "pause", resumed: "play", alert: "alert", cleared: "check", tracker: "dht", "bad-block": "cross", disagree: "alert" };
+  paused: "pause", resumed: "play", alert: "alert", cleared: "check", tracker: "dht", "bad-block": "cross" };
 const TONES = { info: "calm", warning: "warn", critical: "bad" };
 
 // { events (newest first), error, isLoading }.
