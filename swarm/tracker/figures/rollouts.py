@@ -13,8 +13,8 @@ from typing import Final
 
 from swarm.figure_messages import STATES, State
 from swarm.reports import Followed, Phase
-from swarm.tracker.figures.left import is_measured, left_s, smoothed
 from swarm.rollout import Rollout as Stage
+from swarm.tracker.figures.left import is_measured, left_s, smoothed
 from swarm.tracker.figures.steps import StepLog
 
 UNAWARE: Final = STATES.index("unaware")
