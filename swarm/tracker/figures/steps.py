@@ -100,8 +100,10 @@ class StepLog:
 
 
 def decode_log(data: bytes) -> KeptLog | None:
-    """None for what is damaged: it is told of nowhere."""
+    """None for what is damaged, or has steps of peers and states that it does not name: it is told of nowhere."""
     try:
-        return canonical.decode(data, KeptLog, limit_bytes=LOG_MAX_BYTES)
+        kept = canonical.decode(data, KeptLog, limit_bytes=LOG_MAX_BYTES)
     except RemoteProtocolError:
         return None
+    peers, states = len(kept.peers), len(kept.states)
+    return kept if all(step.peer < peers and step.state < states for step in kept.steps) else None

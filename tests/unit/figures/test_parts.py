@@ -130,6 +130,8 @@ def test_a_log_that_is_kept_gives_the_same_rollout_when_it_is_played() -> None:
     page = keeping.log_of(kept, 0, 3)
     assert (len(page.steps), page.next, page.states) == (3, 3, STATES)
     assert decode_log(data[:-1]) is None
+    for cut in ({"peers": kept.peers[:1]}, {"states": ()}):
+        assert decode_log(canonical.encode(msgspec.structs.replace(kept, **cut))) is None
 
 
 def test_a_log_that_is_damaged_is_none_and_goes_with_a_purge() -> None:
