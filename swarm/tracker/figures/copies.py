@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from swarm.figure_messages import BlockRange, Blocks, FileBlocks, PeerBlocks, Survival
+from swarm.reports import BITS_MAX_BYTES
 from swarm.tracker.figures.peers import KnownPeer
 from swarm.tracker.figures.picture import Picture
 
@@ -20,6 +21,8 @@ RANGES_MAX: Final = 400
 PEERS_TOLD_MAX: Final = 100
 FILES_TOLD_MAX: Final = 200
 LOST_TOLD_MAX: Final = 100
+# What one peer alone says that a version has, no seed, is believed up to as many as it can tell bit by bit.
+LONE_BLOCKS_MAX: Final = 8 * BITS_MAX_BYTES
 _DIGITS: Final = "0123456789"
 
 
@@ -124,13 +127,18 @@ def blocks_view(
 
 
 def _alike(picture: Picture, dataset: str, version: bytes) -> tuple[int, int]:
-    """How many blocks and bytes most holders say that a version has: what one says alone counts for nothing."""
-    said = Counter(
-        (held.blocks, held.size_bytes)
-        for peer in picture.peers.values()
-        if (held := peer.holdings.get((dataset, version))) is not None
-    )
-    return max(said, key=lambda each: (said[each], each), default=(0, 0))
+    """How many blocks and bytes a version has by a seed, or else by most holders, the fewest of equally many: each
+    look costs as much as there are blocks, so what one says alone is bounded.
+    """
+    said: Counter[tuple[int, int]] = Counter()
+    kept: Counter[tuple[int, int]] = Counter()
+    for peer in picture.peers.values():
+        held = peer.holdings.get((dataset, version))
+        if held is not None:
+            said[held.blocks, held.size_bytes] += 1
+            kept[held.blocks, held.size_bytes] += peer.keeps
+    believed = [each for each in said if said[each] > 1 or kept[each] or each[0] <= LONE_BLOCKS_MAX]
+    return min(believed, key=lambda each: (-kept[each], -said[each], each), default=(0, 0))
 
 
 def _holders(picture: Picture, dataset: str, version: bytes, blocks: int) -> _Holders:

@@ -72,6 +72,20 @@ def test_one_peer_cannot_say_how_many_blocks_a_version_has() -> None:
     assert (found.blocks, found.complete_peers) == (8, 2)
 
 
+def test_what_one_peer_alone_says_of_a_version_is_bounded() -> None:
+    picture = blocks_of()
+    picture.report(who(3), report(1, holdings=(held(8_000_000, 8_000_000),)), 1.0)
+    assert blocks_view(picture, ROADS, V1, None, 4, 2.0) is None
+    picture.report(who(1), report(1, holdings=(held(8, 8),)), 1.0)
+    found = blocks_view(picture, ROADS, V1, None, 4, 2.0)
+    assert found is not None
+    assert found.blocks == 8
+    picture.report(who(90, role="seed"), report(2, holdings=(held(9, 9),)), 3.0)
+    found = blocks_view(picture, ROADS, V1, None, 4, 4.0)
+    assert found is not None
+    assert found.blocks == 9
+
+
 def test_a_ring_keeps_means_and_no_more_than_it_holds() -> None:
     ring = Ring(10, 3)
     for at in range(100):
