@@ -7,7 +7,7 @@ So ten thousand bitmaps of ten thousand blocks are counted in a fraction of a se
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -61,6 +61,17 @@ class Tally:
             among &= ~digit
         return among
 
+    def cut(self, blocks: int) -> Callable[[int, int], Tally]:
+        """Gives the counts of a run of these blocks by themselves, for (first, how many), at the cost of the run."""
+        whole = [digit.to_bytes((max(blocks, digit.bit_length()) + 7) // 8, "little") for digit in self._digits]
+
+        def part(first: int, count: int) -> Tally:
+            found, start, end, among = Tally(), first // 8, (first + count + 7) // 8, (1 << count) - 1
+            found._digits = [int.from_bytes(each[start:end], "little") >> first % 8 & among for each in whole]
+            return found
+
+        return part
+
 
 @dataclass(frozen=True, slots=True)
 class FileSpan:
@@ -103,7 +114,7 @@ def blocks_view(
     tally = Tally()
     for _, bits in holders.partial:
         tally.add(bits & everything)
-    complete = len(holders.complete)
+    complete, part = len(holders.complete), tally.cut(blocks)
     spans = list(_spans(blocks, min(max(1, ranges), RANGES_MAX)))
     exact = not holders.vague
     return Blocks(
@@ -119,8 +130,8 @@ def blocks_view(
         fewest=complete + tally.fewest(everything),
         mean=round(complete + tally.total(everything) / blocks + sum(n for _, n in holders.vague) / blocks, 2),
         exact=exact,
-        ranges=tuple(_range(tally, complete, len(holders.origins), first, count) for first, count in spans),
-        files=tuple(_files(tally, complete, layout)),
+        ranges=tuple(_range(part, complete, len(holders.origins), first, count) for first, count in spans),
+        files=tuple(_files(part, complete, layout)),
         peers=tuple(_peers(holders, spans, blocks)),
         survival=_survival(tally, holders, layout, size_bytes, blocks, exact=exact),
     )
@@ -183,20 +194,23 @@ def _mask(first: int, count: int) -> int:
     return ((1 << count) - 1) << first
 
 
-def _range(tally: Tally, complete: int, origins: int, first: int, count: int) -> BlockRange:
-    among = _mask(first, count)
-    mean = complete + tally.total(among) / count
-    return BlockRange(first, count, complete + tally.fewest(among), round(mean, 2), origins)
+def _counted(part: Callable[[int, int], Tally], complete: int, first: int, count: int) -> tuple[int, float]:
+    """The fewest copies of a run of blocks, and the mean."""
+    tally, among = part(first, count), (1 << count) - 1
+    return complete + tally.fewest(among), round(complete + tally.total(among) / count, 2)
 
 
-def _files(tally: Tally, complete: int, layout: Layout | None) -> list[FileBlocks]:
+def _range(part: Callable[[int, int], Tally], complete: int, origins: int, first: int, count: int) -> BlockRange:
+    return BlockRange(first, count, *_counted(part, complete, first, count), origins)
+
+
+def _files(part: Callable[[int, int], Tally], complete: int, layout: Layout | None) -> list[FileBlocks]:
     found = []
     for span in layout.files if layout is not None else ():
         if not span.count:
             continue
-        among = _mask(span.first, span.count)
-        fewest, mean = complete + tally.fewest(among), complete + tally.total(among) / span.count
-        found.append(FileBlocks(span.path, span.size, span.first, span.count, fewest, round(mean, 2)))
+        fewest, mean = _counted(part, complete, span.first, span.count)
+        found.append(FileBlocks(span.path, span.size, span.first, span.count, fewest, mean))
     found.sort(key=lambda file: (file.fewest, file.mean, file.path))
     return found[:FILES_TOLD_MAX]
 

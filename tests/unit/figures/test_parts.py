@@ -36,6 +36,8 @@ def test_copies_are_counted_as_one_by_one() -> None:
     chosen = [count for index, count in enumerate(counts) if among >> index & 1]
     assert tally.fewest(among) == min(chosen)
     assert tally.total(among) == sum(chosen)
+    run = tally.cut(64)(13, 30)
+    assert (run.fewest((1 << 30) - 1), run.total((1 << 30) - 1)) == (min(counts[13:43]), sum(counts[13:43]))
     assert Tally().none(0b101) == 0b101
     assert list(_runs(0b1101110)) == [(1, 3), (5, 2)]
 
