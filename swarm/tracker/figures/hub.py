@@ -3,7 +3,7 @@
 Each topic is put into words once a second for all who may see the same of it, and only if it has changed. What is long
 is told less often, so that no topic takes more than ``PACE_BYTES_PER_S``. A listener that is slow gets the latest of
 each topic and not all that came between; what is news alone (``events``, ``flow``, ``series``) is kept for it up to a
-bound, and then it is let go and comes back.
+bound, and then it is let go and comes back: nothing more is put for it, and what it has not taken is given up.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from swarm.tracker.figures.service import Figures
 
 LISTENERS_MAX: Final = 256
+# One of many tabs must not take the streams of all others.
+LISTENERS_OF_ONE_MAX: Final = 64
 TOPICS_MAX: Final = 16
 PACE_BYTES_PER_S: Final = 12 * 1024
 WAITING_MAX_BYTES: Final = 512 * 1024
@@ -33,16 +35,21 @@ class Listener:
 
     patterns: tuple[str, ...]
     topics: tuple[str, ...]
+    who: str = ""
     waiting: dict[tuple[str, int], bytes] = field(default_factory=dict)
     woken: asyncio.Event = field(default_factory=asyncio.Event)
     size: int = 0
     is_lost: bool = False
 
     def put(self, topic: str, number: int, message: bytes) -> None:
-        """A message; with the number 0 it takes the place of the one before."""
+        """A message; with the number 0 it takes the place of the one before. Who is lost gets none."""
+        if self.is_lost:
+            return
         self.size += len(message) - len(self.waiting.get((topic, number), b""))
         self.waiting[topic, number] = message
-        self.is_lost = self.is_lost or self.size > WAITING_MAX_BYTES
+        if self.size > WAITING_MAX_BYTES:
+            self.is_lost = True
+            self.waiting, self.size = {}, 0
         self.woken.set()
 
     async def wait(self, seconds: float) -> None:
@@ -97,14 +104,16 @@ class Hub:
 
     # ---- who listens --------------------------------------------------------------------------------------------
 
-    def join(self, topics: list[str], patterns: tuple[str, ...], last_id: str) -> Listener:
-        """A stream begins. UsageError for what is no topic, FullError for too many streams."""
+    def join(self, topics: list[str], patterns: tuple[str, ...], last_id: str, who: str = "") -> Listener:
+        """A stream of ``who`` begins. UsageError for what is no topic, FullError for too many streams."""
         if len(self._listeners) >= LISTENERS_MAX:
             raise FullError(f"this tracker has {LISTENERS_MAX} open streams of figures: try again later")
+        if sum(1 for each in self._listeners if each.who == who) >= LISTENERS_OF_ONE_MAX:
+            raise FullError(f"you have {LISTENERS_OF_ONE_MAX} open streams of figures here: close some")
         if not 0 < len(topics) <= TOPICS_MAX:
             raise UsageError(f"topics names {len(topics)} topics: name 1 to {TOPICS_MAX}, with commas between")
         parsed = [topic_of(text) for text in dict.fromkeys(topics)]
-        listener = Listener(patterns, tuple(topic.text for topic in parsed))
+        listener = Listener(patterns, tuple(topic.text for topic in parsed), who)
         self._listeners[listener] = None
         seen, event = self._seen(last_id)
         for topic in parsed:

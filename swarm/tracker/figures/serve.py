@@ -51,6 +51,8 @@ PREFIX: Final = "/api/v1/figures"
 # A page knows by this that the stream lives, and since when it does not.
 BEAT_S: Final = 5.0
 RECHECK_S: Final = 5.0
+# Who takes nothing for so long does not read.
+WRITE_TIMEOUT_S: Final = 15.0
 PAGE_MAX: Final = 500
 FLOW_S: Final = 60.0
 SERIES_S: Final = 300.0
@@ -278,11 +280,15 @@ class _Serve:
     async def stream(self, request: web.Request, who: Principal) -> web.StreamResponse:
         topics = [text for text in query_of(request, StreamQuery).topics.split(",") if text]
         last_id = request.headers.get("Last-Event-ID", "")
-        listener = self.figures.hub.join(topics, await self._patterns(who), last_id)
+        listener = self.figures.hub.join(topics, await self._patterns(who), last_id, str(who))
         response = web.StreamResponse(headers={"Content-Type": events.CONTENT_TYPE, "Cache-Control": "no-store"})
         try:
             await response.prepare(request)
             await self._send(request, response, listener, who)
+            if listener.is_lost:
+                _hang_up(request)
+        except TimeoutError:
+            _hang_up(request)
         finally:
             self.figures.hub.leave(listener)
         return response
@@ -290,10 +296,12 @@ class _Serve:
     async def _send(
         self, request: web.Request, response: web.StreamResponse, listener: Listener, who: Principal
     ) -> None:
-        """Until the caller leaves, may see something else than before, is too slow, or the tracker closes."""
+        """Until the caller leaves, may see something else than before, is too slow, or the tracker closes. TimeoutError
+        if it takes nothing.
+        """
         loop, hub = asyncio.get_running_loop(), self.figures.hub
         beat_at = checked_at = loop.time()
-        await response.write(b"retry: 2000\n\n")
+        await asyncio.wait_for(response.write(b"retry: 2000\n\n"), WRITE_TIMEOUT_S)
         while not hub.is_closed and not listener.is_lost:
             message = listener.take()
             if loop.time() - checked_at >= RECHECK_S:
@@ -305,6 +313,12 @@ class _Serve:
                 message += b'event: beat\ndata: {"at":%.3f}\n\n' % self.picture.wall(time.monotonic())
             if message:
                 self.picture.stream_bytes += len(message)
-                await response.write(message)
+                await asyncio.wait_for(response.write(message), WRITE_TIMEOUT_S)
                 continue
             await listener.wait(BEAT_S / 2)
+
+
+def _hang_up(request: web.Request) -> None:
+    """End the connection at once: its end would wait behind what is not taken."""
+    if request.transport is not None:
+        request.transport.abort()
