@@ -30,7 +30,9 @@ def health_routes(state: TrackerState) -> list[Route]:
         return alive()
 
     async def readyz(request: web.Request) -> web.Response:
-        return readiness([_closing(state), await _store(state), _papers(state), _ca_key(state)], request)
+        return readiness(
+            [_closing(state), await _store(state), _papers(state), _ca_key(state), _alerts(state)], request
+        )
 
     async def exposition(request: web.Request) -> web.Response:
         peer_id = caller_of(request)
@@ -84,6 +86,15 @@ def _papers(state: TrackerState) -> Check:
 def _ca_key(state: TrackerState) -> Check:
     until = sealing_until(state)
     return Check("ca-key", "ok") if until is None else lasting("ca-key", until - time.time(), CA_KEY_S)
+
+
+def _alerts(state: TrackerState) -> Check:
+    why = state.alerts.defect
+    return (
+        Check("alerts", "degraded", f"no alert is found: a defect, see the log: {why}")
+        if why
+        else Check("alerts", "ok")
+    )
 
 
 def check_observer(request: web.Request) -> None:

@@ -202,8 +202,9 @@ class Tracker:
         self.state.is_closing = True
         for task in (self._tending, self._watching):
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        for ended in await asyncio.gather(self._tending, self._watching, return_exceptions=True):
+            if isinstance(ended, Exception):
+                log.error("a defect ended what a tracker does all the time", exc_info=ended)
         self.state.bell.ring_all()
         await self.state.figures.close()
         await self.state.pushes.leaving()

@@ -106,6 +106,30 @@ def test_an_alert_fires_is_told_again_until_taken_and_ends(tmp_path: Path) -> No
     asyncio.run(main())
 
 
+def test_a_defect_ends_one_look_and_not_those_after_it_nor_the_close(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("no picture")
+
+    async def main() -> None:
+        monkeypatch.setattr("swarm.tracker.alerts.watching.LOOK_S", 0.02)
+        async with running_tracker(tmp_path) as rig:
+            alerts = rig.tracker.state.alerts
+            await until(lambda: alerts.book.looked > 0)
+            with monkeypatch.context() as patched:
+                patched.setattr("swarm.tracker.alerts.watching.draw", broken)
+                await until(lambda: alerts.defect == "RuntimeError: no picture")
+            await until(lambda: not alerts.defect)
+            await alerting(rig)
+            rig.tracker._watching = asyncio.create_task(asyncio.to_thread(broken), name="as before")
+            await asyncio.wait([rig.tracker._watching])
+            await rig.tracker.close()
+            assert rig.tracker.state.has_ended
+
+    asyncio.run(main())
+
+
 def test_who_sees_what_and_who_silences(tmp_path: Path) -> None:
     async def main() -> None:
         async with running_tracker(tmp_path) as rig:

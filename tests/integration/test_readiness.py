@@ -74,7 +74,7 @@ def test_a_whole_process_tells_how_each_part_stands(tmp_path: Path, monkeypatch:
             assert parts.tracker is not None
             text = await told("localhost", parts.tracker.port, unverified_context(), "/readyz?verbose")
             names = [line.partition(":")[0] for line in text.splitlines()]
-            assert names == ["[+] tracker", "[+] store", "[+] certificate", "[+] ca-key", "ok"]
+            assert names == ["[+] tracker", "[+] store", "[+] certificate", "[+] ca-key", "[+] alerts", "ok"]
 
     asyncio.run(main())
 

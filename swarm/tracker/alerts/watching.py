@@ -55,6 +55,8 @@ class Watching:
         self.picture = Picture(0.0, float(state.interval_s), alerting.offload_target)
         self._bad = BadBlocks()
         self._failure = ""
+        # Of the last look: why it found nothing.
+        self.defect = self._said = ""
         self._sent_last = 0
         self._states: dict[str, str] = {}
         self._reading: asyncio.Task[None] | None = None
@@ -62,15 +64,29 @@ class Watching:
         _add_metrics(state.metrics, self)
 
     async def run(self) -> None:
-        """Look until cancelled. What hangs at the store or the webhook holds no look up."""
+        """Look until cancelled. What hangs at the store or the webhook holds no look up, a defect ends but one."""
         try:
             while True:
-                self.look(time.monotonic(), time.time())
+                try:
+                    self.look(time.monotonic(), time.time())
+                    self.defect = ""
+                except Exception as error:
+                    self._failed("a look at the swarm", error)
                 await asyncio.sleep(LOOK_S)
         finally:
-            for task in (self._reading, self._sending):
-                if task is not None:
-                    task.cancel()
+            begun = [task for task in (self._reading, self._sending) if task is not None]
+            for task in begun:
+                task.cancel()
+            await asyncio.gather(*begun, return_exceptions=True)
+
+    def _failed(self, what: str, error: Exception) -> None:
+        """A defect of ours: said once in the log as long as it stays the same, and by /readyz while looks fail."""
+        said = f"{type(error).__name__}: {error}"
+        if said != self._said:
+            log.error("a defect ended %s for alerts: %s", what, said, exc_info=error)
+        self._said = said
+        if what == "a look at the swarm":
+            self.defect = said
 
     def look(self, now: float, wall_now: float) -> None:
         """One look at the swarm, and at what is to be told of it."""
