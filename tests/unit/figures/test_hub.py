@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from aiohttp import web
 
 from swarm.errors import FullError
 from swarm.principal import Principal
@@ -70,7 +71,7 @@ def test_who_takes_nothing_is_hung_up_and_gives_its_place_back(monkeypatch: pyte
         transport = SimpleNamespace(abort=lambda: aborted.append(1))
         request: Any = SimpleNamespace(headers={}, transport=transport)
         monkeypatch.setattr(serve, "query_of", lambda request, kind: kind(topics="events"))
-        monkeypatch.setattr(serve.web, "StreamResponse", Stuck)
+        monkeypatch.setattr(web, "StreamResponse", Stuck)
         monkeypatch.setattr(serve, "WRITE_TIMEOUT_S", 0.05)
         streaming = asyncio.create_task(routes.stream(request, ALICE))
         await asyncio.sleep(0)
