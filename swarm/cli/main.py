@@ -87,7 +87,9 @@ COMMANDS: Final = {
         "Running", "alerts", "Show what is wrong with the swarm, what to do about it, and what is silenced."
     ),
     "status": Listed("Running", "status", "Show what this peer does, holds and waits for."),
-    "demo": Listed("Running", "demo.command", "Show a swarm of processes at work on this machine."),
+    "demo": Listed(
+        "Running", "demo.command", "Show a swarm of processes at work on this machine, and where its dashboard is."
+    ),
     "publish": Listed("Data", "data", "Publish a directory or file under one or more tags: all of them move, or none."),
     "pull": Listed("Data", "data", "Bring a version into a directory; what is there already is reused."),
     "cat": Listed("Data", "data", "Write one file of a version to standard output."),

@@ -141,7 +141,8 @@ class Doors:
         for timer in self._again:
             timer.cancel()
         for one in self._listening:
-            self._loop.remove_reader(one)
+            if one.fileno() >= 0:  # or it was closed before
+                self._loop.remove_reader(one)
         running = list(self._tasks)
         for task in running:
             task.cancel()

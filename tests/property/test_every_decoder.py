@@ -133,6 +133,7 @@ OURS: Final[dict[str, str]] = {
     "swarm.cli.forecasts.learn_rollouts": "the agent of this home",
     "swarm.sim.calibration.read_book": "the home's own notes; what is damaged is absent",
     "swarm.analysis.reads.Reads.load": "the home's own notes; what is damaged is absent",
+    "swarm.cli.demo.cluster.Cluster.wait_ready": "a process that this one started",
     "swarm.cli.demo.cluster.Cluster.result": "a process that this one started",
     "swarm.cli.prices.read_prices": "the operator's file",
     "swarm.cli.rolling.plan_of": "the options of a command",

@@ -223,7 +223,8 @@ def test_a_seal_is_changed_by_who_knows_it_and_while_nothing_runs(tmp_path: Path
 def test_an_altered_secret_is_noticed(tmp_path: Path) -> None:
     home, _, _ = made(tmp_path, ONE)
     path = tmp_path / "swarm"
-    path.write_bytes(path.read_bytes()[:-1] + b"\0")
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     with pytest.raises(RemoteProtocolError, match="altered"):
         home_of(tmp_path, ONE).swarm()
     with pytest.raises(LocalProtocolError, match="SECRETS"):
