@@ -115,7 +115,9 @@ class Cluster:
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         """SIGINT: raised at once, and remembered, since what is raised inside a callback of the interpreter is lost."""
         self._interrupted = True
-        raise KeyboardInterrupt
+        # logging holds a lock around a fork, by callbacks: there it would be lost and printed.
+        if frame is None or frame.f_globals.get("__name__") != "logging":
+            raise KeyboardInterrupt
 
     def _check_interrupted(self) -> None:
         if self._interrupted:
