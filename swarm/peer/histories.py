@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from swarm.analysis.fetch import fetch_of
-from swarm.errors import AetherError
+from swarm.errors import AetherError, NotFoundError
 from swarm.figure_messages import Rollout
 from swarm.log import Entry
 from swarm.manifest import Manifest
@@ -92,7 +92,9 @@ async def _add_rollouts(node: PeerNode, reference: Reference, shown: Sequence[Re
     for result in reversed(shown):
         try:
             rollout = await node.tracker.order("GET", f"{path}?serial={result['serial']}", Rollout)
+        except NotFoundError:
+            continue  # it steers a rollout, or nobody followed it; others may have been seen
         except AetherError:
-            return  # older ones are known no better
+            return
         if rollout.serial == result["serial"]:
             result["p95_s"] = rollout.completion.p95_s
