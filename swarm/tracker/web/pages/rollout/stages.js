@@ -67,7 +67,7 @@ function Stage({ stage, at, data, now }) {
   const when = isNow && data.next_at ? `passes by itself in ${span(Math.max(0, data.next_at - now))}` : isNow && data.since ? `since ${ago(data.since, now)}` : "";
   return html`<li class=${isNow ? "is-now" : isOver ? "is-over" : ""} aria-current=${isNow ? "step" : undefined}>
     <${Icon} name=${isOver ? "check" : isNow ? (data.state === "paused" ? "pause" : "play") : "idle"} />
-    <strong>${stage.share >= 1 ? "everybody" : percent(stage.share)}</strong>
+    ${(stage.share > 0 || !stage.labels.length) && html`<strong>${stage.share >= 1 ? "everybody" : percent(stage.share)}</strong>`}
     ${stage.labels.map((label) => html`<span key=${label} class="label">${clean(label)}</span>`)}<span class="soft small" title=${moment(data.next_at ?? 0)}>${when}</span></li>`;
 }
 
