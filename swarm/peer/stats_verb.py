@@ -55,7 +55,7 @@ async def stats(node: PeerNode, arguments: StatsArguments, progress: Progress) -
         tag=reference.tag,
         at=round(now, 3),
         since=round(now - arguments.since_s, 3),
-        publishes=tuple([await told.publish(*move) for move in moves[-PUBLISHES_MAX:]]),
+        publishes=tuple([await told.publish(*move) for move in brought(moves)[-PUBLISHES_MAX:]]),
         versions=tuple(await told.versions(moves)),
         reads=tuple(node.read_counts.reads.told(reference.dataset, version)),
         heat=await told.heat(version),
@@ -138,6 +138,11 @@ class _Telling:
     async def bad_blocks(self) -> int | None:
         told = await self._figures("refused", "overview", Overview)
         return told.totals.bad_blocks if told is not None else None
+
+
+def brought(moves: Sequence[tuple[Entry, str, bytes]]) -> list[tuple[Entry, str, bytes]]:
+    """The moves without those that only steer a rollout: they are of the move that began it."""
+    return [move for move in moves if move[0].kind != "rollout" or any(one.is_taken_back for one in move[0].rollouts)]
 
 
 def reason_of(field: str, error: AetherError) -> str:

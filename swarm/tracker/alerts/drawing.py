@@ -130,7 +130,8 @@ def _rollout(rollout: RolloutFigures, copies: int, now: float) -> RolloutSeen:
     """Whoever is gone for good holds up nobody, and is not counted as behind."""
     is_recent = rollout.ended is None or now - rollout.ended < ENDED_S
     members = rollout.members.values() if is_recent else ()
-    left = [member for member in members if member.state not in (CURRENT, LOST)]
+    # Nor is whom a stage holds back: it waits for somebody to promote it.
+    left = [member for member in members if member.state not in (CURRENT, LOST) and not member.is_held]
     stalled = sum(1 for member in left if now - member.moved_at >= STALLED_S)
     failed = rollout.counts[FAILED]
     peers, origin, *_ = rollout.sources() if is_recent else (0, 0)

@@ -49,6 +49,8 @@ class Member:
     rated_at: float = 0.0
     before: tuple[int, int, int, int, int] = (0, 0, 0, 0, 0)
     has_failed: bool = False
+    # Whether the stage of now does not let it in, by its own word.
+    is_held: bool = False
 
     def left_s(self, now: float) -> float | None:
         """Seconds until it has all bytes. None unless it fetches, and enough is measured to tell."""
@@ -118,6 +120,8 @@ class RolloutFigures:
     failures: int = 0
     last_failure: tuple[bytes, str, str] = (b"", "", "")
     told: Told = field(default_factory=Told)
+    # Which of how many stages lets peers in now, counted from 1; (0, 0) for a move that goes out at once.
+    stage: tuple[int, int] = (0, 0)
     # Rises with every change.
     number: int = 0
 
@@ -158,6 +162,7 @@ class RolloutFigures:
         if self._is_about_this(told):
             self._step(public, member, told, now)
         self._enter(public, member, standing(told, self.serial, self.version), now, told.words)
+        member.is_held = member.state == WAITING and told.cause == "held-back"
         self._note(member, told, now)
 
     def _is_about_this(self, told: Followed) -> bool:
@@ -293,8 +298,14 @@ class RolloutFigures:
         return sum(m.told.rate_bytes_per_s for m in self.members.values() if m.told is not None and m.state == FETCHING)
 
     def stalled(self, now: float) -> int:
-        """How many are behind and have not moved for long."""
-        return sum(1 for m in self.members.values() if m.state != CURRENT and now - m.moved_at >= STALLED_S)
+        """How many are behind and have not moved for long. Whoever a stage holds back is not meant to move."""
+        late = (m for m in self.members.values() if m.state != CURRENT and not m.is_held)
+        return sum(1 for m in late if now - m.moved_at >= STALLED_S)
+
+    @property
+    def held(self) -> int:
+        """How many the stage of now holds back."""
+        return sum(1 for m in self.members.values() if m.state == WAITING and m.is_held)
 
     def eta_s(self, now: float) -> float | None:
         """Until the last that moves is current, by what each has left and its rate; whoever has not begun is taken to

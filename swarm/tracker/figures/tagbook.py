@@ -115,6 +115,7 @@ class TagBook:
         if before is not None and entry.kind == "rollout" and before.version == version:
             # It goes on, or is held: the same version is on its way.
             before.steer(entry.rollout_of(tag[1]))
+            before.stage = stage_of(entry, tag[1])
             figures.head = max(figures.head, entry.serial)
             figures.seen = entry.serial
             return False
@@ -128,6 +129,7 @@ class TagBook:
         )
         # A tracker that begins may find one that is held.
         rollout.steer(entry.rollout_of(tag[1]))
+        rollout.stage = stage_of(entry, tag[1])
         if entry.totals is not None:
             rollout.total_bytes = entry.totals.bytes
         figures.rollout, figures.head, figures.seen = rollout, max(figures.head, entry.serial), entry.serial
@@ -204,3 +206,11 @@ class TagBook:
         assert len(self.rollouts) <= ROLLOUTS_MAX
         assert len(self.tags) <= TAGS_MAX
         assert self._idle.keys() == {tag for tag, figures in self.tags.items() if not figures.followers}
+
+
+def stage_of(entry: Entry, tag: str) -> tuple[int, int]:
+    """Which of how many stages an entry lets peers in by, from 1; (0, 0) without stages, and once taken back."""
+    staged = entry.rollout_of(tag)
+    if staged is None or not staged.is_under_way:
+        return (0, 0)
+    return (staged.stage + 1, len(staged.plan.stages))

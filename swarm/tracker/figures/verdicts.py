@@ -20,7 +20,8 @@ def trend_of(rollout: RolloutFigures, stalled: int) -> Trend:
         return "paused"
     if rollout.counts[FAILED] + rollout.counts[LOST] == behind:
         return "failed"
-    if stalled >= behind:
+    # Whom a stage holds back waits for others, not for bytes.
+    if stalled and stalled >= behind - rollout.held:
         return "stalled"
     return "slow" if stalled else "running"
 
@@ -56,7 +57,9 @@ def _behind(rollout: RolloutFigures, trend: Trend, stalled: int, eta_s: float | 
         found.append(f"{span_words(eta_s)} left" if eta_s >= 1 else "less than a second left")
     if trend == "slow":
         found.append(f"{stalled:,} stalled")
-    if trend == "running" and eta_s is None and rollout.counts[WAITING] and not rollout.counts[FETCHING]:
+    if trend == "running" and rollout.stage[1] and rollout.held == rollout.behind:
+        found.append(f"stage {rollout.stage[0]} of {rollout.stage[1]} done, waits for promote")
+    elif trend == "running" and eta_s is None and rollout.counts[WAITING] and not rollout.counts[FETCHING]:
         found.append("about to begin")
     return found
 

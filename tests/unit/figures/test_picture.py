@@ -5,10 +5,15 @@ from __future__ import annotations
 import random
 from typing import Any
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from swarm.log import Entry
+from swarm.peer.stats_verb import brought
 from swarm.reports import Step, Totals
+from swarm.rollout import WHOLE, Plan, Rollout, Stage
+from swarm.tracker.alerts import drawing
 from swarm.tracker.figures import views
 from swarm.tracker.figures.peer_views import Asked, peer_view, peers_view
 from swarm.tracker.figures.picture import Picture
@@ -262,3 +267,33 @@ def test_whatever_comes_in_whatever_order_the_counts_are_right(said: list[tuple[
         for probed in picture.tick(at, WALL + at).probes:
             picture.probed(probed.public, is_there=number % 2 == 0, now=at)
         picture.check_invariants()
+
+
+def staged(serial: int, state: Any = "running") -> Entry:
+    """An entry by which a first stage of two lets peers in."""
+    plan = Plan((Stage(("ring=canary",), 0), Stage((), WHOLE)), None, None)
+    rollout = Rollout("stable", V2, V1, serial, plan, 0, state, int(WALL), "user:olga", "")
+    return msgspec.structs.replace(entry(serial, V2, wall_time=int(WALL)), format=2, rollouts=(rollout,))
+
+
+def test_whom_a_stage_holds_back_is_not_stalled_and_the_verdict_says_what_it_waits_for() -> None:
+    picture = a_picture()
+    begun(picture, 2)
+    for number in (1, 2):
+        picture.report(who(number), report(2, current(1, V1)), 2.0)
+    picture.moved(staged(2), 3.0)
+    picture.report(who(1), report(3, current(2, V2)), 4.0)
+    held = followed(serial=1, version=V1, heard=2, cause="held-back", words="held back by the rollout")
+    picture.report(who(2), report(3, held), 4.0)
+    rollout = picture.tags[TAG].rollout
+    assert rollout is not None
+    trend, stalled, _, verdict = views.judged(rollout, 99.0)
+    assert (trend, stalled) == ("running", 0)
+    assert verdict == "`stable` of maps/roads: 1 of 2 current, stage 1 of 2 done, waits for promote"
+    seen = drawing._rollout(rollout, 1, 99.0)
+    assert (seen.behind, seen.is_stuck) == (0, False)
+    assert [move[0].kind for move in brought([(staged(2), "stable", V2), (steered(3), "stable", V2)])] == ["publish"]
+
+
+def steered(serial: int) -> Entry:
+    return msgspec.structs.replace(staged(2, "paused"), serial=serial, kind="rollout")
