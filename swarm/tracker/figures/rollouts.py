@@ -7,7 +7,7 @@ twice.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, insort
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -47,6 +47,8 @@ class Member:
     # Bytes per second, averaged over reports, as of the last one.
     rate: float = 0.0
     rated_at: float = 0.0
+    # Seconds until it was current for the first time: who comes back to it has been there before.
+    arrived_s: float | None = None
     before: tuple[int, int, int, int, int] = (0, 0, 0, 0, 0)
     has_failed: bool = False
     # Whether the stage of now does not let it in, by its own word.
@@ -100,7 +102,7 @@ class RolloutFigures:
     started: float
     members: dict[bytes, Member] = field(default_factory=dict)
     counts: list[int] = field(default_factory=lambda: [0] * len(STATES))
-    # Seconds from the start until a peer was current, in order.
+    # Seconds from the start until a peer was current, in order: one of each that is current now.
     done: list[float] = field(default_factory=list)
     steps: StepLog = field(default_factory=StepLog)
     points: list[tuple[float, Counts]] = field(default_factory=list)
@@ -199,9 +201,10 @@ class RolloutFigures:
             return
         else:
             self.counts[member.state] -= 1
+            self._departs(member)
             self.counts[state] += 1
         if state == CURRENT and member.state != CURRENT and not is_new:
-            self._arrived(max(0.0, at - max(self.started, member.wanted_since)))
+            self._arrives(member, max(0.0, at - max(self.started, member.wanted_since)))
         if state == FAILED and not member.has_failed:
             member.has_failed = True
             self.failures += 1
@@ -211,11 +214,15 @@ class RolloutFigures:
         self.number += 1
         self.steps.add(at - self.started, public, member.site, state, words if state == FAILED else "")
 
-    def _arrived(self, seconds: float) -> None:
-        if not self.done or seconds >= self.done[-1]:
-            self.done.append(seconds)
-        else:
-            self.done.insert(bisect_right(self.done, seconds), seconds)
+    def _arrives(self, member: Member, seconds: float) -> None:
+        if member.arrived_s is None:
+            member.arrived_s = seconds
+        insort(self.done, member.arrived_s)
+
+    def _departs(self, member: Member) -> None:
+        """A member that may have been current is so no more, or is counted no more."""
+        if member.state == CURRENT and member.arrived_s is not None:
+            del self.done[bisect_left(self.done, member.arrived_s)]
 
     def replay(self, public: bytes, site: str, state: int, at: float, words: str) -> None:
         """A step of a log that was kept."""
@@ -240,6 +247,7 @@ class RolloutFigures:
         member = self.members.pop(public, None)
         if member is not None:
             self.counts[member.state] -= 1
+            self._departs(member)
             self.gone = _sum(self.gone, member.sources)
             self.number += 1
 
@@ -323,7 +331,8 @@ class RolloutFigures:
     def check_invariants(self) -> None:
         states = [member.state for member in self.members.values()]
         assert self.counts == [states.count(index) for index in range(len(STATES))], "the counts of states are wrong"
-        assert self.done == sorted(self.done)
+        arrived = [m.arrived_s for m in self.members.values() if m.state == CURRENT and m.arrived_s is not None]
+        assert self.done == sorted(arrived), "not one arrival of each that is current"
         assert len(self.points) <= POINTS_MAX + 1
 
 

@@ -18,6 +18,8 @@ from swarm.records import Key
 
 # 13 bytes a step, and the words of some.
 STEPS_MAX: Final = 200_000
+# One peer that comes and goes uses up no more of them.
+PEER_STEPS_MAX: Final = 128
 PEERS_MAX: Final = 65_536
 WORDS_KEPT_MAX: Final = 1000
 WORDS_CHARS: Final = 200
@@ -63,7 +65,9 @@ class KeptLog(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_field
 
 
 class StepLog:
-    """The steps of one rollout as they come, nearly in order of time. Beyond ``STEPS_MAX`` they are counted only."""
+    """The steps of one rollout as they come, nearly in order of time. Beyond ``STEPS_MAX``, and beyond
+    ``PEER_STEPS_MAX`` of one peer, they are counted only.
+    """
 
     def __init__(self) -> None:
         self._times = array("q")
@@ -71,6 +75,8 @@ class StepLog:
         self._states = array("B")
         self._words: dict[int, str] = {}
         self._numbers: dict[bytes, int] = {}
+        # How many there are of each peer, by its number.
+        self._counts = array("B")
         self.logged: list[Logged] = []
         self.dropped = 0
 
@@ -83,6 +89,11 @@ class StepLog:
         if number is None:
             number = self._numbers[public] = len(self.logged)
             self.logged.append(Logged(public, site))
+            self._counts.append(0)
+        if self._counts[number] >= PEER_STEPS_MAX:
+            self.dropped += 1
+            return
+        self._counts[number] += 1
         if words and len(self._words) < WORDS_KEPT_MAX:
             self._words[len(self._times)] = words[:WORDS_CHARS]
         self._times.append(max(0, round(t_s * 1000)))

@@ -18,6 +18,7 @@ from swarm.tracker.figures import views
 from swarm.tracker.figures.peer_views import Asked, peer_view, peers_view
 from swarm.tracker.figures.picture import Picture
 from swarm.tracker.figures.rollouts import CURRENT
+from swarm.tracker.figures.steps import PEER_STEPS_MAX
 from tests.reported import ROADS, V1, V2, entry, followed, key, link, report, who
 
 WALL = 1_700_000_000.0
@@ -209,6 +210,28 @@ def test_the_next_move_of_a_tag_overtakes_the_last() -> None:
     found = picture.book.rollout_of(TAG, 0)
     assert found is not None
     assert (found.serial, found.counts[CURRENT], found.previous) == (2, 1, V1)
+
+
+def test_who_comes_and_goes_arrives_once_and_uses_up_no_log() -> None:
+    picture = a_picture()
+    begun(picture, 4)
+    for number in (1, 2, 3):
+        picture.report(who(number), report(2, current()), 101.0)
+    rollout = picture.book.rollout_of(TAG, 1)
+    assert rollout is not None
+    for turn in range(1, 200):
+        at = 4.0 + turn / 100
+        picture.report(who(4), report(2 * turn, current()), at)
+        picture.report(who(4), report(2 * turn + 1, fetched()), at)
+    assert len(rollout.done) == 3
+    picture.report(who(4), report(1000, current()), 200.0)
+    picture.check_invariants()
+    first, *others = rollout.done
+    assert (first < 5, len(others), rollout.percentile_s(0.5)) == (True, 3, others[0])
+    assert len(rollout.steps) < PEER_STEPS_MAX + 20
+    assert rollout.steps.dropped > 200
+    picture.left(key(4), 201.0)
+    assert rollout.done == others
 
 
 def test_datasets_that_the_caller_may_not_read_are_not_told() -> None:
