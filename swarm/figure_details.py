@@ -241,7 +241,9 @@ class Storage(msgspec.Struct, frozen=True):
 
 
 class Peer(msgspec.Struct, frozen=True):
-    """All that is known of one. Totals are since its process began (``started``). ``dht`` is None for a DHT client."""
+    """All that is known of one. Totals are since its process began (``started``); ``uploaded_bytes`` are encoded ones
+    that seeds took of its publishes. ``joined``: when it became a member; None while the roll cannot be read.
+    """
 
     at: float
     item: PeerItem
@@ -252,6 +254,7 @@ class Peer(msgspec.Struct, frozen=True):
     received_bytes: int
     wire_sent_bytes: int
     wire_received_bytes: int
+    uploaded_bytes: int
     bad_blocks: int
     refused: int
     redirected: int

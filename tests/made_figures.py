@@ -196,6 +196,7 @@ def peer(number: int, now: float) -> Peer:
         received_bytes=640 * MIB,
         wire_sent_bytes=1100 * MIB,
         wire_received_bytes=402 * MIB,
+        uploaded_bytes=96 * MIB,
         bad_blocks=number % 3,
         refused=4,
         redirected=17,

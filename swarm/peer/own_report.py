@@ -300,6 +300,7 @@ class OwnReport:
             received=sum(dict(traffic.received).values()),
             wire_sent=traffic.wire_sent_bytes,
             wire_received=traffic.wire_received_bytes,
+            uploaded=traffic.uploaded_bytes,
             bad_blocks=traffic.bad_blocks,
             refused=traffic.refused,
             redirected=traffic.redirected,

@@ -256,7 +256,10 @@ async def _receiver(node: PeerNode, dataset: str) -> AsyncIterator[Keeping | Sen
 async def _seeds(node: PeerNode) -> list[SeedClient]:
     """The seeds that the tracker knows now."""
     await node.announcer.beat()
-    return [MeasuredClient(node.session, seed, node.papers.grant, node.paces.upload) for seed in node.announcer.seeds]
+    return [
+        MeasuredClient(node.session, seed, node.papers.grant, node.paces.upload, node.traffic)
+        for seed in node.announcer.seeds
+    ]
 
 
 async def _seeds_to_try(node: PeerNode) -> list[SeedClient]:
@@ -266,7 +269,9 @@ async def _seeds_to_try(node: PeerNode) -> list[SeedClient]:
     until = time.monotonic() + SEED_PATIENCE_S
     while not (known := await _seeds(node)) and not node.announcer.last_seeds and time.monotonic() < until:
         await asyncio.sleep(SEED_LOOK_S)
-    return known or [SeedClient(node.session, seed, node.papers.grant) for seed in node.announcer.last_seeds]
+    return known or [
+        SeedClient(node.session, seed, node.papers.grant, traffic=node.traffic) for seed in node.announcer.last_seeds
+    ]
 
 
 @asynccontextmanager

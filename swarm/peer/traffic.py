@@ -16,6 +16,8 @@ class Traffic:
     taken: Counter[str] = field(default_factory=Counter)
     wire_sent_bytes: int = 0
     wire_received_bytes: int = 0
+    # Encoded bytes that seeds took of publishes from here; in none of the others.
+    uploaded_bytes: int = 0
     redirected: int = 0
     refused: int = 0
     bad_blocks: int = 0

@@ -27,6 +27,7 @@ from swarm.identity import server_name_of
 from swarm.limits import ENCODED_MAX_BYTES, MIB, MISSING_MAX_SIGNATURES
 from swarm.manifest import Manifest
 from swarm.peer.pace import UNPACED, Pace
+from swarm.peer.traffic import Traffic
 from swarm.peer.wire import GRANT_HEADER
 from swarm.store import Store
 
@@ -95,10 +96,18 @@ def unframed(body: bytes | bytearray) -> list[tuple[bytes, bytes]]:
 
 
 class SeedClient:
-    """The upload side of one seed. Blocks go at the ``pace``."""
+    """The upload side of one seed. Blocks go at the ``pace``, and are counted in ``traffic`` once they are taken."""
 
-    def __init__(self, session: aiohttp.ClientSession, seed: str, grant: bytes, pace: Pace = UNPACED) -> None:
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        seed: str,
+        grant: bytes,
+        pace: Pace = UNPACED,
+        traffic: Traffic | None = None,
+    ) -> None:
         self._pace = pace
+        self._traffic = traffic
         self._session = session
         self.seed = seed
         # What the seed's object store was asked for, once a version is kept.
@@ -122,6 +131,8 @@ class SeedClient:
     async def bring(self, session: str, blocks: Sequence[tuple[bytes, Encoded]]) -> None:
         """Send some blocks, of at most BRING_MAX_BYTES."""
         await self._call("POST", f"/api/v1/uploads/{session}/blocks", Framed(blocks, self._pace), BLOCKS_TYPE)
+        if self._traffic is not None:
+            self._traffic.uploaded_bytes += sum(len(block) for _, block in blocks)
 
     async def done(self, session: str) -> None:
         """The log names what the session kept: the seed need not hold it for us any longer."""

@@ -92,15 +92,22 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_rollout_is_seen_from_its_first_peer_to_its_last(tmp_path: Path, quick: None) -> None:
     async def scenario() -> None:
         async with Following(tmp_path) as swarm:
+            begun = int(time.time())
             producer = await swarm.peer("producer")
             consumers = [await swarm.peer(f"consumer{number}", site="paris") for number in range(2)]
             tree = make_tree(tmp_path / "tree", 1)
-            await swarm.publish(producer, tree, "maps/roads:stable")
+            published = await swarm.publish(producer, tree, "maps/roads:stable")
             for number, node in enumerate(consumers):
                 await run(node, "subscribe", ref="maps/roads:stable", directory=str(tmp_path / f"at{number}"))
 
             async def look(ask: Looks) -> None:
                 await first_version(ask)
+                one = await ask.until(
+                    f"/api/v1/figures/peers/{producer.key.peer_id}", Peer, lambda peer: peer.uploaded_bytes > 0
+                )
+                assert one.uploaded_bytes == published["uploaded"]
+                assert one.joined is not None
+                assert begun <= one.joined <= time.time()
                 await next_version(ask, swarm, producer, tree)
                 await links(ask, swarm, producer, consumers)
                 await death(ask, swarm, consumers[1])

@@ -64,6 +64,8 @@ class KnownPeer:
     heard: float
     beat_s: float
     health: Health = "alive"
+    # When it became a member, by the roll (wall seconds).
+    joined: float | None = None
     # It is gone by its own word.
     has_left: bool = False
     # Since when it is in doubt; whom it was missed by, when.

@@ -36,7 +36,7 @@ from swarm.signature import from_hex
 from swarm.tracker.asking import is_still_let_in
 from swarm.tracker.figures.copies import RANGES_DEFAULT, RANGES_MAX
 from swarm.tracker.figures.heat import heat_view
-from swarm.tracker.figures.hub import Listener
+from swarm.tracker.figures.hub import TOPICS_MAX, Listener
 from swarm.tracker.figures.peer_views import Asked, peer_view, peers_view
 from swarm.tracker.figures.picture import SERIES
 from swarm.tracker.figures.swarm_views import dht_view, flow_view, origin_view
@@ -248,7 +248,9 @@ class _Serve:
 
     async def peer(self, request: web.Request, who: Principal) -> web.Response:
         view = await self._view_of_all(who)
-        peer = self.picture.peers.get(public_of(request.match_info["peer"]))
+        public = public_of(request.match_info["peer"])
+        await self.figures.know_joined(public)
+        peer = self.picture.peers.get(public)
         if peer is None:
             raise NotFoundError("this peer was not heard of lately: see `aetherfs members`")
         return answer(peer_view(self.picture, peer, view.may_read, self.figures.tracker_id, time.monotonic()))
@@ -280,6 +282,9 @@ class _Serve:
     async def stream(self, request: web.Request, who: Principal) -> web.StreamResponse:
         topics = [text for text in query_of(request, StreamQuery).topics.split(",") if text]
         last_id = request.headers.get("Last-Event-ID", "")
+        for topic in topics[:TOPICS_MAX]:
+            if topic.startswith("peer:"):
+                await self.figures.know_joined(public_of(topic.removeprefix("peer:")))
         listener = self.figures.hub.join(topics, await self._patterns(who), last_id, str(who))
         response = web.StreamResponse(headers={"Content-Type": events.CONTENT_TYPE, "Cache-Control": "no-store"})
         try:

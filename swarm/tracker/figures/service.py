@@ -100,6 +100,15 @@ class Figures:
         while len(self.layouts) > LAYOUTS_MAX:
             self.layouts.popitem(last=False)
 
+    async def know_joined(self, public: bytes) -> None:
+        """Find out when a peer became a member, unless that is known: whoever passes its reports on does not tell."""
+        peer = self.picture.peers.get(public)
+        if peer is None or peer.joined is not None:
+            return
+        with contextlib.suppress(AetherError):
+            member = await self._state.work(self._state.members.member, peer.who.peer_id)
+            peer.joined = float(member.joined) if member is not None else None
+
     async def rollouts(self, view: View, now: float) -> Rollouts:
         """Those that are known here and, while the store answers, those that it keeps."""
         kept: list[RolloutItem] = []

@@ -154,5 +154,6 @@ const About = ({ data, id, now }) => html`<${Card} title="About it"><dl class="f
   <dt>program</dt><dd>${clean(data.item.version, 40) || "–"}, started ${moment(data.started)}</dd>
   ${data.joined !== null && html`<dt>joined</dt><dd>${moment(data.joined)}, ${ago(data.joined, now)}</dd>`}
   <dt>DHT</dt><dd>${data.dht_nodes === null ? "a client: it answers no questions" : `knows ${counted(data.dht_nodes, "node")}, keeps ${counted(data.dht_records, "record")}`}</dd>
+  <dt>published</dt><dd>${bytes(data.uploaded_bytes)} uploaded to seeds</dd>
   <dt>requests</dt><dd>${counted(data.refused, "refused", "refused")}, ${count(data.redirected)} sent on to others</dd>
   <dt>reports to</dt><dd>${data.tracker ? html`tracker <${PeerLink} id=${data.tracker} />` : "–"}</dd></dl><//>`;
