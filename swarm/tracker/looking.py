@@ -40,6 +40,13 @@ class SharedLooks:
             self._looking[dataset] = asyncio.create_task(self._look_while_asked(dataset))
         await asyncio.shield(awaited)
 
+    async def close(self) -> None:
+        """End what is under way; whoever waits is cancelled."""
+        looking = list(self._looking.values())
+        for task in looking:
+            task.cancel()
+        await asyncio.gather(*looking, return_exceptions=True)
+
     async def _look_while_asked(self, dataset: str) -> None:
         loop = asyncio.get_running_loop()
         in_a_row = 0

@@ -210,6 +210,7 @@ class Tracker:
         await self.state.pushes.leaving()
         await self.state.pushes.close()
         await self.listener.close()
+        await self.state.looks.close()
         await self.state.identifier.close()
         await self._withdraw()
         self.state.has_ended = True

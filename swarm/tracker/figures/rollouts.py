@@ -69,6 +69,18 @@ class Member:
         self.rated_at = now
 
     @property
+    def usual_rate(self) -> float | None:
+        """Bytes per second: as it fetches, or as it has fetched what it got by when it was current (a second at least,
+        as it tells so seldom). None if neither is known.
+        """
+        if self.state == FETCHING and self.told is not None:
+            return self.told.rate_bytes_per_s
+        fetched = sum(self.sources[:2])
+        if self.state != CURRENT or self.arrived_s is None or not fetched:
+            return None
+        return fetched / max(1.0, self.arrived_s)
+
+    @property
     def sources(self) -> tuple[int, int, int, int, int]:
         """Bytes from peers, from the origin, reused, wasted, and as they travelled."""
         told = self.told

@@ -224,9 +224,10 @@ def _order(member: Member) -> tuple[int, float]:
 
 
 def usual_rate(rollout: RolloutFigures) -> float:
-    """The median rate of those that fetch, or have."""
-    rates = [m.told.rate_bytes_per_s for m in rollout.members.values() if m.told is not None and m.state == FETCHING]
-    return statistics.median(rates) if rates else 0.0
+    """The median rate of those that fetch, or have: the last that fetches is slow beside those that are done."""
+    rates = [member.usual_rate for member in rollout.members.values()]
+    known = [rate for rate in rates if rate is not None]
+    return statistics.median(known) if known else 0.0
 
 
 def straggler(

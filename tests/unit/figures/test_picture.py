@@ -200,6 +200,20 @@ def test_a_slow_peer_is_found_by_its_reason() -> None:
     assert reasons["peer1"] == ("", "9.0 MB/s from 3 neighbours")
 
 
+def test_the_last_that_fetches_is_slow_beside_those_that_are_done() -> None:
+    picture = a_picture()
+    begun(picture, 3)
+    for number in (1, 2):
+        got = current(1, V1, 3000, 2000, 1000, peers=8_000_000, origin=1_000_000)
+        picture.report(who(number), report(2, got), 4.0)
+    for at in (4.0, 8.0):
+        picture.report(who(3), report(int(at), fetched(rate_bytes_per_s=120_000, done_bytes=int(at))), at)
+    rollout = picture.tags[TAG].rollout
+    assert rollout is not None
+    [behind] = views.rollout_view(picture, rollout, 8.0).stragglers
+    assert (behind.peer, behind.cause) == ("peer3", "slow-link")
+
+
 def test_the_next_move_of_a_tag_overtakes_the_last() -> None:
     picture = a_picture()
     begun(picture, 1)

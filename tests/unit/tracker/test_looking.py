@@ -55,6 +55,19 @@ def test_who_comes_while_a_look_is_under_way_waits_for_the_next() -> None:
     asyncio.run(main())
 
 
+def test_closing_ends_looks_that_wait_for_somebody_to_ask() -> None:
+    async def main() -> None:
+        store = Store()
+        store.may_end.release()
+        looks = SharedLooks(store.look)
+        await looks.fresh("a/b")
+        assert asyncio.all_tasks() != {asyncio.current_task()}
+        await looks.close()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(main())
+
+
 def test_what_a_look_raises_reaches_all_and_the_next_begins_anew() -> None:
     async def main() -> None:
         store = Store()
