@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+from blake3 import blake3
 
 from swarm import manifest as manifests
 from swarm.errors import AetherError, IncompleteError, RemoteProtocolError, UsageError
@@ -26,12 +27,13 @@ from swarm.reading import Beside, Reading
 from swarm.runs import cut_run
 from swarm.scan_cache import FileState, Known, RunBlock, ScanCache, Whole
 from swarm.segments import FILE, SYMLINK, BlockEntry, FileEntry
-from swarm.signature import signature_of
 from swarm.walk import Changed, Found, Links, walk
 
 ROUNDS: Final = 6
 # The pause before the second round; it doubles.
 PAUSE_S: Final = 0.05
+# What is found is encoded so many at a time: a million at once are a quarter of a gigabyte.
+DIGESTED_AT_ONCE: Final = 1000
 
 Progress = Callable[[int, int], None]
 Made = Callable[[BlockEntry, memoryview], None]
@@ -107,7 +109,10 @@ def _unchanged(cache: ScanCache, found: Sequence[Found], manifest_of: ManifestOf
 
 def _digest(found: Sequence[Found]) -> bytes:
     """Of all that the filesystem says of what was found."""
-    return signature_of(msgspec.msgpack.encode(found))
+    hasher = blake3()
+    for begin in range(0, len(found), DIGESTED_AT_ONCE):
+        hasher.update(msgspec.msgpack.encode(found[begin : begin + DIGESTED_AT_ONCE]))
+    return hasher.digest()
 
 
 class _Round:
@@ -157,13 +162,9 @@ class _Round:
         self._all_read()
         manifest = manifests.build([self._entry(item) for item in found], blocks)
         _check_unchanged(found)
-        here = {item.path for item in found}
         is_sure = all(self._cache.unchanged(item.path, item.state) is not None for item in files)
-        self._cache.replace(
-            {path: known for path, known in self._cache.files.items() if path in here},
-            self._runs,
-            Whole(_digest(found), manifest.version) if is_sure else None,
-        )
+        whole = Whole(_digest(found), manifest.version) if is_sure else None
+        self._cache.replace({item.path: self._cache.files[item.path] for item in files}, self._runs, whole)
         return manifest
 
     def _run(self, files: Sequence[Found], blocks: list[BlockEntry]) -> None:

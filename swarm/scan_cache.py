@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import IO, Annotated, Final, Literal
 
 import msgspec
 from blake3 import blake3
@@ -19,7 +22,7 @@ from blake3 import blake3
 from swarm import canonical
 from swarm.limits import MIB
 from swarm.segments import BlockEntry
-from swarm.signature import SIGNATURE_BYTES, signature_of
+from swarm.signature import SIGNATURE_BYTES
 
 # Times of a filesystem advance in ticks of up to 10 ms; in whole seconds, or two, where they show nothing finer.
 TICK_NS: Final = 20_000_000
@@ -98,35 +101,36 @@ class _Learnt(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_field
 
 
 class _Head(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """What stands before the bytes of ``_Learnt``, which a directory that has not changed does not need."""
+    """What stands before the ``_Learnt``, which a directory that has not changed does not need."""
 
-    format: Literal[4]
+    format: Literal[5]
     whole: Whole | None
 
 
-# How long the head is stands before it.
-_LENGTH: Final = 2
+# How long the head is stands before it, and so before each part of what was learnt.
+_LENGTH: Final = 4
+# Files, and blocks of runs, in a part: a million all at once would be there twice.
+PART_ENTRIES: Final = 10_000
 
 
 class ScanCache:
     """Known files by path, and blocks of runs by (path, offset) where they begin."""
 
-    def __init__(self, whole: Whole | None = None, learnt: memoryview | None = None) -> None:
+    def __init__(self, whole: Whole | None = None, learnt: Iterable[bytes] = ()) -> None:
         self.whole = whole
         self._files: dict[str, Known] = {}
         self._runs: dict[tuple[str, int], RunBlock] = {}
-        self._unread = learnt
+        self._unread = deque(learnt)
 
     @classmethod
     def load(cls, path: Path) -> ScanCache:
         """The cache at ``path``, empty if there is none or it is damaged."""
-        with contextlib.suppress(OSError):
-            with path.open("rb") as file:
-                check, body = file.read(SIGNATURE_BYTES), memoryview(file.read())
-            end = _LENGTH + int.from_bytes(body[:_LENGTH])
-            head = canonical.try_decode(body[_LENGTH:end], _Head, limit_bytes=CACHE_MAX_BYTES)
-            if head is not None and signature_of(body) == check:
-                return cls(head.whole, body[end:])
+        with contextlib.suppress(OSError), path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size <= CACHE_MAX_BYTES:
+                check, parts = file.read(SIGNATURE_BYTES), list(_parts(file))
+                head = canonical.try_decode(parts[0], _Head, limit_bytes=CACHE_MAX_BYTES) if parts else None
+                if head is not None and _digest(parts) == check:
+                    return cls(head.whole, parts[1:])
         return cls()
 
     @property
@@ -141,42 +145,69 @@ class ScanCache:
 
     def replace(self, files: dict[str, Known], runs: dict[tuple[str, int], RunBlock], whole: Whole | None) -> None:
         """All that is known of the directory now."""
-        self._files, self._runs, self.whole, self._unread = files, runs, whole, None
+        self._files, self._runs, self.whole = files, runs, whole
+        self._unread.clear()
 
     def _read(self) -> None:
-        unread, self._unread = self._unread, None
-        learnt = canonical.try_decode(unread, _Learnt, limit_bytes=CACHE_MAX_BYTES) if unread is not None else None
-        if learnt is not None:
-            self._files = dict(learnt.files)
-            self._runs = {run.start: run for run in learnt.runs}
+        while self._unread:
+            learnt = canonical.try_decode(self._unread.popleft(), _Learnt, limit_bytes=CACHE_MAX_BYTES)
+            if learnt is not None:
+                self._files.update(learnt.files)
+                self._runs.update((run.start, run) for run in learnt.runs)
 
     def save(self, path: Path) -> None:
         """Write it beside and rename. A cache that cannot be written is given up: the next scan just reads more."""
-        if self._unread is not None:
+        if self._unread:
             return  # nothing was learnt
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        head = canonical.encode(_Head(4, self.whole))
-        parts = (
-            len(head).to_bytes(_LENGTH),
-            head,
-            canonical.encode(_Learnt(self._files, tuple(self._runs.values()))),
-        )
-        hasher = blake3()
-        for part in parts:
-            hasher.update(part)
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with temporary.open("wb") as file:
-                file.writelines((hasher.digest(), *parts))
+                file.write(bytes(SIGNATURE_BYTES))
+                check = _digest(_written(file, self._encoded()))
+                file.seek(0)
+                file.write(check)
             os.replace(temporary, path)
         except OSError:
             with contextlib.suppress(OSError):
                 temporary.unlink()
 
+    def _encoded(self) -> Iterator[bytes]:
+        yield canonical.encode(_Head(5, self.whole))
+        files, runs = iter(self._files.items()), iter(self._runs.values())
+        while True:
+            learnt = _Learnt(dict(islice(files, PART_ENTRIES)), tuple(islice(runs, PART_ENTRIES)))
+            if not learnt.files and not learnt.runs:
+                return
+            yield canonical.encode(learnt)
+
     def unchanged(self, path: str, state: FileState) -> Known | None:
         """What is known of a file, if it surely still holds."""
         known = self.files.get(path)
         return known if known is not None and known.state == state and not is_racy(known.state, known.read_ns) else None
+
+
+def _written(file: IO[bytes], parts: Iterable[bytes]) -> Iterator[bytes]:
+    """Write each part as it goes by."""
+    for part in parts:
+        file.write(len(part).to_bytes(_LENGTH))
+        file.write(part)
+        yield part
+
+
+def _parts(file: IO[bytes]) -> Iterator[bytes]:
+    """What ``_written`` wrote, as far as it goes: the digest tells whether that is all."""
+    while length := file.read(_LENGTH):
+        yield file.read(int.from_bytes(length))
+
+
+def _digest(parts: Iterable[bytes]) -> bytes:
+    """Of the parts and of where each ends."""
+    hasher = blake3()
+    for part in parts:
+        hasher.update(len(part).to_bytes(_LENGTH))
+        hasher.update(part)
+    return hasher.digest()
 
 
 def is_racy(state: FileState, read_ns: int) -> bool:

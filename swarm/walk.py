@@ -29,16 +29,21 @@ LINK_MODE: Final = 0o777
 
 
 class Found(msgspec.Struct, frozen=True, gc=False):
-    """One thing to publish: its path in the dataset, where it lies, its kind (see segments), what the filesystem says
-    of it, its mode, and a link's target.
+    """One thing to publish: its path in the dataset, the directory that it lies in ("" for the topmost), its kind (see
+    segments), what the filesystem says of it, its mode, and a link's target. Of a million there is no room for more.
     """
 
     path: str
-    location: str
+    directory: str
     kind: Literal[0, 1, 2]
     state: FileState
     mode: int
     target: str = ""
+
+    @property
+    def location(self) -> str:
+        """Where it lies."""
+        return f"{self.directory}/{self.path.rpartition('/')[2]}"
 
     @property
     def size(self) -> int:
@@ -64,14 +69,14 @@ def walk(root: Path, links: Links, should_stop: Callable[[], bool] = lambda: Fal
     except OSError as error:
         raise NotFoundError(f"cannot publish {shown(str(root))}: {error.strerror}; check the path") from error
     if stat.S_ISREG(status.st_mode):
-        return [_found(_checked(root.name, str(root)), str(root), FILE, status)]
+        return [_found(_checked(root.name, str(root)), str(root.absolute().parent).rstrip("/"), FILE, status)]
     if not stat.S_ISDIR(status.st_mode):
         raise UsageError(f"cannot publish {shown(str(root))}: it is neither a directory nor a file")
     leaving: set[str] = set()
     while True:
         found: list[Found] = []
         walker = _Walker(links, should_stop, found, leaving)
-        walker.below(str(root), _Where("", "", frozenset({(status.st_dev, status.st_ino)})))
+        walker.below(_Where(str(root).rstrip("/"), "", "", frozenset({(status.st_dev, status.st_ino)})))
         more = leaving_links({item.path: item.target for item in found if item.kind == SYMLINK})
         if not more:
             # Strings compare by code points, which is the order of their UTF-8 bytes.
@@ -81,10 +86,11 @@ def walk(root: Path, links: Links, should_stop: Callable[[], bool] = lambda: Fal
 
 @dataclass(frozen=True, slots=True)
 class _Where:
-    """Where in the walk: what paths begin with here, the part of it down to the last link followed, directories
-    above.
+    """Where in the walk: the directory, what paths begin with in it, the part of it down to the last link followed,
+    directories above.
     """
 
+    directory: str
     prefix: str
     followed: str
     above: frozenset[tuple[int, int]]
@@ -99,7 +105,8 @@ class _Walker:
     found: list[Found]
     leaving: Collection[str] = field(default_factory=frozenset)
 
-    def below(self, directory: str, where: _Where) -> None:
+    def below(self, where: _Where) -> None:
+        directory = where.directory or "/"
         inner: list[tuple[str, str, os.stat_result, bool]] = []
         with _opened(directory) as descriptor:
             try:
@@ -111,7 +118,7 @@ class _Walker:
             for entry in entries:
                 if self.should_stop():
                     raise IncompleteError("the scan was stopped: publish again to go on")
-                location = f"{directory}/{entry.name}" if directory != "/" else f"/{entry.name}"
+                location = f"{where.directory}/{entry.name}"
                 self._one(_checked(where.prefix + entry.name, location), location, entry, where, inner)
         for path, location, status, is_link in inner:
             self._directory(path, location, where, status, is_link=is_link)
@@ -135,13 +142,13 @@ class _Walker:
             raise unreadable(location, error) from error
         if is_link:
             if path not in self.leaving and _stays(path.removeprefix(where.followed), target):
-                self.found.append(_found(path, location, SYMLINK, status, target))
+                self.found.append(_found(path, where.directory, SYMLINK, status, target))
                 return
             if self.links == "skip":
                 return
             status = self._behind(location, target)
         if stat.S_ISREG(status.st_mode):
-            self.found.append(_found(path, location, FILE, status))
+            self.found.append(_found(path, where.directory, FILE, status))
         elif stat.S_ISDIR(status.st_mode):
             inner.append((path, location, status, is_link))
         else:
@@ -171,11 +178,11 @@ class _Walker:
                 f"cannot publish {shown(location)}: following its link goes round in a circle; use --links skip"
             )
         prefix = path + "/"
-        below = _Where(prefix, prefix if is_link else where.followed, where.above | {inside})
+        below = _Where(location, prefix, prefix if is_link else where.followed, where.above | {inside})
         before = len(self.found)
-        self.below(location, below)
+        self.below(below)
         if len(self.found) == before:
-            self.found.append(_found(path, location, EMPTY_DIRECTORY, status))
+            self.found.append(_found(path, where.directory, EMPTY_DIRECTORY, status))
 
 
 @contextlib.contextmanager
@@ -193,9 +200,9 @@ def _opened(directory: str) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _found(path: str, location: str, kind: Literal[0, 1, 2], status: os.stat_result, target: str = "") -> Found:
+def _found(path: str, directory: str, kind: Literal[0, 1, 2], status: os.stat_result, target: str = "") -> Found:
     mode = LINK_MODE if kind == SYMLINK else status.st_mode & 0o777
-    return Found(path, location, kind, FileState.of(status), mode, target)
+    return Found(path, directory, kind, FileState.of(status), mode, target)
 
 
 def _stays(path: str, target: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -43,30 +43,44 @@ class Change(msgspec.Struct, frozen=True):
 
 def changes_of(new: Manifest, old: Manifest, fetched: Collection[int], by_file: Sequence[int]) -> list[Change]:
     """All changes, by path. ``fetched``: indices of unique blocks; ``by_file``: bytes to fetch of each new file."""
-    before = {entry.path: entry for entry in old.files}
-    after = {entry.path for entry in new.files}
     gone: dict[bytes, list[FileEntry]] = {}
-    for entry in old.files:
-        if entry.path not in after and entry.kind == FILE and entry.size:
-            gone.setdefault(entry.blake3, []).append(entry)
+    for at, was in _beside(new.files, old.files):
+        if at is None and was is not None and was.kind == FILE and was.size:
+            gone.setdefault(was.blake3, []).append(was)
     wanted = frozenset(fetched)
     found: list[Change] = []
     renamed: set[str] = set()
-    for index, entry in enumerate(new.files):
-        was = before.get(entry.path)
-        if was == entry:
+    for at, was in _beside(new.files, old.files):
+        if at is None or was == (entry := new.files[at]):
             continue
         source = gone[entry.blake3].pop(0) if was is None and gone.get(entry.blake3) else None
         if source is not None:
             renamed.add(source.path)
-        heat = heat_of(new, index, wanted) if by_file[index] else ()
-        found.append(_change(entry, was, source, by_file[index], heat))
+        heat = heat_of(new, at, wanted) if by_file[at] else ()
+        found.append(_change(entry, was, source, by_file[at], heat))
     found += [
-        Change(entry.path, "removed", KINDS.get(entry.kind, "symlink"), 0, entry.size, 0)
-        for entry in old.files
-        if entry.path not in after and entry.path not in renamed
+        Change(was.path, "removed", KINDS.get(was.kind, "symlink"), 0, was.size, 0)
+        for at, was in _beside(new.files, old.files)
+        if at is None and was is not None and was.path not in renamed
     ]
     return sorted(found, key=lambda change: change.path)
+
+
+def _beside(new: Sequence[FileEntry], old: Sequence[FileEntry]) -> Iterator[tuple[int | None, FileEntry | None]]:
+    """Every path of both, in order: its index in the new, and the entry that the old has of it. Both are in the order
+    of paths, so that no table of a million paths is needed.
+    """
+    n = o = 0
+    while n < len(new) or o < len(old):
+        if o == len(old) or (n < len(new) and new[n].path < old[o].path):
+            yield n, None
+            n += 1
+        elif n == len(new) or old[o].path < new[n].path:
+            yield None, old[o]
+            o += 1
+        else:
+            yield n, old[o]
+            n, o = n + 1, o + 1
 
 
 def _change(
