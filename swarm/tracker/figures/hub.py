@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from swarm.errors import AetherError, FullError, UsageError
-from swarm.tracker.figures.topics import Make, Topic, View, resumed, topic_of
+from swarm.errors import AetherError, FullError
+from swarm.tracker.figures.topics import Make, Topic, View, resumed, topics_of
 
 if TYPE_CHECKING:
     from swarm.tracker.figures.service import Figures
@@ -23,19 +23,22 @@ if TYPE_CHECKING:
 LISTENERS_MAX: Final = 256
 # One of many tabs must not take the streams of all others.
 LISTENERS_OF_ONE_MAX: Final = 64
-TOPICS_MAX: Final = 16
 PACE_BYTES_PER_S: Final = 12 * 1024
 WAITING_MAX_BYTES: Final = 512 * 1024
 WAKE_S: Final = 0.2
+EVENTS: Final = "events"
 
 
 @dataclass(eq=False, slots=True)
 class Listener:
-    """One stream. ``waiting`` are messages that it has not taken: of a topic with a state, only the latest."""
+    """One stream. ``waiting`` are messages that it has not taken: of a topic with a state, only the latest. ``had`` is
+    the event that it had last when it was cut off, -1 for who comes for the first time.
+    """
 
     patterns: tuple[str, ...]
     topics: tuple[str, ...]
     who: str = ""
+    had: int = -1
     waiting: dict[tuple[str, int], bytes] = field(default_factory=dict)
     woken: asyncio.Event = field(default_factory=asyncio.Event)
     size: int = 0
@@ -45,7 +48,8 @@ class Listener:
         """A message; with the number 0 it takes the place of the one before. Who is lost gets none."""
         if self.is_lost:
             return
-        self.size += len(message) - len(self.waiting.get((topic, number), b""))
+        # Behind all that waits, as its id says that what came before it has come.
+        self.size += len(message) - len(self.waiting.pop((topic, number), b""))
         self.waiting[topic, number] = message
         if self.size > WAITING_MAX_BYTES:
             self.is_lost = True
@@ -110,25 +114,20 @@ class Hub:
             raise FullError(f"this tracker has {LISTENERS_MAX} open streams of figures: try again later")
         if sum(1 for each in self._listeners if each.who == who) >= LISTENERS_OF_ONE_MAX:
             raise FullError(f"you have {LISTENERS_OF_ONE_MAX} open streams of figures here: close some")
-        if not 0 < len(topics) <= TOPICS_MAX:
-            raise UsageError(f"topics names {len(topics)} topics: name 1 to {TOPICS_MAX}, with commas between")
-        parsed = [topic_of(text) for text in dict.fromkeys(topics)]
-        listener = Listener(patterns, tuple(topic.text for topic in parsed), who)
+        parsed, (seen, had) = topics_of(topics), self._seen(last_id)
+        listener = Listener(patterns, tuple(topic.text for topic in parsed), who, had)
         self._listeners[listener] = None
-        seen, event = self._seen(last_id)
         for topic in parsed:
-            self._join(listener, topic, seen, event)
+            self._join(listener, topic, seen)
         self.wake()
         return listener
 
-    def _join(self, listener: Listener, topic: Topic, seen: int, event: int) -> None:
+    def _join(self, listener: Listener, topic: Topic, seen: int) -> None:
         key = (topic.text, listener.patterns)
         group = self._groups.get(key)
         if group is None:
             group = self._groups[key] = Group(topic, View(listener.patterns))
         group.listeners[listener] = None
-        if topic.is_news and seen >= 0 and topic.name == "events":
-            group.view.resumed[id(listener)] = event
         if topic.is_news or not (group.message and 0 <= group.number <= seen):
             group.newcomers.append(listener)
 
@@ -178,7 +177,8 @@ class Hub:
     def tick(self, now: float) -> None:
         """Tell whoever listens what has changed."""
         self._number += 1
-        for group in list(self._groups.values()):
+        # Events first: what is told after them has an id that says that they have come.
+        for group in sorted(self._groups.values(), key=lambda group: group.topic.name != EVENTS):
             if group.newcomers or now >= group.due:
                 self._tell(group, now)
 
@@ -188,7 +188,7 @@ class Hub:
             return
         body = self._said(group, now, group.topic.make)
         rest = body[body.find(b",") :]
-        group.message = self._framed(group.topic.text, body)
+        group.message = self._framed(group, body)
         if rest != group.last:
             group.last, group.number = rest, self._number
             listeners = list(group.listeners)
@@ -200,22 +200,22 @@ class Hub:
         group.newcomers = []
 
     def _tell_news(self, group: Group, now: float) -> None:
-        """To newcomers what is so, to all others what is new."""
+        """What is new, and then to newcomers what came before: until where the others are, no less and no more."""
         topic, newcomers = group.topic, group.newcomers
         group.newcomers = []
-        for listener in newcomers:
-            after = group.view.resumed.pop(id(listener), None)
-            first = topic.first if after is None else resumed(after)
-            body = self._said(group, now, first)
-            if body:
-                listener.put(topic.text, self._number, self._framed(topic.text, body))
         if now >= group.due:
             body = self._said(group, now, topic.make)
             group.due = now + 0.9
-            message = self._framed(topic.text, body) if body else b""
-            for listener in group.listeners if body else ():
-                if listener not in newcomers:
-                    listener.put(topic.text, self._number, message)
+            self._put(group, body, [listener for listener in group.listeners if listener not in newcomers])
+        for listener in newcomers:
+            first = resumed(listener.had) if topic.name == EVENTS and listener.had >= 0 else topic.first
+            self._put(group, self._said(group, now, first), [listener])
+
+    def _put(self, group: Group, body: bytes, listeners: list[Listener]) -> None:
+        if body and listeners:
+            message = self._framed(group, body)
+            for listener in listeners:
+                listener.put(group.topic.text, self._number, message)
 
     def _said(self, group: Group, now: float, make: Make) -> bytes:
         """A topic in JSON, or nothing."""
@@ -225,10 +225,12 @@ class Hub:
             made = group.topic.refused(str(error))
         return msgspec.json.encode(made) if made is not None else b""
 
-    def _framed(self, topic: str, body: bytes) -> bytes:
-        name = "refused" if body.startswith(b'{"topic":') else topic
-        event = self._figures.picture.happenings.number
-        return b"id: %d.%d.%d\nevent: %s\ndata: %s\n\n" % (self.epoch, self._number, event, name.encode(), body)
+    def _framed(self, group: Group, body: bytes) -> bytes:
+        """With an id that says up to which event all was told, to whom events are told."""
+        topic = "refused" if body.startswith(b'{"topic":') else group.topic.text
+        events = self._groups.get((EVENTS, group.view.patterns))
+        event = events.view.event if events is not None else self._figures.picture.happenings.number
+        return b"id: %d.%d.%d\nevent: %s\ndata: %s\n\n" % (self.epoch, self._number, event, topic.encode(), body)
 
     def close(self) -> None:
         self.is_closed = True

@@ -36,11 +36,11 @@ from swarm.signature import from_hex
 from swarm.tracker.asking import is_still_let_in
 from swarm.tracker.figures.copies import RANGES_DEFAULT, RANGES_MAX
 from swarm.tracker.figures.heat import heat_view
-from swarm.tracker.figures.hub import TOPICS_MAX, Listener
+from swarm.tracker.figures.hub import Listener
 from swarm.tracker.figures.peer_views import Asked, peer_view, peers_view
 from swarm.tracker.figures.picture import SERIES
 from swarm.tracker.figures.swarm_views import dht_view, flow_view, origin_view
-from swarm.tracker.figures.topics import View, check_sees_all, events_view
+from swarm.tracker.figures.topics import View, check_sees_all, events_view, topics_of
 from swarm.tracker.figures.views import overview
 from swarm.tracker.membership import Member
 from swarm.tracker.policy import patterns_of
@@ -282,10 +282,10 @@ class _Serve:
     async def stream(self, request: web.Request, who: Principal) -> web.StreamResponse:
         topics = [text for text in query_of(request, StreamQuery).topics.split(",") if text]
         last_id = request.headers.get("Last-Event-ID", "")
-        for topic in topics[:TOPICS_MAX]:
-            if topic.startswith("peer:"):
-                await self.figures.know_joined(public_of(topic.removeprefix("peer:")))
-        listener = self.figures.hub.join(topics, await self._patterns(who), last_id, str(who))
+        peers, view = [topic.peer for topic in topics_of(topics) if topic.peer], await self._view(who)
+        for public in peers if view.sees_all else ():
+            await self.figures.know_joined(public)
+        listener = self.figures.hub.join(topics, view.patterns, last_id, str(who))
         response = web.StreamResponse(headers={"Content-Type": events.CONTENT_TYPE, "Cache-Control": "no-store"})
         try:
             await response.prepare(request)

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 EVENTS_FIRST: Final = 50
 EVENTS_PER_MESSAGE: Final = 100
+# Who comes back is told so many of what it missed, in one message: well below what may wait for a stream.
+EVENTS_RESUMED_MAX: Final = 500
 SERIES_FIRST_S: Final = 300.0
+TOPICS_MAX: Final = 16
 # Topics that tell of the whole swarm: they take the right to read everything.
 OF_ALL: Final = frozenset({"flow", "peers", "peer", "dht", "origin", "series"})
 EVERYTHING: Final = "*"
@@ -37,7 +40,6 @@ class View:
     frame: int = -1
     point: float = -1.0
     seen: dict[bytes, int] = field(default_factory=dict)
-    resumed: dict[int, int] = field(default_factory=dict)
     _known: dict[str, bool] = field(default_factory=dict)
 
     @property
@@ -58,21 +60,38 @@ Make = Callable[["Figures", View, float], msgspec.Struct | None]
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """``make`` tells all of it, or what is new since the last time if ``is_news``; ``first`` is for newcomers."""
+    """``make`` tells all of it, or what is new since the last time if ``is_news``; ``first`` is for newcomers, told
+    right after it. ``peer``: the one that it is about.
+    """
 
     text: str
     name: str
     make: Make
     is_news: bool = False
     first: Make = lambda figures, view, now: None
+    peer: bytes = b""
 
     def refused(self, why: str) -> Refused:
         return Refused(self.text, why)
 
 
 def resumed(after: int) -> Make:
-    """What has come after an event, for who was cut off."""
-    return lambda figures, view, now: events_view(figures.picture, view, now, after, EVENTS_PER_MESSAGE)
+    """What has come after an event until where all others are, for who was cut off: the latest of it, if it is much."""
+
+    def make(figures: Figures, view: View, now: float) -> msgspec.Struct:
+        told = events_view(figures.picture, view, now, after, max(0, view.event - after))
+        events = [event for event in told.events if event.number <= view.event]
+        is_cut = len(events) > EVENTS_RESUMED_MAX
+        return Events(told.at, tuple(events[-EVENTS_RESUMED_MAX:]), view.event, missed=told.missed or is_cut)
+
+    return make
+
+
+def topics_of(texts: list[str]) -> list[Topic]:
+    """The topics of a stream, each once. UsageError for too many, and for what is none."""
+    if not 0 < len(texts) <= TOPICS_MAX:
+        raise UsageError(f"topics names {len(texts)} topics: name 1 to {TOPICS_MAX}, with commas between")
+    return [topic_of(text) for text in dict.fromkeys(texts)]
 
 
 def topic_of(text: str) -> Topic:
@@ -85,7 +104,7 @@ def topic_of(text: str) -> Topic:
         return Topic(text, name, _rollout(text, rest))
     if name == "peer":
         public = public_of(rest)
-        return Topic(text, name, _guarded(name, lambda f, v, now: _peer(f, v, now, public)))
+        return Topic(text, name, _guarded(name, lambda f, v, now: _peer(f, v, now, public)), peer=public)
     if name == "blocks":
         dataset = names.check_dataset(rest)
         return Topic(text, name, lambda f, v, now: f.blocks_of(dataset, v, now))
@@ -176,9 +195,7 @@ def _events(figures: Figures, view: View, now: float) -> msgspec.Struct | None:
 
 
 def _events_first(figures: Figures, view: View, now: float) -> msgspec.Struct | None:
-    return events_view(
-        figures.picture, view, now, max(0, figures.picture.happenings.number - EVENTS_FIRST), EVENTS_FIRST
-    )
+    return events_view(figures.picture, view, now, max(0, view.event - EVENTS_FIRST), min(view.event, EVENTS_FIRST))
 
 
 def events_view(picture: Picture, view: View, now: float, after: int, limit: int) -> Events:

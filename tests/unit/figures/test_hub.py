@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
+import msgspec
 import pytest
 from aiohttp import web
 
-from swarm.errors import FullError
+from swarm.errors import FullError, UsageError
+from swarm.identity import peer_id_of
 from swarm.principal import Principal
 from swarm.tracker.figures import serve
 from swarm.tracker.figures.hub import LISTENERS_OF_ONE_MAX, WAITING_MAX_BYTES, Hub, Listener
 from swarm.tracker.figures.picture import Picture
 from swarm.tracker.figures.service import Figures
+from swarm.tracker.figures.topics import EVENTS_RESUMED_MAX
+from tests.reported import key
 
 ALICE = Principal("user", "alice")
 ALL = ("*",)
+WALL = 1_700_000_000.0
 
 
 def hub_of(picture: Picture) -> Hub:
@@ -40,6 +46,137 @@ def test_one_person_cannot_take_the_streams_of_all() -> None:
     hub.join(["events"], ALL, "", "user:bob")
     hub.leave(mine[0])
     hub.join(["events"], ALL, "", "user:alice")
+
+
+def told_by(message: bytes) -> list[tuple[str, str, dict[str, Any]]]:
+    """The id, the topic and the data of each event of a stream."""
+    found = []
+    for part in filter(None, message.decode().split("\n\n")):
+        lines = dict(line.split(": ", 1) for line in part.split("\n"))
+        found.append((lines["id"], lines["event"], msgspec.json.decode(lines["data"])))
+    return found
+
+
+def numbers_of(message: bytes) -> list[int]:
+    told = [data for _, topic, data in told_by(message) if topic == "events"]
+    return [event["number"] for data in told for event in data["events"]]
+
+
+def happen(picture: Picture, count: int) -> None:
+    for _ in range(count):
+        picture.happenings.add("died", WALL, "a peer died")
+
+
+def streaming(topics: list[str]) -> tuple[Picture, Hub, Listener]:
+    """Somebody who listens while a lot happens, and has taken all of it."""
+    picture = Picture(0.0, WALL)
+    hub = hub_of(picture)
+    listener = hub.join(topics, ALL, "")
+    hub.tick(1.0)
+    listener.take()
+    happen(picture, 10)
+    hub.tick(2.0)
+    return picture, hub, listener
+
+
+def test_who_comes_back_is_told_each_event_once_however_many_it_missed() -> None:
+    picture, hub, first = streaming(["events"])
+    seen, last_id = numbers_of(message := first.take()), told_by(message)[-1][0]
+    hub.leave(first)
+    other = hub.join(["events"], ALL, "")
+    hub.tick(3.0)
+    for second in range(4, 7):
+        happen(picture, 100)
+        hub.tick(second)
+    again = hub.join(["events"], ALL, last_id)
+    happen(picture, 50)
+    hub.tick(6.5)  # too soon for what is new: that comes with the next
+    hub.tick(8.0)
+    seen += numbers_of(again.take())
+    assert seen == list(range(1, 361))
+    assert numbers_of(other.take()) == list(range(1, 361))
+
+
+def test_who_missed_more_than_is_told_again_is_told_that() -> None:
+    picture, hub, first = streaming(["events"])
+    last_id = told_by(first.take())[-1][0]
+    hub.leave(first)
+    happen(picture, EVENTS_RESUMED_MAX + 1)
+    again = hub.join(["events"], ALL, last_id)
+    hub.tick(3.0)
+    ((_, _, told),) = told_by(again.take())
+    assert (told["missed"], len(told["events"]), told["next"]) == (True, EVENTS_RESUMED_MAX, picture.happenings.number)
+
+
+def check_ids(message: bytes, had: int) -> None:
+    """A stream may be cut off between any two of its messages: each id says of no event that it came that did not."""
+    topics = set()
+    for id, topic, data in told_by(message):
+        had = max([had, *(event["number"] for event in data["events"])]) if topic == "events" else had
+        assert int(id.split(".")[2]) == had, topic
+        topics.add(topic)
+    assert topics == {"overview", "events"}
+
+
+def test_an_id_says_only_of_events_that_came_that_they_did() -> None:
+    picture, hub, listener = streaming(["overview", "events"])
+    last_id = told_by(listener.take())[-1][0]
+    picture.sums = replace(picture.sums, peers=1)
+    happen(picture, 250)  # more than one message tells
+    hub.tick(3.0)
+    picture.sums = replace(picture.sums, peers=2)
+    hub.tick(4.0)
+    check_ids(listener.take(), had=10)
+    again = hub.join(["overview", "events"], ALL, last_id)
+    hub.tick(4.5)
+    check_ids(again.take(), had=10)
+
+
+def test_a_topic_of_a_stranger_is_looked_at_before_anything_is_looked_up() -> None:
+    async def main() -> None:
+        asked = list[bytes]()
+        picture = Picture(0.0, 0.0)
+
+        async def know_joined(public: bytes) -> None:
+            asked.append(public)
+
+        routes = object.__new__(serve._Serve)
+        routes.picture = picture
+        routes.figures = cast(Figures, SimpleNamespace(hub=hub_of(picture), know_joined=know_joined))
+        topics, patterns = "peer:" + peer_id_of(key(1)), ("maps/*",)
+
+        async def may_read(who: Principal) -> tuple[str, ...]:
+            return patterns
+
+        routes._patterns = may_read  # type: ignore[method-assign]
+        request: Any = SimpleNamespace(headers={}, transport=None)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(serve, "query_of", lambda request, kind: kind(topics=topics))
+            patched.setattr(web, "StreamResponse", Gone)
+            with pytest.raises(ConnectionResetError):
+                await routes.stream(request, ALICE)
+            assert not asked  # who may not see a peer has nothing looked up
+            patterns = ALL
+            with pytest.raises(ConnectionResetError):
+                await routes.stream(request, ALICE)
+            assert asked == [key(1)]
+            for wrong in ("peer:x", "peer:" + peer_id_of(key(2)) + ",nothing", "peer:é", ",", "overview," * 17):
+                topics = wrong
+                with pytest.raises(UsageError):
+                    await routes.stream(request, ALICE)
+            assert asked == [key(1)] and not len(routes.figures.hub)
+
+    asyncio.run(main())
+
+
+class Gone:
+    """A response to somebody who has left."""
+
+    def __init__(self, **_: object) -> None:
+        return
+
+    async def prepare(self, request: object) -> None:
+        raise ConnectionResetError
 
 
 class Stuck:
