@@ -10,6 +10,11 @@ as they tell who had it and the message that it was published with.
 
 from __future__ import annotations
 
+import heapq
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import Final
 
 import zstandard
@@ -20,6 +25,7 @@ from swarm.errors import NotFoundError
 from swarm.figure_messages import STATES, LoggedPeer, RolloutItem, RolloutLog, RolloutStep
 from swarm.identity import peer_id_of
 from swarm.objects import ObjectStore
+from swarm.tracker.figures.peers import Tag
 from swarm.tracker.figures.picture import Picture
 from swarm.tracker.figures.rollouts import CURRENT, FAILED, RolloutFigures
 from swarm.tracker.figures.steps import LOG_MAX_BYTES, KeptLog, decode_log
@@ -28,6 +34,16 @@ from swarm.tracker.orders import is_purged
 PREFIX: Final = "rollouts/"
 KEPT_MAX: Final = 32
 LISTED_MAX: Final = 256
+# Of so many tags the rows are told: of each one log is read at least, once.
+TAGS_MAX: Final = 512
+# Keys that are listed for that.
+KEYS_MAX: Final = 50_000
+ROWS_MAX: Final = 4096
+READ_THREADS: Final = 8
+# Replays that are at hand. One of many steps takes tens of megabytes.
+REPLAYED_MAX: Final = 4
+# By so much the wall clock may have been set meanwhile.
+OFFSET_MAX_S: Final = 0.5
 
 
 def key_of(dataset: str, tag: str, serial: int) -> str:
@@ -92,12 +108,22 @@ def purge(objects: ObjectStore, dataset: str, version: bytes) -> int:
 
 def read(objects: ObjectStore, dataset: str, tag: str, serial: int) -> KeptLog:
     """One that was kept; the last of the tag for serial 0. NotFoundError if there is none, or it is damaged."""
+    return _opened(*_found(objects, dataset, tag, serial))
+
+
+def _found(objects: ObjectStore, dataset: str, tag: str, serial: int) -> tuple[str, bytes]:
+    """Its key and its bytes. NotFoundError."""
     if not serial:
         keys = sorted(objects.list(f"{PREFIX}{dataset}/{tag}/", limit=LISTED_MAX))
         if not keys:
             raise NotFoundError(f"of {tag} of {dataset} no rollout is known: see `aetherfs history {dataset}`")
         serial = int(keys[-1].rpartition("/")[2])
-    data = objects.get(key_of(dataset, tag, serial))
+    key = key_of(dataset, tag, serial)
+    return key, objects.get(key)
+
+
+def _opened(key: str, data: bytes) -> KeptLog:
+    """NotFoundError for what is damaged."""
     try:
         is_bounded = zstandard.get_frame_parameters(data).content_size <= LOG_MAX_BYTES
         plain = zstandard.ZstdDecompressor().decompress(data, max_output_size=LOG_MAX_BYTES) if is_bounded else b""
@@ -105,17 +131,20 @@ def read(objects: ObjectStore, dataset: str, tag: str, serial: int) -> KeptLog:
     except zstandard.ZstdError:
         kept = None
     if kept is None:
-        raise NotFoundError(f"the log of rollout {serial} of {tag} of {dataset} is damaged")
+        raise NotFoundError(f"the log {key} is damaged")
     return kept
 
 
-def listed(objects: ObjectStore) -> list[tuple[str, str, int]]:
-    """Dataset, tag and serial of those that are kept, as many as are listed at once."""
-    found = []
-    for key in objects.list(PREFIX, limit=LISTED_MAX):
-        parts = key.removeprefix(PREFIX).split("/")
-        if len(parts) == 4 and parts[3].isdigit():
-            found.append((f"{parts[0]}/{parts[1]}", parts[2], int(parts[3])))
+def listed(objects: ObjectStore, may_read: Callable[[str], bool]) -> dict[Tag, list[int]]:
+    """The serials of those that are kept of datasets that may be read, the last first, by tag: of ``TAGS_MAX`` tags."""
+    found: dict[Tag, list[int]] = {}
+    for key in islice(keys_below(objects, PREFIX), KEYS_MAX):
+        scope, name, tag, serial = (*key.removeprefix(PREFIX).split("/"), "", "", "")[:4]
+        if not serial.isdigit() or not may_read(f"{scope}/{name}"):
+            continue
+        if (f"{scope}/{name}", tag) not in found and len(found) >= TAGS_MAX:
+            break
+        found.setdefault((f"{scope}/{name}", tag), []).insert(0, int(serial))
     return found
 
 
@@ -173,21 +202,57 @@ def item_of(kept: KeptLog) -> RolloutItem:
 
 
 class Kept:
-    """The rows of those that are kept, read once each. For threads."""
+    """The rows of those that are kept, read once each, and the last that were replayed. For threads."""
 
     def __init__(self) -> None:
-        self._items: dict[str, RolloutItem] = {}
+        self._rows: dict[str, RolloutItem | None] = {}
+        self._replayed: OrderedDict[str, tuple[bytes, float, RolloutFigures]] = OrderedDict()
 
-    def items(self, objects: ObjectStore) -> list[RolloutItem]:
-        """The rows of the latest, as many as are told."""
-        names = sorted(listed(objects), key=lambda name: name[2], reverse=True)[:KEPT_MAX]
-        found: dict[str, RolloutItem] = {}
-        for dataset, tag, serial in names:
-            key = key_of(dataset, tag, serial)
-            known = self._items.get(key)
+    def items(self, objects: ObjectStore, may_read: Callable[[str], bool]) -> list[RolloutItem]:
+        """The rows that ended last of those that may be read, ``KEPT_MAX`` of them."""
+        tags = listed(objects, may_read)
+        with ThreadPoolExecutor(READ_THREADS) as pool:
+            # Of one tag they end one after another, so the last of each tag says where to look on.
+            ends = list(pool.map(lambda tag: self._next(objects, tag, tags[tag]), tags))
+        heap = [(-row.ended, row.dataset, row.tag, row) for row in ends if row is not None and row.ended is not None]
+        heapq.heapify(heap)
+        found: list[RolloutItem] = []
+        while heap and len(found) < KEPT_MAX:
+            _, dataset, tag, row = heapq.heappop(heap)
+            found.append(row)
+            after = self._next(objects, (dataset, tag), tags[dataset, tag])
+            if after is not None and after.ended is not None:
+                heapq.heappush(heap, (-after.ended, dataset, tag, after))
+        return found
+
+    def _next(self, objects: ObjectStore, tag: Tag, serials: list[int]) -> RolloutItem | None:
+        """Take the last of these serials, or of those before it, whose log can be read."""
+        while serials:
+            row = self._row(objects, *tag, serials.pop(0))
+            if row is not None:
+                return row
+        return None
+
+    def _row(self, objects: ObjectStore, dataset: str, tag: str, serial: int) -> RolloutItem | None:
+        key = key_of(dataset, tag, serial)
+        if key not in self._rows:
             try:
-                found[key] = known if known is not None else item_of(read(objects, dataset, tag, serial))
+                row = item_of(read(objects, dataset, tag, serial))
             except NotFoundError:
-                continue
-        self._items = found
-        return list(found.values())
+                row = None
+            if len(self._rows) >= ROWS_MAX:
+                self._rows.clear()
+            self._rows[key] = row
+        return self._rows.get(key)
+
+    def replayed(self, objects: ObjectStore, tag: Tag, serial: int, offset: float) -> RolloutFigures:
+        """One that is kept, replayed unless it was lately. NotFoundError."""
+        key, data = _found(objects, *tag, serial)
+        known = self._replayed.get(key)
+        if known is not None and known[0] == data and abs(known[1] - offset) < OFFSET_MAX_S:
+            return known[2]
+        rollout = replayed(_opened(key, data), offset)
+        self._replayed[key] = (data, offset, rollout)
+        while len(self._replayed) > REPLAYED_MAX:
+            self._replayed.popitem(last=False)
+        return rollout

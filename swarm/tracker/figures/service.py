@@ -113,15 +113,14 @@ class Figures:
         """Those that are known here and, while the store answers, those that it keeps."""
         kept: list[RolloutItem] = []
         with contextlib.suppress(AetherError):
-            kept = await self._state.work(self._kept.items, self._state.objects)
+            kept = await self._state.work(self._kept.items, self._state.objects, view.may_read)
         return rollouts(self.picture, view.may_read, now, kept)
 
     async def rollout(self, tag: Tag, serial: int, now: float) -> Rollout:
         """One rollout, the last of its tag for serial 0. NotFoundError."""
         known = self.picture.book.rollout_of(tag, serial)
         if known is None:
-            kept = await self._state.work(keeping.read, self._state.objects, *tag, serial)
-            known = keeping.replayed(kept, self.picture.offset)
+            known = await self._state.work(self._kept.replayed, self._state.objects, tag, serial, self.picture.offset)
         return rollout_view(self.picture, known, now)
 
     async def rollout_log(self, tag: Tag, serial: int, after: int, limit: int) -> RolloutLog:

@@ -18,7 +18,7 @@ from swarm.tracker.figures.flow import EDGES_MAX, PEERS_MAX, FlowFigures
 from swarm.tracker.figures.happenings import Happenings
 from swarm.tracker.figures.picture import Picture
 from swarm.tracker.figures.rings import Ring, Rings
-from swarm.tracker.figures.steps import decode_log
+from swarm.tracker.figures.steps import KeptLog, decode_log
 from swarm.tracker.figures.topics import topic_of
 from tests.reported import ROADS, V1, entry, followed, held, report, who
 
@@ -158,6 +158,43 @@ def test_a_log_that_is_damaged_is_none_and_goes_with_a_purge() -> None:
             keeping.read(objects, ROADS, "stable", 1)
     assert keeping.purge(objects, ROADS, V1) == 1
     assert objects.list("") == []
+
+
+def kept_log(dataset: str, tag: str, serial: int, ended_ms: int) -> KeptLog:
+    return KeptLog(1, dataset, tag, serial, V1, b"", "", 1000, ended_ms, 0, (0, 0, 0, 0, 0), STATES, (), (), 0)
+
+
+def test_the_rows_of_the_latest_are_the_latest_of_what_may_be_read() -> None:
+    objects, kept = MemoryObjectStore(), keeping.Kept()
+    ended = 0
+    for serial in range(1, 31):
+        for dataset in ("a/secret", "b/often", "maps/roads"):
+            ended += 1000
+            assert keeping.write(objects, kept_log(dataset, "latest", serial + (0 if dataset > "b" else 5000), ended))
+    for number in range(40):  # keys that come first are of rollouts long ago
+        keeping.write(objects, kept_log("a/old", f"t{number:02}", 9000, 2000))
+    objects.put(keeping.key_of("maps/roads", "latest", 99), b"garbage")
+    rows = kept.items(objects, lambda dataset: dataset != "a/secret")
+    assert len(rows) == keeping.KEPT_MAX
+    assert [(row.dataset, row.serial) for row in rows[:3]] == [("maps/roads", 30), ("b/often", 30), ("maps/roads", 29)]
+    assert {row.dataset for row in rows} == {"b/often", "maps/roads"}
+    assert keeping.purge(objects, "maps/roads", V1)
+    assert {row.dataset for row in kept.items(objects, lambda dataset: dataset > "b")} == {"b/often"}
+
+
+def test_a_replay_is_at_hand_as_long_as_its_log_is_there_unaltered() -> None:
+    objects, kept = MemoryObjectStore(), keeping.Kept()
+    for serial in range(1, keeping.REPLAYED_MAX + 2):
+        assert keeping.write(objects, kept_log(ROADS, "stable", serial, 2000))
+    last = kept.replayed(objects, (ROADS, "stable"), 0, 5.0)
+    assert last is kept.replayed(objects, (ROADS, "stable"), keeping.REPLAYED_MAX + 1, 5.001)
+    assert last is not kept.replayed(objects, (ROADS, "stable"), 0, 7.0)  # the wall clock was set
+    for serial in range(1, keeping.REPLAYED_MAX + 2):
+        kept.replayed(objects, (ROADS, "stable"), serial, 7.0)
+    assert len(kept._replayed) == keeping.REPLAYED_MAX
+    assert keeping.purge(objects, ROADS, V1)
+    with pytest.raises(NotFoundError):
+        kept.replayed(objects, (ROADS, "stable"), 3, 7.0)
 
 
 @pytest.mark.parametrize(
