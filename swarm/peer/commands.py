@@ -16,11 +16,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from swarm.errors import AetherError, IncompleteError
+from swarm.errors import AetherError, IncompleteError, IntegrityError
 
 COMMAND_MAX_S: Final = 3600.0
 # Of what a command says its end is kept.
 SAID_MAX_BYTES: Final = 8192
+
+
+class RefusedError(IntegrityError):
+    """The user's validation does not take a version."""
+
+
+class HookError(AetherError):
+    """The user's hook did not succeed for the version that is current."""
 
 
 @dataclass(frozen=True, slots=True)

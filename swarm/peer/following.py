@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from swarm.errors import AetherError, IntegrityError
+from swarm.errors import AetherError
 from swarm.fingerprint import after_links_went, unchanged
 from swarm.paths import shown
-from swarm.peer.commands import Ended, run_command
+from swarm.peer.commands import Ended, HookError, RefusedError, run_command
 from swarm.peer.pull import Progress, Target, fingerprint_path, manifest_of, pull_resolved, untold
 from swarm.peer.requiring import requiring_of
 from swarm.peer.tracing import tracing
@@ -61,8 +61,10 @@ class Following:
         # What it does or waits for, and why its last round failed.
         self.phase = ""
         self.problem = ""
-        # Of what kind the problem is: the title of its error.
-        self.failure = ""
+        # Of what kind the problem is, and with which version it came; empty if none was known.
+        self.failure: type[AetherError] | None = None
+        self.failed_at = b""
+        self._aim = b""
         self.is_stale = False
         # Whether a rollout lets others have a newer version already.
         self.is_held = False
@@ -77,19 +79,23 @@ class Following:
     async def round(self, progress: Progress = untold, *, has_news: bool = False) -> None:
         """Make the version current that is meant now. Raises what hinders it; the next round begins anew."""
         async with self._alone:
+            self._aim = b""
             try:
                 while not await self._towards(await self._resolve(has_news), progress):
                     has_news = True
+                self.failure = None
                 self._say("", "")
             except AetherError as error:
-                self.failure = error.title
-                self._say("", str(error))
+                self._fails(error)
                 raise
             except OSError as error:
                 known = failure(f"cannot keep {shown(self.wanted.directory)} current", error)
-                self.failure = known.title
-                self._say("", str(known))
+                self._fails(known)
                 raise known from error
+
+    def _fails(self, error: AetherError) -> None:
+        self.failure, self.failed_at = type(error), self._aim
+        self._say("", str(error))
 
     async def _resolve(self, has_news: bool) -> Resolved:
         """What the reference means: by news that have come, so that not all ask the tracker at once; else by asking."""
@@ -103,7 +109,8 @@ class Following:
         return self._held(resolved)
 
     def _held(self, resolved: Resolved) -> Resolved:
-        """Note, and tell, whether a rollout holds this peer back."""
+        """Note what is meant; note, and tell, whether a rollout holds this peer back."""
+        self._aim = resolved.version
         if resolved.is_held != self.is_held:
             self.is_held = resolved.is_held
             self._tell(self)
@@ -185,7 +192,7 @@ class Following:
     # ---- commands -----------------------------------------------------------------------------------------------
 
     async def _validate(self, resolved: Resolved, current: bytes | None) -> None:
-        """IntegrityError when the user's command refuses the version, which is then not tried again."""
+        """RefusedError when the user's command refuses the version, which is then not tried again."""
         if not self.wanted.validate:
             return
         self._say("validates")
@@ -197,8 +204,8 @@ class Following:
         await self._remove(resolved.version)
         raise self._refusal()
 
-    def _refusal(self) -> IntegrityError:
-        return IntegrityError(
+    def _refusal(self) -> RefusedError:
+        return RefusedError(
             f"--validate refused version {self.followed.refused.hex()[:12]} of {self.wanted.ref}: "
             f"{self.followed.refusal}; move the tag, or subscribe again to try once more"
         )
@@ -209,7 +216,7 @@ class Following:
         return bool(self.wanted.hook) and self.followed.recent[:1] != (self.followed.hooked,)
 
     async def _hook(self, resolved: Resolved) -> None:
-        """Run the hook until it has succeeded once for this version. AetherError when it does not."""
+        """Run the hook until it has succeeded once for this version. HookError when it does not."""
         if not self.wanted.hook or self.followed.hooked == resolved.version:
             return
         self._say("runs its hook")
@@ -217,9 +224,7 @@ class Following:
         ended = await self._run(self.wanted.hook, resolved, before)
         if ended.exit_code != 0:
             said = cut(ended.said) or "it said nothing"
-            raise AetherError(
-                f"the hook of {self.wanted.directory} ended with {ended.exit_code}: {said}; it is repeated"
-            )
+            raise HookError(f"the hook of {self.wanted.directory} ended with {ended.exit_code}: {said}; it is repeated")
         self._become(msgspec.structs.replace(self.followed, hooked=resolved.version))
 
     async def _run(self, line: str, resolved: Resolved, before: bytes | None) -> Ended:

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from swarm import clock
-from swarm.errors import UsageError
+from swarm.errors import AetherError, FullError, UsageError
 from swarm.figure_words import Cause
 from swarm.identity import public_of
 from swarm.objects.standing import meter_of, standing_of
+from swarm.peer.commands import HookError, RefusedError
 from swarm.peer.wire import NOT_ORIGIN
 from swarm.peer.works import Pull, Steps, Work
 from swarm.process_metrics import resident_bytes
@@ -61,6 +62,8 @@ NAMED_MAX: Final = 128
 
 Tag = tuple[str, str]
 
+_CAUSES: Final[dict[type[AetherError], Cause]] = {RefusedError: "refused", HookError: "hook", FullError: "disk-full"}
+
 
 @dataclass(slots=True)
 class Told:
@@ -92,10 +95,11 @@ class OwnReport:
         now = time.monotonic()
         for work in self._node.works.by_version.values():
             work.look(now)
-        for following in self._followings():
-            steps = self._steps.setdefault(following.wanted.id, Steps())
+        followings = self._followings()
+        self._steps = {each.wanted.id: self._steps.get(each.wanted.id) or Steps() for each in followings}
+        for following in followings:
             serial, phase, _, _ = self._standing(following)
-            steps.enter(serial, phase, now)
+            self._steps[following.wanted.id].enter(serial, phase, now)
 
     def _followings(self) -> list[Following]:
         subscriptions = getattr(self._node, "subscriptions", None)
@@ -112,13 +116,15 @@ class OwnReport:
             return heard, "waiting", "held-back", "held back by the rollout"
         if followed.serial >= heard:
             if following.problem and following.is_hook_due:
-                return heard, "failed", "hook", following.problem
+                return heard, "failed", _cause_of(following), following.problem
             return heard, "current", "", following.problem
-        words = following.problem or following.phase
-        if following.problem and not following.phase:
+        known = self._node.finder.known(reference)
+        # What a version before it met with says nothing of the one that is meant now.
+        is_of_it = known is None or following.failed_at in (b"", known.version)
+        words = (following.problem if is_of_it else "") or following.phase
+        if following.problem and not following.phase and is_of_it:
             return heard, "failed", _cause_of(following), following.problem
         if following.phase.startswith("fetches"):
-            known = self._node.finder.known(reference)
             work = self._node.works.by_version.get((reference.dataset, known.version)) if known is not None else None
             return heard, "verifying" if work is not None and work.is_ended else "fetching", "", words
         if following.phase.startswith(("validates", "runs")):
@@ -402,12 +408,9 @@ def _is_told(before: Followed | None, after: Followed) -> bool:
 
 
 def _cause_of(following: Following) -> Cause:
-    """Of what kind a subscription's problem is."""
-    if following.followed.refused:
-        return "refused"
-    if "hook" in following.problem:
-        return "hook"
-    return "disk-full" if following.failure == "disk or quota" else "error"
+    """Of what kind a subscription's problem is, by its error: its words may name anything."""
+    kind = following.failure or AetherError
+    return next((cause for error, cause in _CAUSES.items() if issubclass(kind, error)), "error")
 
 
 def _asked(spent: Spent) -> Asked:

@@ -1,15 +1,23 @@
-"""Which neighbours a peer tells of one by one."""
+"""Which neighbours a peer tells of one by one, and of what kind it says that a problem is."""
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
+from swarm.errors import AetherError, FullError, IntegrityError, UnreachableError
 from swarm.identity import peer_id_of
+from swarm.peer.commands import HookError, RefusedError
+from swarm.peer.following import Following
 from swarm.peer.own_report import NAMED_MAX, OwnReport, Told
 from swarm.peer.traffic import Traffic
 from swarm.reports import LINKS_TOLD_MAX
-from tests.reported import key
+from swarm.subscription import Followed, Wanted
+from tests.reported import V1, V2, key
 
 
 def a_report(met: int) -> tuple[OwnReport, Traffic]:
@@ -40,3 +48,65 @@ def test_who_moves_most_is_told_one_by_one_and_the_others_as_one_sum() -> None:
     # The least moved made room; who has moved hardly more than another takes nobody's place.
     assert others == 1000 + 1100
     assert len(report._named) == NAMED_MAX
+
+
+def a_follower(tmp_path: Path, *, hook: str = "", known: bytes = V2) -> tuple[OwnReport, Following]:
+    """It has version 1, and has heard of the entry that brings version 2."""
+    finder = SimpleNamespace(known=lambda reference: SimpleNamespace(version=known))
+    ledger = SimpleNamespace(serial_of_tag=lambda dataset, tag: 2)
+    works = SimpleNamespace(by_version={}, pulls={})
+    node: Any = SimpleNamespace(finder=finder, ledger=ledger, works=works, subscriptions=[])
+    wanted = Wanted(ref="ci/webhooks:latest", directory=str(tmp_path), hook=hook)
+    followed = Followed(wanted=wanted, recent=(V1,), serial=1)
+    following = Following(node, followed, lambda: None, lambda _: None, asyncio.Semaphore())
+    node.subscriptions.append(following)
+    return OwnReport(node, 1, "0"), following
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (UnreachableError("no holder of ci/webhooks answers"), "error"),
+        (IntegrityError("the hook-list of ci/webhooks is damaged"), "error"),
+        (FullError("no room for ci/webhooks"), "disk-full"),
+        (HookError("it ended with 3"), "hook"),
+        (RefusedError("no"), "refused"),
+    ],
+)
+def test_a_problem_is_of_the_kind_of_its_error_whatever_its_words_name(
+    tmp_path: Path, error: AetherError, cause: str
+) -> None:
+    report, following = a_follower(tmp_path)
+    following._aim = V2
+    following._fails(error)
+    assert report._standing(following)[1:3] == ("failed", cause)
+
+
+def test_what_a_version_met_with_is_not_said_of_the_next(tmp_path: Path) -> None:
+    report, following = a_follower(tmp_path, known=bytes(32))
+    following._aim = V2
+    following._fails(RefusedError("no"))
+    assert report._standing(following)[1:3] == ("waiting", "")
+    following._aim = b""
+    following._fails(UnreachableError("no tracker answers"))
+    assert report._standing(following)[1:3] == ("failed", "error")
+
+
+def test_a_hook_that_is_due_did_not_fail_if_something_else_did(tmp_path: Path) -> None:
+    report, following = a_follower(tmp_path, hook="true")
+    following.followed = following.followed.switched(V2, 2)
+    following._fails(UnreachableError("no tracker answers"))
+    assert report._standing(following)[1:3] == ("failed", "error")
+    following._fails(HookError("it ended with 3"))
+    assert report._standing(following)[1:3] == ("failed", "hook")
+
+
+def test_nothing_is_kept_of_a_subscription_that_is_no_more(tmp_path: Path) -> None:
+    report, following = a_follower(tmp_path)
+    report.look()
+    steps = report._steps[following.wanted.id]
+    report.look()
+    assert report._steps == {following.wanted.id: steps}
+    report._node.subscriptions.clear()  # type: ignore[attr-defined]
+    report.look()
+    assert not report._steps
