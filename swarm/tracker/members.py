@@ -49,6 +49,8 @@ CACHED_MAX: Final = 16_384
 # How long a change that another tracker made may stay unseen here.
 MEMBER_CACHE_S: Final = 30.0
 REMOVED_CACHE_S: Final = 5.0
+# Who is known by papers alone is none any more when a key is replaced. What lasts asks the store itself.
+PAPERS_CACHE_S: Final = 5.0
 # Memberships that are read at a time, when all of them are.
 READ_THREADS: Final = 16
 NOT_A_MEMBER: Final = "this key is not a member of the swarm, or was removed: ask for a token and join with a new home"
@@ -67,14 +69,16 @@ class Members:
         self._removed: frozenset[str] = frozenset()
         self._removed_at = float("-inf")
 
-    def member(self, peer_id: str) -> Member | None:
-        """The membership, None for a stranger and for one that was removed."""
+    def member(self, peer_id: str, papers_age_s: float = PAPERS_CACHE_S) -> Member | None:
+        """The membership, None for a stranger and for one that was removed. One that papers alone show is what the
+        store said so long ago at most.
+        """
         now = time.monotonic()
         if peer_id in self._removed_peers(now) or self._rights.is_removed(public_of(peer_id)):
             return None
         with self._lock:
             cached = self._cached.get(peer_id)
-        if cached is not None and cached[0] + MEMBER_CACHE_S > now and not cached[1].is_by_papers:
+        if cached is not None and now - cached[0] < (papers_age_s if cached[1].is_by_papers else MEMBER_CACHE_S):
             return cached[1]
         try:
             member = self._kept(MEMBERS, RECORDED, peer_id) or self._learnt(peer_id)
@@ -84,7 +88,13 @@ class Members:
             return cached[1]
         if member is not None:
             self._remember(member, now)
+        else:
+            self._forget(peer_id)
         return member
+
+    def _certain(self, peer_id: str) -> Member | None:
+        """The same for decisions that last: whom papers alone show is looked up now."""
+        return self.member(peer_id, papers_age_s=0.0)
 
     def _learnt(self, peer_id: str) -> Member | None:
         """The membership of who is known by its papers alone. In this order, as those go before the mark does."""
@@ -121,7 +131,7 @@ class Members:
         agree_version(request.protocol, OUR_VERSIONS)
         if not any(is_renew_proof(request, known) for known in self._keys.authority.fingerprints):
             raise NotAllowedError("the request to renew is not signed by the key that it names")
-        member = self.member(peer_id_of(request.public)) or self._of_papers(request, wall_now)
+        member = self._certain(peer_id_of(request.public)) or self._of_papers(request, wall_now)
         if member is None:
             raise NotAllowedError(NOT_A_MEMBER)
         return self._papers(member, wall_now), member
@@ -139,14 +149,16 @@ class Members:
         return self._write(member) if member is not None else None
 
     def renew_known(self, member: Member, wall_now: float) -> Membership:
-        """Fresh papers for a member that its certificate has proved."""
+        """Fresh papers for a member that its certificate has proved. NotAllowedError if it is none any more."""
+        if member.is_by_papers and self._certain(member.peer_id) is None:
+            raise NotAllowedError(NOT_A_MEMBER)
         return self._papers(member, wall_now)
 
     def admit_keeper(self, public: bytes, role: Role, wall_now: float) -> tuple[Membership, Member]:
         """The membership of a tracker or a seed that holds the store key: it needs no token. A tracker stays one."""
         if self._is_removed(peer_id_of(public)):
             raise NotAllowedError(NOT_A_MEMBER)
-        member = self.member(peer_id_of(public))
+        member = self._certain(peer_id_of(public))
         if member is None or member.is_by_papers or member.role not in (role, "tracker"):
             member = self._write(Member(RECORDED, public, role, "", (), (), int(wall_now), int(wall_now)))
         return self._papers(member, wall_now), member
@@ -160,7 +172,7 @@ class Members:
     def remove(self, peer_id: str) -> None:
         """Refuse this key from now on, here at once, at other trackers within seconds. NotFoundError for a stranger."""
         public = public_of(peer_id)
-        if self.member(peer_id) is None and not self._is_removed(peer_id):
+        if self._certain(peer_id) is None and not self._is_removed(peer_id):
             raise NotFoundError(f"{peer_id} is not a member")
         # Peers first: whoever is killed in between has done nothing that a repetition does not complete.
         self._rights.recall(public, time.time(), is_removed=True)
@@ -182,7 +194,7 @@ class Members:
             return [member for member in pool.map(self.member, peer_ids) if member is not None]
 
     def _admitted(self, public: bytes, terms: TokenRecord, wall_now: float) -> Member:
-        known = self.member(peer_id_of(public))
+        known = self._certain(peer_id_of(public))
         # Seeds and trackers have what comes with their roles.
         told = (terms.role, terms.site, terms.datasets if terms.role == "peer" else (), terms.labels)
         if known is None:
@@ -198,7 +210,7 @@ class Members:
     ) -> Member:
         """Set what a member's token is to have named; None: as it is. NotFoundError for a stranger."""
         public_of(peer_id)
-        known = self.member(peer_id)
+        known = self._certain(peer_id)
         if known is None:
             raise NotFoundError(f"{peer_id} is not a member: see `aetherfs member ls`")
         if known.role != "peer" and datasets:
@@ -234,6 +246,10 @@ class Members:
             self._cached.move_to_end(member.peer_id)
             while len(self._cached) > CACHED_MAX:
                 self._cached.popitem(last=False)
+
+    def _forget(self, peer_id: str) -> None:
+        with self._lock:
+            self._cached.pop(peer_id, None)
 
     def _is_removed(self, peer_id: str) -> bool:
         """Asks the store itself: for decisions that last. A store that was restored may lack what peers have told."""
