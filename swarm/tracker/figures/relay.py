@@ -1,14 +1,14 @@
 """Passing on what peers report to the other trackers, so that all show one picture.
 
-What was heard in half a second goes to each other tracker in one message. One that is slow or silent misses some of it
-and says so: the peers that it lacks are asked for a full report with the answer to their next. Nothing that was passed
-on is passed on again.
+What was heard in half a second goes to each other tracker, each at its own pace: for one that is slow or silent some
+messages wait, and it misses those beyond that and says so: the peers that it lacks are asked for a full report with the
+answer to their next. Nothing that was passed on is passed on again.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import logging
 import time
 from collections import deque
 from collections.abc import Callable
@@ -27,6 +27,10 @@ WAITING_MAX: Final = 4 * RELAYED_MAX
 WAITING_MAX_BYTES: Final = 16 << 20
 RELAY_BODY_BYTES: Final = 4 << 20
 ANSWER_MAX_BYTES: Final = 128 * 1024
+# Messages that wait for one tracker; all trackers wait for the same bytes.
+BODIES_MAX: Final = 4
+
+log = logging.getLogger("aetherfs.figures")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +51,9 @@ class Relays:
         self._needs_full = needs_full
         self._waiting: deque[Heard] = deque()
         self._waiting_bytes = 0
-        self._telling: set[asyncio.Task[None]] = set()
-        self._busy: set[str] = set()
+        # What is on its way to each other tracker, and waits to be.
+        self._telling: dict[str, asyncio.Task[None]] = {}
+        self._lines: dict[str, deque[bytes]] = {}
         self.dropped = 0
 
     def heard(self, heard: Heard) -> None:
@@ -65,20 +70,20 @@ class Relays:
         """Tell the others until cancelled."""
         while True:
             await asyncio.sleep(GATHER_S)
-            while self._waiting:
-                body = canonical.encode(Relay(1, tuple(self._take())))
-                for other in self._pushes.others:
-                    # One that has not answered yet misses this, and asks for what it lacks.
-                    if other.peer_id in self._busy:
-                        self.dropped += 1
-                        continue
-                    self._busy.add(other.peer_id)
-                    task = asyncio.create_task(self._tell(other, body))
-                    self._telling.add(task)
-                    task.add_done_callback(self._telling.discard)
-                await asyncio.sleep(0)
-                if self._waiting:
-                    await asyncio.gather(*self._telling)
+            self.flush()
+
+    def flush(self) -> None:
+        """Tell the others what was heard since. One for whom much waits misses it, and asks for what it lacks."""
+        while self._waiting:
+            body = canonical.encode(Relay(1, tuple(self._take())))
+            for other in self._pushes.others:
+                line = self._lines.setdefault(other.peer_id, deque())
+                if len(line) >= BODIES_MAX:
+                    self.dropped += 1
+                    continue
+                line.append(body)
+                if other.peer_id not in self._telling:
+                    self._telling[other.peer_id] = asyncio.create_task(self._tell_all(other, line))
 
     def _take(self) -> list[Relayed]:
         now, found, size = time.monotonic(), list[Relayed](), 0
@@ -102,18 +107,31 @@ class Relays:
             )
         return found
 
-    async def _tell(self, other: Contact, body: bytes) -> None:
+    async def _tell_all(self, other: Contact, line: deque[bytes]) -> None:
         try:
-            data = await self._pushes.post(other, RELAY_PATH, body, limit_bytes=ANSWER_MAX_BYTES)
-            if data is not None:
-                with contextlib.suppress(RemoteProtocolError):
-                    answer = canonical.decode(data, RelayAnswer, limit_bytes=ANSWER_MAX_BYTES)
-                    for public in answer.needs_full:
-                        self._needs_full(public)
+            while line:
+                await self._tell(other, line.popleft())
+        except Exception:
+            # Figures are not what a tracker is for: the others are told, and this one again with what comes next.
+            log.exception("a defect ended what tracker %s is told of peers", other.peer_id[:8])
         finally:
-            self._busy.discard(other.peer_id)
+            del self._telling[other.peer_id]
+            self.dropped += len(self._lines.pop(other.peer_id))
+
+    async def _tell(self, other: Contact, body: bytes) -> None:
+        data = await self._pushes.post(other, RELAY_PATH, body, limit_bytes=ANSWER_MAX_BYTES)
+        if data is None:
+            return
+        try:
+            answer = canonical.decode(data, RelayAnswer, limit_bytes=ANSWER_MAX_BYTES)
+        except RemoteProtocolError as error:
+            log.info("tracker %s answers what cannot be read: %s", other.peer_id[:8], error)
+            return
+        for public in answer.needs_full:
+            self._needs_full(public)
 
     async def close(self) -> None:
-        for task in list(self._telling):
+        telling = list(self._telling.values())
+        for task in telling:
             task.cancel()
-        await asyncio.gather(*self._telling, return_exceptions=True)
+        await asyncio.gather(*telling, return_exceptions=True)
