@@ -11,6 +11,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from swarm import clock
@@ -30,6 +31,14 @@ SINCE: Final = 7
 log = logging.getLogger("aetherfs.showing")
 
 
+@dataclass(slots=True)
+class _Awaited:
+    """What somebody is asked for, and how many wait for it."""
+
+    coming: asyncio.Future[Encoded]
+    asking: int = 0
+
+
 class Showing:
     """Both ends, of one peer."""
 
@@ -37,7 +46,7 @@ class Showing:
         self._access = access
         self._holdings = holdings
         self._runs = runs
-        self._awaited: dict[tuple[str, bytes], asyncio.Future[Encoded]] = {}
+        self._awaited: dict[tuple[str, bytes], _Awaited] = {}
 
     # ---- asking -----------------------------------------------------------------------------------------------------
 
@@ -45,11 +54,7 @@ class Showing:
         self, channel: Channel, dataset: str, version: bytes, entry: bytes, signatures: Sequence[bytes]
     ) -> dict[bytes, Encoded]:
         """What the far end shows of these, by signature, encoded and not verified."""
-        loop = asyncio.get_running_loop()
-        coming = {
-            signature: self._awaited.setdefault((channel.peer_id, signature), loop.create_future())
-            for signature in signatures
-        }
+        coming = {signature: self._await(channel.peer_id, signature) for signature in signatures}
         channel.send(Show(dataset, version, entry, tuple(signatures)))
         try:
             await asyncio.wait(coming.values(), timeout=ANSWER_S)
@@ -57,8 +62,23 @@ class Showing:
             return {signature: encoded for signature, encoded in done.items() if encoded}
         finally:
             for signature, future in coming.items():
-                if self._awaited.get((channel.peer_id, signature)) is future:
-                    self._settle(channel.peer_id, signature, b"")
+                self._waits_no_more(channel.peer_id, signature, future)
+
+    def _await(self, peer: str, signature: bytes) -> asyncio.Future[Encoded]:
+        """What comes, for all who wait for the same."""
+        awaited = self._awaited.get((peer, signature))
+        if awaited is None:
+            awaited = self._awaited[peer, signature] = _Awaited(asyncio.get_running_loop().create_future())
+        awaited.asking += 1
+        return awaited.coming
+
+    def _waits_no_more(self, peer: str, signature: bytes, coming: asyncio.Future[Encoded]) -> None:
+        """The last that waited is gone: an answer is nothing to anybody."""
+        awaited = self._awaited.get((peer, signature))
+        if awaited is not None and awaited.coming is coming:
+            awaited.asking -= 1
+            if not awaited.asking:
+                self._settle(peer, signature, b"")
 
     def came(self, channel: Channel, message: Shown) -> None:
         """An answer; one that nobody waits for any more is nothing."""
@@ -71,9 +91,9 @@ class Showing:
                 self._settle(peer, signature, b"")
 
     def _settle(self, peer: str, signature: bytes, encoded: Encoded) -> None:
-        future = self._awaited.pop((peer, signature), None)
-        if future is not None and not future.done():
-            future.set_result(encoded)
+        awaited = self._awaited.pop((peer, signature), None)
+        if awaited is not None:
+            awaited.coming.set_result(encoded)
 
     # ---- giving -----------------------------------------------------------------------------------------------------
 
