@@ -10,6 +10,7 @@ from typing import Any, Final
 from swarm.cli.output import columns, duration, short, size
 from swarm.cli.program import Program
 from swarm.errors import AetherError, IncompleteError, NotFoundError, UsageError
+from swarm.paths import shown
 
 FILE_NAME: Final = "aetherfs.toml"
 COPIES: Final = "copies="
@@ -30,7 +31,9 @@ def gates_of(program: Program, rules: str | None, validate: Sequence[str]) -> di
 
     file = parse_file(data, path)
     if rules is None and (file.budget is not None or file.validate):
-        program.output.note(f"publish: held to {path}")
+        # What is typed in a directory of somebody else's runs commands of theirs: say which.
+        runs = f"; its commands: {', '.join(shown(line) for line in file.validate)}" if file.validate else ""
+        program.output.note(f"publish: held to {path}{runs}")
     budget = msgspec.to_builtins(file.budget) if file.budget is not None else None
     return _told(budget, (*file.validate, *validate))
 
