@@ -168,7 +168,7 @@ def acted(rollout: Rollout, action: Action, *, full: bool, wall_time: int, autho
     said = {"author": author, "reason": reason}
     if action in ("pause", "resume"):
         state: State = "paused" if action == "pause" else "running"
-        # The time of a pause does not count as time in which the stage was tried.
+        # The stage is tried anew, for the whole of its time: neither the pause counts nor what was before it.
         since = wall_time if action == "resume" else rollout.since
         return msgspec.structs.replace(rollout, state=state, since=since, **said)
     if action in ("abort", "rollback"):

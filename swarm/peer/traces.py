@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -16,6 +17,8 @@ from swarm.peer.trace import PullTrace
 
 KEPT: Final = 20
 FILE_MAX_BYTES: Final = 4 * 1024 * 1024
+# What was written to for the last time so long ago is of a process that was killed.
+LEFT_S: Final = 3600.0
 SUFFIX: Final = ".trace"
 
 log = logging.getLogger("aetherfs.traces")
@@ -42,7 +45,7 @@ class Traces:
             temporary.write_bytes(msgspec.msgpack.encode(trace))
             self._forget_failure(trace)
             os.replace(temporary, self._folder / f"{name}{SUFFIX}")
-            for path in self._paths()[KEPT:]:
+            for path in (*self._paths()[KEPT:], *self._left(time.time())):
                 path.unlink(missing_ok=True)
         except OSError as error:
             log.info("the trace of a pull is not kept: %s", error)
@@ -55,6 +58,12 @@ class Traces:
             before = _read(path)
             if before is not None and before.problem and before.directory == trace.directory:
                 path.unlink(missing_ok=True)
+
+    def _left(self, wall_now: float) -> Iterator[Path]:
+        """What was begun and never ended."""
+        for path in self._folder.glob(".*"):
+            if wall_now - path.stat().st_mtime > LEFT_S:
+                yield path
 
     def last(self, dataset: str, version: bytes) -> PullTrace | None:
         """The last pull of the version, else of the dataset."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from itertools import pairwise
 from pathlib import Path
@@ -240,6 +241,17 @@ def test_a_broken_trace_is_no_harm(tmp_path: Path) -> None:
     (tmp_path / "99999999999999999999-broken.trace").write_bytes(b"\xc1nothing")
     found = ring.last(DATASET, bytes([1]))
     assert found is not None
+
+
+def test_what_a_killed_process_left_goes(tmp_path: Path) -> None:
+    ring = Traces(tmp_path)
+    left, new = tmp_path / ".left", tmp_path / ".new"
+    for path in (left, new):
+        path.write_bytes(b"half")
+    os.utime(left, (1.0, 1.0))
+    ring.keep(_trace(1))
+    assert new.exists() and not left.exists()
+    assert ring.last(DATASET, bytes([1])) is not None
 
 
 def _trace(number: int, problem: str = "") -> PullTrace:
