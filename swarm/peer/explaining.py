@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any, Final
 
 from swarm import names
@@ -29,6 +30,9 @@ FILES_SHOWN: Final = 200
 BLOCKS_SHOWN: Final = 1000
 # Blocks that are looked up in the DHT, each some packets.
 LOOKED_UP: Final = 8
+# So many sets are added up at once: as many as a byte can count.
+_SUMMED_MAX: Final = 255
+_DIGITS: Final = bytes.maketrans(b"01", b"\0\1")
 
 
 class ExplainArguments(Reading, frozen=True, forbid_unknown_fields=True):
@@ -43,14 +47,15 @@ async def explain(node: PeerNode, arguments: ExplainArguments, progress: Progres
     await node.traces.settled()
     trace = await asyncio.to_thread(node.traces.last, resolved.dataset, resolved.version)
     manifest, _ = await manifest_of(node, resolved, progress)
-    files = list(_files(manifest, reference.path))
+    files = await asyncio.to_thread(lambda: list(_files(manifest, reference.path)))
     if not files:
         raise NotFoundError(f"{reference} does not exist: see `aetherfs ls {reference.dataset}:{reference.tag or ''}`")
     watching = Watching(resolved.dataset, resolved.version, resolved.entry, len(manifest.unique))
     holders = await holders_of(node, watching)
-    here = _here(node, resolved.dataset, manifest)
+    # What grows with the version is counted in threads.
+    counted = await asyncio.to_thread(_counted, node, resolved.dataset, manifest, holders)
     is_one = reference.path is not None and len(files) == 1 and manifest.files[files[0]].kind == FILE
-    shown = await _blocks(node, manifest, files[0], here, holders, trace) if is_one else []
+    shown = await _blocks(node, manifest, files[0], counted, trace) if is_one else []
     return {
         "ref": str(reference),
         "dataset": resolved.dataset,
@@ -58,13 +63,10 @@ async def explain(node: PeerNode, arguments: ExplainArguments, progress: Progres
         "serial": resolved.serial,
         **resolved.freshness,
         "path": reference.path,
-        "files": len(files),
-        "bytes": sum(manifest.files[index].size for index in files),
-        "blocks": len({block for index in files for block, _, _ in manifest.blocks_of(index)}),
-        "holders": _held(node, manifest, here, holders),
-        "shown": [_file(manifest, index, here, holders) for index in files[:FILES_SHOWN]],
+        **await asyncio.to_thread(_of_files, manifest, files, counted),
+        "holders": _held(node, manifest, counted, holders),
         "block_list": shown,
-        "pull": told(trace) if trace is not None else None,
+        "pull": await asyncio.to_thread(told, trace) if trace is not None else None,
     }
 
 
@@ -75,27 +77,45 @@ def _files(manifest: Manifest, path: str | None) -> Iterator[int]:
             yield index
 
 
-def _here(node: PeerNode, dataset: str, manifest: Manifest) -> int:
-    """The blocks of the version that this peer has, a bit each."""
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Of each block of a version whether it is here (0 or 1), and how many neighbours say that they have it."""
+
+    here: bytes
+    copies: Sequence[int]
+
+
+def _counted(node: PeerNode, dataset: str, manifest: Manifest, holders: Holders) -> Counted:
+    said = [each.blocks for each in list(holders.said.values())]
+    return Counted(_here(node, dataset, manifest), copies_of(said, len(manifest.unique)))
+
+
+def copies_of(sets: Sequence[int], blocks: int) -> Sequence[int]:
+    """In how many of these sets (a bit a block) each block is. Pure; each set costs about as much as it is long."""
+    sums = []
+    for start in range(0, len(sets), _SUMMED_MAX):
+        # A byte a block, so that numbers as long as the version are added and no count runs into the next.
+        rows = (f"{each:0{blocks}b}"[::-1].encode().translate(_DIGITS) for each in sets[start : start + _SUMMED_MAX])
+        sums.append(sum(int.from_bytes(row, "little") for row in rows).to_bytes(blocks, "little"))
+    return list(map(sum, zip(*sums, strict=True))) if sums else bytes(blocks)
+
+
+def _here(node: PeerNode, dataset: str, manifest: Manifest) -> bytes:
+    """Which blocks of the version this peer has."""
     holding = node.holdings.get(dataset, manifest.version)
     if holding is not None and holding.held is None:
-        return (1 << len(manifest.unique)) - 1
-    blocks = 0
-    for index, block in enumerate(manifest.unique):
-        if (holding is not None and holding.held is not None and index in holding.held) or node.store.has(
-            block.signature
-        ):
-            blocks |= 1 << index
-    return blocks
+        return b"\1" * len(manifest.unique)
+    held = holding.held if holding is not None and holding.held is not None else frozenset[int]()
+    return bytes(index in held or node.store.has(block.signature) for index, block in enumerate(manifest.unique))
 
 
-def _held(node: PeerNode, manifest: Manifest, here: int, holders: Holders) -> dict[str, Any]:
+def _held(node: PeerNode, manifest: Manifest, counted: Counted, holders: Holders) -> dict[str, Any]:
     """Who says what, with counts."""
     everything = (1 << len(manifest.unique)) - 1
     handed = [n for n in holders.tracker or () if peer_id_of(n.public) != node.key.peer_id]
     said = list(holders.said.values())
     return {
-        "here": {"blocks": here.bit_count(), "of": len(manifest.unique)},
+        "here": {"blocks": sum(counted.here), "of": len(manifest.unique)},
         "tracker": {
             "answers": holders.tracker is not None,
             "named": len(handed),
@@ -114,29 +134,33 @@ def _held(node: PeerNode, manifest: Manifest, here: int, holders: Holders) -> di
     }
 
 
-def _file(manifest: Manifest, index: int, here: int, holders: Holders) -> dict[str, Any]:
+def _of_files(manifest: Manifest, files: Sequence[int], counted: Counted) -> dict[str, Any]:
+    return {
+        "files": len(files),
+        "bytes": sum(manifest.files[index].size for index in files),
+        "blocks": len({block for index in files for block, _, _ in manifest.blocks_of(index)}),
+        "shown": [_file(manifest, index, counted) for index in files[:FILES_SHOWN]],
+    }
+
+
+def _file(manifest: Manifest, index: int, counted: Counted) -> dict[str, Any]:
     entry = manifest.files[index]
     blocks = {block for block, _, _ in manifest.blocks_of(index)}
-    copies = [_copies(block, holders) for block in blocks]
     return {
         "path": entry.path,
         "bytes": entry.size,
         "blocks": len(blocks),
-        "here": sum(1 for block in blocks if here >> block & 1),
-        "neighbours_least": min(copies, default=0),
-        "neighbours_most": max(copies, default=0),
+        "here": sum(counted.here[block] for block in blocks),
+        "neighbours_least": min((counted.copies[block] for block in blocks), default=0),
+        "neighbours_most": max((counted.copies[block] for block in blocks), default=0),
     }
 
 
-def _copies(block: int, holders: Holders) -> int:
-    return sum(1 for said in holders.said.values() if said.blocks >> block & 1)
-
-
 async def _blocks(
-    node: PeerNode, manifest: Manifest, index: int, here: int, holders: Holders, trace: PullTrace | None
+    node: PeerNode, manifest: Manifest, index: int, counted: Counted, trace: PullTrace | None
 ) -> list[dict[str, Any]]:
     """The blocks of one file, in order."""
-    places = list(manifest.blocks_of(index))[:BLOCKS_SHOWN]
+    places = list(islice(manifest.blocks_of(index), BLOCKS_SHOWN))
     looked_up = await _looked_up(node, [manifest.unique[block].signature for block, _, _ in places[:LOOKED_UP]])
     came = {}
     if trace is not None and trace.version == manifest.version:
@@ -151,8 +175,8 @@ async def _blocks(
                 "signature": manifest.unique[block].signature.hex(),
                 "block_bytes": manifest.unique[block].size,
                 "block_offset": offset,
-                "here": bool(here >> block & 1),
-                "neighbours": _copies(block, holders),
+                "here": bool(counted.here[block]),
+                "neighbours": counted.copies[block],
                 "dht": looked_up[number] if number < len(looked_up) else None,
                 "came_from": trace.sources[span.source].peer if span is not None and trace is not None else None,
                 "asked_s": span.asked if span is not None else None,
