@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from swarm.figure_messages import BlockRange, Blocks, FileBlocks, PeerBlocks, Survival
@@ -21,6 +21,8 @@ RANGES_MAX: Final = 400
 PEERS_TOLD_MAX: Final = 100
 FILES_TOLD_MAX: Final = 200
 LOST_TOLD_MAX: Final = 100
+# Files of a version that are looked at: each costs some microseconds at each look, and some hundred bytes.
+FILES_MAX: Final = 50_000
 # What one peer alone says that a version has, no seed, is believed up to as many as it can tell bit by bit.
 LONE_BLOCKS_MAX: Final = 8 * BITS_MAX_BYTES
 _DIGITS: Final = "0123456789"
@@ -85,7 +87,9 @@ class FileSpan:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What is known of a version's blocks: ``sizes`` of each and ``files``, empty where nobody has its manifest."""
+    """What is known of a version's blocks: ``sizes`` of each and ``files``, the first ``FILES_MAX``; both empty where
+    nobody has its manifest.
+    """
 
     blocks: int
     size_bytes: int
@@ -95,45 +99,64 @@ class Layout:
 
 @dataclass(slots=True)
 class _Holders:
-    complete: list[KnownPeer]
-    partial: list[tuple[KnownPeer, int]]
-    vague: list[tuple[KnownPeer, int]]
-    origins: list[KnownPeer]
+    complete: list[KnownPeer] = field(default_factory=list)
+    partial: list[tuple[KnownPeer, bytes]] = field(default_factory=list)
+    vague: list[tuple[KnownPeer, int]] = field(default_factory=list)
+    origins: list[KnownPeer] = field(default_factory=list)
 
 
-def blocks_view(
-    picture: Picture, dataset: str, version: bytes, layout: Layout | None, ranges: int, now: float
-) -> Blocks | None:
-    """Availability of a version; None if nobody is known to hold any of it."""
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Who held what of a version at one moment. Counting it is left to a thread: what peers tell meanwhile is not in
+    it.
+    """
+
+    at: float
+    dataset: str
+    version: bytes
+    tags: tuple[str, ...]
+    blocks: int
+    size_bytes: int
+    holders: _Holders
+    layout: Layout | None
+
+
+def seen(picture: Picture, dataset: str, version: bytes, layout: Layout | None, now: float) -> Seen | None:
+    """None if nobody is known to hold any of the version."""
     alike = _alike(picture, dataset, version)
     blocks, size_bytes = (layout.blocks, layout.size_bytes) if layout is not None else alike
     if not blocks:
         return None
-    holders = _holders(picture, dataset, version, blocks)
-    everything = (1 << blocks) - 1
+    holders, tags = _holders(picture, dataset, version, blocks), _tags(picture, dataset, version)
+    return Seen(picture.wall(now), dataset, version, tags, blocks, size_bytes, holders, layout)
+
+
+def counted(seen: Seen, ranges: int) -> Blocks:
+    """Availability of a version."""
+    holders, blocks, everything = seen.holders, seen.blocks, (1 << seen.blocks) - 1
+    partial = [(peer, int.from_bytes(bits, "little") & everything) for peer, bits in holders.partial]
     tally = Tally()
-    for _, bits in holders.partial:
-        tally.add(bits & everything)
+    for _, bits in partial:
+        tally.add(bits)
     complete, part = len(holders.complete), tally.cut(blocks)
     spans = list(_spans(blocks, min(max(1, ranges), RANGES_MAX)))
-    exact = not holders.vague
     return Blocks(
-        at=picture.wall(now),
-        dataset=dataset,
-        version=version.hex(),
-        tags=_tags(picture, dataset, version),
+        at=seen.at,
+        dataset=seen.dataset,
+        version=seen.version.hex(),
+        tags=seen.tags,
         blocks=blocks,
-        bytes=size_bytes,
+        bytes=seen.size_bytes,
         complete_peers=complete,
-        partial_peers=len(holders.partial) + len(holders.vague),
+        partial_peers=len(partial) + len(holders.vague),
         origins=len(holders.origins),
         fewest=complete + tally.fewest(everything),
         mean=round(complete + tally.total(everything) / blocks + sum(n for _, n in holders.vague) / blocks, 2),
-        exact=exact,
+        exact=not holders.vague,
         ranges=tuple(_range(part, complete, len(holders.origins), first, count) for first, count in spans),
-        files=tuple(_files(part, complete, layout)),
-        peers=tuple(_peers(holders, spans, blocks)),
-        survival=_survival(tally, holders, layout, size_bytes, blocks, exact=exact),
+        files=tuple(_files(part, complete, seen.layout)),
+        peers=tuple(_peers(holders, partial, spans, blocks)),
+        survival=_survival(tally, seen),
     )
 
 
@@ -154,7 +177,7 @@ def _alike(picture: Picture, dataset: str, version: bytes) -> tuple[int, int]:
 
 def _holders(picture: Picture, dataset: str, version: bytes, blocks: int) -> _Holders:
     """Who holds what of it. Whoever says that it has another number of blocks is not believed."""
-    found = _Holders([], [], [], [])
+    found = _Holders()
     for peer in picture.peers.values():
         if peer.health == "gone":
             continue
@@ -168,7 +191,7 @@ def _holders(picture: Picture, dataset: str, version: bytes, blocks: int) -> _Ho
         elif held.held >= held.blocks:
             found.complete.append(peer)
         elif held.bits:
-            found.partial.append((peer, int.from_bytes(held.bits, "little")))
+            found.partial.append((peer, held.bits))
         elif held.held:
             found.vague.append((peer, held.held))
     return found
@@ -215,8 +238,10 @@ def _files(part: Callable[[int, int], Tally], complete: int, layout: Layout | No
     return found[:FILES_TOLD_MAX]
 
 
-def _peers(holders: _Holders, spans: Sequence[tuple[int, int]], blocks: int) -> list[PeerBlocks]:
-    partial = sorted(holders.partial, key=lambda item: item[1].bit_count())
+def _peers(
+    holders: _Holders, partial: list[tuple[KnownPeer, int]], spans: Sequence[tuple[int, int]], blocks: int
+) -> list[PeerBlocks]:
+    partial.sort(key=lambda item: item[1].bit_count())
     told = [_peer(peer, bits.bit_count(), _strip(bits, spans)) for peer, bits in partial[:PEERS_TOLD_MAX]]
     told += [_peer(peer, count, "") for peer, count in holders.vague]
     told += [_peer(peer, blocks, "x" * len(spans)) for peer in (*holders.complete, *holders.origins)[:PEERS_TOLD_MAX]]
@@ -225,7 +250,9 @@ def _peers(holders: _Holders, spans: Sequence[tuple[int, int]], blocks: int) -> 
 
 def _peer(peer: KnownPeer, held: int, strip: str) -> PeerBlocks:
     who = peer.who
-    return PeerBlocks(who.peer_id, who.site, who.role, peer.is_origin, held, strip)
+    # A copy: what the peer holds may change while this counts.
+    is_origin = peer.keeps or any(each.is_origin for each in list(peer.holdings.values()))
+    return PeerBlocks(who.peer_id, who.site, who.role, is_origin, held, strip)
 
 
 def _strip(bits: int, spans: Sequence[tuple[int, int]]) -> str:
@@ -236,9 +263,8 @@ def _strip(bits: int, spans: Sequence[tuple[int, int]]) -> str:
     return "".join(found)
 
 
-def _survival(
-    tally: Tally, holders: _Holders, layout: Layout | None, size_bytes: int, blocks: int, *, exact: bool
-) -> Survival:
+def _survival(tally: Tally, seen: Seen) -> Survival:
+    holders, blocks = seen.holders, seen.blocks
     if holders.complete:
         others = len(holders.complete)
         words = f"yes: {others} peer{'s hold' if others != 1 else ' holds'} all of it"
@@ -248,11 +274,11 @@ def _survival(
     if not count:
         return Survival("yes", f"yes: {len(holders.partial)} peers hold all of it together", (), 0, 0)
     runs = list(_runs(lost))
-    sizes = layout.sizes if layout is not None else ()
+    sizes = seen.layout.sizes if seen.layout is not None else ()
     lost_bytes = sum(sizes[i] for first, n in runs for i in range(first, first + n)) if sizes else 0
-    lost_bytes = lost_bytes or size_bytes * count // blocks
+    lost_bytes = lost_bytes or seen.size_bytes * count // blocks
     told = tuple(runs[:LOST_TOLD_MAX])
-    if not exact:
+    if holders.vague:
         return Survival("unknown", "some peers told only how much they hold, not what", told, count, lost_bytes)
     return Survival("no", f"no: {count:,} of {blocks:,} blocks are with the origin alone", told, count, lost_bytes)
 

@@ -187,6 +187,8 @@ class Hub:
             self._tell_news(group, now)
             return
         body = self._said(group, now, group.topic.make)
+        if not body:
+            return  # It is counted now, and comes with a later tick.
         rest = body[body.find(b",") :]
         group.message = self._framed(group, body)
         if rest != group.last:

@@ -229,7 +229,7 @@ class _Serve:
         version = from_hex(asked.version) if asked.version else b""
         view = await self._view(who)
         await self.figures.know_layout(dataset_of(request), version)
-        return answer(self.figures.blocks_of(dataset_of(request), view, time.monotonic(), version, asked.ranges))
+        return answer(await self.figures.blocks(dataset_of(request), view, time.monotonic(), version, asked.ranges))
 
     async def heat(self, request: web.Request, who: Principal) -> web.Response:
         now = time.monotonic()

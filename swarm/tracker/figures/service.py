@@ -25,7 +25,8 @@ from swarm.objects.bill import DEFAULT, Prices
 from swarm.records import Address
 from swarm.reports import REPORT_MAX_BYTES, Relay, RelayAnswer, Report, ReportAnswer
 from swarm.tracker.figures import keeping
-from swarm.tracker.figures.copies import RANGES_DEFAULT, Layout, blocks_view
+from swarm.tracker.figures.copies import RANGES_DEFAULT, Layout, Seen, seen
+from swarm.tracker.figures.counting import Counting, Key
 from swarm.tracker.figures.hub import Hub
 from swarm.tracker.figures.peers import Tag, Who, readable
 from swarm.tracker.figures.picture import Picture
@@ -67,6 +68,7 @@ class Figures:
         self.layouts: OrderedDict[tuple[str, bytes], Layout] = OrderedDict()
         # Finds that out, where a peer runs in this process.
         self.find_layout: Callable[[str, bytes], Awaitable[Layout | None]] | None = None
+        self.counting = Counting(self._seen, self.hub.wake)
         self._kept = keeping.Kept()
         self._wants_full: set[bytes] = set()
         self._relayed_at: dict[bytes, float] = {}
@@ -77,13 +79,23 @@ class Figures:
     def tracker_id(self) -> str:
         return self._state.contact.peer_id
 
-    def blocks_of(self, dataset: str, view: View, now: float, version: bytes = b"", ranges: int = 0) -> Blocks:
+    async def blocks(self, dataset: str, view: View, now: float, version: bytes, ranges: int) -> Blocks:
         """Availability of a version, or of what the dataset's tag means that moved last. NotFoundError."""
+        return await self.counting.blocks(self._blocks_key(dataset, view, version, ranges), now)
+
+    def blocks_lately(self, dataset: str, view: View, now: float) -> Blocks | None:
+        """The same as it was some seconds ago, of the version that is meant now; None while that is counted."""
+        return self.counting.lately(self._blocks_key(dataset, view, b"", RANGES_DEFAULT), now)
+
+    def _blocks_key(self, dataset: str, view: View, version: bytes, ranges: int) -> Key:
         version = version or self.picture.book.latest_version(dataset)
-        found = None
-        if version and view.may_read(dataset):
-            layout = self.layouts.get((dataset, version))
-            found = blocks_view(self.picture, dataset, version, layout, ranges or RANGES_DEFAULT, now)
+        # What may not be read is not held by anybody.
+        version = version if view.may_read(dataset) else b""
+        return dataset, version, ranges, (dataset, version) in self.layouts
+
+    def _seen(self, key: Key, now: float) -> Seen:
+        dataset, version, *_ = key
+        found = seen(self.picture, dataset, version, self.layouts.get((dataset, version)), now) if version else None
         if found is None:
             raise NotFoundError(f"of {dataset} nobody is known to hold that version, or there is no such dataset")
         return found
@@ -142,6 +154,7 @@ class Figures:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.relays.close()
+        await self.counting.close()
 
     # ---- what is heard ------------------------------------------------------------------------------------------
 

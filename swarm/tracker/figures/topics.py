@@ -107,7 +107,7 @@ def topic_of(text: str) -> Topic:
         return Topic(text, name, _guarded(name, lambda f, v, now: _peer(f, v, now, public)), peer=public)
     if name == "blocks":
         dataset = names.check_dataset(rest)
-        return Topic(text, name, lambda f, v, now: f.blocks_of(dataset, v, now))
+        return Topic(text, name, lambda f, v, now: f.blocks_lately(dataset, v, now))
     if name == "series" and rest in SERIES:
         first = _guarded(name, lambda f, v, now: _series(f.picture, v, now, rest, f.picture.wall(now) - SERIES_FIRST_S))
         return Topic(

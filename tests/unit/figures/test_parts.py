@@ -10,10 +10,10 @@ import zstandard
 
 from swarm import canonical
 from swarm.errors import NotFoundError, UsageError
-from swarm.figure_messages import STATES
+from swarm.figure_messages import STATES, Blocks
 from swarm.objects.memory import MemoryObjectStore
 from swarm.tracker.figures import keeping, views
-from swarm.tracker.figures.copies import FileSpan, Layout, Tally, _runs, blocks_view
+from swarm.tracker.figures.copies import FileSpan, Layout, Tally, _runs, counted, seen
 from swarm.tracker.figures.flow import EDGES_MAX, PEERS_MAX, FlowFigures
 from swarm.tracker.figures.happenings import Happenings
 from swarm.tracker.figures.picture import Picture
@@ -51,17 +51,22 @@ def blocks_of(*holders: tuple[int, int, bytes], origin: bool = True) -> Picture:
     return picture
 
 
+def blocks_view(picture: Picture, layout: Layout | None, now: float) -> Blocks | None:
+    found = seen(picture, ROADS, V1, layout, now)
+    return counted(found, 4) if found is not None else None
+
+
 def test_what_would_be_lost_with_the_origin() -> None:
     layout = Layout(8, 80, [10] * 8, [FileSpan("a", 40, 0, 4), FileSpan("b", 40, 4, 4)])
-    found = blocks_view(blocks_of((1, 3, b"\x07"), (2, 2, b"\x0c")), ROADS, V1, layout, 4, 2.0)
+    found = blocks_view(blocks_of((1, 3, b"\x07"), (2, 2, b"\x0c")), layout, 2.0)
     assert found is not None
     assert (found.survival.answer, found.survival.lost, found.survival.lost_bytes) == ("no", ((4, 4),), 40)
     assert [(each.fewest, each.origin) for each in found.ranges] == [(1, 1), (1, 1), (0, 1), (0, 1)]
     assert [(each.path, each.fewest) for each in found.files] == [("b", 0), ("a", 1)]
-    together = blocks_view(blocks_of((1, 4, b"\x0f"), (2, 4, b"\xf0")), ROADS, V1, None, 4, 2.0)
+    together = blocks_view(blocks_of((1, 4, b"\x0f"), (2, 4, b"\xf0")), None, 2.0)
     assert together is not None
     assert together.survival.answer == "yes"
-    vague = blocks_view(blocks_of((1, 4, b"")), ROADS, V1, None, 4, 2.0)
+    vague = blocks_view(blocks_of((1, 4, b"")), None, 2.0)
     assert vague is not None
     assert (vague.survival.answer, vague.exact) == ("unknown", False)
 
@@ -69,7 +74,7 @@ def test_what_would_be_lost_with_the_origin() -> None:
 def test_one_peer_cannot_say_how_many_blocks_a_version_has() -> None:
     picture = blocks_of((1, 8, b""), (2, 8, b""))
     picture.report(who(3), report(1, holdings=(held(8_000_000, 8_000_000),)), 1.0)
-    found = blocks_view(picture, ROADS, V1, None, 4, 2.0)
+    found = blocks_view(picture, None, 2.0)
     assert found is not None
     assert (found.blocks, found.complete_peers) == (8, 2)
 
@@ -77,13 +82,13 @@ def test_one_peer_cannot_say_how_many_blocks_a_version_has() -> None:
 def test_what_one_peer_alone_says_of_a_version_is_bounded() -> None:
     picture = blocks_of()
     picture.report(who(3), report(1, holdings=(held(8_000_000, 8_000_000),)), 1.0)
-    assert blocks_view(picture, ROADS, V1, None, 4, 2.0) is None
+    assert blocks_view(picture, None, 2.0) is None
     picture.report(who(1), report(1, holdings=(held(8, 8),)), 1.0)
-    found = blocks_view(picture, ROADS, V1, None, 4, 2.0)
+    found = blocks_view(picture, None, 2.0)
     assert found is not None
     assert found.blocks == 8
     picture.report(who(90, role="seed"), report(2, holdings=(held(9, 9),)), 3.0)
-    found = blocks_view(picture, ROADS, V1, None, 4, 4.0)
+    found = blocks_view(picture, None, 4.0)
     assert found is not None
     assert found.blocks == 9
 
