@@ -62,7 +62,7 @@ class Survival(msgspec.Struct, frozen=True):
 class Blocks(msgspec.Struct, frozen=True):
     """Availability of one version. ``fewest`` copies of any block. ``exact`` is False where some peers told only how
     much they hold and not what. ``peers``: 100 at most, the least complete first; ``files``: 200 at most, the rarest
-    first.
+    of the first 50,000.
     """
 
     at: float
@@ -425,7 +425,7 @@ class Event(msgspec.Struct, frozen=True):
 
 class Events(msgspec.Struct, frozen=True):
     """In order of time, oldest first; the last 5,000 are kept. ``next``: the ``after`` of the next call. ``missed``:
-    some after the ``after`` that was asked for are not kept any more.
+    some after the ``after`` that was asked for are not kept any more, or too many for a stream that comes back.
     """
 
     at: float

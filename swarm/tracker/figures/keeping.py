@@ -51,7 +51,8 @@ def key_of(dataset: str, tag: str, serial: int) -> str:
 
 
 def kept_of(picture: Picture, rollout: RolloutFigures) -> KeptLog:
-    """A rollout as it is kept."""
+    """A rollout as it is kept. For threads: steps that come meanwhile are not in it."""
+    steps = tuple(rollout.steps)  # Before the peers, so that all that they are of are named.
     started, ended = picture.wall(rollout.started), picture.wall(rollout.ended or rollout.moved_at)
     return KeptLog(
         1,
@@ -67,7 +68,7 @@ def kept_of(picture: Picture, rollout: RolloutFigures) -> KeptLog:
         rollout.sources(),
         STATES,
         tuple(rollout.steps.logged),
-        tuple(rollout.steps),
+        steps,
         rollout.steps.dropped,
     )
 

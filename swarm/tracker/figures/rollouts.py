@@ -304,7 +304,7 @@ class RolloutFigures:
     def sources(self) -> tuple[int, int, int, int, int]:
         """Bytes of all from peers, from the origin, reused, wasted, and as they travelled."""
         total = self.gone
-        for member in self.members.values():
+        for member in list(self.members.values()):  # a copy: threads that keep a log ask as well
             total = _sum(total, member.sources)
         return total
 

@@ -138,11 +138,13 @@ class Figures:
     async def rollout_log(self, tag: Tag, serial: int, after: int, limit: int) -> RolloutLog:
         """A page of the event log of one rollout. NotFoundError."""
         known = self.picture.book.rollout_of(tag, serial)
-        if known is not None:
-            kept = keeping.kept_of(self.picture, known)
-        else:
-            kept = await self._state.work(keeping.read, self._state.objects, *tag, serial)
-        return keeping.log_of(kept, after, limit)
+
+        def page() -> RolloutLog:
+            if known is not None:
+                return keeping.log_of(keeping.kept_of(self.picture, known), after, limit)
+            return keeping.log_of(keeping.read(self._state.objects, *tag, serial), after, limit)
+
+        return await self._state.work(page)
 
     def start(self) -> None:
         for work in (self._run(), self.relays.run()):
@@ -276,8 +278,8 @@ class Figures:
         await asyncio.sleep(KEEP_AFTER_S * self._state.rng.uniform(1, 2))
         if rollout.ended is None or rollout.is_kept:
             return
-        kept = keeping.kept_of(self.picture, rollout)
         try:
+            kept = await self._state.work(keeping.kept_of, self.picture, rollout)
             await self._state.work(keeping.write, self._state.objects, kept)
             rollout.is_kept = True
         except AetherError as error:

@@ -65,8 +65,9 @@ class KeptLog(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_field
 
 
 class StepLog:
-    """The steps of one rollout as they come, nearly in order of time. Beyond ``STEPS_MAX``, and beyond
-    ``PEER_STEPS_MAX`` of one peer, they are counted only.
+    """The steps of one rollout as they come, nearly in order of time; read in threads while more come.
+
+    Beyond ``STEPS_MAX``, and beyond ``PEER_STEPS_MAX`` of one peer, they are counted only.
     """
 
     def __init__(self) -> None:
@@ -101,11 +102,12 @@ class StepLog:
         self._states.append(state)
 
     def __len__(self) -> int:
-        return len(self._times)
+        # Of a step this is appended last: those before are whole.
+        return len(self._states)
 
     def __iter__(self) -> Iterator[LoggedStep]:
         """In order of time."""
-        order = sorted(range(len(self._times)), key=self._times.__getitem__)
+        order = sorted(range(len(self)), key=self._times.__getitem__)
         for place in order:
             yield LoggedStep(self._times[place], self._peers[place], self._states[place], self._words.get(place, ""))
 

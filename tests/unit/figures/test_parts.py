@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 
 import msgspec
 import pytest
@@ -18,9 +19,10 @@ from swarm.tracker.figures.flow import EDGES_MAX, PEERS_MAX, FlowFigures
 from swarm.tracker.figures.happenings import Happenings
 from swarm.tracker.figures.picture import Picture
 from swarm.tracker.figures.rings import Ring, Rings
-from swarm.tracker.figures.steps import KeptLog, decode_log
+from swarm.tracker.figures.rollouts import RolloutFigures
+from swarm.tracker.figures.steps import KeptLog, LoggedStep, StepLog, decode_log
 from swarm.tracker.figures.topics import topic_of
-from tests.reported import ROADS, V1, entry, followed, held, report, who
+from tests.reported import ROADS, V1, entry, followed, held, key, report, who
 
 WALL = 1_700_000_000.0
 
@@ -163,6 +165,24 @@ def test_a_log_that_is_damaged_is_none_and_goes_with_a_purge() -> None:
             keeping.read(objects, ROADS, "stable", 1)
     assert keeping.purge(objects, ROADS, V1) == 1
     assert objects.list("") == []
+
+
+class Busy(StepLog):
+    """One to which a peer's first step comes while it is read, and half of another."""
+
+    def __iter__(self) -> Iterator[LoggedStep]:
+        self.add(2.0, key(len(self.logged)), "rome", 0)
+        self._times.append(2500)
+        yield from super().__iter__()
+
+
+def test_a_log_is_whole_though_steps_come_while_it_is_read() -> None:
+    picture, steps = Picture(0.0, WALL), Busy()
+    rollout = RolloutFigures(ROADS, "stable", 1, V1, b"", "", 1.0, steps=steps)
+    steps.add(1.0, key(0), "paris", 0)
+    kept = decode_log(canonical.encode(keeping.kept_of(picture, rollout)))
+    assert kept is not None
+    assert ([each.public for each in kept.peers], [each.peer for each in kept.steps]) == ([key(0), key(1)], [0, 1])
 
 
 def kept_log(dataset: str, tag: str, serial: int, ended_ms: int) -> KeptLog:
