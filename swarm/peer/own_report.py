@@ -117,6 +117,8 @@ class OwnReport:
         if followed.serial >= heard:
             if following.problem and following.is_hook_due:
                 return heard, "failed", _cause_of(following), following.problem
+            if following.phase.startswith("runs"):
+                return heard, "verifying", "hook", following.phase
             return heard, "current", "", following.problem
         known = self._node.finder.known(reference)
         # What a version before it met with says nothing of the one that is meant now.

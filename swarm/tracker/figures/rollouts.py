@@ -349,8 +349,11 @@ class RolloutFigures:
 
 
 def standing(told: Followed, serial: int, version: bytes) -> int:
-    """In which state a peer is, towards one move of its tag. A rollout may hold it back though it knows."""
-    if told.serial >= serial and told.version == version:
+    """In which state a peer is, towards one move of its tag. A rollout may hold it back though it knows, and where a
+    version is current its hook may run yet, or fail.
+    """
+    is_hooked = told.cause != "hook" or told.target_version != version
+    if told.serial >= serial and told.version == version and is_hooked:
         return CURRENT
     if told.target >= serial:
         phase: Phase = told.phase

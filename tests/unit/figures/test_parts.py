@@ -19,10 +19,10 @@ from swarm.tracker.figures.flow import EDGES_MAX, PEERS_MAX, FlowFigures
 from swarm.tracker.figures.happenings import Happenings
 from swarm.tracker.figures.picture import Picture
 from swarm.tracker.figures.rings import Ring, Rings
-from swarm.tracker.figures.rollouts import RolloutFigures
+from swarm.tracker.figures.rollouts import CURRENT, FAILED, VERIFYING, RolloutFigures, standing
 from swarm.tracker.figures.steps import KeptLog, LoggedStep, StepLog, decode_log
 from swarm.tracker.figures.topics import topic_of
-from tests.reported import ROADS, V1, entry, followed, held, key, report, who
+from tests.reported import ROADS, V1, V2, entry, followed, held, key, report, who
 
 WALL = 1_700_000_000.0
 
@@ -183,6 +183,15 @@ def test_a_log_is_whole_though_steps_come_while_it_is_read() -> None:
     kept = decode_log(canonical.encode(keeping.kept_of(picture, rollout)))
     assert kept is not None
     assert ([each.public for each in kept.peers], [each.peer for each in kept.steps]) == ([key(0), key(1)], [0, 1])
+
+
+def test_who_has_a_version_whose_hook_fails_has_failed_at_it_and_at_no_other() -> None:
+    failing = followed(serial=2, version=V2, heard=2, target=2, target_version=V2, phase="failed", cause="hook")
+    running = msgspec.structs.replace(failing, phase="verifying")
+    assert [standing(told, 2, V2) for told in (failing, running)] == [FAILED, VERIFYING]
+    # The hook of the next version says nothing of this one, nor does a steering entry of one that is current.
+    assert standing(msgspec.structs.replace(failing, version=V1, serial=1), 1, V1) == CURRENT
+    assert standing(msgspec.structs.replace(failing, phase="waiting", cause="", heard=3, target=3), 2, V2) == CURRENT
 
 
 def kept_log(dataset: str, tag: str, serial: int, ended_ms: int) -> KeptLog:

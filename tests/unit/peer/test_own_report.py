@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 from swarm.errors import AetherError, FullError, IntegrityError, UnreachableError
@@ -95,10 +96,17 @@ def test_what_a_version_met_with_is_not_said_of_the_next(tmp_path: Path) -> None
 def test_a_hook_that_is_due_did_not_fail_if_something_else_did(tmp_path: Path) -> None:
     report, following = a_follower(tmp_path, hook="true")
     following.followed = following.followed.switched(V2, 2)
+    following._say("runs its hook")
+    assert report._standing(following)[1:3] == ("verifying", "hook")
     following._fails(UnreachableError("no tracker answers"))
     assert report._standing(following)[1:3] == ("failed", "error")
     following._fails(HookError("it ended with 3"))
     assert report._standing(following)[1:3] == ("failed", "hook")
+    following._say("runs its hook")
+    assert report._standing(following)[1:3] == ("failed", "hook")
+    following.followed = msgspec.structs.replace(following.followed, hooked=V2)
+    following._say("", "")
+    assert report._standing(following)[1:3] == ("current", "")
 
 
 def test_nothing_is_kept_of_a_subscription_that_is_no_more(tmp_path: Path) -> None:
