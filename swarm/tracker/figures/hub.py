@@ -208,7 +208,10 @@ class Hub:
         if now >= group.due:
             body = self._said(group, now, topic.make)
             group.due = now + 0.9
-            self._put(group, body, [listener for listener in group.listeners if listener not in newcomers])
+            # What is refused is so each time, and said once.
+            is_new, group.last = body != group.last, body
+            others = [listener for listener in group.listeners if listener not in newcomers]
+            self._put(group, body, others if is_new else [])
         for listener in newcomers:
             first = resumed(listener.had) if topic.name == EVENTS and listener.had >= 0 else topic.first
             self._put(group, self._said(group, now, first), [listener])

@@ -108,6 +108,18 @@ def test_who_missed_more_than_is_told_again_is_told_that() -> None:
     assert (told["missed"], len(told["events"]), told["next"]) == (True, EVENTS_RESUMED_MAX, picture.happenings.number)
 
 
+def test_what_is_refused_is_said_once_to_each() -> None:
+    hub, told = hub_of(Picture(0.0, WALL)), list[list[str]]()
+    first = hub.join(["peers"], ("maps/*",), "")
+    hub.tick(1.0)
+    second = hub.join(["peers"], ("maps/*",), "")
+    for now in (2.0, 3.0, 4.0):
+        hub.tick(now)
+    for listener in (first, second):
+        told.append([topic for _, topic, _ in told_by(listener.take())])
+    assert told == [["refused"], ["refused"]]
+
+
 def check_ids(message: bytes, had: int) -> None:
     """A stream may be cut off between any two of its messages: each id says of no event that it came that did not."""
     topics = set()
