@@ -1,17 +1,20 @@
 """Who has given others blocks that are not what their signatures say, lately. Pure.
 
 Takers tell how many such blocks each neighbour gave them since their process began; what is more than they told before
-counts at the moment when it is heard. So an alert ends a while after the last such block, and not with the taker.
+counts at the moment when it is heard. So an alert ends a while after the last such block, and not with the taker. What
+was heard before stays with what is known of the taker and ends with it: of whom something is known, nothing counts twice.
 """
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict, deque
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from swarm.tracker.figures.peers import LinkSum
 
 WINDOW_S: Final = 600.0
-PAIRS_MAX: Final = 4096
 HEARD_MAX: Final = 4096
 
 
@@ -19,21 +22,18 @@ class BadBlocks:
     """Of one tracker."""
 
     def __init__(self) -> None:
-        self._told: OrderedDict[tuple[bytes, bytes], int] = OrderedDict()
         # When, by whom, to whom, how many.
         self._heard: deque[tuple[float, bytes, bytes, int]] = deque(maxlen=HEARD_MAX)
 
-    def hear(self, told: Iterable[tuple[bytes, bytes, int]], now: float) -> None:
-        """What takers tell now: taker, giver, how many in all. A taker that begins anew counts from none."""
-        for taker, giver, count in told:
-            before = self._told.get((taker, giver), 0)
-            more = count - before if count >= before else count
+    def hear(self, told: Iterable[tuple[bytes, bytes, LinkSum]], now: float) -> None:
+        """What takers tell now: taker, giver, what it had of that one. A link that counts anew counts from none."""
+        for taker, giver, link in told:
+            if link.bad == link.bad_heard:
+                continue
+            more = link.bad - link.bad_heard if link.bad > link.bad_heard else link.bad
+            link.bad_heard = link.bad
             if more:
                 self._heard.append((now, giver, taker, more))
-            self._told[taker, giver] = count
-            self._told.move_to_end((taker, giver))
-        while len(self._told) > PAIRS_MAX:
-            self._told.popitem(last=False)
 
     def lately(self, now: float) -> Mapping[bytes, tuple[int, int]]:
         """By giver, how many within the window, and to how many takers."""

@@ -39,10 +39,7 @@ def draw(state: TrackerState, bad: BadBlocks, offload_target: float, wall_now: f
     """The swarm as this tracker knows it."""
     standing, now = standing_of(state.objects), time.monotonic()
     known = state.figures.picture.peers
-    bad.hear(
-        ((taker, giver, link.bad) for taker, peer in known.items() for giver, link in peer.links.items() if link.bad),
-        now,
-    )
+    bad.hear(((taker, giver, link) for taker, peer in known.items() for giver, link in peer.links.items()), now)
     return Picture(
         wall_now=wall_now,
         interval_s=float(state.interval_s),

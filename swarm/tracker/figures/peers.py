@@ -47,12 +47,15 @@ class Who:
 
 @dataclass(slots=True)
 class LinkSum:
-    """What one peer says it sent to and had of another."""
+    """What one peer says it sent to and had of another. ``bad_heard``: how many of its ``bad`` blocks alerts have heard of
+    already, or that were there before anybody here heard of the process.
+    """
 
     sent: int
     received: int
     is_open: bool
     bad: int = 0
+    bad_heard: int = 0
 
 
 @dataclass(slots=True)
@@ -144,7 +147,8 @@ class KnownPeer:
             if known is None:
                 if len(self.links) >= LINKS_MAX:
                     del self.links[next(iter(self.links))]
-                self.links[told.public] = LinkSum(told.sent, told.received, told.is_open, told.bad)
+                heard = 0 if is_begun else told.bad
+                self.links[told.public] = LinkSum(told.sent, told.received, told.is_open, told.bad, heard)
                 sent, received = (told.sent, told.received) if is_begun else (0, 0)
             else:
                 sent, received = told.sent - known.sent, told.received - known.received

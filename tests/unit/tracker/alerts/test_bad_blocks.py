@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
-from swarm.tracker.alerts.bad_blocks import HEARD_MAX, PAIRS_MAX, WINDOW_S, BadBlocks
+from swarm.tracker.alerts.bad_blocks import HEARD_MAX, WINDOW_S, BadBlocks
+from swarm.tracker.figures.peers import LinkSum
 
 A, B, GIVER = b"a", b"b", b"g"
 
 
+def link(bad: int) -> LinkSum:
+    return LinkSum(0, 0, True, bad)
+
+
 def test_totals_that_are_repeated_count_once_and_for_a_while() -> None:
-    bad = BadBlocks()
+    bad, one = BadBlocks(), link(2)
     for now in range(0, 100, 5):
-        bad.hear([(A, GIVER, 2)], now)
+        bad.hear([(A, GIVER, one)], now)
     assert bad.lately(100) == {GIVER: (2, 1)}
-    bad.hear([(A, GIVER, 5), (B, GIVER, 1)], 100)
+    one.bad = 5
+    bad.hear([(A, GIVER, one), (B, GIVER, link(1))], 100)
     assert bad.lately(100) == {GIVER: (6, 2)}
     assert bad.lately(WINDOW_S + 50) == {GIVER: (4, 2)}
     assert bad.lately(WINDOW_S + 101) == {}
 
 
 def test_a_process_that_begins_anew_counts_from_none() -> None:
-    bad = BadBlocks()
-    bad.hear([(A, GIVER, 5)], 0)
-    bad.hear([(A, GIVER, 1)], 10)
-    assert bad.lately(10) == {GIVER: (6, 1)}
+    bad, one = BadBlocks(), link(5)
+    bad.hear([(A, GIVER, one)], 0)
+    one.bad = 1
+    bad.hear([(A, GIVER, one)], 10)
+    bad.hear([(A, GIVER, link(1))], 20)
+    assert bad.lately(20) == {GIVER: (7, 1)}
 
 
-def test_it_is_bounded_whatever_is_told() -> None:
+def test_it_ends_however_many_pairs_there_are_and_is_bounded() -> None:
     bad = BadBlocks()
-    bad.hear(((A, number.to_bytes(4, "big"), 1) for number in range(3 * PAIRS_MAX)), 0)
-    assert len(bad._told) == PAIRS_MAX
-    assert len(bad._heard) == HEARD_MAX
+    told = [(A, number.to_bytes(4, "big"), link(1)) for number in range(3 * HEARD_MAX)]
+    for now in range(0, 1000, 100):
+        bad.hear(told, now)
+        assert len(bad._heard) <= HEARD_MAX
+    assert bad.lately(1000) == {}
