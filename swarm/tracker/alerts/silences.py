@@ -2,7 +2,8 @@
 
     swarm/silences/{id}      sealed with the CA key, so that every tracker takes them and nobody else makes one
 
-They are read again every minute; who makes or ends one is heard at once by its own tracker.
+They are read again every minute; who makes or ends one is heard at once by its own tracker. Reading, making and ending
+take turns, for what was read before one was made or ended does not know of it.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from __future__ import annotations
 import fnmatch
 import re
 import secrets
+import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Annotated, Final, Literal
 
@@ -51,11 +53,13 @@ class KeptSilence(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_f
 
 
 class Silences:
-    """Those in the store, as last read. Calls that take no ``wall_now`` alone block on the store."""
+    """Those in the store, as last read. ``known`` is for the event loop, all else blocks on the store: for threads."""
 
     def __init__(self, objects: ObjectStore, authority: Authority) -> None:
         self._objects, self._authority = objects, authority
-        self._known: dict[str, Silence] = {}
+        # Replaced and never altered, so that the loop may go through it at any time.
+        self._known: Mapping[str, Silence] = {}
+        self._turn = threading.Lock()
         self._read_at = float("-inf")
 
     def known(self, wall_now: float) -> tuple[Silence, ...]:
@@ -65,8 +69,11 @@ class Silences:
 
     def refresh(self, wall_now: float) -> None:
         """Read what other trackers have written, if that was a while ago; remove what has ended."""
-        if time.monotonic() - self._read_at < FRESH_S:
-            return
+        with self._turn:
+            if time.monotonic() - self._read_at >= FRESH_S:
+                self._read(wall_now)
+
+    def _read(self, wall_now: float) -> None:
         found: dict[str, Silence] = {}
         for key in islice(keys_below(self._objects, PREFIX), 2 * SILENCES_MAX):
             try:
@@ -93,19 +100,22 @@ class Silences:
         made = KeptSilence(
             1, secrets.token_hex(8), asked.rule, asked.subject, until, by[:160], asked.comment, int(wall_now)
         )
-        self._objects.put(PREFIX + made.id, sealed.seal(self._authority.key, made))
-        self._known[made.id] = made.told()
+        with self._turn:
+            self._objects.put(PREFIX + made.id, sealed.seal(self._authority.key, made))
+            self._known = {**self._known, made.id: made.told()}
         return made.told()
 
     def end(self, id: str) -> Silence:
         """The one that was ended; NotFoundError if there is none."""
-        if ID.fullmatch(id) and id not in self._known:
-            self._read_at = float("-inf")
-            self.refresh(time.time())
-        if id not in self._known:
-            raise NotFoundError(f"there is no silence {id[:64]!r}: `aetherfs alerts` lists them")
-        self._objects.delete(PREFIX + id)
-        return self._known.pop(id)
+        with self._turn:
+            if ID.fullmatch(id) and id not in self._known:
+                self._read(time.time())
+            if id not in self._known:
+                raise NotFoundError(f"there is no silence {id[:64]!r}: `aetherfs alerts` lists them")
+            self._objects.delete(PREFIX + id)
+            ended = self._known[id]
+            self._known = {each: silence for each, silence in self._known.items() if each != id}
+            return ended
 
 
 def silenced(alerts: Iterable[Alert], silences: Iterable[Silence]) -> list[Alert]:
