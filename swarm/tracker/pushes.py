@@ -3,7 +3,7 @@
 A push is a hint: whoever hears of a head asks the store for it, so a lost push costs a pause, not an entry; watches
 poll the store every two seconds, and announces compare heads. Each tracker tells every other itself, over TLS as
 tracker. What waits for one that is slow is bounded by dataset; one that does not answer is told once more and no
-further.
+further. Who has nothing to tell says every few seconds that it is there, and so learns who answers.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+import time
+from dataclasses import dataclass
 from typing import Annotated, Final, Literal
 
 import aiohttp
@@ -42,6 +44,14 @@ class Push(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=T
     heads: Annotated[tuple[Head, ...], msgspec.Meta(max_length=HEADS_PUSHED_MAX)]
 
 
+@dataclass(frozen=True, slots=True)
+class Silent:
+    """A tracker that does not answer, ``since`` a moment of the monotonic clock."""
+
+    since: float
+    why: str
+
+
 class Pushes:
     """One tracker's word to the others. Make it inside a running event loop, and close it."""
 
@@ -56,8 +66,9 @@ class Pushes:
         self.listing = b""
         self.others: tuple[Contact, ...] = ()
         self.sent = self.lost = 0
-        # Who did not take the last word to it.
-        self.silent: set[str] = set()
+        # Of the others, who did not take the last word to it.
+        self.silent: dict[str, Silent] = {}
+        self._why: dict[str, str] = {}
 
     def connect_anew(self) -> None:
         """Make new connections from now on: the context shows another certificate."""
@@ -77,6 +88,23 @@ class Pushes:
         for other in others:
             self._waiting.setdefault(other.peer_id, {})
             self._start(other)
+
+    def ask(self) -> None:
+        """Learn which of the others answer. Nothing before it is known where this tracker is."""
+        if self.listing:
+            self.here(list(self.others))
+
+    def know(self, others: tuple[Contact, ...]) -> None:
+        """These are all there are; whoever is not listed any more is not missed."""
+        self.others = others
+        ids = {other.peer_id for other in others}
+        self.silent = {id: silent for id, silent in self.silent.items() if id in ids}
+        self._why = {id: why for id, why in self._why.items() if id in ids}
+
+    def silent_s(self, peer_id: str) -> float:
+        """For how long it has not answered, 0 if it does."""
+        silent = self.silent.get(peer_id)
+        return time.monotonic() - silent.since if silent is not None else 0.0
 
     async def leaving(self) -> None:
         """Tell all that this tracker ends, to those who answer soon."""
@@ -103,13 +131,20 @@ class Pushes:
                 for _ in range(TRIES):
                     if await self._post(other, push):
                         self.sent += 1
-                        self.silent.discard(other.peer_id)
+                        self.silent.pop(other.peer_id, None)
+                        self._why.pop(other.peer_id, None)
                         break
                 else:
                     self.lost += 1
-                    self.silent.add(other.peer_id)
+                    self._missed(other.peer_id)
         finally:
             del self._telling[other.peer_id]
+
+    def _missed(self, peer_id: str) -> None:
+        # It may have left meanwhile.
+        if any(other.peer_id == peer_id for other in self.others):
+            since = self.silent[peer_id].since if peer_id in self.silent else time.monotonic()
+            self.silent[peer_id] = Silent(since, self._why.get(peer_id, "no answer"))
 
     async def _post(self, other: Contact, push: bytes) -> bool:
         return await self.post(other, PUSH_PATH, push, limit_bytes=0) is not None
@@ -128,7 +163,10 @@ class Pushes:
             ) as response:
                 if response.status == 200:
                     return await read_bounded(response.content, limit_bytes)
-                log.info("tracker %s does not take a push: status %d", other.peer_id[:8], response.status)
+                why = f"status {response.status}"
         except (aiohttp.ClientError, TimeoutError, OSError, RemoteProtocolError) as error:
-            log.info("tracker %s was not told: %s", other.peer_id[:8], reason_of(error))
+            why = reason_of(error)
+        if why != self._why.get(other.peer_id):
+            log.info("tracker %s was not told: %s", other.peer_id[:8], why)
+        self._why[other.peer_id] = why
         return None

@@ -162,7 +162,7 @@ class TrackerState:
         self._tell_others()
 
     def _tell_others(self) -> None:
-        self.pushes.others = tuple(contact for contact in self.trackers if contact.public != self.contact.public)
+        self.pushes.know(tuple(contact for contact in self.trackers if contact.public != self.contact.public))
 
     def heard(self, dataset: str, tag: str) -> list[Heard]:
         """The peers that follow a tag, and what they have of it."""

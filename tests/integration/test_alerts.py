@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import ssl
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +21,7 @@ from swarm.alert_messages import Alert, AlertsAnswer, Silence, SilenceRequest
 from swarm.errors import NotAllowedError, NotFoundError, UsageError
 from swarm.tracker.alerts.notices import notification
 from swarm.tracker.alerts.silences import Silences, silenced
-from swarm.tracker.alerts.watching import Alerting
+from swarm.tracker.alerts.watching import TELLER_GONE_S, Alerting
 from swarm.tracker.alerts.webhook import Webhook, webhook_in
 from swarm.tracker.server import Tracker
 from tests.integration.tracker_rig import Enrolled, Rig, announce_of, running_tracker, until
@@ -260,3 +264,88 @@ def test_only_the_tracker_that_members_prefer_tells(tmp_path: Path) -> None:
                 assert [alert.state for alert in (await asked(rig.admin, tracker)).alerts] == ["firing"]
 
     asyncio.run(main())
+
+
+def test_of_a_tracker_that_was_killed_the_next_tells_and_of_its_return_too(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with (
+            running_tracker(tmp_path / "a") as rig,
+            receiver(200) as (url, got),
+            running_tracker(tmp_path / "b", objects=rig.objects) as second,
+        ):
+            for one in (rig, second):
+                await alerting(one, Webhook(url))
+            # Whoever began in the same second as another is not surely the first.
+            first, last = rig.tracker.state, second.tracker.state
+            await until(lambda: all(len(state.trackers) == 2 for state in (first, last)))
+            if first.trackers[0].public != first.contact.public:
+                first, last, rig, second = last, first, second, rig
+            await look(second, 0)
+            assert not last.alerts.alerts(time.time())
+            port = rig.tracker.port
+            await rig.tracker.listener.close()
+            await look(second, 0)
+            await until(lambda: first.contact.peer_id in last.pushes.silent)
+            silent = last.pushes.silent[first.contact.peer_id]
+            assert "aetherfs_trackers_unreachable 1" in last.metrics.exposition()
+            await look(second, 5)
+            assert not got
+            last.pushes.silent[first.contact.peer_id] = replace(silent, since=silent.since - TELLER_GONE_S)
+            await look(second, 36)
+            (alert,) = got.pop()[1]["alerts"]
+            assert (alert["labels"]["alertname"], alert["status"]) == ("AetherfsTrackerUnreachable", "firing")
+            assert alert["labels"]["subject"] == f"127.0.0.1:{port}"
+            # It is back, and tells again; what this one told of is over, and only this one can say so.
+            last.pushes.silent.clear()
+            last.pushes.others = ()  # so that it is not asked again
+            await look(second, 50)
+            await look(second, 90)
+            assert [told["status"] for _, body in got for told in body["alerts"]] == ["resolved"]
+
+    asyncio.run(main())
+
+
+def test_a_defect_in_telling_or_in_silences_is_said_and_the_next_try_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> None:
+        raise RuntimeError("no message")
+
+    def unread(*_: object) -> None:
+        raise KeyError("no silences")
+
+    async def main() -> None:
+        async with running_tracker(tmp_path) as rig:
+            await alerting(rig, Webhook("http://127.0.0.1:9/"))
+            await with_a_wrong_clock(await rig.member())
+            alerts, left = rig.tracker.state.alerts, []
+            asyncio.get_running_loop().set_exception_handler(lambda _, context: left.append(context))
+            monkeypatch.setattr(Webhook, "send", broken)
+            monkeypatch.setattr(alerts.silences, "refresh", unread)
+            await look(rig, 0)
+            await look(rig, 91)
+            assert "RuntimeError" in (await asked(rig.admin)).webhook.failure
+            assert alerts._notices.due(alerts.alerts(time.time()), time.monotonic() + 1, time.time()) == ()
+            del alerts._sending, alerts._reading
+            gc.collect()
+            assert left == []
+
+    asyncio.run(main())
+
+
+def test_certificates_of_the_machine_are_not_read_on_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    readers: list[threading.Thread] = []
+    made = ssl.create_default_context
+
+    def noted() -> ssl.SSLContext:
+        readers.append(threading.current_thread())
+        return made()
+
+    async def main() -> None:
+        monkeypatch.setattr(ssl, "create_default_context", noted)
+        async with receiver(200) as (url, got):
+            await Webhook(url).send(notification([FIRING], ""))
+            assert len(got) == 1
+
+    asyncio.run(main())
+    assert readers and threading.main_thread() not in readers

@@ -2,7 +2,7 @@
 
 Takers tell how many such blocks each neighbour gave them since their process began; what is more than they told before
 counts at the moment when it is heard. So an alert ends a while after the last such block, and not with the taker. What
-was heard before stays with what is known of the taker and ends with it: of whom something is known, nothing counts twice.
+was heard before is kept with what is known of the taker, so that nothing counts twice.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """Which alerts there are: what rules find becomes pending, fires, is resolved and forgotten. Pure.
 
     pending --- held for for_s ---> firing --- gone for clear_s ---> resolved --- an hour ---> forgotten
-       `------------ gone ------------> forgotten          found again: firing, as before
+       ^ `--------- gone -----> forgotten                               |
+       `------------------------------ found again --------------------'
 
-An alert is one rule about one subject, so what is found again and again is one alert. A picture that could not be drawn
-changes nothing.
+An alert is one rule about one subject: what is found again later is pending anew, under the same id, and what is found
+again within ``clear_s`` goes on firing. A picture that could not be drawn changes nothing.
 """
 
 from __future__ import annotations

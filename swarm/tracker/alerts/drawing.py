@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from swarm.errors import RemoteProtocolError
@@ -15,7 +15,7 @@ from swarm.tracker.alerts.bad_blocks import BadBlocks
 from swarm.tracker.alerts.picture import Paper, PeerSeen, Picture, RolloutSeen, TrackerSeen
 from swarm.tracker.figures.peers import KnownPeer
 from swarm.tracker.figures.rollouts import CURRENT, FAILED, FETCHING, LOST, STALLED_S, RolloutFigures
-from swarm.tracker.listing import REFRESH_S
+from swarm.tracker.listing import REFRESH_S, Listing
 from swarm.tracker.presence import Present
 from swarm.tracker.tracker_metrics import sealing_until
 
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from swarm.tracker.state import TrackerState
 
 DAY_S: Final = 86_400.0
-# A tracker says again each minute that it is there: it is silent when two of these are missing.
+# A tracker is asked every few seconds whether it answers, and says each minute where it is. The second alone is missing
+# where it cannot reach others, or cannot write.
 TRACKER_SILENT_S: Final = 2.5 * REFRESH_S
 # Papers are renewed when two thirds of their life are left.
 OWN_PAPERS_S: Final = 7 * DAY_S
@@ -153,16 +154,27 @@ def _rollout(rollout: RolloutFigures, copies: int, now: float) -> RolloutSeen:
 
 
 def _trackers(state: TrackerState, wall_now: float) -> tuple[TrackerSeen, ...]:
-    found = []
-    for each in state.listed.values():
-        listing = each.listing
-        if listing.public == state.contact.public or not listing.addresses:
-            continue
-        silent_s = wall_now - listing.wall_time
-        is_silent = listing.peer_id in state.pushes.silent or silent_s > TRACKER_SILENT_S
-        why = f"it has not said for {silent_s:.0f} s that it is there" if silent_s > TRACKER_SILENT_S else ""
-        found.append(TrackerSeen(str(listing.addresses[0]), float(listing.wall_time) if is_silent else None, why))
-    return tuple(found)
+    listings = [each.listing for each in state.listed.values()]
+    return tuple(
+        _tracker(state, listing, wall_now)
+        for listing in listings
+        if listing.public != state.contact.public and listing.addresses and not _is_replaced(listing, listings)
+    )
+
+
+def _is_replaced(listing: Listing, listings: Iterable[Listing]) -> bool:
+    """Another began later where it was: a container that was made anew, with a home and a key of its own."""
+    return any(other.since > listing.since and other.addresses == listing.addresses for other in listings)
+
+
+def _tracker(state: TrackerState, listing: Listing, wall_now: float) -> TrackerSeen:
+    address, silent = str(listing.addresses[0]), state.pushes.silent.get(listing.peer_id)
+    if silent is not None:
+        return TrackerSeen(address, wall_now - state.pushes.silent_s(listing.peer_id), silent.why)
+    unsaid_s = wall_now - listing.wall_time
+    if unsaid_s > TRACKER_SILENT_S:
+        return TrackerSeen(address, float(listing.wall_time), "it answers, and says no more that it is there")
+    return TrackerSeen(address, None)
 
 
 def _papers(state: TrackerState) -> tuple[Paper, ...]:

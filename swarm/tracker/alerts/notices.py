@@ -3,6 +3,9 @@
 Not a queue of events but a comparison: what the webhook took last, and what is so now. So nothing grows while it does
 not answer, an alert that came and went meanwhile is told of at most once, and the next message says all that is new.
 What fires is said again every REPEAT_S. Between tries there is a pause that doubles; between messages there is one too.
+
+Of several trackers one tells. Who begins to tell says all that fires, and of what was over lately that it is: nobody
+knows whether the one before got to say so. Who tells no more still says the end of whatever it told.
 """
 
 from __future__ import annotations
@@ -19,6 +22,8 @@ PAUSE_S: Final = 5.0
 RETRY_S: Final = 5.0
 RETRY_MAX_S: Final = 300.0
 ALERTS_TOLD_MAX: Final = 64
+# For so long the one who told before may have tried in vain to say that something is over.
+LATELY_S: Final = 2 * RETRY_MAX_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,28 +35,39 @@ class _Told:
 
 
 class Notices:
-    """Of one tracker. ``due`` says what to send, ``taken`` and ``failed`` what became of it; times are monotonic."""
+    """Of one tracker. ``due`` says what to send, ``taken`` and ``failed`` what became of it; ``now`` is monotonic."""
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
         self._told: dict[str, _Told] = {}
         self._not_before = 0.0
         self._pause_s = RETRY_S
+        self._is_teller = False
         self.sent = self.dropped = 0
 
-    def due(self, alerts: Iterable[Alert], now: float) -> tuple[Alert, ...]:
+    def due(self, alerts: Iterable[Alert], now: float, wall_now: float, *, is_teller: bool = True) -> tuple[Alert, ...]:
         """What to send now, nothing if it can wait. What is silenced is not told of, its end is."""
         known = list(alerts)
         self._forget(known)
+        if is_teller and not self._is_teller:
+            self._take_over(known, wall_now)
+        self._is_teller = is_teller
         if now < self._not_before:
             return ()
         return tuple(alert for alert in known if self._is_news(alert, now))[:ALERTS_TOLD_MAX]
+
+    def _take_over(self, known: Sequence[Alert], wall_now: float) -> None:
+        """Take everything that fires for never told, and what is over lately for told."""
+        self._told = {id: _Told(told.fired, float("-inf")) for id, told in self._told.items()}
+        for alert in known:
+            if alert.state == "resolved" and wall_now - alert.resolved < LATELY_S:
+                self._told.setdefault(alert.id, _Told(alert.fired, float("-inf")))
 
     def _is_news(self, alert: Alert, now: float) -> bool:
         told = self._told.get(alert.id)
         if alert.state == "firing":
             is_new = told is None or told.fired != alert.fired or now - told.at >= REPEAT_S
-            return is_new and not alert.silenced
+            return is_new and self._is_teller and not alert.silenced
         return alert.state == "resolved" and told is not None
 
     def _forget(self, known: Sequence[Alert]) -> None:
@@ -75,10 +91,6 @@ class Notices:
         """It has not: try again, with all that is so by then."""
         self._not_before = now + self._pause_s * self._rng.uniform(0.75, 1.25)
         self._pause_s = min(RETRY_MAX_S, 2 * self._pause_s)
-
-    def hand_over(self) -> None:
-        """Another tracker tells the webhook now; who comes after it tells everything that fires again."""
-        self._told.clear()
 
 
 def notification(alerts: Sequence[Alert], external_url: str) -> Notification:

@@ -73,7 +73,9 @@ TIMINGS: Final[dict[str, Timing]] = {
     "AetherfsClockSkew": Timing(90, 90),
     "AetherfsDiskNearlyFull": Timing(60, 120),
     "AetherfsAnnounceLag": Timing(60, 60),
-    "AetherfsTrackerUnreachable": Timing(60, 30),
+    # Asked every five seconds, a tracker that was killed is told of within a minute; one that restarts is back before,
+    # and one that is ended in order says so.
+    "AetherfsTrackerUnreachable": Timing(30, 30),
     "AetherfsStoreUnreachable": Timing(30, 30),
 }
 
@@ -279,7 +281,8 @@ def _trackers(picture: Picture) -> Iterator[Found]:
                 picture.wall_now - tracker.silent_since,
                 0,
                 "s",
-                f"it does not answer the other trackers: {tracker.why or 'silence'}",
+                f"it has been away from the other trackers for {picture.wall_now - tracker.silent_since:.0f} s: "
+                f"{tracker.why or 'silence'}",
                 "see whether it runs: aetherfs status --home DIR on its machine, and its log",
             )
 

@@ -1,8 +1,9 @@
 """Goes through the rules every few seconds, keeps the alerts of this tracker, and tells the webhook of them.
 
 Every tracker decides by itself, so each can be asked. The webhook is told by the one that members prefer, the oldest
-that is listed, since peers announce there; when that one is gone the next tells again whatever fires. So a receiver may
-hear of an alert twice, with the same ``fingerprint``, and never not at all.
+that is listed and answers, since peers announce there; when that one is gone the next tells again whatever fires. So a
+receiver may hear of an alert twice, with the same ``fingerprint``, and never not at all. What ends while no
+tracker runs has no end there: books are not kept.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
 from swarm.alert_messages import ALERTS_MAX, RULES, Alert, AlertsAnswer, WebhookState
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
 LOOK_S: Final = 5.0
 OFFLOAD_TARGET: Final = 0.8
+# A tracker that has not answered for so long tells the webhook of nothing.
+TELLER_GONE_S: Final = 15.0
 
 log = logging.getLogger("aetherfs.alerts")
 
@@ -90,6 +94,7 @@ class Watching:
 
     def look(self, now: float, wall_now: float) -> None:
         """One look at the swarm, and at what is to be told of it."""
+        self._state.pushes.ask()
         self.picture = draw(self._state, self._bad, self._alerting.offload_target, wall_now)
         self.book.take(found_in(self.picture), wall_now)
         self._tell_changes()
@@ -142,16 +147,22 @@ class Watching:
             await self._state.work(self.silences.refresh, wall_now)
         except AetherError as error:
             log.info("silences are not read now: %s", error)
+        except Exception as error:
+            self._failed("reading silences", error)
 
     async def _send(self, now: float, wall_now: float) -> None:
+        try:
+            await self._tell(now, wall_now)
+        except Exception as error:
+            self._failed("telling the webhook", error)
+            self._failure = f"a defect here: {type(error).__name__}, see this tracker's log"
+            self._notices.failed(time.monotonic())
+
+    async def _tell(self, now: float, wall_now: float) -> None:
         hook = self._alerting.webhook
         if hook is None:
             return
-        first = next(iter(self._state.trackers), None)
-        if first is not None and first.public != self._state.contact.public:
-            self._notices.hand_over()
-            return
-        alerts = self._notices.due(self.alerts(wall_now), now)
+        alerts = self._notices.due(self.alerts(wall_now), now, wall_now, is_teller=self._is_teller())
         if not alerts:
             return
         try:
@@ -164,6 +175,11 @@ class Watching:
         else:
             self._failure, self._sent_last = "", int(time.time())
             self._notices.taken(alerts, time.monotonic())
+
+    def _is_teller(self) -> bool:
+        """Whether nobody who comes before this tracker answers."""
+        before = takewhile(lambda contact: contact.public != self._state.contact.public, self._state.trackers)
+        return all(self._state.pushes.silent_s(contact.peer_id) > TELLER_GONE_S for contact in before)
 
 
 def _own_address(state: TrackerState) -> str:

@@ -8,6 +8,7 @@ is a secret: it is read from a file if a file is named, and no message or log sh
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,8 +47,10 @@ class Webhook:
         headers = {"Content-Type": "application/json", "User-Agent": "aetherfs"}
         if self.bearer:
             headers["Authorization"] = f"Bearer {self.bearer}"
-        connector = aiohttp.TCPConnector(ssl=ssl.create_default_context(), limit=1, force_close=True)
         try:
+            # Hundreds of certificates are read for it: not on the loop. What they are may change while we run.
+            context = await asyncio.to_thread(ssl.create_default_context)
+            connector = aiohttp.TCPConnector(ssl=context, limit=1, force_close=True)
             async with (
                 aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session,
                 session.post(

@@ -47,8 +47,8 @@ class Who:
 
 @dataclass(slots=True)
 class LinkSum:
-    """What one peer says it sent to and had of another. ``bad_heard``: how many of its ``bad`` blocks alerts have heard of
-    already, or that were there before anybody here heard of the process.
+    """What one peer says it sent to and had of another. ``bad_heard``: how many of the ``bad`` blocks alerts know of;
+    those too that came before anything was heard of its process here.
     """
 
     sent: int

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from swarm.reports import LinkTotal
 from swarm.tracker.alerts.bad_blocks import HEARD_MAX, WINDOW_S, BadBlocks
 from swarm.tracker.figures.peers import LinkSum
+from swarm.tracker.figures.picture import Picture
+from tests.reported import key, report, who
 
 A, B, GIVER = b"a", b"b", b"g"
 
@@ -40,3 +43,12 @@ def test_it_ends_however_many_pairs_there_are_and_is_bounded() -> None:
         bad.hear(told, now)
         assert len(bad._heard) <= HEARD_MAX
     assert bad.lately(1000) == {}
+
+
+def test_what_came_before_this_tracker_began_is_no_news() -> None:
+    bad, picture = BadBlocks(), Picture(0.0, 1_700_000_000.0)
+    for sequence, (uptime_s, count) in enumerate([(9000, 5), (9010, 5), (9020, 7)], 1):
+        links = (LinkTotal(key(2), 0, 10, True, count),)
+        picture.report(who(1), report(sequence, links=links, uptime_s=uptime_s), float(sequence))
+        bad.hear(((key(1), key(2), link) for link in picture.peers[key(1)].links.values()), float(sequence))
+    assert bad.lately(3.0) == {key(2): (2, 1)}
