@@ -14,7 +14,7 @@ from swarm.records import Credential, term_of
 from swarm.tracker.alerts.bad_blocks import BadBlocks
 from swarm.tracker.alerts.picture import Paper, PeerSeen, Picture, RolloutSeen, TrackerSeen
 from swarm.tracker.figures.peers import KnownPeer
-from swarm.tracker.figures.rollouts import CURRENT, FAILED, FETCHING, LOST, STALLED_S, RolloutFigures
+from swarm.tracker.figures.rollouts import CURRENT, FAILED, FETCHING, LOST, STALLED_S, Member, RolloutFigures
 from swarm.tracker.listing import REFRESH_S, Listing
 from swarm.tracker.presence import Present
 from swarm.tracker.tracker_metrics import sealing_until
@@ -127,27 +127,33 @@ def _whole(state: TrackerState) -> Counter[Version]:
 def _rollout(rollout: RolloutFigures, copies: int, now: float) -> RolloutSeen:
     """Whoever is gone for good holds up nobody, and is not counted as behind."""
     is_recent = rollout.ended is None or now - rollout.ended < ENDED_S
-    members = rollout.members.values() if is_recent else ()
+    members = [member for member in rollout.members.values() if not _is_over(member)]
     # Nor is whom a stage holds back: it waits for somebody to promote it.
-    left = [member for member in members if member.state not in (CURRENT, LOST) and not member.is_held]
+    behind = [member for member in members if member.state not in (CURRENT, LOST) and not member.is_held]
+    left = behind if is_recent else []
     stalled = sum(1 for member in left if now - member.moved_at >= STALLED_S)
-    failed = rollout.counts[FAILED]
+    failed = sum(1 for member in left if member.state == FAILED)
     peers, origin, *_ = rollout.sources() if is_recent else (0, 0)
     return RolloutSeen(
         dataset=rollout.dataset,
         tag=rollout.tag,
         serial=rollout.serial,
-        wanted=rollout.wanted,
+        wanted=len(members),
         behind=len(left),
         failed=failed,
         is_stuck=bool(left) and stalled >= len(left),
         is_paused=rollout.is_paused,
         words=f"{failed} failed" if failed else f"{rollout.counts[FETCHING]} are fetching",
         # While somebody fetches there are about to be more.
-        copies=None if rollout.counts[FETCHING] > rollout.counts[FAILED] and stalled < len(left) else copies,
+        copies=None if rollout.counts[FETCHING] > failed and stalled < len(left) else copies,
         fetched_bytes=peers + origin,
         origin_bytes=origin,
     )
+
+
+def _is_over(member: Member) -> bool:
+    """A single pull that failed: whoever typed it has read why, and nothing is tried again."""
+    return member.state == FAILED and member.told is not None and member.told.is_pull
 
 
 # ---- trackers and papers --------------------------------------------------------------------------------------------
