@@ -6,8 +6,11 @@ import gzip
 import hashlib
 import json
 import re
+import tomllib
 from importlib.resources import files
+from pathlib import Path
 
+import swarm
 from swarm.tracker.web_files import STYLES, filled, site
 
 WEB = files("swarm.tracker").joinpath("web")
@@ -40,6 +43,17 @@ def test_every_module_finds_what_it_imports_and_nothing_from_outside() -> None:
         if not path.startswith("vendor/"):
             assert "innerHTML" not in text, path
             assert "eval(" not in text, path
+
+
+def test_an_installed_program_has_every_file_that_is_served() -> None:
+    """What setuptools puts into a package: by its patterns, of which ``*`` ends at a slash."""
+    root = Path(swarm.__file__).parent.parent
+    data = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    for package in ("swarm.tracker", "swarm.http"):
+        folder = root.joinpath(*package.split("."))
+        taken = {path for pattern in data[package] for path in folder.glob(pattern)}
+        served = {path for path in folder.rglob("*") if path.suffix in (".js", ".css", ".svg", ".html", ".md", ".txt")}
+        assert served and served <= taken
 
 
 def test_every_file_is_compressed_to_what_it_is() -> None:
