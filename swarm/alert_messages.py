@@ -19,7 +19,7 @@ from swarm.log import WallTime
 
 Severity = Literal["critical", "warning"]
 State = Literal["pending", "firing", "resolved"]
-# The rules, by the names that Prometheus' rules and the runbooks have too (``docs/runbooks/<rule>.md``).
+# The rules, by the names that Prometheus' rules and the runbooks have too (``swarm/tracker/web/runbooks``).
 RULES: Final = (
     "AetherfsRolloutStalled",
     "AetherfsCopiesUnderTwo",
@@ -32,6 +32,8 @@ RULES: Final = (
     "AetherfsTrackerUnreachable",
     "AetherfsStoreUnreachable",
 )
+# Where a tracker shows their pages.
+RUNBOOKS: Final = "/ui/runbooks/"
 ALERTS_MAX: Final = 512
 SILENCES_MAX: Final = 256
 SUBJECT_MAX_CHARS: Final = 320
@@ -50,7 +52,7 @@ class Alert(msgspec.Struct, frozen=True):
     ``summary`` is one sentence with the numbers, ``remedy`` what to do next. ``value`` and ``limit`` are what was
     compared, in ``unit`` (``s``, ``bytes``, ``ratio``, ``copies``, ``blocks``). ``since``: from when the condition
     holds; ``fired`` and ``resolved`` are 0 until they happened. ``silenced``: the id of a silence that covers it.
-    ``runbook`` is the page's path from the project's top folder.
+    ``runbook`` is the path of its page at a tracker.
     """
 
     id: str

@@ -90,6 +90,8 @@ def test_an_alert_fires_is_told_again_until_taken_and_ends(tmp_path: Path) -> No
             await look(rig, 91)
             (alert,) = (await asked(rig.admin)).alerts
             assert (alert.rule, alert.state, alert.subject) == ("AetherfsClockSkew", "firing", peer.key.peer_id)
+            page = await peer.client.calls.call("GET", alert.runbook)
+            assert b"<h1>AetherfsClockSkew</h1>" in page
             hook = (await asked(rig.admin)).webhook
             assert hook.sent == 0
             assert "status 500" in hook.failure and "s3cret" not in hook.failure

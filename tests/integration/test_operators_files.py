@@ -16,14 +16,14 @@ from tests.promtool import promtool
 ROOT: Final = Path(__file__).parent.parent.parent
 PROMETHEUS: Final = ROOT / "docker" / "prometheus"
 DASHBOARD: Final = ROOT / "docker" / "grafana" / "aetherfs.json"
-RUNBOOKS: Final = ROOT / "docs" / "runbooks"
+RUNBOOKS: Final = ROOT / "swarm" / "tracker" / "web" / "runbooks"
 METRIC: Final = re.compile(r"\baetherfs_[a-z0-9_]+")
 
 
 def pages() -> dict[str, str]:
     """The runbook of each alert. That the file is what it looks like says promtool."""
     text = (PROMETHEUS / "rules.yaml").read_text()
-    return dict(re.findall(r"(?s)- alert: (\w+)\n(?:(?!- alert:).)*?runbook_url: (\S+)\n", text))
+    return dict(re.findall(r"(?s)- alert: (\w+)\n(?:(?!- alert:).)*?runbook_url: ([^\n]+)\n", text))
 
 
 def metrics_named() -> dict[str, set[str]]:
@@ -54,8 +54,8 @@ def test_each_alert_is_tested_and_has_its_page() -> None:
     assert names >= set(RULES)
     index = (RUNBOOKS / "README.md").read_text()
     for name, page in pages().items():
-        assert page == f"docs/runbooks/{name}.md"
-        text = (ROOT / page).read_text()
+        assert page == f'"{{{{ $externalLabels.aetherfs }}}}/ui/runbooks/{name}"'
+        text = (RUNBOOKS / f"{name}.md").read_text()
         for heading in ("What it means", "How to see it", "What to do"):
             assert f"\n## {heading}\n" in text, page
         assert f"({name}.md)" in index

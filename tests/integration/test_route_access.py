@@ -85,6 +85,7 @@ PLACES: Final = {
     "digest": "0",
     "file": "app.js",
     "page": "datasets",
+    "rule": "AetherfsClockSkew",
 }
 READER, ADMIN = PolicyRule("service:reader", "read", "maps/*"), PolicyRule("service:admin", "admin", "*")
 

@@ -16,12 +16,11 @@ from typing import Final
 
 import msgspec
 
-from swarm.alert_messages import ALERTS_MAX, Alert
+from swarm.alert_messages import ALERTS_MAX, RUNBOOKS, Alert
 from swarm.signature import signature_of
 from swarm.tracker.alerts.rules import TIMINGS, Found
 
 RESOLVED_KEPT_S: Final = 3600
-RUNBOOKS: Final = "docs/runbooks/"
 _ORDER: Final = {"firing": 0, "pending": 1, "resolved": 2}
 
 
@@ -121,7 +120,7 @@ def _begun(id: str, one: Found, now: int) -> Alert:
         limit=one.limit,
         unit=one.unit,
         since=now,
-        runbook=f"{RUNBOOKS}{one.rule}.md",
+        runbook=f"{RUNBOOKS}{one.rule}",
     )
 
 

@@ -118,13 +118,14 @@ def _as_alertmanager(alert: Alert, external_url: str) -> dict[str, Any]:
         "kind": alert.kind,
         "subject": alert.subject,
     }
+    told = {"summary": alert.summary, "description": alert.remedy, "runbook_url": external_url + alert.runbook}
     return {
         "status": alert.state,
         "labels": {**labels, **({"dataset": alert.dataset} if alert.dataset else {})},
-        "annotations": {"summary": alert.summary, "description": alert.remedy, "runbook_url": alert.runbook},
+        "annotations": told,
         "startsAt": _moment(alert.fired),
         "endsAt": _moment(alert.resolved),
-        "generatorURL": f"{external_url}/ui/#/alerts" if external_url else "",
+        "generatorURL": f"{external_url}/ui/alerts" if external_url else "",
         "fingerprint": alert.id,
     }
 

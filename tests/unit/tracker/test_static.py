@@ -10,7 +10,12 @@ import tomllib
 from importlib.resources import files
 from pathlib import Path
 
+import pytest
+
 import swarm
+from swarm.alert_messages import RULES, RUNBOOKS
+from swarm.errors import NotFoundError
+from swarm.tracker.runbook_pages import INDEX, runbook_page
 from swarm.tracker.web_files import STYLES, filled, site
 
 WEB = files("swarm.tracker").joinpath("web")
@@ -54,6 +59,18 @@ def test_an_installed_program_has_every_file_that_is_served() -> None:
         taken = {path for pattern in data[package] for path in folder.glob(pattern)}
         served = {path for path in folder.rglob("*") if path.suffix in (".js", ".css", ".svg", ".html", ".md", ".txt")}
         assert served and served <= taken
+
+
+def test_each_alert_has_a_page_that_its_link_opens_and_nothing_else_is_there() -> None:
+    listed = re.findall(r'href="(\w+)"', runbook_page(INDEX).decode())
+    assert set(RULES) < set(listed)
+    for name in listed:
+        text = runbook_page(name).decode()
+        assert f"<h1>{name}</h1>" in text and f'href="{RUNBOOKS}"' in text
+        assert set(re.findall(r'href="(\w+)"', text)) <= set(listed), name
+    for name in ("../README", "AetherfsNothing", "README.md", ""):
+        with pytest.raises(NotFoundError):
+            runbook_page(name)
 
 
 def test_every_file_is_compressed_to_what_it_is() -> None:

@@ -24,7 +24,7 @@ FIRING = Alert(
     unit="s",
     since=1_800_000_000,
     fired=1_800_000_090,
-    runbook="docs/runbooks/AetherfsClockSkew.md",
+    runbook="/ui/runbooks/AetherfsClockSkew",
 )
 # Long after all of it.
 WALL = 1_900_000_000.0
@@ -131,4 +131,5 @@ def test_a_message_is_bounded_and_reads_as_alertmanagers() -> None:
     assert (first["startsAt"], first["endsAt"]) == ("2027-01-15T08:01:30Z", "0001-01-01T00:00:00Z")
     assert second["status"] == "resolved" and second["endsAt"] == "2027-01-15T08:05:00Z"
     assert first["fingerprint"] == FIRING.id
-    assert first["annotations"]["runbook_url"].endswith(".md")
+    assert first["annotations"]["runbook_url"] == "https://192.0.2.1:7070/ui/runbooks/AetherfsClockSkew"
+    assert first["generatorURL"] == "https://192.0.2.1:7070/ui/alerts"

@@ -1,4 +1,5 @@
 // Alerts as a list: what is wrong, since when, what to do.
+import { isBundle } from "../../lib/bundle.js";
 import { html } from "../../lib/html.js";
 import { ago, clean, moment, short } from "../../lib/format.js";
 import { Icon } from "../../lib/icons.js";
@@ -31,6 +32,6 @@ export const AlertList = ({ alerts, now, withRemedy = false, actions = () => nul
         ${alert.state === "resolved" ? html` over <time title=${moment(alert.resolved)}>${ago(alert.resolved, now)}</time>`
           : html` since <time title=${moment(alert.since)}>${ago(alert.since, now)}</time>`}${alert.silenced ? ", silenced" : ""}</p>
       ${withRemedy && alert.remedy && html`<p><${Said} text=${alert.remedy} most=${500} /></p>`}
-      ${withRemedy && alert.runbook && html`<p class="small soft">Runbook: <code>${clean(alert.runbook)}</code></p>`}</div>
+      ${withRemedy && alert.runbook && html`<p class="small">${isBundle ? html`Runbook: <code>${clean(alert.runbook)}</code>` : html`<a href=${`/ui/runbooks/${encodeURIComponent(alert.rule)}`}>Runbook: ${ruleName(alert.rule)}</a>`}</p>`}</div>
     ${actions(alert)}</li>`;
 })}</ul>`;
