@@ -9,6 +9,7 @@ deadline.
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -280,8 +281,13 @@ def reason_of(error: BaseException) -> str:
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return "it closed the connection"
     if isinstance(error, aiohttp.ClientConnectorError):
-        return error.os_error.strerror or str(error.os_error)
+        return failure_of(error.os_error)
     return str(error) or type(error).__name__
+
+
+def failure_of(error: OSError) -> str:
+    """Why nothing was reached, without the address that asyncio puts into its words: whoever tells this knows it."""
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
 
 
 def _where(tracker: Contact) -> str:

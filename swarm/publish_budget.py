@@ -12,6 +12,8 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from swarm.units import size
+
 What = Literal["size", "files", "delta", "time"]
 # A delta that is so small is never too much, if the file says nothing else.
 FLOOR_BYTES: Final = 1_000_000
@@ -63,7 +65,7 @@ def judged(budget: Budget, figures: Figures) -> list[Line]:
 
 def _plain(budget: Budget, figures: Figures) -> Iterator[Line]:
     if budget.size_bytes is not None:
-        words = f"the version has {_size(figures.size_bytes)} (at most {_size(budget.size_bytes)})"
+        words = f"the version has {size(figures.size_bytes)} (at most {size(budget.size_bytes)})"
         is_kept = figures.size_bytes <= budget.size_bytes
         yield Line("size", figures.size_bytes, budget.size_bytes, is_kept, words)
     if budget.files is not None:
@@ -78,8 +80,8 @@ def _of_consumers(budget: Budget, figures: Figures) -> Iterator[Line]:
     if budget.delta_share is not None:
         share = fetch_bytes / figures.size_bytes if figures.size_bytes else 0.0
         words = (
-            f"a consumer of the version before fetches {_size(fetch_bytes)}, {100 * share:.3g}% of it "
-            f"(at most {100 * budget.delta_share:.3g}%, or {_size(budget.delta_floor_bytes)})"
+            f"a consumer of the version before fetches {size(fetch_bytes)}, {100 * share:.3g}% of it "
+            f"(at most {100 * budget.delta_share:.3g}%, or {size(budget.delta_floor_bytes)})"
         )
         is_kept = share <= budget.delta_share or fetch_bytes <= budget.delta_floor_bytes
         yield Line("delta", share, budget.delta_share, is_kept, words)
@@ -88,12 +90,3 @@ def _of_consumers(budget: Budget, figures: Figures) -> Iterator[Line]:
         link = f"{budget.link_bytes_per_s * 8 / 1e6:.3g} mbit/s"
         words = f"a consumer of the version before needs {seconds:.3g} s at {link} (at most {budget.time_s} s)"
         yield Line("time", seconds, budget.time_s, seconds <= budget.time_s, words)
-
-
-def _size(count: float) -> str:
-    amount = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if amount < 999.5:
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.3g} {unit}"
-        amount /= 1000
-    return f"{amount:.3g} TB"

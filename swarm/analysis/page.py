@@ -13,6 +13,7 @@ from swarm.analysis.changes import Change
 from swarm.analysis.difference import Difference
 from swarm.analysis.findings import Finding
 from swarm.analysis.report import Analysis, Counts, FetchTold
+from swarm.units import size
 
 CHANGES_SHOWN: Final = 500
 
@@ -35,16 +36,6 @@ article { border: 1px solid var(--line); border-left: .3rem solid var(--hot); bo
   margin: .75rem 0 } article h3 { margin: 0; font-size: 1rem } .saves { color: var(--good); font-weight: 600 }
 svg { display: block } svg .cold { fill: var(--cold) } svg .hot { fill: var(--hot) } td.path { overflow-wrap: anywhere }
 """.strip()
-
-
-def size(count: float) -> str:
-    """Bytes for people, in decimal units."""
-    amount = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if amount < 999.5:
-            return f"{amount:.0f} {unit}" if unit == "B" or amount >= 99.95 else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} TB"
 
 
 def percent(share: float) -> str:

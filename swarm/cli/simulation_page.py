@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from swarm.analysis.page import page, size, table, text, tiles
+from swarm.analysis.page import page, table, text, tiles
 from swarm.sim.simulation import Calibration, Simulation, Sweep
+from swarm.units import size
 
 WIDTH, HEIGHT = 640, 220
 LEFT, BOTTOM, TOP = 44, 24, 10

@@ -23,6 +23,7 @@ from swarm.peer.pull import Progress
 from swarm.peer.verb import NoArguments, Result
 from swarm.process_metrics import open_files, open_files_most
 from swarm.records import Credential, Grant, term_of
+from swarm.units import size
 
 DEADLINE_S: Final = 8.0
 # A node that has just begun hears of others within this.
@@ -184,16 +185,14 @@ async def check_disk(node: PeerNode) -> Finding:
 
 def judged_disk(free_bytes: int, total_bytes: int, cache_grows_bytes: int) -> Finding:
     """``cache_grows_bytes``: what the cache may take yet."""
-    told = f"{free_bytes / MIB:,.0f} MiB free ({free_bytes / max(1, total_bytes):.0%})"
+    told = f"{size(free_bytes)} free ({free_bytes / max(1, total_bytes):.0%})"
     remedy = "free some space, or let the cache take less: disk_bytes in config.toml"
     if free_bytes < DISK_FAIL_BYTES:
         return Finding("disk", "fail", told, remedy)
     if free_bytes < DISK_WARN * total_bytes:
         return Finding("disk", "warn", told, remedy)
     if cache_grows_bytes > free_bytes:
-        return Finding(
-            "disk", "warn", f"{told}, and the cache may take {cache_grows_bytes / MIB:,.0f} MiB more", remedy
-        )
+        return Finding("disk", "warn", f"{told}, and the cache may take {size(cache_grows_bytes)} more", remedy)
     return Finding("disk", "ok", told)
 
 

@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from swarm.peer.snapshot import Item
 from swarm.segments import SYMLINK
+from swarm.units import size
 
 README_MAX_BYTES: Final = 64 * 1024
 _READMES: Final = ("readme.md", "readme.markdown", "readme", "readme.txt")
@@ -66,22 +67,12 @@ def row_of(item: Item) -> Row:
         return Row(name, href_of(name))
     if entry.kind == SYMLINK:
         return Row(f"{name} → {entry.target}", href_of(name))
-    return Row(name, href_of(name), size_text(entry.size), time_text(entry.mtime_ns))
+    return Row(name, href_of(name), size(entry.size), time_text(entry.mtime_ns))
 
 
 def href_of(name: str) -> str:
     """A relative link to a name: a colon in it would be a scheme."""
     return "./" + quote(name, safe="/")
-
-
-def size_text(size: int) -> str:
-    """Bytes for people."""
-    number = float(size)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if number < 1024:
-            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
-        number /= 1024
-    return f"{number:.1f} TiB"
 
 
 def time_text(mtime_ns: int) -> str:

@@ -12,11 +12,11 @@ from typing import Final, Literal
 
 from swarm.peer.trace import FETCH, FIND, PullTrace, Source
 from swarm.peer.waterfall import Cause, Step, sums
+from swarm.units import rate
 
 SLOW: Final = 0.5
 # A download that reaches so much of its own limit is held up by that.
 LIMITED: Final = 0.7
-MIB_S: Final = 1e6
 NOTES_MAX: Final = 3
 
 Named = Literal[
@@ -41,7 +41,7 @@ def judge(trace: PullTrace, steps: Sequence[Step]) -> Verdict:
         return Verdict("nothing", 0.0, "nothing took any time worth telling")
     cause, seconds = next(iter(by_cause.items()))
     if cause in ("peer", "origin") and _is_limited(trace):
-        return _said(trace, "limit", seconds, f"its own download limit of {_rate(trace.limit_bytes_per_s)}: raise it")
+        return _said(trace, "limit", seconds, f"its own download limit of {rate(trace.limit_bytes_per_s)}: raise it")
     if cause == "peer":
         return _of_peers(trace, steps, seconds)
     if cause == "origin":
@@ -101,12 +101,12 @@ def _of_peers(trace: PullTrace, steps: Sequence[Step], seconds: float) -> Verdic
     usual = statistics.median(map(rate_of, others)) if others else None
     if most_s * 2 >= seconds and (usual is None or rate_of(source) < SLOW * usual):
         kind = "a slow peer" if usual is not None else "one peer alone"
-        beside = f"those of others at {_rate(usual)}" if usual is not None else "and nobody else gave any"
-        words = f"{kind}, {name_of(source)}, whose blocks came at {_rate(rate_of(source))}, {beside}"
+        beside = f"those of others at {rate(usual)}" if usual is not None else "and nobody else gave any"
+        words = f"{kind}, {name_of(source)}, whose blocks came at {rate(rate_of(source))}, {beside}"
         return _said(trace, "peer", most_s, words + _broken(source), source.peer)
     gave = [other for other in trace.sources if other.size_bytes]
     pace = sum(other.size_bytes for other in gave) / max(_fetching_s(trace), 1e-9)
-    words = f"the network: {len(gave)} neighbours gave {_rate(pace)} together, and none of them stands out"
+    words = f"the network: {len(gave)} neighbours gave {rate(pace)} together, and none of them stands out"
     return _said(trace, "peers", seconds, words)
 
 
@@ -115,7 +115,7 @@ def _of_origin(trace: PullTrace, steps: Sequence[Step], seconds: float) -> Verdi
     source = max((trace.sources[number] for number in at), key=lambda source: source.wait_s + source.transfer_s)
     others = sum(1 for other in trace.sources if not other.origin and other.size_bytes)
     beside = f"{others} other neighbours gave some" if others else "no other neighbour gave any"
-    words = f"the origin, {name_of(source)}, whose blocks came at {_rate(rate_of(source))}; {beside}"
+    words = f"the origin, {name_of(source)}, whose blocks came at {rate(rate_of(source))}; {beside}"
     return _said(trace, "origin", seconds, words + _broken(source), source.peer)
 
 
@@ -147,8 +147,3 @@ def _is_limited(trace: PullTrace) -> bool:
 
 def _fetching_s(trace: PullTrace) -> float:
     return sum(phase.end - phase.start for phase in trace.phases if phase.name == FETCH)
-
-
-def _rate(bytes_per_s: float) -> str:
-    amount = bytes_per_s / MIB_S
-    return f"{amount:.1f} MB/s" if amount >= 0.1 else f"{1000 * amount:.0f} kB/s"

@@ -136,7 +136,7 @@ def test_listings_links_and_hostile_names(tmp_path: Path) -> None:
         assert "&lt;script&gt;" in text
         assert 'href="javascript' not in text
         assert 'href="sub/"' in text
-        assert "2.9 MiB" in text
+        assert "3.0 MB" in text
         listed = json.loads((await ask(f"{url}/maps/roads/v1/?format=json")).body)
         assert [entry["name"] for entry in listed["entries"]] == sorted(os.listdir(source))
         pages, after = [], ""

@@ -14,6 +14,7 @@ from typing import Final, Literal
 from swarm.alert_messages import Severity
 from swarm.limits import CLOCK_SKEW_S, MIB
 from swarm.tracker.alerts.picture import PeerSeen, Picture
+from swarm.units import size
 
 Kind = Literal["rollout", "peer", "tracker", "store", "swarm"]
 SUBJECTS_MAX: Final = 24
@@ -230,7 +231,7 @@ def _disks(picture: Picture) -> Iterator[Found]:
                 free,
                 DISK_FREE,
                 "ratio",
-                f"{free:.1%} of its home's disk are free ({peer.disk_free_bytes / MIB:.0f} MiB)",
+                f"{free:.1%} of its home's disk are free ({size(peer.disk_free_bytes)})",
                 "free some space, or let it keep less: aetherfs config, disk_bytes",
                 is_over=free < DISK_FREE,
             )

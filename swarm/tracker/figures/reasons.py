@@ -8,6 +8,7 @@ from swarm.figure_messages import STATES, Cause
 from swarm.reports import Followed
 from swarm.tracker.figures.peers import KnownPeer
 from swarm.tracker.figures.rollouts import LOST, STALLED_S, UNAWARE, WAITING, Member
+from swarm.units import rate
 
 # Who fetches at less than this share of the usual rate has a slow link.
 SLOW_SHARE: Final = 1 / 3
@@ -45,19 +46,10 @@ def _fetching(member: Member, told: Followed, usual_rate: float, now: float) -> 
         return "no-neighbour", "no neighbour holds this version"
     if told.missing_blocks and not told.rate_bytes_per_s and now - member.moved_at >= STALLED_S:
         return "no-holder", f"nothing has come for {now - member.moved_at:.0f} s: {told.words}"
-    words = f"{rate_words(told.rate_bytes_per_s)} from {told.neighbours} neighbour{'s' * (told.neighbours != 1)}"
+    words = f"{rate(told.rate_bytes_per_s)} from {told.neighbours} neighbour{'s' * (told.neighbours != 1)}"
     if usual_rate and told.rate_bytes_per_s < SLOW_SHARE * usual_rate and now - member.since > TOLD_BEFORE_S:
         return "slow-link", f"slow link: {words}"
     return "", words
-
-
-def rate_words(bytes_per_s: float) -> str:
-    """120 kB/s, 1.2 MB/s."""
-    for unit, size in (("GB/s", 1e9), ("MB/s", 1e6), ("kB/s", 1e3)):
-        if bytes_per_s >= size:
-            number = bytes_per_s / size
-            return f"{number:.0f} {unit}" if number >= 10 else f"{number:.1f} {unit}"
-    return f"{bytes_per_s:.0f} B/s"
 
 
 def span_words(seconds: float) -> str:

@@ -49,7 +49,7 @@ def test_names_cannot_drive_the_terminal(text: str, shown: str) -> None:
         (999_500, "1.0 MB"),
         (12_345_678, "12.3 MB"),
         (5 * 10**9, "5.0 GB"),
-        (5 * 10**15, "5000.0 TB"),
+        (5 * 10**15, "5.0 PB"),
     ],
 )
 def test_sizes_are_decimal(count: int, shown: str) -> None:

@@ -1,8 +1,8 @@
-// Figures, times and names as text. Pure. Bytes are counted in 1,024s, as the program's own output does.
+// Figures, times and names as text. Pure. Bytes are in decimal units, to the letter as the program says them (swarm/units.py).
 
 export const NONE = "–";
 const number = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
-const UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+const UNITS = ["B", "kB", "MB", "GB", "TB", "PB"];
 const HOSTILE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Co}\p{Cn}]|(?![ \u00a0])\p{Zs}/gu;
 const NAME_MAX_CHARS = 300;
 
@@ -14,12 +14,15 @@ export const count = (value) => (isNumber(value) ? number.format(value) : NONE);
 // "1 peer", "2 peers".
 export const counted = (value, one, many = `${one}s`) => `${count(value)} ${value === 1 ? one : many}`;
 
+// "17 B", "1.2 MB", "123 GB". Halves are rounded up.
 export function bytes(value) {
   if (!isNumber(value)) return NONE;
   let size = Math.abs(value), unit = 0;
-  while (size >= 1023.95 && unit < UNITS.length - 1) { size /= 1024; unit += 1; }
-  const digits = unit === 0 || size >= 99.95 ? 0 : 1;
-  return `${value < 0 ? "-" : ""}${size.toFixed(digits)} ${UNITS[unit]}`;
+  while (size >= 999.5 && unit < UNITS.length - 1) { size /= 1000; unit += 1; }
+  const sign = value < 0 ? "-" : "";
+  if (unit === 0 || size >= 99.95) return `${sign}${Math.floor(size + 0.5)} ${UNITS[unit]}`;
+  const tenths = Math.floor(10 * size + 0.5);
+  return `${sign}${Math.floor(tenths / 10)}.${tenths % 10} ${UNITS[unit]}`;
 }
 
 export const rate = (value) => (isNumber(value) ? `${bytes(value)}/s` : NONE);
