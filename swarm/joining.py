@@ -8,6 +8,7 @@ another CA nor a mere member of the swarm, nor somebody who replays a tracker's 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from swarm.errors import AetherError, NotAllowedError, RemoteProtocolError, Unre
 from swarm.http.tls import anonymous_context, unverified_context
 from swarm.identity import PeerKey
 from swarm.keyring import decode_keyring
+from swarm.limits import ADDRESSES_MAX
 from swarm.messages import OUR_VERSIONS, Contact, JoinAnswer, JoinRequest, SwarmInfo, join_proof
 from swarm.records import Address, Credential, Grant
 from swarm.roster import is_roster, open_roster, root_fingerprint
@@ -113,6 +115,30 @@ async def look_for_links(trackers: Sequence[Contact], trust: Trust) -> tuple[byt
         except (UnreachableError, RemoteProtocolError) as error:
             log.info("no keys are learnt at %s: %s", address, error)
     return ()
+
+
+async def look_at(token: Token, *, timeout_s: float) -> tuple[tuple[Contact, ...], list[AetherError]]:
+    """The trackers that prove to be there at a token's addresses, and why the others are of no use. Nothing secret is
+    sent: for who is a member already, and to whom the token is a way to the swarm.
+    """
+
+    async def look(text: str) -> Discovered:
+        wall_now = clock.wall_now()
+        return await discover(parse_address(text), token.fingerprint, wall_now=wall_now, timeout_s=timeout_s)
+
+    seen = await asyncio.gather(*map(look, token.addresses), return_exceptions=True)
+    met: dict[bytes, Contact] = {}
+    failures = []
+    for each in seen:
+        if isinstance(each, Discovered):
+            known = met.get(each.contact.public, each.contact)
+            both = dict.fromkeys((*known.addresses, *each.contact.addresses))
+            met[known.public] = Contact(known.public, tuple(both)[:ADDRESSES_MAX])
+        elif isinstance(each, AetherError):
+            failures.append(each)
+        else:
+            raise each
+    return tuple(met.values()), failures
 
 
 async def join(token: Token, key: PeerKey, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> JoinAnswer:

@@ -7,6 +7,7 @@ types, so what is too long is refused at parse. Nothing here does I/O.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -14,6 +15,7 @@ import msgspec
 from swarm import canonical
 from swarm.identity import PeerKey, is_signed, peer_id_of
 from swarm.limits import (
+    ADDRESSES_MAX,
     ANNOUNCE_MAX_HEADS,
     ANNOUNCE_MAX_VERSIONS,
     BOOTSTRAP_MAX,
@@ -57,6 +59,18 @@ class Contact(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_field
 
 
 Trackers = Annotated[tuple[Contact, ...], msgspec.Meta(max_length=TRACKERS_MAX)]
+
+
+def with_trackers(known: tuple[Contact, ...], found: Sequence[Contact]) -> tuple[Contact, ...]:
+    """Trackers that were found, each first where it was found, before others that are known."""
+    before = {contact.public: contact.addresses for contact in known}
+
+    def reached(contact: Contact) -> Contact:
+        both = dict.fromkeys((*contact.addresses, *before.get(contact.public, ())))
+        return Contact(contact.public, tuple(both)[:ADDRESSES_MAX])
+
+    new = {contact.public: reached(contact) for contact in found}
+    return (*new.values(), *(contact for contact in known if contact.public not in new))[:TRACKERS_MAX]
 
 
 # Joining.

@@ -6,7 +6,6 @@ one is a slip (exit 2), while a refusal by the tracker is a refusal (exit 4).
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import sys
@@ -22,8 +21,6 @@ from swarm.errors import (
     ConflictError,
     NotAllowedError,
     NotFoundError,
-    RemoteProtocolError,
-    UnreachableError,
     UsageError,
 )
 from swarm.limits import BOOTSTRAP_MAX, TOKEN_MAX_CHARS, TOKEN_MAX_LIFETIME_S, TOKEN_MAX_USES
@@ -35,8 +32,6 @@ if TYPE_CHECKING:
 
 TOKEN_VARIABLE: Final = "AETHERFS_TOKEN"
 TOKEN_START: Final = "aetherfs1."
-# For a tracker to say whether a member that joins again was removed.
-ASKED_S: Final = 5.0
 _TTL: Final = re.compile(r"([0-9]{1,9})([smhd]?)")
 _TTL_UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -47,15 +42,21 @@ _TTL_UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 @options
 @pass_program
 def join(program: Program, token: str | None) -> None:
-    """Make this home a member of a swarm."""
+    """Make this home a member of a swarm; a member learns where trackers are now.
+
+    Where all trackers have moved, any token of the swarm leads a member back to it, also one that is used up.
+    """
+    from swarm.cli.rejoining import join_again
+
     text = read_token(token, os.environ.get(TOKEN_VARIABLE), sys.stdin)
-    is_new = enrol(program.home, text)
     home = program.home
-    if not is_new:
-        check_not_removed(home)
-    result = {"joined": is_new, "peer": home.key().peer_id, "home": str(home.path)}
+    is_new = enrol(home, text)
+    met = [] if is_new else join_again(program, text)
+    result = {"joined": is_new, "peer": home.key().peer_id, "home": str(home.path), "trackers": met}
     done = "is now" if is_new else "was already"
-    program.output.result(result, [f"{home.path} {done} a member of the swarm, as {result['peer']}"])
+    lines = [f"{home.path} {done} a member of the swarm, as {result['peer']}"]
+    lines += [f"it asks the tracker at {address} too from now on" for address in met]
+    program.output.result(result, lines)
 
 
 @click.group()
@@ -117,7 +118,7 @@ def read_token(given: str | None, variable: str | None, stdin: TextIO) -> str:
             )
         return variable.strip()
     if given == "-":
-        return stdin.read(TOKEN_MAX_CHARS + 1).strip()
+        return _some(stdin.read(TOKEN_MAX_CHARS + 1), "standard input")
     if given.strip().startswith(TOKEN_START):
         return given.strip()
     if "/" in given or os.path.isfile(given):
@@ -125,11 +126,17 @@ def read_token(given: str | None, variable: str | None, stdin: TextIO) -> str:
     return given
 
 
+def _some(text: str, where: str) -> str:
+    if not text.strip():
+        raise UsageError(f"{where} holds no token: `aetherfs token create`, on a tracker's home, prints one")
+    return text.strip()
+
+
 def read_token_file(path: str) -> str:
     """The token in a file. NotFoundError when it is not there."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read(TOKEN_MAX_CHARS + 1).strip()
+            return _some(file.read(TOKEN_MAX_CHARS + 1), path)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise NotFoundError(f"{path} is not there: write a token into it with `aetherfs token create`") from error
     except OSError as error:
@@ -166,26 +173,6 @@ def _is_member(home: Home, token: Token) -> bool:
             "one"
         )
     return True
-
-
-def check_not_removed(home: Home) -> None:
-    """NotAllowedError if a tracker says that this member is none any more: its key comes back by no token.
-
-    What no tracker answers in time is not known.
-    """
-    import asyncio
-
-    from swarm.cli.perform import run_interruptible
-    from swarm.client import TrackerClient
-
-    async def ask() -> None:
-        papers, trackers, trust = home.papers(), home.swarm().trackers, home.trust()
-        client = TrackerClient(trackers, key=home.key(), root=papers.root, files=home.tls_files, trust=trust)
-        async with client, asyncio.timeout(ASKED_S):
-            await client.renew(papers.credential, papers.grant)
-
-    with contextlib.suppress(UnreachableError, RemoteProtocolError, TimeoutError):
-        run_interruptible(ask())
 
 
 def remember(home: Home, answer: JoinAnswer) -> None:

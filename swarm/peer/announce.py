@@ -19,7 +19,7 @@ from swarm import clock, messages
 from swarm.errors import AetherError, IncompleteError, NotAllowedError
 from swarm.home import SwarmState
 from swarm.limits import ANNOUNCE_INTERVAL_S, ANNOUNCE_MAX_VERSIONS, BOOTSTRAP_MAX, TRACKERS_MAX
-from swarm.messages import Announce, AnnounceAnswer, Contact, Neighbour
+from swarm.messages import Announce, AnnounceAnswer, Contact, Neighbour, with_trackers
 from swarm.peer.announced import block_keys, version_keys
 from swarm.peer.lacking import give_back
 from swarm.peer.rotation import Rotation
@@ -146,6 +146,12 @@ class Announcer:
         else:
             self._news.set()
             self._woken.set()
+
+    def met(self, found: Sequence[Contact]) -> None:
+        """Trackers that somebody at this home was told of, and that have proved to be there: they are asked first."""
+        self._keep(with_trackers(self._node.swarm.trackers, found), self._node.swarm.bootstrap)
+        self._news.set()
+        self._woken.set()
 
     def _tracker_moved(self) -> None:
         """Some call went on at another tracker: that one is to know of this peer before the next beat is due."""

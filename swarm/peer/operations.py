@@ -29,6 +29,7 @@ from swarm.doctor_messages import Findings
 from swarm.errors import UsageError
 from swarm.log import SeenSerial, WallTime
 from swarm.log_lines import about
+from swarm.messages import Trackers
 from swarm.peer import follow_verbs, governing, look_verbs, retaining, rollout_verbs, tag_verbs, watch_verbs
 from swarm.peer.carrying import ExportArguments, ImportArguments, export, import_file, tables
 from swarm.peer.copies import COPIES_MAX, WITHIN_S, wait_for_copies
@@ -77,6 +78,10 @@ class PullArguments(Reading, frozen=True, forbid_unknown_fields=True):
     force: bool = False
 
 
+class MeetArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    trackers: Trackers
+
+
 class ShutdownArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``wait``: until what is under way is done, at most ``limit_s``."""
 
@@ -120,6 +125,12 @@ async def _store_cost(node: PeerNode, arguments: NoArguments, progress: Progress
     return await store_cost(node)
 
 
+async def _meet_trackers(node: PeerNode, arguments: MeetArguments, progress: Progress) -> Result:
+    """Ask these trackers first from now on: whoever tells of them has seen that they are there."""
+    node.announcer.met(arguments.trackers)
+    return {"trackers": len(node.swarm.trackers)}
+
+
 async def _shutdown(node: PeerNode, arguments: ShutdownArguments, progress: Progress) -> Result:
     """End this peer once what moves tags or brings bytes to a seed is done."""
     finished = not node.ending.waiting_for()
@@ -157,6 +168,7 @@ VERBS: Final[Mapping[str, Verb]] = {
     "sync": Verb(follow_verbs.SyncArguments, follow_verbs.sync, Synced),
     "people": Verb(PeopleArguments, change_people),
     "import": Verb(ImportArguments, import_file),
+    "meet-trackers": Verb(MeetArguments, _meet_trackers),
     "shutdown": Verb(ShutdownArguments, _shutdown, Stopping),
     **governing.VERBS,
     **watch_verbs.VERBS,

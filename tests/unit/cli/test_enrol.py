@@ -40,6 +40,14 @@ def test_no_token_at_all_is_a_slip() -> None:
         read_token(None, None, io.StringIO())
 
 
+def test_an_empty_source_is_told_by_its_name(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="standard input holds no token"):
+        read_token("-", None, io.StringIO("\n"))
+    (tmp_path / "empty").touch()
+    with pytest.raises(UsageError, match="empty holds no token"):
+        read_token_file(str(tmp_path / "empty"))
+
+
 def test_a_missing_file_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="is not there"):
         read_token(str(tmp_path / "none"), None, io.StringIO())
