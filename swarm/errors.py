@@ -66,6 +66,10 @@ class TooSoonError(NotAllowedError):
         self.wait_s = wait_s
 
 
+class PurgedError(NotAllowedError):
+    """It is about a version that was purged: nobody gives it, takes it or names it any more. Exit code 4."""
+
+
 class ConflictError(AetherError):
     """Somebody else was first, or what is there would be lost. Exit code 5."""
 

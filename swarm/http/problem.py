@@ -25,6 +25,7 @@ CHALLENGES: Final = (
 _KINDS: Final[dict[str, type[AetherError]]] = {
     "usage": errors.UsageError,
     "not-found": errors.NotFoundError,
+    "purged": errors.PurgedError,
     "not-allowed": errors.NotAllowedError,
     "conflict": errors.ConflictError,
     "integrity": errors.IntegrityError,

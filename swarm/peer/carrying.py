@@ -9,6 +9,7 @@ this home and under its name.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import shutil
 import stat
@@ -23,13 +24,23 @@ import msgspec
 
 from swarm import names
 from swarm.encoding import Encoded, encode_block, open_block
-from swarm.errors import AetherError, IncompleteError, NotAllowedError, NotFoundError, RemoteProtocolError, UsageError
+from swarm.claims import Version
+from swarm.errors import (
+    AetherError,
+    IncompleteError,
+    NotAllowedError,
+    NotFoundError,
+    PurgedError,
+    RemoteProtocolError,
+    UsageError,
+)
 from swarm.export import Export, Head, frame, opening, order, read_export
 from swarm.identity import peer_id_of
 from swarm.log import parse_entry
 from swarm.manifest import Manifest
 from swarm.names import Reference
 from swarm.peer.find import Resolved
+from swarm.peer.imported import import_path
 from swarm.peer.look_verbs import RefArguments
 from swarm.peer.node import PeerNode
 from swarm.peer.publish import Wanted, publish
@@ -38,9 +49,14 @@ from swarm.peer.read import bring
 from swarm.peer.requiring import Reading
 from swarm.rooted import failure
 from swarm.staging import Staging
+from swarm.tracker.revivals import purged
 
 WINDOW_BLOCKS: Final = 16
 READ_BYTES: Final = 1 << 20
+# For a tracker to say that a version was purged. A file is often imported where there is none.
+TRACKER_PATIENCE_S: Final = 3.0
+
+log = logging.getLogger("aetherfs.carrying")
 
 
 class ExportArguments(Reading, frozen=True, forbid_unknown_fields=True):
@@ -166,11 +182,15 @@ async def import_file(node: PeerNode, arguments: ImportArguments, progress: Prog
             raise NotAllowedError(
                 f"{found.head.dataset} was sealed by another swarm: give NAME:TAG to publish it here as your own"
             )
+        for dataset in {*([found.head.dataset] if is_ours else []), *([reference.dataset] if reference else [])}:
+            await _check_not_purged(node, (dataset, found.head.version))
         target = _target(node, arguments.directory, found)
         store = ExportStore(found, file)
         await asyncio.to_thread(_check_left_out, node, found)
         if is_ours:
-            await _keep(node, found, store, target, progress)
+            # Whoever is told to purge it meanwhile waits until it is whole, and removes it then.
+            with node.snapshots.keeping.of((found.head.dataset, found.head.version)):
+                await _keep(node, found, store, target, progress)
         else:
             await asyncio.to_thread(_build, node, found, store, target)
     published = None
@@ -250,7 +270,22 @@ def _is_ours(node: PeerNode, found: Export) -> bool:
 def _target(node: PeerNode, directory: str | None, found: Export) -> Path:
     if directory is not None:
         return Path(directory).absolute()
-    return node.home.path / "imports" / found.head.dataset / found.head.version.hex()[:16]
+    return import_path(node.home.path, found.head.dataset, found.head.version)
+
+
+async def _check_not_purged(node: PeerNode, version: Version) -> None:
+    """PurgedError for a version that was purged, as this peer or a tracker knows. Where none is, by what is known."""
+    if node.access.is_purged(*version):
+        raise purged(version)
+    scope, _, name = version[0].partition("/")
+    asking = node.tracker.lookup(Reference(scope, name, None, version[1]))
+    try:
+        async with asyncio.timeout(TRACKER_PATIENCE_S):
+            await asking
+    except PurgedError:
+        raise
+    except (AetherError, TimeoutError) as error:
+        log.debug("no tracker tells whether a version was purged: %s", error)
 
 
 def _check_left_out(node: PeerNode, found: Export) -> None:

@@ -2,8 +2,8 @@
 
 An order is a version that a tracker has sealed an order for. It goes from neighbour to neighbour like a log entry, and
 to whoever opens a channel; here it is remembered for good. From then on the version is neither fetched nor served, its
-blocks go from memory and disk unless another version here has them too, and the tracker is told. Directories into which
-it was pulled are the user's: they stay, and are no source of blocks any more.
+blocks go from memory and disk unless another version here has them too, what the home has imported of it goes, and the
+tracker is told. Directories into which it was pulled are the user's: they stay, and are no source of blocks any more.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from swarm.errors import AetherError, RemoteProtocolError
 from swarm.limits import MIB, ORDERS_MAX
 from swarm.manifest import Manifest, assemble, parse_root
 from swarm.order_messages import PurgedRequest
+from swarm.peer.imported import remove_imported
 from swarm.peer.wire import Ordered
 from swarm.tracker.orders import open_purge
 
@@ -155,8 +156,21 @@ class Purging:
         directories = self._node.let_go(*version)
         needed = {one for other in self._node.holdings for one in _blocks_of(other.manifest)}
         await asyncio.to_thread(self._remove, blocks - needed)
-        self._unconfirmed[version] = directories
+        directories -= await self._remove_imported(version)
+        self._unconfirmed[version] = max(0, directories)
         await self.confirm()
+
+    async def _remove_imported(self, version: Version) -> int:
+        """Remove what this home has imported of a version: how many directories. Not before that is done is it
+        confirmed.
+        """
+        while True:
+            try:
+                kept = frozenset(self._node.trees.records)
+                return await asyncio.to_thread(remove_imported, self._node.home.path, version[1], kept)
+            except AetherError as error:
+                log.warning("%s@%s is not purged here: %s", version[0], version[1].hex()[:16], error)
+                await asyncio.sleep(AGAIN_S)
 
     async def confirm(self) -> None:
         """Tell a tracker of what is done."""

@@ -61,7 +61,7 @@ class Snapshots:
         self._parts_bytes = 0
         self._coming: dict[bytes, asyncio.Future[memoryview]] = {}
         self._bringing: dict[asyncio.Task[None], tuple[str, bytes]] = {}
-        self._keeping = Keeping(node.access)
+        self.keeping = Keeping(node.access)
         self._checked: OrderedDict[bytes, None] = OrderedDict()
         # What a tag means depends on the signers that are required of whoever moves it.
         self._looks: OrderedDict[tuple[Reference, Required | None], _Look] = OrderedDict()
@@ -112,14 +112,14 @@ class Snapshots:
     async def at(self, resolved: Resolved) -> Snapshot:
         """A version, open for reading. It is ``resolved`` for whoever asks: what is open knows of no signers."""
         key = resolved.dataset, resolved.version
-        self._keeping.refuse_purged(key)
+        self.keeping.refuse_purged(key)
         known = self._open.get(key)
         if known is None:
             bringer = self._bringers.setdefault(key, self._bringer(resolved))
             plain = await self._alone(bringer, Wanted(resolved.version, None, of_manifest=True))
             if len(plain) > ROOT_MAX_BYTES:
                 raise RemoteProtocolError(f"the manifest of {resolved.dataset} is longer than it may be")
-            self._keeping.refuse_purged(key)
+            self.keeping.refuse_purged(key)
             known = self._open.setdefault(key, (Outline(parse_root(bytes(plain))), bringer))
             while len(self._open) > OPEN_MAX:
                 self._open.popitem(last=False)[1][1].close()
@@ -159,7 +159,7 @@ class Snapshots:
 
     def refuse_purged(self, bringer: Bringer) -> None:
         """NotAllowedError for who reads a version that was purged meanwhile."""
-        self._keeping.refuse_purged((bringer.dataset, bringer.version))
+        self.keeping.refuse_purged((bringer.dataset, bringer.version))
 
     async def let_go(self, dataset: str, version: bytes) -> None:
         """After a version was purged: whoever reads it is refused, and what is under way for it is at its end. From
@@ -178,7 +178,7 @@ class Snapshots:
         bringer = self._bringers.pop(key, None)
         if bringer is not None:
             bringer.close()
-        await asyncio.to_thread(self._keeping.wait_until_over, key)
+        await asyncio.to_thread(self.keeping.wait_until_over, key)
 
     def _forget_parts(self, outline: Outline) -> None:
         refs: list[AnyRef] = [*outline.root.file_segments, *outline.root.block_segments]
@@ -275,7 +275,7 @@ class Snapshots:
         except AetherError as failure:
             error = failure
         finally:
-            error = self._keeping.purged((bringer.dataset, bringer.version)) or error
+            error = self.keeping.purged((bringer.dataset, bringer.version)) or error
             # What was given out is no longer ours: somebody else may be looking for the same block by now.
             for one, future in wanted.items():
                 if not future.done():
@@ -299,7 +299,7 @@ class Snapshots:
         """
         missing: list[Wanted] = []
         for one in wanted:
-            with self._keeping.of((bringer.dataset, bringer.version)):
+            with self.keeping.of((bringer.dataset, bringer.version)):
                 encoded = self._node.store.get(one.signature)
             if encoded is None:
                 missing.append(one)
@@ -318,7 +318,7 @@ class Snapshots:
 
     def _take(self, bringer: Bringer, wanted: Wanted, encoded: memoryview) -> None:
         """In the thread of a run: verify a block, give it out, keep it. Of a version that is purged neither."""
-        with contextlib.suppress(NotAllowedError), self._keeping.of((bringer.dataset, bringer.version)):
+        with contextlib.suppress(NotAllowedError), self.keeping.of((bringer.dataset, bringer.version)):
             self._keep(wanted, encoded)
 
     def _keep(self, wanted: Wanted, encoded: memoryview) -> None:

@@ -14,7 +14,7 @@ from typing import Final
 
 from swarm import claims
 from swarm.claims import Version
-from swarm.errors import AetherError, ConflictError, NotAllowedError, UnreachableError
+from swarm.errors import AetherError, ConflictError, PurgedError, UnreachableError
 from swarm.limits import CLOCK_SKEW_S
 from swarm.objects import ObjectStore
 from swarm.tracker.orders import PURGES, is_purged, purge_key
@@ -82,14 +82,15 @@ def claimed_until(objects: ObjectStore, version: Version, wall_now: float) -> in
 
 
 def check_not_purged(objects: ObjectStore, version: Version) -> None:
-    """NotAllowedError for a version that has to go, for good."""
+    """PurgedError for a version that has to go, for good."""
     if is_purged(objects, version):
         raise purged(version)
 
 
-def purged(version: Version) -> NotAllowedError:
+def purged(version: Version) -> PurgedError:
+    """What is said of a version that was purged to who would bring it back."""
     dataset, signature = version
-    return NotAllowedError(
+    return PurgedError(
         f"version {signature.hex()[:16]} of {dataset} was purged by order: it cannot come back; "
         f"see `aetherfs purge --status {dataset}@{signature.hex()}`"
     )

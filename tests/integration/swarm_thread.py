@@ -41,6 +41,10 @@ class SwarmThread:
 
         return asyncio.run_coroutine_threadsafe(main(), self._loop).result(120)
 
+    def call(self, function: Callable[..., object], *arguments: object) -> None:
+        """Have something called in the thread, soon."""
+        self._loop.call_soon_threadsafe(function, *arguments)
+
     async def start(self) -> None:
         await self.swarm.__aenter__()
         self.producer = await self.swarm.peer("producer")
