@@ -221,7 +221,9 @@ class SubscriptionList(msgspec.Struct, frozen=True):
 
 
 class Synced(msgspec.Struct, frozen=True):
-    """Directories, by what was, or is to be, done. ``unlisted`` are followed though nobody listed them."""
+    """Directories, by what was, or is to be, done. ``unlisted`` are followed though nobody listed them; ``same`` are
+    listed and were followed before, as they stand.
+    """
 
     added: tuple[str, ...]
     changed: tuple[str, ...]
@@ -229,6 +231,7 @@ class Synced(msgspec.Struct, frozen=True):
     unlisted: tuple[str, ...]
     failed: dict[str, str]
     following: bool
+    same: tuple[Subscription, ...] = ()
 
 
 class Stopping(msgspec.Struct, frozen=True):

@@ -189,7 +189,8 @@ def _may_be_elsewhere(error: BaseException) -> bool:
 
 async def _look(address: Address, timeout_s: float) -> SwarmInfo:
     timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(CONNECT_TIMEOUT_S, timeout_s))
-    connector = aiohttp.TCPConnector(ssl=unverified_context(), limit=1, force_close=True)
+    # The session waits for the end of what it still has; of a connection that is closed after each request it does not.
+    connector = aiohttp.TCPConnector(ssl=unverified_context(), limit=1)
     try:
         async with (
             aiohttp.ClientSession(connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as session,

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from swarm.cli.following import NOBODY
+from swarm.cli.following import NOBODY, subscription_lines
+from swarm.cli.output import counted
 from swarm.cli.program import Program, options, pass_program
 from swarm.errors import IncompleteError, NotFoundError
 
@@ -23,7 +24,9 @@ FILE_NAME = "aetherfs.toml"
 @options
 @pass_program
 def sync(program: Program, file: str, check: bool, prune: bool, no_wait: bool) -> None:
-    """Make this home follow what FILE lists.
+    """Make this home follow what FILE lists, and bring that up to date.
+
+    What fails with one hinders no other: that is told, with exit code 8. Given again it says what stands.
 
     FILE is TOML. Each [[subscription]] has ref and directory, and may have keep, validate, hook, include,
     require_signer and signer_moves, which are the options of `aetherfs subscribe`. What names no signer requires those
@@ -49,7 +52,9 @@ def sync(program: Program, file: str, check: bool, prune: bool, no_wait: bool) -
     result = perform(program, "sync", arguments)
     program.output.result(result, _synced(program, result, check))
     if result["failed"]:
-        raise IncompleteError(f"{len(result['failed'])} subscription(s) are not current yet: they are tried again")
+        behind = counted(len(result["failed"]), "subscription is", "subscriptions are")
+        again = "tried again while `aetherfs peer` runs" if result["following"] else "repeat `aetherfs sync`"
+        raise IncompleteError(f"{behind} not current, see above: mend what is wrong; {again}")
     if check and any(result[what] for what in ("added", "changed", "removed")):
         raise IncompleteError(f"this home does not follow what {file} lists: `aetherfs sync` makes it so")
 
@@ -61,5 +66,7 @@ def _synced(program: Program, result: Mapping[str, Any], check: bool) -> Iterabl
     yield from (f"{directory}: {why}" for directory, why in result["failed"].items())
     if not any(result[what] for what in ("added", "changed", "removed", "unlisted")):
         yield "this home follows just what is listed"
+    if not check:
+        yield from subscription_lines(each for each in result["same"] if each["directory"] not in result["failed"])
     if not result["following"]:
         yield NOBODY

@@ -23,8 +23,8 @@ from typing import Any, BinaryIO, Final
 import msgspec
 
 from swarm import names
-from swarm.encoding import Encoded, encode_block, open_block
 from swarm.claims import Version
+from swarm.encoding import Encoded, encode_block, open_block
 from swarm.errors import (
     AetherError,
     IncompleteError,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
+from collections.abc import Container, Iterable
 from typing import Annotated
 
 import msgspec
@@ -16,7 +18,9 @@ from swarm.peer.node import PeerNode
 from swarm.peer.pull import Progress
 from swarm.peer.verb import Result
 from swarm.signers import Moves
-from swarm.subscription import SUBSCRIPTIONS_MAX, Included, Kept, Text, Wanted, plan
+from swarm.subscription import SUBSCRIPTIONS_MAX, Included, Kept, Plan, Text, Wanted, plan
+
+log = logging.getLogger("aetherfs.subscriptions")
 
 
 class SubscribeArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -102,30 +106,61 @@ async def resume(node: PeerNode, arguments: SubscriptionArguments, progress: Pro
 
 
 async def sync(node: PeerNode, arguments: SyncArguments, progress: Progress) -> Result:
-    """Make this home follow what is listed."""
+    """Make this home follow what is listed, and bring it up to date. What fails with one hinders no other."""
     wanted = [_wanted(each) for each in arguments.subscriptions]
     found = plan(wanted, (following.wanted for following in node.subscriptions))
     failed: dict[str, str] = {}
+    refused: frozenset[str] = frozenset()
     if not arguments.check:
         for gone in found.unlisted if arguments.prune else ():
             await node.subscriptions.remove(node.subscriptions.get(gone.directory))
-        for each in wanted:
-            node.subscriptions.check(each)
-        coming = [await node.subscriptions.put(each) for each in (*found.added, *found.changed)]
-        if arguments.wait:
-            failed = await _until_current(node, coming, progress)
-        for following in coming:
-            node.subscriptions.follow(following)
+        failed, refused = await _follow(node, found, progress if arguments.wait else None)
     removed = tuple(each.directory for each in found.unlisted) if arguments.prune else ()
+    same = [node.subscriptions.get(each.directory).told() for each in found.same]
     synced = Synced(
-        added=tuple(each.directory for each in found.added),
-        changed=tuple(each.directory for each in found.changed),
+        added=_directories(found.added, refused),
+        changed=_directories(found.changed, refused),
         removed=removed,
-        unlisted=() if removed else tuple(each.directory for each in found.unlisted),
+        unlisted=() if removed else _directories(found.unlisted),
         failed=failed,
         following=node.settings.follows,
+        same=tuple(same),
     )
     return _plain(synced)
+
+
+def _directories(found: Iterable[Wanted], refused: Container[str] = ()) -> tuple[str, ...]:
+    return tuple(each.directory for each in found if each.directory not in refused)
+
+
+async def _follow(node: PeerNode, found: Plan, progress: Progress | None) -> tuple[dict[str, str], frozenset[str]]:
+    """Follow what is new, and with ``progress`` wait until all is current. What is not, and why; which of it are not
+    followed, since they cannot be.
+    """
+    failed: dict[str, str] = {}
+    coming: list[Following] = []
+    for each in (*found.added, *found.changed):
+        try:
+            coming.append(await node.subscriptions.put(each))
+        except AetherError as error:
+            failed[each.directory] = str(error)
+    refused = frozenset(failed)
+    try:
+        if progress is not None:
+            behind = [
+                known for each in found.same if _needs_round(node, known := node.subscriptions.get(each.directory))
+            ]
+            failed |= await _until_current(node, [*coming, *behind], progress)
+    finally:
+        for following in coming:
+            node.subscriptions.follow(following)
+    return failed, refused
+
+
+def _needs_round(node: PeerNode, following: Following) -> bool:
+    """Whether nobody sees to it that this is current, or it is known not to be."""
+    is_well = node.settings.follows and following.followed.recent and not following.problem
+    return not following.followed.is_paused and not is_well
 
 
 async def _until_current(node: PeerNode, coming: list[Following], progress: Progress) -> dict[str, str]:
@@ -139,6 +174,9 @@ async def _until_current(node: PeerNode, coming: list[Following], progress: Prog
             await following.round(progress if len(coming) == 1 else lambda report: None)
         except AetherError as error:
             return str(error)
+        except Exception:
+            log.exception("a defect ended a round of %s", following.wanted.directory)
+            return "an internal error: see this process's log, or repeat with --debug"
         finally:
             left -= 1
         return ""

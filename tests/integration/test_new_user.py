@@ -14,6 +14,7 @@ from swarm.cli.main import main
 from swarm.errors import AetherError
 from swarm.home import Home
 from swarm.peer import purging
+from swarm.peer.following import Following
 from swarm.peer.imported import remove_imported
 from swarm.peer.node import PeerNode
 from swarm.tracker.orders import Purge, purge_key
@@ -82,6 +83,35 @@ def test_a_purge_removes_what_was_imported_and_it_is_not_imported_again(
     assert not (producer.home.path / "imports" / "people").exists()
     assert (imported / "names").exists(), "another dataset has the version too"
     assert "was purged by order" in say(capsys, producer, "import", file, code=4)
+
+
+def test_sync_again_says_what_stands_and_brings_what_is_behind(
+    running: SwarmThread, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that fails, by a slip or by a defect of ours, hinders no other; the file is what is followed all the same."""
+    (data := tmp_path / "data").mkdir()
+    (data / "names").write_text("of rivers")
+    running.publish(data, "rivers/names:v1")
+    wants = tmp_path / "aetherfs.toml"
+    entry = '[[subscription]]\nref = "rivers/names:v1"\ndirectory = '
+    wants.write_text(f'{entry}"good"\n{entry}"good/within"\n{entry}"bad"\n')
+    reader, real = running.reader, Following.round
+
+    async def with_a_defect(self: Following, *more: Any, **named: Any) -> None:
+        if self.wanted.directory.endswith("bad"):
+            raise RuntimeError("a defect of ours")
+        await real(self, *more, **named)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Following, "round", with_a_defect)
+        said = say(capsys, reader, "sync", str(wants), code=8)
+    assert "does not lie within" in said and "internal error" in said
+    assert f"added: {tmp_path}/bad\nadded: {tmp_path}/good\n" in "".join(sorted(said.splitlines(keepends=True)))
+    assert (tmp_path / "good" / "current" / "names").exists()
+    wants.write_text(f'{entry}"good"\n{entry}"bad"\n')
+    said = say(capsys, reader, "sync", str(wants))
+    assert "follows just what is listed" in said and f"{tmp_path}/good: rivers/names:v1 at " in said
+    assert (tmp_path / "bad" / "current" / "names").exists()
 
 
 # The last: the others of this swarm do not follow.
