@@ -40,12 +40,13 @@ class AccessRequest(msgspec.Struct, frozen=True):
 
 
 class AccessAnswer(msgspec.Struct, frozen=True):
-    """The policy. ``recalled``: from how many members the change has taken something."""
+    """The policy. ``recalled``: from how many members the change has taken something. ``changed``: it is new."""
 
     serial: int
     grant_lifetime_s: int
     rules: Annotated[tuple[RuleItem, ...], msgspec.Meta(max_length=POLICY_RULES_MAX)]
     recalled: int = 0
+    changed: bool = False
 
 
 class PolicyItem(msgspec.Struct, frozen=True):

@@ -67,12 +67,15 @@ class Pulled(msgspec.Struct, frozen=True, rename={"sources": "from"}):
 
 
 class Committed(msgspec.Struct, frozen=True):
-    """One entry of a log: where its tags point now; None for one that was removed. ``staged`` go out in stages."""
+    """One entry of a log: where its tags point now; None for one that was removed. ``staged`` go out in stages.
+    ``unchanged``: they pointed there before, and the entry is the last that moved one of them.
+    """
 
     dataset: str
     serial: int
     tags: dict[str, str | None]
     staged: tuple[str, ...] = ()
+    unchanged: bool = False
 
 
 class DatasetTags(msgspec.Struct, frozen=True):
@@ -182,11 +185,14 @@ class History(msgspec.Struct, frozen=True):
 
 
 class Verified(msgspec.Struct, frozen=True):
-    """What differs between a directory and a version, a line each."""
+    """What differs between a directory and a version, a line each. ``left_out``: entries that a pull with --include did
+    not bring there, and that are no difference.
+    """
 
     ref: str
     version: str
     differences: tuple[str, ...]
+    left_out: int = 0
 
 
 class TagMoved(msgspec.Struct, frozen=True):

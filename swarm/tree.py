@@ -11,7 +11,7 @@ import contextlib
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -148,14 +148,15 @@ def occurrences(manifest: Manifest, index: int) -> Iterator[list[Place]]:
             gathered = []
 
 
-def verify_tree(root: Path, manifest: Manifest, mask: int = 0o777) -> list[str]:
+def verify_tree(root: Path, manifest: Manifest, mask: int = 0o777, chosen: Container[str] | None = None) -> list[str]:
     """Every difference between a directory and a version, a line each: what, and where. ``mask`` is what modes were cut
-    to. NotFoundError without a directory.
+    to. Of what is not ``chosen``, if that is given, nothing need be there. NotFoundError without a directory.
     """
     if not root.is_dir():
         raise NotFoundError(f"there is no directory {shown(str(root))}: check the path")
     tree = Tree(root)
-    differences = [line for entry in manifest.files for line in _compare(tree, entry, mask)]
+    entries = [e for e in manifest.files if chosen is None or e.path in chosen or tree.status(e.path) is not None]
+    differences = [line for entry in entries for line in _compare(tree, entry, mask)]
     tree.close()
     return sorted(differences + list(extra_in(root, {entry.path for entry in manifest.files})))
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-from swarm.cli.output import columns, duration, moment
+from swarm.cli.output import columns, counted, duration, moment
 from swarm.cli.program import Program, options, pass_program
 from swarm.errors import UsageError
 
@@ -130,8 +130,11 @@ def _change(program: Program, arguments: Mapping[str, Any]) -> None:
     from swarm.cli.perform import perform
 
     result = perform(program, "access", arguments)
-    taken = [f"taken from {result['recalled']} members, who hear of it within a minute"] if result["recalled"] else []
-    program.output.result(result, [f"version {result['serial']} of the policy, {len(result['rules'])} rules", *taken])
+    members = counted(result["recalled"], "member")
+    taken = [f"taken from {members}, who hear of it within a minute"] if result["recalled"] else []
+    same = "" if result["changed"] else "nothing changed: "
+    rules = counted(len(result["rules"]), "rule")
+    program.output.result(result, [f"{same}version {result['serial']} of the policy, {rules}", *taken])
 
 
 def _shown(result: Mapping[str, Any]) -> Iterable[str]:

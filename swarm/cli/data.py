@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from swarm.cli.gates import check_result, gates_of, rehearsed, waiting_of
-from swarm.cli.output import as_of, columns, duration, moment, short, size
+from swarm.cli.output import as_of, columns, counted, duration, moment, short, size
 from swarm.cli.program import Program, if_serial_option, options, pass_program, signer_options
 from swarm.cli.rolling import at_once_option, plan_of, plan_options, staged_line
 from swarm.errors import IntegrityError, NotFoundError, UsageError
@@ -192,12 +192,13 @@ def verify(program: Program, directory: str, ref: str) -> None:
     result = perform(program, "verify", {"directory": existing(directory), "ref": whole(program, ref)})
     differences = result["differences"]
     if not differences:
-        program.output.result(
-            result, [f"{directory} is exactly {result['ref']} {short(result['version'])}{as_of(result)}"]
-        )
+        what = f"{result['ref']} {short(result['version'])}{as_of(result)}"
+        left = counted(result["left_out"], "entry", "entries")
+        chosen = f", but for {left} that --include left out" if result["left_out"] else ""
+        program.output.result(result, [f"{directory} is exactly {what}{chosen}"])
         return
     program.output.result(result, differences)
-    problem = f"{directory} differs from {result['ref']} in {len(differences)} place(s): {_repair(directory)}"
+    problem = f"{directory} differs from {result['ref']} in {counted(len(differences), 'place')}: {_repair(directory)}"
     raise IntegrityError(problem) from None
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from swarm.amounts import bytes_of, span_of
-from swarm.cli.output import duration, moment, short, size
+from swarm.cli.output import counted, duration, moment, short, size
 from swarm.cli.program import Program, options, pass_program, setting_option
 from swarm.errors import NotFoundError, UsageError
 
@@ -180,7 +180,7 @@ def purge(program: Program, ref: str, reason: str, status: bool) -> None:
         with suppress(NotFoundError):
             perform(program, "purge", {**arguments, "status": True})
         raise
-    program.output.result(result, _purged(result))
+    program.output.result(result, _purged(result, reason))
 
 
 def _removed(program: Program, objects: ObjectStore) -> dict[str, Any]:
@@ -190,13 +190,17 @@ def _removed(program: Program, objects: ObjectStore) -> dict[str, Any]:
     return collector(objects, program.home.trust()).purge(time.time()).as_json()
 
 
-def _purged(result: Mapping[str, Any]) -> Iterable[str]:
+def _purged(result: Mapping[str, Any], reason: str = "") -> Iterable[str]:
+    why = f": {result['reason']}" if result["reason"] else ", without a reason"
+    stands = " (the reason that was given now is only in the audit)" if reason not in ("", result["reason"]) else ""
+    yield f"ordered {moment(result['time'])}{why}{stands}"
     if "removed" in result:
-        yield f"removed from the object store: {result['removed']['removed_packs']} packs"
+        yield f"removed from the object store: {counted(result['removed']['removed_packs'], 'pack')}"
     if result["claimed_until"] is not None:
         until = moment(result["claimed_until"])
         yield f"a commit under way may still point a tag to it: order it again after {until} to see whether one did"
     done, left = result["confirmed"], result["unconfirmed"]
-    yield f"{len(done)} members have confirmed that {short(result['version'])} is gone there, {len(left)} have not yet"
+    have = counted(len(done), "member has", "members have")
+    yield f"{have} confirmed that {short(result['version'])} is gone there, {len(left)} not yet"
     for peer_id in left[:20]:
         yield f"not yet: {peer_id}"

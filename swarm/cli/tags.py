@@ -141,6 +141,8 @@ def rm(program: Program, names: tuple[str, ...], if_serial: int | None) -> None:
 
 
 def _moved(result: Mapping[str, Any]) -> Iterable[str]:
-    for name, version in result["tags"].items():
-        yield f"{name} is {short(version)} (serial {result['serial']})" if version else f"{name} is removed"
+    already = " already" if result.get("unchanged") else ""
+    for tag, version in result["tags"].items():
+        name = f"{result['dataset']}:{tag}"
+        yield f"{name} is {short(version)}{already} (serial {result['serial']})" if version else f"{name} is removed"
     yield from staged_line(result)

@@ -69,6 +69,9 @@ def reference_of(scope: str, name: str, tag: str) -> Reference:
     return replace(told, scope=check_name(scope, "scope"), name=check_name(name))
 
 
+FORMATS: Final = ("json", "html")
+
+
 class FileRoutes:
     """The handlers of one node."""
 
@@ -251,6 +254,8 @@ def _page_asked(request: web.Request) -> tuple[str, int]:
 def _wants_json(request: web.Request) -> bool:
     asked = request.query.get("format")
     if asked is not None:
+        if asked not in FORMATS:
+            raise UsageError(f"there is no listing in the format {asked[:40]!r}: ask for {' or '.join(FORMATS)}")
         return asked == "json"
     accepted = request.headers.get("Accept", "")
     return "recursive" in request.query or ("application/json" in accepted and "text/html" not in accepted)

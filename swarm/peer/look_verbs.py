@@ -13,6 +13,7 @@ from swarm.identity import peer_id_of
 from swarm.log import Entry
 from swarm.names import Reference
 from swarm.peer import retaining
+from swarm.peer.find import Resolved
 from swarm.peer.histories import add_figures
 from swarm.peer.node import PeerNode
 from swarm.peer.pull import Progress, manifest_of
@@ -178,8 +179,23 @@ async def verify(node: PeerNode, arguments: VerifyArguments, progress: Progress)
     resolved = await node.finder.resolve(reference)
     manifest, _ = await manifest_of(node, resolved, progress)
     mask = mask_at(directory, manifest.version)
-    differences = await asyncio.to_thread(verify_tree, directory, manifest, mask)
-    return {"ref": str(reference), "version": manifest.version.hex(), "differences": differences}
+    chosen = _chosen(node, directory, resolved)
+    differences = await asyncio.to_thread(verify_tree, directory, manifest, mask, chosen)
+    left_out = len(manifest.files) - len(chosen) if chosen is not None else 0
+    return {
+        "ref": str(reference),
+        "version": manifest.version.hex(),
+        "differences": differences,
+        "left_out": left_out,
+    }
+
+
+def _chosen(node: PeerNode, directory: Path, resolved: Resolved) -> frozenset[str] | None:
+    """The files that a pull with --include has put into a directory; None where it was to have all."""
+    record = node.trees.get(directory) or node.trees.get(directory.resolve())
+    if record is None or (record.dataset, record.version) != (resolved.dataset, resolved.version):
+        return None
+    return frozenset(record.paths) or None
 
 
 def cat_file(node: PeerNode, arguments: RefArguments) -> AsyncIterator[bytes]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 import msgspec
 
 from swarm import names
+from swarm.access_messages import ExplainAnswer
 from swarm.beginning import BY_PLAN, Staging
 from swarm.errors import ConflictError, NotFoundError, UsageError
 from swarm.log import Entry, Kind, Move, SeenSerial, WallTime, unseen_text
@@ -12,6 +15,7 @@ from swarm.names import Reference
 from swarm.peer.lacking import mend
 from swarm.peer.node import PeerNode
 from swarm.peer.pull import Progress
+from swarm.peer.unchanged import standing
 from swarm.peer.verb import Names, Result
 from swarm.rollout_messages import PlanItem, plan_of
 
@@ -49,7 +53,25 @@ async def tag(node: PeerNode, arguments: TagArguments, progress: Progress) -> Re
     resolved = await node.finder.resolve(reference)
     moves = [Move(tag, resolved.version) for tag in tags]
     staging = staging_of(arguments.plan, at_once=arguments.at_once)
+    if staging == BY_PLAN and (same := await _same(node, arguments, dataset, tags, resolved.version)) is not None:
+        return same
     return await _commit(node, dataset, "tag", moves, arguments.if_serial, arguments.since, staging)
+
+
+async def _same(
+    node: PeerNode, arguments: TagArguments, dataset: str, tags: list[str], version: bytes
+) -> Result | None:
+    """What stands already, for who may move tags; None if there is something to commit, or to refuse."""
+    found = await standing(node.tracker, dataset, tags, version, "", arguments.if_serial)
+    if found is None or found.entry.rollouts or not await _may_tag(node, dataset):
+        return None
+    tags_there = dict.fromkeys(tags, version.hex())
+    return {"dataset": dataset, "serial": found.serial, "tags": tags_there, "unchanged": True}
+
+
+async def _may_tag(node: PeerNode, dataset: str) -> bool:
+    query = urlencode({"who": "me", "right": "tag", "dataset": dataset})
+    return (await node.tracker.order("GET", f"access/explain?{query}", ExplainAnswer)).allowed
 
 
 async def rollback(node: PeerNode, arguments: RollbackArguments, progress: Progress) -> Result:

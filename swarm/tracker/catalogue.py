@@ -25,7 +25,6 @@ from swarm.authority import Authority
 from swarm.errors import (
     ConflictError,
     FullError,
-    HiddenError,
     IntegrityError,
     NotFoundError,
     RemoteProtocolError,
@@ -35,6 +34,7 @@ from swarm.limits import DATASET_MAX_TAGS, MIB, PAGE_MAX, SNAPSHOT_LIFETIME_S
 from swarm.log import Entry
 from swarm.objects import ObjectStore
 from swarm.snapshot import Snapshot, TagState, seal_snapshot
+from swarm.tracker.absent import no_dataset, no_tag
 from swarm.tracker.staged import Staged
 
 DATASETS: Final = "datasets/"
@@ -171,7 +171,7 @@ class Catalogue:
             head = _head_of(dataset, state)
             found = state.tags.get(tag)
         if found is None:
-            raise away or NotFoundError(f"{dataset} has no tag {tag!r}: see its tags with `aetherfs ls {dataset}`")
+            raise away or no_tag(dataset, tag, head.tags)
         return self.entry(dataset, found.serial), found, self._sealed(dataset, head, wall_now)
 
     def find_version(
@@ -407,11 +407,6 @@ def log_key(dataset: str, serial: int) -> str:
     return f"{DATASETS}{dataset}/log/{serial:020}"
 
 
-def no_dataset(dataset: str) -> HiddenError:
-    """What is said of a dataset that is not there, and of one that the caller may not know of: the very same."""
-    return HiddenError(f"there is no dataset {dataset}, or no grant of yours covers it: check the name and the token")
-
-
 def _head_of(dataset: str, state: _State) -> Head:
     if state.serial == 0:
         raise no_dataset(dataset)
@@ -423,7 +418,7 @@ def _check_moves(entry: Entry, state: _State) -> None:
     """What an entry may refer to: removed tags must be there, and only a publish brings a version that is new."""
     for move in entry.moves:
         if move.version is None and move.tag not in state.tags:
-            raise NotFoundError(f"{entry.dataset} has no tag {move.tag!r} to remove")
+            raise no_tag(entry.dataset, move.tag, list(state.tags.values()))
         if entry.kind in ("tag", "rollback") and move.version is not None and move.version not in state.versions:
             raise NotFoundError(
                 f"{entry.dataset} has no version {move.version.hex()[:16]}...: publish it, or see `aetherfs history`"

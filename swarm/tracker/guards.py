@@ -20,8 +20,8 @@ from swarm.http.routes import Access, Route
 from swarm.http.serve import caller_of, issuer_of
 from swarm.names import check_name
 from swarm.principal import ANONYMOUS, Principal, Right
+from swarm.tracker.absent import no_dataset
 from swarm.tracker.asking import ASKER, LET_IN, Asker, LetIn
-from swarm.tracker.catalogue import no_dataset
 from swarm.tracker.denials import DeniedError, not_allowed, numbered
 from swarm.tracker.policy import may_any
 from swarm.tracker.state import TrackerState, dataset_of

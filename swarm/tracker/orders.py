@@ -86,11 +86,15 @@ def change(
     kind: type[T],
     changed: Callable[[T | None, int], T],
 ) -> T:
-    """Write the record of ``name`` that ``changed`` makes of the one that counts and the next serial."""
+    """Write the record of ``name`` that ``changed`` makes of the one that counts and the next serial; none where it
+    says the same. The record that counts then.
+    """
     for _ in range(ATTEMPTS):
         known = latest(objects, f"{prefix}{name}/", kind, authority.trust).get("")
         serial = (known.serial if known is not None else 0) + 1
         made = changed(known, serial)
+        if known is not None and made == msgspec.structs.replace(known, serial=serial, wall_time=made.wall_time):
+            return known
         if objects.put_if_absent(f"{prefix}{name}/{serial:020}", sealed.seal(authority.key, made)):
             return made
     raise ConflictError(f"others change {prefix}{name} all the time: repeat")

@@ -69,13 +69,17 @@ class _Serve:
             rules = added(without(policy.rules, remove), allow)
             return rules, asked.grant_lifetime_s or policy.grant_lifetime_s
 
-        def work() -> tuple[Policy, int]:
+        def work() -> tuple[int, Policy, int]:
             members = state.members.principals
-            return state.rights.change(make, by=str(who), what=_words(asked), members=members, wall_now=time.time())
+            before = state.rights.policies.current(max_age_s=0.0).policy.serial
+            done = state.rights.change(make, by=str(who), what=_words(asked), members=members, wall_now=time.time())
+            return before, *done
 
-        policy, recalled = await state.work(work)
-        state.note(who, "access", f"version {policy.serial}", _words(asked))
-        return answer(_told(policy, recalled))
+        before, policy, recalled = await state.work(work)
+        is_new = policy.serial != before
+        if is_new or recalled:
+            state.note(who, "access", f"version {policy.serial}", _words(asked))
+        return answer(_told(policy, recalled, is_new=is_new))
 
     async def history(self, request: web.Request, who: Principal) -> web.Response:
         before = number_of(request, "before", SERIAL_MAX, lowest=1, highest=SERIAL_MAX)
@@ -151,9 +155,9 @@ def _words(asked: AccessRequest) -> str:
     return "; ".join(parts)[:CHANGE_MAX_CHARS]
 
 
-def _told(policy: Policy, recalled: int = 0) -> AccessAnswer:
+def _told(policy: Policy, recalled: int = 0, *, is_new: bool = False) -> AccessAnswer:
     rules = tuple(RuleItem(rule.subject, rule.right, rule.pattern) for rule in policy.rules)
-    return AccessAnswer(policy.serial, policy.grant_lifetime_s, rules, recalled)
+    return AccessAnswer(policy.serial, policy.grant_lifetime_s, rules, recalled, is_new)
 
 
 def _right_of(request: web.Request) -> Right:

@@ -69,6 +69,7 @@ class _Serve:
 
     async def keep(self, request: web.Request, who: Principal) -> web.Response:
         dataset = dataset_of(request)
+        await self.state.work(self.state.catalogue.head, dataset)
         return answer(_told(dataset, await self.state.work(self._rule, dataset)))
 
     async def change_keep(self, request: web.Request, who: Principal) -> web.Response:

@@ -10,7 +10,6 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
-from swarm.errors import NotFoundError
 from swarm.http.routes import Route
 from swarm.log import Entry
 from swarm.names import check_tag
@@ -28,6 +27,7 @@ from swarm.rollout_messages import (
     plan_of,
 )
 from swarm.snapshot import TagState
+from swarm.tracker.absent import no_tag
 from swarm.tracker.catalogue import AS_KNOWN, Head
 from swarm.tracker.staged import Staged
 from swarm.tracker.state import TrackerState, answer, body_of, dataset_of
@@ -121,7 +121,7 @@ class _Serve:
     ) -> RolloutAnswer:
         found = next((each for each in head.tags if each.tag == tag), None)
         if found is None:
-            raise NotFoundError(f"{dataset} has no tag {tag!r}: see its tags with `aetherfs ls {dataset}`")
+            raise no_tag(dataset, tag, head.tags)
         heard = [each for each in self.state.heard(dataset, tag) if labels <= set(each.who.labels)]
         rollout = staged.rollouts.get(tag)
         if rollout is None:

@@ -7,10 +7,13 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 
 from swarm.cli.main import main
+from swarm.cli.retention import _purged
 from swarm.errors import AetherError
 from swarm.home import Home
 from swarm.peer import purging
@@ -112,6 +115,89 @@ def test_sync_again_says_what_stands_and_brings_what_is_behind(
     said = say(capsys, reader, "sync", str(wants))
     assert "follows just what is listed" in said and f"{tmp_path}/good: rivers/names:v1 at " in said
     assert (tmp_path / "bad" / "current" / "names").exists()
+
+
+def test_what_is_not_there_is_told_with_what_is(
+    running: SwarmThread, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (data := tmp_path / "data").mkdir()
+    (data / "names").write_text("of lakes")
+    running.publish(data, "lakes/names:v1", "lakes/names:v2")
+    reader = running.reader
+    for words in (["ls", "lakes/names"], ["rm", "lakes/names:v3"], ["rollout", "status", "lakes/names:v3"]):
+        said = say(capsys, reader, *words, code=3)
+        assert said.count("\n") == 1 and "it has v1, v2; name one, as lakes/names:v1" in said
+    say(capsys, reader, "rm", "lakes/names:v1", "lakes/names:v2")
+    assert "aetherfs history lakes/names` shows what it had" in say(capsys, reader, "rm", "lakes/names:v1", code=3)
+    said = say(capsys, reader, "keep", "lakes/none", code=3)
+    assert said.count("\n") == 1 and "there is no dataset lakes/none" in said
+    with pytest.raises(HTTPError) as refused:
+        urlopen(f"{running.agent}/fs/?format=xml")
+    with refused.value as answer:
+        assert answer.code == 400 and b"json or html" in answer.read()
+
+
+def test_what_stands_already_is_said_and_not_written_again(
+    running: SwarmThread, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (data := tmp_path / "data").mkdir()
+    (data / "names").write_text("of hills")
+    running.publish(data, "hills/names:v1")
+    producer, swarm = running.producer, running.swarm
+    admin = running.do(lambda: swarm.peer("admin", role="tracker"))
+    first = tell(capsys, producer, "tag", "hills/names:v1", "hills/names:live")
+    assert tell(capsys, producer, "tag", "hills/names:v1", "hills/names:live") == {**first, "unchanged": True}
+    assert "hills/names:live is" in (said := say(capsys, producer, "tag", "hills/names:v1", "hills/names:live"))
+    assert "already (serial 2)" in said
+    moved = tell(capsys, producer, "tag", "hills/names:v1", "hills/names:live", "hills/names:new")
+    assert moved["serial"] == 3, "one of them is new"
+    for words in (["keep", "hills/names", "--last", "3"], ["quota", "hills", "5GB"]):
+        say(capsys, admin, *words)
+        before = objects_of(running)
+        say(capsys, admin, *words)
+        assert objects_of(running) == before
+    rule = ["access", "allow", "members", "read", "hills/*"]
+    assert "nothing changed" not in say(capsys, admin, *rule)
+    assert "nothing changed: version 1 of the policy" in say(capsys, admin, *rule)
+    say(capsys, admin, "quota", "hills", "6GB")
+
+    def noted() -> list[str]:
+        return [event["action"] for event in tell(capsys, admin, "audit")["events"] for _ in range(event["count"])]
+
+    wait_until(lambda: noted().count("quota") == 3)
+    assert noted().count("access") == 1
+
+
+def objects_of(running: SwarmThread) -> list[str]:
+    return [key for prefix in ("keep/", "quotas/") for key in running.swarm.objects.list(prefix)]
+
+
+def test_a_part_of_a_version_is_compared_with_that_part(
+    running: SwarmThread, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (data := tmp_path / "data").mkdir()
+    for name in ("a.csv", "b.csv", "c.txt"):
+        (data / name).write_text(name)
+    running.publish(data, "plains/names:v1")
+    out = tmp_path / "out"
+    say(capsys, running.reader, "pull", "plains/names:v1", str(out), "--include", "*.csv")
+    assert "is exactly" in (said := say(capsys, running.reader, "verify", str(out), "plains/names:v1"))
+    assert "but for 1 entry that --include left out" in said
+    (out / "a.csv").unlink()
+    (out / "c.txt").write_text("something else")
+    said = say(capsys, running.reader, "verify", str(out), "plains/names:v1", code=6)
+    assert "missing: a.csv" in said and "content: c.txt" in said and "differs" in said
+
+
+def test_a_purge_that_is_repeated_says_whose_reason_stands(
+    running: SwarmThread, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = {"time": 0, "reason": "court order 7", "confirmed": ["a"], "unconfirmed": [], "claimed_until": None}
+    result["version"] = "ab" * 32
+    first, *_, last = _purged(result, "court order 8")
+    assert "court order 7 (the reason that was given now is only in the audit)" in first
+    assert last.startswith("1 member has confirmed that abababababab is gone there")
+    assert "only in the audit" not in next(iter(_purged(result, "court order 7")))
 
 
 # The last: the others of this swarm do not follow.
