@@ -48,7 +48,10 @@ REMOVED: Final = "swarm/removed/"
 CACHED_MAX: Final = 16_384
 # How long a change that another tracker made may stay unseen here.
 MEMBER_CACHE_S: Final = 30.0
-REMOVED_CACHE_S: Final = 5.0
+REMOVED_CACHE_S: Final = 10.0
+# Who removes a member puts it on the list of recalled grants first, and that is looked at within REMOVED_CACHE_S: the
+# marks, which stay for ever, are listed when that list has changed, and so often besides.
+MARKS_CACHE_S: Final = 60.0
 # Who is known by papers alone is none any more when a key is replaced. What lasts asks the store itself.
 PAPERS_CACHE_S: Final = 5.0
 # Memberships that are read at a time, when all of them are.
@@ -68,6 +71,7 @@ class Members:
         self._cached: OrderedDict[str, tuple[float, Member]] = OrderedDict()
         self._removed: frozenset[str] = frozenset()
         self._removed_at = float("-inf")
+        self._removed_as_of = -1
 
     def member(self, peer_id: str, papers_age_s: float = PAPERS_CACHE_S) -> Member | None:
         """The membership, None for a stranger and for one that was removed. One that papers alone show is what the
@@ -257,18 +261,24 @@ class Members:
         return is_told or REMOVED + peer_id in self._objects.list(REMOVED + peer_id, limit=1)
 
     def _removed_peers(self, now: float) -> frozenset[str]:
+        as_of = self._rights.serial(max_age_s=REMOVED_CACHE_S)
         with self._lock:
-            if self._removed_at + REMOVED_CACHE_S > now:
+            if self._removed_as_of == as_of and self._removed_at + MARKS_CACHE_S > now:
                 return self._removed
+            is_first = self._removed_at == float("-inf")
+            if not is_first:
+                # Others go by what is known meanwhile: whom the list names is refused already.
+                self._removed_at, self._removed_as_of = now, as_of
         try:
             keys = list(keys_below(self._objects, REMOVED))
         except UnreachableError:
-            if self._removed_at == float("-inf"):
+            if is_first:
                 raise
+            self._removed_as_of = -1
             return self._removed
         with self._lock:
             self._removed |= {key.removeprefix(REMOVED) for key in keys}
-            self._removed_at = now
+            self._removed_at, self._removed_as_of = now, as_of
             return self._removed
 
 

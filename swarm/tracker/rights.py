@@ -39,6 +39,7 @@ class Rights:
         self._lock = threading.RLock()
         self._recalls, self._data = NONE, b""
         self._read_at = float("-inf")
+        self._looking = threading.Lock()
         # Told of each list that is new here.
         self.on_recalls: Callable[[bytes], None] | None = None
 
@@ -48,6 +49,10 @@ class Rights:
     def recalls(self) -> Recalls:
         """The list as known here."""
         return self._recalls
+
+    def serial(self, *, max_age_s: float) -> int:
+        """The number of the list, after a look at what other trackers have written."""
+        return self._refreshed(max_age_s).serial
 
     @property
     def recalls_data(self) -> bytes:
@@ -168,8 +173,20 @@ class Rights:
         self._take(*recalls.recall(self._objects, self._authority, self._recalls, **what))
 
     def _refreshed(self, max_age_s: float) -> Recalls:
+        """The list as of ``max_age_s`` ago at most. One looks for all who come meanwhile, unless that is of now."""
         if self._read_at + max_age_s > time.monotonic():
             return self._recalls
+        is_known = self._read_at > float("-inf")
+        is_ours = self._looking.acquire(blocking=False)
+        if not is_ours and is_known and max_age_s > 0:
+            return self._recalls
+        try:
+            return self._look()
+        finally:
+            if is_ours:
+                self._looking.release()
+
+    def _look(self) -> Recalls:
         is_first = self._read_at == float("-inf")
         try:
             read = [recalls.read(self._objects, self._authority.trust, self._recalls)]

@@ -1,0 +1,118 @@
+"""What members cost the object store while nothing happens, and how soon a removal elsewhere is heard of."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+
+import pytest
+
+from swarm.identity import PeerKey
+from swarm.objects.memory import MemoryObjectStore
+from swarm.tracker import members, policies, rights
+from swarm.tracker.keys import load_or_create
+from swarm.tracker.members import MARKS_CACHE_S, MEMBERS, REMOVED, REMOVED_CACHE_S, Members
+from swarm.tracker.membership import RECORDED, Member
+from swarm.tracker.recalls import PREFIX as RECALLS
+from swarm.tracker.rights import Rights
+from swarm.tracker.sealed import seal
+from swarm.tracker.tokens import Tokens
+
+NOW = 1_800_000_000
+PEER = PeerKey(b"p" * 32)
+
+
+class Clock:
+    """In place of the module ``time``."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def time(self) -> float:
+        return NOW + self.now
+
+
+class Asked(MemoryObjectStore):
+    """A store that counts what is listed, and holds one list up if it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lists: Counter[str] = Counter()
+        self.held: threading.Event | None = None
+        self.is_asked = threading.Event()
+
+    def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[str]:
+        self.lists[prefix] += 1
+        if self.held is not None and prefix == RECALLS:
+            self.is_asked.set()
+            assert self.held.wait(20)
+        return super().list(prefix, after=after, limit=limit)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    for module in (members, policies, rights):
+        monkeypatch.setattr(module, "time", clock)
+    return clock
+
+
+def over(objects: Asked) -> Members:
+    """As a tracker that has just started."""
+    keys = load_or_create(objects, bytes(32), NOW)
+    return Members(objects, keys, Tokens(objects, keys.authority), Rights(objects, keys.authority))
+
+
+def with_a_member() -> Asked:
+    objects = Asked()
+    keys = load_or_create(objects, bytes(32), NOW)
+    member = Member(RECORDED, PEER.public, "peer", "", (), (), NOW, NOW)
+    objects.put(MEMBERS + PEER.peer_id, seal(keys.authority.key, member))
+    return objects
+
+
+def test_a_quiet_hour_costs_a_list_in_ten_seconds_and_one_in_a_minute(clock: Clock) -> None:
+    objects = with_a_member()
+    tracker = over(objects)
+    objects.lists.clear()
+    for _ in range(3600):
+        clock.now += 1
+        assert tracker.member(PEER.peer_id) is not None
+        tracker._rights.known()
+    assert objects.lists[RECALLS] <= 3600 / REMOVED_CACHE_S + 1
+    assert objects.lists[REMOVED] <= 3600 / MARKS_CACHE_S + 1
+
+
+def test_a_removal_at_another_tracker_is_heard_of_with_the_next_look(clock: Clock) -> None:
+    objects = with_a_member()
+    one, other = over(objects), over(objects)
+    assert other.member(PEER.peer_id) is not None
+    one.remove(PEER.peer_id)
+    clock.now += REMOVED_CACHE_S
+    assert other.member(PEER.peer_id) is None
+    # Where the list of recalls was lost with a restored store, the marks are found within a minute.
+    for key in objects.list(RECALLS):
+        objects.delete(key)
+    third = over(objects)
+    assert third.member(PEER.peer_id) is None
+
+
+def test_one_looks_for_all_who_come_meanwhile(clock: Clock) -> None:
+    objects = with_a_member()
+    tracker = over(objects)
+    assert tracker.member(PEER.peer_id) is not None
+    clock.now += REMOVED_CACHE_S
+    objects.lists.clear()
+    objects.held = threading.Event()
+    first = threading.Thread(target=tracker.member, args=(PEER.peer_id,))
+    first.start()
+    try:
+        assert objects.is_asked.wait(20)
+        assert all(tracker.member(PEER.peer_id) is not None for _ in range(8)), "nobody waits for a look under way"
+    finally:
+        objects.held.set()
+        first.join()
+    assert objects.lists[RECALLS] == 1
