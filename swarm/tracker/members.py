@@ -49,8 +49,8 @@ CACHED_MAX: Final = 16_384
 # How long a change that another tracker made may stay unseen here.
 MEMBER_CACHE_S: Final = 30.0
 REMOVED_CACHE_S: Final = 10.0
-# Who removes a member puts it on the list of recalled grants first, and that is looked at within REMOVED_CACHE_S: the
-# marks, which stay for ever, are listed when that list has changed, and so often besides.
+# Who removes a member puts it on the list of recalled grants first, and that is looked at within REMOVED_CACHE_S. The
+# marks, which stay for ever when that list has become too long, are listed more rarely.
 MARKS_CACHE_S: Final = 60.0
 # Who is known by papers alone is none any more when a key is replaced. What lasts asks the store itself.
 PAPERS_CACHE_S: Final = 5.0
@@ -71,14 +71,13 @@ class Members:
         self._cached: OrderedDict[str, tuple[float, Member]] = OrderedDict()
         self._removed: frozenset[str] = frozenset()
         self._removed_at = float("-inf")
-        self._removed_as_of = -1
 
     def member(self, peer_id: str, papers_age_s: float = PAPERS_CACHE_S) -> Member | None:
         """The membership, None for a stranger and for one that was removed. One that papers alone show is what the
         store said so long ago at most.
         """
         now = time.monotonic()
-        if peer_id in self._removed_peers(now) or self._rights.is_removed(public_of(peer_id)):
+        if peer_id in self._removed_peers(now):
             return None
         with self._lock:
             cached = self._cached.get(peer_id)
@@ -261,25 +260,21 @@ class Members:
         return is_told or REMOVED + peer_id in self._objects.list(REMOVED + peer_id, limit=1)
 
     def _removed_peers(self, now: float) -> frozenset[str]:
-        as_of = self._rights.serial(max_age_s=REMOVED_CACHE_S)
+        """Whom the list of recalled grants names as removed, and whom marks do."""
+        told = self._rights.removed(max_age_s=REMOVED_CACHE_S)
         with self._lock:
-            if self._removed_as_of == as_of and self._removed_at + MARKS_CACHE_S > now:
-                return self._removed
-            is_first = self._removed_at == float("-inf")
-            if not is_first:
-                # Others go by what is known meanwhile: whom the list names is refused already.
-                self._removed_at, self._removed_as_of = now, as_of
+            if self._removed_at + MARKS_CACHE_S > now:
+                return self._removed | told if told else self._removed
         try:
             keys = list(keys_below(self._objects, REMOVED))
         except UnreachableError:
-            if is_first:
+            if self._removed_at == float("-inf"):
                 raise
-            self._removed_as_of = -1
-            return self._removed
+            return self._removed | told
         with self._lock:
             self._removed |= {key.removeprefix(REMOVED) for key in keys}
-            self._removed_at, self._removed_as_of = now, as_of
-            return self._removed
+            self._removed_at = now
+            return self._removed | told
 
 
 def is_replacing(objects: ObjectStore) -> bool:

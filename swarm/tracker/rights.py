@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from swarm.authority import Authority
 from swarm.errors import IntegrityError, RemoteProtocolError, UnreachableError
+from swarm.identity import peer_id_of
 from swarm.objects import ObjectStore
 from swarm.principal import Principal
 from swarm.records import Key, Rule
@@ -40,6 +41,7 @@ class Rights:
         self._recalls, self._data = NONE, b""
         self._read_at = float("-inf")
         self._looking = threading.Lock()
+        self._removed: tuple[Recalls, frozenset[str]] = NONE, frozenset()
         # Told of each list that is new here.
         self.on_recalls: Callable[[bytes], None] | None = None
 
@@ -50,9 +52,14 @@ class Rights:
         """The list as known here."""
         return self._recalls
 
-    def serial(self, *, max_age_s: float) -> int:
-        """The number of the list, after a look at what other trackers have written."""
-        return self._refreshed(max_age_s).serial
+    def removed(self, *, max_age_s: float) -> frozenset[str]:
+        """The peer ids that the list names as removed, after a look at what other trackers have written."""
+        listed = self._refreshed(max_age_s)
+        known, removed = self._removed
+        if known is not listed:
+            removed = frozenset(peer_id_of(one.public) for one in listed.recalls if one.is_removed)
+            self._removed = listed, removed
+        return removed
 
     @property
     def recalls_data(self) -> bytes:
