@@ -26,6 +26,7 @@ from swarm.limits import (
 # What a pull calls the directory that it builds in, beside its target or in it.
 _STAGING = re.compile(r"\.(?:.*\.)?aetherfs-[0-9a-f]{12}", re.DOTALL)
 # An empty part (also at either end), ".", or "..".
+_BYTE = re.compile(r"\\udc([89a-f][0-9a-f])")
 _BAD_PART = re.compile(r"(?:\A|/)\.{0,2}(?:/|\Z)")
 
 
@@ -140,7 +141,10 @@ def is_staging(name: str) -> bool:
 def shown(text: str) -> str:
     """A path for a message of one line: as it is if that can be printed, else escaped; cut when long."""
     text = text if len(text) <= 80 else text[:77] + "..."
-    return repr(text) if text.isprintable() else ascii(text)
+    if text.isprintable():
+        return repr(text)
+    # Bytes that are no UTF-8 stand in a name as halves of surrogate pairs: shown as the bytes that they are.
+    return _BYTE.sub(lambda found: f"\\x{found[1]}", ascii(text))
 
 
 def _check_text(text: str, limit_bytes: int, what: str) -> int:
@@ -154,7 +158,9 @@ def _check_text(text: str, limit_bytes: int, what: str) -> int:
     try:
         size = len(text.encode())
     except UnicodeEncodeError as error:
-        raise RemoteProtocolError(f"{what} {shown(text)} is not UTF-8: rename it") from error
+        raise RemoteProtocolError(
+            f"{what} {shown(text)} is not UTF-8, as every name in a version is: rename it"
+        ) from error
     if size > limit_bytes:
         raise RemoteProtocolError(f"{what} {shown(text)} is longer than {limit_bytes} bytes")
     if not unicodedata.is_normalized("NFC", text):

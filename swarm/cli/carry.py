@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 import click
 
-from swarm.cli.output import duration, short, size
+from swarm.cli.output import counted, duration, short, size
 from swarm.cli.program import Program, options, pass_program, signer_options
 from swarm.errors import AetherError, ConflictError, FullError, UsageError
 
@@ -79,6 +79,7 @@ def import_(program: Program, file: str, name: str | None, into: str | None) -> 
     from swarm.cli.data import absolute, existing
     from swarm.cli.perform import perform
     from swarm.cli.references import new_name
+    from swarm.names import parse
 
     # Whoever carries it out is on this machine, and of this user: it opens our standard input by that path.
     path = f"/proc/{os.getpid()}/fd/0" if file == STANDARD else existing(file)
@@ -88,16 +89,19 @@ def import_(program: Program, file: str, name: str | None, into: str | None) -> 
         "directory": None if into is None else absolute(into),
     }
     result = perform(program, "import", arguments)
-    program.output.result(result, _imported(result))
+    program.output.result(
+        result, _imported(result, "" if arguments["name"] is None else parse(arguments["name"]).dataset)
+    )
 
 
-def _imported(result: Mapping[str, Any]) -> Iterable[str]:
+def _imported(result: Mapping[str, Any], dataset: str) -> Iterable[str]:
     yield (
-        f"{result['dataset']}@{short(result['version'])} is in {result['directory']}: {result['files']} files, "
-        f"{size(result['bytes'])}, verified in {duration(result['seconds'])}"
+        f"{result['dataset']}@{short(result['version'])} is in {result['directory']}: "
+        f"{counted(result['files'], 'file')}, {size(result['bytes'])}, verified in {duration(result['seconds'])}"
     )
     whose = "this swarm" if result["own_swarm"] else f"another swarm ({short(result['sealed_by'])})"
     yield f"entry {result['serial']} of its log was signed by {short(result['publisher'])} and sealed by {whose}"
     published = result["published"]
     if published is not None:
-        yield f"published as {', '.join(published['tags'])} (serial {published['serial']})"
+        named = ", ".join(f"{dataset}:{tag}" for tag in published["tags"])
+        yield f"published as {named} (serial {published['serial']})"

@@ -73,6 +73,7 @@ def publish(
     from swarm.cli.perform import perform
     from swarm.cli.prices import prices_for, with_cost
     from swarm.cli.references import check_message, new_name
+    from swarm.names import parse
 
     prices = prices_for(program)
     dataset_names = [new_name(name) for name in names]
@@ -92,20 +93,21 @@ def publish(
     result = perform(program, "publish", arguments)
     if "store" in result:
         result["store"] = with_cost(result["store"], prices)
-    program.output.result(result, rehearsed(result) if dry_run else _published(result))
+    dataset = parse(dataset_names[0]).dataset
+    program.output.result(result, rehearsed(result) if dry_run else _published(result, dataset))
     check_result(result)
 
 
-def _published(result: Mapping[str, Any]) -> Iterable[str]:
-    tags = ", ".join(result["tags"])
+def _published(result: Mapping[str, Any], dataset: str) -> Iterable[str]:
+    tags = ", ".join(f"{dataset}:{tag}" for tag in result["tags"])
     if result["unchanged"]:
         yield f"nothing changed: {tags} is {short(result['version'])} already (serial {result['serial']})"
     else:
         yield f"published {short(result['version'])} as {tags} (serial {result['serial']})"
-        yield from staged_line(result)
+        yield from staged_line(result, dataset)
     yield (
-        f"{result['files']} files, {size(result['bytes'])} in {result['blocks']} blocks; {result['new_blocks']} of "
-        f"them new, {size(result['uploaded'])} uploaded in {duration(result['seconds'])}"
+        f"{counted(result['files'], 'file')}, {size(result['bytes'])} in {counted(result['blocks'], 'block')}; "
+        f"{result['new_blocks']} new, {size(result['uploaded'])} uploaded in {duration(result['seconds'])}"
     )
 
 
@@ -131,7 +133,7 @@ def _pulled(result: Mapping[str, Any], directory: str) -> Iterable[str]:
     sources = result["from"]
     yield f"{result['ref']} {short(result['version'])} (serial {result['serial']}) is in {directory}{as_of(result)}"
     yield (
-        f"{result['files']} files, {size(result['bytes'])} in {duration(result['seconds'])}: "
+        f"{counted(result['files'], 'file')}, {size(result['bytes'])} in {duration(result['seconds'])}: "
         f"{size(sources['peers'])} from peers, {size(sources['origin'])} from the origin, "
         f"{size(sources['reused'])} reused"
     )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 import click
 
-from swarm.cli.output import moment
+from swarm.cli.output import counted, moment
 from swarm.cli.program import Program, options, pass_program, setting_option
 from swarm.errors import (
     AetherError,
@@ -95,7 +95,7 @@ def create(
     result = perform(program, "token", arguments)
     program.output.result(result, [result["token"]])
     if not program.json and "expires" in result:
-        program.output.note(f"for {uses} home(s) as {role}, until {moment(result['expires'])}")
+        program.output.note(f"for {counted(uses, 'home')} as {role}, until {moment(result['expires'])}")
 
 
 def seconds_of(text: str) -> int:

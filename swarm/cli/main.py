@@ -243,7 +243,7 @@ def _run(given: Sequence[str]) -> int:
         return _told(
             program,
             given,
-            KeyboardInterrupt("interrupted: repeat the command to go on where it was"),
+            KeyboardInterrupt(": ".join(filter(None, ["interrupted", program.when_interrupted]))),
             EXIT_INTERRUPTED,
         )
     except click.UsageError as error:

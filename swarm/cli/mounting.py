@@ -53,6 +53,7 @@ def _serve(program: Program, source: Any, name: str, place: str, follow: bool, a
     from swarm.fuse.mounting import mounted
 
     version = _version(source)
+    program.when_interrupted = "nothing is mounted"
     attached = mounted(source, version, place, name, follows=follow, allow_other=allow_other)
     # Ctrl-C is how it ends, from when it is mounted on.
     with attached as server, contextlib.suppress(KeyboardInterrupt):

@@ -32,6 +32,8 @@ class Program:
         self.json = False
         self.quiet = False
         self.debug = False
+        # What is said beside "interrupted", by who knows what an interruption leaves.
+        self.when_interrupted = "repeat the command to go on where it was"
 
     @cached_property
     def settings(self) -> Settings:

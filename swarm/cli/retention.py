@@ -76,7 +76,7 @@ def _pin(program: Program, verb: str, ref: str) -> None:
 
 @click.command()
 @click.argument("scope")
-@click.argument("limit", metavar="BYTES", required=False)
+@click.argument("limit", metavar="[BYTES]", required=False)
 @click.option("--clear", is_flag=True, help="No limit any more.")
 @options
 @pass_program
@@ -91,8 +91,11 @@ def quota(program: Program, scope: str, limit: str | None, clear: bool) -> None:
         raise UsageError("--clear takes the limit away: give BYTES or --clear")
     bytes_ = bytes_of(limit) if limit is not None else None
     result = perform(program, "quota", {"scope": scope, "bytes": bytes_, "clear": clear})
-    said = f"may take {size(result['bytes'])}" if result["bytes"] is not None else "has no quota"
-    program.output.result(result, [f"{result['scope']} {said}"])
+    limit = result["bytes"]
+    said = "may take what there is: no quota is set"
+    if limit is not None:
+        said = f"may take {size(limit)} in the object store, all together"
+    program.output.result(result, [f"the datasets of {result['scope']} {said}"])
 
 
 @click.command()
@@ -133,14 +136,15 @@ def gc(program: Program, dry_run: bool, grace: str, budget_bytes: str) -> None:
 def _collected(result: Mapping[str, Any]) -> Iterable[str]:
     would = "would be" if result["dry_run"] else "are"
     yield (
-        f"{result['condemned_versions']} versions and {result['condemned_packs']} packs "
-        f"({size(result['condemned_bytes'])}) {would} condemned; {result['live_versions']} versions are kept"
+        f"{counted(result['condemned_versions'], 'version')} and {counted(result['condemned_packs'], 'pack')} "
+        f"({size(result['condemned_bytes'])}) {would} condemned; kept: {counted(result['live_versions'], 'version')}"
     )
     yield f"{size(result['repacked_bytes'])} of half-dead packs {would} packed anew"
     if not result["dry_run"]:
         yield (
-            f"removed: {result['removed_versions']} versions, {result['removed_packs']} packs, "
-            f"{result['removed_indexes']} indexes, {result['expired_leases']} expired leases"
+            f"removed: {counted(result['removed_versions'], 'version')}, {counted(result['removed_packs'], 'pack')}, "
+            f"{counted(result['removed_indexes'], 'index', 'indexes')}, "
+            f"{counted(result['expired_leases'], 'expired lease')}"
         )
     if result.get("later_until") is not None:
         yield f"{len(result['later'])} objects more go when their claims run out, by {moment(result['later_until'])}"

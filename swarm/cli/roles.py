@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 from swarm.cli.enrol import ensure_enrolled, remember
 from swarm.cli.swarm_store import remember_store
 from swarm.errors import ConflictError, NotAllowedError, RemoteProtocolError, UsageError
-from swarm.objects.open import open_store
+from swarm.objects.open import check_address, open_store
 
 if TYPE_CHECKING:
     from swarm.cli.program import Program
@@ -114,6 +114,8 @@ def _within_budget(made: NodeSettings, settings: Settings) -> NodeSettings:
 def prepare(program: Program, role: Role) -> None:
     """What can be refused before anything runs: a home in use, a home that is no member and has no token."""
     _paces(program.settings)
+    if role.tracker or role.seed:
+        check_address(program.settings.store)
     if role.tracker:
         alerting_in(program.settings)
     if program.settings.health_listen:

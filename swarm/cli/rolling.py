@@ -195,15 +195,16 @@ def wait(program: Program, name: str, share: str, labels: tuple[str, ...], admit
     from swarm.cli.perform import perform
     from swarm.cli.references import new_name
 
+    program.when_interrupted = f"the rollout goes on without this; `aetherfs rollout status {name}` shows how it stands"
     arguments: dict[str, Any] = {"name": new_name(name), "share": share_of(share), "labels": list(labels)}
     result = perform(program, "wait", {**arguments, "admitted": admitted, "timeout_s": _span(timeout)})
     program.output.result(result, _lines(result))
 
 
-def staged_line(result: Mapping[str, Any]) -> Iterable[str]:
-    """What is said of tags that go out in stages."""
-    for tag in result.get("staged", ()):
-        yield f"{tag} goes out in stages: `aetherfs rollout status NAME:{tag}` shows how that stands"
+def staged_line(result: Mapping[str, Any], dataset: str) -> Iterable[str]:
+    """What is said of tags of a dataset that go out in stages."""
+    for name in (f"{dataset}:{tag}" for tag in result.get("staged", ())):
+        yield f"{name} goes out in stages: `aetherfs rollout status {name}` shows how that stands"
 
 
 def _perform(program: Program, name: str, action: str | None, **more: Any) -> None:

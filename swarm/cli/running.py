@@ -148,6 +148,7 @@ def _run(program: Program, *, tracker: bool, seed: bool) -> None:
     from swarm.cli.roles import Role, prepare, serve
 
     role = Role(tracker=tracker, seed=seed)
+    program.when_interrupted = "what ran on this home has ended; the same command starts it again"
     program.log_as_set()
     prepare(program, role)
     if program.settings.traces:
@@ -168,10 +169,15 @@ def _ready(program: Program, parts: Running) -> None:
     if program.json:
         ready = {"event": "ready", "peer": parts.node.key.peer_id, "addresses": where}
         program.output.emit({**ready, "made_swarm": parts.made_swarm})
-    told = [f"{name} at {', '.join(addresses)}" for name, addresses in where.items()]
+    told = [f"{_role_of(parts, name)} at {', '.join(addresses)}" for name, addresses in where.items()]
     if parts.made_swarm:
         told.append(f"made a new swarm in {program.settings.store}")
     program.output.note(f"ready on {program.settings.home}: {'; '.join(told)}")
+
+
+def _role_of(parts: Running, name: str) -> str:
+    """What listens at an address, in words: a seed is a peer that keeps all."""
+    return "seed" if name == "peer" and parts.node.extension is not None else name
 
 
 def _detach(program: Program) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from swarm.cli.output import columns, duration, moment, short, size
+from swarm.cli.output import columns, counted, duration, moment, short, size
 from swarm.cli.program import Program, if_serial_option, options, pass_program, signer_options
 from swarm.cli.rolling import at_once_option, plan_of, plan_options, staged_line
 
@@ -78,7 +78,7 @@ def _figured(entry: Mapping[str, Any]) -> list[str]:
 
 def _logged(entry: Mapping[str, Any]) -> list[str]:
     moves = " ".join(f"{move['tag']}={short(move['version'])}" for move in entry["moves"])
-    amount = f"{entry['files']} files" if entry.get("files") is not None else ""
+    amount = counted(entry["files"], "file") if entry.get("files") is not None else ""
     weight = size(entry["bytes"]) if entry.get("bytes") is not None else ""
     said = " ".join(filter(None, [entry["message"], *map(_staged, entry.get("rollouts", ()))]))
     by = f"by {short(entry['publisher'])}"
@@ -145,4 +145,4 @@ def _moved(result: Mapping[str, Any]) -> Iterable[str]:
     for tag, version in result["tags"].items():
         name = f"{result['dataset']}:{tag}"
         yield f"{name} is {short(version)}{already} (serial {result['serial']})" if version else f"{name} is removed"
-    yield from staged_line(result)
+    yield from staged_line(result, result["dataset"])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from swarm.cli.output import duration, moment, printable, size
+from swarm.cli.output import counted, duration, moment, printable, size
 from swarm.cli.program import Program, options, pass_program
 from swarm.errors import UnreachableError
 
@@ -39,6 +39,7 @@ def top(program: Program, once: bool) -> None:
     With --json one object a line, each second; with --once a single one.
     """
     program.start_logging()
+    program.when_interrupted = ""
     if once or program.json or not program.output.stdout.isatty():
         _lines(program, once=once)
     else:
@@ -58,6 +59,7 @@ def events(program: Program, follow: bool, since: str) -> None:
     from swarm.amounts import span_of
 
     program.start_logging()
+    program.when_interrupted = ""
     for event in happenings(program, time.time() - span_of(since), follow=follow):
         if program.json:
             program.output.emit(event)
@@ -127,7 +129,8 @@ def picture(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if overview.get("stale_since"):
         yield f"this picture may be behind: {overview['why_stale']}", "yellow"
     yield (
-        f"{totals['peers']} peers, {totals['seeds']} seeds, {totals['trackers']} trackers at {totals['sites']} sites; "
+        f"{counted(totals['peers'], 'peer')}, {counted(totals['seeds'], 'seed')}, "
+        f"{counted(totals['trackers'], 'tracker')} at {counted(totals['sites'], 'site')}; "
         f"{size(totals['rate_bytes_per_s'])}/s, of it {size(totals['origin_rate_bytes_per_s'])}/s from the origin",
         "dim",
     )
@@ -136,7 +139,7 @@ def picture(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for row in overview["tags"][:TAGS_SHOWN]:
         yield from _row(row, told["stragglers"].get(f"{row['dataset']}:{row['tag']}", ()))
     if len(overview["tags"]) > TAGS_SHOWN:
-        yield f"and {len(overview['tags']) - TAGS_SHOWN} tags more", "dim"
+        yield f"and {counted(len(overview['tags']) - TAGS_SHOWN, 'tag')} more", "dim"
 
 
 def _row(row: Mapping[str, Any], stragglers: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:

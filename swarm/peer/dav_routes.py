@@ -117,7 +117,8 @@ class DavRoutes:
         members = await self._members(names)
         yield _href(names, is_directory=True), _collection(names[-1] if names else "datasets")
         for name in members if with_members else []:
-            yield _href([*names, name], is_directory=True), _collection(name)
+            moved = self._node.ledger.last_of_tag("/".join(names), name) if len(names) == 2 else None
+            yield _href([*names, name], is_directory=True), _collection(name, moved.wall_time if moved else None)
 
     async def _members(self, names: list[str]) -> list[str]:
         if len(names) == 2:
@@ -148,7 +149,9 @@ class DavRoutes:
         if file is not None and file.entry.kind == FILE:
             yield _href(names, is_directory=False), _properties(names[-1], file)
             return
-        told = _collection(names[-1])
+        # A version's directories have no times of their own: that of the entry which shows it is as true for all.
+        since = self._node.access.learn(snapshot.resolved.entry).wall_time
+        told = _collection(names[-1], since)
         if not path:
             told |= {VERSION: snapshot.version.hex()}
         yield _href(names, is_directory=True), told
@@ -156,7 +159,7 @@ class DavRoutes:
             directory = await snapshot.follow(path) if path else ""
             async for name, member in _members_of(snapshot, directory, by_link=directory != path):
                 is_directory = member is None
-                properties = _collection(name) if member is None else _properties(name, member)
+                properties = _collection(name, since) if member is None else _properties(name, member)
                 yield _href([*names, name], is_directory=is_directory), properties
 
 
@@ -203,11 +206,15 @@ def _href(names: list[str], *, is_directory: bool) -> str:
     return quote("/".join([PREFIX, *names]), safe="/@") + ("/" if is_directory else "")
 
 
-def _collection(name: str) -> Properties:
-    return {
+def _collection(name: str, modified: int | None = None) -> Properties:
+    """A directory; clients show one without a time as of 1970."""
+    told: Properties = {
         (dav.NAMESPACE, "resourcetype"): "<D:collection/>",
         (dav.NAMESPACE, "displayname"): dav.text(name),
     }
+    if modified is not None and 0 <= modified < DATES_END_S:
+        told[dav.NAMESPACE, "getlastmodified"] = http_date(modified)
+    return told
 
 
 def _properties(name: str, file: File) -> Properties:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from swarm import clock
 from swarm.errors import AetherError
 from swarm.home import Papers
+from swarm.identity import peer_id_of
 from swarm.joining import look_for_links
 from swarm.keyring import Keyring, decode_keyring
 from swarm.peer.reproving import begin_reproving
@@ -118,7 +119,8 @@ class Rotation:
         node.keyring = keyring
         node.home.learn(keyring)
         if grown:
-            log.warning("the swarm's CA has a new key: %r", node.access.authority)
+            newest = peer_id_of(node.access.authority.newest.public)
+            log.warning("the swarm's CA has a new key, %s: what trackers seal from now on is under it", newest[:12])
             node.trust_roots()
         if node.access.authority.stolen != stolen:
             begin_reproving(node)

@@ -29,6 +29,7 @@ def status_of(node: PeerNode) -> dict[str, Any]:
     return {
         "peer_id": node.key.peer_id,
         "role": credential.role,
+        "runs": [*(["tracker"] if node.tracker_address is not None else []), *_kinds(node)],
         "site": node.announcer.site or credential.site,
         "uptime_s": round(time.monotonic() - node.started, 1),
         "addresses": {
@@ -59,6 +60,11 @@ def status_of(node: PeerNode) -> dict[str, Any]:
         "certificate_expires": credential.expires,
         **({"store": store_of(node, node.objects)} if node.objects is not None else {}),
     }
+
+
+def _kinds(node: PeerNode) -> list[str]:
+    """What this process is besides a tracker: a seed is a peer that keeps all."""
+    return ["peer"] if node.extension is None else ["seed", "peer"]
 
 
 def store_of(node: PeerNode, objects: ObjectStore) -> dict[str, Any]:

@@ -128,7 +128,8 @@ class Tokens:
                 taken_by = self._read(key)
             if taken_by == public:
                 return record
-        raise NotAllowedError(f"the join token is used up: it was made for {record.uses} use(s); ask for a new one")
+        homes = "one home" if record.uses == 1 else f"{record.uses} homes"
+        raise NotAllowedError(f"the join token is used up: it was made for {homes}; ask for a new one")
 
     def _record(self, token_id: bytes) -> TokenRecord | None:
         data = self._read(_token_key(token_id))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 from swarm.cli.main import main
 from swarm.cli.retention import _purged
+from swarm.cli.status import problems_of
 from swarm.errors import AetherError
 from swarm.home import Home
 from swarm.peer import purging
@@ -198,6 +200,80 @@ def test_a_purge_that_is_repeated_says_whose_reason_stands(
     assert "court order 7 (the reason that was given now is only in the audit)" in first
     assert last.startswith("1 member has confirmed that abababababab is gone there")
     assert "only in the audit" not in next(iter(_purged(result, "court order 7")))
+
+
+def test_status_says_first_what_its_user_asks_first(
+    running: SwarmThread, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (data := tmp_path / "data").mkdir()
+    (data / "names").write_text("of towns")
+    running.publish(data, "towns/names:v1")
+    say(capsys, running.reader, "subscribe", "towns/names:v1", str(tmp_path / "out"))
+    told = say(capsys, running.reader, "status")
+    first = [" ".join(line.split()) for line in told.partition("\n\n")[0].splitlines()]
+    assert first[0].startswith(f"runs peer; {running.reader.key.peer_id[:12]}, up ")
+    assert first[1].startswith("is well yes: a tracker answers; ")
+    assert any(f"towns/names:v1 in {tmp_path}/out: at " in line for line in first)
+    assert any("towns/names@" in line and line.endswith(": all of 8 B") for line in first)
+    assert "dht nodes" in told
+    assert say(capsys, running.swarm.seed, "status").split()[1:4] == ["seed", "and", "peer;"]
+
+
+WELL = {
+    "runs": ["peer"],
+    "tracker_state": "answers",
+    "seeds": ["a"],
+    "certificate_expires": 10_000_000,
+    "bad_blocks": 0,
+    "subscriptions": [],
+}
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({}, ""),
+        ({"tracker_state": "no tracker answers (x)"}, "no: no tracker answers (x)"),
+        ({"tracker_state": "not asked yet"}, "no: no tracker was asked yet"),
+        ({"store": {"state": "away since 12:00", "why": "it is slow"}}, "the object store is away since 12:00: it is"),
+        ({"seeds": []}, "no seed is there"),
+        ({"seeds": [], "runs": ["seed", "peer"]}, ""),
+        ({"certificate_expires": 3600}, "certificate expires in 1 h: it is renewed"),
+        ({"certificate_expires": -1}, "certificate has expired"),
+        ({"bad_blocks": 1}, "1 bad block was refused"),
+        ({"subscriptions": [{"directory": "/d", "problem": "the hook failed"}]}, "no: /d: the hook failed"),
+    ],
+)
+def test_what_is_not_well_is_said_in_words(changed: dict[str, Any], said: str) -> None:
+    found = problems_of({**WELL, **changed}, 0.0)
+    assert (said in found[0]) if said else found == []
+
+
+def test_names_are_whole_amounts_have_their_nouns_and_slips_their_reasons(
+    running: SwarmThread, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (data := tmp_path / "data").mkdir()
+    (data / "names").write_text("of woods")
+    producer, admin = running.producer, running.do(lambda: running.swarm.peer("second", role="tracker"))
+    said = say(capsys, producer, "publish", str(data), "woods/names:v1", "woods/names:v2")
+    assert "as woods/names:v1, woods/names:v2 (serial 1)\n1 file, 8 B in 1 block; 1 new" in said
+    (data / os.fsdecode(b"caf\xe9")).touch()
+    assert r"caf\xe9' is not UTF-8" in say(capsys, producer, "publish", str(data), "woods/names:v3", code=2)
+    assert "the datasets of woods may take what there is" in say(capsys, admin, "quota", "woods")
+    assert "there is no user bob: see `aetherfs user ls`" in say(capsys, admin, "user", "rm", "bob", code=3)
+    nobody = Home(tmp_path / "nobody")
+    assert "'garbage' is not a store" in say(capsys, nobody, "seed", "--store", "garbage", code=2)
+
+
+def test_ctrl_c_says_what_it_leaves(
+    running: SwarmThread, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("swarm.cli.status.time.sleep", interrupted)
+    said = say(capsys, running.reader, "status", "--watch", code=130)
+    assert said.endswith("aetherfs: interrupted\n")
 
 
 # The last: the others of this swarm do not follow.

@@ -90,6 +90,9 @@ def test_names_tags_and_what_lies_in_a_version(running: SwarmThread) -> None:
     assert headers["ETag"] == large["{DAV:}getetag"]
     assert headers["Last-Modified"] == large["{DAV:}getlastmodified"]
     assert headers["Content-Length"] == large["{DAV:}getcontentlength"] == str(len(LARGE))
+    # A client shows a directory without a time as of 1970.
+    assert {found[path].get("{DAV:}getlastmodified", "")[-4:] for path in (f"{top}v1/sub/", f"{top}v1/")} == {" GMT"}
+    assert "{DAV:}getlastmodified" in listed(running, "/maps/roads/")[f"{top}v1/"]
     fixed = found[f"{top}v1/"]["{urn:aetherfs}version"]
     assert len(listed(running, f"/maps/roads/@{fixed}/")) == len(found)
     part = ask(running, "GET", "/maps/roads/v1/sub/out", Range="bytes=5-8", If_Range=headers["ETag"])

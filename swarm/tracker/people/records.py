@@ -30,6 +30,8 @@ SERVICES: Final = "swarm/services/"
 ISSUERS: Final = "swarm/issuers/"
 SIGNED_OUT: Final = "swarm/signedout/"
 SESSIONS: Final = "swarm/sessions/"
+# What each of these is called, also as a command.
+KINDS: Final = {USERS: "user", SERVICES: "service", ISSUERS: "issuer"}
 FRESH_S: Final = 5.0
 # How long what was read counts while the store is away.
 STALE_MAX_S: Final = 900.0
@@ -186,7 +188,9 @@ class People:
     def remove(self, key: str) -> None:
         """Remove a record by its key, or NotFoundError."""
         if key not in self._objects.list(key, limit=1):
-            raise NotFoundError(f"{key.rpartition('/')[2]} is not known: see the list of all")
+            folder, slash, name = key.rpartition("/")
+            kind = KINDS[folder + slash]
+            raise NotFoundError(f"there is no {kind} {name}: see `aetherfs {kind} ls`")
         self._objects.delete(key)
         self._note(key, None)
         self._forget(ISSUERS)
