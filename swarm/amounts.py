@@ -51,3 +51,8 @@ def share_of(text: str) -> float:
     if matched is None or float(matched[1]) > 100:
         raise UsageError(f"{text[:40]!r} is no share: write 5% or 0.5%")
     return float(matched[1]) / 100
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """A number with its noun: ``1 file``, ``2 files``."""
+    return f"{number} {one if number == 1 else many or one + 's'}"

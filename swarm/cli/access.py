@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import click
 
-from swarm.cli.output import columns, counted, duration, moment
+from swarm.amounts import counted
+from swarm.cli.output import columns, duration, moment
 from swarm.cli.program import Program, options, pass_program
 from swarm.errors import UsageError
 

@@ -11,7 +11,8 @@ from typing import Any, BinaryIO
 
 import click
 
-from swarm.cli.output import counted, duration, short, size
+from swarm.amounts import counted
+from swarm.cli.output import duration, short, size
 from swarm.cli.program import Program, options, pass_program, signer_options
 from swarm.errors import AetherError, ConflictError, FullError, UsageError
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import click
 
+from swarm.amounts import counted
 from swarm.cli.gates import check_result, gates_of, rehearsed, waiting_of
-from swarm.cli.output import as_of, columns, counted, duration, moment, short, size
+from swarm.cli.output import as_of, columns, duration, moment, short, size
 from swarm.cli.program import Program, if_serial_option, options, pass_program, signer_options
 from swarm.cli.rolling import at_once_option, plan_of, plan_options, staged_line
 from swarm.errors import IntegrityError, NotFoundError, UsageError

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 import click
 
-from swarm.cli.output import counted, moment
+from swarm.amounts import counted
+from swarm.cli.output import moment
 from swarm.cli.program import Program, options, pass_program, setting_option
 from swarm.errors import (
     AetherError,
@@ -42,9 +43,10 @@ _TTL_UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 @options
 @pass_program
 def join(program: Program, token: str | None) -> None:
-    """Make this home a member of a swarm; a member learns where trackers are now.
+    """Make this home a member of a swarm.
 
-    Where all trackers have moved, any token of the swarm leads a member back to it, also one that is used up.
+    A member learns where the trackers of the token are: where all have moved, any token of the swarm leads back to it,
+    also one that is used up.
     """
     from swarm.cli.rejoining import join_again
 

@@ -82,11 +82,6 @@ def columns(rows: Sequence[Sequence[str]]) -> list[str]:
     return [line.rstrip() for line in lines]
 
 
-def counted(count: int, one: str, many: str = "") -> str:
-    """``1 file``, ``2 files``; ``many`` is what is not made with an s."""
-    return f"{count} {one if count == 1 else many or one + 's'}"
-
-
 def duration(seconds: float) -> str:
     """Seconds for people: ``0.4 s``, ``3 min 20 s``, ``2 h 5 min``, ``30 d``."""
     if seconds < 99.5:

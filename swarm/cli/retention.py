@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from swarm.amounts import bytes_of, span_of
-from swarm.cli.output import counted, duration, moment, short, size
+from swarm.amounts import bytes_of, counted, span_of
+from swarm.cli.output import duration, moment, short, size
 from swarm.cli.program import Program, options, pass_program, setting_option
 from swarm.errors import NotFoundError, UsageError
 
@@ -147,9 +147,10 @@ def _collected(result: Mapping[str, Any]) -> Iterable[str]:
             f"{counted(result['expired_leases'], 'expired lease')}"
         )
     if result.get("later_until") is not None:
-        yield f"{len(result['later'])} objects more go when their claims run out, by {moment(result['later_until'])}"
+        later = counted(len(result["later"]), "object more goes", "objects more go")
+        yield f"{later} when their claims run out, by {moment(result['later_until'])}"
     if result["waiting_records"]:
-        yield f"{result['waiting_records']} records wait until their grace is over"
+        yield f"{counted(result['waiting_records'], 'record waits', 'records wait')} until their grace is over"
 
 
 @click.command()

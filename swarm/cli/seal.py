@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from swarm.amounts import counted
 from swarm.cli.program import Program, options, pass_program, setting_option
 from swarm.errors import ConflictError, NotFoundError, UsageError
 
@@ -118,5 +119,5 @@ def _change(program: Program, old: SealKey | None, new: SealKey | None) -> None:
     told = f"sealed with key {new.id}" if new is not None else "not sealed any more"
     program.output.result(
         {"home": str(path), "sealed": new.id if new is not None else "", "blocks": count},
-        [f"{path} is {told}: its key, its secrets and {count} blocks"],
+        [f"{path} is {told}: its key, its secrets and {counted(count, 'block')}"],
     )

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import click
 
-from swarm.cli.output import columns, counted, duration, moment, short, size
+from swarm.amounts import counted
+from swarm.cli.output import columns, duration, moment, short, size
 from swarm.cli.program import Program, options, pass_program
 
 WATCH_S: Final = 1.0

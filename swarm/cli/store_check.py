@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import click
 
+from swarm.amounts import counted
 from swarm.cli.output import short, size
 from swarm.cli.program import Program, options, pass_program, setting_option
 from swarm.errors import IntegrityError
@@ -53,8 +54,9 @@ def _repaired(program: Program) -> dict[str, Any]:
 
 def _lines(result: Mapping[str, Any]) -> Iterator[str]:
     yield (
-        f"{result['versions']} versions, {result['indexes']} indexes and {result['packs']} packs looked at, "
-        f"{result['blocks']} blocks ({size(result['bytes'])}) hashed"
+        f"{counted(result['versions'], 'version')}, {counted(result['indexes'], 'index', 'indexes')} and "
+        f"{counted(result['packs'], 'pack')} looked at, {counted(result['blocks'], 'block')} "
+        f"({size(result['bytes'])}) hashed"
     )
     if "repaired_blocks" in result:
         yield f"repaired: {result['repaired_blocks']} blocks brought, {result['repaired_indexes']} indexes written anew"

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
+from swarm.amounts import counted
 from swarm.cli.following import NOBODY, subscription_lines
-from swarm.cli.output import counted
 from swarm.cli.program import Program, options, pass_program
 from swarm.errors import IncompleteError, NotFoundError
 
@@ -24,9 +24,10 @@ FILE_NAME = "aetherfs.toml"
 @options
 @pass_program
 def sync(program: Program, file: str, check: bool, prune: bool, no_wait: bool) -> None:
-    """Make this home follow what FILE lists, and bring that up to date.
+    """Make this home follow what FILE lists.
 
-    What fails with one hinders no other: that is told, with exit code 8. Given again it says what stands.
+    What nobody follows yet is brought up to date. What fails with one hinders no other, and is told, with exit code 8.
+    Given again it says what stands.
 
     FILE is TOML. Each [[subscription]] has ref and directory, and may have keep, validate, hook, include,
     require_signer and signer_moves, which are the options of `aetherfs subscribe`. What names no signer requires those

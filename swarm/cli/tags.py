@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from swarm.cli.output import columns, counted, duration, moment, short, size
+from swarm.amounts import counted
+from swarm.cli.output import columns, duration, moment, short, size
 from swarm.cli.program import Program, if_serial_option, options, pass_program, signer_options
 from swarm.cli.rolling import at_once_option, plan_of, plan_options, staged_line
 

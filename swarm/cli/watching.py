@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from swarm.cli.output import counted, duration, moment, printable, size
+from swarm.amounts import counted
+from swarm.cli.output import duration, moment, printable, size
 from swarm.cli.program import Program, options, pass_program
 from swarm.errors import UnreachableError
 
