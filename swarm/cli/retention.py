@@ -91,10 +91,9 @@ def quota(program: Program, scope: str, limit: str | None, clear: bool) -> None:
         raise UsageError("--clear takes the limit away: give BYTES or --clear")
     bytes_ = bytes_of(limit) if limit is not None else None
     result = perform(program, "quota", {"scope": scope, "bytes": bytes_, "clear": clear})
-    limit = result["bytes"]
     said = "may take what there is: no quota is set"
-    if limit is not None:
-        said = f"may take {size(limit)} in the object store, all together"
+    if result["bytes"] is not None:
+        said = f"may take {size(result['bytes'])} in the object store, all together"
     program.output.result(result, [f"the datasets of {result['scope']} {said}"])
 
 
