@@ -34,7 +34,7 @@ def test_rules_refusals_and_the_audit(bench: Bench) -> None:
     assert bench.ok("shop", "cat", f"{ROADS}:latest/a.csv").text == "a,b\n"
 
     # Taken away again, and who it was taken from.
-    assert "taken from 1 members" in bench.ok("hub", "access", "remove", "label:kind=shop", "read", "maps/*").text
+    assert "taken from 1 member, who" in bench.ok("hub", "access", "remove", "label:kind=shop", "read", "maps/*").text
     bench.refused(3, "shop", "cat", f"{ROADS}:latest/a.csv")
     history = bench.ok("hub", "access", "history").text.splitlines()
     assert [line.split()[0] for line in history] == ["2", "1", "0"]

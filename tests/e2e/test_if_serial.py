@@ -36,7 +36,7 @@ def test_every_command_that_moves_a_tag_takes_the_serial_that_inspect_shows(swar
             assert " UTC; look at the history" in said
     assert serials(swarm, "lakes:latest") == [(1, "publish"), (3, "publish")]
     unchanged = swarm.ok("hub", "publish", data, "lakes:latest", "--if-serial", "3").text
-    assert unchanged.startswith("nothing changed: latest is ") and "already (serial 3)" in unchanged
+    assert unchanged.startswith("nothing changed: library/lakes:latest is ") and "already (serial 3)" in unchanged
     assert serials(swarm, "lakes") == [(1, "publish"), (2, "tag"), (3, "publish")]
     assert "nobody has seen" in swarm.refused(CONFLICT, "hub", "rollback", "lakes:latest", "--if-serial", "9")
     assert "nobody has seen" in swarm.refused(CONFLICT, "hub", "rm", "lakes:latest", "--if-serial", "9")
