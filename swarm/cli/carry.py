@@ -29,7 +29,7 @@ STANDARD = "-"
 @pass_program
 def export(program: Program, ref: str, file: str, since: str | None, force: bool) -> None:
     """Write a version into one file, for a site without a network."""
-    from swarm.cli.data import absolute
+    from swarm.cli.data import whole_path
     from swarm.cli.perform import perform_stream
     from swarm.cli.references import whole
 
@@ -40,7 +40,7 @@ def export(program: Program, ref: str, file: str, since: str | None, force: bool
         perform_stream(program, "export", arguments, sys.stdout.buffer)
         sys.stdout.buffer.flush()
         return
-    path = absolute(file)
+    path = whole_path(file)
     if not force and os.path.lexists(path):
         raise ConflictError(f"{path} is there already: choose another name, or replace it with --force")
     with _replacing(path) as sink:

@@ -17,6 +17,7 @@ from swarm.cli.output import as_of, columns, duration, moment, short, size
 from swarm.cli.program import Program, if_serial_option, options, pass_program, signer_options
 from swarm.cli.rolling import at_once_option, plan_of, plan_options, staged_line
 from swarm.errors import IntegrityError, NotFoundError, UsageError
+from swarm.paths import shown
 
 
 @click.command()
@@ -216,7 +217,17 @@ def _repair(directory: str) -> str:
 
 
 def absolute(path: str) -> str:
-    """The path as another process must be told it: from the root, links unresolved."""
+    """The path as another process must be told it: from the root, links unresolved. JSON tells it, so it is UTF-8."""
+    full = whole_path(path)
+    try:
+        full.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{shown(full)} is not UTF-8: rename it, or name a link to it that is") from error
+    return full
+
+
+def whole_path(path: str) -> str:
+    """A path for this process alone."""
     if not path or "\0" in path:
         raise UsageError(f"{path!r} is not a path: give a file or directory")
     return os.path.abspath(path)

@@ -259,6 +259,8 @@ def test_names_are_whole_amounts_have_their_nouns_and_slips_their_reasons(
     assert "as woods/names:v1, woods/names:v2 (serial 1)\n1 file, 8 B in 1 block; 1 new" in said
     (data / os.fsdecode(b"caf\xe9")).touch()
     assert r"caf\xe9' is not UTF-8" in say(capsys, producer, "publish", str(data), "woods/names:v3", code=2)
+    said = say(capsys, producer, "pull", "woods/names:v1", os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"), code=2)
+    assert r"caf\xe9' is not UTF-8: rename it" in said
     assert "the datasets of woods may take what there is" in say(capsys, admin, "quota", "woods")
     assert "there is no user bob: see `aetherfs user ls`" in say(capsys, admin, "user", "rm", "bob", code=3)
     nobody = Home(tmp_path / "nobody")
