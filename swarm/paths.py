@@ -158,9 +158,7 @@ def _check_text(text: str, limit_bytes: int, what: str) -> int:
     try:
         size = len(text.encode())
     except UnicodeEncodeError as error:
-        raise RemoteProtocolError(
-            f"{what} {shown(text)} is not UTF-8: rename it"
-        ) from error
+        raise RemoteProtocolError(f"{what} {shown(text)} is not UTF-8: rename it") from error
     if size > limit_bytes:
         raise RemoteProtocolError(f"{what} {shown(text)} is longer than {limit_bytes} bytes")
     if not unicodedata.is_normalized("NFC", text):

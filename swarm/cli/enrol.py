@@ -195,10 +195,25 @@ def remember(home: Home, answer: JoinAnswer) -> None:
     home.enrol(papers, state, decode_keyring(answer.keys))
 
 
+def _follow(program: Program, path: str) -> None:
+    from swarm.cli.rejoining import follow_token
+
+    try:
+        follow_token(program, read_token_file(path))
+    except NotFoundError:
+        return  # It was for the first start.
+    except AetherError as error:
+        program.output.note(f"the token in {path} leads nowhere: {error}")
+
+
 def ensure_enrolled(program: Program) -> None:
-    """What a role does before it starts: a home that is no member yet joins with ``--join-file``, or this says how."""
+    """What a role does before it starts: a home that is no member yet joins with ``--join-file``, or this says how. A
+    member is led by it to where trackers are now; what is wrong with the file is no reason not to start.
+    """
     home = program.home
     if home.is_enrolled():
+        if program.settings.join_file:
+            _follow(program, program.settings.join_file)
         return
     if not program.settings.join_file:
         raise NotAllowedError(

@@ -21,23 +21,38 @@ if TYPE_CHECKING:
 
 # For a token's trackers to show who they are, and then for one to say whether this member was removed.
 ASKED_S: Final = 5.0
+# The same at the start of a role, which goes on without.
+STARTING_S: Final = 2.0
 
 
 def join_again(program: Program, text: str) -> list[str]:
     """Where trackers are that this member did not know there. NotAllowedError if it was removed."""
+    known = _addresses(program.home.swarm().trackers)
+    found = _looked_for(program, text)
+    _check_not_removed(program.home, found)
+    return sorted(_addresses(found) - known)
+
+
+def follow_token(program: Program, text: str) -> None:
+    """The same for a role that starts with a token: only where that names an address which is not known."""
+    from swarm.token import parse_token
+
+    if set(parse_token(text).addresses) - _addresses(program.home.swarm().trackers):
+        _looked_for(program, text, STARTING_S)
+
+
+def _looked_for(program: Program, text: str, timeout_s: float = ASKED_S) -> Sequence[Contact]:
+    """The trackers that are there, remembered."""
     from swarm.cli.perform import run_interruptible
     from swarm.joining import look_at
     from swarm.token import parse_token
 
-    home = program.home
-    found, failures = run_interruptible(look_at(parse_token(text), timeout_s=ASKED_S))
-    known = _addresses(home.swarm().trackers)
+    found, failures = run_interruptible(look_at(parse_token(text), timeout_s=timeout_s))
     if found:
-        _keep(program, home, found)
+        _keep(program, program.home, found)
     else:
         program.output.note(f"the token leads to no tracker now: {failures[0]}")
-    _check_not_removed(home, found)
-    return sorted(_addresses(found) - known)
+    return found
 
 
 def _keep(program: Program, home: Home, found: Sequence[Contact]) -> None:

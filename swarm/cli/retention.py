@@ -163,7 +163,8 @@ def purge(program: Program, ref: str, reason: str, status: bool) -> None:
     """Remove a version everywhere, for good; on a tracker's home.
 
     What only this version has goes from the object store at once, and from seeds and peers as the order reaches them.
-    Nobody can publish, tag or pull it any more. No tag may point to it. Directories that it was pulled into stay.
+    Nobody can publish, tag or pull it any more. No tag may point to it. What homes have imported of it goes;
+    directories that it was pulled into stay.
     """
     from swarm.cli.perform import perform
     from swarm.cli.references import whole

@@ -31,8 +31,12 @@ def open_store(url: str) -> ObjectStore:
 
 
 def check_address(url: str) -> None:
-    """UsageError for what no store's address begins like; nothing is opened."""
-    if _folder_of(url) is None and urlsplit(url).scheme != "s3":
+    """UsageError for what is no store's address; nothing is opened."""
+    if urlsplit(url).scheme == "s3":
+        from swarm.objects.s3_address import parse_s3_address
+
+        parse_s3_address(url)
+    elif _folder_of(url) is None:
         raise _no_store(url)
 
 

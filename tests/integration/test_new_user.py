@@ -13,7 +13,9 @@ from urllib.request import urlopen
 
 import pytest
 
+from swarm.cli.enrol import ensure_enrolled
 from swarm.cli.main import main
+from swarm.cli.program import Program
 from swarm.cli.retention import _purged
 from swarm.cli.status import problems_of
 from swarm.errors import AetherError
@@ -284,7 +286,7 @@ def test_a_token_leads_a_member_to_trackers_that_have_moved(
 ) -> None:
     """With a process on the home and without, by a token that is no good for anybody new."""
     swarm, reader = running.swarm, running.reader
-    idle = running.do(lambda: swarm.enrol("idle"))
+    idle, starting = (running.do(lambda name=name: swarm.enrol(name)) for name in ("idle", "starting"))
     before = idle.swarm().trackers
     running.do(lambda: swarm.stop(swarm.tracker))
     running.do(swarm.start_tracker)
@@ -298,3 +300,13 @@ def test_a_token_leads_a_member_to_trackers_that_have_moved(
     assert idle.swarm().trackers == (moved, *before)
     assert tell(capsys, idle, "join", token)["trackers"] == []
     assert len(tell(capsys, idle, "ls")["datasets"]) > 0, "the way back leads there"
+    # A role that starts with such a token is led there too, and starts without one.
+    program, file = Program(), swarm.folder / "token"
+    program.flags |= {"home": str(starting.path), "join_file": str(file)}
+    ensure_enrolled(program)
+    file.write_text("aetherfs1.garbled")
+    ensure_enrolled(program)
+    assert "leads nowhere: the join token is garbled" in capsys.readouterr().err
+    file.write_text(token)
+    ensure_enrolled(program)
+    assert starting.swarm().trackers == (moved, *before)
