@@ -8,6 +8,7 @@ So they go with a version that is purged, what a broken import left beside them 
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Collection
 from pathlib import Path
 from typing import Final
@@ -29,10 +30,10 @@ def remove_imported(home: Path, version: bytes, kept: Collection[str]) -> int:
     """Remove what was imported of a version, whatever its name was: how many directories. ``kept`` are directories that
     stay, since they serve it as another dataset's. Blocking. AetherError for what cannot be removed.
     """
-    removed = 0
+    removed, stays = 0, {os.path.realpath(directory) for directory in kept}
     for folder in (home / FOLDER).glob("*/*"):
         target = folder / version.hex()[:DIGITS]
-        if str(target) in kept:
+        if os.path.realpath(target) in stays:
             continue
         for directory in (target, staging_path(target, version)):
             if directory.is_dir():
