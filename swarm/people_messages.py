@@ -152,3 +152,10 @@ class WhoAnswer(msgspec.Struct, frozen=True):
     groups: tuple[str, ...]
     labels: tuple[str, ...]
     subjects: tuple[str, ...]
+
+
+class VisitorAnswer(msgspec.Struct, frozen=True):
+    """Who looks with this browser, None for nobody; ``may_look``: whether the dashboard has anything to show him."""
+
+    who: WhoAnswer | None
+    may_look: bool

@@ -18,6 +18,7 @@ AXE: Final = Path(__file__).parent.parent.parent / ".venv" / "browser" / "node_m
 # What the rules of axe-core are part of (WCAG 2.2, levels A and AA), and what is good practice beside.
 RULES: Final = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
 GRAVE: Final = ("serious", "critical")
+ARGUMENTS: Final = ("--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu")
 
 
 def path_of_chromium() -> str:
@@ -40,9 +41,7 @@ def chromium() -> Iterator[Browser]:
     """The browser, until it is left."""
     path = path_of_chromium()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
-        )
+        browser = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
         try:
             yield browser
         finally:

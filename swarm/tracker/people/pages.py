@@ -16,13 +16,18 @@ from aiohttp import web
 from swarm.errors import AetherError, NotSignedInError, UsageError
 from swarm.http.browsers import SESSION_COOKIE
 from swarm.http.routes import Route
-from swarm.people_messages import SESSION_TTL_S
-from swarm.tracker.state import TrackerState, remote_of
+from swarm.people_messages import SESSION_TTL_S, VisitorAnswer
+from swarm.principal import ANONYMOUS, Principal
+from swarm.tracker.guards import asker_behind
+from swarm.tracker.people.serve import told_of
+from swarm.tracker.policy import may_any
+from swarm.tracker.state import TrackerState, answer, remote_of
 from swarm.tracker.web_files import HTML, STATIC, STYLES, site
 
 PAGE: Final = "/ui/"
 SIGN_IN: Final = "/ui/signin"
 SIGN_OUT: Final = "/ui/signout"
+VISITOR: Final = "/ui/visitor"
 FORM: Final = "application/x-www-form-urlencoded"
 FORM_MAX_BYTES: Final = 8192
 NEXT_MAX_CHARS: Final = 1024
@@ -34,7 +39,7 @@ def page_routes(state: TrackerState) -> list[Route]:
     """The declarations. No form changes anything but who is signed in."""
     serve = _Serve(state)
 
-    def route(method: str, path: str, name: str, summary: str, request: str | None, response: str) -> Route:
+    def route(method: str, path: str, name: str, summary: str, request: str | None, response: str | type) -> Route:
         handler = state.counted("page", getattr(serve, name))
         return Route(method, path, handler, "public", summary, request=request, response=response)
 
@@ -42,6 +47,7 @@ def page_routes(state: TrackerState) -> list[Route]:
         route("GET", SIGN_IN, "form", "The form to sign in with", None, HTML),
         route("POST", SIGN_IN, "sign_in", "Sign in: the fields user and password", FORM, HTML),
         route("POST", SIGN_OUT, "sign_out", "End the session of this browser", None, HTML),
+        route("GET", VISITOR, "visitor", "Who looks with this browser, or that nobody is signed in", None, VisitorAnswer),
     ]
 
 
@@ -76,6 +82,22 @@ class _Serve:
         response = _to(SIGN_IN)
         response.del_cookie(SESSION_COOKIE, path="/", secure=True, httponly=True, samesite="Strict")
         return response
+
+    async def visitor(self, request: web.Request) -> web.StreamResponse:
+        """What the dashboard asks before all else, so that who is not signed in asks nothing that is refused."""
+        who = await self._who(request)
+        may_look = who != ANONYMOUS or may_any((await self.state.policy()).policy, who, "read")
+        response = answer(VisitorAnswer(told_of(who) if who != ANONYMOUS else None, may_look))
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    async def _who(self, request: web.Request) -> Principal:
+        try:
+            return (await asker_behind(self.state, request)).who
+        except NotSignedInError:
+            if "Authorization" in request.headers:
+                raise
+            return ANONYMOUS  # The browser's session has ended.
 
 
 async def _fields(request: web.Request) -> tuple[str, str]:

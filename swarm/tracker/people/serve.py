@@ -76,6 +76,11 @@ def _noted(state: TrackerState, handler: AskerHandler) -> AskerHandler:
     return handle
 
 
+def told_of(who: Principal) -> WhoAnswer:
+    """Somebody, as he is told of himself."""
+    return WhoAnswer(who.kind, who.name, who.groups, who.labels, who.subjects())
+
+
 class _Serve:
     """What everybody may ask."""
 
@@ -86,7 +91,7 @@ class _Serve:
         who = (await asker_behind(self.state, request)).who
         if who == ANONYMOUS:
             raise NotSignedInError("nobody is signed in: show a password, a token or a certificate")
-        return answer(WhoAnswer(who.kind, who.name, who.groups, who.labels, who.subjects()))
+        return answer(told_of(who))
 
     async def issuers(self, request: web.Request) -> web.Response:
         found = await self.state.work(self.state.identifier.people.issuers)

@@ -2,7 +2,7 @@
 // JSON as the GET of its topic, so without a stream (an older tracker, a proxy that swallows it) the same is asked for.
 import { useEffect, useRef, useState } from "./html.js";
 import { isBundle, bundle } from "./bundle.js";
-import { put, useAnswer } from "./store.js";
+import { VISITOR, put, reload, useAnswer } from "./store.js";
 
 const FIGURES = "/api/v1/figures/";
 const SETTLE_MS = 60;      // the parts of one page say within a moment what they want
@@ -86,7 +86,13 @@ function broken() {
   say(hadIt ? "stale" : "polled");
   open = "";
   const wait = RETRY_MS[Math.min(failures, RETRY_MS.length) - 1];
-  retry = setTimeout(connect, hadIt ? wait * (0.75 + Math.random() / 2) : Math.max(wait, 10_000));
+  retry = setTimeout(again, hadIt ? wait * (0.75 + Math.random() / 2) : Math.max(wait, 10_000));
+}
+
+// A stream is ended when its session is: whoever is signed out is told so by one question, and does not try on.
+async function again() {
+  await reload(VISITOR);
+  if (!source) connect();
 }
 
 function want(topic, hearer) {

@@ -6,7 +6,7 @@ const EMPTY = "/ui/bundle";
 // What is asked for beside what this tab has been told already.
 const ASKED = [
   "/api/v1/figures/overview", "/api/v1/figures/rollouts", "/api/v1/figures/peers", "/api/v1/figures/flow", "/api/v1/figures/dht",
-  "/api/v1/figures/origin", "/api/v1/figures/events", "/api/v1/alerts", "/api/v1/datasets", "/api/v1/whoami", "/api/v1/access/mine",
+  "/api/v1/figures/origin", "/api/v1/figures/events", "/api/v1/alerts", "/api/v1/datasets", "/ui/visitor", "/api/v1/access/mine",
   "/api/v1/access", "/api/v1/access/history", "/api/v1/audit",
 ];
 

@@ -19,9 +19,18 @@ const GROUPS = ["Rollouts", "Data", "Swarm", "Governance"];
 const THEMES = { auto: "light", light: "dark", dark: "auto" };
 const iconOf = { auto: "auto", light: "sun", dark: "moon" };
 
+const signInFrom = () => `/ui/signin?next=${encodeURIComponent(location.pathname + location.search)}`;
+
+// Who is not signed in comes to where one signs in, and from there back here, without having asked for anything.
 export function Shell({ pages }) {
-  const route = useRoute();
   const me = useMe();
+  useEffect(() => { if (me.isOut) location.replace(signInFrom()); }, [me.isOut]);
+  if (me.isLet && !me.isOut) return html`<${Framed} pages=${pages} me=${me} />`;
+  return html`<p class="boot" role="status">${me.error ? clean(me.error.message, 300) : me.isOut ? "Nobody is signed in with this browser." : "AetherFS is loading."}</p>`;
+}
+
+function Framed({ pages, me }) {
+  const route = useRoute();
   const [opened, open] = useState("");
   const page = pages.find((one) => one.id === route.page);
   const main = useRef(null);
@@ -61,9 +70,9 @@ export function Shell({ pages }) {
       <${Top} page=${page} route=${route} me=${me} opened=${opened} open=${open} />
       <${Staleness} />
       <main id="main" ref=${main} tabindex="-1">
-        ${me.isNobody && !isBundle && html`<${Notice} icon="user">Nobody is signed in with this browser.
-          <a href=${`/ui/signin?next=${encodeURIComponent(location.pathname + location.search)}`}>Sign in</a> to see what you may see.<//>`}
-        ${me.mayNothing && !isBundle ? html`<${Heading} title=${page?.title ?? "AetherFS"} />` : !page ? html`<${Heading} title="There is no such page">The address names “${clean(route.page, 60)}”. Look it up with <kbd>/</kbd>.<//>`
+        ${!me.who && !me.isLoading && !isBundle && html`<${Notice} icon="user">Nobody is signed in with this browser.
+          <a href=${signInFrom()}>Sign in</a> to see what you may see.<//>`}
+        ${!page ? html`<${Heading} title="There is no such page">The address names “${clean(route.page, 60)}”. Look it up with <kbd>/</kbd>.<//>`
           : isShut ? html`<${Heading} title=${page.title}>This page takes the right “${page.needs}”, which the policy does not give you.
             <a href=${href(["access"], { tab: "explain" })}>See why</a>.<//>`
             : html`<${View} key=${page.id} params=${route.params} query=${route.query} me=${me} />`}
@@ -151,7 +160,7 @@ function Menu({ me, open }) {
     ${!isBundle && html`<button type="button" class="button is-bare" onClick=${() => { open(""); saveBundle(who); }}>
       <${Icon} name="save" />Save a support bundle</button>`}
     ${!isBundle && (who ? html`<form method="post" action="/ui/signout"><button class="button is-bare"><${Icon} name="back" />Sign out</button></form>`
-      : html`<a class="button is-bare" href=${`/ui/signin?next=${encodeURIComponent(location.pathname + location.search)}`}><${Icon} name="user" />Sign in</a>`)}
+      : html`<a class="button is-bare" href=${signInFrom()}><${Icon} name="user" />Sign in</a>`)}
   </div>`;
 }
 

@@ -6,6 +6,9 @@ const KEPT_MS = 60_000;
 const TOLD_MAX = 300;
 const HIDDEN_FACTOR = 6; // a tab that nobody looks at asks so much less often
 
+// Who looks with this browser: what is asked before all else, and again when the session seems to have ended.
+export const VISITOR = "/ui/visitor";
+
 // A refusal, as the tracker words it. `isMissing`: this tracker has no such route, so there is nothing to be shown.
 export class Problem extends Error {
   constructor(status, document) {
@@ -38,6 +41,7 @@ export async function call(method, path, body) {
   const text = await response.text();
   let answer = {};
   try { answer = text ? JSON.parse(text) : {}; } catch { /* a refusal may be bare */ }
+  if (response.status === 401 && entries.get(VISITOR)?.data?.who) reload(VISITOR);
   if (!response.ok) throw new Problem(response.status, answer);
   if (method === "GET") remember(path, answer);
   return answer;
