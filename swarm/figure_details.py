@@ -62,7 +62,7 @@ class Survival(msgspec.Struct, frozen=True):
 class Blocks(msgspec.Struct, frozen=True):
     """Availability of one version. ``fewest`` copies of any block. ``exact`` is False where some peers told only how
     much they hold and not what. ``peers``: 100 at most, the least complete first; ``files``: 200 at most, the rarest
-    of the first 50,000.
+    of the first 50,000, or ``why_no_files``.
     """
 
     at: float
@@ -81,6 +81,7 @@ class Blocks(msgspec.Struct, frozen=True):
     files: tuple[FileBlocks, ...]
     peers: tuple[PeerBlocks, ...]
     survival: Survival
+    why_no_files: str = ""
 
 
 # ---- flow -----------------------------------------------------------------------------------------------------------
@@ -320,7 +321,9 @@ class Requests(msgspec.Struct, frozen=True):
 
 
 class OriginItem(msgspec.Struct, frozen=True):
-    """What one version cost. ``offload`` is 1 - origin bytes / all bytes that consumers fetched, None before any."""
+    """What one version cost. ``offload`` is 1 - origin bytes / all bytes that consumers fetched, None before any.
+    ``copies``: how often the origin gave what one of them fetched on average. One is the least.
+    """
 
     dataset: str
     tag: str
@@ -331,6 +334,7 @@ class OriginItem(msgspec.Struct, frozen=True):
     cost: Money
     sources: Sources
     offload: float | None
+    copies: float | None = None
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -348,6 +352,7 @@ class Origin(msgspec.Struct, frozen=True):
     prices: str
     items: tuple[OriginItem, ...]
     seeds: tuple[SeedFigures, ...]
+    copies: float | None = None
 
 
 class SeedFigures(msgspec.Struct, frozen=True):

@@ -290,6 +290,7 @@ def origin(now: float) -> Origin:
             Money(0.00031 * n, "USD"),
             Sources(n * 700 * MIB, n * 14 * MIB, 90 * MIB, 0, 0, 0.0196) if n % 3 else Sources(),
             0.9804 if n % 3 else None,
+            1.0 + n / 50 if n % 3 else None,
         )
         for n in range(1, 14)
     )
@@ -309,6 +310,7 @@ def origin(now: float) -> Origin:
                 peer_id(1), "oslo", 400 * MIB, 0.0, one, Money(0.0117, "USD"), f"away since 08:14:02: {HOSTILE}"
             ),
         ),
+        copies=1.04,
     )
 
 

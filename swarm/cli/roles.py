@@ -192,7 +192,7 @@ async def running(program: Program, role: Role) -> AsyncIterator[Running]:
             await tracker.set_node(contact, node.exchange.announce, node.exchange.tracker_listed)
             node.tasks.start(node.announcer.announce_records())
             tracker.state.reader = Browsing(node)
-            tracker.state.figures.find_layout = Layouts(node)
+            tracker.state.figures.laying.find = Layouts(node)
             tracker.state.on_order = lambda order: node.purging.take_all([order])
             await take_orders(node, tracker)
             follow_recalls(node, tracker)

@@ -33,6 +33,11 @@ STYLES: Final = (
     "style/pages.css",
     "style/swarm.css",
 )
+# Where the same is told to who runs no scripts.
+SHELL_OTHERWISE: Final = (
+    "The same figures are in <code>aetherfs top</code>, <code>aetherfs status</code> and <code>/metrics</code>."
+)
+AGENT_OTHERWISE: Final = "The same is told by <code>aetherfs status</code>."
 KEPT: Final = "public, max-age=31536000, immutable"
 _BARE: Final = (b'from"preact"', b'from"./preact.module.js"')
 # In which order modules have to be made is found out by following their imports: each becomes a blob's address.
@@ -78,11 +83,32 @@ def site() -> Site:
     found = {path: _file(path, data) for path, data in sorted(_read(folder, ""))}
     whole = b"".join(path.encode() + b"\0" + signature_of(one.body) for path, one in found.items())
     digest = signature_of(whole).hex()[:16]
-    shell, agent = (
-        folder.joinpath(name).read_bytes().replace(b"{digest}", digest.encode())
-        for name in ("index.html", "agent.html")
-    )
+    frame = folder.joinpath("index.html").read_text(encoding="utf-8")
+    shell = _document(frame, digest, "AetherFS", "app.js", SHELL_OTHERWISE)
+    agent = _document(frame, digest, "AetherFS agent", "agent.js", AGENT_OTHERWISE)
     return Site(digest, found, shell, agent, _bundle(found))
+
+
+def _document(frame: str, digest: str, title: str, script: str, otherwise: str) -> bytes:
+    """One of the documents that a script fills."""
+    parts = {"head": head_of(title, digest), "digest": digest, "script": script, "otherwise": otherwise}
+    for name, text in parts.items():
+        frame = frame.replace(f"{{{name}}}", text)
+    return frame.encode()
+
+
+def head_of(title: str, digest: str) -> str:
+    """What every page of ours has in its head. ``title`` is escaped already."""
+    start = f"{STATIC}/{digest}/"
+    return "\n".join(
+        (
+            f'<meta charset="utf-8">\n<title>{title}</title>',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            '<meta name="color-scheme" content="light dark">',
+            f'<link rel="icon" type="image/svg+xml" href="{start}icon.svg">',
+            *(f'<link rel="stylesheet" href="{start}{path}">' for path in STYLES),
+        )
+    )
 
 
 def _read(folder: Traversable, start: str) -> list[tuple[str, bytes]]:

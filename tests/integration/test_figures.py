@@ -20,6 +20,7 @@ from swarm.peer.layouts import Layouts
 from swarm.peer.node import PeerNode
 from swarm.peer.settings import NodeSettings
 from swarm.reports import REPORT_ANSWER_MAX_BYTES, REPORT_PATH, ReportAnswer, Totals
+from swarm.tracker.figures.laying import NOBODY
 from swarm.tracker.figures.peers import KnownPeer
 from tests.integration.swarm_rig import Swarm, make_tree, run
 from tests.integration.tracker_rig import FixedResolver, Rig, running_tracker
@@ -153,8 +154,10 @@ async def links(ask: Looks, swarm: Swarm, producer: PeerNode, consumers: list[Pe
     one = await ask.at(f"/api/v1/figures/peers/{consumers[0].key.peer_id}", Peer)
     assert one.received_bytes == sum(consumers[0].traffic.received.values()) > 0
     assert one.following[0].serial == 2
-    swarm.tracker.state.figures.find_layout = Layouts(swarm.seed)
     copies = await ask.at("/api/v1/figures/blocks/maps/roads", Blocks)
+    assert (copies.files, copies.why_no_files) == ((), NOBODY)
+    swarm.tracker.state.figures.laying.find = Layouts(await swarm.peer("beside"))
+    copies = await ask.until("/api/v1/figures/blocks/maps/roads", Blocks, lambda found: not found.why_no_files)
     assert (copies.survival.answer, copies.complete_peers, copies.origins) == ("yes", 2, 2)
     assert sum(each.count for each in copies.ranges) == copies.blocks
     assert "large.bin" in {each.path for each in copies.files}

@@ -227,9 +227,11 @@ class _Serve:
     async def blocks(self, request: web.Request, who: Principal) -> web.Response:
         asked = query_of(request, BlocksQuery)
         version = from_hex(asked.version) if asked.version else b""
-        view = await self._view(who)
-        await self.figures.know_layout(dataset_of(request), version)
-        return answer(await self.figures.blocks(dataset_of(request), view, time.monotonic(), version, asked.ranges))
+        dataset, view = dataset_of(request), await self._view(who)
+        found = await self.figures.blocks(dataset, view, time.monotonic(), version, asked.ranges)
+        if found.why_no_files and await self.figures.laying.comes_soon(dataset, bytes.fromhex(found.version)):
+            found = await self.figures.blocks(dataset, view, time.monotonic(), version, asked.ranges)
+        return answer(found)
 
     async def heat(self, request: web.Request, who: Principal) -> web.Response:
         now = time.monotonic()

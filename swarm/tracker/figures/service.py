@@ -10,10 +10,11 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Coroutine
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from swarm import canonical
 from swarm import log as entries
@@ -25,9 +26,10 @@ from swarm.objects.bill import DEFAULT, Prices
 from swarm.records import Address
 from swarm.reports import REPORT_MAX_BYTES, Relay, RelayAnswer, Report, ReportAnswer
 from swarm.tracker.figures import keeping
-from swarm.tracker.figures.copies import RANGES_DEFAULT, Layout, Seen, seen
+from swarm.tracker.figures.copies import RANGES_DEFAULT, Seen, seen
 from swarm.tracker.figures.counting import Counting, Key
 from swarm.tracker.figures.hub import Hub
+from swarm.tracker.figures.laying import Laying
 from swarm.tracker.figures.peers import Tag, Who, readable
 from swarm.tracker.figures.picture import Picture
 from swarm.tracker.figures.relay import Heard, Relays
@@ -47,8 +49,6 @@ PROBES_MAX: Final = 32
 # A peer that was heard of by an announce alone is passed on so often at most.
 HEARD_AGAIN_S: Final = 10.0
 LOOKUP_MAX_AGE_S: Final = 2.0
-# Each takes up to some hundred bytes a block and a file.
-LAYOUTS_MAX: Final = 8
 # A rollout whose peers are all current is kept so long after, at least: somebody else may come to follow the tag.
 KEEP_AFTER_S: Final = 5.0
 
@@ -65,9 +65,7 @@ class Figures:
         self.prices: Prices = DEFAULT
         self.relays = Relays(state.pushes, self._full_wanted)
         # What is known of the blocks of versions that were looked at.
-        self.layouts: OrderedDict[tuple[str, bytes], Layout] = OrderedDict()
-        # Finds that out, where a peer runs in this process.
-        self.find_layout: Callable[[str, bytes], Awaitable[Layout | None]] | None = None
+        self.laying = Laying(self._start)
         self.counting = Counting(self._seen, self.hub.wake)
         self._kept = keeping.Kept()
         self._wants_full: set[bytes] = set()
@@ -81,36 +79,32 @@ class Figures:
 
     async def blocks(self, dataset: str, view: View, now: float, version: bytes, ranges: int) -> Blocks:
         """Availability of a version, or of what the dataset's tag means that moved last. NotFoundError."""
-        return await self.counting.blocks(self._blocks_key(dataset, view, version, ranges), now)
+        key = self._blocks_key(dataset, view, version, ranges)
+        return self._explained(await self.counting.blocks(key, now), key)
 
     def blocks_lately(self, dataset: str, view: View, now: float) -> Blocks | None:
         """The same as it was some seconds ago, of the version that is meant now; None while that is counted."""
-        return self.counting.lately(self._blocks_key(dataset, view, b"", RANGES_DEFAULT), now)
+        key = self._blocks_key(dataset, view, b"", RANGES_DEFAULT)
+        found = self.counting.lately(key, now)
+        return self._explained(found, key) if found is not None else None
+
+    def _explained(self, found: Blocks, key: Key) -> Blocks:
+        """With why its files are not told; they are looked for from then on."""
+        dataset, version, _, is_laid = key
+        return found if is_laid else msgspec.structs.replace(found, why_no_files=self.laying.wanted(dataset, version))
 
     def _blocks_key(self, dataset: str, view: View, version: bytes, ranges: int) -> Key:
         version = version or self.picture.book.latest_version(dataset)
         # What may not be read is not held by anybody.
         version = version if view.may_read(dataset) else b""
-        return dataset, version, ranges, (dataset, version) in self.layouts
+        return dataset, version, ranges, self.laying.known(dataset, version) is not None
 
     def _seen(self, key: Key, now: float) -> Seen:
         dataset, version, *_ = key
-        found = seen(self.picture, dataset, version, self.layouts.get((dataset, version)), now) if version else None
+        found = seen(self.picture, dataset, version, self.laying.known(dataset, version), now) if version else None
         if found is None:
             raise NotFoundError(f"of {dataset} nobody is known to hold that version, or there is no such dataset")
         return found
-
-    async def know_layout(self, dataset: str, version: bytes) -> None:
-        """Find out how a version's files lie in its blocks, if that is to be had; of last ones it is remembered."""
-        version = version or self.picture.book.latest_version(dataset)
-        if self.find_layout is None or not version or (dataset, version) in self.layouts:
-            return
-        with contextlib.suppress(AetherError):
-            layout = await self.find_layout(dataset, version)
-            if layout is not None:
-                self.layouts[dataset, version] = layout
-        while len(self.layouts) > LAYOUTS_MAX:
-            self.layouts.popitem(last=False)
 
     async def know_joined(self, public: bytes) -> None:
         """Find out when a peer became a member, unless that is known: whoever passes its reports on does not tell."""
@@ -301,10 +295,11 @@ class Figures:
         except AetherError as error:
             log.info("where %s of %s points is not known yet: %s", name, dataset, error)
 
-    def _start(self, work: object) -> None:
-        task: asyncio.Task[None] = asyncio.create_task(work)  # type: ignore[arg-type]
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
 
 async def _answers(address: Address) -> bool:

@@ -25,6 +25,7 @@ from swarm.reports import Asked
 from swarm.tracker.figures.flow import Frame, names_in
 from swarm.tracker.figures.peers import KnownPeer
 from swarm.tracker.figures.picture import Picture
+from swarm.tracker.figures.rollouts import RolloutFigures
 from swarm.tracker.figures.views import sources_of
 
 NODES_TOLD_MAX: Final = 100
@@ -123,7 +124,18 @@ def origin_view(picture: Picture, prices: Prices, now: float) -> Origin:
         prices=f"{prices.name}{', ' + prices.date if prices.date else ''}",
         items=tuple(_items(picture, seeds, prices)),
         seeds=tuple(_seed(peer, prices) for peer in seeds),
+        copies=_copies(picture.rollouts.values()),
     )
+
+
+def _copies(rollouts: Iterable[RolloutFigures]) -> float | None:
+    """What the origin gave, in units of what a consumer fetches on average; None before any has fetched."""
+    given, whole = 0, 0.0
+    for rollout in rollouts:
+        told = [member.sources for member in rollout.members.values() if member.sources[0] + member.sources[1]]
+        given += sum(origin for _, origin, *_ in told)
+        whole += sum(peers + origin for peers, origin, *_ in told) / max(1, len(told))
+    return round(given / whole, 2) if whole else None
 
 
 def _items(picture: Picture, seeds: Iterable[KnownPeer], prices: Prices) -> list[OriginItem]:
@@ -147,6 +159,7 @@ def _items(picture: Picture, seeds: Iterable[KnownPeer], prices: Prices) -> list
                 _cost(asked, prices),
                 sources_of(sources),
                 _offload(sources),
+                _copies([rollout]),
             )
         )
     for (dataset, version, is_publish), asked in spent.items():

@@ -22,7 +22,7 @@ from swarm.tracker.guards import asker_behind
 from swarm.tracker.people.serve import told_of
 from swarm.tracker.policy import may_any
 from swarm.tracker.state import TrackerState, answer, remote_of
-from swarm.tracker.web_files import HTML, STATIC, STYLES, site
+from swarm.tracker.web_files import HTML, STATIC, head_of, site
 
 PAGE: Final = "/ui/"
 SIGN_IN: Final = "/ui/signin"
@@ -47,7 +47,7 @@ def page_routes(state: TrackerState) -> list[Route]:
         route("GET", SIGN_IN, "form", "The form to sign in with", None, HTML),
         route("POST", SIGN_IN, "sign_in", "Sign in: the fields user and password", FORM, HTML),
         route("POST", SIGN_OUT, "sign_out", "End the session of this browser", None, HTML),
-        route("GET", VISITOR, "visitor", "Who looks with this browser, or that nobody is signed in", None, VisitorAnswer),
+        route("GET", VISITOR, "visitor", "Who looks with this browser", None, VisitorAnswer),
     ]
 
 
@@ -122,14 +122,8 @@ def _next_of(request: web.Request) -> str:
 
 def _page(title: str, body: str, *, status: int = 200) -> web.Response:
     """A page of ours around ``body``, in which everything is escaped already."""
-    start = f"{STATIC}/{site().digest}/"
-    links = "".join(f'<link rel="stylesheet" href="{start}{path}">' for path in STYLES)
-    head = (
-        f'<meta charset="utf-8"><title>{html.escape(title)} - AetherFS</title><meta name="viewport" '
-        'content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">'
-        f'<link rel="icon" type="image/svg+xml" href="{start}icon.svg">{links}'
-    )
-    brand = f'<p class="brand"><img src="{start}icon.svg" alt="">AetherFS</p>'
+    head = head_of(f"{html.escape(title)} - AetherFS", site().digest)
+    brand = f'<p class="brand"><img src="{STATIC}/{site().digest}/icon.svg" alt="">AetherFS</p>'
     shown = f'<main class="card">{brand}<h1>{html.escape(title)}</h1>{body}</main>'
     text = f'<!doctype html>\n<html lang="en"><head>{head}</head><body class="signin">{shown}</body></html>\n'
     return web.Response(status=status, text=text, content_type=HTML)

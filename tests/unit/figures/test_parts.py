@@ -12,6 +12,7 @@ import zstandard
 from swarm import canonical
 from swarm.errors import NotFoundError, UsageError
 from swarm.figure_messages import STATES, Blocks
+from swarm.objects.bill import DEFAULT
 from swarm.objects.memory import MemoryObjectStore
 from swarm.tracker.figures import keeping, views
 from swarm.tracker.figures.copies import FileSpan, Layout, Tally, _runs, counted, seen
@@ -21,6 +22,7 @@ from swarm.tracker.figures.picture import Picture
 from swarm.tracker.figures.rings import Ring, Rings
 from swarm.tracker.figures.rollouts import CURRENT, FAILED, VERIFYING, RolloutFigures, standing
 from swarm.tracker.figures.steps import KeptLog, LoggedStep, StepLog, decode_log
+from swarm.tracker.figures.swarm_views import origin_view
 from swarm.tracker.figures.topics import topic_of
 from tests.reported import ROADS, V1, V2, entry, followed, held, key, report, who
 
@@ -130,6 +132,19 @@ def test_events_are_numbered_and_the_oldest_go() -> None:
     assert ([event.number for event in found], missed) == ([3, 4, 5], True)
     assert [event.number for event in happenings.after(4, 10)[0]] == [5]
     assert happenings.since(3.5) == 4
+
+
+def test_the_origin_is_told_in_copies_of_what_one_consumer_fetches() -> None:
+    picture = Picture(0.0, WALL)
+    assert origin_view(picture, DEFAULT, 0.0).copies is None
+    for number in range(1, 5):
+        picture.report(who(number), report(1, followed(heard=0)), 0.5)
+    picture.moved(entry(1, V1, wall_time=int(WALL)), 1.0)
+    for number, (peers, origin) in enumerate(((600, 400), (400, 600), (1000, 0)), 1):
+        done = followed(serial=1, version=V1, heard=1, phase="current", peers=peers, origin=origin)
+        picture.report(who(number), report(2, done), 1.5)
+    told = origin_view(picture, DEFAULT, 2.0)
+    assert (told.copies, told.items[0].copies, told.offload) == (1.0, 1.0, pytest.approx(2 / 3, abs=1e-4))
 
 
 def test_a_log_that_is_kept_gives_the_same_rollout_when_it_is_played() -> None:

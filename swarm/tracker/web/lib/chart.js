@@ -2,13 +2,15 @@
 import { html, useEffect, useRef, useState } from "./html.js";
 import uPlot from "../vendor/uPlot.esm.js";
 import { choose, color, onChoice, useChoice } from "./choices.js";
-import { clock, count, span } from "./format.js";
+import { clock, count, moment, span } from "./format.js";
 import { Icon } from "./icons.js";
 import { Card, Legend } from "./parts.js";
 import { patternOf } from "./states.js";
 import { Table } from "./table.js";
 
 const TABLE_ROWS = 60;
+const HALF_LABEL = 32; // pixels of "08:05:09", and of "2 h 5 min"
+const DAY_S = 86_400;
 
 // A picture in a card with a switch to its table. `picture` is what is drawn; `table` the props of a Table. Use it for
 // every canvas. `says`: the picture in one sentence, for who cannot see it.
@@ -84,7 +86,7 @@ function optionsOf({ series, kind, since, format, marks, top, height, width }) {
   const font = `11.5px ${getComputedStyle(document.body).fontFamily}`;
   const axis = { stroke: ink, font, grid: { stroke: line, width: 1 }, ticks: { show: false } };
   return {
-    width, height, padding: [marks.length ? 20 : 10, 14, 0, 0],
+    width, height, padding: [marks.length ? 20 : 10, HALF_LABEL, 0, 0], // the last time on the axis is not cut
     cursor: { drag: { x: false, y: false }, points: { size: 6 }, y: false },
     legend: { show: false },
     scales: {
@@ -92,8 +94,8 @@ function optionsOf({ series, kind, since, format, marks, top, height, width }) {
       y: { range: (u, low, high) => [Math.min(0, low ?? 0), top ?? Math.max(high ?? 0, 0.000001) * (kind === "stack" ? 1 : 1.08)] },
     },
     axes: [
-      { ...axis, grid: { show: false }, size: 26, space: since ? 50 : 84, ...(since ? { values: (u, at) => at.map(span) }
-        : { values: (u, at, i, gap, step) => at.map((t) => clock(t).slice(0, step < 60 ? 8 : 5)) }) },
+      { ...axis, grid: { show: false }, size: 32, gap: 10, space: 2 * HALF_LABEL + 20, ...(since ? { values: (u, at) => at.map(span) }
+        : { values: (u, at, i, gap, step) => at.map((t) => timeOn(t, step)) }) },
       { ...axis, size: sizeOf, gap: 6, values: (u, at) => at.map((value) => format(value)) },
     ],
     series: [{}, ...drawn.map((one) => seriesOf(one, kind, ground))],
@@ -101,6 +103,9 @@ function optionsOf({ series, kind, since, format, marks, top, height, width }) {
     plugins: [tip({ drawn, kind, since, format })],
   };
 }
+
+// A moment as an axis says it whose labels stand `step_s` apart.
+export const timeOn = (at, step_s) => (step_s >= DAY_S ? moment(at).slice(5, 10) : clock(at).slice(0, step_s < 60 ? 8 : 5));
 
 // As wide as its longest number.
 function sizeOf(u, values) {
@@ -125,7 +130,8 @@ function drawMarks(u, ink, font) {
   ctx.save();
   ctx.font = font.replace(/^[\d.]+px/, `${11.5 * scale}px`);
   ctx.textBaseline = "top";
-  for (const { x, word } of u.marks ?? []) {
+  let end = -Infinity, row = 0; // of the words before: those that would stand on one another go a row down
+  for (const { x, word } of [...(u.marks ?? [])].sort((a, b) => a.x - b.x)) {
     if (x === null || x < u.scales.x.min || x > u.scales.x.max) continue;
     const at = Math.round(u.valToPos(x, "x", true));
     ctx.strokeStyle = ink;
@@ -134,8 +140,10 @@ function drawMarks(u, ink, font) {
     ctx.beginPath(); ctx.moveTo(at, bbox.top); ctx.lineTo(at, bbox.top + bbox.height); ctx.stroke();
     const width = ctx.measureText(word).width;
     const left = Math.min(at - width / 2, bbox.left + bbox.width - width);
+    row = left < end + 6 * scale ? row + 1 : 0;
+    end = Math.max(end, left + width);
     ctx.fillStyle = ink;
-    ctx.fillText(word, left, bbox.top - 15 * scale);
+    ctx.fillText(word, left, bbox.top - 15 * scale + row * 14 * scale);
   }
   ctx.restore();
 }

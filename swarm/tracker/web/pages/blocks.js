@@ -131,7 +131,7 @@ const Copied = ({ copies }) => {
 
 function Files({ data }) {
   return html`<${Card} title="Files" note=${data.files.length >= 200 ? "the 200 rarest" : "the rarest first"} flush><${Table} label="Files by copies" rows=${data.files} keyOf=${(row) => row.path} most=${15}
-    empty="This tracker does not know the files of this version yet: a seed or a peer has to have its manifest." columns=${[
+    empty=${data.why_no_files ? `Not told file by file: ${clean(data.why_no_files, 400)}.` : "This version has no files with blocks."} columns=${[
       { id: "path", label: "file", isHead: true, value: (row) => row.path, cell: (row) => html`<${Name} text=${row.path} />` },
       { id: "strip", label: "copies", cell: (row) => html`<${Strip} ranges=${data.ranges} first=${row.first} length=${row.count} says="copies of its ${counted(row.count, "block")}: at least ${count(row.fewest)}" />` },
       { id: "fewest", label: "fewest", num: true, value: (row) => row.fewest, cell: (row) => html`<${Copied} copies=${row.fewest} />` },

@@ -1,6 +1,6 @@
 // Origin and cost: what seeds and producers had to give themselves, what the object store was asked for, and what that costs.
 import { html } from "../lib/html.js";
-import { bytes, clean, count, percent, rate } from "../lib/format.js";
+import { bytes, clean, count, counted, percent, rate } from "../lib/format.js";
 import { useFigure } from "../lib/live.js";
 import { Chart } from "../lib/chart.js";
 import { Card, Chip, Heading, Id, Missing, Name, PeerLink, SourceBar, TagLink, Tiles, Verdict } from "../lib/parts.js";
@@ -17,8 +17,9 @@ export function money({ amount, currency }) {
   return `${amount.toFixed(digits)} ${clean(currency, 8)}`;
 }
 
-// Nine in ten bytes from peers are good in any swarm; a small one cannot have that, so less is no fault: an alert has the operator's own target.
-const SPARED = 0.9;
+// Nine in ten bytes from peers are good in any swarm. A small one cannot have that: there the origin is spared if it gave each block about once.
+const SPARED = 0.9, ONCE = 1.1;
+const isSpared = ({ offload, copies }) => offload >= SPARED || (copies !== null && copies <= ONCE);
 
 function OriginPage({ query }) {
   const answer = useFigure("origin");
@@ -27,6 +28,7 @@ function OriginPage({ query }) {
   ${!data ? html`<${Card}><${Missing} answer=${answer} what="What the origin carried" /><//>` : html`<${Judged} data=${data} />
     <${Tiles} items=${[
       { label: "offload", value: percent(data.offload), detail: "of all that was fetched came from peers" },
+      { label: "copies given", value: copiesOf(data), detail: "by the origin, of what one consumer fetches" },
       { label: "given by seeds", value: bytes(data.given_bytes), detail: "by their own word" },
       { label: "gives now", value: rate(data.rate_bytes_per_s) },
       { label: "requests to the store", value: count(requestsOf(data.requests)), detail: `${count(data.requests.retries)} retried` },
@@ -39,13 +41,15 @@ function OriginPage({ query }) {
   ${data && html`<${Seeds} rows=${data.seeds} /><${Items} rows=${data.items} /><${ByKind} requests=${data.requests} />`}`;
 }
 
+const copiesOf = ({ copies }) => (copies === null ? "–" : copies.toFixed(2));
 const requestsOf = (requests) => requests.put + requests.list + requests.get + requests.head + requests.delete;
 
 function Judged({ data }) {
   const away = data.seeds.filter((seed) => seed.store !== "answers").length;
-  const told = data.offload === null ? "Nobody has fetched anything yet." : `${percent(1 - data.offload)} of the bytes came from the origin, ${percent(data.offload)} from peers.`;
+  const told = data.offload === null ? "Nobody has fetched anything yet."
+    : `The origin gave ${data.copies === null ? "" : `${counted(Number(copiesOf(data)), "copy", "copies")}, `}${percent(1 - data.offload)} of the bytes; ${percent(data.offload)} came from peers.`;
   if (away) return html`<${Verdict} tone="bad" icon="alert">${told} The object store does not answer ${away === data.seeds.length ? "the seeds" : `${count(away)} of ${count(data.seeds.length)} seeds`}.<//>`;
-  const tone = data.offload === null ? "calm" : data.offload >= SPARED ? "good" : "calm";
+  const tone = data.offload !== null && isSpared(data) ? "good" : "calm";
   return html`<${Verdict} tone=${tone} icon=${tone === "good" ? "check" : "idle"}>${told}<//>`;
 }
 
@@ -73,6 +77,7 @@ const Items = ({ rows }) => html`<${Card} title="Rollouts and publishes" note="w
     { id: "kind", label: "kind", narrow: false, cell: (row) => html`<${Chip} icon=${row.kind === "publish" ? "plus" : "rollout"}>${row.kind === "publish" ? "publish" : "rollout"}<//>` },
     { id: "version", label: "version", narrow: false, cell: (row) => html`<${Id} id=${row.version} digits=${8} />` },
     { id: "offload", label: "offload", num: true, value: (row) => row.offload, cell: (row) => percent(row.offload) },
+    { id: "copies", label: "copies given", num: true, narrow: false, value: (row) => row.copies, cell: (row) => copiesOf(row) },
     { id: "origin", label: "from the origin", num: true, narrow: false, value: (row) => row.sources.origin, cell: (row) => bytes(row.sources.origin) },
     { id: "peers", label: "from peers", num: true, narrow: false, value: (row) => row.sources.peers, cell: (row) => bytes(row.sources.peers) },
     { id: "requests", label: "requests", num: true, narrow: false, value: (row) => requestsOf(row.requests), cell: (row) => count(requestsOf(row.requests)) },
