@@ -6,7 +6,6 @@ at all. The file is one HTML page that opens without a network; with a name that
 
 from __future__ import annotations
 
-import html
 import json
 import os
 import platform
@@ -23,6 +22,7 @@ import click
 import swarm
 from swarm.cli.output import size
 from swarm.cli.program import Program, options, pass_program
+from swarm.cli.support_page import page
 from swarm.errors import AetherError, ConflictError, FullError
 from swarm.log_lines import without_secrets
 
@@ -34,11 +34,6 @@ BUNDLE_MAX_BYTES: Final = 32 * 1024 * 1024
 FIGURES: Final = ("overview", "rollouts", "origin", "flow", "dht", "peers")
 # Settings whose value may itself be a secret: of a chat's address the path is one.
 SECRET_SETTINGS: Final = frozenset({"alert_webhook", "seal_key"})
-STYLE: Final = (
-    "body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:CanvasText;"
-    "background:Canvas;color-scheme:light dark}pre{overflow:auto;white-space:pre-wrap;word-break:break-word}"
-    "summary{cursor:pointer;font-weight:600;padding:.3rem 0}"
-)
 
 Part = Callable[[], Any]
 
@@ -161,24 +156,3 @@ def cleaned(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [cleaned(part) for part in value]
     return value
-
-
-def page(made: str, parts: Mapping[str, Any], data: str) -> str:
-    """One page without a script: each part to be opened. The data stands in it too, for a program to read."""
-    texts = {
-        name: part if isinstance(part, str) else json.dumps(part, indent=1, default=str) for name, part in parts.items()
-    }
-    shown = "".join(
-        f"<details{' open' if name == 'doctor' else ''}><summary>{html.escape(name)}</summary>"
-        f"<pre>{html.escape(text)}</pre></details>\n"
-        for name, text in texts.items()
-    )
-    # Nothing in the data ends the element that it stands in.
-    embedded = data.replace("<", "\\u003c")
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8">'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        f"<title>AetherFS support bundle, {html.escape(made)}</title><style>{STYLE}</style>"
-        f"<h1>AetherFS support bundle</h1><p>Made {html.escape(made)}.</p>\n{shown}"
-        f'<script type="application/json" id="bundle">{embedded}</script></html>\n'
-    )

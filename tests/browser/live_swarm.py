@@ -83,6 +83,11 @@ class LiveSwarm:
     def peer_id(self, name: str) -> str:
         return str(self.bench.ok(name, "status", "--json").json["peer_id"])
 
+    def agent_url(self, name: str) -> str:
+        """Where a home's own page is."""
+        told = json.loads((self.bench.home(name) / "agent.json").read_text())
+        return f"http://127.0.0.1:{told['port']}/ui/"
+
     @contextmanager
     def halted(self, name: str) -> Iterator[None]:
         """A home's process says nothing until this is left."""
@@ -129,7 +134,7 @@ class Visitor:
 
     def visit(self, path: str) -> Page:
         """A page, by its address, once it is drawn."""
-        self.page.goto(f"{self.url}/ui/{path}")
+        self.page.goto(path if path.startswith("http") else f"{self.url}/ui/{path}")
         self.page.wait_for_selector("main h1")
         return self.page
 

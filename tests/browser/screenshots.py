@@ -35,6 +35,7 @@ PAGES: Final = {
     "explain": "access?tab=explain&who=user:bob&right=publish&dataset=maps/roads",
     "audit": "audit",
     "wall": "overview?wall",
+    "agent": "AGENT",
 }
 SCREENS: Final[dict[str, dict[str, Any]]] = {
     "light": {"color_scheme": "light", "viewport": {"width": 1200, "height": 760}},
@@ -53,14 +54,16 @@ def take(out: Path, only: str) -> None:
         swarm.follow(*PEERS, slow="far-away")
         swarm.write(2, SIZE_BYTES)
         version = swarm.publish("winter survey, with ferries", "v2", TAG)["version"]
-        peer = swarm.bench.ok("far-away", "status", "--json").json["peer_id"]
+        places = {"VERSION": version, "PEER": swarm.peer_id("far-away"), "AGENT": swarm.agent_url("far-away")}
         while version not in {swarm.version_of(name) for name in PEERS}:
             pass
         for screen, options in SCREENS.items():
             visitor = Visitor(browser, swarm.url, name="alice", reduced_motion="reduce", **options)
             for name, path in PAGES.items():
                 if only in ("", name):
-                    _take(visitor, path.replace("VERSION", version).replace("PEER", peer), out / f"{name}-{screen}.png")
+                    for place, found in places.items():
+                        path = path.replace(place, found)
+                    _take(visitor, path, out / f"{name}-{screen}.png")
             visitor.context.close()
 
 

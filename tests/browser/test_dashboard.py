@@ -304,7 +304,7 @@ def test_no_page_has_a_barrier_and_none_is_wider_than_the_screen(
     source = axe_source()
     visitor = Visitor(browser, swarm.url, name="alice", reduced_motion="reduce", **SCREENS[screen])
     found = []
-    for path in (*PAGES, f"datasets/{DATASET}/files/{version_in(swarm)}"):
+    for path in (*PAGES, f"datasets/{DATASET}/files/{version_in(swarm)}", swarm.agent_url("hub")):
         page = visitor.visit(path)
         visitor.settle()
         found += [f"{path}: {line}" for line in barriers(page, source)]

@@ -12,7 +12,8 @@ import pytest
 from swarm.cli import support
 from swarm.cli.main import main
 from swarm.cli.program import Program
-from swarm.cli.support import cleaned, page, settings_shown
+from swarm.cli.support import cleaned, settings_shown
+from swarm.cli.support_page import ROWS_MAX, drawn, page
 
 
 class Elements(html.parser.HTMLParser):
@@ -45,6 +46,24 @@ def test_the_page_holds_what_others_named_as_text_and_the_data_whole() -> None:
     assert read.names.count("script") == 1
     assert "img" not in read.names and "b" not in read.names
     assert json.loads(read.script) == HOSTILE
+
+
+def test_people_are_shown_tables_and_not_json() -> None:
+    assert drawn({"peers": 1200, "away": [], "is_live": True}) == (
+        "<table><tr><th scope=row>peers</th><td>1,200</td></tr><tr><th scope=row>away</th><td>–</td></tr>"
+        "<tr><th scope=row>is_live</th><td>yes</td></tr></table>"
+    )
+    assert drawn([{"tag": "<b>"}, {"serial": 2}]) == (
+        "<table><tr><th scope=col>tag</th><th scope=col>serial</th></tr><tr><td>&lt;b&gt;</td><td>–</td></tr>"
+        "<tr><td>–</td><td>2</td></tr></table>"
+    )
+    assert (drawn(["a", "b"]), drawn([[1, 2], []])) == (
+        "a, b",
+        "<table><tr><td>1, 2</td></tr><tr><td>–</td></tr></table>",
+    )
+    assert (drawn(1_800_000_000.25), drawn(0.04)) == ("2027-01-15T08:00:00+00:00", "0.040")
+    assert "and 2 more, in the data" in drawn([{"n": n} for n in range(ROWS_MAX + 2)])
+    assert drawn({"a": {"b": {"c": {"d": {"e": {"f": {"g": 1}}}}}}}).count("<table>") == 7
 
 
 def test_secrets_are_in_no_text_of_it() -> None:

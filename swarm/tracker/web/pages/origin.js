@@ -1,6 +1,6 @@
 // Origin and cost: what seeds and producers had to give themselves, what the object store was asked for, and what that costs.
 import { html } from "../lib/html.js";
-import { bytes, clean, count, counted, percent, rate } from "../lib/format.js";
+import { bytes, clean, count, percent, rate } from "../lib/format.js";
 import { useFigure } from "../lib/live.js";
 import { Chart } from "../lib/chart.js";
 import { Card, Chip, Heading, Id, Missing, Name, PeerLink, SourceBar, TagLink, Tiles, Verdict } from "../lib/parts.js";
@@ -31,7 +31,7 @@ function OriginPage({ query }) {
       { label: "copies given", value: copiesOf(data), detail: "by the origin, of what one consumer fetches" },
       { label: "given by seeds", value: bytes(data.given_bytes), detail: "by their own word" },
       { label: "gives now", value: rate(data.rate_bytes_per_s) },
-      { label: "requests to the store", value: count(requestsOf(data.requests)), detail: `${count(data.requests.retries)} retried` },
+      { label: "store requests", value: count(requestsOf(data.requests)), detail: `${count(data.requests.retries)} retried` },
       { label: "from the store", value: bytes(data.requests.received_bytes), detail: `${bytes(data.requests.sent_bytes)} to it` },
       { label: "cost", value: money(data.cost), detail: clean(data.prices, 80) },
     ]} />`}
@@ -47,7 +47,7 @@ const requestsOf = (requests) => requests.put + requests.list + requests.get + r
 function Judged({ data }) {
   const away = data.seeds.filter((seed) => seed.store !== "answers").length;
   const told = data.offload === null ? "Nobody has fetched anything yet."
-    : `The origin gave ${data.copies === null ? "" : `${counted(Number(copiesOf(data)), "copy", "copies")}, `}${percent(1 - data.offload)} of the bytes; ${percent(data.offload)} came from peers.`;
+    : `The origin gave ${data.copies === null ? "" : `${copiesOf(data)} copies, `}${percent(1 - data.offload)} of the bytes; ${percent(data.offload)} came from peers.`;
   if (away) return html`<${Verdict} tone="bad" icon="alert">${told} The object store does not answer ${away === data.seeds.length ? "the seeds" : `${count(away)} of ${count(data.seeds.length)} seeds`}.<//>`;
   const tone = data.offload !== null && isSpared(data) ? "good" : "calm";
   return html`<${Verdict} tone=${tone} icon=${tone === "good" ? "check" : "idle"}>${told}<//>`;
@@ -77,9 +77,9 @@ const Items = ({ rows }) => html`<${Card} title="Rollouts and publishes" note="w
     { id: "kind", label: "kind", narrow: false, cell: (row) => html`<${Chip} icon=${row.kind === "publish" ? "plus" : "rollout"}>${row.kind === "publish" ? "publish" : "rollout"}<//>` },
     { id: "version", label: "version", narrow: false, cell: (row) => html`<${Id} id=${row.version} digits=${8} />` },
     { id: "offload", label: "offload", num: true, value: (row) => row.offload, cell: (row) => percent(row.offload) },
-    { id: "copies", label: "copies given", num: true, narrow: false, value: (row) => row.copies, cell: (row) => copiesOf(row) },
-    { id: "origin", label: "from the origin", num: true, narrow: false, value: (row) => row.sources.origin, cell: (row) => bytes(row.sources.origin) },
-    { id: "peers", label: "from peers", num: true, narrow: false, value: (row) => row.sources.peers, cell: (row) => bytes(row.sources.peers) },
+    { id: "copies", label: "copies", num: true, narrow: false, value: (row) => row.copies, cell: (row) => copiesOf(row) },
+    { id: "origin", label: "by the origin", num: true, narrow: false, value: (row) => row.sources.origin, cell: (row) => bytes(row.sources.origin) },
+    { id: "peers", label: "by peers", num: true, narrow: false, value: (row) => row.sources.peers, cell: (row) => bytes(row.sources.peers) },
     { id: "requests", label: "requests", num: true, narrow: false, value: (row) => requestsOf(row.requests), cell: (row) => count(requestsOf(row.requests)) },
     { id: "cost", label: "cost", num: true, value: (row) => row.cost.amount, cell: (row) => money(row.cost) },
   ]} /><//>`;
