@@ -24,14 +24,16 @@ STEPS_MAX: Final = 20
 
 
 class OidcServer:
-    """The running server; ``issuer`` is its URL. Skips the test where it is not installed."""
+    """The running server; ``issuer`` is its URL. ``redirect`` is where its client aetherfs-web may send browsers to.
+    Skips the test where it is not installed.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, *redirect: str) -> None:
         node = shutil.which("node")
         if node is None or not (MODULES / "oidc-provider").is_dir():
             pytest.skip("there is no OpenID Connect server: install Node.js with npm, then `make oidc`")
         self._process = subprocess.Popen(
-            [node, str(HERE / "oidc" / "server.mjs"), str(MODULES)],
+            [node, str(HERE / "oidc" / "server.mjs"), str(MODULES), *redirect],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -23,6 +23,8 @@ class Metadata(msgspec.Struct, frozen=True):
     token_endpoint: Endpoint = ""
     device_authorization_endpoint: Endpoint = ""
     revocation_endpoint: Endpoint = ""
+    # Whether every answer to a browser names the issuer (RFC 9207).
+    authorization_response_iss_parameter_supported: bool = False
 
 
 async def discover(issuer: str, ca: str) -> Metadata:

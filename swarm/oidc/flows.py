@@ -14,6 +14,7 @@ import html
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
@@ -27,6 +28,8 @@ from swarm.oidc.discovery import Metadata
 from swarm.oidc.fetch import check_told_url, get_object, post_form
 from swarm.people_messages import Issuing
 
+# What a refusal ends with, for who signs in by the command.
+AGAIN: Final = " with `aetherfs login`"
 LOOPBACK: Final = "127.0.0.1"
 CALLBACK: Final = "/callback"
 BROWSER_DEADLINE_S: Final = 300.0
@@ -116,31 +119,54 @@ async def by_browser(metadata: Metadata, issuing: Issuing, visit: Callable[[str]
     """Sign in by a browser on this machine, which ``visit`` shows a URL."""
     if not metadata.authorization_endpoint:
         raise NotFoundError(f"{issuing.issuer} has no page to sign in at: try `aetherfs login --device`")
-    state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
-    callback = _Callback(state, metadata.issuer)
+    asking = new_asking()
+    callback = _Callback(asking.state, metadata.issuer)
     listener = await start_listener(callback.app(), LOOPBACK, 0, None)
     try:
         redirect = f"http://{LOOPBACK}:{listener.port}{CALLBACK}"
-        query = {
-            "response_type": "code",
-            "redirect_uri": redirect,
-            "scope": " ".join(issuing.scopes),
-            "state": state,
-            "nonce": nonce,
-            "code_challenge": _text_of(hashlib.sha256(verifier.encode()).digest()),
-            "code_challenge_method": "S256",
-            # Without it many issuers give no refresh token (OpenID Connect Core 11).
-            **({"prompt": "consent"} if "offline_access" in issuing.scopes else {}),
-            **_client(issuing),
-        }
-        mark = "&" if "?" in metadata.authorization_endpoint else "?"
-        await visit(f"{metadata.authorization_endpoint}{mark}{urlencode(query)}")
-        code = await callback.code()
-        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect, "code_verifier": verifier}
-        tokens = await _tokens(metadata.token_endpoint, issuing, {**form, **_client(issuing)})
-        return await _checked(tokens, metadata, issuing, nonce)
+        await visit(address_of(metadata, issuing, redirect, asking))
+        return await redeem(metadata, issuing, redirect, asking, await callback.code())
     finally:
         await listener.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """What one sign-in is known by: to the browser that comes back, in the ID token, and at the token endpoint."""
+
+    state: str
+    nonce: str
+    verifier: str
+
+
+def new_asking() -> Asking:
+    """Of 256 bits each."""
+    return Asking(*(secrets.token_urlsafe(32) for _ in range(3)))
+
+
+def address_of(metadata: Metadata, issuing: Issuing, redirect: str, asking: Asking) -> str:
+    """Where a browser is sent to, from where it comes back to ``redirect`` with a code."""
+    query = {
+        "response_type": "code",
+        "redirect_uri": redirect,
+        "scope": " ".join(issuing.scopes),
+        "state": asking.state,
+        "nonce": asking.nonce,
+        "code_challenge": _text_of(hashlib.sha256(asking.verifier.encode()).digest()),
+        "code_challenge_method": "S256",
+        # Without it many issuers give no refresh token (OpenID Connect Core 11).
+        **({"prompt": "consent"} if "offline_access" in issuing.scopes else {}),
+        **_client(issuing),
+    }
+    mark = "&" if "?" in metadata.authorization_endpoint else "?"
+    return f"{metadata.authorization_endpoint}{mark}{urlencode(query)}"
+
+
+async def redeem(metadata: Metadata, issuing: Issuing, redirect: str, asking: Asking, code: str) -> Tokens:
+    """The tokens for a code, whose ID token is of this very sign-in. NotAllowedError for what is not."""
+    form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect}
+    whole = {**form, "code_verifier": asking.verifier, **_client(issuing)}
+    return await _checked(await _tokens(metadata.token_endpoint, issuing, whole), metadata, issuing, asking.nonce)
 
 
 class _Callback:
@@ -190,7 +216,7 @@ async def _checked(tokens: Tokens, metadata: Metadata, issuing: Issuing, nonce: 
         terms = Terms(issuing.name, issuing.issuer, issuing.client_id, issuing.algorithms, "sub", issuing.groups_claim)
         check(tokens.id_token, keys, terms, time.time())
         if nonce is not None and unverified(tokens.id_token)[1].get("nonce") != nonce:
-            raise NotAllowedError("the issuer's answer is of another sign-in: repeat `aetherfs login`")
+            raise NotAllowedError(f"the issuer's answer is of another sign-in: sign in anew{AGAIN}")
     return tokens
 
 
@@ -207,7 +233,7 @@ async def _posted(endpoint: str, issuing: Issuing, form: Mapping[str, str]) -> t
 
 def _refusal(found: Mapping[str, Any], issuing: Issuing) -> AetherError:
     said = str(found.get("error_description") or found.get("error") or "without a reason")[:200]
-    return NotAllowedError(f"{issuing.issuer} refuses: {said}; sign in anew with `aetherfs login`")
+    return NotAllowedError(f"{issuing.issuer} refuses: {said}; sign in anew{AGAIN}")
 
 
 def _client(issuing: Issuing) -> dict[str, str]:

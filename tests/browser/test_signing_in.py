@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 from playwright.async_api import Page, async_playwright, expect
 
+from swarm.people_messages import Issuing
 from swarm.tracker.figures import serve as figures_serve
 from swarm.tracker.people import records
 from swarm.tracker.policy import PolicyRule
@@ -17,6 +19,7 @@ from tests.browser.chromium import ARGUMENTS, path_of_chromium
 from tests.cheap_passwords import make_passwords_cheap
 from tests.integration.people_rig import PASSWORD, Web, people
 from tests.integration.test_recalled import change
+from tests.oidc_server import OidcServer
 
 Check = Callable[[Web, "Visit"], Awaitable[None]]
 
@@ -61,6 +64,32 @@ def with_browser(folder: Path, check: Check) -> None:
 
     path_of_chromium()
     asyncio.run(main())
+
+
+def test_people_of_an_issuer_sign_in_at_its_own_page(tmp_path: Path) -> None:
+    """At a real OpenID Connect server, which knows one address to send browsers back to."""
+
+    async def check(web: Web, visit: Visit) -> None:
+        page, wanted = visit.page, f"{web.url}/ui/datasets?range=1h"
+        with OidcServer(f"{web.url}/ui/signedin/corp") as server:
+            issuing = Issuing("corp", server.issuer, "aetherfs-web", "aetherfs-web", scopes=("openid", "profile"))
+            await web.admin("POST", "issuers/corp", **msgspec.structs.asdict(issuing))
+            await change(web.rig.tracker, allow=(PolicyRule("group:corp/ops", "read", "maps/*"),))
+            await page.goto(wanted)
+            await page.get_by_role("link", name="Sign in with corp").click()
+            await page.fill("[name=login]", "carol+ops")
+            await page.fill("[name=password]", "any")
+            await page.get_by_role("button").first.click()
+            await page.get_by_role("button").first.click()
+            await expect(page.get_by_role("heading", name="Datasets", exact=True)).to_be_visible()
+        assert page.url == wanted
+        who = await page.evaluate("fetch('/ui/visitor').then((answer) => answer.json())")
+        assert who["who"]["subjects"] == ["user:corp/carol+ops", "group:corp/ops", "anyone"]
+        [session] = await page.context.cookies(web.url)
+        assert (session["name"], session["sameSite"], session["httpOnly"]) == ("__Host-aetherfs", "Strict", True)
+        assert refusals(web) == 0
+
+    with_browser(tmp_path, check)
 
 
 def refusals(web: Web) -> int:

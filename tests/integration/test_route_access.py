@@ -86,6 +86,7 @@ PLACES: Final = {
     "file": "app.js",
     "page": "datasets",
     "rule": "AetherfsClockSkew",
+    "issuer": "corp",
 }
 READER, ADMIN = PolicyRule("service:reader", "read", "maps/*"), PolicyRule("service:admin", "admin", "*")
 

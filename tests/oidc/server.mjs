@@ -1,8 +1,8 @@
 // An OpenID Connect server for tests: oidc-provider on a free port of loopback, in memory.
 //
-// node server.mjs FOLDER_OF_NODE_MODULES      prints its issuer as one line; ends when its standard input does
+// node server.mjs FOLDER_OF_NODE_MODULES [REDIRECT_URI]      prints its issuer as one line; ends when its standard input does
 //
-// Whoever signs in is believed; the groups of a person are those that the name states: "alice+ops+dev".
+// REDIRECT_URI is that of a second client, aetherfs-web. Whoever signs in is believed; the groups of a person are those that the name states: "alice+ops+dev".
 
 import { createServer } from 'node:http'
 import { pathToFileURL } from 'node:url'
@@ -29,6 +29,12 @@ server.listen(0, '127.0.0.1', () => {
         response_types: ['code'],
         redirect_uris: ['http://127.0.0.1/callback'],
       },
+      ...(process.argv[3] ? [{
+        client_id: 'aetherfs-web',
+        token_endpoint_auth_method: 'none',
+        response_types: ['code'],
+        redirect_uris: [process.argv[3]],
+      }] : []),
     ],
     claims: { openid: ['sub'], profile: ['groups'], email: ['email'] },
     conformIdTokenClaims: false,

@@ -17,7 +17,16 @@ from swarm.people_messages import Issuing
 from swarm.tracker.people.identify import _name_and_password
 from swarm.tracker.people.passwords import PasswordHash
 from swarm.tracker.people.records import Issuer, Service, SignedOut, User
-from swarm.tracker.people.sessions import SESSION_START, Session, Sessions, new_service_token, parse_service_token
+from swarm.tracker.people.sessions import (
+    ISSUED_START,
+    SESSION_START,
+    Begun,
+    IssuedSession,
+    Session,
+    Sessions,
+    new_service_token,
+    parse_service_token,
+)
 from tests.made_issuer import AUDIENCE, MadeIssuer
 
 WALL: Final = 1_800_000_000
@@ -32,6 +41,8 @@ SERVICE: Final = Service(1, bytes(8), "ci", (), bytes(32), WALL, WALL + 60)
 KEPT_ISSUER: Final = Issuer.of(Issuing("corp", "https://id.example.org", "aetherfs", "aetherfs"), WALL)
 SIGNED_OUT: Final = SignedOut(1, "user:corp/alice", WALL)
 SESSION: Final = Session(1, bytes(8), "bearer", "alice", bytes(16), WALL, WALL + 60)
+ISSUED: Final = IssuedSession(2, bytes(8), "cookie", "corp", "corp/alice", ("corp/ops",), bytes(16), WALL, WALL + 60)
+BEGUN: Final = Begun(1, "corp", "s" * 43, "n" * 43, "v" * 43, "/ui/peers", WALL + 60)
 
 Read = Callable[[bytes], object]
 
@@ -40,11 +51,21 @@ def text(data: bytes) -> str:
     return data.decode("latin-1")
 
 
+def sealed_by(box: SecretBox, body: bytes) -> str:
+    return base64.urlsafe_b64encode(bytes(box.encrypt(body))).decode().rstrip("=")
+
+
 def read_session_of_ours(body: bytes) -> object:
     """As if another tracker of the swarm had sealed it."""
-    box: SecretBox = SESSIONS._box
-    sealed = base64.urlsafe_b64encode(bytes(box.encrypt(body))).decode().rstrip("=")
-    return SESSIONS.open(SESSION_START + sealed, "bearer", WALL)
+    return SESSIONS.open(SESSION_START + sealed_by(SESSIONS._box, body), "bearer", WALL)
+
+
+def read_issued_session(body: bytes) -> object:
+    return SESSIONS.open(ISSUED_START + sealed_by(SESSIONS._box, body), "cookie", WALL)
+
+
+def read_begun(body: bytes) -> object:
+    return SESSIONS.kept(sealed_by(SESSIONS._begun_box, body), WALL)
 
 
 def read_claims(data: bytes) -> object:
@@ -77,6 +98,8 @@ SHOWN: Final[dict[str, tuple[bytes, Read, tuple[type[Exception], ...]]]] = {
         REFUSED,
     ),
     "session of ours": (canonical.encode(SESSION), read_session_of_ours, REFUSED),
+    "session of an issuer": (canonical.encode(ISSUED), read_issued_session, REFUSED),
+    "sign-in under way": (canonical.encode(BEGUN), read_begun, REFUSED),
     "API token": (new_service_token()[0].encode(), lambda data: parse_service_token(text(data)), REFUSED),
     "basic": (base64.b64encode(b"alice:correct horse"), lambda data: _name_and_password(text(data)), REFUSED),
     "unread bearer token": (ISSUER.token().encode(), lambda data: unverified(text(data)), REFUSED),

@@ -102,7 +102,7 @@ FUZZED: Final[dict[str, str]] = {
     "swarm.snapshot.open_snapshot": "snapshot",
     "swarm.token.parse_token": "token",
     "swarm.tracker.people.identify._name_and_password": "basic",
-    "swarm.tracker.people.sessions.Sessions.open": "session",
+    "swarm.tracker.people.sessions._opened": "session",
     "swarm.tracker.people.sessions._bytes_of": "session",
     "swarm.tracker.sealed.opened": "order to purge",
     "swarm.tracker.serve_announces.announce_routes.announce": "announce",

@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol, TypeVar
 
+import msgspec
 from aiohttp import web
 
 from swarm.errors import NotSignedInError, TooSoonError
@@ -25,7 +26,17 @@ from swarm.tracker.people.guessing import Guessing
 from swarm.tracker.people.issuers import Issuers
 from swarm.tracker.people.passwords import PASSWORD_MAX_BYTES, Passwords
 from swarm.tracker.people.records import People, User
-from swarm.tracker.people.sessions import SERVICE_START, SESSION_START, Session, Sessions, Use, parse_service_token
+from swarm.tracker.people.sessions import (
+    SERVICE_START,
+    SESSION_START,
+    STAMP_BYTES,
+    AnySession,
+    IssuedSession,
+    Session,
+    Sessions,
+    Use,
+    parse_service_token,
+)
 
 HEADER_MAX_CHARS: Final = 20_000
 WRONG_PASSWORD: Final = "user or password is wrong"
@@ -64,7 +75,7 @@ class Identifier:
                 return (await self.user_of(text, self._remote_of(request))).principal
             return await self._bearer(text)
         if SESSION_COOKIE in request.cookies:
-            return (await self.session_of(request.cookies[SESSION_COOKIE], "cookie"))[1].principal
+            return (await self.session_of(request.cookies[SESSION_COOKIE], "cookie"))[1]
         return ANONYMOUS
 
     # ---- passwords --------------------------------------------------------------------------------------------------
@@ -101,8 +112,8 @@ class Identifier:
         if text.startswith(SERVICE_START):
             return await self._service_of(text)
         if text.startswith(SESSION_START):
-            return (await self.session_of(text, "bearer"))[1].principal
-        return await self._of_issuer(text)
+            return (await self.session_of(text, "bearer"))[1]
+        return await self.of_issuer(text)
 
     async def _service_of(self, text: str) -> Principal:
         token_id, secret = parse_service_token(text)
@@ -113,18 +124,39 @@ class Identifier:
             raise NotSignedInError(WRONG_TOKEN)
         return service.principal
 
-    async def session_of(self, text: str, use: Use) -> tuple[Session, User]:
-        """A session and whose it is, as long as it was not ended and he has the same password."""
+    async def session_of(self, text: str, use: Use) -> tuple[AnySession, Principal]:
+        """A session and whose it is, as long as it was not ended, and he has the same password or his issuer counts as
+        it did.
+        """
         session = self.sessions.open(text, use, time.time())
+        if isinstance(session, IssuedSession):
+            who = await self._named_by_issuer(session)
+        else:
+            who = await self._named_by_password(session)
+        await self._check_signed_out(who, session.issued)
+        if await self._work(self.people.is_ended, session.key):
+            raise NotSignedInError(ENDED)
+        return session, who
+
+    async def _named_by_password(self, session: Session) -> Principal:
         user = await self._work(self.people.user, session.name)
         if user is None or user.stamp != session.stamp:
             raise NotSignedInError(ENDED)
-        await self._check_signed_out(user.principal, session.issued)
-        if await self._work(self.people.is_ended, session.key):
-            raise NotSignedInError(ENDED)
-        return session, user
+        return user.principal
 
-    async def _of_issuer(self, text: str) -> Principal:
+    async def _named_by_issuer(self, session: IssuedSession) -> Principal:
+        issuing = await self.issuing(session.issuer)
+        if issuing is None or stamp_of(issuing) != session.stamp:
+            raise NotSignedInError(ENDED)
+        return session.principal
+
+    async def issuing(self, name: str) -> Issuing | None:
+        """The issuer that is known here by a name."""
+        found = await self._work(self.people.issuers)
+        return next((one.issuing for one in found if one.issuing.name == name), None)
+
+    async def of_issuer(self, text: str) -> Principal:
+        """Whom the bearer token of an issuer names."""
         header, claims = unverified(text)
         issuing = await self._issuing(claims.get("iss"))
         keys = await self.issuers.keys_of(issuing).for_token(header, time.monotonic())
@@ -147,6 +179,11 @@ class Identifier:
     async def close(self) -> None:
         self.passwords.close()
         await self.issuers.close()
+
+
+def stamp_of(issuing: Issuing) -> bytes:
+    """Other than before as soon as an issuer counts in another way."""
+    return signature_of(msgspec.json.encode(issuing))[:STAMP_BYTES]
 
 
 def terms_of(issuing: Issuing) -> Terms:

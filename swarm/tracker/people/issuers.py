@@ -17,7 +17,7 @@ from joserfc.jwk import KeySet
 
 from swarm.errors import AetherError, IntegrityError, UnreachableError
 from swarm.oidc.claims import fitting, keys_of
-from swarm.oidc.discovery import discover
+from swarm.oidc.discovery import Metadata, discover
 from swarm.oidc.fetch import get_object
 from swarm.people_messages import Issuing
 
@@ -34,6 +34,7 @@ class IssuerKeys:
         self.issuing = issuing
         self.fetched = 0
         self._keys = KeySet([])
+        self._described: Metadata | None = None
         self._known_at = float("-inf")
         self._asked_at = float("-inf")
         self._failure = ""
@@ -50,6 +51,13 @@ class IssuerKeys:
         if now - self._known_at > STALE_MAX_S:
             raise UnreachableError(f"the keys of {self.issuing.issuer} are not to be had ({self._failure}): try later")
         return self._keys
+
+    async def described(self, now: float) -> Metadata:
+        """What the issuer says of itself, no older than its keys. UnreachableError when it does not answer."""
+        await self.for_token({}, now)
+        if self._described is None:
+            raise UnreachableError(f"{self.issuing.issuer} does not answer ({self._failure}): try later")
+        return self._described
 
     def _is_due(self, header: Mapping[str, Any], now: float) -> bool:
         if self._failure or self._known_at == float("-inf"):
@@ -70,7 +78,7 @@ class IssuerKeys:
         except AetherError as error:
             self._failure = str(error)
             return
-        self._keys, self._known_at, self._failure = keys, now, ""
+        self._keys, self._described, self._known_at, self._failure = keys, described, now, ""
 
     async def close(self) -> None:
         if self._asking is not None:
