@@ -232,6 +232,23 @@ def test_a_saved_bundle_opens_without_a_network(
     expect(saved.get_by_text("nothing here changes any more")).to_be_visible()
     saved.get_by_role("navigation", name="Pages").get_by_role("link", name="Audit").click()
     expect(saved.get_by_role("heading", name="Audit")).to_be_visible()
+    for shown in (
+        "rollout",
+        "alerts",
+        "datasets",
+        "peers",
+        "flow",
+        "dht",
+        "origin",
+        "access",
+        "access?tab=members",
+        "audit",
+    ):
+        saved.goto(f"{path.as_uri()}#/{shown}")
+        expect(saved.locator("main h1")).to_be_visible()
+        expect(saved.locator("[aria-busy=true]")).to_have_count(0)
+        expect(saved.get_by_text("what it was not told")).to_have_count(0)
+    expect(saved.get_by_role("region", name="Audit").get_by_role("row")).not_to_have_count(0)
     assert saved.evaluate("window.stung") is None
     assert not wrong
     assert {url.split(":", 1)[0] for url in asked} <= {"file", "blob", "data"}

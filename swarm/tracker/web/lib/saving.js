@@ -1,4 +1,5 @@
 // A support bundle: these pages and what they have been told, in one file that opens without a network.
+import { pathOf } from "./live.js";
 import { answers, call } from "./store.js";
 import { toast } from "./say.js";
 
@@ -7,8 +8,19 @@ const EMPTY = "/ui/bundle";
 const ASKED = [
   "/api/v1/figures/overview", "/api/v1/figures/rollouts", "/api/v1/figures/peers", "/api/v1/figures/flow", "/api/v1/figures/dht",
   "/api/v1/figures/origin", "/api/v1/figures/events", "/api/v1/alerts", "/api/v1/datasets", "/ui/visitor", "/api/v1/access/mine",
-  "/api/v1/access", "/api/v1/access/history", "/api/v1/audit",
+  "/api/v1/access", "/api/v1/access/history", "/api/v1/audit", "/api/v1/members", "/api/v1/users", "/api/v1/services", "/api/v1/issuers",
+  "/api/v1/figures/series?name=rate_bytes_per_s", "/api/v1/figures/series?name=origin_rate_bytes_per_s",
 ];
+const EACH_MAX = 30;
+
+// What the pages ask for of each dataset, and of each tag that is followed.
+function ofEach(datasets, tags) {
+  const baseOf = (dataset) => `/api/v1/datasets/${dataset.split("/").map(encodeURIComponent).join("/")}`;
+  return [
+    ...datasets.slice(0, EACH_MAX).flatMap((dataset) => [baseOf(dataset), `${baseOf(dataset)}/history`, pathOf(`blocks:${dataset}`)]),
+    ...tags.slice(0, EACH_MAX).flatMap(({ dataset, tag }) => [pathOf(`rollout:${dataset}:${tag}`), `${baseOf(dataset)}/tags/${encodeURIComponent(tag)}/rollout`]),
+  ];
+}
 
 export async function saveBundle(who) {
   try {
@@ -16,9 +28,8 @@ export async function saveBundle(who) {
     if (!response.ok) throw new Error(`the tracker answered with status ${response.status}`);
     const empty = await response.text();
     const told = answers();
-    await Promise.all(ASKED.filter((path) => !(path in told)).map(async (path) => {
-      try { told[path] = await call("GET", path); } catch { /* what one may not see is not in it */ }
-    }));
+    await addTo(told, ASKED);
+    await addTo(told, ofEach(told["/api/v1/datasets"]?.datasets ?? [], told["/api/v1/figures/overview"]?.tags ?? []));
     const made = Date.now() / 1000;
     const data = { made, by: who ? `${who.kind}:${who.name}` : "anyone", answers: told };
     download(filled(empty, data), `aetherfs-support-${new Date(made * 1000).toISOString().slice(0, 19).replace(/[T:]/g, "-")}.html`);
@@ -26,6 +37,12 @@ export async function saveBundle(who) {
   } catch (error) {
     toast(`The bundle was not saved: ${error.message}`, "bad");
   }
+}
+
+async function addTo(told, paths) {
+  await Promise.all([...new Set(paths)].filter((path) => !(path in told)).map(async (path) => {
+    try { told[path] = await call("GET", path); } catch { /* what one may not see is not in it */ }
+  }));
 }
 
 // In a script element only "<" could end it: JSON may spell it out.

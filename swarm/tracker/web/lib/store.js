@@ -1,6 +1,6 @@
 // What the tracker tells: asked once however many parts of a page show it, kept for them, asked anew when it may be old.
 import { useEffect, useState } from "./html.js";
-import { bundle, isBundle } from "./bundle.js";
+import { bundle, isBundle, kept } from "./bundle.js";
 
 const KEPT_MS = 60_000;
 const TOLD_MAX = 300;
@@ -23,7 +23,8 @@ export class Problem extends Error {
 // One call. Resolves with the decoded answer, rejects with a Problem.
 export async function call(method, path, body) {
   if (isBundle) {
-    if (method === "GET" && Object.hasOwn(bundle.answers, path)) return bundle.answers[path];
+    const answer = method === "GET" ? kept(path) : undefined;
+    if (answer !== undefined) return answer;
     throw new Problem(503, { detail: "this is a saved bundle: what it was not told before it was saved it does not know" });
   }
   let response;
