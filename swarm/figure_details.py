@@ -322,7 +322,7 @@ class Requests(msgspec.Struct, frozen=True):
 
 class OriginItem(msgspec.Struct, frozen=True):
     """What one version cost. ``offload`` is 1 - origin bytes / all bytes that consumers fetched, None before any.
-    ``copies``: how often the origin gave what one of them fetched on average. One is the least.
+    ``copies``: how often the origin gave what one of them fetched at most. One is the least, once it is done.
     """
 
     dataset: str

@@ -129,12 +129,12 @@ def origin_view(picture: Picture, prices: Prices, now: float) -> Origin:
 
 
 def _copies(rollouts: Iterable[RolloutFigures]) -> float | None:
-    """What the origin gave, in units of what a consumer fetches on average; None before any has fetched."""
-    given, whole = 0, 0.0
+    """What the origin gave, in units of the most that one consumer has fetched; None before any has."""
+    given = whole = 0
     for rollout in rollouts:
-        told = [member.sources for member in rollout.members.values() if member.sources[0] + member.sources[1]]
+        told = [member.sources for member in rollout.members.values()]
         given += sum(origin for _, origin, *_ in told)
-        whole += sum(peers + origin for peers, origin, *_ in told) / max(1, len(told))
+        whole += max((peers + origin for peers, origin, *_ in told), default=0)
     return round(given / whole, 2) if whole else None
 
 

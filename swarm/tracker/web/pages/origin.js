@@ -28,7 +28,7 @@ function OriginPage({ query }) {
   ${!data ? html`<${Card}><${Missing} answer=${answer} what="What the origin carried" /><//>` : html`<${Judged} data=${data} />
     <${Tiles} items=${[
       { label: "offload", value: percent(data.offload), detail: "of all that was fetched came from peers" },
-      { label: "copies given", value: copiesOf(data), detail: "by the origin, of what one consumer fetches" },
+      { label: "copies given", value: copiesOf(data), detail: "by the origin; one is the least" },
       { label: "given by seeds", value: bytes(data.given_bytes), detail: "by their own word" },
       { label: "gives now", value: rate(data.rate_bytes_per_s) },
       { label: "store requests", value: count(requestsOf(data.requests)), detail: `${count(data.requests.retries)} retried` },
