@@ -36,6 +36,7 @@ PAGES: Final = {
     "audit": "audit",
     "wall": "overview?wall",
     "agent": "AGENT",
+    "signin": "signin",
 }
 SCREENS: Final[dict[str, dict[str, Any]]] = {
     "light": {"color_scheme": "light", "viewport": {"width": 1200, "height": 760}},

@@ -36,6 +36,7 @@ PAGES: Final = (
     "dht",
     "origin",
     "no-such-page",
+    "signin",
 )
 SCREENS: Final = {
     "light": {"color_scheme": "light", "viewport": {"width": 1280, "height": 800}},
