@@ -46,6 +46,7 @@ SCREENS: Final[dict[str, dict[str, Any]]] = {
 PEERS: Final = ("paris-1", "paris-2", "paris-3", "paris-4")
 SIZE_BYTES: Final = 12_000_000
 SETTLED_MS: Final = 1500
+AGENT_SETTLED_MS: Final = 7000
 
 
 def take(out: Path, only: str) -> None:
@@ -71,7 +72,8 @@ def take(out: Path, only: str) -> None:
 def _take(visitor: Visitor, path: str, to: Path) -> None:
     page = visitor.visit(path)
     expect(page.locator("[aria-busy=true]")).to_have_count(0)
-    page.wait_for_timeout(SETTLED_MS)  # for what is drawn on a canvas, and the first seconds of a stream
+    # For what is drawn on a canvas, and the first seconds of a stream; an agent is asked every two seconds for its rates.
+    page.wait_for_timeout(AGENT_SETTLED_MS if path.startswith("http") else SETTLED_MS)
     page.screenshot(path=to, scale="css")
 
 

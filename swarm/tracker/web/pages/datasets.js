@@ -127,12 +127,12 @@ function History({ dataset, now }) {
         { id: "kind", label: "what", cell: (row) => { const [tone, icon, word] = KINDS[row.kind] ?? ["calm", "idle", clean(row.kind)];
           return html`<${Chip} tone=${tone} icon=${icon}>${word}<//>`; } },
         { id: "moves", label: "tags", cell: (row) => html`<span class="row">${row.moves.slice(0, 8).map((move) => html`<span key=${move.tag} class="nowrap">
-          <span class="label">${clean(move.tag, 60)}</span> ${move.version ? html`<${Id} id=${move.version} digits=${8} to=${toFiles(dataset, move.version)} />` : html`<span class="soft">gone</span>`}</span>`)}
+          <span class="label">${clean(move.tag, 60)}</span> ${move.version ? html`<span class="hide-narrow"><${Id} id=${move.version} digits=${8} to=${toFiles(dataset, move.version)} /></span>` : html`<span class="soft">gone</span>`}</span>`)}
           ${row.moves.length > 8 && html`<span class="soft small">and ${row.moves.length - 8} more</span>`}</span>` },
         { id: "message", label: "message", cell: (row) => html`<${Name} text=${row.message} />` },
         { id: "bytes", label: "size", num: true, narrow: false, cell: (row) => (row.bytes === null ? "" : bytes(row.bytes)) },
         { id: "by", label: "by", narrow: false, cell: (row) => html`<${PeerLink} id=${row.publisher} />` },
-        { id: "time", label: "when", num: true, cell: (row) => html`<time title=${moment(row.time)}>${ago(row.time, now)}</time>` },
+        { id: "time", label: "when", num: true, narrow: false, cell: (row) => html`<time title=${moment(row.time)}>${ago(row.time, now)}</time>` },
       ]} />`}<//>`;
 }
 
