@@ -72,7 +72,7 @@ def take(out: Path, only: str) -> None:
 def _take(visitor: Visitor, path: str, to: Path) -> None:
     page = visitor.visit(path)
     expect(page.locator("[aria-busy=true]")).to_have_count(0)
-    # For what is drawn on a canvas, and the first seconds of a stream; an agent is asked every two seconds for its rates.
+    # For what is drawn on a canvas, and the first seconds of a stream; an agent tells its rates every two seconds.
     page.wait_for_timeout(AGENT_SETTLED_MS if path.startswith("http") else SETTLED_MS)
     page.screenshot(path=to, scale="css")
 
