@@ -11,6 +11,8 @@ import { Table } from "./table.js";
 const TABLE_ROWS = 60;
 const HALF_LABEL = 32; // pixels of "08:05:09", and of "2 h 5 min"
 const DAY_S = 86_400;
+// How far apart labels may stand: none says the same as the one before.
+const STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, ...[1, 2, 5, 10, 30, 100].map((days) => days * DAY_S)];
 
 // A picture in a card with a switch to its table. `picture` is what is drawn; `table` the props of a Table. Use it for
 // every canvas. `says`: the picture in one sentence, for who cannot see it.
@@ -94,7 +96,7 @@ function optionsOf({ series, kind, since, format, marks, top, height, width }) {
       y: { range: (u, low, high) => [Math.min(0, low ?? 0), top ?? Math.max(high ?? 0, 0.000001) * (kind === "stack" ? 1 : 1.08)] },
     },
     axes: [
-      { ...axis, grid: { show: false }, size: 32, gap: 10, space: 2 * HALF_LABEL + 20, ...(since ? { values: (u, at) => at.map(span) }
+      { ...axis, grid: { show: false }, size: 32, gap: 10, space: 2 * HALF_LABEL + 20, incrs: STEPS_S, ...(since ? { values: (u, at) => at.map(span) }
         : { values: (u, at, i, gap, step) => at.map((t) => timeOn(t, step)) }) },
       { ...axis, size: sizeOf, gap: 6, values: (u, at) => at.map((value) => format(value)) },
     ],
