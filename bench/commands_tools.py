@@ -7,6 +7,7 @@ import sys
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
@@ -73,19 +74,57 @@ def predict(only: str, folder: Path | None, out: Path | None) -> None:
 
 @click.command()
 @click.option("--peers", type=click.IntRange(1, 50_000), default=10_000, show_default=True, help="Simulated peers.")
-@click.option("--browsers", type=click.IntRange(1, 200), default=50, show_default=True, help="That listen.")
+@click.option("--browsers", type=click.IntRange(0, 60), default=50, show_default=True, help="That listen.")
 @click.option("--seconds", type=float, default=30.0, show_default=True, help="How long the rollout goes on.")
+@click.option("--page", is_flag=True, help="In a real Chromium: cold loads, frames, bytes; then many browsers at once.")
+@click.option("--only", default="", metavar="NAME,NAME", help="With --page: overview, rollout, peers, flow, blocks.")
+@click.option("--loads", type=click.IntRange(1, 20), default=3, show_default=True, help="With --page: of each page.")
+@click.option("--watched", type=float, default=20.0, show_default=True, help="With --page: seconds of frames of each.")
 @click.option("--folder", type=FOLDER, help="Where files go.")
-def dashboard(peers: int, browsers: int, seconds: float, folder: Path | None) -> None:
-    """What figures cost a tracker: CPU, memory, and bytes to each browser. Exit 1 when they cost more than they may."""
+@click.option("--json", "out", type=FILE, callback=in_a_folder, help="Write the report there.")
+def dashboard(
+    peers: int,
+    browsers: int,
+    seconds: float,
+    page: bool,
+    only: str,
+    loads: int,
+    watched: float,
+    folder: Path | None,
+    out: Path | None,
+) -> None:
+    """What figures cost a tracker: CPU, memory, and bytes to each browser. With --page: how soon the dashboard's pages
+    can be used, and what their frames cost. Exit 1 when anything is more than it may be.
+    """
     from bench.dashboard import DashboardSettings, run_dashboard
 
     errors = Console(stderr=True, highlight=False)
     with scratch_folder(folder or memory_folder()) as scratch:
         try:
-            report = run_dashboard(DashboardSettings(peers, browsers, seconds), scratch, errors.print)
+            if page:
+                told, is_within = _pages(peers, browsers, only, loads, watched, scratch, errors)
+            else:
+                report = run_dashboard(DashboardSettings(peers, browsers, seconds), scratch, errors.print)
+                told, is_within = {**asdict(report), "is_within": report.is_within}, report.is_within
         except BenchError as error:
             raise click.ClickException(str(error)) from error
-    click.echo(json.dumps({**asdict(report), "is_within": report.is_within}, indent=2))
-    if not report.is_within:
+    text = json.dumps(told, indent=2)
+    if out is not None:
+        out.write_text(text + "\n")
+    click.echo(text)
+    if not is_within:
         sys.exit(1)
+
+
+def _pages(
+    peers: int, browsers: int, only: str, loads: int, watched: float, scratch: Path, errors: Console
+) -> tuple[dict[str, Any], bool]:
+    from bench.dashboard_page import PageSettings, run_pages
+    from bench.pages import PAGES
+
+    wanted = [name for name in only.split(",") if name]
+    if unknown := set(wanted) - {kind.name for kind in PAGES}:
+        raise click.UsageError(f"no page {min(unknown)!r}: choose from {', '.join(kind.name for kind in PAGES)}")
+    kinds = tuple(kind for kind in PAGES if not wanted or kind.name in wanted)
+    report = run_pages(PageSettings(peers, browsers, kinds, loads, watched), scratch, errors.print)
+    return report.as_told(), not report.short_of()
