@@ -54,7 +54,7 @@ PAGES: Final = (
     PageKind(
         "rollout",
         f"rollout/{DATASET}/{REFERENCE[1]}",
-        "document.querySelectorAll('.uplot canvas').length > 1 && document.querySelectorAll('tbody tr').length > 10",
+        "document.querySelector('.uplot canvas') && document.querySelectorAll('tbody tr').length > 10",
     ),
     PageKind("peers", "peers", "document.querySelectorAll('tbody tr').length >= 100"),
     PageKind("flow", "flow", _DRAWN.format(".flow canvas")),
@@ -127,7 +127,7 @@ class Visit:
 
     async def interactive(self) -> tuple[float, float]:
         """When it was drawn, and when it could be used: milliseconds since the navigation."""
-        deadline = time.monotonic() + LOAD_DEADLINE_S
+        deadline, found = time.monotonic() + LOAD_DEADLINE_S, None
         while time.monotonic() < deadline:
             found = await self.page.evaluate("window.bench ? { ...bench, now: performance.now() } : null")
             if found is not None and found["drawn"] is not None:
@@ -135,7 +135,9 @@ class Visit:
                 if found["now"] >= ready + QUIET_MS:
                     return round(found["drawn"], 1), ready
             await asyncio.sleep(POLL_S)
-        raise BenchError(f"the page {self.kind.name} shows no data within {LOAD_DEADLINE_S:.0f} s")
+        is_drawn = found is not None and found["drawn"] is not None
+        what = "is never at rest" if is_drawn else "shows no data"
+        raise BenchError(f"the page {self.kind.name} {what} for {LOAD_DEADLINE_S:.0f} s")
 
     async def watch(self, browser: Browser, seconds: float, found: PageFound) -> None:
         """Its frames, and what it is sent."""

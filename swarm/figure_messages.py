@@ -323,8 +323,9 @@ class RolloutStep(msgspec.Struct, frozen=True, array_like=True):
 
 
 class RolloutLog(msgspec.Struct, frozen=True):
-    """A rollout's event log, in order of time: played from the start it gives the picture at any moment. ``next`` is
-    the ``after`` of the next page, None at the end. ``dropped`` steps were too many to be kept.
+    """A page of a rollout's event log, in order of time, or while it is in memory nearly so: as its steps were heard.
+    Played from the start it gives the picture at any moment. ``first`` is the number of the first step here, of
+    ``total``; ``next`` is the ``after`` of the next page, None at the end. ``dropped`` steps were too many to be kept.
     """
 
     dataset: str
@@ -338,6 +339,8 @@ class RolloutLog(msgspec.Struct, frozen=True):
     steps: tuple[RolloutStep, ...]
     next: int | None = None
     dropped: int = 0
+    first: int = 0
+    total: int = 0
 
 
 class LoggedPeer(msgspec.Struct, frozen=True, array_like=True):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Final
@@ -28,7 +28,7 @@ from swarm.objects import ObjectStore
 from swarm.tracker.figures.peers import Tag
 from swarm.tracker.figures.picture import Picture
 from swarm.tracker.figures.rollouts import CURRENT, FAILED, RolloutFigures
-from swarm.tracker.figures.steps import LOG_MAX_BYTES, KeptLog, decode_log
+from swarm.tracker.figures.steps import LOG_MAX_BYTES, KeptLog, Logged, LoggedStep, decode_log
 from swarm.tracker.orders import is_purged
 
 PREFIX: Final = "rollouts/"
@@ -149,22 +149,63 @@ def listed(objects: ObjectStore, may_read: Callable[[str], bool]) -> dict[Tag, l
     return found
 
 
-def log_of(kept: KeptLog, after: int, limit: int) -> RolloutLog:
-    """A page of an event log."""
-    page = kept.steps[after : after + limit]
-    following = after + len(page)
+def log_of(kept: KeptLog, after: int, limit: int, last: int = 0) -> RolloutLog:
+    """A page of an event log: from ``after`` on, or the ``last`` ones that come after it."""
+    first = _first(len(kept.steps), after, last)
+    return _page(kept, kept.steps[first : first + (last or limit)], kept.peers, first, len(kept.steps))
+
+
+def living_log(picture: Picture, rollout: RolloutFigures, after: int, limit: int, last: int = 0) -> RolloutLog:
+    """The same of a rollout that is in memory, at the cost of the page, for it is asked for by everybody who looks."""
+    steps, wall = rollout.steps, picture.wall
+    first = _first(len(steps), after, last)
+    head = KeptLog(
+        1,
+        rollout.dataset,
+        rollout.tag,
+        rollout.serial,
+        rollout.version,
+        b"",
+        "",
+        round(1000 * wall(rollout.started)),
+        round(1000 * wall(rollout.ended)) if rollout.ended is not None else 0,
+        0,
+        (0, 0, 0, 0, 0),
+        STATES,
+        (),
+        (),
+        steps.dropped,
+    )
+    return _page(head, steps.part(first, last or limit), steps.logged, first, len(steps))
+
+
+def _first(total: int, after: int, last: int) -> int:
+    return max(after, total - last) if last else min(after, total)
+
+
+def _page(head: KeptLog, steps: Sequence[LoggedStep], peers: Sequence[Logged], first: int, total: int) -> RolloutLog:
+    """Steps with the peers that they speak of alone: all ten thousand would be a megabyte a page."""
+    numbers: dict[int, int] = {}
+    told = tuple(
+        RolloutStep(step.t_ms / 1000, numbers.setdefault(step.peer, len(numbers)), step.state, step.words)
+        for step in steps
+    )
+    named = (peers[number] for number in numbers)
+    following = first + len(told)
     return RolloutLog(
-        dataset=kept.dataset,
-        tag=kept.tag,
-        serial=kept.serial,
-        version=kept.version.hex(),
-        started=kept.started_ms / 1000,
-        ended=kept.ended_ms / 1000 if kept.ended_ms else None,
-        states=kept.states,
-        peers=tuple(LoggedPeer(peer_id_of(each.public), each.site) for each in kept.peers),
-        steps=tuple(RolloutStep(step.t_ms / 1000, step.peer, step.state, step.words) for step in page),
-        next=following if following < len(kept.steps) else None,
-        dropped=kept.dropped,
+        dataset=head.dataset,
+        tag=head.tag,
+        serial=head.serial,
+        version=head.version.hex(),
+        started=head.started_ms / 1000,
+        ended=head.ended_ms / 1000 if head.ended_ms else None,
+        states=head.states,
+        peers=tuple(LoggedPeer(peer_id_of(each.public), each.site) for each in named),
+        steps=told,
+        next=following if following < total else None,
+        dropped=head.dropped,
+        first=first,
+        total=total,
     )
 
 

@@ -82,11 +82,12 @@ class SerialQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LogQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A page of an event log, from step ``after`` on."""
+    """A page of an event log, from step ``after`` on; with ``last`` so many of the last ones that come after it."""
 
     serial: Number = 0
     after: Number = 0
     limit: Annotated[int, msgspec.Meta(ge=1, le=20_000)] = 5000
+    last: Annotated[int, msgspec.Meta(ge=0, le=20_000)] = 0
 
 
 class BlocksQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -222,7 +223,7 @@ class _Serve:
 
     async def log(self, request: web.Request, who: Principal) -> web.Response:
         key, asked = (dataset_of(request), check_tag(request.match_info["tag"])), query_of(request, LogQuery)
-        return answer(await self.figures.rollout_log(key, asked.serial, asked.after, asked.limit))
+        return answer(await self.figures.rollout_log(key, asked.serial, asked.after, asked.limit, asked.last))
 
     async def blocks(self, request: web.Request, who: Principal) -> web.Response:
         asked = query_of(request, BlocksQuery)

@@ -129,14 +129,14 @@ class Figures:
             known = await self._state.work(self._kept.replayed, self._state.objects, tag, serial, self.picture.offset)
         return rollout_view(self.picture, known, now)
 
-    async def rollout_log(self, tag: Tag, serial: int, after: int, limit: int) -> RolloutLog:
+    async def rollout_log(self, tag: Tag, serial: int, after: int, limit: int, last: int) -> RolloutLog:
         """A page of the event log of one rollout. NotFoundError."""
         known = self.picture.book.rollout_of(tag, serial)
 
         def page() -> RolloutLog:
             if known is not None:
-                return keeping.log_of(keeping.kept_of(self.picture, known), after, limit)
-            return keeping.log_of(keeping.read(self._state.objects, *tag, serial), after, limit)
+                return keeping.living_log(self.picture, known, after, limit, last)
+            return keeping.log_of(keeping.read(self._state.objects, *tag, serial), after, limit, last)
 
         return await self._state.work(page)
 

@@ -107,9 +107,14 @@ class StepLog:
 
     def __iter__(self) -> Iterator[LoggedStep]:
         """In order of time."""
-        order = sorted(range(len(self)), key=self._times.__getitem__)
-        for place in order:
-            yield LoggedStep(self._times[place], self._peers[place], self._states[place], self._words.get(place, ""))
+        return map(self._step, sorted(range(len(self)), key=self._times.__getitem__))
+
+    def part(self, first: int, count: int) -> list[LoggedStep]:
+        """A few of them as they came, at the cost of these few: what was told stays where it is."""
+        return [self._step(place) for place in range(first, min(first + count, len(self)))]
+
+    def _step(self, place: int) -> LoggedStep:
+        return LoggedStep(self._times[place], self._peers[place], self._states[place], self._words.get(place, ""))
 
 
 def decode_log(data: bytes) -> KeptLog | None:

@@ -12,6 +12,7 @@ import zstandard
 from swarm import canonical
 from swarm.errors import NotFoundError, UsageError
 from swarm.figure_messages import STATES, Blocks
+from swarm.identity import peer_id_of
 from swarm.objects.bill import DEFAULT
 from swarm.objects.memory import MemoryObjectStore
 from swarm.tracker.figures import keeping, views
@@ -168,9 +169,33 @@ def test_a_log_that_is_kept_gives_the_same_rollout_when_it_is_played() -> None:
         assert getattr(before, name) == getattr(after, name), name
     page = keeping.log_of(kept, 0, 3)
     assert (len(page.steps), page.next, page.states) == (3, 3, STATES)
+    living = keeping.living_log(picture, rollout, 0, 100)
+    assert [(step.t_s, step.state) for step in living.steps] == [(step.t_ms / 1000, step.state) for step in kept.steps]
     assert decode_log(data[:-1]) is None
     for cut in ({"peers": kept.peers[:1]}, {"states": ()}):
         assert decode_log(canonical.encode(msgspec.structs.replace(kept, **cut))) is None
+
+
+def test_a_page_of_a_log_names_the_peers_of_its_steps_alone_and_its_last_steps_are_told() -> None:
+    picture = Picture(0.0, WALL)
+    for number in range(1, 41):
+        picture.report(who(number), report(1, followed(heard=0)), 0.5)
+    picture.moved(entry(1, V1, wall_time=int(WALL)), 1.0)
+    for number in range(1, 41):
+        picture.report(who(number), report(2, followed(serial=1, version=V1, heard=1, phase="current")), 2.0 + number)
+    rollout = picture.book.rollout_of((ROADS, "stable"), 1)
+    assert rollout is not None
+    kept, total = keeping.kept_of(picture, rollout), len(rollout.steps)
+    for page in (keeping.living_log(picture, rollout, 0, 100, 3), keeping.log_of(kept, 0, 100, 3)):
+        assert (page.first, page.total, page.next) == (total - 3, total, None)
+        assert [page.peers[step.peer].peer for step in page.steps] == [
+            peer_id_of(who(number).public) for number in (38, 39, 40)
+        ]
+        assert len(page.peers) == 3
+    assert keeping.living_log(picture, rollout, total - 1, 100, 3).first == total - 1
+    beyond = keeping.log_of(kept, total + 5, 100)
+    assert (beyond.steps, beyond.peers, beyond.next) == ((), (), None)
+    assert keeping.living_log(picture, rollout, 0, 100).ended is None
 
 
 def test_a_log_that_is_damaged_is_none_and_goes_with_a_purge() -> None:
