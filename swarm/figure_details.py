@@ -273,7 +273,10 @@ class Peer(msgspec.Struct, frozen=True):
 
 
 class DhtFigures(msgspec.Struct, frozen=True):
-    """The DHT as its nodes tell of it. ``lookup_s`` are seconds, of what nodes measured lately."""
+    """The DHT as its nodes tell of it. Lookups count since the nodes' processes began, ``failed_lookups`` are
+    those that found nobody; the percentiles are over all of them, ``lookup_s`` is a node's own median
+    (``swarm.lookup_times``).
+    """
 
     at: float
     nodes: int

@@ -16,6 +16,7 @@ import msgspec
 from swarm.figure_words import Cause
 from swarm.limits import KIB, MANIFEST_MAX_BLOCKS, MIB, NAME_CHARS
 from swarm.log import DatasetName, TagName
+from swarm.lookup_times import STEPS
 from swarm.principal import LABELS_MAX
 from swarm.records import Addresses, Key, Role
 
@@ -154,14 +155,19 @@ class ReadTold(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fiel
 
 
 class DhtTold(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """Nodes known, records kept; lookups so far, of which failed, and how long the latest took on average."""
+    """Nodes known, records kept; lookups by how long they took (``swarm.lookup_times``), of which ``failed`` found
+    nobody.
+    """
 
     nodes: Count
     records: Count
-    lookups: Count
     failed: Count
-    lookup_ms: Milliseconds
+    by_step: Annotated[tuple[Count, ...], msgspec.Meta(min_length=STEPS, max_length=STEPS)]
     is_client: bool
+
+    @property
+    def lookups(self) -> int:
+        return sum(self.by_step)
 
 
 class Asked(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):

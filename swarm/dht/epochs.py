@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from swarm.dht.wire import EPOCHS, Contact, epoch_of
 from swarm.dialable import Dialable
 from swarm.identity import PeerKey
 from swarm.keyring import SwarmSecret
+from swarm.lookup_times import LookupTimes
 from swarm.records import Address
 from swarm.trust import Trust
 
@@ -47,6 +49,7 @@ class Dht:
         self._credential = credential
         self._nodes: dict[int, tuple[SwarmSecret, DhtNode]] = {}
         self._seeds: tuple[str, ...] = ()
+        self.lookups = LookupTimes()
         self._transport: Transport
 
     @classmethod
@@ -125,10 +128,12 @@ class Dht:
     # ---- as of one node ---------------------------------------------------------------------------------------------
 
     async def find_providers(self, key_of: KeyOf, *, timeout_s: float = 3.0) -> list[Provider]:
-        """See ``DhtNode.find_providers``: what any of the networks tells."""
+        """See ``DhtNode.find_providers``: what any of the networks tells. In all of them it counts as one lookup."""
+        began = time.monotonic()
         found = await asyncio.gather(
             *(node.find_providers(key_of(secret.secret), timeout_s=timeout_s) for secret, node in self._ordered())
         )
+        self.lookups.count(time.monotonic() - began, is_found=any(found))
         return list({provider.peer_id: provider for providers in reversed(found) for provider in providers}.values())
 
     async def announce(self, keys_of: KeysOf) -> int:

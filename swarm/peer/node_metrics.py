@@ -158,6 +158,12 @@ def _dht(node: PeerNode, metrics: Metrics) -> None:
         "kind",
         lambda: _packets(node),
     )
+    metrics.sampled(
+        "aetherfs_dht_lookups_total",
+        "Lookups of providers in the DHT, by whether they found any.",
+        "result",
+        lambda: _lookups(node),
+    )
     metrics.gauge(
         "aetherfs_dht_announce_lag_seconds",
         "For how long the block that waits longest has been due to be announced in the DHT.",
@@ -169,6 +175,11 @@ def _dht(node: PeerNode, metrics: Metrics) -> None:
 def _keys(node: PeerNode) -> dict[str, float]:
     count, due, _ = node.dht.swept(time.monotonic())
     return {"announced": count - due, "due": due}
+
+
+def _lookups(node: PeerNode) -> dict[str, float]:
+    lookups = node.dht.lookups
+    return {"found": lookups.lookups - lookups.failed, "nobody": lookups.failed}
 
 
 def _packets(node: PeerNode) -> dict[str, float]:

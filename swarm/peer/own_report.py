@@ -338,8 +338,9 @@ class OwnReport:
         return room
 
     def _dht(self) -> DhtTold:
-        status = self._node.dht.status()
-        return DhtTold(status.nodes, status.records, 0, 0, 0, self._node.settings.is_dht_client)
+        dht, is_client = self._node.dht, self._node.settings.is_dht_client
+        status, lookups = dht.status(), dht.lookups
+        return DhtTold(status.nodes, status.records, lookups.failed, tuple(lookups.by_step), is_client)
 
     def _store(self) -> StoreTold | None:
         """Of a seed, what its object store was asked for."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from swarm import clock
 from swarm.calls import UNKNOWN
+from swarm.lookup_times import percentile_s
 from swarm.objects import ObjectStore
 from swarm.objects.standing import AFFECTED_SEED, AFFECTED_TRACKER, place_of, standing_of
 from swarm.peer.holdings import Holding
@@ -49,7 +50,7 @@ def status_of(node: PeerNode) -> dict[str, Any]:
         "sent_bytes": dict(node.traffic.sent),
         "received_bytes": dict(node.traffic.received),
         "bad_blocks": node.traffic.bad_blocks,
-        "dht": asdict(dht),
+        "dht": {**asdict(dht), **_lookups(node)},
         "lan": node.lan.status() if node.lan is not None else {"state": "off"},
         "profile": node.settings.profile or "none",
         "memory": _memory(node),
@@ -107,6 +108,18 @@ def _memory(node: PeerNode) -> dict[str, Any]:
         "blocks_bytes": node.memory.size_bytes,
         "blocks_most_bytes": node.settings.memory_bytes,
         "resident_bytes": resident,
+    }
+
+
+def _lookups(node: PeerNode) -> dict[str, Any]:
+    """Of the DHT, since the process began."""
+    lookups = node.dht.lookups
+    p50_s, p95_s = (percentile_s(lookups.by_step, share) for share in (0.5, 0.95))
+    return {
+        "lookups": lookups.lookups,
+        "failed_lookups": lookups.failed,
+        "lookup_p50_s": p50_s,
+        "lookup_p95_s": p95_s,
     }
 
 

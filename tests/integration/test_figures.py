@@ -12,13 +12,15 @@ import aiohttp
 import msgspec
 import pytest
 
-from swarm.figure_messages import Blocks, Events, Flow, Overview, Peer, Peers, Rollout, RolloutLog
+from swarm.dht.keys import tag_key
+from swarm.figure_messages import Blocks, DhtFigures, Events, Flow, Overview, Peer, Peers, Rollout, RolloutLog
 from swarm.home import Home
 from swarm.http.tls import peer_client_context
 from swarm.identity import server_name_of
 from swarm.peer.layouts import Layouts
 from swarm.peer.node import PeerNode
 from swarm.peer.settings import NodeSettings
+from swarm.peer.status import status_of
 from swarm.reports import REPORT_ANSWER_MAX_BYTES, REPORT_PATH, ReportAnswer, Totals
 from swarm.tracker.figures.laying import NOBODY
 from swarm.tracker.figures.peers import KnownPeer
@@ -111,6 +113,7 @@ def test_a_rollout_is_seen_from_its_first_peer_to_its_last(tmp_path: Path, quick
                 assert begun <= one.joined <= time.time()
                 await next_version(ask, swarm, producer, tree)
                 await links(ask, swarm, producer, consumers)
+                await lookups(ask, [swarm.seed, producer, *consumers])
                 await death(ask, swarm, consumers[1])
 
             await looking(swarm, consumers[0], look)
@@ -161,6 +164,27 @@ async def links(ask: Looks, swarm: Swarm, producer: PeerNode, consumers: list[Pe
     assert (copies.survival.answer, copies.complete_peers, copies.origins) == ("yes", 2, 2)
     assert sum(each.count for each in copies.ranges) == copies.blocks
     assert "large.bin" in {each.path for each in copies.files}
+
+
+async def lookups(ask: Looks, nodes: list[PeerNode]) -> None:
+    """Each lookup in the DHT is counted once, by whether it found anybody."""
+    asker = nodes[-1]
+    before, failed = asker.dht.lookups.lookups, asker.dht.lookups.failed
+    assert await asker.dht.find_providers(lambda secret: tag_key(secret, "maps/roads", "stable"))
+    assert not await asker.dht.find_providers(lambda secret: tag_key(secret, "maps/roads", "nobody-has-it"))
+    assert (asker.dht.lookups.lookups - before, asker.dht.lookups.failed - failed) == (2, 1)
+    assert status_of(asker)["dht"]["failed_lookups"] == failed + 1
+
+    def is_told(found: DhtFigures) -> bool:
+        rows = {row.peer: (row.lookups, row.failed_lookups) for row in found.rows}
+        return rows == {node.key.peer_id: (node.dht.lookups.lookups, node.dht.lookups.failed) for node in nodes}
+
+    told = await ask.until("/api/v1/figures/dht", DhtFigures, is_told)
+    assert (told.lookups, told.failed_lookups) == tuple(
+        sum(each) for each in zip(*((n.dht.lookups.lookups, n.dht.lookups.failed) for n in nodes), strict=True)
+    )
+    assert told.lookup_p50_s is not None and told.lookup_p95_s is not None
+    assert 0 < told.lookup_p50_s <= told.lookup_p95_s
 
 
 async def death(ask: Looks, swarm: Swarm, dying: PeerNode) -> None:

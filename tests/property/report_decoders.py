@@ -34,7 +34,7 @@ REPORT: Final = report(
     missed=(key(6),),
     waiting_for=("maps/roads: nothing",),
     room=ROOM,
-    dht=DhtTold(5, 6, 7, 0, 80, is_client=False),
+    dht=DhtTold(5, 6, 2, (0, 3, 4, 0, 0, 0, 0, 0, 0, 0, 2), is_client=False),
     store=StoreTold(Asked(1, 2, 3), (VersionAsked(ROADS, V1, True, 1700000000, Asked(1)),), ""),
 )
 RELAY: Final = Relay(

@@ -19,6 +19,7 @@ from swarm.figure_messages import (
     Requests,
     SeedFigures,
 )
+from swarm.lookup_times import added, percentile_s
 from swarm.objects.bill import Prices, bill_of
 from swarm.objects.meter import Spent
 from swarm.reports import Asked
@@ -78,7 +79,7 @@ def dht_view(picture: Picture, now: float) -> DhtFigures:
     """The DHT by what its nodes tell."""
     told = [(peer, peer.dht) for peer in picture.peers.values() if peer.dht is not None and peer.health != "gone"]
     nodes = [(peer, dht) for peer, dht in told if not dht.is_client]
-    lookups = sorted(dht.lookup_ms / 1000 for _, dht in told if dht.lookups)
+    times = added(dht.by_step for _, dht in told)
     worst = sorted(nodes, key=lambda item: (item[1].nodes, item[0].who.peer_id))[:NODES_TOLD_MAX]
     return DhtFigures(
         at=picture.wall(now),
@@ -87,10 +88,10 @@ def dht_view(picture: Picture, now: float) -> DhtFigures:
         known_mean=round(statistics.fmean(dht.nodes for _, dht in nodes), 1) if nodes else 0.0,
         known_fewest=min((dht.nodes for _, dht in nodes), default=0),
         records=sum(dht.records for _, dht in nodes),
-        lookups=sum(dht.lookups for _, dht in told),
+        lookups=sum(times),
         failed_lookups=sum(dht.failed for _, dht in told),
-        lookup_p50_s=lookups[len(lookups) // 2] if lookups else None,
-        lookup_p95_s=lookups[min(len(lookups) - 1, len(lookups) * 95 // 100)] if lookups else None,
+        lookup_p50_s=percentile_s(times, 0.5),
+        lookup_p95_s=percentile_s(times, 0.95),
         rows=tuple(
             DhtNode(
                 peer.who.peer_id,
@@ -99,7 +100,7 @@ def dht_view(picture: Picture, now: float) -> DhtFigures:
                 dht.records,
                 dht.lookups,
                 dht.failed,
-                dht.lookup_ms / 1000 if dht.lookups else None,
+                percentile_s(dht.by_step, 0.5),
             )
             for peer, dht in worst
         ),

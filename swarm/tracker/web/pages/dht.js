@@ -24,12 +24,15 @@ function Dht() {
       { label: "known to a node", value: data.known_mean.toFixed(1), detail: `on average; ${count(data.known_fewest)} at least` },
       { label: "records", value: count(data.records), detail: data.nodes ? `${count(Math.round(data.records / data.nodes))} a node` : "" },
       { label: "lookups", value: count(data.lookups), detail: "since the nodes began" },
-      { label: "of them failed", value: data.lookups ? percent(data.failed_lookups / data.lookups) : "–", tone: isFailing(data) ? "warn" : "", detail: count(data.failed_lookups) },
-      { label: "a lookup takes", value: span(data.lookup_p50_s), detail: `p95 ${span(data.lookup_p95_s)}` },
+      { label: "found nobody", value: data.lookups ? percent(data.failed_lookups / data.lookups) : "–", tone: isFailing(data) ? "warn" : "", detail: count(data.failed_lookups) },
+      { label: "a lookup takes", value: quick(data.lookup_p50_s), detail: data.lookups ? `half of them; 95% take ${quick(data.lookup_p95_s)} at most` : "" },
     ]} />
     <${Known} data=${data} />
     <${Rows} data=${data} />`}`;
 }
+
+// Most take less than a tenth of a second.
+const quick = (seconds) => seconds !== null && seconds < 0.95 ? `${Math.max(1, Math.round(1000 * seconds))} ms` : span(seconds);
 
 const isFailing = (data) => data.lookups > 0 && data.failed_lookups / data.lookups > FAILED_MANY;
 
@@ -37,8 +40,8 @@ function Judged({ data }) {
   const lonely = data.rows.filter((row) => row.nodes < Math.min(FEW, data.nodes - 1)).length;
   if (!data.nodes) return html`<${Verdict} tone="calm" icon="idle">No node of the DHT has reported yet.<//>`;
   if (lonely) return html`<${Verdict} tone="warn" icon="alert">${counted(lonely, "node knows", "nodes know")} fewer than ${count(Math.min(FEW, data.nodes - 1))} others: without a tracker they would hardly be found.<//>`;
-  if (isFailing(data)) return html`<${Verdict} tone="warn" icon="alert">${percent(data.failed_lookups / data.lookups)} of the lookups fail.<//>`;
-  return html`<${Verdict} tone="good" icon="check">All ${counted(data.nodes, "node")} know ${count(data.known_fewest)} others or more${data.lookups ? `, and ${percent(1 - data.failed_lookups / data.lookups)} of the lookups find what they look for` : ""}.<//>`;
+  if (isFailing(data)) return html`<${Verdict} tone="warn" icon="alert">${percent(data.failed_lookups / data.lookups)} of the lookups find nobody.<//>`;
+  return html`<${Verdict} tone="good" icon="check">All ${counted(data.nodes, "node")} know ${count(data.known_fewest)} others or more${data.lookups ? `, and ${percent(1 - data.failed_lookups / data.lookups)} of the lookups find somebody` : ""}.<//>`;
 }
 
 const columns = [
@@ -46,8 +49,8 @@ const columns = [
   { id: "nodes", label: "knows", num: true, value: (row) => row.nodes, cell: (row) => count(row.nodes) },
   { id: "records", label: "records", num: true, value: (row) => row.records, cell: (row) => count(row.records) },
   { id: "lookups", label: "lookups", num: true, narrow: false, value: (row) => row.lookups, cell: (row) => count(row.lookups) },
-  { id: "failed", label: "failed", num: true, value: (row) => row.failed_lookups, cell: (row) => count(row.failed_lookups) },
-  { id: "time", label: "a lookup takes", num: true, narrow: false, value: (row) => row.lookup_s, cell: (row) => span(row.lookup_s) },
+  { id: "failed", label: "found nobody", num: true, value: (row) => row.failed_lookups, cell: (row) => count(row.failed_lookups) },
+  { id: "time", label: "a lookup takes", num: true, narrow: false, value: (row) => row.lookup_s, cell: (row) => quick(row.lookup_s) },
   { id: "site", label: "site", narrow: false, value: (row) => row.site, cell: (row) => html`<${Name} text=${row.site || "–"} one />` },
 ];
 
