@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -286,7 +287,7 @@ def test_a_token_leads_a_member_to_trackers_that_have_moved(
 ) -> None:
     """With a process on the home and without, by a token that is no good for anybody new."""
     swarm, reader = running.swarm, running.reader
-    idle, starting = (running.do(lambda name=name: swarm.enrol(name)) for name in ("idle", "starting"))
+    idle, starting = (running.do(partial(swarm.enrol, name)) for name in ("idle", "starting"))
     before = idle.swarm().trackers
     running.do(lambda: swarm.stop(swarm.tracker))
     running.do(swarm.start_tracker)
