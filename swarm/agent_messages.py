@@ -161,8 +161,12 @@ class StagedMove(msgspec.Struct, frozen=True):
 
 
 class HistoryEntry(msgspec.Struct, frozen=True):
-    """``fetch_bytes``: what a consumer of the version before fetches; ``p95_s``: until 95% of them had it; ``back_to``:
-    the serial at which the tag pointed there before. None where that is not known, not asked for, or not so.
+    """``fetch_bytes``: what a consumer of the version before fetches, or, of a move back, what each fetched as it was
+    measured; ``p95_s``: until 95% of them had it; ``back_to``: the serial at which the tag pointed there before. None
+    where that is not known, not asked for, or not so.
+
+    ``author`` (``user:alice``, ``peer:ID``, or "its plan") asked a tracker for it, which is the publisher, for the
+    ``reason``; both are empty for what its publisher did itself. ``planned``: tags that it gives another plan.
     """
 
     serial: int
@@ -177,6 +181,9 @@ class HistoryEntry(msgspec.Struct, frozen=True):
     p95_s: float | None = None
     back_to: int | None = None
     rollouts: tuple[StagedMove, ...] = ()
+    author: str = ""
+    reason: str = ""
+    planned: tuple[str, ...] = ()
 
 
 class History(msgspec.Struct, frozen=True):

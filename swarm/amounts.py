@@ -1,4 +1,4 @@
-"""Bytes, times, rates and shares as people write them. UsageError for anything else."""
+"""Bytes, times, rates and shares as people write them (UsageError for anything else), and times as they read them."""
 
 from __future__ import annotations
 
@@ -56,3 +56,10 @@ def share_of(text: str) -> float:
 def counted(number: int, one: str, many: str = "") -> str:
     """A number with its noun: ``1 file``, ``2 files``."""
     return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def span_words(seconds: float) -> str:
+    """12 s, 3 min, 2.5 h."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5970 else f"{seconds / 3600:.1f} h"

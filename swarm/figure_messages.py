@@ -146,8 +146,9 @@ class FollowedTag(msgspec.Struct, frozen=True):
     ``verdict`` is one sentence for people, for example "`stable` of maps/roads: 962 of 1,000 current, 3 min left,
     origin 1.8% of the bytes". ``trend``: "well" when all are current, "running", "slow" when some are far behind the
     others, "stalled" when nothing moved for 30 s though somebody is behind, "failed" when all that is left has failed,
-    "paused". ``wanted`` peers follow it; ``behind`` of them are not current; of these ``stalled`` have not moved for 30
-    s. ``eta_s`` is until the last that moves is current. ``since``: when the tag was moved to ``serial``.
+    "paused", "rolled back" and "aborted" when all are back. ``wanted`` peers follow it; ``behind`` of them are not
+    current; of these ``stalled`` have not moved for 30 s. ``eta_s`` is until the last that moves is current. ``since``:
+    when the tag was moved to ``serial``.
     """
 
     dataset: str
@@ -205,7 +206,11 @@ class Overview(msgspec.Struct, frozen=True):
 
 
 class RolloutItem(msgspec.Struct, frozen=True):
-    """One move of a tag. ``ended`` is None while somebody is behind. ``is_kept``: its log lies in the object store."""
+    """One move of a tag. ``ended`` is None while somebody is behind. ``is_kept``: its log lies in the object store.
+
+    ``back``: it takes the version before back ("rolled back", "aborted"), or was itself taken back (``trend`` says so),
+    by whom and why. ``trend`` of one that is over is how it ended.
+    """
 
     dataset: str
     tag: str
@@ -218,6 +223,10 @@ class RolloutItem(msgspec.Struct, frozen=True):
     failed: int
     seconds: float
     is_kept: bool = False
+    trend: Trend = "well"
+    back: str = ""
+    by: str = ""
+    why: str = ""
 
 
 class Rollouts(msgspec.Struct, frozen=True):
@@ -275,7 +284,8 @@ class Straggler(msgspec.Struct, frozen=True):
 
 class Rollout(msgspec.Struct, frozen=True):
     """One rollout as it stands. ``points`` are the stacked states over time, at most 300. ``stragglers``: the 50 that
-    are furthest behind, failed ones first; ``behind`` says how many there are.
+    are furthest behind, failed ones first; ``behind`` says how many there are. ``back``, ``by`` and ``why`` as a
+    ``RolloutItem`` has them.
     """
 
     at: float
@@ -302,6 +312,9 @@ class Rollout(msgspec.Struct, frozen=True):
     sites: tuple[SiteProgress, ...]
     is_paused: bool = False
     is_kept: bool = False
+    back: str = ""
+    by: str = ""
+    why: str = ""
 
 
 class SiteProgress(msgspec.Struct, frozen=True):

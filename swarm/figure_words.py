@@ -29,7 +29,21 @@ Cause = Literal[
     "error",
 ]
 
-Trend = Literal["well", "running", "slow", "stalled", "failed", "paused", "idle"]
+# How a rollout goes. ``rolled back``, ``aborted``: it brought everybody back; ``taken back``: from this one they came
+# back; ``overtaken``: another version came before all had it.
+Trend = Literal[
+    "well",
+    "running",
+    "slow",
+    "stalled",
+    "failed",
+    "paused",
+    "rolled back",
+    "aborted",
+    "taken back",
+    "overtaken",
+    "idle",
+]
 
 
 class Sources(msgspec.Struct, frozen=True):

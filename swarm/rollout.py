@@ -80,6 +80,10 @@ class Plan(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=T
         return len(self.stages) - 1
 
 
+# By which a move that went to everybody is stated when it is taken back.
+AT_ONCE: Final = Plan((Stage((), WHOLE), Stage((), WHOLE)), None, None)
+
+
 class Rollout(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
     """A tag's rollout as of one entry. ``begun`` is the entry that brought ``version``; ``since`` when the stage began.
 
@@ -158,6 +162,11 @@ def begun(tag: str, version: bytes, settled: bytes, serial: int, plan: Plan, wal
     return Rollout(tag, version, settled, serial, plan, 0, "running", wall_time, author, "")
 
 
+def went_at_once(tag: str, version: bytes, settled: bytes, serial: int) -> Rollout:
+    """A move that no plan held up, by entry ``serial``, as a rollout that is done: it can be rolled back."""
+    return Rollout(tag, version, settled, serial, AT_ONCE, AT_ONCE.last, "done", 0, "", "")
+
+
 def acted(rollout: Rollout, action: Action, *, full: bool, wall_time: int, author: str, reason: str) -> Rollout:
     """The rollout after somebody has done something with it. ConflictError for what cannot be done now."""
     if action not in rollout.allowed:
@@ -174,6 +183,7 @@ def acted(rollout: Rollout, action: Action, *, full: bool, wall_time: int, autho
     if action in ("abort", "rollback"):
         state = "aborted" if action == "abort" else "rolled back"
         return msgspec.structs.replace(rollout, state=state, since=wall_time, **said)
+    # Of a paused rollout too: who promotes it wants it to go on.
     stage = rollout.plan.last if full else min(rollout.stage + 1, rollout.plan.last)
     state = "done" if stage == rollout.plan.last else "running"
     return msgspec.structs.replace(rollout, stage=stage, state=state, since=wall_time, **said)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from swarm.amounts import span_words
 from swarm.rollout import WHOLE, Rollout, Who
 from swarm.rollout_messages import Counts
 
@@ -22,7 +23,9 @@ class Heard:
 
 
 def counted(dataset: str, rollout: Rollout, heard: Iterable[Heard]) -> Counts:
-    """How far the peers are."""
+    """How far the peers are: towards the version that goes out or, once that is taken back, towards the settled one."""
+    if rollout.is_taken_back:
+        return _going_back(rollout.settled, heard)
     peers = admitted = switched = failed = held = 0
     for each in heard:
         peers += 1
@@ -35,6 +38,13 @@ def counted(dataset: str, rollout: Rollout, heard: Iterable[Heard]) -> Counts:
         elif not is_in:
             held += 1
     return Counts(peers, admitted, switched, failed, held, peers - switched - failed - held)
+
+
+def _going_back(settled: bytes, heard: Iterable[Heard]) -> Counts:
+    told = list(heard)
+    back = sum(settled in each.has for each in told)
+    failed = sum(settled in each.failed - each.has for each in told)
+    return Counts(len(told), len(told), back, failed, 0, len(told) - back - failed)
 
 
 def judged(rollout: Rollout, counts: Counts, wall_now: float) -> tuple[Verdict, str]:
@@ -65,6 +75,18 @@ def next_at(rollout: Rollout) -> int | None:
     return rollout.since + rollout.plan.auto_s
 
 
+def goes_on(rollout: Rollout, switched: int, wall_now: float) -> str:
+    """When the next stage begins, in words; ``switched``: how many have the version. Empty unless it runs."""
+    at = next_at(rollout)
+    if at is None:
+        return "waits for promote" if rollout.state == "running" else ""
+    minimum = rollout.plan.health.minimum if rollout.plan.health is not None else 0
+    once = f"once {minimum} peer{'s have' if minimum > 1 else ' has'} it" if switched < minimum else ""
+    if (left_s := at - wall_now) >= 1:
+        return f"goes on in {span_words(left_s)}{f' at the earliest, {once}' if once else ''}"
+    return f"goes on {once}" if once else "is about to go on"
+
+
 def percent(parts: int) -> str:
     """A share in words."""
     return f"{parts * 100 / WHOLE:g}%"
@@ -77,19 +99,27 @@ def stage_words(rollout: Rollout) -> str:
     return " and ".join([*labels, *([percent(share)] if share or not labels else [])])
 
 
-def says(rollout: Rollout, counts: Counts) -> str:
+def who_words(author: str) -> str:
+    """Who did something, as short as one is told from another: ``user:alice``, ``peer:4bzw7mkaqd3x``."""
+    kind, _, name = author.partition(":")
+    return f"peer:{name[:12]}" if kind == "peer" else author
+
+
+def says(rollout: Rollout, counts: Counts, wall_now: float) -> str:
     """How a rollout stands, in one sentence."""
     have = f"{counts.switched} of {counts.peers} peers have it"
     have += f", {counts.failed} could not take it" if counts.failed else ""
-    by = f" by {rollout.author}" if rollout.author else ""
+    by = f" by {who_words(rollout.author)}" if rollout.author else ""
     why = f": {rollout.reason}" if rollout.reason else ""
     if rollout.state == "done":
         return f"done, everybody is let in; {have}"
     if not rollout.is_under_way:
-        return f"{rollout.state}{by}{why}; everybody goes back to the version before"
+        back = f"{counts.switched} of {counts.peers} peers are back at the version before"
+        back += f", {counts.failed} could not go back" if counts.failed else ""
+        return f"{rollout.state}{by}{why}; {back}"
     stage = f"stage {rollout.stage + 1} of {len(rollout.plan.stages)} ({stage_words(rollout)})"
     waits = f"{have}, {counts.held} held back, {counts.behind} on their way"
     if rollout.state == "paused":
         return f"paused{by}{why}, in {stage}; {waits}"
-    nobody = "" if counts.admitted or not counts.peers else "; nobody is let in yet: promote it, or begin with a label"
-    return f"{stage}; {waits}{nobody}"
+    nobody = "" if counts.admitted or not counts.peers else "; nobody is let in yet"
+    return f"{stage}; {waits}{nobody}; {goes_on(rollout, counts.switched, wall_now)}"

@@ -75,7 +75,7 @@ class Counts(msgspec.Struct, frozen=True):
 
     ``switched``: they have the new version whole; ``failed``: they cannot take it; ``held``: the rollout holds them
     back; ``behind``: they are let in and not there yet. These four add up to ``peers``. ``admitted`` are let in by the
-    stage of now, whatever they have.
+    stage of now, whatever they have. Of a rollout that was taken back, the same of the version that was settled.
     """
 
     peers: int = 0
@@ -97,8 +97,8 @@ class RolloutAnswer(msgspec.Struct, frozen=True):
 
     ``version`` goes out; peers that are held back stay with ``settled`` (both hex; ``settled`` is empty without a
     rollout). ``stage`` counts from 0; ``since`` is when it began and ``next_at`` when it may pass by itself (wall
-    seconds; None: by nobody's doing). ``says`` is the state in one sentence, ``allowed`` what can be done now by who
-    asks: a page shows these buttons.
+    seconds; None: only somebody promotes it). ``plan`` is None for what went out at once. ``says`` is the state in one
+    sentence, ``allowed`` what can be done now by who asks: a page shows these buttons.
     """
 
     dataset: str
@@ -130,8 +130,9 @@ class RolloutRequest(msgspec.Struct, frozen=True):
     """Do something with a tag's rollout.
 
     ``pause``: nobody goes ahead any more, who has the version keeps it. ``resume`` ends that. ``promote``: the next
-    stage, with ``full`` the last. ``abort``: of a rollout that is under way, everybody goes back to what was settled.
-    ``rollback``: the same, also once it is done. ``if_serial``: only if no later entry has moved the tag.
+    stage, with ``full`` the last; a paused one goes on. ``abort``: of a rollout that is under way, everybody goes back
+    to what was settled. ``rollback``: the same, also once it is done, and of a move that went out at once.
+    ``if_serial``: only if no later entry has moved the tag.
     """
 
     action: Action

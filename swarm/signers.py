@@ -3,8 +3,9 @@
 Every log entry bears its publisher's seal, which no tracker can give. Who requires a signer takes an entry only if one
 of those keys sealed it: what it publishes, and where it moves a tag to, also to a version that another published, as it
 vouches for that itself. An entry of anybody else is refused. The one exception is a choice (``moves`` is
-``published``): others may move a tag, by ``tag`` or ``rollback``, to a version that a required signer published. By
-default it is not made, since whoever may do that can take a consumer back to any old version of that producer.
+``published``): others may move a tag, by ``tag`` or ``rollback`` or a tracker for whom it asks to go back, to a version
+that a required signer published. By default it is not made, since whoever may do that can take a consumer back to any
+old version of that producer.
 
 A rollout that a required signer began goes on by entries of trackers: they decide who is let in when, between two
 versions that he has named, both of which a required signer has published.
@@ -23,6 +24,7 @@ from swarm.errors import IntegrityError, UsageError
 from swarm.identity import peer_id_of, public_of
 from swarm.log import Entry
 from swarm.names import check_name
+from swarm.rollout import AT_ONCE
 
 SIGNERS_MAX: Final = 64
 Moves = Literal["own", "published"]
@@ -46,7 +48,7 @@ class Required:
 
     def bars(self, entry: Entry) -> bool:
         """Whether a tag does not go back behind this entry: what others say of rollouts is no floor."""
-        return self.takes(entry) or (self.moves == "published" and entry.kind in MOVED)
+        return self.takes(entry) or (self.moves == "published" and _is_moved(entry))
 
     def holds_all_of(self, other: Required) -> bool:
         """Whether nothing counts by this that does not count by the other."""
@@ -76,8 +78,16 @@ class Required:
         own = [each for each in shown if each.dataset == entry.dataset and self.takes(each)]
         if not any(each.kind == "publish" and each.version == version for each in own):
             raise IntegrityError(f"{said}, and no required signer published the version that it points to")
+        if self.bars(entry):
+            return
         if tag and entry.kind == "rollout" and not any(_goes_on(entry, tag, each, last) for each in own):
             raise IntegrityError(f"{said}, and no required signer began the rollout that it states")
+
+
+def _is_moved(entry: Entry) -> bool:
+    """Whether an entry moves a tag to what there is already, at once."""
+    at_once = [one for one in entry.rollouts if one.plan == AT_ONCE and one.is_taken_back]
+    return entry.kind in MOVED or (entry.kind == "rollout" and len(at_once) == len(entry.moves))
 
 
 def _goes_on(entry: Entry, tag: str, begin: Entry, last: int) -> bool:

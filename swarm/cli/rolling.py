@@ -146,7 +146,7 @@ def _verb(action: str, words: str) -> None:
 _verb("pause", "Let nobody go ahead any more; who has the version keeps it.")
 _verb("resume", "Let a paused rollout go on.")
 _verb("abort", "End a rollout that is under way: everybody goes back to the version before.")
-_verb("rollback", "Let everybody go back to the version before, also when the rollout is done.")
+_verb("rollback", "Let everybody go back to the version before, also when it is done, or went out at once.")
 
 
 @rollout.command()
@@ -157,7 +157,7 @@ _verb("rollback", "Let everybody go back to the version before, also when the ro
 @options
 @pass_program
 def promote(program: Program, name: str, full: bool, reason: str, if_serial: int | None) -> None:
-    """Begin the next stage."""
+    """Begin the next stage; a paused rollout goes on with it."""
     _perform(program, name, "promote", full=full, reason=reason, if_serial=if_serial)
 
 
@@ -242,7 +242,7 @@ def _plan_lines(plan: Mapping[str, Any], now: int | None) -> Iterable[str]:
     if (health := plan["health"]) is not None:
         within = f", or {health['minimum']} have not got it within {health['deadline_s']} s"
         yield (
-            f"aborted when more than {health['failed']:.2%} of {health['minimum']} or more could not take it"
+            f"aborted when more than {health['failed'] * 100:g}% of {health['minimum']} or more could not take it"
             f"{within if health['deadline_s'] is not None else ''}"
         )
 

@@ -42,8 +42,9 @@ def inspect(program: Program, ref: str) -> None:
 def history(program: Program, ref: str) -> None:
     """Show the log of a dataset, newest last.
 
-    NAME alone shows the moves of all its tags, NAME@SIGNATURE those to one version. NAME:TAG shows those of one tag,
-    and of the last 20 what who followed it had to fetch, and in what time 95% of them had it, where that is known.
+    Each entry with who did it, or asked a tracker for it, and why. NAME alone shows the moves of all its tags,
+    NAME@SIGNATURE those to one version. NAME:TAG shows those of one tag, and of the last 20 what who followed it had to
+    fetch, and in what time 95% of them had it, where that is known.
     """
     from swarm.cli.perform import perform
     from swarm.cli.references import whole
@@ -81,15 +82,19 @@ def _logged(entry: Mapping[str, Any]) -> list[str]:
     moves = " ".join(f"{move['tag']}={short(move['version'])}" for move in entry["moves"])
     amount = counted(entry["files"], "file") if entry.get("files") is not None else ""
     weight = size(entry["bytes"]) if entry.get("bytes") is not None else ""
-    said = " ".join(filter(None, [entry["message"], *map(_staged, entry.get("rollouts", ()))]))
-    by = f"by {short(entry['publisher'])}"
+    from swarm.rollout_health import who_words
+
+    by, reason = entry.get("author"), entry.get("reason")
+    plans = [f"{tag} goes out by another plan" for tag in entry.get("planned", ())]
+    said = " ".join(filter(None, [entry["message"], *map(_staged, entry.get("rollouts", ())), reason, *plans]))
+    by = f"by {who_words(by) if by else short(entry['publisher'])}"
     return [str(entry["serial"]), moment(entry["time"]), entry["kind"], by, moves, amount, weight, said]
 
 
 def _staged(rollout: Mapping[str, Any]) -> str:
-    by = f" by {rollout['author']}" if rollout["author"] else ""
-    why = f": {rollout['reason']}" if rollout["reason"] else ""
-    return f"[{rollout['tag']} {rollout['state']}, stage {rollout['stage'] + 1} of {rollout['stages']}{by}{why}]"
+    is_back = rollout["state"] in ("aborted", "rolled back")
+    stage = "" if is_back else f", stage {rollout['stage'] + 1} of {rollout['stages']}"
+    return f"[{rollout['tag']} {rollout['state']}{stage}]"
 
 
 @click.command()
@@ -115,15 +120,17 @@ def tag(
 @click.command()
 @click.argument("name", metavar="NAME:TAG")
 @click.option("--to", type=click.IntRange(min=1), metavar="SERIAL", help="Entry of the history to go back to.")
+@click.option("--reason", "-m", default="", metavar="TEXT", help="Why, for the history.")
 @if_serial_option
 @options
 @pass_program
-def rollback(program: Program, name: str, to: int | None, if_serial: int | None) -> None:
+def rollback(program: Program, name: str, to: int | None, reason: str, if_serial: int | None) -> None:
     """Let a tag point to the version that it had before."""
     from swarm.cli.perform import perform
     from swarm.cli.references import new_name
 
-    result = perform(program, "rollback", {"name": new_name(name), "to": to, "if_serial": if_serial})
+    arguments = {"name": new_name(name), "to": to, "reason": reason, "if_serial": if_serial}
+    result = perform(program, "rollback", arguments)
     program.output.result(result, _moved(result))
 
 

@@ -50,7 +50,7 @@ async def add_figures(
     try:
         async with asyncio.timeout(LOOK_S):
             await _add_rollouts(node, reference, shown[-MOVES_COMPARED:])
-            await _add_fetches(node, reference, versions, shown, progress)
+            await _add_fetches(node, reference, entries, shown, progress)
     except TimeoutError:
         return
 
@@ -60,19 +60,33 @@ def _moved(entry: Entry, tag: str) -> bytes | None:
 
 
 async def _add_fetches(
-    node: PeerNode, reference: Reference, versions: Sequence[bytes | None], shown: Sequence[Result], progress: Progress
+    node: PeerNode, reference: Reference, entries: Sequence[Entry], shown: Sequence[Result], progress: Progress
 ) -> None:
-    before: Manifest | None = None
-    first = max(0, len(versions) - MOVES_COMPARED - 1)
-    for at in range(first, len(versions)):
-        version = versions[at]
-        manifest = await _manifest(node, reference, version, progress) if version is not None else None
-        if manifest is not None:
+    """What who had the version before fetches: by the manifests. Who goes back may have all of it still, so that is
+    what was measured or nothing; and an entry that lets more peers in brings no version.
+    """
+    tag = reference.tag or ""
+    manifests: dict[bytes, Manifest | None] = {}
+    first = max(0, len(entries) - MOVES_COMPARED - 1)
+    for at in range(first, len(entries)):
+        version, before = _moved(entries[at], tag), _before(entries, at, tag)
+        for each in (before if at > first else None, version):
+            if each is not None and each not in manifests:
+                manifests[each] = await _manifest(node, reference, each, progress)
+        new, old = manifests.get(version or b""), manifests.get(before or b"")
+        if new is not None:
             # Only an entry that published it says so itself.
-            shown[at].update(files=manifest.file_count, bytes=manifest.total_bytes)
-        if manifest is not None and before is not None:
-            shown[at]["fetch_bytes"] = fetch_of(manifest, before).bytes
-        before = manifest
+            shown[at].update(files=new.file_count, bytes=new.total_bytes)
+        if new is not None and old is not None and version != before and shown[at]["back_to"] is None:
+            shown[at]["fetch_bytes"] = fetch_of(new, old).bytes
+
+
+def _before(entries: Sequence[Entry], at: int, tag: str) -> bytes | None:
+    """What those had to whom an entry brings its version: what was settled, where a rollout begins with it."""
+    begun = entries[at].rollout_of(tag)
+    if begun is not None and begun.begun == entries[at].serial:
+        return begun.settled
+    return _moved(entries[at - 1], tag) if at else None
 
 
 async def _manifest(node: PeerNode, reference: Reference, version: bytes, progress: Progress) -> Manifest | None:
@@ -87,7 +101,7 @@ async def _manifest(node: PeerNode, reference: Reference, version: bytes, progre
 
 
 async def _add_rollouts(node: PeerNode, reference: Reference, shown: Sequence[Result]) -> None:
-    """How soon 95% of those who followed had it, as far as a tracker knows."""
+    """How soon 95% of those who followed had it, and what each that went back fetched, as far as a tracker knows."""
     path = f"figures/rollouts/{reference.dataset}/{reference.tag}"
     for result in reversed(shown):
         try:
@@ -98,3 +112,5 @@ async def _add_rollouts(node: PeerNode, reference: Reference, shown: Sequence[Re
             return
         if rollout.serial == result["serial"]:
             result["p95_s"] = rollout.completion.p95_s
+            if result.get("back_to") is not None and rollout.wanted:
+                result["fetch_bytes"] = round((rollout.sources.peers + rollout.sources.origin) / rollout.wanted)

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from swarm import names
 from swarm.errors import NotFoundError, UnreachableError, UsageError
 from swarm.identity import peer_id_of
@@ -19,8 +21,8 @@ from swarm.peer.node import PeerNode
 from swarm.peer.pull import Progress, manifest_of
 from swarm.peer.requiring import Reading
 from swarm.peer.verb import Result
-from swarm.rollout import Rollout
 from swarm.segments import EMPTY_DIRECTORY, FILE
+from swarm.told_log import told
 from swarm.tree import verify_tree
 from swarm.versions import mask_at
 
@@ -127,7 +129,7 @@ async def history(node: PeerNode, arguments: HistoryArguments, progress: Progres
             break
         entries += [entry for _, entry in page]
     about = [entry for entry in entries if _is_about(reference, entry)]
-    shown = [_shown(entry) for entry in about]
+    shown = [msgspec.to_builtins(told(entry)) for entry in about]
     if not shown:
         raise NotFoundError(f"{reference} has no history: see `aetherfs ls` for what there is")
     if arguments.figures and reference.tag is not None and not reference.names_version:
@@ -141,33 +143,6 @@ def _is_about(reference: Reference, entry: Entry) -> bool:
     if digits is not None:
         return any(move.version is not None and move.version.hex().startswith(digits) for move in entry.moves)
     return reference.tag is None or any(move.tag == reference.tag for move in entry.moves)
-
-
-def _shown(entry: Entry) -> Result:
-    return {
-        "serial": entry.serial,
-        "kind": entry.kind,
-        "moves": [{"tag": m.tag, "version": None if m.version is None else m.version.hex()} for m in entry.moves],
-        "rollouts": [_staged(rollout) for rollout in entry.rollouts],
-        "message": entry.message,
-        "publisher": peer_id_of(entry.publisher),
-        "time": entry.wall_time,
-        "files": entry.totals.files if entry.totals is not None else None,
-        "bytes": entry.totals.bytes if entry.totals is not None else None,
-    }
-
-
-def _staged(rollout: Rollout) -> Result:
-    return {
-        "tag": rollout.tag,
-        "state": rollout.state,
-        "stage": rollout.stage,
-        "stages": len(rollout.plan.stages),
-        "version": rollout.version.hex(),
-        "settled": rollout.settled.hex(),
-        "author": rollout.author,
-        "reason": rollout.reason,
-    }
 
 
 async def verify(node: PeerNode, arguments: VerifyArguments, progress: Progress) -> Result:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Annotated
 from urllib.parse import urlencode
 
 import msgspec
@@ -10,6 +11,7 @@ from swarm import names
 from swarm.access_messages import ExplainAnswer
 from swarm.beginning import BY_PLAN, Staging
 from swarm.errors import ConflictError, NotFoundError, UsageError
+from swarm.limits import MESSAGE_MAX_CHARS
 from swarm.log import Entry, Kind, Move, SeenSerial, WallTime, unseen_text
 from swarm.names import Reference
 from swarm.peer.lacking import mend
@@ -34,6 +36,7 @@ class TagArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class RollbackArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     to: int | None = None
+    reason: Annotated[str, msgspec.Meta(max_length=MESSAGE_MAX_CHARS)] = ""
     if_serial: SeenSerial | None = None
     since: WallTime | None = None
 
@@ -95,7 +98,8 @@ async def rollback(node: PeerNode, arguments: RollbackArguments, progress: Progr
     if seen > after:
         raise ConflictError(unseen_text(name.dataset, after, seen))
     version = _rolled_back(name, moves, taken_back, arguments.to)
-    return await _commit(node, name.dataset, "rollback", [Move(name.tag or "", version)], seen, arguments.since)
+    moves_back, reason = [Move(name.tag or "", version)], arguments.reason
+    return await _commit(node, name.dataset, "rollback", moves_back, seen, arguments.since, message=reason)
 
 
 def _is_own_rollback(node: PeerNode, entry: Entry, name: Reference, since: int) -> bool:
@@ -136,10 +140,18 @@ async def _commit(
     if_serial: int | None,
     since: int | None,
     staging: Staging = BY_PLAN,
+    message: str = "",
 ) -> Result:
     await mend(node.tracker, node.ledger, dataset)
     raw, entry = await node.tracker.commit(
-        dataset, kind, moves, grant=node.papers.grant, if_serial=if_serial, since=since, staging=staging
+        dataset,
+        kind,
+        moves,
+        grant=node.papers.grant,
+        message=message,
+        if_serial=if_serial,
+        since=since,
+        staging=staging,
     )
     return _committed(node, raw, entry)
 

@@ -18,7 +18,7 @@ from swarm.identity import PeerKey
 from swarm.log import Entry, Move, TagPlan
 from swarm.objects import ObjectStore
 from swarm.rollout import Plan, Rollout
-from swarm.tracker.catalogue import Catalogue
+from swarm.tracker.catalogue import Catalogue, Head
 from swarm.tracker.members import Members
 from swarm.tracker.revivals import claimed
 from swarm.tracker.staged import Staged
@@ -45,14 +45,19 @@ class Rolling:
         changed: Callable[[Rollout], Rollout | None],
         wall_now: float,
         if_serial: int | None = None,
+        *,
+        at_once: bool = False,
     ) -> Committed | None:
         """Commit what ``changed`` makes of a tag's rollout as it is; None if it makes nothing of it.
 
-        NotFoundError for a tag without one, ConflictError when an entry after ``if_serial`` has moved the tag.
+        NotFoundError for a tag without one, unless ``at_once``: then its last move counts as one that is done.
+        ConflictError when an entry after ``if_serial`` has moved the tag, and where it never meant anything else.
         """
 
-        def made(staged: Staged) -> Made | None:
+        def made(head: Head, staged: Staged) -> Made | None:
             known = staged.rollouts.get(tag)
+            if known is None and at_once:
+                known = _taken_for_one(dataset, tag, head, staged)
             if known is None:
                 raise no_rollout(dataset, tag)
             new = changed(known)
@@ -71,7 +76,7 @@ class Rolling:
         ConflictError when the plan was changed after entry ``if_serial``.
         """
 
-        def made(staged: Staged) -> Made | None:
+        def made(head: Head, staged: Staged) -> Made | None:
             last = staged.planned.get(tag)
             if if_serial is not None and last is not None and last.serial > if_serial:
                 raise ConflictError(log.conflict_text(last, [tag]))
@@ -82,12 +87,12 @@ class Rolling:
         return self._committed(dataset, made, wall_now, None)
 
     def _committed(
-        self, dataset: str, made: Callable[[Staged], Made | None], wall_now: float, if_serial: int | None
+        self, dataset: str, made: Callable[[Head, Staged], Made | None], wall_now: float, if_serial: int | None
     ) -> Committed | None:
         conflict = ConflictError(f"others change {dataset} all the time: repeat")
         for _ in range(ATTEMPTS):
             head, previous, staged = self._catalogue.staged(dataset)
-            found = made(staged)
+            found = made(head, staged)
             if found is None:
                 return None
             says, revived = found
@@ -119,6 +124,16 @@ class Rolling:
         """Fresh each time: a tracker's own papers may be older than a grant lives."""
         papers, _ = self._members.admit_keeper(self.key.public, "tracker", wall_now)
         return papers.grant
+
+
+def _taken_for_one(dataset: str, tag: str, head: Head, staged: Staged) -> Rollout:
+    tags = {each.tag: each for each in head.tags}
+    if tag not in tags:
+        raise NotFoundError(f"{dataset} has no tag {tag!r}: see its tags with `aetherfs ls {dataset}`")
+    found = staged.at_once(tag, tags)
+    if found is None:
+        raise ConflictError(f"{dataset}:{tag} has no earlier version to go back to: see `aetherfs history`")
+    return found
 
 
 def no_rollout(dataset: str, tag: str) -> NotFoundError:

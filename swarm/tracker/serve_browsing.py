@@ -8,16 +8,15 @@ from typing import Final
 
 from aiohttp import web
 
-from swarm.agent_messages import HistoryEntry, Moved
 from swarm.browse_messages import DatasetHistory, FilesAnswer, MineAnswer
 from swarm.errors import IncompleteError, UnreachableError
 from swarm.http.routes import Route
-from swarm.identity import peer_id_of
 from swarm.limits import LOG_PAGE_MAX, PAGE_MAX
-from swarm.log import Entry, parse_entry
+from swarm.log import parse_entry
 from swarm.names import check_dataset
 from swarm.principal import RIGHTS, Principal
 from swarm.signature import from_hex
+from swarm.told_log import told
 from swarm.tracker.catalogue import AS_KNOWN
 from swarm.tracker.policy import decide, patterns_of
 from swarm.tracker.state import AskerHandler, TrackerState, answer, dataset_of, number_of
@@ -67,7 +66,7 @@ class _Serve:
         after = max(0, before - 1 - limit)
         read = partial(catalogue.read, dataset, after=after, limit=max(1, before - 1 - after), max_age_s=AS_KNOWN)
         found = [parse_entry(data)[1] for data in await self.state.work(read)] if before > 1 else []
-        shown = tuple(_shown(entry) for entry in reversed(found) if entry.serial < before)
+        shown = tuple(told(entry) for entry in reversed(found) if entry.serial < before)
         return answer(DatasetHistory(dataset, head, shown, after + 1 if after else 0))
 
     async def files(self, request: web.Request, who: Principal) -> web.Response:
@@ -94,18 +93,3 @@ class _Serve:
         check_dataset(dataset)
         rights = tuple(right for right in RIGHTS if decide(policy, who, right, dataset).allowed)
         return answer(MineAnswer(patterns, dataset, rights))
-
-
-def _shown(entry: Entry) -> HistoryEntry:
-    moves = tuple(Moved(move.tag, None if move.version is None else move.version.hex()) for move in entry.moves)
-    totals = entry.totals
-    return HistoryEntry(
-        entry.serial,
-        entry.kind,
-        moves,
-        entry.message,
-        peer_id_of(entry.publisher),
-        entry.wall_time,
-        None if totals is None else totals.files,
-        None if totals is None else totals.bytes,
-    )

@@ -14,7 +14,7 @@ from swarm.http.routes import Route
 from swarm.log import Entry
 from swarm.names import check_tag
 from swarm.principal import Principal, check_label
-from swarm.rollout import UNDER_WAY, Rollout, acted
+from swarm.rollout import AT_ONCE, UNDER_WAY, Rollout, acted
 from swarm.rollout_health import Heard, counted, next_at, says
 from swarm.rollout_messages import (
     Counts,
@@ -83,7 +83,9 @@ class _Serve:
             acted, action=asked.action, full=asked.full, wall_time=int(wall_now), author=str(who), reason=asked.reason
         )
         await self.state.work(self.state.catalogue.head, dataset)
-        done = await self.state.work(self.state.rolling.change, dataset, tag, changed, wall_now, asked.if_serial)
+        # What went to everybody can be taken back too: it is a rollout that is done.
+        change = partial(self.state.rolling.change, at_once=asked.action == "rollback")
+        done = await self.state.work(change, dataset, tag, changed, wall_now, asked.if_serial)
         if done is not None:
             self._committed(done)
             self.state.note(who, f"rollout {asked.action}", dataset, f"entry {done[1].serial}: {_noted(done[1])}")
@@ -125,10 +127,12 @@ class _Serve:
         heard = [each for each in self.state.heard(dataset, tag) if labels <= set(each.who.labels)]
         rollout = staged.rollouts.get(tag)
         if rollout is None:
-            return _at_once(dataset, found, heard)
-        told = _told(dataset, found, rollout, counted(dataset, rollout, heard))
-        is_allowed = await self.state.may(who, "tag", dataset)
-        return msgspec.structs.replace(told, allowed=rollout.allowed if is_allowed else ())
+            told = _at_once(dataset, found, heard)
+            rollout = staged.at_once(tag, {tag: found})
+        else:
+            told = _told(dataset, found, rollout, counted(dataset, rollout, heard))
+        is_allowed = rollout is not None and await self.state.may(who, "tag", dataset)
+        return msgspec.structs.replace(told, allowed=rollout.allowed if rollout is not None and is_allowed else ())
 
 
 def _at_once(dataset: str, found: TagState, heard: Iterable[Heard]) -> RolloutAnswer:
@@ -158,9 +162,9 @@ def _told(dataset: str, found: TagState, rollout: Rollout, counts: Counts) -> Ro
         begun=rollout.begun,
         version=rollout.version.hex(),
         settled=rollout.settled.hex(),
-        says=says(rollout, counts),
+        says=says(rollout, counts, time.time()),
         counts=counts,
-        plan=item_of(rollout.plan),
+        plan=item_of(rollout.plan) if rollout.plan != AT_ONCE else None,
         stage=rollout.stage,
         since=rollout.since,
         next_at=next_at(rollout),
@@ -181,4 +185,6 @@ def _noted(entry: Entry) -> str:
     """A rollout's entry in words."""
     [rollout] = entry.rollouts
     why = f" ({rollout.reason})" if rollout.reason else ""
+    if rollout.is_taken_back:
+        return f"{rollout.tag} is {rollout.state}, to {rollout.settled.hex()[:12]}{why}"
     return f"{rollout.tag} is {rollout.state} at stage {rollout.stage + 1} of {len(rollout.plan.stages)}{why}"

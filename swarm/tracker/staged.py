@@ -4,27 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from swarm.errors import ConflictError
 from swarm.log import Entry
-from swarm.rollout import Plan, Rollout, follows
+from swarm.rollout import Plan, Rollout, follows, went_at_once
 from swarm.snapshot import TagState
+
+# Versions of a tag that are remembered: the one of now, the one before it, and some for when that is taken back.
+MEANT_MAX: Final = 4
 
 
 @dataclass(slots=True)
 class Staged:
     """By tag: how it goes out if its last move was one in stages, by which plan if it has one, and the entry that
-    changed that plan last.
+    changed that plan last; what it meant, the version of now last, without what was taken back.
     """
 
     rollouts: dict[str, Rollout] = field(default_factory=dict)
     plans: dict[str, Plan] = field(default_factory=dict)
     planned: dict[str, Entry] = field(default_factory=dict)
+    meant: dict[str, tuple[bytes, ...]] = field(default_factory=dict)
 
     def apply(self, entry: Entry) -> None:
         """Take the next entry into account."""
         for move in entry.moves:
             self.rollouts.pop(move.tag, None)
+            if move.version is not None:
+                self._means(move.tag, move.version, entry.rollout_of(move.tag))
         self.rollouts.update((rollout.tag, rollout) for rollout in entry.rollouts)
         for each in entry.plans:
             self.planned[each.tag] = entry
@@ -32,8 +39,27 @@ class Staged:
             if each.plan is not None:
                 self.plans[each.tag] = each.plan
 
+    def _means(self, tag: str, version: bytes, rollout: Rollout | None) -> None:
+        gone = {version, rollout.version} if rollout is not None and rollout.is_taken_back else {version}
+        self.meant[tag] = (*(each for each in self.meant.get(tag, ()) if each not in gone), version)[-MEANT_MAX:]
+
     def copy(self) -> Staged:
-        return replace(self, rollouts=dict(self.rollouts), plans=dict(self.plans), planned=dict(self.planned))
+        return replace(
+            self,
+            rollouts=dict(self.rollouts),
+            plans=dict(self.plans),
+            planned=dict(self.planned),
+            meant=dict(self.meant),
+        )
+
+    def at_once(self, tag: str, tags: Mapping[str, TagState]) -> Rollout | None:
+        """A tag's last move as a rollout that can be taken back, if it went to everybody and the tag meant another
+        version before.
+        """
+        state, before = tags.get(tag), self.meant.get(tag, ())[:-1]
+        if tag in self.rollouts or state is None or not before:
+            return None
+        return went_at_once(tag, state.version, before[-1], state.serial)
 
     def settled(self, tag: str, tags: Mapping[str, TagState]) -> bytes | None:
         """What a tag means to those whom no rollout lets in; None for one that is not there."""
@@ -45,7 +71,7 @@ class Staged:
     def check(self, entry: Entry, tags: Mapping[str, TagState], *, at_once: bool) -> None:
         """ConflictError for rollouts that are not what follows upon the log, and for moves that leave a plan out."""
         for rollout in entry.rollouts:
-            known = self.rollouts.get(rollout.tag)
+            known = self.rollouts.get(rollout.tag) or self.at_once(rollout.tag, tags)
             if entry.kind == "rollout":
                 is_next = known is not None and follows(known, rollout)
             else:

@@ -22,12 +22,13 @@ import zstandard
 from swarm import canonical
 from swarm.claims import keys_below
 from swarm.errors import NotFoundError
-from swarm.figure_messages import STATES, LoggedPeer, RolloutItem, RolloutLog, RolloutStep
+from swarm.figure_messages import STATES, LoggedPeer, RolloutItem, RolloutLog, RolloutStep, Trend
 from swarm.identity import peer_id_of
 from swarm.objects import ObjectStore
 from swarm.tracker.figures.peers import Tag
 from swarm.tracker.figures.picture import Picture
-from swarm.tracker.figures.rollouts import CURRENT, FAILED, RolloutFigures
+from swarm.tracker.figures.rollouts import CURRENT, FAILED, LOST, RolloutFigures
+from swarm.tracker.figures.steering import Back
 from swarm.tracker.figures.steps import LOG_MAX_BYTES, KeptLog, Logged, LoggedStep, decode_log
 from swarm.tracker.orders import is_purged
 
@@ -44,6 +45,9 @@ READ_THREADS: Final = 8
 REPLAYED_MAX: Final = 4
 # By so much the wall clock may have been set meanwhile.
 OFFSET_MAX_S: Final = 0.5
+
+# What an entry of a dataset's log takes back.
+BackBy = Callable[[Tag, int], Back | None]
 
 
 def key_of(dataset: str, tag: str, serial: int) -> str:
@@ -209,8 +213,10 @@ def _page(head: KeptLog, steps: Sequence[LoggedStep], peers: Sequence[Logged], f
     )
 
 
-def replayed(kept: KeptLog, offset: float) -> RolloutFigures:
-    """The rollout that its log tells of, played to the end. ``offset``: wall clock minus that of the picture."""
+def replayed(kept: KeptLog, offset: float, back: Back | None = None) -> RolloutFigures:
+    """The rollout that its log tells of, played to the end. ``offset``: wall clock minus that of the picture; ``back``:
+    what the log of the dataset says of it.
+    """
     started = kept.started_ms / 1000 - offset
     rollout = RolloutFigures(kept.dataset, kept.tag, kept.serial, kept.version, kept.previous, kept.message, started)
     places = [STATES.index(state) if state in STATES else FAILED for state in kept.states]
@@ -218,16 +224,21 @@ def replayed(kept: KeptLog, offset: float) -> RolloutFigures:
         at, peer = started + step.t_ms / 1000, kept.peers[step.peer]
         rollout.replay(peer.public, peer.site, places[step.state], at, step.words)
     rollout.gone, rollout.total_bytes = kept.sources, kept.total_bytes
+    rollout.back = back
     rollout.ended, rollout.is_kept, rollout.is_overtaken = kept.ended_ms / 1000 - offset, True, True
     return rollout
 
 
-def item_of(kept: KeptLog) -> RolloutItem:
-    """A row of the list."""
+def item_of(kept: KeptLog, back: Back | None = None) -> RolloutItem:
+    """A row of the list. ``back`` as ``replayed`` has it."""
     states: dict[int, int] = {}
     for step in kept.steps:
         states[step.peer] = step.state
     last = [kept.states[state] for state in states.values()]
+    current, failed = last.count(STATES[CURRENT]), last.count(STATES[FAILED])
+    left = len(last) - current
+    lost = last.count(STATES[LOST])
+    ending: Trend = "failed" if left and failed + lost == left else "overtaken" if left else "well"
     return RolloutItem(
         kept.dataset,
         kept.tag,
@@ -236,17 +247,22 @@ def item_of(kept: KeptLog) -> RolloutItem:
         kept.started_ms / 1000,
         kept.ended_ms / 1000,
         len(last),
-        last.count(STATES[CURRENT]),
-        last.count(STATES[FAILED]),
+        current,
+        failed,
         round((kept.ended_ms - kept.started_ms) / 1000, 1),
         is_kept=True,
+        trend=back.word if back is not None and not left else ending if last else "idle",
+        back=back.word if back is not None else "",
+        by=back.by if back is not None else "",
+        why=back.why if back is not None else "",
     )
 
 
 class Kept:
     """The rows of those that are kept, read once each, and the last that were replayed. For threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, back_by: BackBy) -> None:
+        self._back_by = back_by
         self._rows: dict[str, RolloutItem | None] = {}
         self._replayed: OrderedDict[str, tuple[bytes, float, RolloutFigures]] = OrderedDict()
 
@@ -279,7 +295,7 @@ class Kept:
         key = key_of(dataset, tag, serial)
         if key not in self._rows:
             try:
-                row = item_of(read(objects, dataset, tag, serial))
+                row = item_of(read(objects, dataset, tag, serial), self._back_by((dataset, tag), serial))
             except NotFoundError:
                 row = None
             if len(self._rows) >= ROWS_MAX:
@@ -293,7 +309,8 @@ class Kept:
         known = self._replayed.get(key)
         if known is not None and known[0] == data and abs(known[1] - offset) < OFFSET_MAX_S:
             return known[2]
-        rollout = replayed(_opened(key, data), offset)
+        kept = _opened(key, data)
+        rollout = replayed(kept, offset, self._back_by(tag, kept.serial))
         self._replayed[key] = (data, offset, rollout)
         while len(self._replayed) > REPLAYED_MAX:
             self._replayed.popitem(last=False)

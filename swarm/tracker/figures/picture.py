@@ -309,7 +309,8 @@ class Picture:
     def _over(self, rollout: RolloutFigures, now: float) -> None:
         last = f", the last after {rollout.done[-1]:.0f} s" if rollout.done else ""
         everybody = f"all {rollout.wanted} peers are" if rollout.wanted > 1 else "its only follower is"
-        text = f"{rollout.tag} of {rollout.dataset}: {everybody} current{last}"
+        there = "current" if rollout.back is None else "back"
+        text = f"{rollout.tag} of {rollout.dataset}: {everybody} {there}{last}"
         self.happenings.add(
             "done", self.wall(now), text, dataset=rollout.dataset, tag=rollout.tag, serial=rollout.serial
         )

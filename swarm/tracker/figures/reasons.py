@@ -50,10 +50,3 @@ def _fetching(member: Member, told: Followed, usual_rate: float, now: float) -> 
     if usual_rate and told.rate_bytes_per_s < SLOW_SHARE * usual_rate and now - member.since > TOLD_BEFORE_S:
         return "slow-link", f"slow link: {words}"
     return "", words
-
-
-def span_words(seconds: float) -> str:
-    """12 s, 3 min, 2.5 h."""
-    if seconds < 99.5:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5970 else f"{seconds / 3600:.1f} h"

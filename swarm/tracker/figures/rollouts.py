@@ -15,6 +15,7 @@ from swarm.figure_messages import STATES, State
 from swarm.reports import Followed, Phase
 from swarm.rollout import Rollout as Stage
 from swarm.tracker.figures.left import is_measured, left_s, smoothed
+from swarm.tracker.figures.steering import Back
 from swarm.tracker.figures.steps import StepLog
 
 UNAWARE: Final = STATES.index("unaware")
@@ -126,16 +127,15 @@ class RolloutFigures:
     total_bytes: int = 0
     is_kept: bool = False
     is_overtaken: bool = False
-    # Whether whoever controls it holds it; who that was last, and why.
-    is_paused: bool = False
-    steered_by: str = ""
-    steered_why: str = ""
+    # How it goes out in stages, by the log: who steered it last, and why; None: to all at once.
+    staged: Stage | None = None
+    # What it takes back, and how it was itself taken back later.
+    back: Back | None = None
+    taken: Back | None = None
     # Peers that have failed at it once or more; the last that did for the first time: key, site and words.
     failures: int = 0
     last_failure: tuple[bytes, str, str] = (b"", "", "")
     told: Told = field(default_factory=Told)
-    # Which of how many stages lets peers in now, counted from 1; (0, 0) for a move that goes out at once.
-    stage: tuple[int, int] = (0, 0)
     # Rises with every change.
     number: int = 0
 
@@ -147,13 +147,28 @@ class RolloutFigures:
     def behind(self) -> int:
         return len(self.members) - self.counts[CURRENT]
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether whoever controls it holds it."""
+        return self.staged is not None and self.staged.state == "paused"
+
+    @property
+    def stage(self) -> tuple[int, int]:
+        """Which of how many stages lets peers in now, from 1; (0, 0) for what goes out at once, or was taken back."""
+        if self.staged is None or not self.staged.is_under_way:
+            return (0, 0)
+        return (self.staged.stage + 1, len(self.staged.plan.stages))
+
     # ---- what happens -------------------------------------------------------------------------------------------
 
     def steer(self, stage: Stage | None) -> None:
         """How it goes out in stages, by the log; None: all at once."""
-        self.is_paused = stage is not None and stage.state == "paused"
-        self.steered_by, self.steered_why = (stage.author, stage.reason) if stage is not None else ("", "")
+        self.staged = stage
         self.number += 1
+
+    def mark(self) -> None:
+        """It begins just now: whatever comes within the first second, that is where it came from."""
+        self._point(0.0, tuple(self.counts))
 
     def expect(self, public: bytes, site: str, now: float) -> None:
         """A peer follows the tag, and is not known to have heard of the move."""
@@ -271,8 +286,8 @@ class RolloutFigures:
             self._point(t_s, counts)
         is_over = bool(self.members) and self.behind == 0
         if is_over and self.ended is None:
-            self._point(t_s, counts)
             self.ended = max((m.since for m in self.members.values()), default=now)
+            self._point(max(self.ended - self.started, self.points[-1][0] if self.points else 0.0), counts)
             return True
         if not is_over and self.ended is not None and not self.is_overtaken and not self.is_kept:
             self.ended = None

@@ -34,6 +34,7 @@ from swarm.tracker.figures.peers import Tag, Who, readable
 from swarm.tracker.figures.picture import Picture
 from swarm.tracker.figures.relay import Heard, Relays
 from swarm.tracker.figures.rollouts import RolloutFigures
+from swarm.tracker.figures.steering import Back, back_of
 from swarm.tracker.figures.topics import View
 from swarm.tracker.figures.views import rollout_view, rollouts
 from swarm.tracker.membership import Member
@@ -67,7 +68,7 @@ class Figures:
         # What is known of the blocks of versions that were looked at.
         self.laying = Laying(self._start)
         self.counting = Counting(self._seen, self.hub.wake)
-        self._kept = keeping.Kept()
+        self._kept = keeping.Kept(self._back_by)
         self._wants_full: set[bytes] = set()
         self._relayed_at: dict[bytes, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -128,6 +129,12 @@ class Figures:
         if known is None:
             known = await self._state.work(self._kept.replayed, self._state.objects, tag, serial, self.picture.offset)
         return rollout_view(self.picture, known, now)
+
+    def _back_by(self, tag: Tag, serial: int) -> Back | None:
+        """What an entry of a log takes back; nothing where it cannot be read. Blocks on the store."""
+        with contextlib.suppress(AetherError):
+            return back_of(entries.parse_entry(self._state.catalogue.entry(tag[0], serial))[1], tag[1])
+        return None
 
     async def rollout_log(self, tag: Tag, serial: int, after: int, limit: int, last: int) -> RolloutLog:
         """A page of the event log of one rollout. NotFoundError."""

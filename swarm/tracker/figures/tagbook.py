@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from swarm.log import Entry
+from swarm.figure_messages import EventKind
+from swarm.log import Entry, Move
 from swarm.reports import Followed
-from swarm.tracker.figures.happenings import Happenings
+from swarm.tracker.figures.happenings import Happenings, Severity
 from swarm.tracker.figures.peers import KnownPeer, Tag
 from swarm.tracker.figures.rollouts import RolloutFigures
+from swarm.tracker.figures.steering import back_of, moved_words, promoted_words
 
 TAGS_MAX: Final = 4096
 ROLLOUTS_MAX: Final = 64
@@ -98,9 +100,25 @@ class TagBook:
             tag = (entry.dataset, move.tag)
             if move.version is None:
                 self._removed(tag, now, wall_now)
-            elif self.begin(tag, entry, move.version, now):
-                text = f"{move.tag} of {entry.dataset} is {move.version.hex()[:12]} now ({entry.kind})"
-                self._happenings.add("moved", wall_now, text, dataset=tag[0], tag=tag[1], serial=entry.serial)
+                continue
+            known = self.tags.get(tag)
+            before = known.rollout.staged if known is not None and known.rollout is not None else None
+            is_news = known is None or entry.serial > known.seen
+            if self.begin(tag, entry, move.version, now):
+                self._begun(tag, entry, move, wall_now)
+            elif is_news and (words := promoted_words(before, entry.rollout_of(move.tag))):
+                self._tell("promoted", wall_now, tag, entry.serial, f"{move.tag} of {entry.dataset}: {words}")
+
+    def _begun(self, tag: Tag, entry: Entry, move: Move, wall_now: float) -> None:
+        self.rollouts[*tag, entry.serial].mark()
+        back, text = back_of(entry, tag[1]), f"{tag[1]} of {tag[0]} {moved_words(entry, move)}"
+        kind: EventKind = "moved" if back is None else "aborted" if back.word == "aborted" else "rolled-back"
+        self._tell(kind, wall_now, tag, entry.serial, text, "warning" if kind == "aborted" else "info")
+
+    def _tell(
+        self, kind: EventKind, wall_now: float, tag: Tag, serial: int, text: str, severity: Severity = "info"
+    ) -> None:
+        self._happenings.add(kind, wall_now, text, dataset=tag[0], tag=tag[1], serial=serial, severity=severity)
 
     def begin(self, tag: Tag, entry: Entry, version: bytes, started: float) -> bool:
         figures = self._known(tag)
@@ -115,11 +133,12 @@ class TagBook:
         if before is not None and entry.kind == "rollout" and before.version == version:
             # It goes on, or is held: the same version is on its way.
             before.steer(entry.rollout_of(tag[1]))
-            before.stage = stage_of(entry, tag[1])
             figures.head = max(figures.head, entry.serial)
             figures.seen = entry.serial
             return False
+        back = back_of(entry, tag[1])
         if before is not None:
+            before.taken = back
             is_open = before.ended is None
             before.overtake(started)
             if is_open and before.wanted:
@@ -129,7 +148,7 @@ class TagBook:
         )
         # A tracker that begins may find one that is held.
         rollout.steer(entry.rollout_of(tag[1]))
-        rollout.stage = stage_of(entry, tag[1])
+        rollout.back = back
         if entry.totals is not None:
             rollout.total_bytes = entry.totals.bytes
         figures.rollout, figures.head, figures.seen = rollout, max(figures.head, entry.serial), entry.serial
@@ -206,11 +225,3 @@ class TagBook:
         assert len(self.rollouts) <= ROLLOUTS_MAX
         assert len(self.tags) <= TAGS_MAX
         assert self._idle.keys() == {tag for tag, figures in self.tags.items() if not figures.followers}
-
-
-def stage_of(entry: Entry, tag: str) -> tuple[int, int]:
-    """Which of how many stages an entry lets peers in by, from 1; (0, 0) without stages, and once taken back."""
-    staged = entry.rollout_of(tag)
-    if staged is None or not staged.is_under_way:
-        return (0, 0)
-    return (staged.stage + 1, len(staged.plan.stages))

@@ -13,9 +13,11 @@ from typing import Final
 
 from swarm.figure_messages import EventKind
 from swarm.identity import peer_id_of
+from swarm.rollout_health import who_words
 from swarm.tracker.figures.happenings import Happenings, Severity
 from swarm.tracker.figures.peers import KnownPeer
 from swarm.tracker.figures.rollouts import FETCHING, VERIFYING, RolloutFigures
+from swarm.tracker.figures.steering import tidy
 from swarm.tracker.figures.verdicts import trend_of
 
 # Whether it stalls takes a look at all of its peers.
@@ -61,8 +63,9 @@ class Turns:
         told = rollout.told
         if told.is_paused != rollout.is_paused:
             told.is_paused = rollout.is_paused
-            by = f" by {rollout.steered_by}" if rollout.steered_by else ""
-            why = f": {rollout.steered_why}" if rollout.steered_why else ""
+            author, reason = (rollout.staged.author, rollout.staged.reason) if rollout.staged is not None else ("", "")
+            by = f" by {who_words(author)}" if author else ""
+            why = f": {tidy(reason)}" if reason else ""
             kind: EventKind = "paused" if rollout.is_paused else "resumed"
             self._tell(rollout, kind, wall_now, f"{kind}{by}{why}")
 

@@ -4,42 +4,58 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from swarm.amounts import span_words
 from swarm.figure_messages import Trend
-from swarm.tracker.figures.reasons import span_words
+from swarm.rollout_health import goes_on, who_words
 from swarm.tracker.figures.rollouts import CURRENT, FAILED, FETCHING, LOST, WAITING, RolloutFigures
+from swarm.tracker.figures.steering import tidy
 
 
 def trend_of(rollout: RolloutFigures, stalled: int) -> Trend:
     """How it goes, in one word."""
-    behind = rollout.behind
+    if rollout.taken is not None:
+        return "taken back"
     if not rollout.wanted:
         return "idle"
-    if not behind:
-        return "well"
-    if rollout.is_paused:
+    if rollout.is_paused and not rollout.is_overtaken:
         return "paused"
-    if rollout.counts[FAILED] + rollout.counts[LOST] == behind:
-        return "failed"
+    if not rollout.behind:
+        # All have it, and yet a stage is open: those that come to follow the tag may not be let in.
+        is_open = rollout.stage[1] and not rollout.is_overtaken
+        return "running" if is_open else rollout.back.word if rollout.back is not None else "well"
     # Whom a stage holds back waits for others, not for bytes.
-    if stalled and stalled >= behind - rollout.held:
+    left = rollout.behind - rollout.held
+    if left and rollout.counts[FAILED] + rollout.counts[LOST] == left:
+        return "failed"
+    if rollout.is_overtaken:
+        return "overtaken"
+    if stalled and stalled >= left:
         return "stalled"
     return "slow" if stalled else "running"
 
 
-def verdict_of(rollout: RolloutFigures, trend: Trend, stalled: int, eta_s: float | None) -> str:
+def verdict_of(rollout: RolloutFigures, trend: Trend, stalled: int, eta_s: float | None, wall_now: float) -> str:
     """ "`stable` of maps/roads: 962 of 1,000 current, 3 min left, origin 1.8% of the bytes"."""
-    parts = [f"{rollout.counts[CURRENT]:,} of {rollout.wanted:,} current"]
-    if not rollout.wanted:
-        parts = ["nobody follows it now"]
-    elif trend == "well":
-        parts = [f"all {rollout.wanted:,} current" if rollout.wanted > 1 else "its only follower is current"]
-        if rollout.done:
-            parts.append(f"in {span_words(rollout.done[-1])}")
-    parts += _behind(rollout, trend, stalled, eta_s)
+    parts = [*_how_many(rollout, trend), *_behind(rollout, trend, stalled, eta_s), *_staged(rollout, trend, wall_now)]
     peers, origin, *_ = rollout.sources()
     if peers + origin:
         parts.append(f"origin {100 * origin / (peers + origin):.1f}% of the bytes")
     return f"`{rollout.tag}` of {rollout.dataset}: {', '.join(parts)}"
+
+
+def _how_many(rollout: RolloutFigures, trend: Trend) -> list[str]:
+    """Who has what the tag means by it, and what it takes back."""
+    there = "back" if rollout.back is not None else "current"
+    told = [rollout.back.words] if rollout.back is not None else []
+    current, wanted = rollout.counts[CURRENT], rollout.wanted
+    if rollout.taken is not None:
+        return [*told, rollout.taken.words, f"{current:,} of {wanted:,} had it"]
+    if not wanted:
+        return [*told, "nobody follows it now"]
+    if rollout.behind:
+        return [*told, f"{current:,} of {wanted:,} {there}{' when another came' if trend == 'overtaken' else ''}"]
+    told.append(f"all {wanted:,} {there}" if wanted > 1 else f"its only follower is {there}")
+    return [*told, *([f"in {span_words(rollout.done[-1])}"] if rollout.done else [])]
 
 
 def _behind(rollout: RolloutFigures, trend: Trend, stalled: int, eta_s: float | None) -> list[str]:
@@ -49,22 +65,45 @@ def _behind(rollout: RolloutFigures, trend: Trend, stalled: int, eta_s: float | 
         found.append(f"{failed:,} failed")
     if lost := rollout.counts[LOST]:
         found.append(f"{lost:,} not heard of any more")
-    if trend == "paused":
-        found.append("paused")
-    elif trend == "stalled":
+    if trend == "stalled":
         found.append("nothing moves")
     elif trend in ("running", "slow") and eta_s is not None:
         found.append(f"{span_words(eta_s)} left" if eta_s >= 1 else "less than a second left")
     if trend == "slow":
         found.append(f"{stalled:,} stalled")
-    if trend == "running" and rollout.stage[1] and rollout.held == rollout.behind:
-        found.append(f"stage {rollout.stage[0]} of {rollout.stage[1]} done, waits for promote")
-    elif trend == "running" and eta_s is None and rollout.counts[WAITING] and not rollout.counts[FETCHING]:
+    waits = rollout.counts[WAITING] > rollout.held and not rollout.counts[FETCHING]
+    if trend == "running" and eta_s is None and waits:
         found.append("about to begin")
     return found
 
 
-ORDER: tuple[Trend, ...] = ("failed", "stalled", "slow", "paused", "running", "well", "idle")
+def _staged(rollout: RolloutFigures, trend: Trend, wall_now: float) -> list[str]:
+    """Which stage it is in, and what it waits for."""
+    stage, staged = f"stage {rollout.stage[0]} of {rollout.stage[1]}", rollout.staged
+    if staged is None or not rollout.stage[1] or not rollout.wanted or rollout.is_overtaken:
+        return []
+    if trend == "paused":
+        why = f" ({tidy(staged.reason)})" if staged.reason else ""
+        return [f"paused in {stage} by {who_words(staged.author)}{why}"]
+    if rollout.held < rollout.behind:
+        return [stage]
+    stage += " done" if rollout.counts[CURRENT] else " lets nobody in"
+    return [stage, goes_on(staged, rollout.counts[CURRENT], wall_now)]
+
+
+ORDER: tuple[Trend, ...] = (
+    "failed",
+    "stalled",
+    "slow",
+    "paused",
+    "running",
+    "aborted",
+    "rolled back",
+    "taken back",
+    "overtaken",
+    "well",
+    "idle",
+)
 
 
 def worst_of(trends: Sequence[Trend]) -> Trend:

@@ -7,6 +7,8 @@ import statistics
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+import msgspec
+
 from swarm.figure_messages import (
     STATES,
     Completion,
@@ -28,6 +30,7 @@ from swarm.tracker.figures.peers import KnownPeer
 from swarm.tracker.figures.picture import Picture
 from swarm.tracker.figures.reasons import reason_of
 from swarm.tracker.figures.rollouts import CURRENT, FAILED, FETCHING, LOST, Member, RolloutFigures
+from swarm.tracker.figures.steering import Back
 from swarm.tracker.figures.verdicts import ORDER, overall, trend_of, verdict_of, worst_of
 
 TAGS_TOLD_MAX: Final = 100
@@ -63,7 +66,7 @@ def overview(picture: Picture, may_read: MayRead, now: float) -> Overview:
 
 
 def _row(picture: Picture, rollout: RolloutFigures, now: float) -> FollowedTag:
-    trend, stalled, eta_s, verdict = judged(rollout, now)
+    trend, stalled, eta_s, verdict = judged(rollout, now, picture.wall(now))
     return FollowedTag(
         dataset=rollout.dataset,
         tag=rollout.tag,
@@ -86,13 +89,13 @@ def _row(picture: Picture, rollout: RolloutFigures, now: float) -> FollowedTag:
     )
 
 
-def judged(rollout: RolloutFigures, now: float) -> tuple[Trend, int, float | None, str]:
+def judged(rollout: RolloutFigures, now: float, wall_now: float) -> tuple[Trend, int, float | None, str]:
     """Trend, how many are stalled, seconds that are left, and the sentence."""
     stalled = rollout.stalled(now)
     eta_s = rollout.eta_s(now)
     eta_s = _tenths(eta_s)
     trend = trend_of(rollout, stalled)
-    return trend, stalled, eta_s, verdict_of(rollout, trend, stalled, eta_s)
+    return trend, stalled, eta_s, verdict_of(rollout, trend, stalled, eta_s, wall_now)
 
 
 def _totals(picture: Picture, datasets: int) -> Totals:
@@ -134,7 +137,20 @@ def rollouts(picture: Picture, may_read: MayRead, now: float, kept: Iterable[Rol
     known = {(item.dataset, item.tag, item.serial) for item in live}
     rest = [item for item in kept if (item.dataset, item.tag, item.serial) not in known and may_read(item.dataset)]
     found = sorted([*live, *rest], key=lambda item: item.started, reverse=True)
-    return Rollouts(picture.wall(now), tuple(found))
+    return Rollouts(picture.wall(now), tuple(_with_taken(found)))
+
+
+def _with_taken(items: Sequence[RolloutItem]) -> list[RolloutItem]:
+    """Those from which the next one of their tag brought everybody back say so, also where only a log is left."""
+    found: list[RolloutItem] = []
+    later: dict[tuple[str, str], RolloutItem] = {}
+    for item in items:
+        after = later.get((item.dataset, item.tag))
+        later[item.dataset, item.tag] = item
+        if after is not None and after.back and after.serial > item.serial:
+            item = msgspec.structs.replace(item, trend="taken back", back=after.back, by=after.by, why=after.why)
+        found.append(item)
+    return found
 
 
 def _item(picture: Picture, rollout: RolloutFigures, now: float) -> RolloutItem:
@@ -151,12 +167,18 @@ def _item(picture: Picture, rollout: RolloutFigures, now: float) -> RolloutItem:
         failed=rollout.counts[FAILED],
         seconds=round((ended if ended is not None else now) - rollout.started, 1),
         is_kept=rollout.is_kept,
+        trend=trend_of(rollout, rollout.stalled(now)),
+        **_back_told(rollout.back),
     )
+
+
+def _back_told(back: Back | None) -> dict[str, str]:
+    return {} if back is None else {"back": back.word, "by": back.by, "why": back.why}
 
 
 def rollout_view(picture: Picture, rollout: RolloutFigures, now: float) -> Rollout:
     """One rollout as it stands."""
-    trend, _, eta_s, verdict = judged(rollout, now)
+    trend, _, eta_s, verdict = judged(rollout, now, picture.wall(now))
     ended = rollout.ended
     t_s = (ended if ended is not None else now) - rollout.started
     points = [*rollout.points, (max(t_s, rollout.points[-1][0] if rollout.points else 0.0), tuple(rollout.counts))]
@@ -185,6 +207,7 @@ def rollout_view(picture: Picture, rollout: RolloutFigures, now: float) -> Rollo
         sites=tuple(_sites(rollout.members.values())),
         is_paused=rollout.is_paused,
         is_kept=rollout.is_kept,
+        **_back_told(rollout.back),
     )
 
 

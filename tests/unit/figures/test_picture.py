@@ -324,7 +324,7 @@ def test_whom_a_stage_holds_back_is_not_stalled_and_the_verdict_says_what_it_wai
     picture.report(who(2), report(3, held), 4.0)
     rollout = picture.tags[TAG].rollout
     assert rollout is not None
-    trend, stalled, _, verdict = views.judged(rollout, 99.0)
+    trend, stalled, _, verdict = views.judged(rollout, 99.0, WALL + 99.0)
     assert (trend, stalled) == ("running", 0)
     assert verdict == "`stable` of maps/roads: 1 of 2 current, stage 1 of 2 done, waits for promote"
     seen = drawing._rollout(rollout, 1, 99.0)

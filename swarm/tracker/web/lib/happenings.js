@@ -10,8 +10,9 @@ import { call } from "./store.js";
 const KEPT = 300;
 const PATH = "/api/v1/figures/events";
 const ICONS = { joined: "plus", left: "back", died: "cross", back: "check", moved: "forward", begun: "play", done: "check", failed: "cross", stalled: "stop",
-  paused: "pause", resumed: "play", alert: "alert", cleared: "check", tracker: "dht", "bad-block": "cross" };
+  paused: "pause", resumed: "play", promoted: "forward", "rolled-back": "back", aborted: "stop", alert: "alert", cleared: "check", tracker: "dht", "bad-block": "cross" };
 const TONES = { info: "calm", warning: "warn", critical: "bad" };
+const toneOf = ({ kind, severity }) => (kind === "rolled-back" ? "back" : TONES[severity] ?? "calm");
 
 // { events (newest first), error, isLoading }.
 export function useEvents() {
@@ -27,6 +28,6 @@ export function useEvents() {
 }
 
 export const Happenings = ({ events, now, most = 12 }) => html`<ol class="happenings">${events.slice(0, most).map((one) => html`<li key=${one.number}>
-  <span class="tone-${TONES[one.severity] ?? "calm"} mark"><${Icon} name=${ICONS[one.kind] ?? "idle"} size=${13} /></span>
+  <span class="tone-${toneOf(one)} mark"><${Icon} name=${ICONS[one.kind] ?? "idle"} size=${13} /></span>
   <span class="text">${one.dataset && one.tag ? html`<a href=${href(["rollout", ...one.dataset.split("/"), one.tag])}><${Said} text=${one.text} most=${240} /></a>` : html`<${Said} text=${one.text} most=${240} />`}</span>
   <time class="soft small nowrap" title=${moment(one.at)}>${ago(one.at, now)}</time></li>`)}</ol>`;

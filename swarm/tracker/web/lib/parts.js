@@ -36,9 +36,10 @@ export const PeerLink = ({ id, digits = 10 }) => html`<${Id} id=${id} digits=${d
 export const TagLink = ({ dataset, tag }) => html`<a href=${href(["rollout", ...dataset.split("/"), tag])}>
   <${Name} text=${`${dataset}:${tag}`} /></a>`;
 
-export const Trend = ({ trend }) => {
+// `says` stands in place of its usual word.
+export const Trend = ({ trend, says }) => {
   const { word, tone, icon } = TREND[trend] ?? TREND.idle;
-  return html`<span class="chip tone-${tone}"><${Icon} name=${icon} />${word}</span>`;
+  return html`<span class="chip tone-${tone}"><${Icon} name=${icon} />${says ?? word}</span>`;
 };
 
 export const Chip = ({ tone = "calm", icon, children }) => html`<span class="chip tone-${tone}">

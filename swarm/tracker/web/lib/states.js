@@ -20,6 +20,10 @@ export const TREND = {
   stalled: { word: "stalled", tone: "bad", icon: "stop" },
   failed: { word: "failed", tone: "bad", icon: "cross" },
   paused: { word: "paused", tone: "warn", icon: "pause" },
+  aborted: { word: "aborted", tone: "bad", icon: "stop" },
+  "rolled back": { word: "rolled back", tone: "back", icon: "back" },
+  "taken back": { word: "taken back", tone: "back", icon: "cross" },
+  overtaken: { word: "overtaken", tone: "calm", icon: "forward" },
   idle: { word: "idle", tone: "calm", icon: "idle" },
 };
 

@@ -14,7 +14,18 @@ const toDataset = (dataset, query) => href(["datasets", ...dataset.split("/")], 
 const toFiles = (dataset, version, path = "") => href(["datasets", ...dataset.split("/"), "files", version,
   ...path.split("/").filter(Boolean)]);
 const KINDS = { publish: ["good", "plus", "published"], tag: ["busy", "forward", "tagged"],
-  rollback: ["warn", "back", "rolled back"], rm: ["bad", "cross", "removed"] };
+  rollback: ["back", "back", "rolled back"], rm: ["bad", "cross", "removed"], plan: ["calm", "rollout", "planned"] };
+const STAGED = { paused: ["warn", "pause"], aborted: ["bad", "stop"], "rolled back": ["back", "back"], done: ["good", "check"] };
+
+// What an entry did, and who did it or asked a tracker for it.
+function kindOf(entry) {
+  const [rollout] = entry.rollouts ?? [];
+  if (entry.kind !== "rollout" || !rollout) return KINDS[entry.kind] ?? ["calm", "idle", clean(entry.kind)];
+  const word = rollout.state === "running" ? `stage ${rollout.stage + 1} of ${rollout.stages}` : rollout.state === "done" ? "to everybody" : clean(rollout.state);
+  return [...(STAGED[rollout.state] ?? ["busy", "play"]), word];
+}
+const Maker = ({ entry }) => (!entry.author ? html`<${PeerLink} id=${entry.publisher} />`
+  : entry.author.startsWith("peer:") ? html`<${PeerLink} id=${entry.author.slice(5)} />` : html`<${Name} text=${entry.author} />`);
 
 export default {
   id: "datasets",
@@ -91,7 +102,7 @@ function One({ dataset, tab }) {
     .map((entry) => [entry.moves[0].version, entry]));
   return html`<${Heading} title=${html`<${Name} text=${dataset} />`}
       actions=${tags[0] && html`<a class="button" href=${toFiles(dataset, newest(tags).version)}><${Icon} name="folder" />Browse files</a>`}>
-    ${last && html`Last moved ${ago(last.time, now)}: ${KINDS[last.kind]?.[2] ?? clean(last.kind)} by peer ${short(last.publisher)}.`}<//>
+    ${last && html`Last moved ${ago(last.time, now)}: ${kindOf(last)[2]} by <${Maker} entry=${last} />.`}<//>
   ${!answer.data ? html`<${Card}><${Missing} answer=${answer} what="This dataset" /><//>` : html`
   <${Tiles} items=${[
     { label: "tags", value: count(tags.length) },
@@ -124,14 +135,15 @@ function History({ dataset, now }) {
     ${list.error ? html`<${Missing} answer=${list} what="The history" />` : html`<${Table} label="History of ${dataset}" rows=${list.rows}
       keyOf=${(row) => row.serial} more=${list.more} isLoading=${list.isLoading} columns=${[
         { id: "serial", label: "entry", num: true, isHead: true, cell: (row) => count(row.serial) },
-        { id: "kind", label: "what", cell: (row) => { const [tone, icon, word] = KINDS[row.kind] ?? ["calm", "idle", clean(row.kind)];
+        { id: "kind", label: "what", cell: (row) => { const [tone, icon, word] = kindOf(row);
           return html`<${Chip} tone=${tone} icon=${icon}>${word}<//>`; } },
         { id: "moves", label: "tags", cell: (row) => html`<span class="row">${row.moves.slice(0, 8).map((move) => html`<span key=${move.tag} class="nowrap">
           <span class="label">${clean(move.tag, 60)}</span> ${move.version ? html`<span class="hide-narrow"><${Id} id=${move.version} digits=${8} to=${toFiles(dataset, move.version)} /></span>` : html`<span class="soft">gone</span>`}</span>`)}
+          ${(row.planned ?? []).map((tag) => html`<span key=${tag} class="label">${clean(tag, 60)}</span>`)}
           ${row.moves.length > 8 && html`<span class="soft small">and ${row.moves.length - 8} more</span>`}</span>` },
-        { id: "message", label: "message", cell: (row) => html`<${Name} text=${row.message} />` },
+        { id: "message", label: "message", cell: (row) => html`<${Name} text=${row.reason || row.message} />` },
         { id: "bytes", label: "size", num: true, narrow: false, cell: (row) => (row.bytes === null ? "" : bytes(row.bytes)) },
-        { id: "by", label: "by", narrow: false, cell: (row) => html`<${PeerLink} id=${row.publisher} />` },
+        { id: "by", label: "by", narrow: false, cell: (row) => html`<${Maker} entry=${row} />` },
         { id: "time", label: "when", num: true, narrow: false, cell: (row) => html`<time title=${moment(row.time)}>${ago(row.time, now)}</time>` },
       ]} />`}<//>`;
 }

@@ -15,7 +15,7 @@ import { AlertList, firingOf } from "./alerts/list.js";
 export default { id: "overview", title: "Overview", group: "Rollouts", key: "o", icon: "overview", hasRange: true, view: Overview };
 
 const CARDS = 8;
-const WORST = ["failed", "stalled", "slow", "paused", "running", "idle", "well"];
+const WORST = ["failed", "stalled", "slow", "paused", "running", "aborted", "rolled back", "idle", "well"];
 
 function Overview({ query }) {
   const overview = useFigure("overview");
@@ -37,7 +37,8 @@ function Overview({ query }) {
 }
 
 function Swarm({ totals }) {
-  const share = totals.rate_bytes_per_s > 0 ? { share_origin: totals.origin_rate_bytes_per_s / totals.rate_bytes_per_s } : null;
+  // Both are means over moments that are not quite the same, and nothing has more than all from the origin.
+  const share = totals.rate_bytes_per_s > 0 ? { share_origin: Math.min(1, totals.origin_rate_bytes_per_s / totals.rate_bytes_per_s) } : null;
   return html`<${Tiles} items=${[
     { label: "peers", value: count(totals.peers), detail: `${counted(totals.sites, "site")}, ${counted(totals.seeds, "seed")}, ${counted(totals.trackers, "tracker")}` },
     { label: "fetching now", value: count(totals.fetching) },

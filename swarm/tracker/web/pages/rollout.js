@@ -3,10 +3,10 @@ import { html, useEffect } from "../lib/html.js";
 import { ago, bytes, clean, count, counted, moment, percent, rate, span } from "../lib/format.js";
 import { pathOf, useFigure } from "../lib/live.js";
 import { Chart } from "../lib/chart.js";
-import { Bar, Card, Chip, Heading, Id, Missing, Name, Notice, PeerLink, Said, SourceBar, StateBar, Tiles, Verdict, originShare } from "../lib/parts.js";
+import { Bar, Card, Heading, Id, Missing, Name, Notice, PeerLink, Said, SourceBar, StateBar, Tiles, Trend, Verdict, originShare } from "../lib/parts.js";
 import { href } from "../lib/router.js";
 import { announce } from "../lib/say.js";
-import { CAUSE, STATE, STATES } from "../lib/states.js";
+import { CAUSE, STATE, STATES, TREND } from "../lib/states.js";
 import { useAnswer, useNow } from "../lib/store.js";
 import { Table } from "../lib/table.js";
 import { Controls, Stages } from "./rollout/stages.js";
@@ -36,8 +36,8 @@ function All() {
       empty=${html`No tag that a peer follows has been moved yet: <code>aetherfs publish DIRECTORY NAME:TAG</code>.`} columns=${[
         { id: "tag", label: "tag", isHead: true, value: (row) => `${row.dataset}:${row.tag}`, cell: (row) => html`<a href=${href(["rollout", ...row.dataset.split("/"), row.tag], { serial: row.ended === null ? null : row.serial })}>
           <${Name} text=${`${row.dataset}:${row.tag}`} /></a>` },
-        { id: "state", label: "state", cell: (row) => (row.failed && row.ended !== null ? html`<${Chip} tone="bad" icon="cross">${count(row.failed)} failed<//>`
-          : row.ended === null ? html`<${Chip} tone="busy" icon="play">running<//>` : html`<${Chip} tone="good" icon="check">done<//>`) },
+        { id: "state", label: "state", value: (row) => wordOf(row), cell: (row) => html`<${Trend} trend=${row.trend} says=${wordOf(row)} />
+          ${row.back && html` <span class="soft small">by <${Name} text=${row.by} />${row.why && html`: <${Name} text=${row.why} />`}</span>`}` },
         { id: "current", label: "current", num: true, value: (row) => row.current / Math.max(1, row.wanted), cell: (row) => `${count(row.current)} of ${count(row.wanted)}` },
         { id: "seconds", label: "took", num: true, value: (row) => row.seconds, cell: (row) => span(row.seconds) },
         { id: "version", label: "version", narrow: false, cell: (row) => html`<${Id} id=${row.version} />` },
@@ -45,6 +45,10 @@ function All() {
         { id: "started", label: "moved", num: true, value: (row) => row.started, cell: (row) => html`<time title=${moment(row.started)}>${ago(row.started, now)}</time>` },
       ]} />`}<//>`;
 }
+
+// Of those that are over, how they ended; of one that takes another back, that it does.
+const wordOf = (row) => (row.trend === "well" ? "done" : row.back && row.trend === "running" ? `being ${row.back}`
+  : row.failed && row.trend === "failed" ? `${count(row.failed)} failed` : TREND[row.trend]?.word ?? clean(row.trend));
 
 function One({ dataset, tag, serial }) {
   const topic = `rollout:${dataset}:${tag}`;
@@ -74,7 +78,7 @@ function One({ dataset, tag, serial }) {
 function Numbers({ data }) {
   const { completion } = data;
   return html`<${Tiles} items=${[
-    { label: "current", value: `${count(data.counts.current)} of ${count(data.wanted)}`, detail: data.wanted ? percent(data.counts.current / data.wanted) : "nobody follows it" },
+    { label: data.back ? "back" : "current", value: `${count(data.counts.current)} of ${count(data.wanted)}`, detail: data.wanted ? percent(data.counts.current / data.wanted) : "nobody follows it" },
     { label: "behind", value: count(data.behind), tone: data.counts.failed ? "bad" : "", detail: data.counts.failed ? counted(data.counts.failed, "failed", "failed") : "none failed" },
     { label: data.ended === null ? "left" : "took", value: data.ended === null ? span(data.eta_s) : span(data.ended - data.started), detail: data.ended === null ? "until the last that moves" : "to the last" },
     { label: "traffic", value: rate(data.rate_bytes_per_s) },

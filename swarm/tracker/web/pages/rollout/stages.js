@@ -1,6 +1,6 @@
 // Rollouts in stages: what can be done now (the verbs of the command line), who is let in, and the plan for what comes.
 import { html, useState } from "../../lib/html.js";
-import { ago, clean, counted, moment, percent, span } from "../../lib/format.js";
+import { clean, counted, moment, percent, span } from "../../lib/format.js";
 import { Icon } from "../../lib/icons.js";
 import { useRights } from "../../lib/me.js";
 import { Bar, Card, Chip, Confirmed, Dialog, Field, Legend, Said } from "../../lib/parts.js";
@@ -9,14 +9,15 @@ import { STATE } from "../../lib/states.js";
 import { call, reload, useAnswer } from "../../lib/store.js";
 
 const pathOf = (dataset, tag, what) => `/api/v1/datasets/${dataset}/tags/${encodeURIComponent(tag)}/${what}`;
-const TONES = { running: ["busy", "play"], paused: ["warn", "pause"], done: ["good", "check"], aborted: ["bad", "stop"], "rolled back": ["warn", "back"] };
+const TONES = { running: ["busy", "play"], paused: ["warn", "pause"], done: ["good", "check"], aborted: ["bad", "stop"], "rolled back": ["back", "back"] };
+const isTakenBack = (data) => data.state === "aborted" || data.state === "rolled back";
 const VERBS = {
   pause: { word: "Pause", icon: "pause", done: "It is paused.", asks: "Nobody goes ahead any more; who has the version keeps it." },
   resume: { word: "Resume", icon: "play", tone: "is-main", done: "It goes on.", asks: "Those who are let in go ahead." },
-  promote: { word: "Promote", icon: "forward", tone: "is-main", done: "The next stage has begun.", asks: "The next stage begins: more peers are let in." },
+  promote: { word: "Promote", icon: "forward", tone: "is-main", done: "The next stage has begun.", asks: "The next stage begins: more peers are let in. One that is paused goes on with it." },
   full: { word: "To everybody", icon: "forward", done: "Everybody is let in.", asks: "The last stage begins: every peer that follows the tag is let in." },
   abort: { word: "Abort", icon: "stop", tone: "is-grave", done: "It is aborted.", asks: "The rollout ends, and everybody goes back to what was settled before it." },
-  rollback: { word: "Roll back", icon: "back", tone: "is-grave", done: "It is rolled back.", asks: "Everybody goes back to the version before, as with `aetherfs rollback`. It is a new entry of the log." },
+  rollback: { word: "Roll back", icon: "back", tone: "is-grave", done: "It is rolled back.", asks: "Everybody goes back to the version that the tag meant before. It is a new entry of the log; what is published next goes on from there." },
 };
 
 async function act(dataset, tag, verb, staged, reason) {
@@ -49,24 +50,29 @@ export function Stages({ dataset, tag, staged, now }) {
   if (data.state === "none") {
     return html`<${Card} title="Stages" actions=${edit}><p class="soft">${plan.data?.plan
       ? html`The next publish goes out in ${counted(plan.data.plan.stages.length, "stage")}: ${inWords(plan.data.plan)}.` : "A move of this tag goes to everybody at once."}
-      ${may("tag") && html` Take one back with <code>aetherfs rollback ${clean(`${dataset}:${tag}`, 120)}</code>.`}</p><//>`;
+</p><//>`;
   }
   const { counts } = data;
-  const parts = [{ ...STATE.current, word: "switched", value: counts.switched }, { ...STATE.fetching, word: "let in, behind", value: counts.behind },
-    { ...STATE.waiting, word: "held back", value: counts.held }, { ...STATE.failed, value: counts.failed }];
+  const parts = isTakenBack(data)
+    ? [{ ...STATE.current, word: "back", value: counts.switched }, { ...STATE.waiting, word: "not back yet", value: counts.behind }, { ...STATE.failed, value: counts.failed }]
+    : [{ ...STATE.current, word: "switched", value: counts.switched }, { ...STATE.fetching, word: "let in, behind", value: counts.behind },
+      { ...STATE.waiting, word: "held back", value: counts.held }, { ...STATE.failed, value: counts.failed }];
   return html`<${Card} title="Stages" note=${html`<${Chip} tone=${tone} icon=${icon}>${clean(data.state)}<//>`} actions=${edit}>
     <div class="stack">
-      <p><${Said} text=${data.says} />${data.reason ? html` Reason: “${clean(data.reason, 300)}”${data.author ? `, ${clean(data.author)}` : ""}.` : ""}</p>
+      <p><${Said} text=${data.says} /></p>
       ${data.plan && html`<ol class="stages" aria-label="Stages">${data.plan.stages.map((one, at) => html`<${Stage} key=${at} stage=${one} at=${at} data=${data} now=${now} />`)}</ol>`}
       <div class="figure"><${Bar} parts=${parts} label="peers of this rollout" /><${Legend} parts=${parts.filter((part) => part.value > 0)} /></div>
     </div><//>`;
 }
 
 function Stage({ stage, at, data, now }) {
-  const isOver = at < data.stage || data.state === "done", isNow = at === data.stage && !isOver;
-  const when = isNow && data.next_at ? `passes by itself in ${span(Math.max(0, data.next_at - now))}` : isNow && data.since ? `since ${ago(data.since, now)}` : "";
+  const isBack = isTakenBack(data) && at <= data.stage;
+  const isOver = at < data.stage || data.state === "done", isNow = at === data.stage && !isOver && !isBack;
+  const minimum = data.plan.health?.minimum ?? 0, left = (data.next_at ?? 0) - now;
+  const passes = left > 0 ? `passes by itself in ${span(left)}` : data.counts.switched < minimum ? `passes once ${counted(minimum, "peer")} ${minimum > 1 ? "have" : "has"} it` : "is about to pass";
+  const when = isNow && data.next_at ? passes : isNow && data.since ? `for ${span(now - data.since)}` : isBack && at === data.stage ? clean(data.state) : "";
   return html`<li class=${isNow ? "is-now" : isOver ? "is-over" : ""} aria-current=${isNow ? "step" : undefined}>
-    <${Icon} name=${isOver ? "check" : isNow ? (data.state === "paused" ? "pause" : "play") : "idle"} />
+    <${Icon} name=${isBack ? "back" : isOver ? "check" : isNow ? (data.state === "paused" ? "pause" : "play") : "idle"} />
     ${(stage.share > 0 || !stage.labels.length) && html`<strong>${stage.share >= 1 ? "everybody" : percent(stage.share)}</strong>`}
     ${stage.labels.map((label) => html`<span key=${label} class="label">${clean(label)}</span>`)}<span class="soft small" title=${moment(data.next_at ?? 0)}>${when}</span></li>`;
 }

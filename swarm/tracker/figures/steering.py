@@ -1,0 +1,65 @@
+"""Who steered a rollout, how and why: what entries of a log say of it, as figures and events tell it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from swarm.identity import peer_id_of
+from swarm.log import Entry, Move
+from swarm.rollout import Rollout as Stage
+from swarm.rollout_health import who_words
+
+# What a producer gave as the reason may be as long as a message.
+WHY_CHARS: Final = 160
+
+
+@dataclass(frozen=True, slots=True)
+class Back:
+    """How a version was taken back, by whom and why; ``why`` may be empty."""
+
+    word: Literal["rolled back", "aborted"]
+    by: str
+    why: str
+
+    @property
+    def words(self) -> str:
+        return f"{self.word} by {self.by}{f' ({self.why})' if self.why else ''}"
+
+
+def back_of(entry: Entry, tag: str) -> Back | None:
+    """How an entry takes back what a tag meant; None for one that does not."""
+    staged = entry.rollout_of(tag)
+    if staged is not None and staged.is_taken_back:
+        word: Literal["rolled back", "aborted"] = "aborted" if staged.state == "aborted" else "rolled back"
+        return Back(word, who_words(staged.author), tidy(staged.reason))
+    if entry.kind == "rollback":
+        return Back("rolled back", who_words(f"peer:{peer_id_of(entry.publisher)}"), tidy(entry.message))
+    return None
+
+
+def tidy(text: str) -> str:
+    """A reason on one line, which ends nowhere else than it did."""
+    line = " ".join(text.replace("`", "'").split())
+    return line if len(line) <= WHY_CHARS else line[: WHY_CHARS - 1] + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def moved_words(entry: Entry, move: Move) -> str:
+    """What is told of an entry that brings a tag another version."""
+    version = move.version.hex()[:12] if move.version is not None else "nothing"
+    if (back := back_of(entry, move.tag)) is not None:
+        why = f": {back.why}" if back.why else ""
+        return f"{back.word} to {version} by {back.by}{why}"
+    staged = entry.rollout_of(move.tag)
+    stage = f", stage 1 of {len(staged.plan.stages)}" if staged is not None else ""
+    why = f": {tidy(entry.message)}" if entry.message else ""
+    return f"is {version} now ({entry.kind} by {who_words(f'peer:{peer_id_of(entry.publisher)}')}{stage}){why}"
+
+
+def promoted_words(before: Stage | None, after: Stage | None) -> str:
+    """What is told of the next stage; empty where none begins."""
+    if after is None or after.is_taken_back or (before is not None and before.stage == after.stage):
+        return ""
+    stage = f"stage {after.stage + 1} of {len(after.plan.stages)} begins"
+    why = f": {tidy(after.reason)}" if after.reason else ""
+    return f"{'everybody is let in' if after.state == 'done' else stage}, promoted by {who_words(after.author)}{why}"
