@@ -59,7 +59,9 @@ def counted(number: int, one: str, many: str = "") -> str:
 
 
 def span_words(seconds: float) -> str:
-    """12 s, 3 min, 2.5 h."""
+    """0.4 s, 12 s, 3 min, 2.5 h."""
+    if seconds < 0.95:
+        return f"{max(0.1, seconds):.1f} s"
     if seconds < 99.5:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5970 else f"{seconds / 3600:.1f} h"

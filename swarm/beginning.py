@@ -1,4 +1,4 @@
-"""Which rollouts an entry begins: of the tags that it moves, those that have a plan, or are given one.
+"""Which rollouts an entry begins: of the tags that it moves, those that have a plan, or are given one. And which end.
 
 A tag that is not there yet, or means this version to everybody already, has nobody to be held back: it moves at once.
 """
@@ -18,7 +18,7 @@ from swarm.identity import peer_id_of
 from swarm.limits import RECORD_MAX_BYTES
 from swarm.log import Entry, Move
 from swarm.names import Reference
-from swarm.rollout import Plan, begun
+from swarm.rollout import Plan, Rollout, begun
 
 # Labels of all stages, as long as they may be.
 PLAN_MAX_BYTES: Final = 2 * RECORD_MAX_BYTES
@@ -66,3 +66,15 @@ async def _settled(dataset: str, tag: str, lookup: Callable[[Reference], Awaitab
     if rollout is not None and rollout.is_under_way:
         return rollout.settled
     return next((move.version for move in entry.moves if move.tag == tag), None)
+
+
+def unsettled(before: Rollout | None, entry: Entry, tag: str) -> bytes | None:
+    """The version that an entry takes away from a tag before everybody was let in, or takes back; None if it does not.
+    ``before``: the tag's rollout as of the entry that moved it last. Nobody goes back to such a version by itself.
+    """
+    own = entry.rollout_of(tag)
+    if own is not None and own.is_taken_back:
+        return own.version
+    if before is None or not before.is_under_way or Move(tag, before.version) in entry.moves:
+        return None
+    return before.version

@@ -119,7 +119,7 @@ def happenings(program: Program, since: float, *, follow: bool) -> Iterator[dict
 def event_line(event: Mapping[str, Any]) -> str:
     """An event for people."""
     mark = {"warning": "! ", "critical": "!!"}.get(event["severity"], "  ")
-    return f"{moment(event['at'])}  {mark} {event['kind']:9}  {event['text']}"
+    return f"{moment(event['at'])}  {mark} {event['kind']:11}  {event['text']}"
 
 
 def picture(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -9,7 +9,7 @@ import msgspec
 
 from swarm import names
 from swarm.access_messages import ExplainAnswer
-from swarm.beginning import BY_PLAN, Staging
+from swarm.beginning import BY_PLAN, Staging, unsettled
 from swarm.errors import ConflictError, NotFoundError, UsageError
 from swarm.limits import MESSAGE_MAX_CHARS
 from swarm.log import Entry, Kind, Move, SeenSerial, WallTime, unseen_text
@@ -19,6 +19,7 @@ from swarm.peer.node import PeerNode
 from swarm.peer.pull import Progress
 from swarm.peer.unchanged import standing
 from swarm.peer.verb import Names, Result
+from swarm.rollout import Rollout
 from swarm.rollout_messages import PlanItem, plan_of
 
 # ``since``: this repeats a command of that moment which was broken off, and may have been done to the end.
@@ -81,7 +82,8 @@ async def rollback(node: PeerNode, arguments: RollbackArguments, progress: Progr
     """Let a tag point to the version that it had before."""
     name = tag_of(arguments.name)
     moves: list[tuple[int, bytes | None]] = []
-    taken_back: set[bytes] = set()
+    gone: set[bytes | None] = {None}
+    rollout: Rollout | None = None
     after = 0
     while page := await node.tracker.log(name.dataset, after=after):
         after = page[-1][1].serial
@@ -89,15 +91,19 @@ async def rollback(node: PeerNode, arguments: RollbackArguments, progress: Progr
             if arguments.since is not None and _is_own_rollback(node, entry, name, arguments.since):
                 # A second one would go back to where the first came from.
                 return _committed(node, raw, entry)
-            moves += [(entry.serial, move.version) for move in entry.moves if move.tag == name.tag]
-            taken_back |= {each.version for each in entry.rollouts if each.tag == name.tag and each.is_taken_back}
+            for move in entry.moves:
+                if move.tag == name.tag:
+                    moves.append((entry.serial, move.version))
+                    gone.discard(move.version)
+                    gone.add(unsettled(rollout, entry, move.tag))
+                    rollout = entry.rollout_of(move.tag)
     if not moves:
         raise NotFoundError(f"{name} does not exist: see `aetherfs ls`")
     # What it goes back to is read off the log as far as ``after``.
     seen = after if arguments.if_serial is None else arguments.if_serial
     if seen > after:
         raise ConflictError(unseen_text(name.dataset, after, seen))
-    version = _rolled_back(name, moves, taken_back, arguments.to)
+    version = _rolled_back(name, moves, gone, arguments.to)
     moves_back, reason = [Move(name.tag or "", version)], arguments.reason
     return await _commit(node, name.dataset, "rollback", moves_back, seen, arguments.since, message=reason)
 
@@ -108,9 +114,11 @@ def _is_own_rollback(node: PeerNode, entry: Entry, name: Reference, since: int) 
 
 
 def _rolled_back(
-    name: Reference, moves: list[tuple[int, bytes | None]], taken_back: set[bytes], to: int | None
+    name: Reference, moves: list[tuple[int, bytes | None]], gone: set[bytes | None], to: int | None
 ) -> bytes:
-    """The version at serial ``to``, or the last one that differs from the current, and that no rollout took back."""
+    """The version at serial ``to``, or the last one that differs from the current, and was settled and not taken back
+    (those are ``gone``).
+    """
     current = moves[-1][1]
     if to is not None:
         known = dict(moves)
@@ -121,7 +129,7 @@ def _rolled_back(
             raise NotFoundError(f"entry {to} removed {name}: see `aetherfs history {name}`")
         return version
     for _, version in reversed(moves):
-        if version is not None and version != current and version not in taken_back:
+        if version is not None and version != current and version not in gone:
             return version
     raise ConflictError(f"{name} has no earlier version to go back to: see `aetherfs history {name}`")
 

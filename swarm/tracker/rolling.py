@@ -132,7 +132,10 @@ def _taken_for_one(dataset: str, tag: str, head: Head, staged: Staged) -> Rollou
         raise NotFoundError(f"{dataset} has no tag {tag!r}: see its tags with `aetherfs ls {dataset}`")
     found = staged.at_once(tag, tags)
     if found is None:
-        raise ConflictError(f"{dataset}:{tag} has no earlier version to go back to: see `aetherfs history`")
+        raise ConflictError(
+            f"{dataset}:{tag} has nothing to go back to: it is new, or was rolled back already; "
+            "`aetherfs rollback --to SERIAL` goes to any entry of its history"
+        )
     return found
 
 

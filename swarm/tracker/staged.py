@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from swarm.beginning import unsettled
 from swarm.errors import ConflictError
 from swarm.log import Entry
 from swarm.rollout import Plan, Rollout, follows, went_at_once
@@ -18,7 +19,8 @@ MEANT_MAX: Final = 4
 @dataclass(slots=True)
 class Staged:
     """By tag: how it goes out if its last move was one in stages, by which plan if it has one, and the entry that
-    changed that plan last; what it meant, the version of now last, without what was taken back.
+    changed that plan last; what it meant since it was rolled back, the version of now last, without what was not
+    settled.
     """
 
     rollouts: dict[str, Rollout] = field(default_factory=dict)
@@ -29,9 +31,9 @@ class Staged:
     def apply(self, entry: Entry) -> None:
         """Take the next entry into account."""
         for move in entry.moves:
-            self.rollouts.pop(move.tag, None)
+            before = self.rollouts.pop(move.tag, None)
             if move.version is not None:
-                self._means(move.tag, move.version, entry.rollout_of(move.tag))
+                self._means(move.tag, move.version, entry, unsettled(before, entry, move.tag))
         self.rollouts.update((rollout.tag, rollout) for rollout in entry.rollouts)
         for each in entry.plans:
             self.planned[each.tag] = entry
@@ -39,9 +41,10 @@ class Staged:
             if each.plan is not None:
                 self.plans[each.tag] = each.plan
 
-    def _means(self, tag: str, version: bytes, rollout: Rollout | None) -> None:
-        gone = {version, rollout.version} if rollout is not None and rollout.is_taken_back else {version}
-        self.meant[tag] = (*(each for each in self.meant.get(tag, ()) if each not in gone), version)[-MEANT_MAX:]
+    def _means(self, tag: str, version: bytes, entry: Entry, gone: bytes | None) -> None:
+        # By a rollback somebody went away from what the tag meant before it.
+        known = self.meant.get(tag, ()) if entry.kind != "rollback" else ()
+        self.meant[tag] = (*(each for each in known if each not in (version, gone)), version)[-MEANT_MAX:]
 
     def copy(self) -> Staged:
         return replace(

@@ -109,6 +109,14 @@ def test_nobody_goes_ahead_of_a_pause_and_an_abort_takes_everybody_back(tmp_path
                 # A rollback goes to what was settled, not to what was under way; a later publish goes out at once.
                 third = (await moved(producer, tmp_path, "third"))["version"]
                 await until(nodes["canary"], at(third))
+                # What went to everybody is taken back by the same verb, with who did it and why.
+                told = await run(producer, "rollout", name=REF, action="rollback", reason="so is this")
+                assert (told["state"], told["plan"], told["reason"]) == ("rolled back", None, "so is this")
+                await until(nodes["canary"], at(first))
+                last = (await run(producer, "history", ref=REF))["entries"][-1]
+                assert (last["author"], last["reason"]) == (f"peer:{producer.key.peer_id}", "so is this")
+                await run(producer, "publish", path=str(tmp_path / "source"), names=[REF])
+                await until(nodes["canary"], at(third))
                 with pytest.raises(IncompleteError):
                     await run(producer, "wait", name=REF, share=1.0, labels=["ring=none"], timeout_s=0.1)
                 assert (await run(producer, "wait", name=REF, share=0.5, timeout_s=DEADLINE_S))["version"] == third
@@ -155,7 +163,13 @@ def test_a_tag_with_a_plan_goes_out_by_it_and_past_it_only_with_the_right_to_tag
                 await swarm.peer("producer"),
                 await swarm.peer_with("operator", await swarm.token(labels=["team=ops"])),
             )
-            first = (await swarm.publish(producer, tmp_path / "source", REF))["version"]
+            await swarm.publish(producer, tmp_path / "source", REF)
+            assert (await run(operator, "rollout", name=REF))["allowed"] == (), "there is nothing to go back to"
+            first = (await moved(producer, tmp_path, "once more"))["version"]
+            assert (await run(operator, "rollout", name=REF))["allowed"] == ("rollback",)
+            assert (await run(producer, "rollout", name=REF))["allowed"] == ()
+            with pytest.raises(NotAllowedError):
+                await run(producer, "rollout", name=REF, action="rollback")
             for refused in ("rollout-plan", "rollout"):
                 more = {"plan": CANARY} if refused == "rollout-plan" else {"action": "pause"}
                 with pytest.raises(NotAllowedError):

@@ -26,8 +26,8 @@ from swarm.rollout import (
     follows,
     number_of,
 )
-from swarm.rollout_health import Heard, counted, judged
-from swarm.rollout_messages import item_of, plan_of
+from swarm.rollout_health import Heard, counted, judged, says
+from swarm.rollout_messages import Counts, item_of, plan_of
 from tests.unit.log_samples import V1, V2, WALL
 from tests.unit.rollout_samples import PLAN, begin
 
@@ -167,6 +167,30 @@ def test_what_health_says(switched: int, failed: int, age_s: int, verdict: str) 
     assert judged(rollout, counts, WALL + age_s)[0] == verdict
     paused = acted(rollout, "pause", full=False, wall_time=WALL, author="", reason="")
     assert judged(paused, counts, WALL + age_s)[0] == "", "a paused one goes nowhere by itself"
+
+
+def test_peers_of_what_was_taken_back_are_counted_as_they_come_back() -> None:
+    rollout = acted(begin("stable"), "rollback", full=False, wall_time=WALL, author="peer:" + 52 * "a", reason="no")
+    failed = Heard(Who("f"), frozenset({V2}), frozenset({V1}))
+    counts = counted(DATASET, rollout, [*heard(2, 0, 3), failed])
+    assert counts == Counts(peers=6, admitted=6, switched=3, failed=1, held=0, behind=2)
+    said = "rolled back by peer:aaaaaaaaaaaa: no; 3 of 6 peers are back at the version before, 1 could not go back"
+    assert says(rollout, counts, WALL) == said
+
+
+def test_what_is_said_of_a_stage_tells_when_it_goes_on() -> None:
+    rollout = begin("stable")
+    counts = counted(DATASET, rollout, heard(1, 0, 20))
+    said = "stage 1 of 3 (ring=canary and 5%); 1 of 21 peers have it, 19 held back, 1 on their way; goes on in "
+    for wall_now, then in (
+        (WALL, "10 min at the earliest, once 3 peers have it"),
+        (WALL + 590, "10 s at the earliest, once 3 peers have it"),
+    ):
+        assert says(rollout, counts, wall_now) == said + then
+    paused = acted(rollout, "pause", full=False, wall_time=WALL, author="user:bo", reason="")
+    assert says(paused, counts, WALL).startswith("paused by user:bo, in stage 1 of 3")
+    promoted = acted(paused, "promote", full=False, wall_time=WALL + 5, author="user:bo", reason="")
+    assert (promoted.state, promoted.stage, promoted.since) == ("running", 1, WALL + 5), "it goes on"
 
 
 def test_an_entry_states_what_can_be() -> None:

@@ -12,6 +12,7 @@ from swarm.errors import IntegrityError, UsageError
 from swarm.home import Home
 from swarm.log import Entry, Kind, Move
 from swarm.named_signers import names_of, required_in
+from swarm.rollout import acted, went_at_once
 from swarm.signers import SIGNERS_MAX, Required, parse_required
 from tests.unit.log_samples import FIRST, OTHER, PUBLISHER, V1, V2, changed
 from tests.unit.rollout_samples import STAGED, gone_on
@@ -50,6 +51,17 @@ def test_others_may_move_tags_among_what_a_signer_published_if_that_is_chosen() 
     for other in others:
         with pytest.raises(IntegrityError):
             required.check(by_other(other), V1, [FIRST])
+
+
+def test_a_tracker_that_takes_back_what_went_at_once_is_one_of_the_others() -> None:
+    back = acted(went_at_once("v1", V2, V1, 2), "rollback", full=False, wall_time=1, author="user:bo", reason="")
+    entry = changed(by_other("rollback"), kind="rollout", format=2, rollouts=(back,))
+    shown = [FIRST, changed(STAGED, moves=(Move("v1", V2),), rollouts=())]
+    Required(MINE, "published").check(entry, V1, shown, tag="v1", last=2)
+    with pytest.raises(IntegrityError, match="no required signer published"):
+        Required(MINE, "published").check(entry, V1, [], tag="v1", last=2)
+    with pytest.raises(IntegrityError, match="no required signer began the rollout"):
+        Required(MINE).check(entry, V1, shown, tag="v1", last=2)
 
 
 def test_signers_are_key_ids_and_names() -> None:

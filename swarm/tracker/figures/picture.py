@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
+from swarm.amounts import span_words
 from swarm.figure_messages import EventKind
 from swarm.limits import ANNOUNCE_INTERVAL_S, PRESENCE_MAX_PEERS
 from swarm.log import Entry
@@ -307,7 +308,7 @@ class Picture:
         return tuple(self.peers[public].who for public in chosen if public in self.peers)
 
     def _over(self, rollout: RolloutFigures, now: float) -> None:
-        last = f", the last after {rollout.done[-1]:.0f} s" if rollout.done else ""
+        last = f", the last after {span_words(rollout.done[-1])}" if rollout.done else ""
         everybody = f"all {rollout.wanted} peers are" if rollout.wanted > 1 else "its only follower is"
         there = "current" if rollout.back is None else "back"
         text = f"{rollout.tag} of {rollout.dataset}: {everybody} {there}{last}"

@@ -31,6 +31,9 @@ POINTS_MAX: Final = 300
 POINT_S: Final = 1.0
 
 Counts = tuple[int, ...]
+# Bytes from peers, from the origin, reused, wasted, and as they travelled.
+Sources = tuple[int, int, int, int, int]
+NOTHING: Final[Sources] = (0, 0, 0, 0, 0)
 
 
 @dataclass(slots=True)
@@ -50,7 +53,9 @@ class Member:
     rated_at: float = 0.0
     # Seconds until it was current for the first time: who comes back to it has been there before.
     arrived_s: float | None = None
-    before: tuple[int, int, int, int, int] = (0, 0, 0, 0, 0)
+    before: Sources = NOTHING
+    # What it had fetched of the version, by source, when this move came: who goes back had it once.
+    had: Sources = NOTHING
     has_failed: bool = False
     # Whether the stage of now does not let it in, by its own word.
     is_held: bool = False
@@ -82,13 +87,12 @@ class Member:
         return fetched / max(1.0, self.arrived_s)
 
     @property
-    def sources(self) -> tuple[int, int, int, int, int]:
+    def sources(self) -> Sources:
         """Bytes from peers, from the origin, reused, wasted, and as they travelled."""
         told = self.told
         if told is None:
             return self.before
-        p, o, r, w, e = self.before
-        return (p + told.peers, o + told.origin, r + told.reused, w + told.wasted, e + told.wire)
+        return _sum(self.before, _less(fetched(told), self.had))
 
 
 @dataclass(slots=True)
@@ -121,7 +125,7 @@ class RolloutFigures:
     points: list[tuple[float, Counts]] = field(default_factory=list)
     point_s: float = POINT_S
     # Bytes by source of members that are counted no more.
-    gone: tuple[int, int, int, int, int] = (0, 0, 0, 0, 0)
+    gone: Sources = NOTHING
     ended: float | None = None
     moved_at: float = 0.0
     total_bytes: int = 0
@@ -170,10 +174,13 @@ class RolloutFigures:
         """It begins just now: whatever comes within the first second, that is where it came from."""
         self._point(0.0, tuple(self.counts))
 
-    def expect(self, public: bytes, site: str, now: float) -> None:
-        """A peer follows the tag, and is not known to have heard of the move."""
+    def expect(self, public: bytes, site: str, now: float, told: Followed | None = None, epoch: int = 0) -> None:
+        """A peer follows the tag, and is not known to have heard of the move. ``told``: its last word of an epoch."""
         if public not in self.members:
-            self._enter(public, Member(site, UNAWARE, now, now), UNAWARE, now, "")
+            member = Member(site, UNAWARE, now, now, epoch=epoch)
+            if told is not None and self._is_about_this(told):
+                member.had = fetched(told)
+            self._enter(public, member, UNAWARE, now, "")
 
     def put(self, public: bytes, site: str, epoch: int, told: Followed, now: float) -> None:
         """What a peer says of itself, for the first time or again."""
@@ -187,8 +194,10 @@ class RolloutFigures:
             self._enter(public, member, state, at, told.words, is_new=True)
         if epoch != member.epoch:
             member.before, member.epoch, member.number = member.sources, epoch, -1
-            member.told = None
+            member.told, member.had = None, NOTHING
         if self._is_about_this(told):
+            if any(now_has < had for now_has, had in zip(fetched(told), member.had, strict=True)):
+                member.had = NOTHING  # It fetches the version anew.
             self._step(public, member, told, now)
         self._enter(public, member, standing(told, self.serial, self.version), now, told.words)
         member.is_held = member.state == WAITING and told.cause == "held-back"
@@ -282,9 +291,9 @@ class RolloutFigures:
         """Note how many are where; whether the rollout has just come to its end, or to life again."""
         t_s = now - self.started
         counts = tuple(self.counts)
-        if self.ended is None and self._is_due(t_s, counts):
-            self._point(t_s, counts)
         is_over = bool(self.members) and self.behind == 0
+        if self.ended is None and not is_over and self._is_due(t_s, counts):
+            self._point(t_s, counts)
         if is_over and self.ended is None:
             self.ended = max((m.since for m in self.members.values()), default=now)
             self._point(max(self.ended - self.started, self.points[-1][0] if self.points else 0.0), counts)
@@ -316,7 +325,7 @@ class RolloutFigures:
 
     # ---- what it tells ------------------------------------------------------------------------------------------
 
-    def sources(self) -> tuple[int, int, int, int, int]:
+    def sources(self) -> Sources:
         """Bytes of all from peers, from the origin, reused, wasted, and as they travelled."""
         total = self.gone
         for member in list(self.members.values()):  # a copy: threads that keep a log ask as well
@@ -376,9 +385,18 @@ def standing(told: Followed, serial: int, version: bytes) -> int:
     return WAITING if told.heard >= serial else UNAWARE
 
 
+def fetched(told: Followed) -> Sources:
+    """What a peer says that it had, by source."""
+    return (told.peers, told.origin, told.reused, told.wasted, told.wire)
+
+
 def state_name(index: int) -> State:
     return STATES[index]
 
 
-def _sum(a: tuple[int, int, int, int, int], b: tuple[int, int, int, int, int]) -> tuple[int, int, int, int, int]:
+def _sum(a: Sources, b: Sources) -> Sources:
     return (a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3], a[4] + b[4])
+
+
+def _less(a: Sources, b: Sources) -> Sources:
+    return (a[0] - b[0], a[1] - b[1], a[2] - b[2], a[3] - b[3], a[4] - b[4])

@@ -49,7 +49,7 @@ def moved_words(entry: Entry, move: Move) -> str:
     version = move.version.hex()[:12] if move.version is not None else "nothing"
     if (back := back_of(entry, move.tag)) is not None:
         why = f": {back.why}" if back.why else ""
-        return f"{back.word} to {version} by {back.by}{why}"
+        return f"is {back.word} by {back.by}, back to {version}{why}"
     staged = entry.rollout_of(move.tag)
     stage = f", stage 1 of {len(staged.plan.stages)}" if staged is not None else ""
     why = f": {tidy(entry.message)}" if entry.message else ""

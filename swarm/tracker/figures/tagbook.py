@@ -160,7 +160,7 @@ class TagBook:
             told = peer.followed.get(tag)
             if told is not None and told.is_pull and max(told.serial, told.target) != entry.serial:
                 continue
-            rollout.expect(public, peer.who.site, started)
+            rollout.expect(public, peer.who.site, started, told, peer.epoch)
             if told is not None and max(told.serial, told.target, told.heard) >= entry.serial:
                 rollout.put(public, peer.who.site, peer.epoch, told, peer.heard)
         return True

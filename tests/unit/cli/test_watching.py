@@ -110,4 +110,4 @@ def test_what_others_named_drives_no_terminal() -> None:
 
 
 def test_an_event_is_a_line() -> None:
-    assert event_line(event(1.8e9, 7) | {"severity": "critical"}).endswith("!! moved      move 7")
+    assert event_line(event(1.8e9, 7) | {"severity": "critical"}).endswith("!! moved        move 7")

@@ -31,7 +31,19 @@ from swarm.figure_details import (
     Storage,
     Survival,
 )
+from swarm.figure_messages import (
+    Completion,
+    FollowedTag,
+    Rollout,
+    RolloutItem,
+    Rollouts,
+    SiteProgress,
+    Straggler,
+    Totals,
+)
 from swarm.peer.own_page import Own, OwnHolding, OwnNeighbour, OwnTag, OwnTracker
+from swarm.rollout_messages import Counts as RolloutCounts
+from swarm.rollout_messages import PlanAnswer, RolloutAnswer, StageItem
 from swarm.tracker.web_files import site
 from tests import made_figures
 
@@ -55,6 +67,13 @@ READ: Final[dict[str, dict[str, tuple[Struct, ...]]]] = {
         "storage": (Storage,),
         "row": (Link, PeerFollowing, PeerHolding),
     },
+    "pages/rollout.js": {
+        "data": (Rollout, Rollouts),
+        "row": (RolloutItem, Straggler, SiteProgress),
+        "completion": (Completion,),
+    },
+    "pages/rollout/stages.js": {"data": (RolloutAnswer, PlanAnswer), "counts": (RolloutCounts,), "stage": (StageItem,)},
+    "pages/overview.js": {"tag": (FollowedTag,), "totals": (Totals,), "row": (FollowedTag,)},
     "pages/dht.js": {"data": (DhtFigures,), "row": (DhtNode,)},
     "pages/origin.js": {
         "data": (Origin,),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import cast
 
@@ -16,7 +17,7 @@ from swarm.objects import ObjectStore
 from swarm.objects.memory import MemoryObjectStore
 from swarm.records import Rule
 from swarm.retention import History, KeepRule
-from swarm.rollout import Rollout, acted
+from swarm.rollout import Rollout, acted, went_at_once
 from swarm.tracker.catalogue import Catalogue
 from swarm.tracker.members import Members
 from swarm.tracker.rolling import Rolling
@@ -76,6 +77,57 @@ def test_of_two_who_have_seen_the_same_one_is_refused() -> None:
         other.change(ROADS, "latest", doing("pause"), WALL)
     with pytest.raises(NotFoundError, match="has no rollout"):
         other.change(ROADS, "v1", doing("pause"), WALL)
+
+
+def test_what_went_out_at_once_is_taken_back_once() -> None:
+    objects = MemoryObjectStore()
+    catalogue, rolling = tracker(objects)
+    catalogue.append(half(FIRST))
+    back = partial(rolling.change, ROADS, "latest", doing("rollback"), WALL, at_once=True)
+    with pytest.raises(ConflictError, match="nothing to go back to: it is new"):
+        back()
+    with pytest.raises(NotFoundError, match="has no tag 'none'"):
+        rolling.change(ROADS, "none", doing("rollback"), WALL, at_once=True)
+    for version in (V2, V3):
+        again = after(
+            catalogue.entry(ROADS, catalogue.head(ROADS).serial), kind="publish", moves=(Move("latest", version),)
+        )
+        catalogue.append(half(msgspec.structs.replace(again, totals=TOTALS, message="")))
+    head, _, state = catalogue.staged(ROADS)
+    tags = {tag.tag: tag for tag in head.tags}
+    assert state.at_once("v1", tags) is None
+    other = went_at_once("latest", V3, V1, 3)
+    wrong = acted(other, "rollback", full=False, wall_time=WALL, author="", reason="")
+    with pytest.raises(ConflictError, match="has moved since"):
+        catalogue.append(half(stated(catalogue, wrong)))
+    done = back()
+    assert done is not None
+    [rollout] = done[1].rollouts
+    assert (done[1].kind, rollout.version, rollout.settled, rollout.state) == ("rollout", V3, V2, "rolled back")
+    assert {tag.tag: tag.version for tag in catalogue.head(ROADS).tags}["latest"] == V2
+    with pytest.raises(ConflictError, match="is rolled back, so it cannot"):
+        back()
+    # A tracker that starts comes to the same; whoever goes on from there can be taken back to there, not to V3.
+    fresh, _ = tracker(objects)
+    fourth = after(fresh.entry(ROADS, 4), kind="tag", moves=(Move("latest", V1),), format=1, rollouts=(), message="")
+    fresh.append(half(msgspec.structs.replace(fourth, publisher=FIRST.publisher)))
+    head, _, state = fresh.staged(ROADS)
+    found = state.at_once("latest", {tag.tag: tag for tag in head.tags})
+    assert found is not None
+    assert (found.version, found.settled) == (V1, V2)
+    fifth = after(fresh.entry(ROADS, 5), kind="rollback", moves=(Move("latest", V3),), message="")
+    fresh.append(half(fifth))
+    head, _, state = fresh.staged(ROADS)
+    assert state.at_once("latest", {tag.tag: tag for tag in head.tags}) is None, "it was rolled back by somebody"
+
+
+def stated(catalogue: Catalogue, rollout: Rollout) -> Entry:
+    """The next entry, with a rollout that nobody has checked."""
+    data = catalogue.entry(ROADS, catalogue.head(ROADS).serial)
+    made = after(
+        data, format=2, kind="rollout", moves=(Move("latest", rollout.target),), rollouts=(rollout,), message=""
+    )
+    return msgspec.structs.replace(made, publisher=OTHER.public)
 
 
 def test_an_entry_that_does_not_follow_is_refused() -> None:

@@ -98,7 +98,7 @@ function optionsOf({ series, kind, since, format, marks, top, height, width }) {
     axes: [
       { ...axis, grid: { show: false }, size: 32, gap: 10, space: 2 * HALF_LABEL + 20, incrs: STEPS_S, ...(since ? { values: (u, at) => at.map(span) }
         : { values: (u, at, i, gap, step) => at.map((t) => timeOn(t, step)) }) },
-      { ...axis, size: sizeOf, gap: 6, values: (u, at) => at.map((value) => format(value)) },
+      { ...axis, size: sizeOf, gap: 6, values: (u, at) => at.map((value) => (format === count && value % 1 ? null : format(value))) },
     ],
     series: [{}, ...drawn.map((one) => seriesOf(one, kind, ground))],
     hooks: { init: [(u) => { u.marks = marks; }], draw: [(u) => drawMarks(u, ink, font)] },
