@@ -262,6 +262,7 @@ def test_a_rollout_is_watched_steered_and_taken_back(alice: Visitor, swarm: Live
     first = version_in(swarm)
     page = alice.visit(f"rollout/{DATASET}/{TAG}")
     expect(page.locator(".tile").first).to_contain_text("3 of 3", timeout=60_000)
+    expect(page.locator(".heading .actions").get_by_role("button")).to_have_count(0)
     page.get_by_role("button", name="Plan stages").click()
     page.get_by_label("A stage a line").fill("0.01%\neverybody")
     page.get_by_role("button", name="Keep the plan").click()
@@ -288,6 +289,14 @@ def test_a_rollout_is_watched_steered_and_taken_back(alice: Visitor, swarm: Live
 
     _press(alice, "Roll back", "ferries are missing")
     expect(stages).to_contain_text("rolled back")
+    expect(page.locator(".verdict.tone-back")).to_contain_text("rolled back by user:alice (ferries are missing)")
+    expect(stages.get_by_role("img", name="peers of this rollout: back 3")).to_be_visible(timeout=60_000)
+    expect(buttons.get_by_role("button")).to_have_count(0)
+    rows = alice.visit("rollout").get_by_role("row").filter(has_text="user:alice: ferries are missing")
+    expect(rows.filter(has_text="rolled back")).to_have_count(1)
+    expect(rows.filter(has_text="taken back")).to_have_count(1)
+    entry = alice.visit(f"datasets/{DATASET}?tab=history").get_by_role("row").filter(has_text="ferries are missing")
+    expect(entry).to_contain_text("user:alice")
     wait_for("all are back", lambda: {swarm.version_of(name) for name in ("near", "nearer", "far")} == {first})
     told = swarm.bench.ok("hub", "rollout", "status", f"{DATASET}:{TAG}", "--json").json
     assert told["state"] == "rolled back" and told["reason"] == "ferries are missing"

@@ -240,7 +240,7 @@ def kept_log(dataset: str, tag: str, serial: int, ended_ms: int) -> KeptLog:
 
 
 def test_the_rows_of_the_latest_are_the_latest_of_what_may_be_read() -> None:
-    objects, kept = MemoryObjectStore(), keeping.Kept()
+    objects, kept = MemoryObjectStore(), keeping.Kept(lambda tag, serial: None)
     ended = 0
     for serial in range(1, 31):
         for dataset in ("a/secret", "b/often", "maps/roads"):
@@ -258,7 +258,7 @@ def test_the_rows_of_the_latest_are_the_latest_of_what_may_be_read() -> None:
 
 
 def test_a_replay_is_at_hand_as_long_as_its_log_is_there_unaltered() -> None:
-    objects, kept = MemoryObjectStore(), keeping.Kept()
+    objects, kept = MemoryObjectStore(), keeping.Kept(lambda tag, serial: None)
     for serial in range(1, keeping.REPLAYED_MAX + 2):
         assert keeping.write(objects, kept_log(ROADS, "stable", serial, 2000))
     last = kept.replayed(objects, (ROADS, "stable"), 0, 5.0)

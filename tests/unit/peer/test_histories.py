@@ -14,8 +14,10 @@ from swarm.errors import NotFoundError
 from swarm.log import Entry, Kind, Move
 from swarm.manifest import Manifest
 from swarm.names import parse
-from swarm.peer import histories
+from swarm.peer import histories, tag_verbs
 from swarm.peer.histories import _add_fetches, _add_rollouts, went_back
+from swarm.peer.tag_verbs import RollbackArguments
+from swarm.rollout import Action
 from swarm.told_log import told
 from tests.unit.log_samples import OTHER, PUBLISHER, V1, V2, changed
 from tests.unit.rollout_samples import STAGED, begin, gone_on, planned
@@ -82,3 +84,34 @@ def test_who_asked_for_an_entry_is_told_and_nobody_says_so_of_himself() -> None:
     begun = told(STAGED)
     assert begun.author == "", "a producer may write there what it likes"
     assert _logged(msgspec.to_builtins(begun))[3] == f"by {PUBLISHER.peer_id[:12]}"
+
+
+@pytest.mark.parametrize("then", ["abort", "pause"])
+def test_a_rollback_goes_to_what_was_settled(monkeypatch: pytest.MonkeyPatch, then: Action) -> None:
+    """V2 never was: it was aborted, or still held back when V3 came. Once it is published again and stays, it was."""
+    v3 = bytes(32)
+    begun = [moved(1, "publish", V1), STAGED, changed(gone_on(STAGED, then), serial=3)]
+    over = changed(moved(4, "publish", v3), moves=(Move("latest", v3),))
+    settled = [changed(moved(5, "publish", V2)), changed(over, serial=6)]
+    assert rolled_back(monkeypatch, [*begun, over]) == V1
+    assert rolled_back(monkeypatch, [*begun, over, *settled]) == V2
+
+
+def rolled_back(monkeypatch: pytest.MonkeyPatch, entries: list[Entry]) -> bytes | None:
+    """Where a tag with these entries is rolled back to."""
+    found: list[Move] = []
+
+    async def commit(node: Any, dataset: str, kind: str, moves: list[Move], *more: Any, **said: Any) -> Any:
+        found.extend(moves)
+        assert said["message"] == "no good"
+        return {}
+
+    async def log(dataset: str, after: int) -> list[tuple[bytes, Entry]]:
+        return [(b"", entry) for entry in entries if entry.serial > after]
+
+    monkeypatch.setattr(tag_verbs, "_commit", commit)
+    node: Any = SimpleNamespace(tracker=SimpleNamespace(log=log))
+    arguments = RollbackArguments("library/roads:latest", reason="no good")
+    asyncio.run(tag_verbs.rollback(node, arguments, lambda _: None))
+    [move] = found
+    return move.version

@@ -96,7 +96,7 @@ function optionsOf({ series, kind, since, format, marks, top, height, width }) {
       y: { range: (u, low, high) => [Math.min(0, low ?? 0), top ?? Math.max(high ?? 0, 0.000001) * (kind === "stack" ? 1 : 1.08)] },
     },
     axes: [
-      { ...axis, grid: { show: false }, size: 32, gap: 10, space: 2 * HALF_LABEL + 20, incrs: STEPS_S, ...(since ? { values: (u, at) => at.map(span) }
+      { ...axis, grid: { show: false }, size: 32, gap: 10, space: 2 * HALF_LABEL + 20, incrs: since ? [0.1, 0.2, 0.5, ...STEPS_S] : STEPS_S, ...(since ? { values: (u, at) => at.map(span) }
         : { values: (u, at, i, gap, step) => at.map((t) => timeOn(t, step)) }) },
       { ...axis, size: sizeOf, gap: 6, values: (u, at) => at.map((value) => (format === count && value % 1 ? null : format(value))) },
     ],
