@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from swarm.figure_words import Cause, Sources, State
+from swarm.figure_words import Cause, EventKind, Sources, State
 
 # ---- blocks ---------------------------------------------------------------------------------------------------------
 
@@ -393,28 +393,6 @@ class Series(msgspec.Struct, frozen=True):
     name: str
     step_s: int
     points: tuple[tuple[float, float], ...]
-
-
-EventKind = Literal[
-    "joined",
-    "left",
-    "died",
-    "back",
-    "moved",
-    "begun",
-    "done",
-    "failed",
-    "stalled",
-    "paused",
-    "resumed",
-    "promoted",
-    "rolled-back",
-    "aborted",
-    "alert",
-    "cleared",
-    "tracker",
-    "bad-block",
-]
 
 
 class Event(msgspec.Struct, frozen=True):

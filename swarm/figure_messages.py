@@ -53,7 +53,6 @@ from swarm.figure_details import (
     DhtFigures,
     DhtNode,
     Event,
-    EventKind,
     Events,
     FileBlocks,
     Flow,
@@ -80,7 +79,7 @@ from swarm.figure_details import (
     Survival,
 )
 from swarm.figure_heat import Heat, VersionHeat
-from swarm.figure_words import STATES, Cause, Counts, Sources, State, Trend
+from swarm.figure_words import STATES, Cause, Counts, EventKind, Sources, State, Trend
 
 __all__ = [
     "STATES",

@@ -45,6 +45,28 @@ Trend = Literal[
     "idle",
 ]
 
+# What an event tells of.
+EventKind = Literal[
+    "joined",
+    "left",
+    "died",
+    "back",
+    "moved",
+    "begun",
+    "done",
+    "failed",
+    "stalled",
+    "paused",
+    "resumed",
+    "promoted",
+    "rolled-back",
+    "aborted",
+    "alert",
+    "cleared",
+    "tracker",
+    "bad-block",
+]
+
 
 class Sources(msgspec.Struct, frozen=True):
     """Plain bytes by where they came from. ``share_origin`` is origin / (peers + origin), None when both are 0."""

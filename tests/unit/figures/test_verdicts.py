@@ -223,7 +223,7 @@ def test_what_takes_less_than_a_second_has_a_begin_and_an_end() -> None:
         told.picture.report(
             who(number), report(99, followed(serial=2, version=V2, heard=2, phase="current")), began + 0.2
         )
-    told.picture.tick(began + 0.9, WALL + began + 0.9)
+    told.picture.tick(began + 1.1, WALL + began + 1.1)
     points = views.rollout_view(told.picture, told.rollout(), began + 5).points
     assert [(point.t_s, point.unaware, point.current) for point in points] == [(0.0, 3, 0), (0.2, 0, 3), (0.2, 0, 3)]
 

@@ -107,14 +107,14 @@ def test_what_went_out_at_once_is_taken_back_once() -> None:
     assert {tag.tag: tag.version for tag in catalogue.head(ROADS).tags}["latest"] == V2
     with pytest.raises(ConflictError, match="is rolled back, so it cannot"):
         back()
-    # A tracker that starts comes to the same; whoever goes on from there can be taken back to there, not to V3.
+    # A tracker that starts comes to the same; from there on it goes back behind it, and not to V3.
     fresh, _ = tracker(objects)
-    fourth = after(fresh.entry(ROADS, 4), kind="tag", moves=(Move("latest", V1),), format=1, rollouts=(), message="")
+    fourth = after(fresh.entry(ROADS, 4), kind="tag", moves=(Move("latest", V2),), format=1, rollouts=(), message="")
     fresh.append(half(msgspec.structs.replace(fourth, publisher=FIRST.publisher)))
     head, _, state = fresh.staged(ROADS)
     found = state.at_once("latest", {tag.tag: tag for tag in head.tags})
     assert found is not None
-    assert (found.version, found.settled) == (V1, V2)
+    assert (found.version, found.settled) == (V2, V1)
     fifth = after(fresh.entry(ROADS, 5), kind="rollback", moves=(Move("latest", V3),), message="")
     fresh.append(half(fifth))
     head, _, state = fresh.staged(ROADS)
