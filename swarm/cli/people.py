@@ -139,9 +139,7 @@ def issuer() -> None:
 @issuer.command("add")
 @click.argument("name")
 @click.argument("url")
-@click.option(
-    "--client-id", required=True, metavar="ID", help="What `aetherfs login` is registered as, without secret."
-)
+@click.option("--client-id", required=True, metavar="ID", help="What we are registered as, without secret.")
 @click.option("--audience", metavar="TEXT", help="Whom its tokens have to be for; default the client id.")
 @click.option("--user-claim", default="sub", show_default=True, metavar="CLAIM", help="What names somebody.")
 @click.option("--groups-claim", default="groups", show_default=True, metavar="CLAIM", help="What lists groups.")
@@ -158,9 +156,9 @@ def add_issuer(program: Program, /, name: str, url: str, **given: Any) -> None:
     if ca_file is not None:
         body["ca"] = read_text(Path(ca_file), "the issuer's CA")
     result = _ask(program, "issuer", "put", name, body)
-    program.output.result(
-        result, [f"tokens of {url} for {body['audience']} are believed; its people are user:{name}/..."]
-    )
+    lines = [f"tokens of {url} for {body['audience']} are believed; its people are user:{name}/..."]
+    lines += [f"browsers come back to /ui/signedin/{name} of a tracker: register that address at the issuer"]
+    program.output.result(result, lines)
 
 
 @issuer.command("rm")

@@ -102,6 +102,9 @@ def test_what_is_not_the_answer_to_this_browsers_sign_in_gives_no_session(
         one, other = await Going(web, issuer).begin(), await Going(web, issuer).begin()
         assert len({each.asked[name] for each in (one, other) for name in ("state", "nonce", "code_challenge")}) == 6
         assert (one.asked["code_challenge_method"], one.asked["response_type"]) == ("S256", "code")
+        assert (one.asked["scope"], one.asked.get("prompt")) == ("openid profile", None), (
+            "no refresh token is asked for"
+        )
 
         async def refused(words: str, answered: Answered, asks: bool = False) -> None:
             assert answered.status >= 400 and words in answered.text, answered.text

@@ -15,6 +15,7 @@ import hmac
 import time
 from typing import Final
 
+import msgspec
 from aiohttp import web
 
 from swarm.errors import NotFoundError, NotSignedInError
@@ -49,7 +50,8 @@ class ByIssuer:
             1, issuing.name, asking.state, asking.nonce, asking.verifier, after, int(time.time()) + BEGUN_TTL_S
         )
         response = web.Response(
-            status=303, headers={"Location": address_of(metadata, issuing, _redirect(request, issuing), asking)}
+            status=303,
+            headers={"Location": address_of(metadata, _of_once(issuing), _redirect(request, issuing), asking)},
         )
         text = self._identifier.sessions.keep(begun)
         response.set_cookie(
@@ -79,6 +81,12 @@ class ByIssuer:
         if issuing is None:
             raise NotFoundError(f"there is no issuer {name[:40]!r} here")
         return issuing, await self._identifier.issuers.keys_of(issuing).described(time.monotonic())
+
+
+def _of_once(issuing: Issuing) -> Issuing:
+    """Who signs in here needs an ID token, and no refresh token: those are kept by nobody."""
+    others = tuple(scope for scope in issuing.scopes if scope not in ("openid", "offline_access"))
+    return msgspec.structs.replace(issuing, scopes=("openid", *others))
 
 
 def _redirect(request: web.Request, issuing: Issuing) -> str:
