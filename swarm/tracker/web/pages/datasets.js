@@ -120,7 +120,7 @@ function One({ dataset, tab }) {
       columns=${[
         { id: "tag", label: "tag", value: (row) => row.tag, isHead: true, cell: (row) => html`<${TagLink} dataset=${dataset} tag=${row.tag} />` },
         { id: "version", label: "version", cell: (row) => html`<${Id} id=${row.version} digits=${12} to=${toFiles(dataset, row.version)} />` },
-        { id: "serial", label: "entry", value: (row) => row.serial, num: true },
+        { id: "serial", label: "entry", value: (row) => row.serial, num: true, narrow: false },
         { id: "files", label: "files", value: (row) => totals.get(row.version)?.files ?? null, num: true, narrow: false, cell: (row) => count(totals.get(row.version)?.files) },
         { id: "bytes", label: "size", value: (row) => totals.get(row.version)?.bytes ?? null, num: true, cell: (row) => bytes(totals.get(row.version)?.bytes) },
       ]} /><//>`}`}`;

@@ -6,6 +6,7 @@ import { clean, short } from "../../lib/format.js";
 import { layoutOf } from "./layout.js";
 
 const HEIGHT = (width) => Math.max(430, Math.min(620, Math.round(width * 0.56)));
+const LOW = 330, FEW = 16; // of few peers the whole picture is seen at once
 const EDGES_DRAWN = 400;
 const THICKEST = 7;
 const LABELLED = 40;
@@ -28,7 +29,7 @@ export function Graph({ nodes, moment, bySite, of, onPick, says }) {
     }
     onPick(best === of ? "" : best);
   };
-  return html`<${Canvas} name="flow" height=${HEIGHT} says=${says} deps=${[nodes, moment, of, bySite]} onPick=${pick}
+  return html`<${Canvas} name="flow" height=${nodes.length > FEW ? HEIGHT : LOW} says=${says} deps=${[nodes, moment, of, bySite]} onPick=${pick}
     draw=${(context, width, height) => drawAll(context, layout(width, height), { nodes, moment, of, bySite, width })} />`;
 }
 
