@@ -13,7 +13,7 @@ from typing import Final
 
 from swarm.alert_messages import RUNBOOKS
 from swarm.errors import NotFoundError
-from swarm.tracker.web_files import STATIC, STYLES, site
+from swarm.tracker.web_files import STATIC, head_of, site
 
 INDEX: Final = "README"
 _NAME: Final = re.compile(r"[A-Za-z]{1,64}")
@@ -41,15 +41,11 @@ def _page(name: str) -> bytes:
 
     text = files("swarm.tracker").joinpath("web", "runbooks", f"{name}.md").read_text("utf-8")
     body = MarkdownIt("commonmark", {"html": False}).render(_LINK.sub(r"](\1)", text))
-    start = f"{STATIC}/{site().digest}/"
-    links = "".join(f'<link rel="stylesheet" href="{start}{path}">' for path in STYLES)
     title = "Runbooks" if name == INDEX else name
     way = "" if name == INDEX else f' / <a href="{RUNBOOKS}">Runbooks</a>'
     return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)} - AetherFS</title>'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" '
-        f'content="light dark"><link rel="icon" type="image/svg+xml" href="{start}icon.svg">{links}'
-        f'<script src="{start}theme.js"></script></head>\n<body class="paper"><main class="card">'
+        f'<!doctype html>\n<html lang="en"><head>{head_of(f"{html.escape(title)} - AetherFS", site().digest)}'
+        f'<script src="{STATIC}/{site().digest}/theme.js"></script></head>\n<body class="paper"><main class="card">'
         f'<nav aria-label="Where this is"><a href="/ui/alerts">Alerts</a>{way}</nav>'
         f'<article class="readme">{body}</article></main></body></html>\n'
     ).encode()
