@@ -112,8 +112,9 @@ def test_a_rollout_is_seen_from_its_first_peer_to_its_last(tmp_path: Path, quick
                 assert one.joined is not None
                 assert begun <= one.joined <= time.time()
                 await next_version(ask, swarm, producer, tree)
-                await links(ask, swarm, producer, consumers)
-                await lookups(ask, [swarm.seed, producer, *consumers])
+                beside = await swarm.peer("beside")
+                await links(ask, swarm, producer, consumers, beside)
+                await lookups(ask, [swarm.seed, producer, beside, *consumers])
                 await death(ask, swarm, consumers[1])
 
             await looking(swarm, consumers[0], look)
@@ -147,7 +148,7 @@ async def next_version(ask: Looks, swarm: Swarm, producer: PeerNode, tree: Path)
     assert len(log.peers) == 2
 
 
-async def links(ask: Looks, swarm: Swarm, producer: PeerNode, consumers: list[PeerNode]) -> None:
+async def links(ask: Looks, swarm: Swarm, producer: PeerNode, consumers: list[PeerNode], beside: PeerNode) -> None:
     flow = await ask.at("/api/v1/figures/flow", Flow)
     givers = {flow.nodes[edge.giver].id for frame in flow.frames for edge in frame.edges}
     assert givers <= {node.key.peer_id for node in (swarm.seed, producer, *consumers)}
@@ -159,7 +160,7 @@ async def links(ask: Looks, swarm: Swarm, producer: PeerNode, consumers: list[Pe
     assert one.following[0].serial == 2
     copies = await ask.at("/api/v1/figures/blocks/maps/roads", Blocks)
     assert (copies.files, copies.why_no_files) == ((), NOBODY)
-    swarm.tracker.state.figures.laying.find = Layouts(await swarm.peer("beside"))
+    swarm.tracker.state.figures.laying.find = Layouts(beside)
     copies = await ask.until("/api/v1/figures/blocks/maps/roads", Blocks, lambda found: not found.why_no_files)
     assert (copies.survival.answer, copies.complete_peers, copies.origins) == ("yes", 2, 2)
     assert sum(each.count for each in copies.ranges) == copies.blocks
