@@ -433,12 +433,15 @@ def test_nothing_is_confirmed_while_a_reader_still_keeps_a_block(tmp_path: Path)
                 put(signature, encoded)
 
             reader.store.put = slow  # type: ignore[method-assign]
-            await anext(snapshot.read(file))
+            # The block that is held up may come before the one that is read first.
+            parts = snapshot.read(file)
+            reading = asyncio.ensure_future(anext(parts))
             await asyncio.to_thread(begun.wait)
             reader.purging.take(ordered(swarm, version))
             await asyncio.sleep(0.3)
             is_early = bool(reader.purging._confirmed)
             may_go_on.set()
+            await asyncio.gather(reading, return_exceptions=True)
             await is_confirmed(swarm, reader, version)
             assert not is_early
             assert not has_any(reader, {bad.version, *bad.segments, *(block.signature for block in bad.unique)})
