@@ -96,12 +96,13 @@ def publish(
     if "store" in result:
         result["store"] = with_cost(result["store"], prices)
     dataset = parse(dataset_names[0]).dataset
-    program.output.result(result, rehearsed(result) if dry_run else _published(result, dataset))
+    told = {**result, "tags": [f"{dataset}:{tag}" for tag in result["tags"]]}
+    program.output.result(result, rehearsed(told) if dry_run else _published(told, dataset))
     check_result(result)
 
 
 def _published(result: Mapping[str, Any], dataset: str) -> Iterable[str]:
-    tags = ", ".join(f"{dataset}:{tag}" for tag in result["tags"])
+    tags = ", ".join(result["tags"])
     if result["unchanged"]:
         yield f"nothing changed: {tags} is {short(result['version'])} already (serial {result['serial']})"
     else:

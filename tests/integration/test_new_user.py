@@ -258,6 +258,8 @@ def test_names_are_whole_amounts_have_their_nouns_and_slips_their_reasons(
     (data := tmp_path / "data").mkdir()
     (data / "names").write_text("of woods")
     producer, admin = running.producer, running.do(lambda: running.swarm.peer("second", role="tracker"))
+    said = say(capsys, producer, "publish", str(data), "woods/names:v1", "--dry-run")
+    assert " as woods/names:v1\n" in said
     said = say(capsys, producer, "publish", str(data), "woods/names:v1", "woods/names:v2")
     assert "as woods/names:v1, woods/names:v2 (serial 1)\n1 file, 8 B in 1 block; 1 new" in said
     (data / os.fsdecode(b"caf\xe9")).touch()
