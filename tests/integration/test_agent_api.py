@@ -47,6 +47,17 @@ def in_agent(tmp_path: Path, work: Callable[[Swarm, PeerNode, Path], Any]) -> No
     asyncio.run(main())
 
 
+async def _kept(sync: Client, face: AsyncClient, version: str) -> None:
+    """What is kept of the dataset is told and changed."""
+    assert (await face.pin(REF)).pinned == (version,)
+    assert (await asyncio.to_thread(sync.keep, "maps/roads", last=3)).last == 3
+    kept = (await face.inspect(REF)).keep
+    assert kept == await face.keep("maps/roads")
+    assert kept is not None
+    assert (kept.pinned, kept.last, kept.age_s) == ((version,), 3, None)
+    assert (await asyncio.to_thread(sync.unpin, REF)).pinned == ()
+
+
 def test_both_faces_do_all_that_a_peer_can(tmp_path: Path) -> None:
     async def work(rig: Swarm, node: PeerNode, source: Path) -> None:
         sync, face = Client(node.home.path), AsyncClient(node.home.path)
@@ -77,13 +88,7 @@ def test_both_faces_do_all_that_a_peer_can(tmp_path: Path) -> None:
         assert (await face.tag(f"maps/roads@{second.version}", "maps/roads:next")).tags == {"next": second.version}
         assert (await face.inspect("maps/roads:next")).version == second.version
         assert [entry.kind for entry in (await face.history(REF)).entries] == ["publish", "publish", "rollback"]
-        assert (await face.pin(REF)).pinned == (first.version,)
-        assert (await asyncio.to_thread(sync.keep, "maps/roads", last=3)).last == 3
-        kept = (await face.inspect(REF)).keep
-        assert kept == await face.keep("maps/roads")
-        assert kept is not None
-        assert (kept.pinned, kept.last, kept.age_s) == ((first.version,), 3, None)
-        assert (await asyncio.to_thread(sync.unpin, REF)).pinned == ()
+        await _kept(sync, face, first.version)
         pulled = await face.pull(REF, tmp_path / "pulled", include=["large.bin"])
         assert (pulled.files, pulled.bytes, pulled.sources.reused) == (1, 200_000, 200_000)
         verified = await face.verify(tmp_path / "pulled", REF)
