@@ -36,8 +36,46 @@ def doctor(program: Program) -> int:
 def findings(program: Program) -> dict[str, Any]:
     """What was found, as ``--json`` tells it."""
     has_agent = program.agent() is not None
-    found = ([] if has_agent else _ports_free(program)) + _asked(program)
+    found = _asked(program) if has_agent else _without_process(program)
     return {"ok": all(each["state"] != "fail" for each in found), "agent": has_agent, "findings": found}
+
+
+def _without_process(program: Program) -> list[dict[str, Any]]:
+    """What a short-lived peer finds, and what it cannot know: that a tracker should run here, and over which store."""
+    found = _ports_free(program)
+    if not program.home.is_enrolled():
+        return found + _asked(program)
+    is_tracker = bool(program.home.swarm().store_key)
+    if not is_tracker:
+        found.append(_finding("running", "skip", "no process runs on this home: a peer was started for these checks"))
+        return found + _asked(program)
+    remedy = "start it: aetherfs up -d, or aetherfs tracker; if another home does that now, this one is not needed"
+    found.append(_finding("running", "warn", "no process runs on this home, which is a tracker's", remedy))
+    return found + [each for each in _asked(program) if each["check"] != "store"] + [_store(program)]
+
+
+def _store(program: Program) -> dict[str, Any]:
+    """That of the settings, which the tracker of this home would run over."""
+    from swarm.peer.doctor import STORE_REMEDY
+
+    place, told = program.settings.store, list[str]()
+
+    def look() -> None:
+        from swarm.cli.swarm_store import swarm_store
+
+        try:
+            with swarm_store(program):
+                told.append("")
+        except (AetherError, OSError) as error:
+            told.append(str(error))
+
+    looking = threading.Thread(target=look, daemon=True)
+    looking.start()
+    looking.join(DEADLINE_S)
+    if told == [""]:
+        return _finding("store", "ok", f"{place} answers")
+    why = told[0] if told else f"{place} has not answered within {DEADLINE_S:.0f} s"
+    return _finding("store", "fail", why, STORE_REMEDY)
 
 
 def _asked(program: Program) -> list[dict[str, Any]]:

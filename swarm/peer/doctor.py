@@ -14,7 +14,7 @@ import msgspec
 
 from swarm import clock
 from swarm.doctor_messages import DialAnswer, DialRequest, Finding, Findings, Health
-from swarm.errors import AetherError, RemoteProtocolError
+from swarm.errors import AetherError, RemoteProtocolError, UnreachableError
 from swarm.limits import CLOCK_SKEW_S, MIB
 from swarm.messages import Contact, SwarmInfo
 from swarm.objects.standing import place_of
@@ -35,6 +35,7 @@ DISK_WARN: Final = 0.05
 DISK_FAIL_BYTES: Final = 64 * MIB
 LAG_WARN_S: Final = 1.0
 FILES_WARN: Final = 1024
+STORE_REMEDY: Final = "check its address and credentials (aetherfs config show --origin; AWS_*), and that it is there"
 
 Check = Callable[[PeerNode], Awaitable[Finding]]
 
@@ -103,7 +104,7 @@ async def check_tracker(node: PeerNode) -> Finding:
     trackers = node.tracker.calls.trackers
     answers = await asyncio.gather(*(_answers(node, tracker) for tracker in trackers))
     failed = [f"{_where(tracker)}: {why}" for tracker, why in zip(trackers, answers, strict=True) if why]
-    told = f"{len(trackers) - len(failed)} of {len(trackers)} answer"
+    told = f"{len(trackers) - len(failed)} of {len(trackers)} reached"
     remedy = (
         "start it, or open its port (base port, tcp) on the way; tags are found at neighbours and in the DHT meanwhile"
     )
@@ -117,9 +118,13 @@ async def check_tracker(node: PeerNode) -> Finding:
 
 async def _answers(node: PeerNode, tracker: Contact) -> str:
     """Why it does not; empty if it does."""
+    calls = node.tracker.calls
     try:
-        data = await node.tracker.calls.call("GET", "/api/v1/swarm", only=tracker)
-        msgspec.json.decode(data, type=SwarmInfo)
+        msgspec.json.decode(await calls.call("GET", "/api/v1/swarm", only=tracker), type=SwarmInfo)
+    except UnreachableError as error:
+        # The message is about all trackers and what to do; here it is about this one alone.
+        known = calls.standing.get(tracker.peer_id)
+        return known.failure if known is not None and known.failure else str(error)
     except (AetherError, msgspec.MsgspecError) as error:
         return str(error)
     return ""
@@ -129,17 +134,24 @@ async def check_ports(node: PeerNode) -> Finding:
     """In: a tracker calls this peer back. Out: neighbours that it has dialled, and who made a channel to it."""
     port, channels = node.listener.port, list(node.channels.open.values())
     out = sum(1 for channel in channels if channel.dialled)
-    told = f"{len(channels)} neighbours, {out} of them dialled from here"
+    told = _neighbours(len(channels), out)
     try:
         answer = await node.tracker.order("POST", "dial", DialAnswer, DialRequest(port))
     except AetherError as error:
+        why = "no tracker answers" if isinstance(error, UnreachableError) else str(error)
         if out < len(channels):
-            return Finding("ports", "ok", f"{told}, the others came in; no tracker tried it ({error})")
-        return Finding("ports", "skip", f"{told}; no tracker could try to come in: {error}")
+            return Finding("ports", "ok", f"{told}, the others came in; a tracker did not try it: {why}")
+        return Finding("ports", "skip", f"{told}; a tracker did not try to come in: {why}")
     if answer.reached:
         return Finding("ports", "ok", f"reached at {answer.address}, tcp; {told}")
     remedy = f"open port {port} (tcp and udp) towards this machine; until then it gives to those whom it dials itself"
     return Finding("ports", "warn", f"not reached at {answer.address} from a tracker; {told}", remedy)
+
+
+def _neighbours(neighbours: int, out: int) -> str:
+    if not neighbours:
+        return "no neighbours"
+    return f"{neighbours} neighbour{'s' * (neighbours != 1)}, {out} of them dialled from here"
 
 
 async def check_dht(node: PeerNode) -> Finding:
@@ -163,13 +175,12 @@ async def check_dht(node: PeerNode) -> Finding:
 async def check_store(node: PeerNode) -> Finding:
     """Of a tracker or a seed."""
     if node.objects is None:
-        return Finding("store", "skip", "this peer needs none: trackers and seeds do")
+        return Finding("store", "skip", "this process uses none: trackers and seeds do")
     place, objects = place_of(node.objects).address, node.objects
-    remedy = "check its address and credentials (aetherfs config show --origin; AWS_*), and that it is there"
     try:
         found = await asyncio.to_thread(lambda: objects.list("swarm/", limit=1))
     except (AetherError, OSError) as error:
-        return Finding("store", "fail", f"{place}: {error}", remedy)
+        return Finding("store", "fail", f"{place}: {error}", STORE_REMEDY)
     if not found:
         return Finding("store", "fail", f"{place} holds no swarm any more", "restore a backup: aetherfs store restore")
     return Finding("store", "ok", f"{place} answers")
@@ -199,7 +210,8 @@ def judged_disk(free_bytes: int, total_bytes: int, cache_grows_bytes: int) -> Fi
 async def check_process(node: PeerNode) -> Finding:
     """Its event loop, and how many files it may open."""
     late_s, used, most = node.loop_lag.worst_s, open_files(), open_files_most()
-    told = f"late by {late_s * 1000:.0f} ms at worst within a minute, {used or 0:.0f} of {most or 0:.0f} files open"
+    late = f"its event loop was {late_s * 1000:.0f} ms late at worst within a minute"
+    told = f"{late}; {used or 0:,.0f} files open, {most or 0:,.0f} allowed"
     if late_s > LAG_WARN_S:
         return Finding("process", "warn", told, "give the machine more CPU, or run another tracker or seed beside it")
     if most is not None and (most < FILES_WARN or (used or 0) > 0.8 * most):

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import socket
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from swarm.cli.main import main
 from swarm.doctor_messages import DialAnswer, DialRequest, Finding
 from swarm.errors import NotAllowedError, UnreachableError
+from swarm.identity import PeerKey
 from swarm.limits import CLOCK_SKEW_S, MIB
+from swarm.messages import Contact
 from swarm.peer import doctor as checks
 from swarm.peer import operations
+from swarm.records import Address
 from swarm.tracker.serve_dial import ASKERS_MAX, PAUSE_S, Recently, is_there
 from tests.integration.tracker_rig import running_tracker
 from tests.integration.whole_process import whole_process
@@ -55,6 +61,37 @@ def test_a_whole_process_is_well_and_what_is_taken_away_is_found(
                 assert (found[name].state, bool(found[name].remedy)) == ("fail", True), name
 
     asyncio.run(main())
+
+
+def test_of_a_tracker_that_is_stopped_it_says_which_and_why_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = tmp_path / "home"
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        gone = Contact(PeerKey(b"g" * 32).public, (Address("127.0.0.1", closed.getsockname()[1]),))
+    monkeypatch.setattr(checks, "DHT_PATIENCE_S", 0.0)
+
+    async def running() -> str:
+        async with whole_process(home) as parts:
+            node, tracker = parts.node, parts.tracker
+            assert tracker is not None
+            node.tracker.set_trackers([tracker.contact, gone])
+            found = await checks.check_tracker(node)
+            assert (found.state, bool(found.remedy)) == ("warn", True)
+            assert found.found == f"1 of 2 reached; {gone.addresses[0]}: Connection refused"
+            return str(tracker.address)
+
+    address = asyncio.run(running())
+    # The same home with nothing running on it: whoever is to start it is told so, and that its store is there.
+    assert main(["doctor", "--json", "--home", str(home), "--port-base", "0"]) == 1
+    told = by_check(json.loads(capsys.readouterr().out))
+    assert (told["running"].state, told["store"].state, told["ports"].state) == ("warn", "ok", "skip")
+    assert told["store"].found.endswith("home/store answers")
+    assert f"{address}: Connection refused" in told["tracker"].found
+    assert sum("Connection refused" in each.found for each in told.values()) == 1
+    (home / "store").rename(tmp_path / "elsewhere")
+    assert main(["doctor", "--json", "--home", str(home), "--port-base", "0"]) == 1
+    assert by_check(json.loads(capsys.readouterr().out))["store"].state == "fail"
 
 
 @pytest.mark.parametrize(
