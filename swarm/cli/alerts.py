@@ -66,8 +66,9 @@ def shown(told: Mapping[str, Any], wall_now: float, *, everything: bool) -> Iter
         yield "nothing is wrong that this home may see"
     for alert in chosen:
         state = "silenced" if alert["silenced"] and alert["state"] == "firing" else alert["state"]
-        since = duration(max(0, wall_now - alert["since"]))
-        yield f"{alert['severity']:8}  {state:8}  {alert['rule']}  {alert['subject']}  for {since}"
+        said, since = ("over for", alert["resolved"]) if state == "resolved" else ("for", alert["since"])
+        lasted = f"{said} {duration(max(0, wall_now - since))}"
+        yield f"{alert['severity']:8}  {state:8}  {alert['rule']}  {alert['subject']}  {lasted}"
         yield f"          {alert['summary']}"
         yield f"          -> {alert['remedy']}"
     silences = told["silences"]

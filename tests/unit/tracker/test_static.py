@@ -68,6 +68,9 @@ def test_each_alert_has_a_page_that_its_link_opens_and_nothing_else_is_there() -
         text = runbook_page(name).decode()
         assert f"<h1>{name}</h1>" in text and f'href="{RUNBOOKS}"' in text
         assert set(re.findall(r'href="(\w+)"', text)) <= set(listed), name
+    # Runbooks are no pages of the dashboard: its router leaves a link alone that opens elsewhere.
+    link = re.search(r"<a ([^>]*)href=.{0,4}/ui/runbooks/", site().files["pages/alerts/list.js"].body.decode())
+    assert link is not None and 'target="_blank"' in link[1]
     for name in ("../README", "AetherfsNothing", "README.md", ""):
         with pytest.raises(NotFoundError):
             runbook_page(name)

@@ -25,7 +25,7 @@ function Alerts({ me }) {
   return html`<${Heading} title="Alerts" actions=${mayChange && data && html`<${Silence} rule="" subject="" />`} />
   ${!data ? html`<${Card}><${Missing} answer=${answer} what="The list of alerts" /><//>` : html`
     <${Verdict} tone=${critical ? "bad" : firing.length ? "warn" : "good"} icon=${firing.length ? "alert" : "check"}>
-      ${firing.length ? `${counted(firing.length, "alert is firing", "alerts are firing")}${critical ? `, ${critical} of them critical` : ""}.` : "Nothing is wrong that a rule looks for."}<//>
+      ${firing.length ? `${counted(firing.length, "alert is firing", "alerts are firing")}${critical === 0 ? "" : firing.length === 1 ? ", a critical one" : `, ${critical} of them critical`}.` : "Nothing is wrong that a rule looks for."}<//>
     ${now - data.looked > OLD_S && html`<${Notice} tone="warn">The rules were last gone through ${ago(data.looked, now)}: this may be old.<//>`}
     ${firing.length > 0 && html`<${Card} title="Firing"><${AlertList} alerts=${firing} now=${now} withRemedy actions=${silence} /><//>`}
     ${silenced.length > 0 && html`<${Card} title="Firing, silenced"><${AlertList} alerts=${silenced} now=${now} /><//>`}

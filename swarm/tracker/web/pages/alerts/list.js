@@ -32,6 +32,6 @@ export const AlertList = ({ alerts, now, withRemedy = false, actions = () => nul
         ${alert.state === "resolved" ? html` over <time title=${moment(alert.resolved)}>${ago(alert.resolved, now)}</time>`
           : html` since <time title=${moment(alert.since)}>${ago(alert.since, now)}</time>`}${alert.silenced ? ", silenced" : ""}</p>
       ${withRemedy && alert.remedy && html`<p><${Said} text=${alert.remedy} most=${500} /></p>`}
-      ${withRemedy && alert.runbook && html`<p class="small">${isBundle ? html`Runbook: <code>${clean(alert.runbook)}</code>` : html`<a href=${`/ui/runbooks/${encodeURIComponent(alert.rule)}`}>Runbook: ${ruleName(alert.rule)}</a>`}</p>`}</div>
+      ${withRemedy && alert.runbook && html`<p class="small">${isBundle ? html`Runbook: <code>${clean(alert.runbook)}</code>` : html`<a target="_blank" rel="noopener" href=${`/ui/runbooks/${encodeURIComponent(alert.rule)}`}>Runbook: ${ruleName(alert.rule)}</a>`}</p>`}</div>
     ${actions(alert)}</li>`;
 })}</ul>`;
