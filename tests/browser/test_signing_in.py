@@ -12,6 +12,7 @@ import pytest
 from playwright.async_api import Page, async_playwright, expect
 
 from swarm.people_messages import Issuing
+from swarm.principal import Right
 from swarm.tracker.figures import serve as figures_serve
 from swarm.tracker.people import records
 from swarm.tracker.policy import PolicyRule
@@ -56,10 +57,10 @@ async def visiting() -> AsyncIterator[Visit]:
             await browser.close()
 
 
-def with_browser(folder: Path, check: Check) -> None:
+def with_browser(folder: Path, check: Check, right: Right = "admin") -> None:
     async def main() -> None:
         async with people(folder) as web, visiting() as visit:
-            await change(web.rig.tracker, allow=(PolicyRule("group:ops", "admin", "*"),))
+            await change(web.rig.tracker, allow=(PolicyRule("group:ops", right, "*"),))
             await check(web, visit)
 
     path_of_chromium()
@@ -90,6 +91,20 @@ def test_people_of_an_issuer_sign_in_at_its_own_page(tmp_path: Path) -> None:
         assert refusals(web) == 0
 
     with_browser(tmp_path, check)
+
+
+def test_a_reader_who_saves_a_bundle_is_refused_nothing_by_it(tmp_path: Path) -> None:
+    async def check(web: Web, visit: Visit) -> None:
+        page = visit.page
+        await page.goto(f"{web.url}/ui/flow")
+        await visit.sign_in()
+        await page.get_by_role("button", name="You and this page").click()
+        refusals(web)
+        async with page.expect_download():
+            await page.get_by_role("button", name="Save a support bundle").click()
+        assert refusals(web) == 0
+
+    with_browser(tmp_path, check, "read")
 
 
 def refusals(web: Web) -> int:

@@ -157,7 +157,7 @@ function Menu({ me, open }) {
     <button type="button" class="button is-bare" onClick=${nextTheme}><${Icon} name="sun" />Change the theme</button>
     <button type="button" class="button is-bare" onClick=${() => open("help")}><${Icon} name="help" />Keys and help</button>
     <a class="button is-bare" href=${hrefHere({ wall: "1" })}><${Icon} name="wall" />Show on a wall</a>
-    ${!isBundle && html`<button type="button" class="button is-bare" onClick=${() => { open(""); saveBundle(who); }}>
+    ${!isBundle && html`<button type="button" class="button is-bare" onClick=${() => { open(""); saveBundle(me); }}>
       <${Icon} name="save" />Save a support bundle</button>`}
     ${!isBundle && (who ? html`<form method="post" action="/ui/signout"><button class="button is-bare"><${Icon} name="back" />Sign out</button></form>`
       : html`<a class="button is-bare" href=${signInFrom()}><${Icon} name="user" />Sign in</a>`)}
