@@ -122,6 +122,8 @@ class RolloutFigures:
     # Seconds from the start until a peer was current, in order: one of each that is current now.
     done: list[float] = field(default_factory=list)
     steps: StepLog = field(default_factory=StepLog)
+    # The usual rate, and of which moment and how many reports it is: see ``views.usual_rate``.
+    usual: tuple[tuple[float, int], float] = ((-1.0, -1), 0.0)
     points: list[tuple[float, Counts]] = field(default_factory=list)
     point_s: float = POINT_S
     # Bytes by source of members that are counted no more.

@@ -232,7 +232,7 @@ def curve_of(done: Sequence[float]) -> tuple[tuple[float, int], ...]:
 def _stragglers(picture: Picture, rollout: RolloutFigures, now: float) -> list[Straggler]:
     behind = [(public, member) for public, member in rollout.members.items() if member.state != CURRENT]
     worst = heapq.nsmallest(STRAGGLERS_MAX, behind, key=lambda item: _order(item[1]))
-    usual = usual_rate(rollout)
+    usual = usual_rate(picture, rollout, now)
     return [
         straggler(member, public, picture.peers.get(public), rollout, usual, picture, now) for public, member in worst
     ]
@@ -246,11 +246,16 @@ def _order(member: Member) -> tuple[int, float]:
     return rank, share
 
 
-def usual_rate(rollout: RolloutFigures) -> float:
-    """The median rate of those that fetch, or have: the last that fetches is slow beside those that are done."""
-    rates = [member.usual_rate for member in rollout.members.values()]
-    known = [rate for rate in rates if rate is not None]
-    return statistics.median(known) if known else 0.0
+def usual_rate(picture: Picture, rollout: RolloutFigures, now: float) -> float:
+    """The median rate of those that fetch, or have: the last that fetches is slow beside those that are done. Found out
+    once for all that is told at a moment, as it is a look at every member.
+    """
+    stamp = (now, picture.reports)
+    if rollout.usual[0] != stamp:
+        rates = [member.usual_rate for member in rollout.members.values()]
+        known = [rate for rate in rates if rate is not None]
+        rollout.usual = stamp, statistics.median(known) if known else 0.0
+    return rollout.usual[1]
 
 
 def straggler(
