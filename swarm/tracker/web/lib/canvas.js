@@ -2,6 +2,18 @@
 import { html, useEffect, useRef, useState } from "./html.js";
 import { onChoice } from "./choices.js";
 
+// Its context, empty and as new. A canvas that gets its own size again would be laid out again, and the page with it.
+function cleared(canvas, width, height) {
+  const scale = devicePixelRatio, context = canvas.getContext("2d");
+  const [w, h] = [Math.floor(width * scale), Math.floor(height * scale)];
+  if (canvas.width !== w) canvas.width = w;
+  if (canvas.height !== h) canvas.height = h;
+  if (context.reset) context.reset();
+  else canvas.width = w; // an older browser
+  context.scale(scale, scale);
+  return context;
+}
+
 // draw(context, width, height) in CSS pixels; `deps` are what it depends on. onPoint(x, y, event) for moves of the pointer, onPick for clicks, onLeave.
 export function Canvas({ draw, deps, height, says, onPoint, onPick, onLeave, name = "" }) {
   const canvas = useRef(null);
@@ -16,12 +28,7 @@ export function Canvas({ draw, deps, height, says, onPoint, onPick, onLeave, nam
   const tall = typeof height === "function" ? height(width) : height;
   useEffect(() => {
     if (!width) return;
-    const { current } = canvas, scale = devicePixelRatio;
-    current.width = width * scale;
-    current.height = tall * scale;
-    const context = current.getContext("2d");
-    context.scale(scale, scale);
-    draw(context, width, tall);
+    draw(cleared(canvas.current, width, tall), width, tall);
   }, [width, tall, theme, ...deps]);
   const at = (take) => take && ((event) => {
     const box = canvas.current.getBoundingClientRect();
@@ -37,13 +44,8 @@ export function Small({ draw, deps, says }) {
   const [theme, setTheme] = useState(0);
   useEffect(() => onChoice(() => setTheme((n) => n + 1)), []);
   useEffect(() => {
-    const { current } = canvas, scale = devicePixelRatio;
-    const { clientWidth: width, clientHeight: height } = current;
-    current.width = width * scale;
-    current.height = height * scale;
-    const context = current.getContext("2d");
-    context.scale(scale, scale);
-    draw(context, width, height);
+    const { clientWidth: width, clientHeight: height } = canvas.current;
+    draw(cleared(canvas.current, width, height), width, height);
   }, [theme, ...deps]);
   return html`<canvas ref=${canvas} class="small-canvas" role="img" aria-label=${says}></canvas>`;
 }

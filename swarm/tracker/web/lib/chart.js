@@ -67,7 +67,7 @@ export function Plot({ x, series, kind = "lines", since = false, format = count,
     if (!plot.current) return;
     plot.current.marks = marks;
     plot.current.setData(dataOf(x, series, kind));
-  }, [x, series, marks]);
+  }, [x, marks.map((mark) => `${mark.x} ${mark.word}`).join(), ...series.map((one) => one.values)]);
   return html`<div ref=${place} style=${{ minHeight: `${height}px` }}></div>`;
 }
 

@@ -4,6 +4,7 @@ import { useEffect, useState } from "./html.js";
 const DEFAULTS = { theme: "auto", tables: "off", keys: "on" };
 const chosen = {};
 const listeners = new Set();
+const colors = new Map();
 
 export function choice(name) {
   if (!(name in chosen)) {
@@ -15,6 +16,7 @@ export function choice(name) {
 }
 
 export function choose(name, value) {
+  colors.clear();
   chosen[name] = value;
   try { localStorage.setItem(`aetherfs.${name}`, value); } catch { /* it lasts as long as this page then */ }
   if (name === "theme") document.documentElement.dataset.theme = value;
@@ -34,16 +36,20 @@ export function onChoice(listener) {
 }
 
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+  colors.clear();
   for (const listener of [...listeners]) listener();
 });
 
 export const isStill = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
-// What a custom property of the style sheet is now, as a canvas needs it.
+// What a custom property of the style sheet is now, as a canvas needs it. Found out once a theme: it costs a look at all styles.
 const probe = document.createElement("span");
 probe.hidden = true;
 export function color(property) {
-  if (!probe.isConnected) document.body.append(probe);
-  probe.style.color = `var(${property})`;
-  return getComputedStyle(probe).color;
+  if (!colors.has(property)) {
+    if (!probe.isConnected) document.body.append(probe);
+    probe.style.color = `var(${property})`;
+    colors.set(property, getComputedStyle(probe).color);
+  }
+  return colors.get(property);
 }

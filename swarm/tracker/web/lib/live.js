@@ -20,10 +20,11 @@ let source = null, open = "", settle = 0, retry = 0, failures = 0, watch = 0;
 // "polled": there is no stream here; "saved": a bundle.
 export let status = { state: isBundle ? "saved" : "idle", since: isBundle ? bundle.made : 0 };
 
+// Each message says that the stream lives; who shows that is told when it is something else, not each time.
 function say(state, since = status.since) {
-  if (state === status.state && since === status.since) return;
+  const isOther = state !== status.state;
   status = { state, since };
-  for (const watcher of watchers) watcher();
+  if (isOther) for (const watcher of watchers) watcher();
 }
 
 // The path that answers a topic by GET; "" for those that only a stream tells.

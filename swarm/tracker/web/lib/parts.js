@@ -1,9 +1,10 @@
 // What pages are put together from: headings, cards, tiles, names, bars, forms, tables of a few words. See README.md.
 import { html, useEffect, useRef, useState } from "./html.js";
-import { NONE, clean, count, percent, short } from "./format.js";
+import { NONE, ago, clean, count, moment, percent, short } from "./format.js";
 import { Icon } from "./icons.js";
 import { href } from "./router.js";
 import { STATE, STATES, TREND } from "./states.js";
+import { useWords } from "./store.js";
 
 // The head of a page: one <h1>, a sentence, and what can be done.
 export const Heading = ({ title, children, actions }) => html`<div class="heading">
@@ -31,6 +32,9 @@ export const Id = ({ id, digits = 10, to }) => {
   const text = html`<code title=${clean(id)}>${id ? short(id, digits) : NONE}</code>`;
   return to && id ? html`<a href=${to}>${text}</a>` : text;
 };
+
+// How long ago that was, as time goes on; the moment is in the title.
+export const Ago = ({ at }) => html`<time class="nowrap" title=${moment(at)}>${useWords(at, ago)}</time>`;
 
 export const PeerLink = ({ id, digits = 10 }) => html`<${Id} id=${id} digits=${digits} to=${href(["peers", id])} />`;
 export const TagLink = ({ dataset, tag }) => html`<a href=${href(["rollout", ...dataset.split("/"), tag])}>

@@ -33,8 +33,16 @@ export const CAUSE = {
   "not-told": "not told", queued: "queued", error: "error", "": "on its way",
 };
 
-// One tile of a pattern on a canvas, as `fillStyle` takes it.
+// A pattern on a canvas, as `fillStyle` takes it; each is made once.
+const made = new Map();
 export function patternOf(context, color, pattern, back) {
+  const key = [color, pattern, back, devicePixelRatio].join();
+  if (made.size > 64) made.clear();
+  if (!made.has(key)) made.set(key, makePattern(context, color, pattern, back));
+  return made.get(key);
+}
+
+function makePattern(context, color, pattern, back) {
   const size = 8 * devicePixelRatio;
   const tile = document.createElement("canvas");
   tile.width = tile.height = size;

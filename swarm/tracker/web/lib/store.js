@@ -147,13 +147,35 @@ export function usePages(pathOf, rowsOf, nextOf) {
   return { ...state, more: state.next ? () => load(state.next, state.rows) : null, again: () => load("", []) };
 }
 
+const clocks = new Map(); // seconds -> who is told; one beat for all of a page
+function onBeat(every_s, reader) {
+  if (isBundle) return undefined;
+  let clock = clocks.get(every_s);
+  if (!clock) {
+    const readers = new Set();
+    const beat = () => { if (!document.hidden) for (const each of [...readers]) each(Date.now() / 1000); };
+    clocks.set(every_s, clock = { readers, timer: setInterval(beat, every_s * 1000) });
+  }
+  clock.readers.add(reader);
+  return () => {
+    clock.readers.delete(reader);
+    if (!clock.readers.size) { clearInterval(clock.timer); clocks.delete(every_s); }
+  };
+}
+
+const nowOf = () => (bundle ? bundle.made : Date.now() / 1000);
+
 // A clock for what is shown as "3 min ago": draws again every `every_s`. A bundle's clock stands.
 export function useNow(every_s = 1) {
-  const [now, set] = useState(() => (bundle ? bundle.made : Date.now() / 1000));
-  useEffect(() => {
-    if (isBundle) return undefined;
-    const timer = setInterval(() => { if (!document.hidden) set(Date.now() / 1000); }, every_s * 1000);
-    return () => clearInterval(timer);
-  }, [every_s]);
+  const [now, set] = useState(nowOf);
+  useEffect(() => onBeat(every_s, set), [every_s]);
   return now;
+}
+
+// What a clock says of something, "3 min ago": draws again when these words change, and not each second.
+export function useWords(at, words) {
+  const told = words(at, nowOf());
+  const [, set] = useState(told);
+  useEffect(() => { set(told); return onBeat(1, (now) => set(words(at, now))); }, [at]);
+  return told;
 }

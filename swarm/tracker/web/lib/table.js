@@ -6,8 +6,9 @@ import { Icon } from "./icons.js";
 const SHOWN = 100;
 
 // columns: [{ id, label, value(row) for sorting, cell(row) what is shown (default the value), num, narrow: false hides it
-// on small screens, isHead: names the row }]. `most`: rows that are shown at first. `by`: "id" or "-id", how it is sorted at first; none keeps the given order.
-export function Table({ columns, rows, keyOf, label, by = "", most: first = SHOWN, empty = "There is nothing.", more = null, isLoading = false, foot }) {
+// on small screens, isHead: names the row }]. `isPure`: a row looks as it did while it is the same object, whatever else has
+// changed, and is not drawn again. `most`: rows that are shown at first. `by`: "id" or "-id", how it is sorted at first; none keeps the given order.
+export function Table({ columns, rows, keyOf, label, by = "", most: first = SHOWN, empty = "There is nothing.", more = null, isLoading = false, foot, isPure = false }) {
   const [sort, setSort] = useState(by);
   const [most, setMost] = useState(first);
   const id = sort.replace(/^-/, ""), isDown = sort.startsWith("-");
@@ -29,18 +30,22 @@ export function Table({ columns, rows, keyOf, label, by = "", most: first = SHOW
     <thead><tr>${columns.map((column) => html`<${Head} key=${column.id} column=${column}
       order=${column.id === id && column.value ? (isDown ? "descending" : "ascending") : undefined}
       onSort=${() => setSort(column.id === id && !isDown ? `-${column.id}` : column.id)} />`)}</tr></thead>
-    <tbody>${shown.map((row, place) => html`<tr key=${keyOf(row, place)}>${columns.map((column) => {
-      const kind = `${column.num ? "num" : ""} ${column.narrow === false ? "hide-narrow" : ""}`;
-      const content = column.cell ? column.cell(row) : column.value(row) ?? NONE;
-      return column.isHead ? html`<th key=${column.id} scope="row" class=${kind}>${content}</th>`
-        : html`<td key=${column.id} class=${kind}>${content}</td>`;
-    })}</tr>`)}</tbody></table></div>
+    <tbody>${shown.map((row, place) => html`<${Row} key=${keyOf(row, place)} columns=${columns} row=${row} isPure=${isPure} />`)}</tbody></table></div>
   ${(rows.length > most || more || foot) && html`<div class="table-foot">
     ${foot && html`<span>${foot}</span>`}
     ${rows.length > most && html`<span>${counted(most, "row")} of ${counted(rows.length, "row")}</span>
       <button type="button" class="button" onClick=${() => setMost(most * 5)}>Show more</button>`}
     ${rows.length <= most && more && html`<button type="button" class="button" disabled=${isLoading} onClick=${more}>
       ${isLoading ? "Loading…" : "Load more"}</button>`}</div>`}`;
+}
+
+function Row({ columns, row, isPure }) {
+  return useMemo(() => html`<tr>${columns.map((column) => {
+    const kind = `${column.num ? "num" : ""} ${column.narrow === false ? "hide-narrow" : ""}`;
+    const content = column.cell ? column.cell(row) : column.value(row) ?? NONE;
+    return column.isHead ? html`<th key=${column.id} scope="row" class=${kind}>${content}</th>`
+      : html`<td key=${column.id} class=${kind}>${content}</td>`;
+  })}</tr>`, [row, isPure || columns]);
 }
 
 const Head = ({ column, order, onSort }) => html`<th scope="col" aria-sort=${order}

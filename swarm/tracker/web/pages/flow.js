@@ -94,7 +94,7 @@ function Flow({ query }) {
   const player = usePlayer(Math.max(from, (frames[0]?.at ?? newest) - WINDOW_S), newest, asked);
   const isOrigin = (id) => Boolean(flow.nodes.get(id)?.is_origin);
   const moment = useMemo(() => momentOf(frames, player.at, WINDOW_S), [frames, player.at]);
-  const totals = useMemo(() => totalsOf(frames, isOrigin), [frames]);
+  const totals = useMemo(() => totalsOf(frames, [...flow.nodes.keys()].filter(isOrigin)), [frames]);
   const of = query.get("of") ?? "";
   const choose = (id) => go(hrefHere({ of: id || null }), { replace: true });
   const nodes = useMemo(() => [...flow.nodes.values()], [flow.nodes]);

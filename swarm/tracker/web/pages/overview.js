@@ -1,5 +1,5 @@
 // Overview: within five seconds, whether the rollouts are well, how far they are, who is behind, whether the origin is spared.
-import { html, useEffect } from "../lib/html.js";
+import { html, useEffect, useMemo } from "../lib/html.js";
 import { ago, bytes, clean, count, counted, rate, span } from "../lib/format.js";
 import { Happenings, useEvents } from "../lib/happenings.js";
 import { pathOf, useFigure } from "../lib/live.js";
@@ -83,8 +83,8 @@ const Others = ({ tags }) => html`<${Card} title="Other followed tags" note=${co
 
 function Traffic({ range }) {
   const all = useSeries("rate_bytes_per_s", range), origin = useSeries("origin_rate_bytes_per_s", range);
+  const [x, rates, origins] = useMemo(() => joined(all.points, origin.points), [all.points, origin.points]);
   if (all.error && !all.points.length) return null;
-  const [x, rates, origins] = joined(all.points, origin.points);
   return html`<${Chart} title="Traffic" note="of blocks, last ${range}" x=${x} format=${rate} height=${170} series=${[
     { word: "all consumers take", values: rates, color: "--series-1", fill: true },
     { word: "of it from the origin", values: origins, color: "--series-2", dash: true },

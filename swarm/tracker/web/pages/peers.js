@@ -1,11 +1,11 @@
 // Peers: who is in the swarm, and how each is; with an id in the address all that is known of one.
 import { html, useEffect, useRef, useState } from "../lib/html.js";
-import { ago, bytes, clean, count, counted, moment, rate, short } from "../lib/format.js";
+import { bytes, clean, count, counted, rate, short } from "../lib/format.js";
 import { useMessages } from "../lib/live.js";
-import { Card, Chip, Field, Heading, Missing, Name, PeerLink } from "../lib/parts.js";
+import { Ago, Card, Chip, Field, Heading, Missing, Name, PeerLink } from "../lib/parts.js";
 import { go, href, hrefHere } from "../lib/router.js";
 import { CAUSE, STATE, STATES } from "../lib/states.js";
-import { call, useNow, usePages } from "../lib/store.js";
+import { call, usePages } from "../lib/store.js";
 import { Table } from "../lib/table.js";
 import { HEALTH, Health, Offset, StateMark } from "./peers/marks.js";
 import { One } from "./peers/one.js";
@@ -49,14 +49,13 @@ function All({ query }) {
   const listed = useRef(new Set());
   listed.current = new Set(list.rows.map((row) => row.id));
   const changed = useChanges((id) => listed.current.has(id));
-  const now = useNow(1);
   const rows = list.rows.map((row) => changed.get(row.id) ?? row);
   const { matching = 0, total = 0 } = list.answer ?? {};
   const isFiltered = FILTERS.some((name) => query.get(name));
   return html`<${Heading} title="Peers">Everybody who reports to a tracker, seeds and trackers among them.<//>
   <${Filters} query=${query} />
   <${Card} title="Peers" note=${list.answer ? (isFiltered ? `${count(matching)} of ${count(total)}` : counted(total, "peer")) : ""} flush>
-    ${list.error && !list.rows.length ? html`<${Missing} answer=${list} what="The list of peers" />` : html`<${Table} label="List of peers" rows=${rows} keyOf=${(row) => row.id} more=${list.more} isLoading=${list.isLoading}
+    ${list.error && !list.rows.length ? html`<${Missing} answer=${list} what="The list of peers" />` : html`<${Table} label="List of peers" isPure rows=${rows} keyOf=${(row) => row.id} more=${list.more} isLoading=${list.isLoading}
       empty=${isFiltered ? "No peer is like this." : "No peer has reported yet."} columns=${[
         { id: "id", label: "peer", isHead: true, value: (row) => row.id, cell: (row) => html`<${PeerLink} id=${row.id} /> ${row.role !== "peer" && html`<${Chip}>${clean(row.role, 20)}<//>`}` },
         { id: "health", label: "health", value: (row) => Object.keys(HEALTH).indexOf(row.health), cell: (row) => html`<${Health} health=${row.health} />` },
@@ -66,7 +65,7 @@ function All({ query }) {
         { id: "in", label: "takes", num: true, narrow: false, value: (row) => row.rate_in_bytes_per_s, cell: (row) => html`<span title="${bytes(row.received_bytes)} so far">${rate(row.rate_in_bytes_per_s)}</span>` },
         { id: "clock", label: "clock", num: true, narrow: false, value: (row) => Math.abs(row.clock_offset_s ?? 0), cell: (row) => html`<${Offset} seconds=${row.clock_offset_s} />` },
         { id: "version", label: "program", narrow: false, value: (row) => row.version, cell: (row) => html`<${Name} text=${row.version || "–"} most=${24} />` },
-        { id: "heard", label: "heard", num: true, narrow: false, value: (row) => -row.heard, cell: (row) => html`<time class="nowrap" title=${moment(row.heard)}>${ago(row.heard, now)}</time>` },
+        { id: "heard", label: "heard", num: true, narrow: false, value: (row) => -row.heard, cell: (row) => html`<${Ago} at=${row.heard} />` },
       ]} />`}<//>`;
 }
 

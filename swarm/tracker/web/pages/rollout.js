@@ -1,9 +1,9 @@
 // Rollout: one move of a tag as it goes through the swarm; without a tag in the address, all moves of the last days.
-import { html, useEffect } from "../lib/html.js";
+import { html, useEffect, useMemo } from "../lib/html.js";
 import { ago, bytes, clean, count, counted, moment, percent, rate, span } from "../lib/format.js";
 import { pathOf, useFigure } from "../lib/live.js";
 import { Chart } from "../lib/chart.js";
-import { Bar, Card, Heading, Id, Missing, Name, Notice, PeerLink, Said, SourceBar, StateBar, Tiles, Trend, Verdict, originShare } from "../lib/parts.js";
+import { Ago, Bar, Card, Heading, Id, Missing, Name, Notice, PeerLink, Said, SourceBar, StateBar, Tiles, Trend, Verdict, originShare } from "../lib/parts.js";
 import { href } from "../lib/router.js";
 import { announce } from "../lib/say.js";
 import { CAUSE, STATE, STATES, TREND } from "../lib/states.js";
@@ -67,11 +67,11 @@ function One({ dataset, tag, serial }) {
   ${data ? html`<${Verdict} trend=${data.trend}><${Said} text=${data.verdict} /><//><${Numbers} data=${data} />
     <${Card} title="States"><${StateBar} counts=${data.counts} /><//>` : html`<${Card}><${Missing} answer=${answer} what="This rollout" /><//>`}
   <${Stages} dataset=${dataset} tag=${tag} staged=${staged} now=${now} />
-  ${data && html`<div class="grid"><${States} data=${data} /><${Completion} data=${data} /></div>
-    <${Stragglers} data=${data} now=${now} />
+  ${useMemo(() => data && html`<div class="grid"><${States} data=${data} /><${Completion} data=${data} /></div>
+    <${Stragglers} data=${data} />
     <div class="grid"><${Sites} sites=${data.sites} />
       <${Card} title="Where the bytes came from"><${SourceBar} sources=${data.sources} format=${bytes} />
-        <p class="soft small">${counted(data.wanted, "peer")} of ${bytes(data.total_bytes)} each; ${bytes(data.sources.wasted)} fetched twice; ${bytes(data.sources.wire)} on the wire.</p><//></div>`}
+        <p class="soft small">${counted(data.wanted, "peer")} of ${bytes(data.total_bytes)} each; ${bytes(data.sources.wasted)} fetched twice; ${bytes(data.sources.wire)} on the wire.</p><//></div>`, [data])}
   <${EventLog} path=${`${pathOf(topic)}/events`} serial=${serial} isRunning=${!serial && data?.ended === null} />`;
 }
 
@@ -107,7 +107,7 @@ function Completion({ data }) {
     says="Completion: half were current after ${span(p50_s)}, 95% after ${span(p95_s)}, 99% after ${span(p99_s)}, the last after ${span(last_s)}" />`;
 }
 
-function Stragglers({ data, now }) {
+function Stragglers({ data }) {
   const rows = data.stragglers;
   return html`<${Card} title="Who is behind, and why" note=${data.behind > rows.length ? `${rows.length} of ${count(data.behind)}, failed ones first` : ""} flush>
     <${Table} label="Who is behind" rows=${rows} keyOf=${(row) => row.peer} most=${12} empty=${data.behind ? "None is named yet." : "Nobody is behind."} columns=${[
@@ -119,7 +119,7 @@ function Stragglers({ data, now }) {
       { id: "rate", label: "at", num: true, narrow: false, value: (row) => row.rate_bytes_per_s, cell: (row) => rate(row.rate_bytes_per_s) },
       { id: "eta", label: "left", num: true, narrow: false, value: (row) => row.eta_s, cell: (row) => span(row.eta_s) },
       { id: "site", label: "site", narrow: false, value: (row) => row.site, cell: (row) => html`<${Name} text=${row.site} one />` },
-      { id: "since", label: "since", num: true, narrow: false, value: (row) => row.since, cell: (row) => ago(row.since, now) },
+      { id: "since", label: "since", num: true, narrow: false, value: (row) => row.since, cell: (row) => html`<${Ago} at=${row.since} />` },
     ]} /><//>`;
 }
 

@@ -15,12 +15,9 @@ export const STEPS = [
 ];
 export const stepOf = (copies) => STEPS.findLast((step) => copies >= step.least) ?? STEPS[0];
 
-function fillsOf(context) {
-  const ground = color("--surface");
-  return new Map(STEPS.map((step) => {
-    const own = color(step.color);
-    return [step, step.pattern ? patternOf(context, own, step.pattern, ground) : own];
-  }));
+function fillOf(context, step) {
+  const own = color(step.color);
+  return step.pattern ? patternOf(context, own, step.pattern, color("--surface")) : own;
 }
 
 export const wordsOf = ([first, length, fewest, mean, origin]) => `blocks ${count(first)} to ${count(first + length - 1)}: at least ${counted(fewest, "copy", "copies")}, `
@@ -49,7 +46,7 @@ export function Availability({ ranges, blocks, says }) {
 const EDGE = 34, FOOT = 20, ORIGIN = 6;
 
 function drawMap(context, width, height, { ranges, blocks, high, at }) {
-  const fills = fillsOf(context), floor = height - FOOT - ORIGIN - 3;
+  const floor = height - FOOT - ORIGIN - 3;
   const x = (block) => EDGE + (block / blocks) * (width - EDGE), y = (copies) => floor - (copies / high) * (floor - 8);
   context.font = `11.5px ${getComputedStyle(document.body).fontFamily}`;
   context.textBaseline = "middle";
@@ -63,7 +60,7 @@ function drawMap(context, width, height, { ranges, blocks, high, at }) {
   }
   for (const [first, length, fewest, , origin] of ranges) {
     const left = x(first), wide = Math.max(1, x(first + length) - left - (ranges.length < width / 4 ? 1 : 0));
-    context.fillStyle = fills.get(stepOf(fewest));
+    context.fillStyle = fillOf(context, stepOf(fewest));
     const bar = Math.max(fewest ? 3 : floor - 8, (fewest / high) * (floor - 8)); // nothing at all is as high as can be
     context.globalAlpha = fewest ? 1 : 0.85;
     context.fillRect(left, floor - bar, wide, bar);
@@ -94,15 +91,20 @@ function drawFoot(context, width, height, blocks) {
 }
 
 // The same, as high as a line of text: of a dataset, or of a file within it (`first`, `length`).
-export const Strip = ({ ranges, first = 0, length, says }) => html`<${Small} says=${says} deps=${[ranges, first, length]} draw=${(context, width, height) => {
-  const fills = fillsOf(context), all = length ?? Math.max(1, ...ranges.map((range) => range[0] + range[1]));
-  for (const [start, many, fewest] of ranges) {
-    const left = Math.max(0, Math.round(((start - first) / all) * width)), right = Math.min(width, Math.round(((start + many - first) / all) * width));
-    if (right <= left) continue;
-    context.fillStyle = fills.get(stepOf(fewest));
-    context.fillRect(left, 0, right - left, height);
-  }
-}} />`;
+// Drawn again when it looks another way, not when a count changes that is not seen.
+export function Strip({ ranges, first = 0, length, says }) {
+  const all = length ?? Math.max(1, ...ranges.map((range) => range[0] + range[1]));
+  const marks = ranges.map(([start, many, fewest]) => [(start - first) / all, (start + many - first) / all, stepOf(fewest)]).filter(([from, to]) => to > 0 && from < 1);
+  const key = marks.map(([from, to, step]) => `${from} ${to} ${step.least}`).join();
+  return html`<${Small} says=${says} deps=${[key]} draw=${(context, width, height) => {
+    for (const [from, to, step] of marks) {
+      const left = Math.max(0, Math.round(from * width)), right = Math.min(width, Math.round(to * width));
+      if (right <= left) continue;
+      context.fillStyle = fillOf(context, step);
+      context.fillRect(left, 0, right - left, height);
+    }
+  }} />`;
+}
 
 // What one peer holds: a text of a digit for each range, "x" for all of it.
 export const Held = ({ strip, says }) => html`<${Small} says=${says} deps=${[strip]} draw=${(context, width, height) => {

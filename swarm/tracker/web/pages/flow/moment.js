@@ -41,13 +41,24 @@ export function momentOf(frames, at, window_s) {
   return { edges, others, total: others + edges.reduce((sum, edge) => sum + edge.rate, 0) };
 }
 
-// Bytes a second of each frame, all and those that an origin gave: { x, all, origin }.
-export function totalsOf(frames, isOrigin) {
-  const rate = (frame, of) => frame.edges.reduce((sum, [giver, , bytes]) => sum + (of(giver) ? bytes : 0), 0) / Math.max(frame.seconds, 0.001);
+// What each giver gave in a frame, summed up once: an hour has hundreds of frames of hundreds of edges, and one is new each second.
+const given = new WeakMap();
+function givenIn(frame) {
+  if (!given.has(frame)) {
+    const sums = new Map();
+    for (const [giver, , bytes] of frame.edges) sums.set(giver, (sums.get(giver) ?? 0) + bytes);
+    given.set(frame, { sums, all: [...sums.values()].reduce((sum, bytes) => sum + bytes, 0) });
+  }
+  return given.get(frame);
+}
+
+// Bytes a second of each frame, all and those that `origins` gave: { x, seconds, all, origin }.
+export function totalsOf(frames, origins) {
+  const long = (frame) => Math.max(frame.seconds, 0.001);
   return {
     x: frames.map((frame) => frame.at),
     seconds: frames.map((frame) => frame.seconds),
-    all: frames.map((frame) => rate(frame, () => true) + frame.others / Math.max(frame.seconds, 0.001)),
-    origin: frames.map((frame) => rate(frame, isOrigin)),
+    all: frames.map((frame) => (givenIn(frame).all + frame.others) / long(frame)),
+    origin: frames.map((frame) => origins.reduce((sum, id) => sum + (givenIn(frame).sums.get(id) ?? 0), 0) / long(frame)),
   };
 }
