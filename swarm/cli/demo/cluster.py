@@ -1,12 +1,13 @@
 """The demo's processes: each with a home of its own, all of them ended whatever happens.
 
 Each process is this program in a session of its own, so that Ctrl-C reaches the demo alone, which then ends them in
-order; and the kernel ends them should the demo itself be killed.
+order; and the kernel ends them should the demo itself be killed. Ctrl-C and SIGTERM are noted, and raised where the
+demo starts a process or waits for one: what a handler raises within a callback of the interpreter, as around a fork,
+is printed and lost.
 """
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import json
 import os
@@ -26,7 +27,9 @@ from swarm.local_agent import kind_of_exit_code
 READY_DEADLINE_S: Final = 30.0
 COMMAND_DEADLINE_S: Final = 50.0
 END_DEADLINE_S: Final = 5.0
-STAY_LOOK_S: Final = 0.5
+# How soon an interrupt is seen while the demo waits.
+LOOK_S: Final = 0.2
+_INTERRUPTS: Final = (signal.SIGINT, signal.SIGTERM)
 _PR_SET_PDEATHSIG: Final = 1
 
 
@@ -48,18 +51,22 @@ class Cluster:
         # Where each serves, by what it told when it was ready.
         self.addresses: dict[str, dict[str, list[str]]] = {}
         self._processes: list[subprocess.Popen[bytes]] = []
-        self._interrupted = False
+        self._is_interrupted = False
 
     def __enter__(self) -> Self:
-        self._previous = signal.signal(signal.SIGINT, self._interrupt)
+        self._previous = {number: signal.signal(number, self._note_interrupt) for number in _INTERRUPTS}
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
-        if error is None:
-            self._check_interrupted()
+        try:
+            if error is None:
+                self._check_interrupted()
+        finally:
+            self._end_all()
+            for number, handler in self._previous.items():
+                signal.signal(number, handler)
 
     def home(self, name: str) -> Path:
         """The home of a member."""
@@ -77,12 +84,10 @@ class Cluster:
         deadline = time.monotonic() + READY_DEADLINE_S
         for name in names:
             process = self.members[name].process
-            if (
-                process.stdout is None
-                or not select.select([process.stdout], [], [], max(0.0, deadline - time.monotonic()))[0]
-            ):
-                raise IncompleteError(
-                    f"the {name} was not ready within {READY_DEADLINE_S:.0f} s: the machine may be too busy"
+            assert process.stdout is not None
+            while not select.select([process.stdout], [], [], LOOK_S)[0]:
+                self._check_waiting(
+                    deadline, f"the {name} was not ready within {READY_DEADLINE_S:.0f} s: the machine may be too busy"
                 )
             line = process.stdout.readline()
             if not line:
@@ -91,15 +96,11 @@ class Cluster:
 
     def begin(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
         """Begin a command on a member's home; ``result`` waits for it."""
-        self._check_interrupted()
         return self._spawn(name, [*arguments, "--json", "--quiet"], subprocess.PIPE)
 
     def result(self, name: str, process: subprocess.Popen[bytes]) -> dict[str, Any]:
         """The JSON object that a command printed. Raises what it failed with."""
-        try:
-            stdout, stderr = process.communicate(timeout=COMMAND_DEADLINE_S)
-        except subprocess.TimeoutExpired as error:
-            raise IncompleteError(f"a command of {name} took more than {COMMAND_DEADLINE_S:.0f} s") from error
+        stdout, stderr = self._told(name, process)
         if process.returncode != 0:
             raise self._failure(name, process.returncode, stderr)
         try:
@@ -112,23 +113,11 @@ class Cluster:
         """A command's result."""
         return self.result(name, self.begin(name, *arguments))
 
-    def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        """SIGINT: raised at once, and remembered, since what is raised inside a callback of the interpreter is lost."""
-        self._interrupted = True
-        # logging holds a lock around a fork, by callbacks: there it would be lost and printed.
-        if frame is None or frame.f_globals.get("__name__") != "logging":
-            raise KeyboardInterrupt
-
-    def _check_interrupted(self) -> None:
-        if self._interrupted:
-            raise KeyboardInterrupt
-
     def stay(self) -> None:
         """Until Ctrl-C, which is what ends it, and so no failure."""
-        with contextlib.suppress(KeyboardInterrupt):
-            while not self._interrupted:
-                time.sleep(STAY_LOOK_S)
-        self._interrupted = False
+        while not self._is_interrupted:
+            time.sleep(LOOK_S)
+        self._is_interrupted = False
 
     def kill(self, *names: str) -> None:
         """kill -9, all at once: nothing says goodbye."""
@@ -137,32 +126,51 @@ class Cluster:
         for name in names:
             self.members.pop(name).process.wait()
 
-    def close(self) -> None:
-        """End every process that is still there; a second Ctrl-C does not stop this."""
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        try:
-            running = [process for process in self._processes if process.poll() is None]
-            for process in running:
-                process.terminate()
-            deadline = time.monotonic() + END_DEADLINE_S
-            for process in running:
-                try:
-                    process.wait(max(0.0, deadline - time.monotonic()))
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
-            for process in self._processes:
-                for stream in (process.stdout, process.stderr):
-                    if stream is not None:
-                        stream.close()
-        finally:
-            signal.signal(signal.SIGINT, self._previous)
-
     def left_over(self) -> list[int]:
         """Processes of ours that are still there."""
         return [process.pid for process in self._processes if process.poll() is None]
 
+    def _note_interrupt(self, number: int, frame: FrameType | None) -> None:
+        self._is_interrupted = True
+
+    def _check_interrupted(self) -> None:
+        if self._is_interrupted:
+            raise KeyboardInterrupt
+
+    def _check_waiting(self, deadline: float, otherwise: str) -> None:
+        """Whether it is worth waiting on. IncompleteError after the deadline."""
+        self._check_interrupted()
+        if time.monotonic() > deadline:
+            raise IncompleteError(otherwise)
+
+    def _told(self, name: str, process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
+        """What a command printed until it ended."""
+        deadline = time.monotonic() + COMMAND_DEADLINE_S
+        while True:
+            try:
+                return process.communicate(timeout=LOOK_S)
+            except subprocess.TimeoutExpired:
+                self._check_waiting(deadline, f"a command of {name} took more than {COMMAND_DEADLINE_S:.0f} s")
+
+    def _end_all(self) -> None:
+        """End every process that is still there; a second Ctrl-C does not stop this."""
+        running = [process for process in self._processes if process.poll() is None]
+        for process in running:
+            process.terminate()
+        deadline = time.monotonic() + END_DEADLINE_S
+        for process in running:
+            try:
+                process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        for process in self._processes:
+            for stream in (process.stdout, process.stderr):
+                if stream is not None:
+                    stream.close()
+
     def _spawn(self, name: str, arguments: list[str], stderr: Any) -> subprocess.Popen[bytes]:
+        self._check_interrupted()
         process = subprocess.Popen(
             spawn.command(*arguments),
             env=spawn.environment(self.home(name)),

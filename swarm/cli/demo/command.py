@@ -42,10 +42,10 @@ def demo(program: Program, path: str | None, keep: bool) -> None:
     teller = Teller(say, lambda pulled: None if is_quiet else print_table(pulled, stream))
     folder = make(choose(trees.measure(source), os.environ.get("TMPDIR"), SHARED_MEMORY, available_memory()))
     try:
+        data = folder / "data"
+        files, amount = trees.copy(source, data)
+        say(f"copied {source}: {files} files, {size(amount)}; everything happens in {folder}")
         with Cluster(folder) as cluster:
-            data = folder / "data"
-            files, amount = trees.copy(source, data)
-            say(f"copied {source}: {files} files, {size(amount)}; everything happens in {folder}")
             story = Story(cluster, data, summary, teller)
             story.tell()
             summary.seconds = time.monotonic() - started
