@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final
 
 from seed.backfill import INDEXES, PACKS
+from swarm.claims import keys_below
 from swarm.errors import AetherError, ConflictError, IncompleteError, IntegrityError, NotFoundError
 from swarm.objects import ObjectStore
 from swarm.tracker.catalogue import DATASETS, log_key
@@ -168,7 +169,7 @@ class Copy:
 
     def _copy_own_keys(self) -> None:
         """The swarm's own keys first: they tell whether the target holds another swarm."""
-        keys = [key for prefix in OWN_KEYS for key in _keys(self._source, prefix)]
+        keys = [key for prefix in OWN_KEYS for key in keys_below(self._source, prefix)]
         if CA_KEY not in keys:
             raise NotFoundError("the store to copy from holds no swarm: check its address")
         for key in keys:
@@ -231,7 +232,7 @@ def _survey(objects: ObjectStore) -> _There:
     """What a store holds: logs as of before the indexes, and those as of before the packs."""
     found = _There()
     assert sorted((DATASETS, INDEXES, PACKS)) == [DATASETS, INDEXES, PACKS]
-    for key in _keys(objects, ""):
+    for key in keys_below(objects, ""):
         if (match := _ENTRY.fullmatch(key)) is not None:
             found.heads[match[1]] = max(found.heads.get(match[1], 0), int(match[2]))
         elif key.startswith(INDEXES):
@@ -241,14 +242,6 @@ def _survey(objects: ObjectStore) -> _There:
         elif not key.startswith(NOT_COPIED) and key.split("/0")[0] not in OWN_KEYS:
             found.others.add(key)
     return found
-
-
-def _keys(objects: ObjectStore, prefix: str) -> Iterator[str]:
-    """All keys below a prefix, page by page."""
-    after = ""
-    while page := objects.list(prefix, after=after):
-        yield from page
-        after = page[-1]
 
 
 def _get(objects: ObjectStore, key: str) -> bytes | None:

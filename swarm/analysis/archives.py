@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from swarm.analysis.compressed import GZIP_MAGIC, ZSTD_MAGIC, Gzip, Zstd
-from swarm.analysis.curing import Files, Unfit
+from swarm.analysis.curing import Files, Unfit, below
 from swarm.analysis.edited import without_a_record
 
 TAR_BLOCK: Final = 512
@@ -69,7 +69,7 @@ class Times:
     def cure(self, old: Files, new: Files, to_old: Path, to_new: Path) -> Collection[str]:
         for files, target in ((old, to_old), (new, to_new)):
             for path, source in files.items():
-                _retimed(source, _place(target, path), lambda at: 0)
+                _retimed(source, below(target, path), lambda at: 0)
         return new
 
     def made(self, files: Files, to_old: Path, to_new: Path) -> Collection[str]:
@@ -81,18 +81,12 @@ class Times:
             recent = sum(1 for at in times if built - OF_THE_BUILD_S <= at <= built + DAY_S)
             if times and 2 * recent >= len(times):
                 found.append(path)
-                _retimed(source, _place(to_new, path), lambda at: at)
-                _retimed(source, _place(to_old, path), lambda at: max(0, at - DAY_S - 2))
+                _retimed(source, below(to_new, path), lambda at: at)
+                _retimed(source, below(to_old, path), lambda at: max(0, at - DAY_S - 2))
         return found
 
     def shorten(self, source: Path, target: Path, limit: int) -> bool:
         return False
-
-
-def _place(folder: Path, path: str) -> Path:
-    target = folder / path
-    target.parent.mkdir(parents=True, exist_ok=True)
-    return target
 
 
 def _retimed(source: Path, target: Path, retime: Retime) -> None:
@@ -305,7 +299,7 @@ class OneTar:
                 continue
             found.append(path)
             packed = Gzip() if head.startswith(GZIP_MAGIC) else Zstd()
-            plain, edited = _place(to_new, path + ".plain"), _place(to_old, path + ".plain")
+            plain, edited = below(to_new, path + ".plain"), below(to_old, path + ".plain")
             packed.unpack(source, plain)
             _with_one_changed(plain, edited)
             for tar, target in ((plain, to_new), (edited, to_old)):
@@ -366,8 +360,7 @@ def _extracted(source: Path, target: Path) -> int:
 def _written(content: IO[bytes], target: Path, member: tarfile.TarInfo) -> None:
     """A member as a file below ``target``: no name leads elsewhere."""
     parts = [part for part in member.name.split("/") if part not in ("", ".", "..")]
-    place = target.joinpath(*parts)
-    place.parent.mkdir(parents=True, exist_ok=True)
+    place = below(target, "/".join(parts))
     with place.open("wb") as file:
         for data in iter(lambda: content.read(READ_BYTES), b""):
             file.write(data)

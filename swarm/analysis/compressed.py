@@ -18,7 +18,7 @@ from typing import IO, Final
 import pyfastcdc
 import zstandard
 
-from swarm.analysis.curing import Files, Unfit
+from swarm.analysis.curing import Files, Unfit, below
 from swarm.analysis.edited import without_a_record
 
 GZIP_MAGIC: Final = b"\x1f\x8b\x08"
@@ -74,7 +74,7 @@ class _Compressed:
     def cure(self, old: Files, new: Files, to_old: Path, to_new: Path) -> Collection[str]:
         for files, target in ((old, to_old), (new, to_new)):
             for path, source in files.items():
-                plain = _beside(target, path, ".plain")
+                plain = below(target, path + ".plain")
                 self.unpack(source, plain)
                 self.pack(plain, target / path, self.level_of(source), rsyncable=True)
                 plain.unlink()
@@ -84,7 +84,7 @@ class _Compressed:
         """Old and new, compressed as if by the same program without the option, if that was not given already."""
         found: list[str] = []
         for path, source in files.items():
-            plain, edited = _beside(to_new, path, ".plain"), _beside(to_old, path, ".plain")
+            plain, edited = below(to_new, path + ".plain"), below(to_old, path + ".plain")
             self.unpack(source, plain)
             if not self.is_right(source, plain):
                 found.append(path)
@@ -273,11 +273,6 @@ def _tail(path: Path) -> bytes:
     with path.open("rb") as file:
         file.seek(max(HEADER_MAX_BYTES, path.stat().st_size - TAIL_BYTES))
         return file.read()
-
-
-def _beside(folder: Path, path: str, ending: str) -> Path:
-    (folder / path).parent.mkdir(parents=True, exist_ok=True)
-    return folder / (path + ending)
 
 
 def _cut(source: IO[bytes]) -> Iterator[bytes]:

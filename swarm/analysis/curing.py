@@ -115,6 +115,13 @@ class Bench:
     tell: Callable[[str], None] = lambda words: None
 
 
+def below(folder: Path, path: str) -> Path:
+    """Where a file is to be written; the directories above it are made."""
+    target = folder / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return target
+
+
 def head_of(path: Path) -> bytes:
     """A file's beginning; empty if it cannot be read."""
     try:
@@ -208,7 +215,7 @@ class _Sample:
         """One more file, if there is room for it, or for its beginning."""
         room = bench.budget_bytes - self._bytes
         source = bench.root / one.path
-        target = _below(folder / "new", one.path)
+        target = below(folder / "new", one.path)
         whole = max(one.size, one.size_before) <= room
         if not whole and self.new:
             return
@@ -227,8 +234,8 @@ class _Sample:
     def _take_older(
         self, remedy: Remedy, one: Candidate, bench: Bench, folder: Path, room: int, *, whole: bool
     ) -> bool:
-        target = _below(folder / "old", one.path)
-        older = target if whole else _below(folder / "source", one.path)
+        target = below(folder / "old", one.path)
+        older = target if whole else below(folder / "source", one.path)
         assert bench.older is not None
         try:
             bench.older(one.before, older, one.size_before if whole else 2 * room)
@@ -271,12 +278,6 @@ class _Sample:
     def measured(self) -> Measured:
         """How much of what is concerned was measured."""
         return Measured(len(self.new), len(self._mine), self._bytes, sum(one.size for one in self._mine))
-
-
-def _below(folder: Path, path: str) -> Path:
-    target = folder / path
-    target.parent.mkdir(parents=True, exist_ok=True)
-    return target
 
 
 def cost_of(new: Path, old: Path) -> Cost:

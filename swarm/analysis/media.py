@@ -16,7 +16,7 @@ from typing import Final
 
 from blake3 import blake3
 
-from swarm.analysis.curing import Files, Unfit
+from swarm.analysis.curing import Files, Unfit, below
 
 PNG_MAGIC: Final = b"\x89PNG\r\n\x1a\n"
 JPEG_MAGIC: Final = b"\xff\xd8\xff"
@@ -46,9 +46,7 @@ class Recompressed:
         same = [path for path, source in new.items() if path in old and is_same_picture(old[path], source)]
         for path in same:
             for target in (to_old, to_new):
-                place = target / path
-                place.parent.mkdir(parents=True, exist_ok=True)
-                place.symlink_to(old[path].resolve())
+                below(target, path).symlink_to(old[path].resolve())
         return same
 
     def made(self, files: Files, to_old: Path, to_new: Path) -> Collection[str]:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from swarm.analysis.curing import Files, Unfit
+from swarm.analysis.curing import Files, Unfit, below
 
 MAGIC: Final = b"PAR1"
 PARQUET_MIN_BYTES: Final = 256 * 1024
@@ -46,29 +46,23 @@ class Parquet:
     def cure(self, old: Files, new: Files, to_old: Path, to_new: Path) -> Collection[str]:
         for files, target in ((old, to_old), (new, to_new)):
             for path, source in files.items():
-                _rewritten(source, _place(target, path), defined=True)
+                _rewritten(source, below(target, path), defined=True)
         return new
 
     def made(self, files: Files, to_old: Path, to_new: Path) -> Collection[str]:
         """Old and new as pyarrow writes them, unless they were written with the option already."""
         found: list[str] = []
         for path, source in files.items():
-            target = _place(to_new, path)
+            target = below(to_new, path)
             if _is_defined(source, target):
                 continue
             found.append(path)
             _rewritten(source, target, defined=False)
-            _rewritten(source, _place(to_old, path), defined=False, without_row=True)
+            _rewritten(source, below(to_old, path), defined=False, without_row=True)
         return found
 
     def shorten(self, source: Path, target: Path, limit: int) -> bool:
         return False
-
-
-def _place(folder: Path, path: str) -> Path:
-    target = folder / path
-    target.parent.mkdir(parents=True, exist_ok=True)
-    return target
 
 
 def _rewritten(

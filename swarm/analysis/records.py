@@ -18,7 +18,7 @@ from typing import IO, Final
 
 from blake3 import blake3
 
-from swarm.analysis.curing import Files, Unfit
+from swarm.analysis.curing import Files, Unfit, below
 from swarm.analysis.facts import ending_of
 
 ENDINGS: Final = frozenset({".csv", ".tsv", ".jsonl", ".ndjson", ".txt", ".lst"})
@@ -136,7 +136,7 @@ def _header(group: Group) -> bytes:
 def _in_order(group: Group, names: list[str], header: bytes, target: Path) -> None:
     """Spread the records of a group over files of these names, sorted."""
     with ExitStack() as stack:
-        spread = [stack.enter_context(_parent(target / f"{name}.unsorted").open("wb")) for name in names]
+        spread = [stack.enter_context(below(target, f"{name}.unsorted").open("wb")) for name in names]
         for source in group.values():
             with source.open("rb") as file:
                 _spread(file, spread, header)
@@ -165,8 +165,3 @@ def _spread(file: IO[bytes], spread: Sequence[IO[bytes]], header: bytes) -> None
         if line != header:
             line = line if line.endswith(b"\n") else line + b"\n"
             spread[int.from_bytes(blake3(line).digest(length=8)) % count if count > 1 else 0].write(line)
-
-
-def _parent(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
