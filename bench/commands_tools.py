@@ -128,3 +128,27 @@ def _pages(
     kinds = tuple(kind for kind in PAGES if not wanted or kind.name in wanted)
     report = run_pages(PageSettings(peers, browsers, kinds, loads, watched), scratch, errors.print)
     return report.as_told(), not report.short_of()
+
+
+@click.command()
+@click.option("--peers", type=click.IntRange(2, 50), default=10, show_default=True, help="All but one are killed.")
+@click.option("--moves", type=click.IntRange(1, 1000), default=20, show_default=True, help="Of the followed tag.")
+@click.option("--seed", default=1, show_default=True, help="Of when, and who.")
+@click.option("--folder", type=FOLDER, help="Where files go.")
+@click.option("--json", "out", type=FILE, callback=in_a_folder, help="Write the report there.")
+def alive(peers: int, moves: int, seed: int, folder: Path | None, out: Path | None) -> None:
+    """How soon the dashboard's stream shows a death (15 s) and a moved tag (1 s). Exit 1 when one was later."""
+    from bench.alive import AliveSettings, lines_of, run_alive
+
+    errors = Console(stderr=True, highlight=False)
+    with scratch_folder(folder or memory_folder()) as scratch:
+        try:
+            report = run_alive(AliveSettings(peers, moves, seed), scratch, errors.print)
+        except BenchError as error:
+            raise click.ClickException(str(error)) from error
+    if out is not None:
+        out.write_text(json.dumps(report.as_object(), indent=2) + "\n")
+    for name, figure in lines_of(report):
+        click.echo(f"{name:16} " + ", ".join(f"{kind} {value:g}" for kind, value in figure.items()))
+    if not report.is_within:
+        sys.exit(1)

@@ -1,8 +1,9 @@
 """When a peer reports: each heartbeat, and a moment after something has changed, as often as the tracker allows.
 
-While blocks move, or a phase changes, or a neighbour's channel breaks, that is after a second; when nothing happens,
-after some. A report goes to the tracker that answers, which passes it on to the others. One that is not taken is not
-repeated: the next tells the same totals. Over a metered link only heartbeats are told, seldom.
+While blocks move, or a phase changes, that is after a second or, in a large swarm, as many as its tracker says; that a
+neighbour's channel broke is told within three all the same; when nothing happens a report comes after some. A report
+goes to the tracker that answers, which passes it on to the others. One that is not taken is not repeated: the next
+tells the same totals. Over a metered link only heartbeats are told, seldom.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 FIRST_BEAT_S: Final = 5.0
 PAUSE_S: Final = 1.0
+# How long whoever misses a neighbour waits, however long others do: of one that died its eight neighbours tell.
+MISSED_PAUSE_S: Final = 3.0
 # What changes together is told together.
 GATHER_S: Final = 0.1
 FULL_EVERY_S: Final = 120.0
@@ -47,6 +50,7 @@ class Reporter:
         self._own = OwnReport(node, secrets.randbits(52), swarm.__version__)
         self._told = Told()
         self._woken = asyncio.Event()
+        self._misses = asyncio.Event()
         self._sequence = 0
         self._beat_s, self._pause_s = FIRST_BEAT_S, PAUSE_S
         self._needs_full = True
@@ -80,6 +84,7 @@ class Reporter:
     def _channel_closed(self, channel: Channel) -> None:
         if len(self._missed) < MISSED_MAX:
             self._missed[channel.peer_id] = None
+        self._misses.set()
         self._woken.set()
 
     async def run(self) -> None:
@@ -108,10 +113,22 @@ class Reporter:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
                     await self._woken.wait()
-            await asyncio.sleep(max(GATHER_S, self._pause_s - (time.monotonic() - began)))
+            await self._hold_back(began)
         else:
             await asyncio.sleep(wait_s)
         self._woken.clear()
+
+    async def _hold_back(self, began: float) -> None:
+        """Let changes come together for as long as the tracker wants, or until a neighbour is missed for a while."""
+
+        def left_s(pause_s: float) -> float:
+            return max(GATHER_S, pause_s - (time.monotonic() - began))
+
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(left_s(self._pause_s)):
+                await self._misses.wait()
+                await asyncio.sleep(left_s(MISSED_PAUSE_S))
+        self._misses.clear()
 
     def _is_busy(self) -> bool:
         """Whether blocks move, here or from here."""

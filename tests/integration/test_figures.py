@@ -149,10 +149,10 @@ async def next_version(ask: Looks, swarm: Swarm, producer: PeerNode, tree: Path)
 
 
 async def links(ask: Looks, swarm: Swarm, producer: PeerNode, consumers: list[PeerNode], beside: PeerNode) -> None:
-    flow = await ask.at("/api/v1/figures/flow", Flow)
+    # Frames close once a second.
+    flow = await ask.until("/api/v1/figures/flow", Flow, lambda told: any(frame.edges for frame in told.frames))
     givers = {flow.nodes[edge.giver].id for frame in flow.frames for edge in frame.edges}
     assert givers <= {node.key.peer_id for node in (swarm.seed, producer, *consumers)}
-    assert givers
     listed = await ask.at("/api/v1/figures/peers", Peers, site="paris")
     assert {each.id for each in listed.peers} == {node.key.peer_id for node in consumers}
     one = await ask.at(f"/api/v1/figures/peers/{consumers[0].key.peer_id}", Peer)
@@ -197,6 +197,33 @@ async def death(ask: Looks, swarm: Swarm, dying: PeerNode) -> None:
     await swarm.stop(dying)
     await ask.until("/api/v1/figures/events", Events, has_died)
     assert (await ask.at(ROADS, Rollout)).wanted == 1
+
+
+def test_a_missed_neighbour_is_told_of_however_rarely_others_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("swarm.peer.reporting.MISSED_PAUSE_S", 0.2)
+    # As in a swarm of many, all of them behind.
+    monkeypatch.setattr("swarm.tracker.figures.picture.BEAT_MIN_S", 60.0)
+    monkeypatch.setattr("swarm.tracker.figures.picture.PAUSE_MIN_S", 10_000.0)
+
+    async def scenario() -> None:
+        async with Swarm(tmp_path) as swarm:
+            one, other = await swarm.peer("one"), await swarm.peer("other")
+            reporter = one.reporter
+            await until(lambda: other.key.peer_id in one.channels.open and reporter._pause_s == 10_000.0)
+            told = reporter._sequence
+            await swarm.stop(other)
+            await until(lambda: reporter._sequence > told)
+
+    asyncio.run(scenario())
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < end
+        await asyncio.sleep(0.05)
 
 
 def test_trackers_show_one_picture_and_one_that_starts_has_it_after_a_beat(tmp_path: Path) -> None:

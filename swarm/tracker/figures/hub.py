@@ -1,7 +1,8 @@
 """Who listens to figures, and what each is told: server-sent events, one stream a tab.
 
 Each topic is put into words once a second for all who may see the same of it, and only if it has changed. What is long
-is told less often, so that no topic takes more than ``PACE_BYTES_PER_S``. A listener that is slow gets the latest of
+is told less often, so that no topic takes more than ``PACE_BYTES_PER_S``; what a tag that has moved changes is told at
+once, one message ahead of that pace at most. A listener that is slow gets the latest of
 each topic and not all that came between; what is news alone (``events``, ``flow``, ``series``) is kept for it up to a
 bound, and then it is let go and comes back: nothing more is put for it, and what it has not taken is given up.
 """
@@ -9,6 +10,7 @@ bound, and then it is let go and comes back: nothing more is put for it, and wha
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -83,7 +85,19 @@ class Group:
     last: bytes = b""
     message: bytes = b""
     number: int = 0
+    # When the next message keeps to the pace, and what of that time the last one took. ``is_urgent``: say it before.
     due: float = 0.0
+    cost_s: float = 0.0
+    is_urgent: bool = False
+
+    def is_due(self, now: float) -> bool:
+        """Whether a message keeps to the pace, or is urgent and the only one ahead of it."""
+        return now >= self.due - (self.cost_s if self.is_urgent else 0.0)
+
+    def told(self, now: float, size: int) -> None:
+        """A message has gone out."""
+        self.cost_s = max(0.9, size / PACE_BYTES_PER_S)
+        self.due = max(self.due, now) + self.cost_s
 
 
 class Hub:
@@ -155,14 +169,24 @@ class Hub:
     # ---- time ---------------------------------------------------------------------------------------------------
 
     def wake(self) -> None:
-        """Somebody has come, or a tag has moved: do not wait for the second to end."""
+        """Somebody has come: do not wait for the second to end."""
+        self._woken.set()
+
+    def moved(self, dataset: str, tags: Iterable[str]) -> None:
+        """Tags have moved: whoever looks at them is told now."""
+        urgent = {"overview", "rollouts", "events", *(f"rollout:{dataset}:{tag}" for tag in tags)}
+        for group in self._groups.values():
+            group.is_urgent |= group.topic.text in urgent
         self._woken.set()
 
     async def pause(self, seconds: float) -> None:
-        """Until the next tick is due, or somebody wakes us; not more often than a few times a second."""
+        """Until the next tick is due, or somebody wakes us; not more often than a few times a second. While something
+        urgent waits for its pace, that often.
+        """
         await asyncio.sleep(WAKE_S)
+        is_urgent = any(group.is_urgent for group in self._groups.values())
         try:
-            async with asyncio.timeout(seconds - WAKE_S):
+            async with asyncio.timeout(0 if is_urgent else seconds - WAKE_S):
                 await self._woken.wait()
         except TimeoutError:
             pass
@@ -179,12 +203,14 @@ class Hub:
         self._number += 1
         # Events first: what is told after them has an id that says that they have come.
         for group in sorted(self._groups.values(), key=lambda group: group.topic.name != EVENTS):
-            if group.newcomers or now >= group.due:
-                self._tell(group, now)
+            if is_due := group.is_due(now):
+                group.is_urgent = False
+            if group.newcomers or is_due:
+                self._tell(group, now, is_due=is_due)
 
-    def _tell(self, group: Group, now: float) -> None:
+    def _tell(self, group: Group, now: float, *, is_due: bool) -> None:
         if group.topic.is_news:
-            self._tell_news(group, now)
+            self._tell_news(group, now, is_due=is_due)
             return
         body = self._said(group, now, group.topic.make)
         if not body:
@@ -194,20 +220,20 @@ class Hub:
         if rest != group.last:
             group.last, group.number = rest, self._number
             listeners = list(group.listeners)
-            group.due = now + max(0.9, len(body) / PACE_BYTES_PER_S)
+            group.told(now, len(body))
         else:
             listeners = group.newcomers
         for listener in listeners:
             listener.put(group.topic.text, 0, group.message)
         group.newcomers = []
 
-    def _tell_news(self, group: Group, now: float) -> None:
+    def _tell_news(self, group: Group, now: float, *, is_due: bool) -> None:
         """What is new, and then to newcomers what came before: until where the others are, no less and no more."""
         topic, newcomers = group.topic, group.newcomers
         group.newcomers = []
-        if now >= group.due:
+        if is_due:
             body = self._said(group, now, topic.make)
-            group.due = now + 0.9
+            group.told(now, 0)
             # What is refused is so each time, and said once.
             is_new, group.last = body != group.last, body
             others = [listener for listener in group.listeners if listener not in newcomers]

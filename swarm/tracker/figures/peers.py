@@ -71,8 +71,9 @@ class KnownPeer:
     joined: float | None = None
     # It is gone by its own word.
     has_left: bool = False
-    # Since when it is in doubt; whom it was missed by, when.
+    # Since when it is in doubt, and whether it could not be connected to since; whom it was missed by, when.
     doubted_at: float = 0.0
+    is_unreachable: bool = False
     missed_by: dict[bytes, float] = field(default_factory=dict)
     reported: float | None = None
     epoch: int = 0

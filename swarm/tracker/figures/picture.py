@@ -7,7 +7,8 @@ lost is told by the next one, and what comes twice changes nothing. So a tracker
 heartbeat.
 
 A peer that is silent for two heartbeats, or that a neighbour misses, is in doubt: it is looked at, and is gone unless
-it can be connected to or says something. So nobody can talk another away who is there.
+it can be connected to or says something. So nobody can talk another away who is there: of who cannot be connected to
+anyhow, as it is behind address translation, one neighbour is believed only when a heartbeat does not come either.
 """
 
 from __future__ import annotations
@@ -51,8 +52,11 @@ PAUSE_MIN_S: Final = 1.0
 # How many heartbeats are waited for: until a peer is looked at, and until it is gone if it cannot be.
 DOUBT_BEATS: Final = 1.6
 GONE_BEATS: Final = 2.6
-# How long a peer in doubt has to say something, when it does not answer a connection.
+# How long a peer in doubt has to say something, when it does not answer a connection. Then it is gone if so many miss
+# it, or if it is silent for so many heartbeats.
 DOUBT_S: Final = 2.5
+MISSED_BY: Final = 2
+DUE_BEATS: Final = 1.2
 # A peer that answers connections and says nothing for so long is gone all the same.
 SILENT_S: Final = 3.0 * ANNOUNCE_INTERVAL_S
 GONE_KEPT_S: Final = 900.0
@@ -206,7 +210,7 @@ class Picture:
 
     def _doubt(self, peer: KnownPeer, now: float) -> None:
         if peer.health == "alive":
-            peer.health, peer.doubted_at = "doubtful", now
+            peer.health, peer.doubted_at, peer.is_unreachable = "doubtful", now, False
             peer.number += 1
             self._doubted[peer.who.public] = None
 
@@ -219,8 +223,8 @@ class Picture:
             peer.missed_by, peer.health = {}, "alive"
             peer.doubted_at = now
             peer.number += 1
-        elif now - peer.doubted_at >= DOUBT_S or not peer.missed_by:
-            self._died(peer, now)
+        else:
+            peer.is_unreachable = True
 
     def _died(self, peer: KnownPeer, now: float) -> None:
         text = f"{_named(peer)} is gone without a word, not heard for {now - peer.heard:.0f} s"
@@ -277,6 +281,9 @@ class Picture:
                     forgotten.append(peer.who.public)
                 continue
             beat_s = min(peer.beat_s, float(ANNOUNCE_INTERVAL_S))
+            if peer.is_unreachable and self._is_given_up(peer, beat_s, now):
+                self._died(peer, now)
+                continue
             if now - peer.heard > DOUBT_BEATS * beat_s:
                 sums.silent += 1
                 sums.silent_since = min(peer.heard, sums.silent_since or peer.heard)
@@ -290,6 +297,12 @@ class Picture:
         elapsed = max(0.001, now - self._ticked)
         self.sums = sums.closed(self.sums, rollouts, len(sites), self.flow.last, self._origin_bytes / elapsed, elapsed)
         self._origin_bytes = 0
+
+    def _is_given_up(self, peer: KnownPeer, beat_s: float, now: float) -> bool:
+        """Whether a peer that cannot be connected to had its time to say something."""
+        if peer.health != "doubtful" or now - peer.doubted_at < DOUBT_S:
+            return False
+        return len(peer.missed_by) >= MISSED_BY or now - peer.heard > DUE_BEATS * beat_s
 
     def _is_silent(self, peer: KnownPeer, silent_s: float, beat_s: float, now: float) -> bool:
         """It has missed heartbeats: in doubt, or gone, which is told."""

@@ -226,7 +226,7 @@ class Figures:
             log.warning("a committed entry cannot be read: %s", error)
             return
         self.picture.moved(parsed, time.monotonic())
-        self.hub.wake()
+        self.hub.moved(parsed.dataset, [move.tag for move in parsed.moves])
 
     # ---- time ---------------------------------------------------------------------------------------------------
 
@@ -267,12 +267,7 @@ class Figures:
             for address in who.addresses:
                 if address.host == who.seen and (is_there := await _answers(address)):
                     break
-        now = time.monotonic()
-        if not is_there:
-            # Whoever is missed has a moment to say something itself.
-            await asyncio.sleep(PROBE_TIMEOUT_S)
-            now = time.monotonic()
-        self.picture.probed(who.public, is_there=is_there, now=now)
+        self.picture.probed(who.public, is_there=is_there, now=time.monotonic())
 
     async def _keep(self, rollout: RolloutFigures) -> None:
         """Write the log of a rollout that is over, once it is for a while, unless another tracker has."""

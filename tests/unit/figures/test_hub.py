@@ -12,13 +12,14 @@ import pytest
 from aiohttp import web
 
 from swarm.errors import FullError, UsageError
+from swarm.figure_messages import Series
 from swarm.identity import peer_id_of
 from swarm.principal import Principal
 from swarm.tracker.figures import serve
-from swarm.tracker.figures.hub import LISTENERS_OF_ONE_MAX, WAITING_MAX_BYTES, Hub, Listener
+from swarm.tracker.figures.hub import LISTENERS_OF_ONE_MAX, PACE_BYTES_PER_S, WAITING_MAX_BYTES, Hub, Listener
 from swarm.tracker.figures.picture import Picture
 from swarm.tracker.figures.service import Figures
-from swarm.tracker.figures.topics import EVENTS_RESUMED_MAX
+from swarm.tracker.figures.topics import EVENTS_RESUMED_MAX, Topic, View
 from tests.reported import key
 
 ALICE = Principal("user", "alice")
@@ -228,5 +229,54 @@ def test_who_takes_nothing_is_hung_up_and_gives_its_place_back(monkeypatch: pyte
         async with asyncio.timeout(2):
             await streaming
         assert aborted and not len(hub)
+
+    asyncio.run(main())
+
+
+class Tag:
+    """A topic whose words are longer than what a second may take, and change each time."""
+
+    def __init__(self, hub: Hub, size: int) -> None:
+        self.listener, self._hub = hub.join(["overview"], ALL, ""), hub
+        self._size, self._serial = size, 0
+        (group,) = hub._groups.values()
+        group.topic = Topic("overview", "overview", self._make)
+
+    def _make(self, figures: Figures, view: View, now: float) -> Series:
+        self._serial += 1
+        return Series("x" * self._size, 1, ((now, self._serial),))
+
+    def is_told(self, now: float) -> bool:
+        self._hub.tick(now)
+        return bool(self.listener.take())
+
+
+def test_a_tag_that_moves_is_told_of_before_the_pace_allows_and_the_pace_is_kept() -> None:
+    hub = hub_of(Picture(0.0, 0.0))
+    page = Tag(hub, 3 * PACE_BYTES_PER_S)
+    assert page.is_told(10.0)
+    assert not page.is_told(11.0), "what is long takes three seconds"
+    hub.moved("maps/roads", ["stable"])
+    assert page.is_told(11.1)
+    told = []
+    for tenth in range(112, 712):
+        hub.moved("maps/roads", ["stable"])
+        told.append(page.is_told(tenth / 10))
+    assert 18 <= sum(told) <= 21, "whoever moves tags all the time makes streams no longer"
+
+
+def test_after_a_move_that_has_to_wait_the_next_look_comes_soon() -> None:
+    async def main() -> None:
+        hub = hub_of(Picture(0.0, 0.0))
+        page = Tag(hub, 10)
+        assert page.is_told(0.0)
+        hub.moved("maps/roads", ["stable"])
+        assert page.is_told(0.2)
+        hub.moved("maps/roads", ["stable"])
+        assert not page.is_told(0.3)
+        hub._woken.clear()
+        async with asyncio.timeout(30):
+            await hub.pause(60.0)
+        assert page.is_told(0.95)
 
     asyncio.run(main())

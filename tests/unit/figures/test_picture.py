@@ -17,7 +17,7 @@ from swarm.rollout import WHOLE, Plan, Rollout, Stage
 from swarm.tracker.alerts import drawing
 from swarm.tracker.figures import views
 from swarm.tracker.figures.peer_views import Asked, peer_view, peers_view
-from swarm.tracker.figures.picture import Picture
+from swarm.tracker.figures.picture import BEAT_MIN_S, Picture
 from swarm.tracker.figures.rollouts import CURRENT, Member
 from swarm.tracker.figures.steps import PEER_STEPS_MAX
 from tests.reported import ROADS, V1, V2, entry, followed, key, link, report, who
@@ -145,6 +145,33 @@ def test_a_dead_peer_is_lost_within_fifteen_seconds_of_its_last_word() -> None:
     assert [event.peer for event in found if event.kind == "died"] == ["peer1"]
     picture.report(who(1), report(3, fetched()), at + 1)
     assert (rollout.counts[6], picture.peers[key(1)].health) == (0, "alive")
+
+
+def seconds_until_gone(picture: Picture, *missing: int, heard_at: float) -> float:
+    """Peer 1 said its last word then; others miss it a second later, and nobody answers at its address."""
+    for number in missing:
+        picture.report(who(number), report(2, fetched(), missed=(key(1),)), heard_at + 1.0)
+    at = heard_at + 1.0
+    while picture.peers[key(1)].health != "gone":
+        at += 1.0
+        for number in (2, 3):
+            picture.report(who(number), report(int(10 * at), fetched()), at)
+        for probed in picture.tick(at, WALL + at).probes:
+            picture.probed(probed.public, is_there=False, now=at)
+        assert at < heard_at + 60.0
+    return at - heard_at
+
+
+def test_a_dead_peer_that_its_neighbours_miss_is_gone_in_seconds() -> None:
+    picture = a_picture()
+    begun(picture, 3)
+    picture.report(who(1), report(2, fetched()), 2.0)
+    assert seconds_until_gone(picture, 2, 3, heard_at=2.0) <= 5.0
+    alone = a_picture()
+    begun(alone, 3)
+    alone.report(who(1), report(2, fetched()), 2.0)
+    # One neighbour may be a liar, and whoever cannot be connected to may be behind address translation.
+    assert BEAT_MIN_S < seconds_until_gone(alone, 2, heard_at=2.0) <= 8.0
 
 
 def test_a_liar_cannot_talk_another_away_who_is_there() -> None:
