@@ -152,3 +152,27 @@ def alive(peers: int, moves: int, seed: int, folder: Path | None, out: Path | No
         click.echo(f"{name:16} " + ", ".join(f"{kind} {value:g}" for kind, value in figure.items()))
     if not report.is_within:
         sys.exit(1)
+
+
+@click.command()
+@click.option("--peers", type=click.IntRange(1, 32), default=3, show_default=True, help="Besides the origin.")
+@click.option("--folder", type=FOLDER, help="Where files go.")
+@click.option("--json", "out", type=FILE, callback=in_a_folder, help="Write the report there.")
+def line(peers: int, folder: Path | None, out: Path | None) -> None:
+    """What the dashboard says that peers moved, beside their interfaces' counters. Exit 1 when 5% off. Needs root."""
+    from bench.line import SHAPES, run_line
+
+    if why := missing_network():
+        raise click.ClickException(why)
+    errors = Console(stderr=True, highlight=False)
+    with scratch_folder(folder or memory_folder()) as scratch:
+        try:
+            report = run_line(peers, SHAPES, scratch, errors.print)
+        except BenchError as error:
+            raise click.ClickException(str(error)) from error
+    told = report.as_object()
+    if out is not None:
+        out.write_text(json.dumps(told, indent=2) + "\n")
+    click.echo(json.dumps({name: told[name] for name in ("shapes", "is_within")}, indent=2))
+    if not report.is_within:
+        sys.exit(1)

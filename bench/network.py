@@ -84,6 +84,14 @@ class Network:
         """What has come out of the origin's interface so far, headers and all."""
         return self._received("h0")
 
+    def sent_by(self, number: int) -> int:
+        """What has come out of that host's interface so far."""
+        return self._received(f"h{number}")
+
+    def received_by(self, number: int) -> int:
+        """What has gone into that host's interface so far."""
+        return self._sent(f"h{number}")
+
     def site_received_bytes(self) -> list[int]:
         """What has gone into each site over its WAN link so far."""
         return [self._sent(f"w{site}") for site in range(1, self.sites + 1)]

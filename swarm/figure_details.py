@@ -242,8 +242,10 @@ class Storage(msgspec.Struct, frozen=True):
 
 
 class Peer(msgspec.Struct, frozen=True):
-    """All that is known of one. Totals are since its process began (``started``); ``uploaded_bytes`` are encoded ones
-    that seeds took of its publishes. ``joined``: when it became a member; None while the roll cannot be read.
+    """All that is known of one. Totals are since its process began (``started``); ``wire_*`` are encoded bytes of
+    blocks, ``line_*`` all that the process moved with headers, as an interface counts it; ``uploaded_bytes`` are
+    encoded ones that seeds took of its publishes. ``joined``: when it became a member; None while the roll
+    cannot be read.
     """
 
     at: float
@@ -255,6 +257,8 @@ class Peer(msgspec.Struct, frozen=True):
     received_bytes: int
     wire_sent_bytes: int
     wire_received_bytes: int
+    line_sent_bytes: int
+    line_received_bytes: int
     uploaded_bytes: int
     bad_blocks: int
     refused: int

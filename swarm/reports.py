@@ -49,7 +49,8 @@ Phase = Literal["waiting", "fetching", "verifying", "current", "failed"]
 
 class Totals(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
     """Since the process began. ``sent`` and ``received`` are plain bytes of blocks, ``wire_*`` encoded ones as they
-    travelled; ``uploaded`` was sent to seeds in publishes, and is in none of the others.
+    travelled; ``uploaded`` was sent to seeds in publishes, and is in none of the others. ``line_*`` is all that the
+    process moved, as an interface counts it (``swarm.http.line``).
     """
 
     sent: Count = 0
@@ -60,6 +61,8 @@ class Totals(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields
     bad_blocks: Count = 0
     refused: Count = 0
     redirected: Count = 0
+    line_sent: Count = 0
+    line_received: Count = 0
 
 
 class LinkTotal(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):

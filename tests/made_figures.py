@@ -194,6 +194,8 @@ def peer(number: int, now: float) -> Peer:
         joined=now - 86_400 * 40,
         sent_bytes=1800 * MIB,
         received_bytes=640 * MIB,
+        line_sent_bytes=1190 * MIB,
+        line_received_bytes=92 * MIB,
         wire_sent_bytes=1100 * MIB,
         wire_received_bytes=402 * MIB,
         uploaded_bytes=96 * MIB,

@@ -19,6 +19,7 @@ from typing import Final, cast
 import asyncio_dgram
 
 from swarm.dialable import Dialable, dialable_of
+from swarm.http.line import LINE
 from swarm.limits import DHT_RECEIVED_MAX, DHT_SENDING_MAX
 from swarm.listening import cannot_listen
 
@@ -101,6 +102,7 @@ class Transport:
                 return
             except OSError:
                 continue  # the error of an earlier send
+            LINE.received_datagram(len(datagram), is_v6=_is_v6(address[0]))
             if len(self._inbox) >= DHT_RECEIVED_MAX:
                 self.dropped += 1
                 continue
@@ -139,6 +141,7 @@ class Transport:
                 log.debug("a datagram to %s: %s", peer, error)
                 continue
             self.sent += 1
+            LINE.sent_datagram(len(datagram), is_v6=_is_v6(peer[0]))
             return
         self.dropped += 1
 
@@ -151,3 +154,7 @@ class Transport:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._stream.close()
         await asyncio.sleep(0)
+
+
+def _is_v6(host: str) -> bool:
+    return ":" in host and not host.startswith(MAPPED)

@@ -18,6 +18,7 @@ from swarm.http.browsers import harden, own_pages_only
 from swarm.http.congestion import suit_many_flows
 from swarm.http.doors import BACKLOG, Doors, Streams
 from swarm.http.framing import QuietLogger, unambiguous
+from swarm.http.line import counted
 from swarm.http.patience import USUAL, Deadlines
 from swarm.http.problem import problems
 from swarm.http.request_ids import identified, say_id
@@ -106,7 +107,7 @@ async def start_listener(
         protocol = visit.serve_with(runner.server())
         await loop.connect_accepted_socket(
             lambda: protocol,
-            connection,
+            counted(connection) if context is not None else connection,
             ssl=context,
             ssl_handshake_timeout=visit.left_s if context is not None else None,
         )

@@ -7,6 +7,7 @@ from typing import Final
 
 import aiohttp
 
+from swarm.http.line import counted_socket
 from swarm.http.resolver import PeerResolver
 
 CONNECT_TIMEOUT_S: Final = 5.0
@@ -28,7 +29,13 @@ def peer_session(
     reads.
     """
     connector = aiohttp.TCPConnector(
-        ssl=context, resolver=resolver, use_dns_cache=False, limit=total, limit_per_host=per_peer, keepalive_timeout=60
+        ssl=context,
+        resolver=resolver,
+        use_dns_cache=False,
+        limit=total,
+        limit_per_host=per_peer,
+        keepalive_timeout=60,
+        socket_factory=counted_socket,
     )
     return aiohttp.ClientSession(
         connector=connector,

@@ -18,6 +18,7 @@ from typing import Final
 from swarm import canonical
 from swarm.encoding import Encoded
 from swarm.errors import LocalProtocolError, NotAllowedError, RemoteProtocolError
+from swarm.http.line import LINE
 from swarm.http.past_tls import limit_waits, write_past
 from swarm.http.serve import peer_in
 from swarm.http.tls import break_off
@@ -89,6 +90,7 @@ class GivenStream:
             do_handshake_on_connect=False,
         )
         self._socket = wrapped
+        LINE.opened(wrapped)
         if self._is_aborted:
             raise ConnectionAbortedError("this peer is closing")
         wrapped.do_handshake()
@@ -199,6 +201,7 @@ class GivenStream:
 
     def close(self) -> None:
         """Let go of the connection."""
+        LINE.closing(self._socket)
         self._socket.close()
 
     def __repr__(self) -> str:

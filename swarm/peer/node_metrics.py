@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from swarm import clock
 from swarm.errors import RemoteProtocolError
+from swarm.http.line import LINE
 from swarm.metrics import Metrics
 from swarm.process_metrics import LoopLag, add_process_metrics
 from swarm.records import Credential, Grant, term_of
@@ -48,6 +49,12 @@ def _blocks(node: PeerNode, metrics: Metrics) -> None:
         "Encoded bytes of blocks as they travelled, by direction.",
         "direction",
         lambda: {"sent": traffic.wire_sent_bytes, "received": traffic.wire_received_bytes},
+    )
+    metrics.sampled(
+        "aetherfs_line_bytes_total",
+        "All that this process moved but for its object store, headers of packets among it, by direction.",
+        "direction",
+        lambda: dict(zip(("sent", "received"), LINE.totals(), strict=True)),
     )
     metrics.counted(
         "aetherfs_bad_blocks_total", "Blocks that were not what their signature says.", lambda: traffic.bad_blocks

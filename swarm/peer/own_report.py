@@ -18,6 +18,7 @@ import msgspec
 from swarm import clock
 from swarm.errors import AetherError, FullError, UsageError
 from swarm.figure_words import Cause
+from swarm.http.line import LINE
 from swarm.identity import public_of
 from swarm.objects.standing import meter_of, standing_of
 from swarm.peer.commands import HookError, RefusedError
@@ -303,6 +304,7 @@ class OwnReport:
 
     def _totals(self) -> Totals:
         traffic = self._node.traffic
+        line_sent, line_received = LINE.totals()
         return Totals(
             sent=sum(dict(traffic.sent).values()),
             received=sum(dict(traffic.received).values()),
@@ -312,6 +314,8 @@ class OwnReport:
             bad_blocks=traffic.bad_blocks,
             refused=traffic.refused,
             redirected=traffic.redirected,
+            line_sent=line_sent,
+            line_received=line_received,
         )
 
     def _room_now(self) -> Room:

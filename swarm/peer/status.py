@@ -13,6 +13,7 @@ from typing import Any
 
 from swarm import clock
 from swarm.calls import UNKNOWN
+from swarm.http.line import LINE
 from swarm.lookup_times import percentile_s
 from swarm.objects import ObjectStore
 from swarm.objects.standing import AFFECTED_SEED, AFFECTED_TRACKER, place_of, standing_of
@@ -49,6 +50,7 @@ def status_of(node: PeerNode) -> dict[str, Any]:
         "datasets": [_holding(holding) for holding in node.holdings],
         "sent_bytes": dict(node.traffic.sent),
         "received_bytes": dict(node.traffic.received),
+        "line_bytes": dict(zip(("sent", "received"), LINE.totals(), strict=True)),
         "bad_blocks": node.traffic.bad_blocks,
         "dht": {**asdict(dht), **_lookups(node)},
         "lan": node.lan.status() if node.lan is not None else {"state": "off"},

@@ -21,6 +21,7 @@ from typing import Final
 
 from swarm import canonical
 from swarm.errors import NotAllowedError, RemoteProtocolError, UnreachableError
+from swarm.http.line import LINE
 from swarm.http.past_tls import limit_waits, read_past, read_ready
 from swarm.http.tls import break_off
 from swarm.limits import ENCODED_MAX_BYTES
@@ -139,6 +140,7 @@ class RunStream:
             if self._is_aborted:
                 raise ConnectionAbortedError("it is no longer wanted")
             wrapped.do_handshake()
+        LINE.opened(wrapped)
 
     def _learn_key(self) -> Opener:
         """What the answers are sealed with."""
@@ -251,6 +253,7 @@ class RunStream:
 
     def close(self) -> None:
         """Let go of the connection; nothing is under way."""
+        LINE.closing(self._socket)
         self._socket.close()
 
 

@@ -153,6 +153,8 @@ def peer_view(picture: Picture, peer: KnownPeer, may_read: MayRead, tracker: str
         received_bytes=totals.received,
         wire_sent_bytes=totals.wire_sent,
         wire_received_bytes=totals.wire_received,
+        line_sent_bytes=totals.line_sent,
+        line_received_bytes=totals.line_received,
         uploaded_bytes=totals.uploaded,
         bad_blocks=totals.bad_blocks,
         refused=totals.refused,
