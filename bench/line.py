@@ -28,8 +28,9 @@ from bench.provenance import provenance
 from bench.report import Tell
 from bench.scenarios import make_scenario
 from swarm import Client
+from swarm.agent_messages import Pulled
 from swarm.dialable import TRUSTED
-from swarm.figure_messages import Peer
+from swarm.figure_messages import Flow, Peer, Rollout
 from swarm.home import Home
 from swarm.http.resolver import PeerResolver
 from swarm.http.tls import peer_client_context
@@ -90,6 +91,17 @@ class Moved:
         return self.interface >= LEAST_BYTES
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Of one shape, plain bytes to the byte: what pulls told of themselves by where it came from, what the rollout
+    shows of that, and what flowed between peers.
+    """
+
+    pulled_from: tuple[int, int]
+    rollout_from: tuple[int, int]
+    flowed: int
+
+
 @dataclass(slots=True)
 class LineReport:
     """Shares of what the interface counted, the largest of all peers and directions, by shape."""
@@ -97,6 +109,7 @@ class LineReport:
     settings: dict[str, Any]
     provenance: dict[str, Any] = field(default_factory=provenance)
     moved: list[Moved] = field(default_factory=list)
+    told: dict[str, Told] = field(default_factory=dict)
 
     def worst(self, shape: str) -> dict[str, float]:
         judged = [each for each in self.moved if each.shape == shape and each.is_judged]
@@ -120,6 +133,7 @@ class LineReport:
             "settings": self.settings,
             "shapes": shapes,
             "moved": moved,
+            "told": {name: asdict(each) for name, each in self.told.items()},
             "is_within": self.is_within,
         }
 
@@ -137,13 +151,13 @@ def run_line(peers: int, shapes: Sequence[Shape], folder: Path, tell: Tell) -> L
         OursSwarm().swarm(payload, network.hosts, folder / "swarm"),
     ):
         for shape in shapes:
-            found = measure(shape, network, folder)
-            report.moved += found
+            moved, report.told[shape.name] = measure(shape, network, folder)
+            report.moved += moved
             tell(f"{shape.name}: {report.worst(shape.name)['off']:.2%} off")
     return report
 
 
-def measure(shape: Shape, network: Network, folder: Path) -> list[Moved]:
+def measure(shape: Shape, network: Network, folder: Path) -> tuple[list[Moved], Told]:
     """Publish a version and let everybody else pull it; what moved, of everybody."""
     homes = [folder / "swarm" / f"home{number}" for number in range(len(network.hosts))]
     origin, *others = network.hosts
@@ -152,13 +166,18 @@ def measure(shape: Shape, network: Network, folder: Path) -> list[Moved]:
     origin.inside(lambda: Client(homes[0]).publish(str(published), ref))
     told, counted = _peers(homes, origin), _counters(network)
 
-    def pull(host: Host) -> None:
-        Client(homes[host.number]).pull(ref, str(folder / f"{shape.name}-{host.number}"))
+    def pull(host: Host) -> Pulled:
+        return Client(homes[host.number]).pull(ref, str(folder / f"{shape.name}-{host.number}"))
 
+    began = time.time() - LOOK_S
     with ThreadPoolExecutor(len(others)) as pool:
-        list(pool.map(lambda host: host.inside(lambda: pull(host)), others))
-    after = _until_told(homes, origin, told, len(others) * shape.size_bytes)
-    return list(_compared(shape, told, after, counted, _counters(network)))
+        pulled = list(pool.map(lambda host: host.inside(lambda: pull(host)), others))
+    after, flowed = _until_told(homes, origin, told, len(others) * shape.size_bytes, began)
+    moved = _compared(shape, told, after, counted, _counters(network))
+    home = Home(homes[0])
+    (shown,) = origin.inside(lambda: asyncio.run(_asked(home, [(f"/rollouts/bench/{shape.name}/v1", Rollout)])))
+    pulled_from = (sum(each.sources.peers for each in pulled), sum(each.sources.origin for each in pulled))
+    return moved, Told(pulled_from, (shown.sources.peers, shown.sources.origin), flowed)
 
 
 def _write(shape: Shape, directory: Path) -> Path:
@@ -217,18 +236,25 @@ async def _asked(home: Home, asked: Sequence[tuple[str, type[T]]]) -> list[T]:
     return found
 
 
-def _until_told(homes: Sequence[Path], origin: Host, before: Sequence[Peer], size_bytes: int) -> list[Peer]:
-    """Once everybody has told what it gave and had."""
+def _until_told(
+    homes: Sequence[Path], origin: Host, before: Sequence[Peer], size_bytes: int, since: float
+) -> tuple[list[Peer], int]:
+    """Once everybody has told what it gave and had, and all of it has flowed: everybody, and how much that was."""
 
     def all_of(peers: Sequence[Peer], of: Callable[[Peer], int]) -> int:
         return sum(map(of, peers)) - sum(map(of, before))
 
     end = time.monotonic() + PATIENCE_S
     while True:
+        flow: Flow
         peers = _peers(homes, origin)
+        (flow,) = origin.inside(lambda: asyncio.run(_asked(Home(homes[0]), [(f"/flow?since={since}", Flow)])))
+        flowed = sum(edge.bytes for frame in flow.frames for edge in frame.edges)
         had, given = all_of(peers, lambda peer: peer.received_bytes), all_of(peers, lambda peer: peer.sent_bytes)
-        if had >= size_bytes and given >= size_bytes:
-            return peers
+        if min(had, given, flowed) >= size_bytes:
+            return peers, flowed
         if time.monotonic() > end:
-            raise BenchError(f"the dashboard tells of {had} bytes had and {given} given, of {size_bytes}")
+            raise BenchError(
+                f"the dashboard tells of {had} bytes had, {given} given and {flowed} that flowed, of {size_bytes}"
+            )
         time.sleep(LOOK_S)

@@ -28,6 +28,8 @@ def test_bytes_on_the_dashboard_are_those_that_the_interfaces_counted(tmp_path: 
     for shape in SHAPES:
         moved = [each for each in report.moved if each.shape == shape.name]
         assert [each.blocks for each in moved if each.direction == "received"] == [0, *([shape.size_bytes] * PEERS)]
+        whole, shown = PEERS * shape.size_bytes, report.told[shape.name]
+        assert (sum(shown.pulled_from), shown.rollout_from, shown.flowed) == (whole, shown.pulled_from, whole)
         judged = [each for each in moved if each.is_judged]
         assert len(judged) >= 1 + PEERS, "the origin gives, everybody else takes"
         assert not [each for each in judged if each.off > AGREE]
