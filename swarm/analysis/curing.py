@@ -23,6 +23,7 @@ from typing import Final, Protocol
 
 import zstandard
 
+from swarm.amounts import counted
 from swarm.analysis.fetch import fetch_of
 from swarm.analysis.findings import Cost, Finding, Measured, finding_of
 from swarm.analysis.sizes import EncodedSizes
@@ -146,7 +147,7 @@ def examine(
         if not mine:
             continue
         if lacking := remedy.missing():
-            notes.append(f"{remedy.title}: {len(mine)} files not measured, as {lacking}")
+            notes.append(f"{remedy.title}: {counted(len(mine), 'file')} not measured, as {lacking}")
             continue
         bench.tell(remedy.title)
         finding, said = _measured(remedy, mine, bench)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Final
 
+from swarm.amounts import counted
 from swarm.analysis.changes import Change
 from swarm.analysis.difference import Difference
 from swarm.analysis.findings import Finding
@@ -53,7 +54,10 @@ def analysis_page(analysis: Analysis) -> str:
     who = f"a consumer of {against.ref} fetches" if against is not None else "a new consumer fetches"
     figures = [
         (size(analysis.fetch.wire_bytes), f"{who}: {percent(analysis.fetch.share)} of it"),
-        (size(analysis.facts.bytes), f"in {analysis.facts.files} files and {analysis.facts.blocks} blocks"),
+        (
+            size(analysis.facts.bytes),
+            f"in {counted(analysis.facts.files, 'file')} and {counted(analysis.facts.blocks, 'block')}",
+        ),
         (str(len(analysis.findings)), "findings"),
     ]
     parts = [
@@ -72,7 +76,7 @@ def analysis_page(analysis: Analysis) -> str:
 def difference_page(difference: Difference) -> str:
     """The report of ``aetherfs diff``."""
     figures = [
-        (size(difference.fetch_bytes), f"to fetch, in {difference.fetch_blocks} blocks"),
+        (size(difference.fetch_bytes), f"to fetch, in {counted(difference.fetch_blocks, 'block')}"),
         (size(difference.manifest_bytes), "of manifest"),
         (str(len(difference.changes)), "paths differ"),
     ]

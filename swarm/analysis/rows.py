@@ -25,6 +25,7 @@ READERS: Final = {
     ".csv.zst": "read_csv({path}, all_varchar = true, compression = 'zstd')",
     ".parquet": "read_parquet({path})",
 }
+INSTALL: Final = "rows are compared by duckdb, which is not installed: `pip install 'aetherfs[tables]'`"
 ROWS_TOLD: Final = 5
 ROW_CHARS: Final = 200
 FILES_MAX: Final = 100
@@ -45,10 +46,13 @@ class RowChange(msgspec.Struct, frozen=True):
     problem: str = ""
 
 
+def can_compare() -> bool:
+    """Whether duckdb is installed."""
+    return importlib.util.find_spec("duckdb") is not None
+
+
 def row_changes(changes: Sequence[Change], older: Copy, newer: Copy) -> list[RowChange]:
-    """The changed tables. UsageError-like AetherError where duckdb is not installed."""
-    if importlib.util.find_spec("duckdb") is None:
-        raise AetherError("rows are compared by duckdb, which is not installed: `pip install 'aetherfs[tables]'`")
+    """The changed tables. Only where rows can be compared."""
     tables = [c for c in changes if c.what == "changed" and c.kind == "file" and ending_of(c.path) in READERS]
     return [_compared(change, older, newer) for change in tables[:FILES_MAX]]
 
@@ -76,7 +80,7 @@ def _asked(path: str, reader: str, before: Path, after: Path, folder: str) -> Ro
             added, first_added = _lacking(db, new, old)
             removed, first_removed = _lacking(db, old, new)
     except duckdb.Error as error:
-        return RowChange(path, problem=str(error).splitlines()[0][:200])
+        return RowChange(path, problem=str(error).splitlines()[0].replace(f"{folder}/", "")[:200])
     return RowChange(path, rows, added, removed, first_added, first_removed)
 
 

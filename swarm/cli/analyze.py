@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from swarm.amounts import counted
 from swarm.cli.output import columns, duration, short, size
 from swarm.cli.program import Program, options, pass_program, signer_options
 from swarm.errors import AetherError, IncompleteError
@@ -156,6 +157,8 @@ def analysis_lines(analysis: Analysis) -> Iterable[str]:
         against = analysis.against
         yield from _fetch(f"a consumer of {against.ref} ({short(against.version)}) fetches", analysis.fetch)
         yield from ("", *change_lines(analysis.changes[:CHANGES_SHOWN]))
+        if (more := len(analysis.changes) - CHANGES_SHOWN) > 0:
+            yield f"and {counted(more, 'more path')} not as before: see --html or --json"
         if analysis.reuse:
             yield ""
             rows = [["tag", "version", "shared", "new"]]
@@ -173,12 +176,14 @@ def analysis_lines(analysis: Analysis) -> Iterable[str]:
 def _facts(facts: Facts) -> Iterator[str]:
     share = f"{100 * facts.encoded_bytes / facts.bytes:.0f}%" if facts.bytes else "-"
     yield (
-        f"{facts.files} files, {size(facts.bytes)} in {facts.blocks} blocks; compressed {size(facts.encoded_bytes)} "
-        f"({share}); manifest {size(facts.manifest_bytes)} in {facts.segments} segments"
+        f"{counted(facts.files, 'file')}, {size(facts.bytes)} in {counted(facts.blocks, 'block')}; "
+        f"compressed {size(facts.encoded_bytes)} ({share}); "
+        f"manifest {size(facts.manifest_bytes)} in {counted(facts.segments, 'segment')}"
     )
     yield (
-        f"{size(facts.repeated_bytes)} repeat within it; {facts.equal_files} files equal others "
-        f"({size(facts.equal_bytes)}); {facts.tiny_files} tiny files ({size(facts.tiny_bytes)})"
+        f"{size(facts.repeated_bytes)} repeat within it; "
+        f"{counted(facts.equal_files, 'file equals', 'files equal')} others ({size(facts.equal_bytes)}); "
+        f"{counted(facts.tiny_files, 'tiny file')} ({size(facts.tiny_bytes)})"
     )
     rows = [["kind", "files", "bytes", "compressed"]]
     for kind in facts.kinds:
@@ -188,7 +193,7 @@ def _facts(facts: Facts) -> Iterator[str]:
 
 
 def _fetch(who: str, fetch: FetchTold) -> Iterator[str]:
-    yield f"{who} {size(fetch.wire_bytes)} from here: {100 * fetch.share:.1f}% of it, {fetch.blocks} blocks"
+    yield f"{who} {size(fetch.wire_bytes)} from here: {100 * fetch.share:.1f}% of it, {counted(fetch.blocks, 'block')}"
     yield (
         f"    from peers {fetch.from_peers_bytes} bytes, from a seed {fetch.from_seed_bytes}, "
         f"{fetch.manifest_bytes} of either for the manifest"
@@ -200,7 +205,8 @@ def change_lines(changes: Iterable[Change]) -> list[str]:
     rows = [["what", "size", "fetch", "", "path"]]
     for change in changes:
         before = f" (was {change.before})" if change.before else ""
-        rows.append([change.what, size(change.size), size(change.fetch_bytes), change.strip, change.path + before])
+        amount = change.size_before if change.what == "removed" else change.size
+        rows.append([change.what, size(amount), size(change.fetch_bytes), change.strip, change.path + before])
     return columns(rows) if len(rows) > 1 else ["no file changed"]
 
 
@@ -208,12 +214,12 @@ def finding_lines(finding: Finding) -> Iterator[str]:
     """A finding: what, how much, what to do, and how that is known."""
     measured = finding.measured
     yield (
-        f"{finding.title}: {finding.file_count} file(s), saves {100 * finding.saved_share:.0f}% of their "
+        f"{finding.title}: {counted(finding.file_count, 'file')}, saves {100 * finding.saved_share:.0f}% of their "
         f"{size(finding.now_bytes)} ({size(finding.saved_bytes)}) at each update"
     )
     yield f"    {finding.change}"
     sample = (
-        f" on a sample of {measured.files} of {measured.of_files} files, {size(measured.bytes)} of "
+        f" on a sample of {measured.files} of {counted(measured.of_files, 'file')}, {size(measured.bytes)} of "
         f"{size(measured.of_bytes)}"
         if finding.sampled
         else ""

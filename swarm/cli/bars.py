@@ -30,7 +30,7 @@ CAUSES: Final = {
     "hashing": "hashing",
     "disk": "the disk",
 }
-WHATS: Final = {"": "", "wait": "its answer", "bytes": "its bytes", "hash": "", "disk": ""}
+WHATS: Final = {"": "", "wait": "the answer", "bytes": "bytes", "hash": "", "disk": ""}
 # By share: waiting for an answer, bytes coming, hashing, writing.
 MARKS: Final = (("wait_s", "."), ("transfer_s", "="), ("hash_s", "h"), ("disk_s", "d"))
 
@@ -110,7 +110,13 @@ def _path(pull: Mapping[str, Any]) -> Iterator[str]:
     yield "the longest steps of the path that decided:"
     rows = []
     for step in sorted(steps, key=lambda step: step["start"]):
-        who = pull["sources"][step["source"]]["name"] if step["source"] is not None else ""
-        what = " ".join(part for part in (CAUSES[step["cause"]], who, WHATS[step["what"]]) if part)
-        rows.append([f"at {step['start']:.2f} s", f"{step['end'] - step['start']:.2f} s", what])
+        rows.append([f"at {step['start']:.2f} s", f"{step['end'] - step['start']:.2f} s", step_words(pull, step)])
     yield from columns(rows)
+
+
+def step_words(pull: Mapping[str, Any], step: Mapping[str, Any]) -> str:
+    """What a step of the path waited for: ``the origin: bytes of seed abc``."""
+    who = pull["sources"][step["source"]]["name"] if step["source"] is not None else ""
+    what = WHATS[step["what"]]
+    more = f"{what} of {who}" if what and who else what or who
+    return f"{CAUSES[step['cause']]}: {more}" if more else CAUSES[step["cause"]]

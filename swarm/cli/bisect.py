@@ -32,7 +32,12 @@ FOLDER: Final = "bisect"
 
 @click.command()
 @click.argument("name", metavar="NAME:TAG")
-@click.option("--good", required=True, metavar="REF", help="A version for which CMD succeeds: a reference or a serial.")
+@click.option(
+    "--good",
+    required=True,
+    metavar="REF",
+    help="A version for which CMD succeeds: REF, a tag of the same dataset, or a serial.",
+)
 @click.option("--bad", metavar="REF", help="A later one for which it fails; the current one, if not given.")
 @click.option("--dir", "directory", metavar="DIR", help="Where versions are put; below the home, if not given.")
 @click.option("--again", is_flag=True, help="Forget what an earlier bisect with the same CMD has found.")
@@ -63,7 +68,9 @@ def bisect(
     tag = new_name(name)
     entries = perform(program, "history", {"ref": tag})["entries"]
     versions = versions_of(entries)
-    chosen = between(versions, _at(program, tag, good, versions), _at(program, tag, bad or tag, versions))
+    chosen = between(
+        versions, _at(program, tag, good, versions), _at(program, tag, bad or tag, versions), is_now=not bad
+    )
     known = Known(program.settings.home / FOLDER, tag, command)
     if again:
         known.forget()
@@ -89,11 +96,28 @@ def versions_of(entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-def between(versions: Sequence[dict[str, Any]], good: int, bad: int) -> list[dict[str, Any]]:
-    """From the good one to the bad one. UsageError where that is not after it."""
-    if bad <= good:
-        raise UsageError("the good version is not before the bad one: look at `aetherfs history` and name others")
-    return list(versions[good : bad + 1])
+def between(versions: Sequence[dict[str, Any]], good: int, bad: int, *, is_now: bool = False) -> list[dict[str, Any]]:
+    """From the good one to the bad one. UsageError where that is not after it. ``is_now``: the bad one was not named,
+    but is what the tag points to.
+    """
+    if bad > good:
+        return list(versions[good : bad + 1])
+    last = versions[-1]
+    if is_now and bad < len(versions) - 1:
+        raise UsageError(
+            f"the tag is back at {_called(versions[bad])}, which is not after the good version: name a bad one, such "
+            f"as the last that was published: --bad {last['serial']}"
+        )
+    if good == bad:
+        raise UsageError(f"the good and the bad version are the same, {_called(versions[bad])}: name another")
+    raise UsageError(
+        f"the good version, {_called(versions[good])}, came after the bad one, {_called(versions[bad])}: bisect looks "
+        "for the first bad one after a good one"
+    )
+
+
+def _called(version: Mapping[str, Any]) -> str:
+    return f"{short(version['version'])} (serial {version['serial']})"
 
 
 def _at(program: Program, tag: str, text: str, versions: Sequence[Mapping[str, Any]]) -> int:
@@ -106,6 +130,8 @@ def _at(program: Program, tag: str, text: str, versions: Sequence[Mapping[str, A
         if not found:
             raise NotFoundError(f"{tag} has no entry {text}: see `aetherfs history {tag}`")
         return found[-1]
+    if not set(text) & set(":@/"):
+        text = f"{tag.rpartition(':')[0]}:{text}"  # no other dataset can be meant
     version = perform(program, "inspect", {"ref": whole(program, text)})["version"]
     for at, each in enumerate(versions):
         if each["version"] == version:

@@ -56,7 +56,8 @@ def bottleneck(rates: Mapping[str, float], publish: Mapping[str, Any] | None, th
     if publish is None:
         name = min(("read, cut and hash", "compress", "tls"), key=lambda name: rates[name])
         return (
-            f"of what a publish needs, this machine is slowest at: {name}, {_rate(rates[name])}; publish, and ask again"
+            f"of what a publish needs, this machine is slowest at: {name}, {_rate(rates[name])}; "
+            "no publish of this home has read 8 MB yet: publish, and ask again"
         )
     reached = stages_of(publish, threads)
     if not reached:

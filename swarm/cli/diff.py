@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from swarm.amounts import counted
 from swarm.cli.output import columns, short, size
 from swarm.cli.program import Program, options, pass_program, signer_options
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from swarm.analysis.difference import Difference
     from swarm.analysis.rows import RowChange
     from swarm.cli.compared import Version
+    from swarm.local_agent import AgentClient
 
 EXIT_DIFFERENT = 1
 
@@ -35,22 +37,22 @@ def diff(
 ) -> int | None:
     """Compare two versions: files, bytes to fetch, where in its files it is new.
 
-    The older one comes first. A directory or file in the place of the newer one is compared as it would be published:
-    it is named by a path that begins with / or a dot.
+    The older one comes first. A directory or file in the place of the newer one is compared as it would be published;
+    a name that could be both is a version, if there is one: write ./NAME for the directory.
     """
     from swarm.analysis.difference import difference_of
     from swarm.cli.analyze import to_json, write_page
     from swarm.cli.at_hand import agent_at_hand
     from swarm.cli.compared import Version
-    from swarm.cli.references import whole
+    from swarm.cli.references import names_path, whole
 
-    older_ref, is_path = whole(program, old), new.startswith((".", "/"))
+    older_ref, is_path = whole(program, old), names_path(program, new)
     newer_ref = new if is_path else whole(program, new)
     with agent_at_hand(program) as agent:
         older = Version(program, agent, older_ref)
-        newer: Version | Local = Local(program, new) if is_path else Version(program, agent, newer_ref)
+        newer = Local(program, new) if is_path else version_or_local(program, agent, newer_ref)
         difference = difference_of(older_ref, older.manifest, newer_ref, newer.manifest, with_blocks=blocks)
-        changed_rows = _rows(difference, older, newer) if rows else None
+        changed_rows = _rows(program, difference, older, newer) if rows else None
     if page is not None:
         from swarm.analysis.page import difference_page
 
@@ -90,9 +92,31 @@ class Local:
         os.symlink(self.root / path, target)
 
 
-def _rows(difference: Difference, older: Version, newer: Version | Local) -> list[RowChange]:
-    from swarm.analysis.rows import row_changes
+def version_or_local(program: Program, agent: AgentClient, text: str) -> Version | Local:
+    """The version of that name, or if there is none the directory or file. Where both are there it says which."""
+    from swarm.cli.compared import Version
+    from swarm.errors import NotFoundError
 
+    is_here = Path(text).exists()
+    try:
+        found = Version(program, agent, text)
+    except NotFoundError:
+        if not is_here:
+            raise
+        program.output.note(f"there is no version {text}: what lies here by that name is taken")
+        return Local(program, text)
+    if is_here:
+        program.output.note(f"the version {text} is taken; write ./{text} for what lies here by that name")
+    return found
+
+
+def _rows(program: Program, difference: Difference, older: Version, newer: Version | Local) -> list[RowChange] | None:
+    """None, and a line that says so, where duckdb is not installed."""
+    from swarm.analysis.rows import INSTALL, can_compare, row_changes
+
+    if not can_compare():
+        program.output.note(INSTALL)
+        return None
     return row_changes(difference.changes, older.copy, newer.copy)
 
 
@@ -105,13 +129,14 @@ def _lines(difference: Difference, rows: list[RowChange] | None) -> Iterable[str
         yield "the same" if difference.old_version == difference.new_version else "the same but for times and modes"
     yield (
         f"{counts.added} added, {counts.removed} removed, {counts.changed} changed, {counts.renamed} renamed, "
-        f"{counts.touched} touched; {size(difference.fetch_bytes)} to fetch in {difference.fetch_blocks} blocks, and "
+        f"{counts.touched} touched; "
+        f"{size(difference.fetch_bytes)} to fetch in {counted(difference.fetch_blocks, 'block')}, and "
         f"{size(difference.manifest_bytes)} of manifest"
     )
     if difference.changes:
         yield from change_lines(difference.changes)
     for group in difference.blocks:
-        yield f"{group.path}: {len(group.blocks)} new blocks"
+        yield f"{group.path}: {counted(len(group.blocks), 'new block')}"
         yield from columns([["  " + b.signature[:16], f"at {b.offset}", f"{b.length} bytes"] for b in group.blocks])
     yield from _row_lines(rows or [])
 
@@ -121,6 +146,6 @@ def _row_lines(rows: list[RowChange]) -> Iterator[str]:
         if change.problem:
             yield f"{change.path}: rows not compared: {change.problem}"
             continue
-        yield f"{change.path}: {change.added} rows added, {change.removed} removed, of {change.rows}"
+        yield f"{change.path}: {counted(change.added, 'row')} added, {change.removed} removed, of {change.rows}"
         yield from (f"  + {row}" for row in change.first_added)
         yield from (f"  - {row}" for row in change.first_removed)

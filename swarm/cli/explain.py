@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from swarm.amounts import counted
 from swarm.cli.output import as_of, columns, moment, short, size
 from swarm.cli.program import Program, options, pass_program, signer_options
 
@@ -49,7 +50,8 @@ def explain(program: Program, ref: str, path: str | None, page: str | None) -> N
 
 def _lines(result: Mapping[str, Any]) -> Iterable[str]:
     where = f"{result['ref']} {short(result['version'])} (serial {result['serial']}){as_of(result)}"
-    yield f"{where}: {result['files']} files, {size(result['bytes'])} in {result['blocks']} blocks"
+    amount = f"{counted(result['files'], 'file')}, {size(result['bytes'])} in {counted(result['blocks'], 'block')}"
+    yield f"{where}: {amount}"
     yield ""
     yield from columns(holder_rows(result["holders"]))
     if result["block_list"]:
@@ -69,9 +71,10 @@ def holder_rows(holders: Mapping[str, Any]) -> list[list[str]]:
     """Who holds it, a row for each who was asked."""
     here, tracker, near = holders["here"], holders["tracker"], holders["neighbours"]
     seeds, dht, problems = holders["seeds"], holders["dht"], holders["problems"]
-    named = f"names {tracker['named']} peers{' or more' if tracker['or_more'] else ''}, {tracker['complete']} have all"
+    peers = f"{tracker['named']} peers or more" if tracker["or_more"] else counted(tracker["named"], "peer")
+    named = f"names {peers}, {tracker['complete']} with all of it"
     return [
-        ["here", f"{here['blocks']} of {here['of']} blocks"],
+        ["here", f"{here['blocks']} of {counted(here['of'], 'block')}"],
         ["tracker", named if tracker["answers"] else f"does not answer: {problems.get('tracker', '')}"],
         [
             "neighbours",
@@ -79,7 +82,10 @@ def holder_rows(holders: Mapping[str, Any]) -> list[list[str]]:
             f"{near['of_this_site']} of them at this site",
         ],
         ["seeds", f"{seeds['have_all']} of {seeds['known']} known have all"],
-        ["dht", f"names {dht['providers']} peers" if dht["answers"] else f"fails: {problems.get('dht', '')}"],
+        [
+            "dht",
+            f"names {counted(dht['providers'], 'peer')}" if dht["answers"] else f"fails: {problems.get('dht', '')}",
+        ],
     ]
 
 
@@ -91,12 +97,13 @@ def _file_lines(result: Mapping[str, Any]) -> Iterator[str]:
         copies = str(least) if least == most else f"{least} to {most}"
         rows.append([file["path"], size(file["bytes"]), str(file["blocks"]), str(file["here"]), copies])
     yield from columns(rows)
-    if result["files"] > len(result["shown"]):
-        yield f"and {result['files'] - len(result['shown'])} more: name a path"
+    if result["paths"] > len(result["shown"]):
+        yield f"and {counted(result['paths'] - len(result['shown']), 'more path')}: name one of them"
 
 
 def _block_lines(result: Mapping[str, Any]) -> Iterator[str]:
     yield ""
+    asked = sum(block["dht"] is not None for block in result["block_list"])
     rows = [["offset", "bytes", "block", "here", "neighbours", "dht", "came from", "asked", "stored"]]
     for block in result["block_list"]:
         rows.append(
@@ -113,6 +120,10 @@ def _block_lines(result: Mapping[str, Any]) -> Iterator[str]:
             ]
         )
     yield from columns(rows)
+    if asked < len(result["block_list"]):
+        yield f"dht: how many peers it names for a block; the first {asked} blocks were looked up there"
+    if result["blocks"] > len(result["block_list"]):
+        yield f"and {counted(result['blocks'] - len(result['block_list']), 'more block')}"
 
 
 def _at(seconds: float | None) -> str:

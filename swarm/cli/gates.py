@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from swarm.amounts import counted
 from swarm.cli.output import columns, duration, short, size
 from swarm.cli.program import Program
 from swarm.errors import AetherError, IncompleteError, NotFoundError, UsageError
@@ -67,14 +68,14 @@ def rehearsed(result: Mapping[str, Any]) -> Iterator[str]:
     else:
         yield f"would publish {short(result['version'])} as {tags}"
     yield (
-        f"{result['files']} files, {size(result['bytes'])} in {result['blocks']} blocks, {result['new_blocks']} of "
-        f"them ({size(result['new_bytes'])}) in no version before; {size(result['read'])} were read in "
-        f"{duration(result['seconds'])}"
+        f"{counted(result['files'], 'file')}, {size(result['bytes'])} in {counted(result['blocks'], 'block')}, "
+        f"{result['new_blocks']} of them ({size(result['new_bytes'])}) in no version before; {size(result['read'])} "
+        f"were read in {duration(result['seconds'])}"
     )
     for consumer in result["consumers"]:
         yield (
             f"who has {consumer['tag']} {short(consumer['version'])} fetches {size(consumer['fetch_bytes'])} "
-            f"({100 * consumer['share']:.3g}%) in {consumer['fetch_blocks']} blocks"
+            f"({100 * consumer['share']:.3g}%) in {counted(consumer['fetch_blocks'], 'block')}"
         )
     if not result["consumers"]:
         yield "there is no version before: every consumer fetches all of it"

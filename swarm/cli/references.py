@@ -6,6 +6,8 @@ its own.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from swarm.cli.program import Program
 from swarm.errors import NotAllowedError, UsageError
 from swarm.limits import MESSAGE_MAX_CHARS
@@ -18,6 +20,22 @@ def whole(program: Program, text: str) -> str:
     if reference.path is not None:
         raise UsageError(f"{text!r} names a path in a version: leave the path away")
     return text
+
+
+def names_path(program: Program, text: str) -> bool:
+    """Whether a path is meant where a version may be too: it begins like one, or is there and can be no version, as
+    references are written otherwise, or as this home is in no swarm.
+    """
+    if text.startswith((".", "/")):
+        return True
+    if not Path(text).exists():
+        return False
+    try:
+        parse(text)
+        program.home.check_enrolled()
+    except (UsageError, NotAllowedError):
+        return True
+    return False
 
 
 def within(program: Program, text: str) -> str:

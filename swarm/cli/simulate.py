@@ -86,9 +86,9 @@ ONE_RUN_PEERS: Final = 100
 def simulate(program: Program, /, what: str | None, only_calibration: bool, page: str | None, **given: Any) -> None:
     """Forecast a rollout of REF or PATH: when peers have it, and what the origin gives.
 
-    PATH begins with / or a dot, and is taken as it would be published. The decisions of real peers are run over
-    simulated lines. The sweep shows what this history would cost at other block sizes. Forecasts are kept, and
-    compared with the real rollouts that follow.
+    PATH is taken as it would be published; a name that could be both is a version, if there is one: write ./NAME for
+    the directory. The decisions of real peers are run over simulated lines. The sweep shows what this history would
+    cost at other block sizes. Forecasts are kept, and compared with the real rollouts that follow.
     """
     from swarm.cli.analyze import to_json, write_page
     from swarm.cli.at_hand import agent_at_hand
@@ -141,24 +141,24 @@ def _simulation(program: Program, what: str, conditions: Conditions, given: dict
     from swarm.cli.analyze import stoppable
     from swarm.cli.at_hand import agent_at_hand
     from swarm.cli.compared import Version
-    from swarm.cli.diff import Local
+    from swarm.cli.diff import Local, version_or_local
     from swarm.cli.forecasts import learn_rollouts
     from swarm.cli.prices import prices_for
     from swarm.cli.progress import showing
-    from swarm.cli.references import whole
+    from swarm.cli.references import names_path, whole
     from swarm.cli.sweeping import no_sweep, swept_of
     from swarm.encoding import encode_block
     from swarm.sim.forecast import forecast
 
     prices_for(program)  # what is wrong with that file is told before anything is read
-    is_path = what.startswith((".", "/"))
+    is_path = names_path(program, what)
     refs = [whole(program, ref) for ref in (None if is_path else what, given["against"]) if ref is not None]
     with (
         stoppable() as stop,
         agent_at_hand(program) if refs else nullcontext() as agent,
         showing(program.output, "simulate") as progress,
     ):
-        newer: Local | Version = Local(program, what) if agent is None or is_path else Version(program, agent, what)
+        newer = Local(program, what) if agent is None or is_path else version_or_local(program, agent, what)
         older = Version(program, agent, given["against"]) if agent is not None and given["against"] else None
         fetch = fetch_of(newer.manifest, older.manifest if older is not None else None)
         # The manifest's parts go through the swarm before the blocks, in the same way.
@@ -226,7 +226,7 @@ def _made(
 def notes_of(told: Forecast, conditions: Conditions) -> Iterator[str]:
     """What has to be known of the figures."""
     if told.simulated_blocks < told.blocks:
-        yield f"{told.simulated_blocks} of {told.blocks} blocks were simulated; the rest follows from their slope"
+        yield f"{told.simulated_blocks} of {told.blocks} blocks were simulated; the rest follows from these"
     if conditions.start_s:
         yield f"{conditions.start_s:.2f} s of it is what a pull takes besides moving blocks"
     else:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from swarm.amounts import counted
 from swarm.cli.output import columns, duration, moment, short, size
 
 if TYPE_CHECKING:
     from swarm.sim.forecast import Conditions
     from swarm.sim.simulation import Calibration, Simulation, Sweep
 
+WAITS: Final = "a rollout counts that began after its forecast, reached about as many peers, and has ended"
+
 
 def simulation_lines(found: Simulation) -> Iterable[str]:
     """The tables."""
     told, fetch, lines = found.forecast, found.fetch, found.conditions
     who = f"a consumer of {fetch.against}" if fetch.against else "a new consumer"
-    yield f"{found.ref} ({short(found.version)}): {who} fetches {size(fetch.bytes)} in {fetch.blocks} blocks"
+    yield f"{found.ref} ({short(found.version)}): {who} fetches {size(fetch.bytes)} in {counted(fetch.blocks, 'block')}"
     yield f"{lines_told(lines)}; the lines allow {duration(told.bound_s)}"
     yield ""
     yield from columns(
@@ -50,8 +53,9 @@ def simulation_lines(found: Simulation) -> Iterable[str]:
 def lines_told(lines: Conditions) -> str:
     """Who fetches over what, in words."""
     rate = f"{lines.link * 8 / 1e6:g} Mbit/s"
-    where = f"in {lines.sites} sites of {rate} each" if lines.sites else f"of {rate} each"
-    return f"{lines.peers} peers {where}, {lines.seeds} seed(s) of {lines.seed_rate * 8 / 1e6:g} Mbit/s"
+    where = f"in {counted(lines.sites, 'site')} of {rate} each" if lines.sites else f"of {rate} each"
+    seeds = f"{counted(lines.seeds, 'seed')} of {lines.seed_rate * 8 / 1e6:g} Mbit/s"
+    return f"{counted(lines.peers, 'peer')} {where}, {seeds}"
 
 
 def sweep_lines(swept: Sweep) -> Iterator[str]:
@@ -60,8 +64,8 @@ def sweep_lines(swept: Sweep) -> Iterator[str]:
         yield f"no sweep over block sizes: {swept.reason}"
         return
     yield (
-        f"block sizes over {len(swept.versions)} versions: what a move fetches on average, and the last move to "
-        f"{swept.peers} peers"
+        f"block sizes over {counted(len(swept.versions), 'version')}: what a move fetches on average, "
+        f"and the last move to {counted(swept.peers, 'peer')}"
     )
     rows = [["parameter", "blocks", "fetch", "in blocks", "overhead", "p50", "p95", ""]]
     for step in swept.steps:
@@ -85,7 +89,7 @@ def calibration_lines(told: Calibration) -> Iterator[str]:
     if not told.kept:
         yield "no forecast is kept here yet: `aetherfs simulate REF` makes one"
         return
-    rows = [["forecast", "version", "peers", "p50", "came", "p95", "came", "ref"]]
+    rows = [["made", "version", "peers", "p50 foreseen", "came", "p95 foreseen", "came", "of"]]
     for kept in told.kept:
         actual = kept.actual
         came = [_seconds(actual.p50_s), _seconds(actual.p95_s)] if actual is not None else ["-", "-"]
@@ -93,10 +97,17 @@ def calibration_lines(told: Calibration) -> Iterator[str]:
         forecasts = [f"{kept.p50_s:.2f} s", came[0], f"{kept.p95_s:.2f} s", came[1]]
         rows.append([moment(kept.at), short(kept.version), peers, *forecasts, kept.ref])
     yield from columns(rows)
-    if told.p95 is not None:
-        yield f"rollouts took {told.p50} times what was forecast at p50, {told.p95} at p95 (medians of {told.compared})"
-    else:
-        yield f"-: {told.reason or 'no rollout of these versions to about as many peers has ended yet'}"
+    if told.p50 is None or told.p95 is None:
+        yield f"nothing can be compared yet: {told.reason or WAITS}"
+        return
+    yield (
+        f"real rollouts took {told.p50:.2f} times the foreseen p50 and {told.p95:.2f} times the foreseen p95, "
+        f"{_of_how_many(told.compared)}"
+    )
+
+
+def _of_how_many(compared: int) -> str:
+    return "by the one that can be compared" if compared == 1 else f"the medians of {compared} that can be compared"
 
 
 def _seconds(value: float | None) -> str:

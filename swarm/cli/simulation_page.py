@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from swarm.amounts import counted
 from swarm.analysis.page import page, table, text, tiles
 from swarm.sim.simulation import Calibration, Simulation, Sweep
 from swarm.units import size
@@ -22,16 +23,17 @@ def simulation_page(found: Simulation) -> str:
         (f"{told.last_s:.2f} s", f"until the last has it; the lines allow {told.bound_s:.2f} s"),
         (
             size(told.origin_bytes),
-            f"sent by the origin: {told.origin_copies:.2f} copies, {told.origin_requests} requests",
+            f"sent by the origin: {told.origin_copies:.2f} copies, {counted(told.origin_requests, 'request')}",
         ),
         (f"{found.store.cost:.6f} {found.store.currency}", f"at most, for {found.store.gets} GET of the object store"),
     ]
     rate = f"{lines.link * 8 / 1e6:g} Mbit/s"
-    where = f"in {lines.sites} sites of {rate} each" if lines.sites else f"with {rate} each"
+    where = f"in {counted(lines.sites, 'site')} of {rate} each" if lines.sites else f"with {rate} each"
     parts = [
         f"<h1>{text(found.ref)}</h1>",
         f'<p class="soft">version <code>{text(found.version)}</code>; {text(who)} fetches {size(fetch.bytes)} in '
-        f"{fetch.blocks} blocks; {lines.peers} peers {text(where)}, {lines.seeds} seed(s)</p>",
+        f"{counted(fetch.blocks, 'block')}; {counted(lines.peers, 'peer')} {text(where)}, "
+        f"{counted(lines.seeds, 'seed')}</p>",
         tiles(figures),
         "<h2>When peers have it</h2>" + curve(told.curve, lines.peers),
         _sweep(found.sweep),
@@ -88,7 +90,8 @@ def _sweep(swept: Sweep) -> str:
         for step in swept.steps
     ]
     return "<h2>Block sizes</h2>" + table(
-        f"Over {len(swept.versions)} versions: what moves fetch on average; times of the last, to {swept.peers} peers",
+        f"Over {counted(len(swept.versions), 'version')}: what moves fetch on average; times of the last, "
+        f"to {counted(swept.peers, 'peer')}",
         ("parameter", "blocks", "fetch", "in blocks", "overhead", "p50", "p95"),
         rows,
         (1, 2, 3, 4, 5, 6),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from swarm.amounts import counted
 from swarm.cli.output import columns, duration, moment, short, size
 from swarm.cli.program import Program, options, pass_program
 
@@ -140,8 +141,8 @@ def curve_text(curve: Sequence[tuple[float, int]], wanted: int) -> str:
 def read_lines(reads: VersionReads) -> Iterator[str]:
     """The hot and cold map of a version: the files read most, each as a strip of its stretches."""
     yield (
-        f"read of {short(reads.version)} here: {size(reads.bytes)} in {reads.reads} requests, "
-        f"{len(reads.files)} files, last {moment(reads.last)}"
+        f"read of {short(reads.version)} here: {size(reads.bytes)} in {counted(reads.reads, 'request')}, "
+        f"{counted(len(reads.files), 'file')}, last {moment(reads.last)}"
     )
     files = sorted(reads.files, key=lambda file: -file.bytes)
     rows = [["  reads", "bytes", "covered", "cold . to hot @", "path"]]
@@ -149,14 +150,15 @@ def read_lines(reads: VersionReads) -> Iterator[str]:
         rows.append([f"  {file.reads}", size(file.bytes), covered(file), strip(file), file.path])
     yield from columns(rows)
     if more := max(0, len(files) - FILES_SHOWN):
-        yield f"  and {more} more files: --json has them"
+        yield f"  and {counted(more, 'more file')}: see --json"
     if reads.others:
-        yield f"  and {reads.others} files that there was no room for"
+        yield f"  and {counted(reads.others, 'file')} that there was no room for"
 
 
 def heat_lines(heat: VersionHeat) -> Iterator[str]:
     """Where in a version all peers read, without its files."""
-    yield f"read of {short(heat.version)} at {heat.peers} peer(s): {size(heat.bytes)} in {heat.reads} requests"
+    amount = f"{size(heat.bytes)} in {counted(heat.reads, 'request')}"
+    yield f"read of {short(heat.version)} at {counted(heat.peers, 'peer')}: {amount}"
     yield f"  {shades(heat.stretches)}  from its first byte to its last"
 
 

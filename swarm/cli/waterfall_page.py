@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any, Final
 
-from swarm.cli.bars import CAUSES, PHASES, WHATS, run_spans
+from swarm.amounts import counted
+from swarm.cli.bars import CAUSES, PHASES, run_spans, step_words
 from swarm.cli.explain import began, holder_rows
 from swarm.cli.output import printable, short, size
 
@@ -23,10 +24,12 @@ margin:2em auto;padding:0 1em}
 h1{font-size:1.3em;margin:0}.verdict{font-size:1.15em;border-left:4px solid var(--path);padding-left:.7em;margin:1em 0}
 table{border-collapse:collapse;margin:1em 0}td,th{padding:.15em .9em .15em 0;text-align:left;vertical-align:top}
 th{color:var(--dim);font-weight:500}.dim{color:var(--dim)}code{font-family:ui-monospace,monospace}
-svg{width:100%;height:auto;display:block}text{fill:var(--ink);font:13px system-ui,sans-serif}.axis{stroke:var(--line)}
+.files td:first-child{overflow-wrap:anywhere;min-width:8em}.wide{overflow-x:auto}
+svg{width:100%;min-width:720px;height:auto;display:block}text{fill:var(--ink);font:13px system-ui,sans-serif}.axis{stroke:var(--line)}
 .wait{fill:var(--wait)}.bytes{fill:var(--bytes)}.hash{fill:var(--hash)}.disk{fill:var(--disk)}.phase{fill:var(--phase)}
 .path{fill:none;stroke:var(--path);stroke-width:2.5}
-.key{display:inline-block;width:.9em;height:.9em;margin:0 .3em 0 1em}
+.key{display:inline-block;min-width:0;
+width:.9em;height:.9em;margin:0 .3em 0 1em}
 """
 
 
@@ -36,8 +39,8 @@ def page_of(result: Mapping[str, Any]) -> str:
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>",
         f"<title>{_text(title)}</title><style>{STYLE}</style><h1>{_text(title)}</h1>",
-        f"<p class=dim>{result['files']} files, {_text(size(result['bytes']))} in {result['blocks']} blocks, "
-        f"serial {result['serial']}</p>",
+        f"<p class=dim>{counted(result['files'], 'file')}, {_text(size(result['bytes']))} in "
+        f"{counted(result['blocks'], 'block')}, serial {result['serial']}</p>",
         _table([], holder_rows(result["holders"])),
         *_pull(result),
         _files(result),
@@ -49,10 +52,10 @@ def _text(value: object) -> str:
     return escape(printable(str(value)))
 
 
-def _table(head: list[str], rows: list[list[str]]) -> str:
+def _table(head: list[str], rows: list[list[str]], name: str = "plain") -> str:
     top = "<tr>" + "".join(f"<th>{_text(cell)}" for cell in head) if head else ""
     body = "".join("<tr>" + "".join(f"<td>{_text(cell)}" for cell in row) for row in rows)
-    return f"<table>{top}{body}</table>"
+    return f"<table class={name}>{top}{body}</table>"
 
 
 def _pull(result: Mapping[str, Any]) -> Iterator[str]:
@@ -72,17 +75,14 @@ def _pull(result: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _step(pull: Mapping[str, Any], step: Mapping[str, Any]) -> list[str]:
-    who = pull["sources"][step["source"]]["name"] if step["source"] is not None else ""
-    what = " ".join(part for part in (CAUSES[step["cause"]], who, WHATS[step["what"]]) if part)
-    return [f"{step['start']:.3f} s", f"{step['end']:.3f} s", what]
+    return [f"{step['start']:.3f} s", f"{step['end']:.3f} s", step_words(pull, step)]
 
 
 def _picture(pull: Mapping[str, Any]) -> str:
     whole = pull["seconds"] or 1e-9
-    rows: list[tuple[str, list[tuple[float, float, str]], list[Mapping[str, Any]]]] = []
+    rows: list[tuple[str, list[tuple[float, float, str]], Sequence[Mapping[str, Any]]]] = []
     for phase in pull["phases"]:
-        mine = [s for s in pull["critical_path"] if s["source"] is None and s["start"] < phase["end"] > s["end"] - 1e-9]
-        mine = [s for s in mine if s["start"] >= phase["start"] - 1e-9]
+        mine = [part for step in pull["critical_path"] if step["source"] is None and (part := _within(step, phase))]
         rows.append((PHASES.get(phase["name"], phase["name"]), [(phase["start"], phase["end"], "#")], mine))
     for number, source in enumerate(pull["sources"]):
         spans = [span for run in pull["runs"] if run["source"] == number for span in run_spans(run)]
@@ -90,7 +90,15 @@ def _picture(pull: Mapping[str, Any]) -> str:
     drawn = [_row(number, *row, whole) for number, row in enumerate(rows)]
     ticks = [_tick(share, whole, len(rows) * ROW) for share in (0, 0.25, 0.5, 0.75, 1)]
     size_of = f"0 0 {LEFT + WIDE + 40} {len(rows) * ROW + 24}"
-    return f'<svg viewBox="{size_of}" role=img>{"".join(ticks)}{"".join(drawn)}</svg>'
+    says = f"{_text(pull['verdict'])}; the tables beneath tell the same"
+    svg = f'<svg viewBox="{size_of}" role=img aria-label="{says}">{"".join(ticks)}{"".join(drawn)}</svg>'
+    return f'<div class=wide tabindex=0 role=region aria-label="the waterfall">{svg}</div>'
+
+
+def _within(step: Mapping[str, Any], phase: Mapping[str, Any]) -> dict[str, float] | None:
+    """The part of a step that is in a phase, if any is."""
+    start, end = max(step["start"], phase["start"]), min(step["end"], phase["end"])
+    return {"start": start, "end": end} if start < end else None
 
 
 def _tick(share: float, whole: float, height: int) -> str:
@@ -100,7 +108,7 @@ def _tick(share: float, whole: float, height: int) -> str:
 
 
 def _row(
-    number: int, label: str, spans: list[tuple[float, float, str]], path: list[Mapping[str, Any]], whole: float
+    number: int, label: str, spans: list[tuple[float, float, str]], path: Sequence[Mapping[str, Any]], whole: float
 ) -> str:
     y = number * ROW
     parts = [f'<text x="0" y="{y + 15}">{_text(label)}</text>']
@@ -127,4 +135,4 @@ def _files(result: Mapping[str, Any]) -> str:
         ]
         for file in result["shown"]
     ]
-    return _table(["file", "size", "blocks", "of them here", "at so many neighbours"], rows)
+    return _table(["file", "size", "blocks", "of them here", "at so many neighbours"], rows, "files")

@@ -136,7 +136,8 @@ def _held(node: PeerNode, manifest: Manifest, counted: Counted, holders: Holders
 
 def _of_files(manifest: Manifest, files: Sequence[int], counted: Counted) -> dict[str, Any]:
     return {
-        "files": len(files),
+        "files": sum(manifest.files[index].kind == FILE for index in files),
+        "paths": len(files),
         "bytes": sum(manifest.files[index].size for index in files),
         "blocks": len({block for index in files for block, _, _ in manifest.blocks_of(index)}),
         "shown": [_file(manifest, index, counted) for index in files[:FILES_SHOWN]],
