@@ -25,7 +25,8 @@ h1{font-size:1.3em;margin:0}.verdict{font-size:1.15em;border-left:4px solid var(
 table{border-collapse:collapse;margin:1em 0}td,th{padding:.15em .9em .15em 0;text-align:left;vertical-align:top}
 th{color:var(--dim);font-weight:500}.dim{color:var(--dim)}code{font-family:ui-monospace,monospace}
 .files td:first-child{overflow-wrap:anywhere;min-width:8em}.wide{overflow-x:auto}
-svg{width:100%;min-width:720px;height:auto;display:block}text{fill:var(--ink);font:13px system-ui,sans-serif}.axis{stroke:var(--line)}
+svg{width:100%;min-width:720px;height:auto;display:block}
+text{fill:var(--ink);font:13px system-ui,sans-serif}.axis{stroke:var(--line)}
 .wait{fill:var(--wait)}.bytes{fill:var(--bytes)}.hash{fill:var(--hash)}.disk{fill:var(--disk)}.phase{fill:var(--phase)}
 .path{fill:none;stroke:var(--path);stroke-width:2.5}
 .key{display:inline-block;min-width:0;

@@ -54,6 +54,29 @@ def test_a_rollout_is_foretold_and_the_history_is_cut_at_other_sizes(running: Sw
     assert "in use" in told.text("simulate", REF, *LINE)
 
 
+def test_a_name_is_a_version_or_else_what_lies_here(
+    running: SwarmThread, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = ("--home", str(running.producer.home.path))
+    here = put(running.folder / "here", {"table.csv": table(LINES[:100])})
+    running.publish(here, "here:latest")
+    put(running.folder / "there", {"table.csv": table(LINES[:90])})
+    monkeypatch.chdir(running.folder)
+    monkeypatch.setattr("swarm.analysis.rows.can_compare", lambda: False)
+    assert main(["diff", "here", "there", "--rows", *home]) == 0
+    found = capsys.readouterr()
+    assert "there is no version there: what lies here by that name is taken" in found.err
+    assert "rows are compared by duckdb, which is not installed" in found.err
+    assert "1 changed" in found.out and "table.csv" in found.out, "the rest of it is told"
+    assert main(["diff", "here", "here", *home]) == 0
+    found = capsys.readouterr()
+    assert "the version here is taken; write ./here for what lies here by that name" in found.err
+    assert "the same" in found.out
+    assert main(["simulate", "there", "--against", "here", *LINE, "--no-sweep", *home]) == 0
+    assert "fetches" in capsys.readouterr().out
+    assert main(["diff", "here", "nowhere", *home]) == 3
+
+
 def difference_of_nothing(directory: Path) -> int:
     return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
 

@@ -1,43 +1,123 @@
-"""What the commands for producers say: which of two things was taken, what is missing, and numbers with their nouns."""
+"""What the commands for producers say: which of two things is meant, what came of forecasts, numbers with nouns."""
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from swarm.amounts import counted
 from swarm.cli.bars import step_words
 from swarm.cli.bisect import between
-from swarm.cli.diff import _rows, version_or_local
-from swarm.cli.explain import _lines, holder_rows
-from swarm.cli.output import Output
+from swarm.cli.explain import _lines
 from swarm.cli.program import Program
 from swarm.cli.references import names_path
 from swarm.cli.simulation_lines import calibration_lines, lines_told
 from swarm.cli.waterfall_page import page_of
-from swarm.errors import NotFoundError, UsageError
+from swarm.errors import UsageError
 from swarm.sim.calibration import Actual, Kept
 from swarm.sim.forecast import Conditions
 from swarm.sim.simulation import Calibration
 
 
-class Enrolled:
-    """A home of a swarm, as far as references are concerned; ``is_in`` says whether."""
-
-    is_in = True
-
-    def check_enrolled(self) -> None:
-        if not self.is_in:
-            from swarm.errors import NotAllowedError
-
-            raise NotAllowedError("this home is in no swarm")
-
-
-@pytest.fixture(name="program")
-def _program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
+def test_what_is_here_and_can_be_no_version_is_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    program = Program({"home": str(tmp_path / "home")})
-    return program
+    for name in ("Data", "roads"):
+        (tmp_path / name).mkdir()
+    home = tmp_path / "home"
+    home.mkdir()
+    program = Program()
+    program.flags["home"] = str(home)
+    assert names_path(program, "./nowhere") and names_path(program, "/nowhere")
+    assert names_path(program, "Data") and names_path(program, "roads/")
+    assert names_path(program, "roads"), "this home is in no swarm"
+    assert not names_path(program, "rails")
+    for name in ("swarm", "certificate.pem"):
+        (home / name).touch()
+    assert not names_path(program, "roads"), "there may be such a version: it is asked for"
+
+
+def versions() -> list[dict[str, Any]]:
+    return [{"version": letter * 64, "serial": serial} for letter, serial in (("a", 1), ("b", 2), ("c", 5))]
+
+
+def test_bisect_says_why_there_is_nothing_to_halve() -> None:
+    assert between(versions(), 0, 2, is_now=True) == versions()
+    for good, bad, is_now, said in (
+        (0, 0, True, "the tag is back at aaaaaaaaaaaa (serial 1)"),
+        (0, 0, True, "--bad 5"),
+        (1, 1, False, "are the same, bbbbbbbbbbbb (serial 2)"),
+        (2, 2, True, "are the same, cccccccccccc (serial 5)"),
+        (2, 0, False, "cccccccccccc (serial 5), came after the bad one"),
+    ):
+        with pytest.raises(UsageError) as caught:
+            between(versions(), good, bad, is_now=is_now)
+        assert said in str(caught.value)
+
+
+def test_numbers_have_their_nouns() -> None:
+    assert [counted(number, "file") for number in (0, 1, 2)] == ["0 files", "1 file", "2 files"]
+    assert counted(2, "file equals", "files equal") == "2 files equal"
+    assert lines_told(Conditions(1, 1e6)) == "1 peer of 8 Mbit/s each, 1 seed of 8 Mbit/s"
+    assert lines_told(Conditions(3, 1e6, sites=1, seeds=2)) == "3 peers in 1 site of 8 Mbit/s each, 2 seeds of 8 Mbit/s"
+
+
+def test_forecasts_are_told_beside_what_came() -> None:
+    kept = Kept(1.0, "maps/roads:v1", "maps/roads", "ab" * 32, Conditions(4, 1e6), 10, 2.0, 3.0, 4.0)
+    alone = list(calibration_lines(Calibration(None, None, None, 0, (kept,))))
+    assert "p95 foreseen" in alone[0]
+    assert alone[-1].startswith("nothing can be compared yet: a rollout counts that began after its forecast")
+    told = msgspec.structs.replace(kept, actual=Actual(2.0, 4, 3.0, 6.0, 7.0))
+    lines = list(calibration_lines(Calibration(1.5, 2.0, 1.75, 1, (told,))))
+    assert lines[-1] == (
+        "real rollouts took 1.50 times the foreseen p50 and 2.00 times the foreseen p95, "
+        "by the one that can be compared"
+    )
+
+
+def explained(**more: Any) -> dict[str, Any]:
+    """A pull of 2 s: a second until its version was found, in which a phase ended; then a seed gives it."""
+    step = {"start": 0.0, "end": 1.0, "cause": "discovery", "source": None, "what": ""}
+    pull = {
+        "version": "ab" * 32, "began": 1.0, "seconds": 2.0, "bytes": 1, "reused": 0, "problem": "",
+        "verdict": "it waited", "notes": [], "causes": {"discovery": 1.0}, "runs": [],
+        "sources": [{"name": "seed abc", "bytes": 1, "wait_s": 0.0, "transfer_s": 1.0, "rate_bytes_per_s": 1.0}],
+        "critical_path": [step, {"start": 1.0, "end": 2.0, "cause": "origin", "source": 0, "what": "bytes"}],
+        "phases": [{"name": "find", "start": 0.0, "end": 0.9}, {"name": "manifest", "start": 0.9, "end": 2.0}],
+    }  # fmt: skip
+    block = {
+        "offset": 0, "bytes": 5, "signature": "cd" * 32, "here": True, "neighbours": 1, "dht": 1,
+        "came_from": None, "asked_s": None, "stored_s": None,
+    }  # fmt: skip
+    holders = {
+        "here": {"blocks": 1, "of": 1},
+        "tracker": {"answers": True, "named": 1, "complete": 1, "or_more": False},
+        "neighbours": {"connected": 1, "have_some": 1, "have_all": 1, "of_this_site": 1},
+        "seeds": {"known": 1, "have_all": 1},
+        "dht": {"answers": True, "providers": 1},
+        "problems": {},
+    }
+    return {
+        "ref": "maps/roads:v1/a", "version": "ab" * 32, "serial": 1, "path": "a", "files": 1, "paths": 1, "bytes": 5,
+        "blocks": 2, "holders": holders, "shown": [], "block_list": [block, {**block, "dht": None}], "pull": pull,
+        **more,
+    }  # fmt: skip
+
+
+def test_explain_says_what_its_columns_are_and_how_many_are_left_out() -> None:
+    text = "\n".join(_lines(explained()))
+    assert ": 1 file, 5 B in 2 blocks" in text
+    assert "names 1 peer, 1 with all of it" in text
+    assert "dht: how many peers it names for a block; the first 1 blocks were looked up there" in text
+    assert "the origin: bytes of seed abc" in text
+    assert "and 8 more paths: name one of them" in "\n".join(_lines(explained(block_list=[], paths=8, files=3)))
+
+
+def test_the_waterfalls_page_marks_a_step_in_every_phase_that_it_lasts() -> None:
+    page = page_of(explained())
+    assert page.count('class="path"') == 3, "the first step ends in the second phase; the last has a row of its own"
+    assert "min-width:720px" in page and "overflow-x:auto" in page, "narrow screens move it, and do not shrink it"
+    step = explained()["pull"]["critical_path"][0]
+    assert step_words(explained()["pull"], step) == "finding who has it"
