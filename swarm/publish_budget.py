@@ -6,7 +6,7 @@ fetches is plain bytes of blocks that it lacks. Where there is no version before
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal
 
@@ -17,12 +17,14 @@ from swarm.units import size
 What = Literal["size", "files", "delta", "time"]
 # A delta that is so small is never too much, if the file says nothing else.
 FLOOR_BYTES: Final = 1_000_000
+# As many as a forecast simulates.
+PEERS_MAX: Final = 2000
 Amount = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Limits; None for none. ``delta_share`` is of all bytes of the version, but ``delta_floor_bytes`` are never too
-    much. ``time_s`` is for what a consumer fetches over a link of ``link_bytes_per_s``.
+    much. ``time_s`` is until 95% of so many ``peers``, each with a link of ``link_bytes_per_s``, have it.
     """
 
     size_bytes: Amount | None = None
@@ -31,6 +33,7 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     delta_floor_bytes: Amount = FLOOR_BYTES
     time_s: Amount | None = None
     link_bytes_per_s: Annotated[float, msgspec.Meta(gt=0)] = 12.5e6
+    peers: Annotated[int, msgspec.Meta(ge=1, le=PEERS_MAX)] = 1
 
     @property
     def needs_consumer(self) -> bool:
@@ -38,13 +41,20 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.delta_share is not None or self.time_s is not None
 
 
+# How long it takes until consumers have fetched blocks of these sizes, under the conditions of a budget, in seconds.
+Foretell = Callable[[Sequence[int], Budget], float]
+
+
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What is known of a version; ``fetch_bytes`` is None where there is no consumer, or none is known yet."""
+    """What is known of a version; ``fetch_bytes`` is None where there is no consumer, or none is known yet;
+    ``fetch_s`` where nobody foretells times: then it is what the line alone takes.
+    """
 
     size_bytes: int
     files: int
     fetch_bytes: int | None = None
+    fetch_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +79,8 @@ def _plain(budget: Budget, figures: Figures) -> Iterator[Line]:
         is_kept = figures.size_bytes <= budget.size_bytes
         yield Line("size", figures.size_bytes, budget.size_bytes, is_kept, words)
     if budget.files is not None:
-        words = f"the version has {figures.files} files (at most {budget.files})"
+        noun = "file" if figures.files == 1 else "files"
+        words = f"the version has {figures.files} {noun} (at most {budget.files})"
         yield Line("files", figures.files, budget.files, figures.files <= budget.files, words)
 
 
@@ -86,7 +97,27 @@ def _of_consumers(budget: Budget, figures: Figures) -> Iterator[Line]:
         is_kept = share <= budget.delta_share or fetch_bytes <= budget.delta_floor_bytes
         yield Line("delta", share, budget.delta_share, is_kept, words)
     if budget.time_s is not None:
-        seconds = fetch_bytes / budget.link_bytes_per_s
-        link = f"{budget.link_bytes_per_s * 8 / 1e6:.3g} mbit/s"
-        words = f"a consumer of the version before needs {seconds:.3g} s at {link} (at most {budget.time_s} s)"
-        yield Line("time", seconds, budget.time_s, seconds <= budget.time_s, words)
+        yield _time(budget, budget.time_s, fetch_bytes, figures.fetch_s)
+
+
+def _time(budget: Budget, limit_s: int, fetch_bytes: int, foretold_s: float | None) -> Line:
+    seconds = foretold_s if foretold_s is not None else fetch_bytes / budget.link_bytes_per_s
+    who = "a consumer of the version before has it"
+    if budget.peers > 1:
+        who = f"95% of {budget.peers} consumers of the version before have it"
+    how = "as simulated" if foretold_s is not None else "by the line alone"
+    link = f"{budget.link_bytes_per_s * 8 / 1e6:.3g} mbit/s{' each' if budget.peers > 1 else ''}"
+    words = f"{who} after {_span(seconds)} at {link}, {how} (at most {_span(limit_s)})"
+    return Line("time", round(seconds, 3), limit_s, seconds <= limit_s, words)
+
+
+def _span(seconds: float) -> str:
+    """A time; of less than a second nothing is claimed."""
+    if seconds < 1:
+        return "less than 1 s" if seconds else "0 s"
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min" if minutes % 60 else f"{minutes // 60} h"

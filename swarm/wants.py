@@ -34,7 +34,7 @@ import msgspec
 
 from swarm.amounts import bytes_of, rate_of, share_of, span_of
 from swarm.errors import UsageError
-from swarm.publish_budget import Budget
+from swarm.publish_budget import PEERS_MAX, Budget
 from swarm.subscription import SUBSCRIPTIONS_MAX, Wanted, plan
 
 FILE_MAX_BYTES: Final = 1024 * 1024
@@ -57,6 +57,7 @@ class _Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     delta_floor: str | int | None = None
     time: str | None = None
     link: str | None = None
+    peers: Annotated[int, msgspec.Meta(ge=1, le=PEERS_MAX)] | None = None
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -117,6 +118,8 @@ def _budget(told: _Budget, path: Path) -> Budget:
         raise UsageError(f"{path}: [budget] delta_floor says what is never too much: say with delta what else is")
     if told.link is not None and told.time is None:
         raise UsageError(f"{path}: [budget] link says how fast a consumer is: say with time how long it may take")
+    if told.peers is not None and told.time is None:
+        raise UsageError(f"{path}: [budget] peers says how many fetch at once: say with time how long it may take")
     plain = Budget()
     floor, link = read("delta_floor", told.delta_floor, bytes_of), read("link", told.link, rate_of)
     return Budget(
@@ -126,4 +129,5 @@ def _budget(told: _Budget, path: Path) -> Budget:
         delta_floor_bytes=plain.delta_floor_bytes if floor is None else floor,
         time_s=read("time", told.time, span_of),
         link_bytes_per_s=plain.link_bytes_per_s if link is None else link,
+        peers=plain.peers if told.peers is None else told.peers,
     )

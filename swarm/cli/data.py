@@ -62,10 +62,11 @@ def publish(
     """Publish a directory or file under one or more tags: all of them move, or none.
 
     FILE is TOML. [budget] may limit size, files, delta (what a consumer of the version before fetches: "5%", but
-    delta_floor, "20MB", is never too much), and time over a link ("50mbit"); what is over a limit is not announced,
-    and ends with 1. [publish] validate is a list of commands like --validate. These are lines for the shell, run in
-    the directory once its blocks are stored, with AETHERFS_DATASET, _TAGS, _VERSION, _PATH, _FILES, _BYTES and
-    _TYPED_IN, the folder where publish was typed, in their environment; one that fails ends it with 1, unannounced.
+    delta_floor, "20MB", is never too much), and time, as it is simulated for so many peers (1) with a link ("50mbit")
+    each; what is over a limit is not announced, and ends with 1. [publish] validate is a list of commands like
+    --validate. These are lines for the shell, run in the directory once its blocks are stored, with AETHERFS_DATASET,
+    _TAGS, _VERSION, _PATH, _FILES, _BYTES and _TYPED_IN, the folder where publish was typed, in their environment;
+    one that fails ends it with 1, unannounced.
 
     --wait stored: until a seed keeps every block, as ever. --wait copies=N: until N other peers, seeds not counted,
     hold all of it too; ends with 8 when TIME is over.

@@ -60,6 +60,7 @@ class Role:
 
 def node_settings(program: Program, port_base: int, *, follows: bool = False) -> NodeSettings:
     """How this home's peer runs. One that stays ``follows`` its subscriptions."""
+    from swarm.cli.foretelling import foretold_s
     from swarm.dialable import networks_in
     from swarm.named_signers import required_in
     from swarm.peer.settings import NodeSettings
@@ -79,6 +80,7 @@ def node_settings(program: Program, port_base: int, *, follows: bool = False) ->
         is_metered=settings.metered,
         lan_discovery=settings.lan_discovery,
         is_dht_client=settings.metered or settings.profile == "edge",
+        foretell=lambda sizes, budget: foretold_s(program, sizes, budget),
     )
     return _within_budget(made, settings) if settings.memory_budget else made
 

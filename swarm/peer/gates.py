@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from swarm.analysis.fetch import fetch_of
+from swarm.analysis.recut import sizes_of
+from swarm.encoding import encode_block
 from swarm.errors import AetherError, NotFoundError
 from swarm.manifest import Manifest
 from swarm.names import Reference
 from swarm.peer.commands import run_command
 from swarm.peer.pull import Progress, manifest_of
-from swarm.publish_budget import Budget, Figures, Line, judged
+from swarm.publish_budget import Budget, Figures, Foretell, Line, judged
 from swarm.scan import Scan, scan
 from swarm.scan_cache import ScanCache
 from swarm.segments import FILE
@@ -65,13 +67,18 @@ class Gates:
         figures = Figures(sum(item.size for item in found), sum(1 for item in found if item.kind == FILE))
         _refuse(judged(self.budget, figures))
 
-    def check(self, manifest: Manifest, befores: Sequence[Before]) -> list[Line]:
+    async def check(self, node: PeerNode, manifest: Manifest, befores: Sequence[Before]) -> list[Line]:
         """Every limit, by the manifest. AetherError where one is not kept."""
-        if self.budget is None:
-            return []
-        lines = judged(self.budget, figures_of(manifest, befores))
+        lines = await self.judge(node, manifest, befores)
         _refuse(lines)
         return lines
+
+    async def judge(self, node: PeerNode, manifest: Manifest, befores: Sequence[Before]) -> list[Line]:
+        """Every limit, kept or not."""
+        if self.budget is None:
+            return []
+        figures = await asyncio.to_thread(figures_of, manifest, befores, self.budget, node.settings.foretell)
+        return judged(self.budget, figures)
 
     async def run_validators(
         self, scanned: Scan, root: Path, links: Links, cached: Path, told: dict[str, str], progress: Progress
@@ -110,10 +117,19 @@ def _refuse(lines: Sequence[Line]) -> None:
         )
 
 
-def figures_of(manifest: Manifest, befores: Sequence[Before]) -> Figures:
-    """The figures that limits are about; of several versions before the one that shares least."""
-    fetches = [fetch_of(manifest, before.manifest).bytes for before in befores]
-    return Figures(manifest.total_bytes, manifest.file_count, max(fetches, default=None))
+def figures_of(
+    manifest: Manifest, befores: Sequence[Before], budget: Budget, foretell: Foretell | None = None
+) -> Figures:
+    """The figures that limits are about; of several versions before the one that shares least. For a thread."""
+    fetches = [fetch_of(manifest, before.manifest) for before in befores]
+    if not fetches:
+        return Figures(manifest.total_bytes, manifest.file_count)
+    most = max(fetches, key=lambda fetch: fetch.bytes)
+    seconds = None
+    if budget.time_s is not None and foretell is not None:
+        # The manifest's parts go through the swarm before the blocks, in the same way.
+        seconds = foretell((*(len(encode_block(data)) for data in most.segments), *sizes_of(most)), budget)
+    return Figures(manifest.total_bytes, manifest.file_count, most.bytes, seconds)
 
 
 async def befores_of(node: PeerNode, dataset: str, tags: Sequence[str], progress: Progress) -> list[Before]:

@@ -86,7 +86,7 @@ async def publish(
             with stages.at_work("read") as reading:
                 scanned, saving = await _scan(node, dataset, root, links, progress, ahead)
             reading.bytes += scanned.read_bytes
-            limits = gates.check(scanned.manifest, befores)
+            limits = await gates.check(node, scanned.manifest, befores)
             tree = TreeStore(scanned.root, scanned.manifest, follow_links=scanned.follow_links)
             try:
                 source = _source(node, tree)

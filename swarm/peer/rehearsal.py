@@ -9,12 +9,11 @@ from typing import Any
 
 from swarm.analysis.fetch import fetch_of
 from swarm.manifest import Manifest
-from swarm.peer.gates import Before, Gates, befores_of, figures_of, told_lines
+from swarm.peer.gates import Before, Gates, befores_of, told_lines
 from swarm.peer.node import PeerNode
 from swarm.peer.publish import Wanted, check_may, scanned_alone
 from swarm.peer.pull import Progress
 from swarm.peer.unchanged import standing
-from swarm.publish_budget import judged
 from swarm.walk import Links
 
 
@@ -27,7 +26,7 @@ async def rehearse(
     scanned = await scanned_alone(node, wanted.dataset, Path(path).absolute(), links, progress)
     manifest = scanned.manifest
     befores = await befores_of(node, wanted.dataset, wanted.tags, progress)
-    lines = judged(gates.budget, figures_of(manifest, befores)) if gates.budget is not None else []
+    lines = await gates.judge(node, manifest, befores)
     new = _new_blocks(manifest, befores)
     found = await standing(
         node.tracker, wanted.dataset, wanted.tags, manifest.version, wanted.message, wanted.if_serial

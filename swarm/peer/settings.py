@@ -10,6 +10,7 @@ from swarm.home import Home
 from swarm.limits import MIB, RUNS_SERVED_MAX, RUNS_TAKEN_MAX
 from swarm.peer.membership import FETCHING
 from swarm.peer.pace import Paces
+from swarm.publish_budget import Foretell
 from swarm.signers import Required
 
 DEFAULT_DISK_BYTES: Final = 10_000 * MIB
@@ -44,3 +45,5 @@ class NodeSettings:
     runs_taken_max: int = RUNS_TAKEN_MAX
     slots_most: int = RUNS_SERVED_MAX
     neighbours_aim: int = FETCHING.target
+    # How long consumers need for a version, for budgets; without it they are held to the line alone.
+    foretell: Foretell | None = None

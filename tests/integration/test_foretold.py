@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from swarm.cli.foretelling import foretold_s
 from swarm.cli.main import main
+from swarm.cli.program import Program
+from swarm.publish_budget import Budget
 from tests.integration.swarm_thread import SwarmThread, swarm_thread
 from tests.integration.test_predicted import Told, check_page, told
 from tests.unit.analysis.samples import put, rows, table, with_a_row
@@ -96,3 +100,15 @@ def test_refusals_are_lines(tmp_path: Path) -> None:
     assert main(["simulate", str(tmp_path / "nowhere"), *home]) == 3
     assert main(["simulate", str(tmp_path), "--link", "fast", *home]) == 2
     assert main(["simulate", "maps/x:y/z", *home]) == 2
+
+
+def test_a_budgets_time_is_the_simulators(running: SwarmThread) -> None:
+    program = Program()
+    program.flags["home"] = str(running.producer.home.path)
+    sizes = [300_000] * 40
+    budget = Budget(time_s=1, link_bytes_per_s=1e6)
+    alone = foretold_s(program, sizes, budget)
+    among = foretold_s(program, sizes, msgspec.structs.replace(budget, peers=8))
+    assert 12.0 < alone < 24.0, "the line alone takes 12 s"
+    assert alone < among < 8 * alone, "they share the seed's line, and give each other"
+    assert foretold_s(program, [], budget) == 0.0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from swarm.peer import operations
 from swarm.peer import publish as publishing
 from swarm.peer.node import PeerNode
 from swarm.peer.stages import last_publish
+from swarm.publish_budget import Budget
 from tests.integration.swarm_rig import Swarm, contents, make_tree, run
 
 REF = "maps/roads:v1"
@@ -29,6 +32,7 @@ def test_gates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             await _early_limits(swarm, producer, source)
             await _validators(swarm, producer, source)
             (source / "large.bin").write_bytes(b"other" * 300_000)
+            await _time(swarm, producer, source)
             await _delta(swarm, producer, source)
             await _copies(swarm, producer, source)
 
@@ -95,6 +99,26 @@ async def _validators(swarm: Swarm, producer: PeerNode, source: Path) -> None:
     result = await _published(producer, source, validate=[f"{said}{told}"], typed_in="/somewhere")
     assert told.read_text().split() == ["maps/roads", "v1", str(result["files"]), "/somewhere"]
     assert result["serial"] == 1
+
+
+async def _time(swarm: Swarm, producer: PeerNode, source: Path) -> None:
+    """By whoever foretells, of what is really fetched; by the line where nobody does."""
+    asked: list[tuple[int, int]] = []
+
+    def foretell(sizes: Sequence[int], budget: Budget) -> float:
+        asked.append((sum(sizes), budget.peers))
+        return 75.0
+
+    budget = {"time_s": 60, "peers": 4}
+    plain = await _published(producer, source, dry_run=True, budget=budget)
+    assert plain["budget"][0]["kept"] and "by the line alone" in plain["budget"][0]["words"]
+    producer.settings = replace(producer.settings, foretell=foretell)
+    told = await _published(producer, source, dry_run=True, budget=budget)
+    assert told["over_budget"] and "after 75 s at 100 mbit/s each, as simulated" in told["budget"][0]["words"]
+    with pytest.raises(AetherError, match="after 75 s"):
+        await _published(producer, source, budget=budget)
+    ((size, peers), again) = asked
+    assert told["consumers"][0]["fetch_bytes"] < size and peers == 4 and again == (size, peers)
 
 
 async def _delta(swarm: Swarm, producer: PeerNode, source: Path) -> None:

@@ -27,6 +27,26 @@ def test_each_limit_holds_at_its_edge_and_breaks_beyond() -> None:
     assert broken(budget, Figures(1000, 3, 121)) == ["delta", "time"]
 
 
+def words_of_time(budget: Budget, fetch_bytes: int, fetch_s: float | None = None) -> str:
+    (line,) = judged(budget, Figures(10**9, 1, fetch_bytes, fetch_s))
+    return line.words
+
+
+def test_a_time_is_told_in_a_unit_that_says_something_and_how_it_is_known() -> None:
+    budget = Budget(time_s=600, link_bytes_per_s=6.25e6)
+    assert words_of_time(budget, 2_000_000, 1.96) == (
+        "a consumer of the version before has it after 2 s at 50 mbit/s, as simulated (at most 10 min)"
+    )
+    assert "after less than 1 s at 50 mbit/s, by the line alone" in words_of_time(budget, 2000)
+    assert "after 13 min 20 s at 50 mbit/s" in words_of_time(budget, 5 * 10**9)
+    assert "after 2 h 5 min at" in words_of_time(budget, 1, 7500.0)
+    many = Budget(time_s=90, link_bytes_per_s=6.25e6, peers=16)
+    assert words_of_time(many, 1, 100.0).startswith(
+        "95% of 16 consumers of the version before have it after 1 min 40 s at 50 mbit/s each, as simulated"
+    )
+    assert broken(many, Figures(1, 1, 1, 90.0)) == [] and broken(many, Figures(1, 1, 1, 90.1)) == ["time"]
+
+
 def test_the_floor_is_never_too_much() -> None:
     budget = Budget(delta_share=0.01, delta_floor_bytes=500)
     assert broken(budget, Figures(1000, 1, 500)) == []
@@ -53,11 +73,12 @@ delta = "2.5%"
 delta_floor = "20MB"
 time = "10m"
 link = "50mbit"
+peers = 16
 """
     file = parse_file(text, FILE)
     assert [wanted.ref for wanted in file.wants] == ["maps/roads:stable"]
     assert file.validate == ("test -s a", "python check.py")
-    assert file.budget == Budget(20_000_000_000, 100_000, 0.025, 20_000_000, 600, 6_250_000.0)
+    assert file.budget == Budget(20_000_000_000, 100_000, 0.025, 20_000_000, 600, 6_250_000.0, 16)
     assert parse_file(b"", FILE).budget is None
 
 
@@ -71,6 +92,8 @@ link = "50mbit"
         (b"[budget]\ntime = '5m'\nlink = 'fast'", "[budget] link: 'fast' is no rate"),
         (b"[budget]\ndelta_floor = '1MB'", "say with delta"),
         (b"[budget]\nlink = '1gbit'", "say with time"),
+        (b"[budget]\npeers = 16", "say with time"),
+        (b"[budget]\ntime = '5m'\npeers = 0", "peers"),
         (b"[budget]\nfiles = -1", "files"),
         (b"[budget]\nsizes = 1", "sizes"),
         (b"[publish]\nvalidate = 'one'", "validate"),
