@@ -2,6 +2,7 @@
 
 GET /api/v1/datasets/{scope}/{name}/history?before=&limit=                     DatasetHistory
 GET /api/v1/datasets/{scope}/{name}/files/{version}?path=&after=&limit=        FilesAnswer
+GET /api/v1/datasets/{scope}/{name}/diff?from=&to=                             DiffAnswer
 GET /api/v1/access/mine?dataset=                                               MineAnswer
 """
 
@@ -12,6 +13,8 @@ from typing import Literal
 import msgspec
 
 from swarm.agent_messages import HistoryEntry
+from swarm.analysis.changes import Change
+from swarm.analysis.report import Counts
 from swarm.principal import Right
 
 
@@ -60,6 +63,25 @@ class FilesAnswer(msgspec.Struct, frozen=True):
     bytes: int
     readme_name: str = ""
     readme: tuple[ReadmeNode, ...] = ()
+
+
+class DiffAnswer(msgspec.Struct, frozen=True):
+    """What changed from version ``old`` to ``new``, as ``aetherfs diff`` tells it: ``same``: but for times.
+    What a consumer of the old one fetches, of ``bytes``. ``changes``: those first of which most is fetched, ``others`` are
+    not told.
+    """
+
+    dataset: str
+    old: str
+    new: str
+    same: bool
+    bytes: int
+    fetch_bytes: int
+    fetch_blocks: int
+    manifest_bytes: int
+    counts: Counts
+    changes: tuple[Change, ...]
+    others: int
 
 
 class MineAnswer(msgspec.Struct, frozen=True):

@@ -6,6 +6,7 @@
     GET /api/v1/figures/rollouts/{scope}/{name}/{tag}/events[?serial=&after=&limit=]    RolloutLog
     GET /api/v1/figures/blocks/{scope}/{name}[?version=&ranges=]   Blocks
     GET /api/v1/figures/heat/{scope}/{name}                        Heat
+    GET /api/v1/figures/performance/{scope}/{name}                 swarm.figure_performance.Performance
     GET /api/v1/figures/flow[?since=]                              Flow
     GET /api/v1/figures/peers[?cursor=&limit=&site=&label=&state=&search=&dataset=]    Peers
     GET /api/v1/figures/peers/{id}                                 Peer

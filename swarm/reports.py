@@ -132,7 +132,10 @@ class Held(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=T
 
 
 class Room(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """What blocks take on disk and in memory, and may; the process; the disk of its home (0: not known)."""
+    """What blocks take on disk and in memory, and may; the process; the disk of its home (0: not known). Of both
+    stores since the process began: blocks that were there when they were asked for (``hits``) and were not, that were
+    dropped for want of room, and that then came again.
+    """
 
     cache_blocks: Count
     cache_bytes: Count
@@ -142,6 +145,11 @@ class Room(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=T
     resident_bytes: Count
     disk_free_bytes: Count
     disk_total_bytes: Count
+    hits: Count = 0
+    misses: Count = 0
+    evicted: Count = 0
+    regretted: Count = 0
+    regretted_bytes: Count = 0
 
 
 class ReadTold(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):

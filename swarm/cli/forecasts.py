@@ -12,6 +12,7 @@ from swarm.errors import AetherError
 if TYPE_CHECKING:
     from swarm.local_agent import AgentClient
     from swarm.sim.calibration import Actual, Book, Kept
+    from swarm.sim.forecast import Forecast
     from swarm.sim.simulation import Calibration
     from swarm.stats_messages import PublishTold
 
@@ -56,6 +57,30 @@ def learn_rollouts(program: Program, agent: AgentClient) -> str:
     if book != _book(program):
         program.home.write_state(BOOK_NAME, encode_book(book))
     return reason
+
+
+def tell_trackers(agent: AgentClient, kept: Kept, told: Forecast) -> str:
+    """Leave the forecast with the trackers, whose dashboard shows it beside what comes. Why not, if it could not be."""
+    from swarm.figure_performance import CURVE_MAX, Foreseen
+
+    lines = kept.conditions
+    foreseen = Foreseen(
+        peers=lines.peers,
+        sites=lines.sites,
+        link_bytes_per_s=lines.link,
+        fetch_bytes=kept.fetch_bytes,
+        p50_s=kept.p50_s,
+        p95_s=kept.p95_s,
+        last_s=kept.last_s,
+        # At most so many points, the last among them.
+        curve=told.curve[:: -(-len(told.curve) // (CURVE_MAX - 1)) or 1][: CURVE_MAX - 1] + told.curve[-1:],
+    )
+    arguments = {"dataset": kept.dataset, "version": kept.version, "forecast": msgspec.to_builtins(foreseen)}
+    try:
+        agent.call("foreseen", arguments, lambda report: None)
+    except AetherError as error:
+        return f"it is kept here, but no dashboard will show it: {error}"
+    return ""
 
 
 def actual_of(publish: PublishTold) -> Actual | None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from swarm.cli.compared import Version
     from swarm.cli.diff import Local
     from swarm.objects.bill import Prices
+    from swarm.sim.calibration import Kept
     from swarm.sim.forecast import Conditions, Forecast
     from swarm.sim.simulation import Fetched, Simulation, StoreCost, Sweep
 
@@ -142,7 +143,7 @@ def _simulation(program: Program, what: str, conditions: Conditions, given: dict
     from swarm.cli.at_hand import agent_at_hand
     from swarm.cli.compared import Version
     from swarm.cli.diff import Local, version_or_local
-    from swarm.cli.forecasts import learn_rollouts
+    from swarm.cli.forecasts import learn_rollouts, tell_trackers
     from swarm.cli.prices import prices_for
     from swarm.cli.progress import showing
     from swarm.cli.references import names_path, whole
@@ -169,7 +170,22 @@ def _simulation(program: Program, what: str, conditions: Conditions, given: dict
         if not given["no_sweep"]:
             swept = swept_of(program, agent, newer, older, conditions, given, progress, lambda: stop.is_asked)
         reason = learn_rollouts(program, agent) if agent is not None else ""
-    return _made(program, what, newer, older, conditions, fetched(fetch, older), told, swept, reason)
+        kept = kept_of(what, newer, older, conditions, fetch, told)
+        untold = tell_trackers(agent, kept, told) if agent is not None and kept is not None else ""
+    return _made(program, what, newer, older, conditions, fetched(fetch, older), told, swept, reason, kept, untold)
+
+
+def kept_of(
+    what: str, newer: Local | Version, older: Version | None, conditions: Conditions, fetch: Fetch, told: Forecast
+) -> Kept | None:
+    """The forecast as it is kept; None for one of nothing, or of no dataset."""
+    from swarm.sim.calibration import Kept
+
+    dataset = getattr(newer, "dataset", "") or (older.dataset if older is not None else "")
+    if not dataset or not told.runs:
+        return None
+    version, times = newer.manifest.version.hex(), (told.p50_s, told.p95_s, told.last_s)
+    return Kept(time.time(), what, dataset, version, conditions, fetch.bytes, *times)
 
 
 def _told_to(progress: Callable[[dict[str, Any]], None]) -> Callable[[int, int], None]:
@@ -196,21 +212,19 @@ def _made(
     told: Forecast,
     swept: Sweep,
     reason: str,
+    kept: Kept | None,
+    untold: str,
 ) -> Simulation:
     from swarm.cli.forecasts import calibration_of, keep
     from swarm.cli.prices import prices_for
-    from swarm.sim.calibration import Kept
     from swarm.sim.simulation import Simulation
 
-    dataset = getattr(newer, "dataset", "") or (older.dataset if older is not None else "")
-    version = newer.manifest.version.hex()
-    if dataset and told.runs:
-        kept = Kept(time.time(), what, dataset, version, conditions, fetch.bytes, told.p50_s, told.p95_s, told.last_s)
+    if kept is not None:
         keep(program, kept)
     before = calibration_of(program, reason)
     return Simulation(
         ref=what,
-        version=version,
+        version=newer.manifest.version.hex(),
         conditions=conditions,
         fetch=fetch,
         forecast=told,
@@ -219,7 +233,7 @@ def _made(
         calibration=before,
         calibrated_p50_s=round(told.p50_s * before.p50, 3) if before.p50 else None,
         calibrated_p95_s=round(told.p95_s * before.p95, 3) if before.p95 else None,
-        notes=tuple(notes_of(told, conditions)),
+        notes=(*notes_of(told, conditions), *([untold] if untold else [])),
     )
 
 

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
-from swarm.browse_messages import FileItem, FilesAnswer, ReadmeNode
-from swarm.errors import AetherError, NotFoundError
+from swarm.analysis.difference import difference_of
+from swarm.browse_messages import DiffAnswer, FileItem, FilesAnswer, ReadmeNode
+from swarm.errors import AetherError, NotFoundError, UsageError
 from swarm.names import Reference
 from swarm.paths import shown
 from swarm.peer.listing_pages import README_MAX_BYTES, readme_among
+from swarm.peer.pull import manifest_of
 from swarm.peer.readme_tree import readme_tree
 from swarm.peer.snapshot import Item, Snapshot
 from swarm.segments import SYMLINK
 
 if TYPE_CHECKING:
+    from swarm.manifest import Manifest
     from swarm.peer.node import PeerNode
 
 NANOSECONDS: Final = 10**9
+# What is compared for a page: both manifests are in memory meanwhile, some 1.3 kB a file and 0.2 kB a block.
+COMPARED_MAX_FILES: Final = 50_000
+COMPARED_MAX_BLOCKS: Final = 250_000
+CHANGES_MAX: Final = 500
 log = logging.getLogger("aetherfs.browsing")
 
 
@@ -48,6 +56,37 @@ class Browsing:
             readme_name,
             readme,
         )
+
+    async def difference(self, dataset: str, old: bytes, new: bytes) -> DiffAnswer:
+        """See ``swarm.tracker.browsing.Reader``."""
+        older, newer = [await self._manifest(dataset, version) for version in (old, new)]
+        found = await asyncio.to_thread(difference_of, "", older, "", newer)
+        changes = sorted(found.changes, key=lambda change: (-change.fetch_bytes, change.path))
+        return DiffAnswer(
+            dataset,
+            found.old_version,
+            found.new_version,
+            found.same,
+            found.bytes,
+            found.fetch_bytes,
+            found.fetch_blocks,
+            found.manifest_bytes,
+            found.counts,
+            tuple(changes[:CHANGES_MAX]),
+            max(0, len(changes) - CHANGES_MAX),
+        )
+
+    async def _manifest(self, dataset: str, version: bytes) -> Manifest:
+        """The whole of it, if it is not too large to be had for somebody who looks at a page."""
+        scope, _, name = dataset.partition("/")
+        reference = Reference(scope, name, None, version)
+        root = (await self._node.snapshots.open(reference)).outline.root
+        if root.files > COMPARED_MAX_FILES or root.blocks > COMPARED_MAX_BLOCKS:
+            raise UsageError(
+                f"a version of {root.files} files and {root.blocks} blocks is too large to be compared by a tracker: "
+                "use `aetherfs diff`"
+            )
+        return (await manifest_of(self._node, await self._node.finder.resolve(reference)))[0]
 
     async def _readme(self, snapshot: Snapshot, items: list[Item]) -> tuple[str, tuple[ReadmeNode, ...]]:
         """A README that cannot be had is not shown; the listing is."""

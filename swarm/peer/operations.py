@@ -27,6 +27,7 @@ from swarm.agent_messages import (
 )
 from swarm.doctor_messages import Findings
 from swarm.errors import UsageError
+from swarm.figure_performance import Foreseen
 from swarm.log import SeenSerial, WallTime
 from swarm.log_lines import about
 from swarm.messages import Trackers
@@ -35,6 +36,7 @@ from swarm.peer.carrying import ExportArguments, ImportArguments, export, import
 from swarm.peer.copies import COPIES_MAX, WITHIN_S, wait_for_copies
 from swarm.peer.doctor import doctor
 from swarm.peer.explaining import ExplainArguments, explain
+from swarm.peer.foreseen_verb import ForeseenArguments, foreseen
 from swarm.peer.gates import Gates
 from swarm.peer.node import PeerNode
 from swarm.peer.people import PeopleArguments, change_people
@@ -159,6 +161,7 @@ VERBS: Final[Mapping[str, Verb]] = {
     "verify": Verb(look_verbs.VerifyArguments, look_verbs.verify, Verified),
     "status": Verb(NoArguments, _status),
     "stats": Verb(StatsArguments, stats, Stats),
+    "foreseen": Verb(ForeseenArguments, foreseen, Foreseen),
     "store-cost": Verb(NoArguments, _store_cost),
     "subscribe": Verb(follow_verbs.SubscribeArguments, follow_verbs.subscribe, Subscription),
     "unsubscribe": Verb(follow_verbs.SubscriptionArguments, follow_verbs.unsubscribe, Subscription),

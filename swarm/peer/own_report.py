@@ -337,6 +337,12 @@ class OwnReport:
             resident_bytes=round(resident_bytes() or 0),
             disk_free_bytes=free >> 20 << 20,
             disk_total_bytes=total,
+            # Each block is looked for in memory, then on disk.
+            hits=node.memory.hits + node.blocks.hits,
+            misses=node.blocks.misses,
+            evicted=node.memory.regret.evicted + node.blocks.regret.evicted,
+            regretted=node.memory.regret.blocks + node.blocks.regret.blocks,
+            regretted_bytes=node.memory.regret.bytes + node.blocks.regret.bytes,
         )
         self._room = (now, room)
         return room

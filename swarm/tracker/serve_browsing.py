@@ -8,7 +8,7 @@ from typing import Final
 
 from aiohttp import web
 
-from swarm.browse_messages import DatasetHistory, FilesAnswer, MineAnswer
+from swarm.browse_messages import DatasetHistory, DiffAnswer, FilesAnswer, MineAnswer
 from swarm.errors import IncompleteError, UnreachableError
 from swarm.http.routes import Route
 from swarm.limits import LOG_PAGE_MAX, PAGE_MAX
@@ -48,6 +48,7 @@ def browse_routes(state: TrackerState) -> list[Route]:
             "after",
             "limit",
         ),
+        get(base + "/diff", serve.diff, "What changed between two versions", DiffAnswer, "from", "to"),
         get("/api/v1/access/mine", serve.mine, "What the policy gives the caller", MineAnswer, "dataset"),
     ]
 
@@ -56,6 +57,8 @@ class _Serve:
     def __init__(self, state: TrackerState) -> None:
         self.state = state
         self._readers = asyncio.Semaphore(READERS_MAX)
+        # Each takes memory by the files of two versions.
+        self._comparing = asyncio.Semaphore(1)
 
     async def history(self, request: web.Request, who: Principal) -> web.Response:
         dataset, catalogue = dataset_of(request), self.state.catalogue
@@ -82,6 +85,21 @@ class _Serve:
         except TimeoutError as error:
             raise IncompleteError(
                 f"nobody has given the file table within {READ_S:.0f} s: try again, or see who holds it"
+            ) from error
+
+    async def diff(self, request: web.Request, who: Principal) -> web.Response:
+        dataset = dataset_of(request)
+        old, new = (from_hex(request.query.get(name, "")) for name in ("from", "to"))
+        for version in (old, new):
+            await self.state.work(self.state.purges.check, (dataset, version))
+        if self.state.reader is None:
+            raise UnreachableError("no peer runs beside this tracker: compare with `aetherfs diff`")
+        try:
+            async with self._comparing, asyncio.timeout(READ_S):
+                return answer(await self.state.reader.difference(dataset, old, new))
+        except TimeoutError as error:
+            raise IncompleteError(
+                f"nobody has given the file tables within {READ_S:.0f} s: try again, or use `aetherfs diff`"
             ) from error
 
     async def mine(self, request: web.Request, who: Principal) -> web.Response:

@@ -29,7 +29,7 @@ from swarm.order_messages import (
 from swarm.principal import Principal
 from swarm.retention import PINS_MAX, KeepRule
 from swarm.signature import from_hex
-from swarm.tracker import orders, sealed
+from swarm.tracker import forecasts, orders, sealed
 from swarm.tracker.asking import asker_of
 from swarm.tracker.figures import keeping
 from swarm.tracker.membership import Member
@@ -114,6 +114,7 @@ class _Serve:
                 "meanwhile: move or remove these tags, nobody can pull them any more"
             )
         await self.state.work(keeping.purge, self.state.objects, *version)
+        await self.state.work(forecasts.purge, self.state.objects, *version)
         told = await self.state.work(self._purge_state, version)
         return answer(msgspec.structs.replace(told, claimed_until=until))
 

@@ -26,6 +26,7 @@ from swarm.figure_messages import (
     Rollouts,
     Series,
 )
+from swarm.figure_performance import Performance
 from swarm.http.routes import Access, Route
 from swarm.http.validate import query_of
 from swarm.identity import public_of
@@ -167,6 +168,13 @@ def figure_routes(state: TrackerState) -> list[Route]:
         get(rollout + "/events", serve.log, "Its event log", RolloutLog, LogQuery, of_dataset=True),
         get(blocks, serve.blocks, "How many copies of its blocks there are", Blocks, BlocksQuery, of_dataset=True),
         get("/heat/{scope}/{name}", serve.heat, "Which parts of its versions are read", Heat, of_dataset=True),
+        get(
+            "/performance/{scope}/{name}",
+            serve.performance,
+            "How it performs: moves, what was foreseen of them, who has what, what is read",
+            Performance,
+            of_dataset=True,
+        ),
         get("/flow", serve.flow, "Who feeds whom", Flow, FlowQuery),
         get("/peers", serve.peers, "The peers, page by page", Peers, PeersQuery),
         get("/peers/{peer}", serve.peer, "All that is known of one peer", Peer),
@@ -237,6 +245,9 @@ class _Serve:
     async def heat(self, request: web.Request, who: Principal) -> web.Response:
         now = time.monotonic()
         return answer(heat_view(self.picture.peers.values(), dataset_of(request), self.picture.wall(now)))
+
+    async def performance(self, request: web.Request, who: Principal) -> web.Response:
+        return answer(await self.figures.performance(dataset_of(request), time.monotonic()))
 
     async def flow(self, request: web.Request, who: Principal) -> web.Response:
         await self._view_of_all(who)

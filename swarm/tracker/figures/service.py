@@ -21,16 +21,19 @@ from swarm import log as entries
 from swarm.dialable import TRUSTED
 from swarm.errors import AetherError, NotFoundError
 from swarm.figure_messages import Blocks, Rollout, RolloutItem, RolloutLog, Rollouts
+from swarm.figure_performance import MovePerformance, Performance
 from swarm.identity import peer_id_of
 from swarm.objects.bill import DEFAULT, Prices
 from swarm.records import Address
 from swarm.reports import REPORT_MAX_BYTES, Relay, RelayAnswer, Report, ReportAnswer
+from swarm.tracker import forecasts
 from swarm.tracker.figures import keeping
 from swarm.tracker.figures.copies import RANGES_DEFAULT, Seen, seen
 from swarm.tracker.figures.counting import Counting, Key
 from swarm.tracker.figures.hub import Hub
 from swarm.tracker.figures.laying import Laying
 from swarm.tracker.figures.peers import Tag, Who, readable
+from swarm.tracker.figures.performance import PastMoves, moves_of, performance_view
 from swarm.tracker.figures.picture import Picture
 from swarm.tracker.figures.relay import Heard, Relays
 from swarm.tracker.figures.rollouts import RolloutFigures
@@ -69,6 +72,7 @@ class Figures:
         self.laying = Laying(self._start)
         self.counting = Counting(self._seen, self.hub.wake)
         self._kept = keeping.Kept(self._back_by)
+        self._past = PastMoves()
         self._wants_full: set[bytes] = set()
         self._relayed_at: dict[bytes, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -122,6 +126,16 @@ class Figures:
         with contextlib.suppress(AetherError):
             kept = await self._state.work(self._kept.items, self._state.objects, view.may_read)
         return rollouts(self.picture, view.may_read, now, kept)
+
+    async def performance(self, dataset: str, now: float) -> Performance:
+        """How a dataset performs; without what the store keeps while that is away."""
+        moves, objects = moves_of(self.picture, dataset), self._state.objects
+        past: list[MovePerformance] = []
+        foreseen: forecasts.Forecasts = {}
+        with contextlib.suppress(AetherError):
+            past = await self._state.work(self._past.of, objects, dataset, frozenset(moves), self.picture.offset)
+            foreseen = await self._state.work(forecasts.read, objects, dataset)
+        return performance_view(self.picture, dataset, [*moves.values(), *past], foreseen, now)
 
     async def rollout(self, tag: Tag, serial: int, now: float) -> Rollout:
         """One rollout, the last of its tag for serial 0. NotFoundError."""
