@@ -66,9 +66,9 @@ class FilesAnswer(msgspec.Struct, frozen=True):
 
 
 class DiffAnswer(msgspec.Struct, frozen=True):
-    """What changed from version ``old`` to ``new``, as ``aetherfs diff`` tells it: ``same``: but for times.
-    What a consumer of the old one fetches, of ``bytes``. ``changes``: those first of which most is fetched, ``others`` are
-    not told.
+    """What changed from version ``old`` to ``new``, as ``aetherfs diff`` tells it. ``same``: but for times. What a
+    consumer of the old one fetches, of ``bytes``. ``changes``: those first of which most is fetched; ``others`` are not
+    told.
     """
 
     dataset: str

@@ -32,7 +32,7 @@ class Foreseen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     p95_s: Seconds
     last_s: Seconds
     curve: Curve = ()
-    at: Seconds = 0.0
+    at: Annotated[float, msgspec.Meta(ge=0, le=1e12)] = 0.0
 
 
 class MovePerformance(msgspec.Struct, frozen=True):

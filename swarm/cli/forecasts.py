@@ -72,8 +72,7 @@ def tell_trackers(agent: AgentClient, kept: Kept, told: Forecast) -> str:
         p50_s=kept.p50_s,
         p95_s=kept.p95_s,
         last_s=kept.last_s,
-        # At most so many points, the last among them.
-        curve=told.curve[:: -(-len(told.curve) // (CURVE_MAX - 1)) or 1][: CURVE_MAX - 1] + told.curve[-1:],
+        curve=thinned(told.curve, CURVE_MAX),
     )
     arguments = {"dataset": kept.dataset, "version": kept.version, "forecast": msgspec.to_builtins(foreseen)}
     try:
@@ -81,6 +80,12 @@ def tell_trackers(agent: AgentClient, kept: Kept, told: Forecast) -> str:
     except AetherError as error:
         return f"it is kept here, but no dashboard will show it: {error}"
     return ""
+
+
+def thinned(curve: tuple[tuple[float, int], ...], most: int) -> tuple[tuple[float, int], ...]:
+    """At most so many points of it, the first and the last among them."""
+    kept = curve[:: max(1, -(-len(curve) // (most - 1)))]
+    return kept if kept[-1:] == curve[-1:] else (*kept, curve[-1])
 
 
 def actual_of(publish: PublishTold) -> Actual | None:

@@ -26,7 +26,7 @@ def simulation_lines(found: Simulation) -> Iterable[str]:
         [
             ["p50", "p95", "p99", "last", "origin sends", "copies", "requests", "wasted"],
             [
-                *(f"{value:.2f} s" for value in (told.p50_s, told.p95_s, told.p99_s, told.last_s)),
+                *(_seconds(value) for value in (told.p50_s, told.p95_s, told.p99_s, told.last_s)),
                 size(told.origin_bytes),
                 f"{told.origin_copies:.2f}",
                 str(told.origin_requests),
@@ -94,7 +94,7 @@ def calibration_lines(told: Calibration) -> Iterator[str]:
         actual = kept.actual
         came = [_seconds(actual.p50_s), _seconds(actual.p95_s)] if actual is not None else ["-", "-"]
         peers = f"{kept.conditions.peers}" + (f" ({actual.peers} came)" if actual is not None else "")
-        forecasts = [f"{kept.p50_s:.2f} s", came[0], f"{kept.p95_s:.2f} s", came[1]]
+        forecasts = [_seconds(kept.p50_s), came[0], _seconds(kept.p95_s), came[1]]
         rows.append([moment(kept.at), short(kept.version), peers, *forecasts, kept.ref])
     yield from columns(rows)
     if told.p50 is None or told.p95 is None:
@@ -111,4 +111,4 @@ def _of_how_many(compared: int) -> str:
 
 
 def _seconds(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f} s"
+    return "-" if value is None else f"{value:.2f} s" if value < 99.5 else duration(value)

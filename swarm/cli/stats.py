@@ -199,7 +199,7 @@ def tier_rows(tiers: Sequence[TierTold]) -> list[list[str]]:
 
 
 def _seconds(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1f} s"
+    return "-" if value is None else duration(value)
 
 
 def _size(value: int | None) -> str:

@@ -17,6 +17,7 @@ from swarm.claims import GONE, LEASES, claim
 from swarm.cli.roles import take_orders
 from swarm.encoding import Encoded, encode_block
 from swarm.errors import ConflictError, NotAllowedError, RemoteProtocolError
+from swarm.figure_performance import Foreseen
 from swarm.identity import PeerKey
 from swarm.manifest import Manifest
 from swarm.peer import look_verbs, purging
@@ -27,7 +28,7 @@ from swarm.peer.pull import manifest_of
 from swarm.peer.wire import Message, Ordered
 from swarm.roster import OnlineKey, appointed
 from swarm.signature import signature_of
-from swarm.tracker import custody, orders, sealed, serve_orders
+from swarm.tracker import custody, forecasts, orders, sealed, serve_orders
 from swarm.tracker.figures import keeping
 from swarm.tracker.orders import PURGES, Purge, purge_key
 from tests.integration.kept_rollouts import rollout_log, rollouts_kept
@@ -96,6 +97,7 @@ def test_a_version_goes_everywhere_and_does_not_come_back(tmp_path: Path) -> Non
             away = await swarm.peer("away")
             await swarm.stop(away)
             logs = rollouts_kept(swarm, first)
+            forecasts.keep(swarm.objects, ROADS, bytes.fromhex(first), Foreseen(1, 0, 1.0, 1, 1.0, 1.0, 1.0))
 
             await run(admin, "tag", ref=bad, names=[f"{ROADS}:old"])
             with pytest.raises(ConflictError, match="old of maps/roads point to this version"):
@@ -114,6 +116,7 @@ def test_a_version_goes_everywhere_and_does_not_come_back(tmp_path: Path) -> Non
             assert Checker(swarm.objects, authority).run(time.time()).is_whole
             assert not keeping.write(swarm.objects, rollout_log(3, bytes.fromhex(first)))
             assert swarm.objects.list(keeping.PREFIX) == [logs[1]]
+            assert forecasts.read(swarm.objects, ROADS) == {}
 
             nodes = (admin, producer, reader, other, swarm.seed)
             left = await confirmed(admin, bad, {node.key.peer_id for node in nodes})

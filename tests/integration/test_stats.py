@@ -13,10 +13,14 @@ import aiohttp
 import msgspec
 import pytest
 
+from swarm.browse_messages import DiffAnswer
 from swarm.cli.forecasts import actual_of
 from swarm.cli.stats import stats_lines
-from swarm.errors import NotFoundError
+from swarm.errors import NotFoundError, UnreachableError, UsageError
+from swarm.figure_performance import Foreseen, Performance
+from swarm.peer.browsing import Browsing
 from swarm.peer.node import PeerNode
+from swarm.scan import scan
 from swarm.sim.calibration import Book, Kept, calibration, with_actual, with_forecast
 from swarm.sim.forecast import Conditions
 from swarm.stats_messages import Stats
@@ -67,6 +71,7 @@ def test_a_producer_is_told_how_it_went_and_what_is_read(tmp_path: Path, quick: 
             for number, node in enumerate(consumers):
                 await run(node, "subscribe", ref="maps/roads:stable", directory=str(tmp_path / f"at{number}"))
             (tree / "large.bin").write_bytes(b"new" * 400_000)
+            foreseen = await check_left(producer, scan(tree).manifest.version.hex())
             second = await swarm.publish(producer, tree, "maps/roads:stable")
             await read(consumers[0], "large.bin", "bytes=0-599999")
             await read(consumers[0], "large.bin", "bytes=0-9999")
@@ -76,6 +81,8 @@ def test_a_producer_is_told_how_it_went_and_what_is_read(tmp_path: Path, quick: 
             assert (await told(producer, "maps/roads")).reads == ()
             check_forecast(found)
             await check_heat(producer, second["version"])
+            await check_performance(producer, second["version"], foreseen)
+            await check_difference(swarm, producer, first["version"], second["version"])
             await check_without(swarm, consumers[0])
 
     asyncio.run(scenario())
@@ -113,6 +120,46 @@ async def check_heat(node: PeerNode, version: str) -> None:
     assert sum(heat.stretches) == 610_000 and heat.stretches[0] == 0 < max(heat.stretches)
     assert b"large" not in msgspec.json.encode(found.heat)
     assert "read of" in "\n".join(stats_lines(found))
+
+
+async def check_left(producer: PeerNode, version: str) -> Foreseen:
+    """A forecast of a version that is not published yet is left with the trackers; of no dataset, none."""
+    foreseen = Foreseen(2, 0, 6.25e6, 1000, 1.0, 2.0, 2.0, ((1.0, 1), (2.0, 2)))
+    told = {"dataset": "maps/roads", "version": version, "forecast": msgspec.to_builtins(foreseen)}
+    with pytest.raises(NotFoundError):
+        await run(producer, "foreseen", **{**told, "dataset": "maps/nothing"})
+    return msgspec.convert(await run(producer, "foreseen", **told), Foreseen)
+
+
+async def check_performance(node: PeerNode, version: str, foreseen: Foreseen) -> None:
+    """What the dashboard shows of it."""
+    found = await node.tracker.order("GET", "figures/performance/maps/roads", Performance)
+    newest = found.moves[0]
+    assert (newest.version, newest.wanted, newest.current) == (version, 2, 2)
+    assert newest.foreseen == foreseen and newest.completion.last_s is not None and newest.offload is not None
+    assert [move.foreseen for move in found.moves[1:]] == [None] * (len(found.moves) - 1)
+    assert {one.version: one.origins for one in found.versions}[version] >= 1
+    assert [heat.bytes for heat in found.heat] == [610_000]
+    assert found.caches.peers >= 3 and found.bad_blocks == 0
+
+
+async def check_difference(swarm: Following, node: PeerNode, first: str, second: str) -> None:
+    """Two versions compared by the tracker, as ``aetherfs diff`` compares them."""
+    ask = f"datasets/maps/roads/diff?from={first}&to={second}"
+    with pytest.raises(UnreachableError, match="no peer runs beside this tracker"):
+        await node.tracker.order("GET", ask, DiffAnswer)
+    swarm.tracker.state.reader = Browsing(node)
+    found = await node.tracker.order("GET", ask, DiffAnswer)
+    assert (found.old, found.new, found.same, found.counts.changed, found.others) == (first, second, False, 1, 0)
+    (change,) = found.changes
+    assert change.path == "large.bin" and change.fetch_bytes == found.fetch_bytes == 1_200_000
+    assert found.fetch_blocks > 1 and set(change.heat) == {1.0}
+    with pytest.raises(UsageError):
+        await node.tracker.order("GET", "datasets/maps/roads/diff?from=xyz&to=", DiffAnswer)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("swarm.peer.browsing.COMPARED_MAX_FILES", 1)
+        with pytest.raises(UsageError, match="use `aetherfs diff`"):
+            await node.tracker.order("GET", ask, DiffAnswer)
 
 
 def check_forecast(found: Stats) -> None:

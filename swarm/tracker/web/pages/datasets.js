@@ -6,6 +6,8 @@ import { Card, Chip, Heading, Id, Missing, Name, Notice, PeerLink, Tabs, TagLink
 import { href } from "../lib/router.js";
 import { call, useAnswer, useNow, usePages } from "../lib/store.js";
 import { Table } from "../lib/table.js";
+import { Difference } from "./datasets/difference.js";
+import { Performance } from "./datasets/performance.js";
 import { Readme } from "./datasets/readme.js";
 
 const API = "/api/v1/datasets";
@@ -13,6 +15,7 @@ const apiOf = (dataset) => `${API}/${dataset.split("/").map(encodeURIComponent).
 const toDataset = (dataset, query) => href(["datasets", ...dataset.split("/")], query);
 const toFiles = (dataset, version, path = "") => href(["datasets", ...dataset.split("/"), "files", version,
   ...path.split("/").filter(Boolean)]);
+const toDiff = (dataset, older, newer) => href(["datasets", ...dataset.split("/"), "diff", older, newer]);
 const KINDS = { publish: ["good", "plus", "published"], tag: ["busy", "forward", "tagged"],
   rollback: ["back", "back", "rolled back"], rm: ["bad", "cross", "removed"], plan: ["calm", "rollout", "planned"] };
 const STAGED = { paused: ["warn", "pause"], aborted: ["bad", "stop"], "rolled back": ["back", "back"], done: ["good", "check"] };
@@ -43,6 +46,7 @@ export default {
       steps.push({ text: short(version, 12), to: toFiles(dataset, version) });
       path.forEach((step, at) => steps.push({ text: step, to: toFiles(dataset, version, path.slice(0, at + 1).join("/")) }));
     }
+    if (part === "diff" && version && path[0]) steps.push({ text: `${short(version, 8)} to ${short(path[0], 8)}`, to: toDiff(dataset, version, path[0]) });
     return steps;
   },
   search: async (text) => {
@@ -62,6 +66,10 @@ function Datasets({ params, query }) {
   if (!scope || !name) return html`<${All} />`;
   const dataset = `${scope}/${name}`;
   if (part === "files" && version) return html`<${Files} key=${`${dataset}@${version}`} dataset=${dataset} version=${version} path=${path.join("/")} />`;
+  if (part === "diff" && version && path[0]) {
+    return html`<${Difference} key=${`${version} ${path[0]}`} dataset=${dataset} older=${version} newer=${path[0]} api=${apiOf(dataset)}
+      toFiles=${(id) => toFiles(dataset, id)} toDiff=${(older, newer) => toDiff(dataset, older, newer)} />`;
+  }
   return html`<${One} dataset=${dataset} tab=${query.get("tab") ?? "tags"} />`;
 }
 
@@ -113,9 +121,11 @@ function One({ dataset, tab }) {
   <${Tabs} label="Parts of the dataset" items=${[
     { title: "Tags", to: toDataset(dataset), isHere: tab === "tags" },
     { title: "History", to: toDataset(dataset, { tab: "history" }), isHere: tab === "history" },
+    { title: "Performance", to: toDataset(dataset, { tab: "performance" }), isHere: tab === "performance" },
     { title: "Files", to: toFiles(dataset, tags.length ? newest(tags).version : "none"), isHere: false },
   ]} />
-  ${tab === "history" ? html`<${History} dataset=${dataset} now=${now} />` : html`<${Card} title="Tags" flush>
+  ${tab === "performance" ? html`<${Performance} dataset=${dataset} now=${now} toFiles=${(id) => toFiles(dataset, id)} toDiff=${(older, newer) => toDiff(dataset, older, newer)} />`
+    : tab === "history" ? html`<${History} dataset=${dataset} now=${now} />` : html`<${Card} title="Tags" flush>
     <${Table} label="Tags of ${dataset}" rows=${tags} keyOf=${(row) => row.tag} by="-serial" empty="No tag points to a version any more; the history tells of earlier ones."
       columns=${[
         { id: "tag", label: "tag", value: (row) => row.tag, isHead: true, cell: (row) => html`<${TagLink} dataset=${dataset} tag=${row.tag} />` },
@@ -142,10 +152,20 @@ function History({ dataset, now }) {
           ${(row.planned ?? []).map((tag) => html`<span key=${tag} class="label">${clean(tag, 60)}</span>`)}
           ${row.moves.length > 8 && html`<span class="soft small">and ${row.moves.length - 8} more</span>`}</span>` },
         { id: "message", label: "message", cell: (row) => html`<${Name} text=${row.reason || row.message} />` },
+        { id: "changes", label: "changes", narrow: false, cell: (row) => { const [older, newer] = stepOf(list.rows, row);
+          return older && html`<a href=${toDiff(dataset, older, newer)}>changes<span class="unseen"> of entry ${count(row.serial)}</span></a>`; } },
         { id: "bytes", label: "size", num: true, narrow: false, cell: (row) => (row.bytes === null ? "" : bytes(row.bytes)) },
         { id: "by", label: "by", narrow: false, cell: (row) => html`<${Maker} entry=${row} />` },
         { id: "time", label: "when", num: true, narrow: false, cell: (row) => html`<time title=${moment(row.time)}>${ago(row.time, now)}</time>` },
       ]} />`}<//>`;
+}
+
+// From what to what an entry moved its first tag, if both are known here and differ.
+function stepOf(entries, entry) {
+  const move = entry.moves.find((one) => one.version);
+  if (!move) return [];
+  const before = entries.filter((one) => one.serial < entry.serial).map((one) => one.moves.find((other) => other.tag === move.tag)).find(Boolean);
+  return before?.version && before.version !== move.version ? [before.version, move.version] : [];
 }
 
 function Files({ dataset, version, path }) {
