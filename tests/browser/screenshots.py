@@ -14,7 +14,7 @@ from typing import Any, Final
 from playwright.sync_api import expect
 
 from tests.browser.chromium import chromium
-from tests.browser.live_swarm import DATASET, TAG, Visitor, live_swarm
+from tests.browser.live_swarm import DATASET, TAG, LiveSwarm, Visitor, live_swarm
 
 PAGES: Final = {
     "overview": "overview",
@@ -24,6 +24,8 @@ PAGES: Final = {
     "datasets": "datasets",
     "dataset": f"datasets/{DATASET}",
     "history": f"datasets/{DATASET}?tab=history",
+    "performance": f"datasets/{DATASET}?tab=performance",
+    "changes": f"datasets/{DATASET}/diff/FIRST/VERSION",
     "files": f"datasets/{DATASET}/files/VERSION",
     "blocks": f"blocks/{DATASET}",
     "flow": "flow",
@@ -55,9 +57,12 @@ def take(out: Path, only: str) -> None:
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, chromium() as browser, live_swarm(Path(folder)) as swarm:
         swarm.follow(*PEERS, slow="far-away")
+        first = swarm.version_of(PEERS[0])
         swarm.write(2, SIZE_BYTES)
+        _foresee(swarm)
         version = swarm.publish("winter survey, with ferries", "v2", TAG)["version"]
-        places = {"VERSION": version, "PEER": swarm.peer_id("far-away"), "AGENT": swarm.agent_url("far-away")}
+        far = {"PEER": swarm.peer_id("far-away"), "AGENT": swarm.agent_url("far-away")}
+        places = {"FIRST": first, "VERSION": version, **far}
         while version not in {swarm.version_of(name) for name in PEERS}:
             pass
         for screen, options in SCREENS.items():
@@ -68,6 +73,12 @@ def take(out: Path, only: str) -> None:
                         path = path.replace(place, found)
                     _take(visitor, path, out / f"{name}-{screen}.png", options["viewport"])
             visitor.context.close()
+
+
+def _foresee(swarm: LiveSwarm) -> None:
+    """What the producer foresees, to be seen on the page about performance."""
+    lines = ("--peers", str(len(PEERS)), "--link", "100mbit", "--no-sweep")
+    swarm.bench.ok("hub", "simulate", str(swarm.folder), "--against", f"{DATASET}:{TAG}", *lines)
 
 
 def _take(visitor: Visitor, path: str, to: Path, screen: dict[str, int]) -> None:

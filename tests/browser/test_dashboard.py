@@ -24,6 +24,7 @@ PAGES: Final = (
     "datasets",
     f"datasets/{DATASET}",
     f"datasets/{DATASET}?tab=history",
+    f"datasets/{DATASET}?tab=performance",
     "access",
     "access?tab=explain&who=user:bob&right=publish&dataset=maps/roads",
     "access?tab=history",
@@ -75,6 +76,11 @@ def nothing_went_wrong(alice: Visitor) -> Iterator[None]:
 def version_in(swarm: LiveSwarm) -> str:
     found = swarm.bench.ok("hub", "history", f"{DATASET}:{TAG}", "--json").json
     return str(found["entries"][-1]["moves"][0]["version"])
+
+
+def first_in(swarm: LiveSwarm) -> str:
+    found = swarm.bench.ok("hub", "history", f"{DATASET}:{TAG}", "--json").json
+    return str(found["entries"][0]["moves"][0]["version"])
 
 
 def test_who_has_a_link_comes_to_its_page_after_signing_in(browser: Browser, swarm: LiveSwarm) -> None:
@@ -334,6 +340,7 @@ def test_a_rollout_is_watched_steered_and_taken_back(alice: Visitor, swarm: Live
     expect(page.get_by_role("region", name="Peers by state").get_by_role("row")).not_to_have_count(0)
     page.keyboard.press("v")
 
+    _performance(alice, swarm, first)
     _press(alice, "Roll back", "ferries are missing")
     expect(stages).to_contain_text("rolled back")
     expect(page.locator(".verdict.tone-back")).to_contain_text("rolled back by user:alice (ferries are missing)")
@@ -448,6 +455,22 @@ def page_face(alice: Visitor, peer: str) -> dict[str, str]:
     return {**told, "lookups": cells[2], "lookups_in_vain": cells[3]}
 
 
+def _performance(visitor: Visitor, swarm: LiveSwarm, first: str) -> None:
+    """How that move went stands on the dataset's page, and leads to what changed."""
+    rollout = visitor.page.url
+    page = visitor.visit(f"datasets/{DATASET}?tab=performance")
+    move = page.get_by_role("region", name="Moves of").get_by_role("row").filter(has_text="second survey")
+    expect(move).to_contain_text("3 of 3")
+    expect(page.get_by_role("group", name="When peers had each move: stable")).to_be_visible()
+    expect(page.get_by_role("group", name="Who has which version: stable")).to_be_visible()
+    move.get_by_role("link", name="changes").click()
+    assert page.url == f"{swarm.url}/ui/datasets/{DATASET}/diff/{first}/{version_in(swarm)}"
+    expect(page.get_by_role("group", name="Where it is new: roads.bin: 3.0 MB of 3.0 MB are fetched")).to_be_visible()
+    page.get_by_role("button", name="Table of Where it is new").click()
+    expect(page.get_by_role("row").filter(has_text="roads.bin")).to_contain_text("changed")
+    page.goto(rollout)
+
+
 def _press(visitor: Visitor, name: str, reason: str = "") -> None:
     """One of a rollout's buttons, and what it asks."""
     visitor.page.locator(".heading .actions").get_by_role("button", name=name, exact=True).click()
@@ -476,7 +499,9 @@ def test_no_page_has_a_barrier_and_none_is_wider_than_the_screen(
     source = axe_source()
     visitor = Visitor(browser, swarm.url, name="alice", reduced_motion="reduce", **SCREENS[screen])
     found = []
-    for path in (*PAGES, f"datasets/{DATASET}/files/{version_in(swarm)}", swarm.agent_url("hub")):
+    version = version_in(swarm)
+    changes = f"datasets/{DATASET}/diff/{first_in(swarm)}/{version}"
+    for path in (*PAGES, f"datasets/{DATASET}/files/{version}", changes, swarm.agent_url("hub")):
         page = visitor.visit(path)
         visitor.settle()
         found += [f"{path}: {line}" for line in barriers(page, source)]

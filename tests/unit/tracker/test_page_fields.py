@@ -8,6 +8,9 @@ from typing import Any, Final
 import msgspec
 import pytest
 
+from swarm.analysis.changes import Change
+from swarm.analysis.report import Counts
+from swarm.browse_messages import DiffAnswer
 from swarm.figure_details import (
     BlockRange,
     Blocks,
@@ -31,6 +34,7 @@ from swarm.figure_details import (
     Storage,
     Survival,
 )
+from swarm.figure_heat import VersionHeat
 from swarm.figure_messages import (
     Completion,
     FollowedTag,
@@ -41,6 +45,7 @@ from swarm.figure_messages import (
     Straggler,
     Totals,
 )
+from swarm.figure_performance import Caches, Foreseen, MovePerformance, Performance, VersionHolders
 from swarm.peer.own_page import Own, OwnHolding, OwnNeighbour, OwnTag, OwnTracker
 from swarm.rollout_messages import Counts as RolloutCounts
 from swarm.rollout_messages import PlanAnswer, RolloutAnswer, StageItem
@@ -60,6 +65,21 @@ READ: Final[dict[str, dict[str, tuple[Struct, ...]]]] = {
     "pages/flow/moment.js": {"frame": (FlowFrame,)},
     "pages/flow/graph.js": {"node": (FlowNode,)},
     "pages/flow/layout.js": {"node": (FlowNode,)},
+    "pages/datasets/performance.js": {
+        "data": (Performance,),
+        "caches": (Caches,),
+        "move": (MovePerformance,),
+        "row": (MovePerformance, VersionHolders),
+        "version": (VersionHeat,),
+        "completion": (Completion,),
+        "foreseen": (Foreseen,),
+    },
+    "pages/datasets/difference.js": {
+        "data": (DiffAnswer,),
+        "counts": (Counts,),
+        "change": (Change,),
+        "row": (Change,),
+    },
     "pages/peers.js": {"row": (PeerItem,)},
     "pages/peers/one.js": {
         "data": (Peer,),
@@ -91,6 +111,7 @@ TAKEN_APART: Final = {
 # What a module has put beside what it was sent, and what every array has.
 ITS_OWN: Final = {
     "pages/flow/moment.js": {"others"},
+    "pages/datasets/performance.js": {"at", "read"},
     "pages/flow.js": {"giver", "taker", "rate", "at", "all", "origin"},
 }
 OF_JAVASCRIPT: Final = {"length", "map", "filter"}

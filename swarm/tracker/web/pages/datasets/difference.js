@@ -23,8 +23,8 @@ export function Difference({ dataset, older, newer, api, toFiles, toDiff }) {
 
 // Versions of the history to choose from, the newest first.
 function Chosen({ api, older, newer, toDiff }) {
-  const { data } = useAnswer(`${api}/history?limit=100`);
-  const known = new Map((data?.entries ?? []).flatMap((entry) => entry.moves.filter((move) => move.version).map((move) => [move.version, `entry ${entry.serial}, ${clean(move.tag, 30)}`])));
+  const { data: history } = useAnswer(`${api}/history?limit=100`);
+  const known = new Map((history?.entries ?? []).flatMap((entry) => entry.moves.filter((move) => move.version).map((move) => [move.version, `entry ${entry.serial}, ${clean(move.tag, 30)}`])));
   const choose = (label, chosen, to) => html`<label class="row"><span class="soft">${label}</span><select value=${chosen} onChange=${(event) => go(to(event.target.value))}>
     ${!known.has(chosen) && html`<option value=${chosen}>${short(chosen, 12)}</option>`}
     ${[...known].map(([version, words]) => html`<option key=${version} value=${version}>${short(version, 8)} (${words})</option>`)}</select></label>`;

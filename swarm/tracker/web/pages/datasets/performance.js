@@ -72,17 +72,17 @@ const Moves = ({ dataset, moves, now, toFiles, toDiff }) => html`<${Card} title=
     { id: "started", label: "when", num: true, value: (row) => row.started, cell: (row) => html`<time title=${moment(row.started)}>${ago(row.started, now)}</time>` },
   ]} /><//>`;
 
-const times = (came, told) => (came === null || !told ? null : came / told);
+const tookOf = ({ completion, foreseen }) => (completion.p95_s === null || !foreseen.p95_s ? null : completion.p95_s / foreseen.p95_s);
 const factor = (value) => (value === null ? span(null) : `${value.toFixed(2)} times`);
 
 const Foreseen = ({ moves }) => html`<${Card} title="Foreseen beside what came" note="by aetherfs simulate, before the move" flush><${Table} label="Forecasts beside what came"
   rows=${moves.filter((move) => move.foreseen)} keyOf=${(row) => `${row.tag} ${row.serial}`} columns=${[
     { id: "move", label: "move", isHead: true, cell: (row) => html`<${Name} text=${nameOf(row)} />` },
-    { id: "peers", label: "peers", num: true, cell: (row) => `${count(row.foreseen.peers)}, ${count(row.wanted)} came` },
-    { id: "link", label: "lines", num: true, narrow: false, cell: (row) => `${(row.foreseen.link_bytes_per_s * 8 / 1e6).toFixed(0)} Mbit/s${row.foreseen.sites ? `, ${counted(row.foreseen.sites, "site")}` : ""}` },
+    { id: "peers", label: "peers", num: true, cell: ({ foreseen, wanted }) => `${count(foreseen.peers)}, ${count(wanted)} came` },
+    { id: "link", label: "lines", num: true, narrow: false, cell: ({ foreseen }) => `${(foreseen.link_bytes_per_s * 8 / 1e6).toFixed(0)} Mbit/s${foreseen.sites ? `, ${counted(foreseen.sites, "site")}` : ""}` },
     ...["p50", "p95", "last"].map((name) => ({ id: name, label: name, num: true, narrow: name === "p95" ? undefined : false,
       cell: (row) => `${span(row.foreseen[`${name}_s`])}, came ${span(row.completion[`${name}_s`])}` })),
-    { id: "factor", label: "p95 took", num: true, value: (row) => times(row.completion.p95_s, row.foreseen.p95_s), cell: (row) => factor(times(row.completion.p95_s, row.foreseen.p95_s)) },
+    { id: "factor", label: "p95 took", num: true, value: (row) => tookOf(row), cell: (row) => factor(tookOf(row)) },
   ]} /><//>`;
 
 function Holders({ versions, toFiles }) {
