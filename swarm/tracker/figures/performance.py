@@ -5,7 +5,7 @@ had. Pure but for ``PastMoves``, which reads what is kept in the object store, i
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -93,7 +93,7 @@ def performance_view(
     picture: Picture,
     dataset: str,
     moves: Iterable[MovePerformance],
-    foreseen: Mapping[str, Foreseen],
+    foreseen: Mapping[str, Sequence[Foreseen]],
     now: float,
 ) -> Performance:
     """All of it."""
@@ -103,7 +103,7 @@ def performance_view(
     return Performance(
         at=at,
         dataset=dataset,
-        moves=tuple(_with_forecast(move, foreseen.get(move.version)) for move in latest),
+        moves=tuple(_with_forecast(move, foreseen.get(move.version, ())) for move in latest),
         versions=tuple(_holders(picture, concerned, dataset)),
         heat=heat_view(picture.peers.values(), dataset, at).versions,
         caches=_caches([peer.room for peer in concerned if peer.room is not None]),
@@ -112,10 +112,10 @@ def performance_view(
     )
 
 
-def _with_forecast(move: MovePerformance, foreseen: Foreseen | None) -> MovePerformance:
-    if foreseen is None or foreseen.at > move.started + CLOCK_STEP_S:
-        return move
-    return msgspec.structs.replace(move, foreseen=foreseen)
+def _with_forecast(move: MovePerformance, foreseen: Sequence[Foreseen]) -> MovePerformance:
+    """With the last that was made before."""
+    before = [each for each in foreseen if each.at <= move.started + CLOCK_STEP_S]
+    return msgspec.structs.replace(move, foreseen=before[-1]) if before else move
 
 
 def _concerns(peer: KnownPeer, dataset: str) -> bool:

@@ -68,21 +68,25 @@ def test_who_has_what_and_what_caches_had_is_of_those_who_have_to_do_with_it() -
 
 def test_a_forecast_stands_beside_moves_that_came_after_it() -> None:
     moves = [move(serial, 100.0 * serial) for serial in range(1, MOVES_MAX + 4)]
-    foreseen = {V1.hex(): msgspec.structs.replace(FORESEEN, at=801.0)}
+    times = (301.0, 801.0, 5000.0)
+    foreseen = {V1.hex(): [msgspec.structs.replace(FORESEEN, at=at, p50_s=at) for at in times]}
     told = performance_view(picture_of(), ROADS, moves, foreseen, 0.0).moves
     assert [one.serial for one in told] == list(range(MOVES_MAX + 3, 3, -1))
-    assert [one.serial for one in told if one.foreseen is not None] == [11, 10, 9, 8], "told in the second of the move"
+    beside = {one.serial: one.foreseen.at for one in told if one.foreseen is not None}
+    assert beside == {11: 801.0, 10: 801.0, 9: 801.0, 8: 801.0, 7: 301.0, 6: 301.0, 5: 301.0, 4: 301.0}
 
 
-def test_forecasts_are_kept_by_version_the_latest_of_each_and_few() -> None:
+def test_forecasts_are_kept_by_version_the_latest_and_few_of_each() -> None:
     objects = MemoryObjectStore()
     assert forecasts.read(objects, ROADS) == {}
     for number in range(forecasts.KEPT_MAX + 3):
         forecasts.keep(objects, ROADS, bytes([number]) * 32, FORESEEN)
-    forecasts.keep(objects, ROADS, bytes([20]) * 32, msgspec.structs.replace(FORESEEN, p50_s=9.0))
+    for number in range(forecasts.OF_ONE_MAX):
+        forecasts.keep(objects, ROADS, bytes([20]) * 32, msgspec.structs.replace(FORESEEN, p50_s=float(number)))
     found = forecasts.read(objects, ROADS)
     assert len(found) == forecasts.KEPT_MAX and bytes([2]).hex() * 32 not in found
-    assert found[bytes([20]).hex() * 32].p50_s == 9.0 and list(found)[-1] == bytes([20]).hex() * 32
+    assert [one.p50_s for one in found[bytes([20]).hex() * 32]] == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
+    assert list(found)[-1] == bytes([20]).hex() * 32
     forecasts.purge(objects, ROADS, bytes([20]) * 32)
     assert bytes([20]).hex() * 32 not in forecasts.read(objects, ROADS)
     objects.put("purges/maps/roads/" + V1.hex(), b"")
