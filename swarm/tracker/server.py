@@ -59,7 +59,6 @@ from swarm.tracker.serve_audit import audit_routes
 from swarm.tracker.serve_browsing import browse_routes
 from swarm.tracker.serve_datasets import dataset_routes
 from swarm.tracker.serve_dial import dial_routes
-from swarm.tracker.serve_forecasts import forecast_routes
 from swarm.tracker.serve_health import check_observer, health_routes
 from swarm.tracker.serve_members import join_answer, member_routes
 from swarm.tracker.serve_orders import order_routes
@@ -445,7 +444,6 @@ def _routes(state: TrackerState) -> list[Route]:
         *page_routes(state),
         *static_routes(state),
         *browse_routes(state),
-        *forecast_routes(state),
         *health_routes(state),
         *described(lambda: routes, "AetherFS tracker"),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,7 +64,11 @@ def test_a_name_is_a_version_or_else_what_lies_here(
 ) -> None:
     home = ("--home", str(running.producer.home.path))
     here = put(running.folder / "here", {"table.csv": table(LINES[:100])})
+    (here / "empty").mkdir()
     running.publish(here, "here:latest")
+    assert main(["explain", "here", "--json", *home]) == 0
+    explained = json.loads(capsys.readouterr().out)
+    assert (explained["files"], explained["paths"], len(explained["shown"])) == (1, 2, 2), "a directory is no file"
     put(running.folder / "there", {"table.csv": table(LINES[:90])})
     monkeypatch.chdir(running.folder)
     monkeypatch.setattr("swarm.analysis.rows.can_compare", lambda: False)
@@ -71,7 +76,7 @@ def test_a_name_is_a_version_or_else_what_lies_here(
     found = capsys.readouterr()
     assert "there is no version there: what lies here by that name is taken" in found.err
     assert "rows are compared by duckdb, which is not installed" in found.err
-    assert "1 changed" in found.out and "table.csv" in found.out, "the rest of it is told"
+    assert "1 removed, 1 changed" in found.out and "table.csv" in found.out, "the rest of it is told"
     assert main(["diff", "here", "here", *home]) == 0
     found = capsys.readouterr()
     assert "the version here is taken; write ./here for what lies here by that name" in found.err

@@ -42,12 +42,13 @@ async def told(node: PeerNode, ref: str, **arguments: Any) -> Stats:
 
 
 async def ended(node: PeerNode, ref: str) -> Stats:
-    """Once the last move has reached everybody."""
+    """Once the last move has reached everybody, and copies are counted since: that is done once in some seconds."""
     end = time.monotonic() + PATIENCE_S
     while True:
         found = await told(node, ref)
         rollout = found.publishes[-1].rollout
-        if rollout is not None and rollout.ended is not None and rollout.current == 2:
+        holders = {each.version: each.complete_peers for each in found.versions}.get(found.publishes[-1].version, 0)
+        if rollout is not None and rollout.ended is not None and rollout.current == 2 and holders:
             return found
         assert time.monotonic() < end, found
         await asyncio.sleep(0.1)

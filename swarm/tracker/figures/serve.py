@@ -45,6 +45,7 @@ from swarm.tracker.figures.topics import View, check_sees_all, events_view, topi
 from swarm.tracker.figures.views import overview
 from swarm.tracker.membership import Member
 from swarm.tracker.policy import patterns_of
+from swarm.tracker.serve_forecasts import forecast_routes
 from swarm.tracker.state import AskerHandler, TrackerState, answer, dataset_of, remote_of
 
 MSGPACK: Final = "application/msgpack"
@@ -183,6 +184,7 @@ def figure_routes(state: TrackerState) -> list[Route]:
         get("/series", serve.series, "One figure over time", Series, SeriesQuery),
         get("/events", serve.events, "What happened in the swarm", Events, EventsQuery),
         get("/stream", serve.stream, "News of chosen topics as they come", events.CONTENT_TYPE, StreamQuery),
+        *forecast_routes(state),
     ]
 
 
