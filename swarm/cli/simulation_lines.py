@@ -95,7 +95,8 @@ def calibration_lines(told: Calibration) -> Iterator[str]:
         came = [_seconds(actual.p50_s), _seconds(actual.p95_s)] if actual is not None else ["-", "-"]
         peers = f"{kept.conditions.peers}" + (f" ({actual.peers} came)" if actual is not None else "")
         forecasts = [_seconds(kept.p50_s), came[0], _seconds(kept.p95_s), came[1]]
-        rows.append([moment(kept.at), short(kept.version), peers, *forecasts, kept.ref])
+        what = kept.ref if actual is None or kept.is_comparable else f"{kept.ref} (not compared)"
+        rows.append([moment(kept.at), short(kept.version), peers, *forecasts, what])
     yield from columns(rows)
     if told.p50 is None or told.p95 is None:
         yield f"nothing can be compared yet: {told.reason or WAITS}"

@@ -159,7 +159,7 @@ def heat_lines(heat: VersionHeat) -> Iterator[str]:
     """Where in a version all peers read, without its files."""
     amount = f"{size(heat.bytes)} in {counted(heat.reads, 'request')}"
     yield f"read of {short(heat.version)} at {counted(heat.peers, 'peer')}: {amount}"
-    yield f"  {shades(heat.stretches)}  from its first byte to its last"
+    yield f"  |{shades(heat.stretches)}|  from its first byte to its last"
 
 
 def covered(file: FileReads) -> str:

@@ -70,6 +70,10 @@ def test_forecasts_are_told_beside_what_came() -> None:
     assert "p95 foreseen" in alone[0]
     assert alone[-1].startswith("nothing can be compared yet: a rollout counts that began after its forecast")
     told = msgspec.structs.replace(kept, actual=Actual(2.0, 4, 3.0, 6.0, 7.0))
+    early = msgspec.structs.replace(told, at=9.0)
+    assert next(
+        line for line in calibration_lines(Calibration(None, None, None, 0, (early,))) if "v1" in line
+    ).endswith("maps/roads:v1 (not compared)")
     lines = list(calibration_lines(Calibration(1.5, 2.0, 1.75, 1, (told,))))
     assert lines[-1] == (
         "real rollouts took 1.50 times the foreseen p50 and 2.00 times the foreseen p95, "
