@@ -10,9 +10,10 @@ import msgspec
 
 from swarm.figure_heat import VersionHeat
 from swarm.figure_messages import Completion, Sources
-from swarm.publish_budget import PEERS_MAX
 
 CURVE_MAX: Final = 64
+# As many as `aetherfs simulate` takes.
+PEERS_MAX: Final = 2000
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=(1 << 53))]

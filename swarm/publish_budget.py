@@ -17,8 +17,8 @@ from swarm.units import size
 What = Literal["size", "files", "delta", "time"]
 # A delta that is so small is never too much, if the file says nothing else.
 FLOOR_BYTES: Final = 1_000_000
-# As many as a forecast simulates.
-PEERS_MAX: Final = 2000
+# A publish waits while they are simulated: 2,000 would take a minute and a half (2026-11).
+PEERS_MAX: Final = 100
 Amount = Annotated[int, msgspec.Meta(ge=0)]
 
 

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from swarm.cli.program import Program
     from swarm.publish_budget import Budget
 
-# A publish waits for it: a second at most (4,000 deliveries a second).
+# A publish waits for it: a second or two (4,000 deliveries a second, and half of them again for the slope).
 DELIVERIES: Final = 4096
 
 
 def foretold_s(program: Program, sizes: Sequence[int], budget: Budget) -> float:
-    """Until 95% of the budget's consumers have blocks of these sizes. Takes up to a second of a processor."""
+    """Until 95% of the budget's consumers have blocks of these sizes. Takes some seconds of a processor at most."""
     # Only a publish with such a budget loads the simulator.
     from swarm.cli.forecasts import calibration_of
     from swarm.cli.simulate import start_here

@@ -94,6 +94,7 @@ peers = 16
         (b"[budget]\nlink = '1gbit'", "say with time"),
         (b"[budget]\npeers = 16", "say with time"),
         (b"[budget]\ntime = '5m'\npeers = 0", "peers"),
+        (b"[budget]\ntime = '5m'\npeers = 101", "peers"),
         (b"[budget]\nfiles = -1", "files"),
         (b"[budget]\nsizes = 1", "sizes"),
         (b"[publish]\nvalidate = 'one'", "validate"),
