@@ -284,6 +284,8 @@ def test_a_saved_bundle_opens_without_a_network(
     saved.goto(f"{path.as_uri()}#/datasets/{DATASET}?tab=history")
     expect(saved.get_by_text("first survey")).to_be_visible()
     expect(saved.get_by_text("nothing here changes any more")).to_be_visible()
+    saved.get_by_role("link", name="Performance").click()
+    expect(saved.get_by_role("group", name="When peers had each move")).to_be_visible()
     saved.get_by_role("navigation", name="Pages").get_by_role("link", name="Audit").click()
     expect(saved.get_by_role("heading", name="Audit")).to_be_visible()
     for shown in (

@@ -16,9 +16,11 @@ const EACH_MAX = 30;
 
 // What the pages ask for of each dataset, and of each tag that is followed.
 function ofEach(datasets, tags) {
-  const baseOf = (dataset) => `/api/v1/datasets/${dataset.split("/").map(encodeURIComponent).join("/")}`;
+  const encoded = (dataset) => dataset.split("/").map(encodeURIComponent).join("/");
+  const baseOf = (dataset) => `/api/v1/datasets/${encoded(dataset)}`;
   return [
-    ...datasets.slice(0, EACH_MAX).flatMap((dataset) => [baseOf(dataset), `${baseOf(dataset)}/history`, pathOf(`blocks:${dataset}`)]),
+    ...datasets.slice(0, EACH_MAX).flatMap((dataset) => [baseOf(dataset), `${baseOf(dataset)}/history`, pathOf(`blocks:${dataset}`),
+      `/api/v1/figures/performance/${encoded(dataset)}`]),
     ...tags.slice(0, EACH_MAX).flatMap(({ dataset, tag }) => [pathOf(`rollout:${dataset}:${tag}`), ...["rollout", "plan"].map((what) => `${baseOf(dataset)}/tags/${encodeURIComponent(tag)}/${what}`)]),
   ];
 }
