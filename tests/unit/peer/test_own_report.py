@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from swarm.encoding import encode_block
 from swarm.errors import AetherError, FullError, IntegrityError, UnreachableError
 from swarm.identity import peer_id_of
 from swarm.peer.commands import HookError, RefusedError
@@ -17,7 +18,11 @@ from swarm.peer.following import Following
 from swarm.peer.own_report import NAMED_MAX, OwnReport, Told
 from swarm.peer.traffic import Traffic
 from swarm.reports import LINKS_TOLD_MAX
+from swarm.signature import signature_of
+from swarm.store.disk import DiskStore
+from swarm.store.memory import MemoryStore
 from swarm.subscription import Followed, Wanted
+from tests.datasets import seeded
 from tests.reported import V1, V2, key
 
 
@@ -118,3 +123,18 @@ def test_nothing_is_kept_of_a_subscription_that_is_no_more(tmp_path: Path) -> No
     report._node.subscriptions.clear()  # type: ignore[attr-defined]
     report.look()
     assert not report._steps
+
+
+def test_what_its_stores_had_and_dropped_is_told_of_both_together(tmp_path: Path) -> None:
+    memory, disk = MemoryStore(1500), DiskStore(tmp_path / "blocks", 1500)
+    plain = [seeded(f"block{number}", 1000) for number in range(2)]
+    for store in (memory, disk):
+        for number in (0, 1, 0):  # each makes room for itself, and the first comes again
+            store.put(signature_of(plain[number]), encode_block(plain[number]))
+        for each in plain:
+            store.get(signature_of(each))
+    settings = SimpleNamespace(disk_bytes=1, memory_bytes=100)
+    node: Any = SimpleNamespace(memory=memory, blocks=disk, settings=settings, home=SimpleNamespace(path=tmp_path))
+    room = OwnReport(node, 1, "0")._room_now()
+    assert (room.hits, room.misses) == (2, 1), "what is not in memory is looked for on disk: that counts once"
+    assert (room.evicted, room.regretted, room.regretted_bytes) == (4, 2, 2002)
