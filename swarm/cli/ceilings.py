@@ -91,8 +91,8 @@ def _blocks(sample: bytes) -> list[bytes]:
 
 
 def _repeated(work: Callable[[], int]) -> float:
-    """Bytes a second of work that is done again until it took long enough."""
-    began, size_bytes = time.perf_counter(), 0
+    """Bytes a second of work that is done once, and again until it took long enough."""
+    began, size_bytes = time.perf_counter(), work()
     while (seconds := time.perf_counter() - began) < MEASURED_S:
         size_bytes += work()
     return size_bytes / seconds

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -278,7 +279,8 @@ def test_ctrl_c_says_what_it_leaves(
     def interrupted(_: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("swarm.cli.status.time.sleep", interrupted)
+    # Not of the module itself: others of this process sleep too.
+    monkeypatch.setattr("swarm.cli.status.time", SimpleNamespace(sleep=interrupted, time=time.time))
     said = say(capsys, running.reader, "status", "--watch", code=130)
     assert said.endswith("aetherfs: interrupted\n")
 
