@@ -151,7 +151,7 @@ async def check_ports(node: PeerNode) -> Finding:
 def _neighbours(neighbours: int, out: int) -> str:
     if not neighbours:
         return "no neighbours"
-    return f"{neighbours} neighbour{'s' * (neighbours != 1)}, {out} of them dialled from here"
+    return f"{neighbours} neighbour{'s' * (neighbours != 1)}, {out} dialled from here"
 
 
 async def check_dht(node: PeerNode) -> Finding:
@@ -161,7 +161,7 @@ async def check_dht(node: PeerNode) -> Finding:
     while not node.dht.status().nodes and time.monotonic() < deadline:
         await asyncio.sleep(0.1)
     status = node.dht.status()
-    told = f"{status.nodes} nodes known, {status.packets_received} packets received, {status.packets_sent} sent"
+    told = f"{status.nodes} node{'s' * (status.nodes != 1)} known, {status.packets_received} packets received, {status.packets_sent} sent"
     if status.nodes:
         return Finding("dht", "ok", told)
     if not node.channels.open:

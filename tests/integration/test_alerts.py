@@ -303,6 +303,11 @@ def test_of_a_tracker_that_was_killed_the_next_tells_and_of_its_return_too(tmp_p
             await look(second, 50)
             await look(second, 90)
             assert [told["status"] for _, body in got for told in body["alerts"]] == ["resolved"]
+            # Whoever is listed no more is missed by nobody.
+            last.enlist(())
+            last.pushes.silent[first.contact.peer_id] = silent
+            last.delist(first.contact.peer_id)
+            assert "aetherfs_trackers_unreachable 0" in last.metrics.exposition()
 
     asyncio.run(main())
 

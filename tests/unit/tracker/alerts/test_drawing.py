@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from swarm.records import Address
 from swarm.tracker.alerts import drawing
 from swarm.tracker.alerts.picture import RolloutSeen
 from swarm.tracker.alerts.rules import found_in
 from swarm.tracker.figures.picture import Picture
+from swarm.tracker.listing import Listing
 from tests.reported import ROADS, V1, entry, followed, report, who
 from tests.unit.tracker.alerts.pictures import picture as well
 
@@ -38,3 +40,12 @@ def test_a_single_pull_that_failed_is_its_users_matter_and_no_alert(is_pull: boo
     seen = seen_after_failures(is_pull=is_pull)
     assert {found.rule for found in found_in(well(rollouts=(seen,)))} == expected
     assert (seen.wanted, seen.behind, seen.failed) == ((1, 0, 0) if is_pull else (3, 2, 2))
+
+
+def test_a_tracker_that_was_made_anew_at_its_address_is_not_missed() -> None:
+    def listing(number: int, port: int, since: int) -> Listing:
+        return Listing(2, bytes([number]) * 32, (Address("192.0.2.1", port),), (), since, since)
+
+    before, anew, beside = listing(1, 7070, 100), listing(2, 7070, 200), listing(3, 7080, 300)
+    listings = (before, anew, beside)
+    assert [drawing._is_replaced(one, listings) for one in listings] == [True, False, False]
