@@ -161,7 +161,8 @@ async def check_dht(node: PeerNode) -> Finding:
     while not node.dht.status().nodes and time.monotonic() < deadline:
         await asyncio.sleep(0.1)
     status = node.dht.status()
-    told = f"{status.nodes} node{'s' * (status.nodes != 1)} known, {status.packets_received} packets received, {status.packets_sent} sent"
+    known = f"{status.nodes} node{'s' * (status.nodes != 1)} known"
+    told = f"{known}, {status.packets_received} packets received, {status.packets_sent} sent"
     if status.nodes:
         return Finding("dht", "ok", told)
     if not node.channels.open:
