@@ -30,9 +30,16 @@ Forecasts = dict[Hex, tuple[Foreseen, ...]]
 def read(objects: ObjectStore, dataset: str) -> Forecasts:
     """By version, the oldest first; none where nothing is kept, or it is damaged."""
     try:
-        data = objects.get(PREFIX + dataset)
+        return decode(objects.get(PREFIX + dataset))
+    except NotFoundError:
+        return {}
+
+
+def decode(data: bytes) -> Forecasts:
+    """What is kept; nothing of what is damaged."""
+    try:
         return msgspec.json.decode(data, type=Forecasts) if len(data) <= FILE_MAX_BYTES else {}
-    except (NotFoundError, msgspec.DecodeError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return {}
 
 

@@ -20,6 +20,7 @@ from swarm.answers import parsed
 from swarm.at_rest import SealKey, parse_seal_key
 from swarm.authority import fingerprint_of, public_of_root
 from swarm.errors import AetherError, IntegrityError, RemoteProtocolError, UsageError
+from swarm.figure_performance import Foreseen
 from swarm.http.problem import Problem, error_from
 from swarm.http.validate import decode_body
 from swarm.joining import parse_address
@@ -33,12 +34,14 @@ from swarm.peer.operations import STREAMS, VERBS
 from swarm.peer.upload import Framed, _json, unframed
 from swarm.peer.wire import GRANT_HEADER
 from swarm.signature import signature_of
+from swarm.tracker import forecasts
 from swarm.tracker.state import body_of
 from tests.property.decoder import Decoder
 from tests.property.samples import sample
 from tests.unit.log_samples import authority
 
 SEAL: Final = SealKey(bytes(32))
+FORESEEN: Final = Foreseen(16, 0, 6.25e6, 1000, 2.0, 3.0, 4.0, ((1.0, 1), (4.0, 16)))
 
 
 def json_kinds(module: ModuleType) -> dict[str, type]:
@@ -146,6 +149,7 @@ ANSWER_DECODERS: Final[dict[str, Decoder]] = {
     "root certificate": Decoder(authority().certificate, read_root, (ValueError, TypeError)),
     "pack's head": Decoder(HEAD, read_head_body),
     "index": Decoder(good_index()[32:], read_index_body),
+    "forecasts": Decoder(msgspec.json.encode({"ab" * 32: [FORESEEN]}), forecasts.decode, ()),
     "costs": Decoder(encode_costs(sample(Costs)), decode_costs, ()),
     "issuer's answer": Decoder(msgspec.json.encode(sample(Metadata)), read_issuer),
     "sealed file": Decoder(SEAL.seal(b"swarm", b"secret", bytes(24)), partial(SEAL.open, b"swarm")),

@@ -101,6 +101,7 @@ FUZZED: Final[dict[str, str]] = {
     "swarm.secret_text.parse_secret": "swarm secret",
     "swarm.snapshot.open_snapshot": "snapshot",
     "swarm.token.parse_token": "token",
+    "swarm.tracker.forecasts.decode": "forecasts",
     "swarm.tracker.people.identify._name_and_password": "basic",
     "swarm.tracker.people.sessions._opened": "session",
     "swarm.tracker.people.sessions._bytes_of": "session",
