@@ -41,6 +41,9 @@ class Frames:
     cpu_ms_per_s: dict[str, float]
 
 
+NO_FRAMES: Final = Frames(0, 0.0, 0.0, 0, 0.0, 0.0, 0.0, 0.0, {})
+
+
 def percentile(values: Iterable[float], share: float) -> float:
     """By nearest rank; 0 of nothing."""
     found = sorted(values)
@@ -67,7 +70,7 @@ def frames_of(events: Sequence[Mapping[str, Any]]) -> Frames:
     spans = sorted((e for e in events if e["ph"] == "X"), key=lambda e: e["ts"])
     fired = [(e["pid"], e["tid"]) for e in spans if e["name"] == "FireAnimationFrame"]
     if not fired:
-        return Frames(0, 0.0, 0.0, 0, 0.0, 0.0, 0.0, 0.0, {})
+        return NO_FRAMES
     page = max(set(fired), key=fired.count)
     found = _frames([e for e in spans if (e["pid"], e["tid"]) == page])
     painted = [frame for frame in found if frame[2]]

@@ -149,6 +149,31 @@ def test_what_has_not_changed_is_not_drawn_again(alice: Visitor) -> None:
     assert found == {"first": [2, 1], "same": [0, 0], "other": [1, 1]}
 
 
+LOGGED: Final = """async (base) => {
+  const { withPage } = await import(base + "pages/rollout/steps.js");
+  const page = (first, count, total) => ({ first, total, started: 5, dropped: 0, states: ["current"],
+    peers: [["p", "s"]], steps: Array.from({ length: count }, (_, place) => [first + place, 0, 0, ""]) });
+  const none = { steps: [], started: 0, total: 0 }, told = [];
+  const span = ({ steps }) => [steps[0]?.number, steps.at(-1)?.number, steps.length];
+  const last = withPage(none, page(90, 10, 100), false);
+  told.push(span(last), span(withPage(last, page(95, 10, 105), false)));
+  told.push(span(withPage(last, page(190, 10, 200), false)));
+  told.push(span(withPage(last, page(80, 10, 100), true)), span(withPage(last, page(60, 10, 100), true)));
+  told.push(span(withPage(last, page(0, 5, 5), false)));
+  return told;
+}"""
+
+
+def test_pages_of_a_log_are_joined_without_a_gap(alice: Visitor) -> None:
+    page = alice.visit("peers")
+    script = page.locator("script[type=module]").get_attribute("src") or ""
+    last, more, jump, earlier, far, anew = page.evaluate(LOGGED, script.removesuffix("app.js"))
+    assert (last, more, earlier) == ([90, 99, 10], [90, 104, 15], [80, 99, 20])
+    assert jump == [190, 199, 10], "what came meanwhile is not known: it begins anew"
+    assert far == [90, 99, 10], "what does not join is left away"
+    assert anew == [0, 4, 5], "a tracker that began anew"
+
+
 def test_a_reader_sees_what_he_may_and_no_controls(browser: Browser, swarm: LiveSwarm) -> None:
     bob = Visitor(browser, swarm.url, name="bob")
     page = bob.visit("datasets")

@@ -5,30 +5,17 @@ import { Card, Missing, Name, PeerLink } from "../../lib/parts.js";
 import { STATE } from "../../lib/states.js";
 import { call } from "../../lib/store.js";
 import { Table } from "../../lib/table.js";
+import { STEPS_MAX, withPage } from "./steps.js";
 
 const LAST = 100;      // of a rollout of ten thousand peers come hundreds a second
 const EARLIER = 1000;
-const STEPS_MAX = 5000;
 const AGAIN_S = 5;
 
-// Steps of an answer, with their numbers in the log.
-const stepsOf = (page) => page.steps.map(([at, peer, state, words], place) => ({ number: page.first + place, at, peer: page.peers[peer]?.[0] ?? "",
-  site: page.peers[peer]?.[1] ?? "", state: page.states[state], words: words ?? "" }));
-
-// The last steps, and while the rollout runs those that come; `earlier` asks for those before. What is shown has no
-// gap: where more has come than is asked for, it begins anew with the last.
+// The last steps, and while the rollout runs those that come; `earlier` asks for those before.
 function useLog(path, serial, isRunning) {
   const [state, set] = useState({ steps: [], error: null, isLoading: true, started: 0, total: 0, dropped: 0 });
   const ask = (query) => call("GET", `${path}?${new URLSearchParams({ ...query, ...(serial ? { serial } : {}) })}`);
-  const take = (page, isEarlier) => set((now) => {
-    const isSame = Math.abs(now.started - page.started) < 1 && page.total >= now.total; // a tracker that began anew knows less
-    const told = stepsOf(page), known = isSame ? now.steps : [];
-    const [before, after] = isEarlier ? [told, known] : [known, told];
-    const first = after[0]?.number ?? page.total, from = before[0]?.number ?? first;
-    const isJoined = before.length > 0 && before.at(-1).number >= first - 1 && from <= first;
-    const steps = isJoined ? [...before.slice(0, first - from), ...after] : isEarlier ? known : told;
-    return { steps: isEarlier ? steps.slice(0, STEPS_MAX) : steps.slice(-STEPS_MAX), started: page.started, total: page.total, dropped: page.dropped, error: null, isLoading: false };
-  });
+  const take = (page, isEarlier) => set((now) => ({ ...withPage(now, page, isEarlier), error: null, isLoading: false }));
   const fail = (error) => set((now) => ({ ...now, error, isLoading: false }));
   useEffect(() => {
     let isOver = false, timer = 0;
