@@ -13,7 +13,8 @@ Face = dict[str, int]
 def program_face(swarm: LiveSwarm) -> Face:
     """What commands tell: of the swarm, of the tag, and of one peer."""
     seen = swarm.bench.ok("hub", "top", "--once", "--json").json["overview"]
-    [tag] = [row for row in seen["tags"] if (row["dataset"], row["tag"]) == (DATASET, TAG)]
+    followed = [row for row in seen["tags"] if (row["dataset"], row["tag"]) == (DATASET, TAG)]
+    tag = followed[0] if followed else {"behind": 0, "wanted": 0}
     status = swarm.bench.ok("near", "status", "--json").json
     return {
         "peers": seen["totals"]["peers"],

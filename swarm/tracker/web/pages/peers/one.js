@@ -50,7 +50,7 @@ function Numbers({ data, now }) {
     { label: "health", value: html`<${Health} health=${item.health} />`, detail: `heard ${ago(item.heard, now)}` },
     { label: "gives", value: rate(item.rate_out_bytes_per_s), detail: `${bytes(data.sent_bytes)} in all` },
     { label: "takes", value: rate(item.rate_in_bytes_per_s), detail: `${bytes(data.received_bytes)} in all` },
-    { label: "on the line", value: bytes(data.line_sent_bytes + data.line_received_bytes), detail: `${bytes(data.line_sent_bytes)} out, ${bytes(data.line_received_bytes)} in, with headers; of encoded blocks ${bytes(data.wire_sent_bytes)} out, ${bytes(data.wire_received_bytes)} in` },
+    { label: "on the line", value: bytes(data.line_sent_bytes + data.line_received_bytes), detail: `${bytes(data.line_sent_bytes)} out, ${bytes(data.line_received_bytes)} in, with headers; blocks are ${bytes(data.wire_sent_bytes + data.wire_received_bytes)} of it` },
     { label: "bad blocks", value: count(data.bad_blocks), tone: data.bad_blocks ? "bad" : "", detail: "that it was sent, and refused" },
     { label: "clock", value: offset === null ? "–" : html`<${Offset} seconds=${offset} />`, detail: offset === null ? "not measured" : `${offset.toFixed(2)} s off the tracker's` },
   ]} />`;
