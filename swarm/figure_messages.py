@@ -18,9 +18,9 @@
 
 Units: sizes are bytes, ``*_s`` durations in seconds, ``at``, ``since``, ``started`` and ``heard`` wall seconds (Unix,
 with a fraction). Bytes are **plain bytes of blocks**, as `pull --json` counts them, unless the name says ``wire``:
-those are encoded blocks as they travelled within TLS, without TLS, TCP and IP. Versions and peers are the texts that
-the command line shows: 64 hex characters, and the peer id. A share is from 0 to 1. ``None`` means: not known, or not
-yet.
+those are encoded blocks as they travelled within TLS, without TLS, TCP and IP; or ``line``: with all of that. Versions
+and peers are the texts that the command line shows: 64 hex characters, and the peer id. A share is from 0 to 1.
+``None`` means: not known, or not yet.
 
 The stream. One a tab; ``topics`` are ``overview``, ``rollouts``, ``rollout:SCOPE/NAME:TAG``, ``blocks:SCOPE/NAME``,
 ``flow``, ``peers``, ``peer:ID``, ``dht``, ``origin``, ``series:NAME`` and ``events``. Each message is
@@ -29,12 +29,12 @@ The stream. One a tab; ``topics`` are ``overview``, ``rollouts``, ``rollout:SCOP
     event: <the topic as it was asked for>
     data: <the same JSON as the GET of that topic>
 
-at most one a second and topic, only if it has changed, the first at once. So whoever misses one has lost nothing: the
-next tells all, and with ``Last-Event-ID`` only what has changed since is told. Two topics tell what is new alone:
-``events`` (an ``Events`` of those since the last message) and ``flow`` (a ``Flow`` of the last second with the edges
-that moved). ``peers`` is a ``PeersChanged``. ``series:NAME`` is a ``Series`` with the points since the last message. A
-topic that the caller may not read, or that is not there, is answered by one message of ``event: refused`` with a
-``Refused``.
+at most one a second and topic, only if it has changed, the first at once, and what a moved tag changes at once too. So
+whoever misses one has lost nothing: the next tells all, and with ``Last-Event-ID`` only what has changed since is told.
+Two topics tell what is new alone: ``events`` (an ``Events`` of those since the last message) and ``flow`` (a ``Flow``
+of the last second with the edges that moved). ``peers`` is a ``PeersChanged``. ``series:NAME`` is a ``Series`` with the
+points since the last message. A topic that the caller may not read, or that is not there, is answered by one message of
+``event: refused`` with a ``Refused``.
 
 Every five seconds comes ``event: beat`` with {"at": wall seconds}, whatever else: so a page knows that it is not stale.
 
