@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.__main__ import bench
 from swarm.cli.main import COMMANDS
-from tests.house.project import commands_told, make_targets, top_level
+from tests.house.project import codemap, commands_told, make_targets, top_level
 from tests.house.rules import offences
 
 ROOT = Path(__file__).parent.parent.parent
@@ -44,6 +44,7 @@ def house() -> list[str]:
     found = list(top_level(names))
     for page in (*PAGES, *(name for name in names if name.startswith("docs/") and name.endswith(".md"))):
         found += commands_told(page, (ROOT / page).read_text(), existing)
+    found += codemap((ROOT / "ARCHITECTURE.md").read_text(), names)
     for name in names:
         try:
             found += offences(name, (ROOT / name).read_text())

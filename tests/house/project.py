@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
 from collections.abc import Collection, Iterable, Iterator
 from typing import Final
@@ -24,6 +25,7 @@ TOP_LEVEL: Final = frozenset(
         "Makefile",
     }
 )
+_WHOLE: Final = ("swarm/", "seed/", "docker/")
 # A command as it is told: at the start of an indented or fenced line, or between backticks.
 _TOLD: Final = re.compile(r"(?m)(?:^(?: {4}|\$ )?|`)(?:\.venv/bin/)?(make|aetherfs|python -m bench) ([a-z][a-z-]*)")
 
@@ -43,6 +45,32 @@ def commands_told(path: str, text: str, existing: Collection[tuple[str, str]]) -
     for program, word in dict.fromkeys(_TOLD.findall(text)):
         if (program, word) not in existing:
             yield f"{path}: tells of `{program} {word}`, which does not exist"
+
+
+def codemap(text: str, names: Collection[str]) -> Iterator[str]:
+    """The codemap's rooms exist, it is one table, and each module is in a room or in its folder's."""
+    part = text.partition("\n## Codemap\n")[2].partition("\n## ")[0].strip()
+    if "\n\n" in part:
+        yield "ARCHITECTURE.md: a blank line breaks the table of the codemap"
+    rooms = {room for row in part.splitlines() for room in _rooms(row.split("|")[1] if row.startswith("|") else "")}
+    for room in sorted(rooms):
+        if not (any(name.startswith(room) for name in names) if room.endswith("/") else fnmatch.filter(names, room)):
+            yield f"ARCHITECTURE.md: {room} is in the codemap, and is not there"
+    for name in sorted(names):
+        is_module = name.startswith(("swarm/", "seed/")) and name.endswith(".py") and not name.endswith("__init__.py")
+        if is_module and not any(name.startswith(r) if r.endswith("/") else fnmatch.fnmatch(name, r) for r in rooms):
+            yield f"{name}: is in no room of ARCHITECTURE.md's codemap: add it where it belongs"
+
+
+def _rooms(cell: str) -> Iterator[str]:
+    """The paths between backticks; what begins with no package is in the folder of the path before it."""
+    folder = ""
+    for word in " ".join(re.findall("`([^`]+)`", cell)).split():
+        if word.startswith(_WHOLE):
+            folder = word.rpartition("/")[0] + "/"
+            yield word
+        else:
+            yield folder + word
 
 
 def make_targets(makefile: str) -> set[tuple[str, str]]:

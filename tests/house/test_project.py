@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.house.__main__ import ROOT, house, project_files
-from tests.house.project import TOP_LEVEL, commands_told, make_targets, top_level
+from tests.house.project import TOP_LEVEL, codemap, commands_told, make_targets, top_level
 
 EXISTING = {("make", "test"), ("aetherfs", "pull"), ("python -m bench", "pair")}
 
@@ -42,3 +42,12 @@ def test_commands_that_exist_pass() -> None:
 
 def test_the_targets_of_the_makefile_are_found() -> None:
     assert {("make", "test"), ("make", "demo"), ("make", "check")} <= make_targets((ROOT / "Makefile").read_text())
+
+
+def test_a_room_that_is_gone_and_a_module_in_no_room_are_told() -> None:
+    table = "\n## Codemap\n\n| room | holds |\n|---|---|\n| `swarm/a.py b_*.py`, `seed/sub/` | what |\n\n## Words\n"
+    there = ["swarm/a.py", "swarm/b_1.py", "seed/sub/c.py", "swarm/__init__.py", "README.md"]
+    assert list(codemap(table, there)) == []
+    assert [line.split(" ")[1] for line in codemap(table, there[1:])] == ["swarm/a.py"]
+    assert [line.split(":")[0] for line in codemap(table, [*there, "swarm/d.py"])] == ["swarm/d.py"]
+    assert "blank line" in next(codemap(table.replace("|\n| `", "|\n\n| `"), there))
