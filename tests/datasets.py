@@ -102,6 +102,15 @@ def contents_of(root: Path) -> dict[str, bytes]:
     return {path: content for path, (*_, content) in state_of(root).items() if isinstance(content, bytes)}
 
 
+def write_lacking(staging: Staging, manifest: Manifest, blocks: Mapping[bytes, bytes]) -> list[int]:
+    """Write the blocks that are not there yet. Their indices."""
+    held = staging.recover()
+    lacking = [index for index in range(len(manifest.unique)) if index not in held]
+    for index in lacking:
+        staging.write(index, blocks[manifest.unique[index].signature])
+    return lacking
+
+
 def pull(
     target: Path,
     manifest: Manifest,
@@ -114,10 +123,7 @@ def pull(
     staging = Staging(target, manifest)
     try:
         staging.adopt({entry.path: entry for entry in previous.files} if previous else {}, force=force)
-        held = staging.recover()
-        fetched = [index for index in range(len(manifest.unique)) if index not in held]
-        for index in fetched:
-            staging.write(index, blocks[manifest.unique[index].signature])
+        fetched = write_lacking(staging, manifest, blocks)
         staging.finish()
     finally:
         staging.close()

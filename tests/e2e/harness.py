@@ -5,14 +5,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import json
 import os
-import random
 import select
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -168,16 +165,6 @@ class Bench:
         temporary.mkdir(exist_ok=True)
         own = {"AETHERFS_HOME": str(self.home(home)), "TMPDIR": str(temporary), "SSL_CERT_FILE": os.devnull}
         return {**kept, **own}
-
-
-def free_base() -> int:
-    """Three ports in a row for a process that comes back, below those that systems give to whoever asks for any."""
-    while True:
-        base = random.randrange(12_000, 30_000)
-        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
-            for port in range(base, base + 3):
-                stack.enter_context(socket.create_server(("127.0.0.1", port)))
-            return base
 
 
 def wait_for(what: str, holds: Callable[[], object]) -> None:

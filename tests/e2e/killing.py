@@ -16,9 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from swarm.cli.demo.place import free_ports
 from tests.bucket import Bucket, bucket_on
 from tests.datasets import contents_of, write_files
-from tests.e2e.harness import DEADLINE_S, Bench, Done, free_base
+from tests.e2e.harness import DEADLINE_S, Bench, Done
 from tests.s3_server import BUCKET, S3Server
 
 KILLED: Final = -9
@@ -50,7 +51,7 @@ class Mortals:
         self.bench = bench
         self._server = server
         self._url = server.url(PREFIX)
-        self._bases = {name: free_base() for name in ("tracker", "seed")}
+        self._bases = {name: free_ports() for name in ("tracker", "seed")}
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self.start("tracker")
         bench.enrol("seed", hub="tracker", options=["--role", "seed"])

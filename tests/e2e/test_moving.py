@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import Bench, free_base, spawn_line, wait_for
+from swarm.cli.demo.place import free_ports
+from tests.e2e.harness import Bench, spawn_line, wait_for
 from tests.s3_server import S3Server
 
 CONFLICT, INTEGRITY, NOT_ALLOWED, NOT_FOUND, USAGE = 5, 6, 4, 3, 2
@@ -36,7 +37,7 @@ def _states(folder: Path) -> dict[str, tuple[int, int]]:
 def test_a_bucket_restored_elsewhere_from_a_backup(bench: Bench, s3: S3Server) -> None:
     """The backup is older than what the swarm knows. A peer runs all the time, and nothing of it is restarted."""
     bucket, backup, elsewhere = s3.url("bucket"), f"file://{bench.folder}/backup", s3.url("elsewhere")
-    base = free_base()
+    base = free_ports()
     one, two, three = (_data(bench, name) for name in ("one", "two", "three"))
     hub = bench.start("hub", "up", "--store", bucket, port_base=base)
     bench.enrol("edge", "late")

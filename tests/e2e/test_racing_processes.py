@@ -13,13 +13,14 @@ import time
 from pathlib import Path
 from typing import Final
 
+from swarm.cli.demo.place import free_ports
 from swarm.home import Home
 from swarm.identity import PeerKey
 from swarm.joining import join
 from swarm.messages import Contact
 from swarm.records import Address
 from swarm.token import parse_token
-from tests.e2e.harness import Bench, free_base
+from tests.e2e.harness import Bench
 from tests.histories.history import Recorder
 from tests.histories.log_model import Answer, Call
 from tests.integration.racers import Racer, check_history
@@ -39,7 +40,7 @@ class TwoTrackers:
     def __init__(self, bench: Bench, url: str) -> None:
         self._bench = bench
         self._url = url
-        self._bases = [free_base(), free_base()]
+        self._bases = [free_ports(), free_ports()]
         self._running: dict[int, subprocess.Popen[bytes]] = {}
         self.kills = 0
         self.start(0)

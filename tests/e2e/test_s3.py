@@ -6,7 +6,8 @@ import os
 
 import pytest
 
-from tests.e2e.harness import Bench, free_base
+from swarm.cli.demo.place import free_ports
+from tests.e2e.harness import Bench
 from tests.s3_server import S3Server
 
 NOT_FOUND = 3
@@ -22,7 +23,7 @@ def test_publish_pull_restart_and_pull_again(bench: Bench, s3: S3Server) -> None
     (data / "large.bin").write_bytes(os.urandom(3_000_000))
     (data / "small.txt").write_text("small\n", encoding="ascii")
 
-    base = free_base()
+    base = free_ports()
     tracker = bench.start("tracker", "tracker", "--store", url, port_base=base)
     bench.enrol("seed", hub="tracker", options=["--role", "seed"])
     bench.enrol("producer", "one", "two", hub="tracker")

@@ -16,7 +16,7 @@ from swarm.manifest import Manifest
 from swarm.sharing import Origin, share
 from swarm.staging import READ_ONLY, Staging
 from swarm.tree import verify_tree
-from tests.datasets import contents_of, manifest_of, seeded
+from tests.datasets import contents_of, manifest_of, seeded, write_lacking
 from tests.staged import BLOCKS, FILES, MANIFEST
 
 CHANGED = {**FILES, "b/one": b"3" * 90, "new": seeded("new", 100_000)}
@@ -30,10 +30,7 @@ def bring(target: Path, manifest: Manifest, blocks: dict[bytes, bytes], *origins
     try:
         staging.adopt({}, force=False)
         staging.share(origins)
-        held = staging.recover()
-        fetched = [index for index in range(len(manifest.unique)) if index not in held]
-        for index in fetched:
-            staging.write(index, blocks[manifest.unique[index].signature])
+        fetched = write_lacking(staging, manifest, blocks)
         staging.finish()
     finally:
         staging.close()

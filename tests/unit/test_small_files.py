@@ -15,7 +15,7 @@ from swarm.rooted import Tree
 from swarm.segments import BlockEntry
 from swarm.staging import Staging
 from swarm.tree import TreeStore, verify_tree
-from tests.datasets import cut_stream, file_entry, manifest_of, public_directory, seeded, unprivileged
+from tests.datasets import cut_stream, file_entry, manifest_of, public_directory, seeded, unprivileged, write_lacking
 
 MODES = (0o644, 0o600, 0o755, 0o777, 0o444, 0o400, 0o200, 0o000)
 CONTENTS = {f"{d}/{e}/{n}": seeded(f"{d}{e}{n}", 500 + n) for d in "ab" for e in "cd" for n in range(8)}
@@ -67,9 +67,7 @@ def test_what_came_whole_is_not_looked_at_again(tmp_path: Path) -> None:
     manifest, blocks = manifest_of(CONTENTS)
     staging = Staging(tmp_path / "t", manifest)
     staging.adopt({}, force=False)
-    staging.recover()
-    for index, block in enumerate(manifest.unique):
-        staging.write(index, blocks[block.signature])
+    write_lacking(staging, manifest, blocks)
     (staging.directory / "a/c/3").chmod(0o700)
     staging.finish()
     assert verify_tree(tmp_path / "t", manifest) == ["mode: a/c/3 is 700, not 644"]
@@ -82,9 +80,7 @@ def test_what_an_earlier_try_made_too_long_is_cut(tmp_path: Path) -> None:
     (staging.directory / "a/c/0").write_bytes(bytes(100_000))
     (staging.directory / "a/stray").write_bytes(b"of another choice of files")
     staging.adopt({}, force=False)
-    assert staging.recover() == set()
-    for index, block in enumerate(manifest.unique):
-        staging.write(index, blocks[block.signature])
+    assert len(write_lacking(staging, manifest, blocks)) == len(manifest.unique)
     staging.finish()
     assert verify_tree(tmp_path / "t", manifest) == []
 
@@ -93,9 +89,7 @@ def test_a_target_that_was_bare_and_is_not_any_more(tmp_path: Path) -> None:
     manifest, blocks = manifest_of(CONTENTS)
     staging = Staging(tmp_path / "t", manifest)
     staging.adopt({}, force=False)
-    staging.recover()
-    for index, block in enumerate(manifest.unique):
-        staging.write(index, blocks[block.signature])
+    write_lacking(staging, manifest, blocks)
     (tmp_path / "t/b/d").mkdir(parents=True)
     (tmp_path / "t/b/d/3").write_bytes(b"mine")
     with pytest.raises(ConflictError, match="was changed while the version came"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 
@@ -64,6 +64,17 @@ async def keep(uploads: Uploads, manifest: Manifest, blocks: dict[bytes, bytes])
     return kept
 
 
+async def check_kept(objects: MemoryObjectStore, blocks: Mapping[bytes, bytes]) -> PackStore:
+    """Whoever opens the store anew has these blocks: that one."""
+    fresh = PackStore(objects)
+    await fresh.refresh()
+    for signature, plain in blocks.items():
+        encoded = await fresh.get(signature)
+        assert encoded is not None
+        assert open_block(encoded, signature) == plain
+    return fresh
+
+
 def test_a_version_over_several_packs_is_read_back() -> None:
     async def main() -> None:
         objects = MemoryObjectStore()
@@ -75,13 +86,8 @@ def test_a_version_over_several_packs_is_read_back() -> None:
         assert len(objects.list(PACKS)) == 2
         assert sum(map(laid_bytes, map(objects.get, objects.list(PACKS)))) == sent
         assert objects.list(LEASES) == []
-        fresh = PackStore(objects)
-        await fresh.refresh()
+        fresh = await check_kept(objects, blocks)
         assert fresh.has_version("maps/roads", manifest.version)
-        for signature, plain in blocks.items():
-            encoded = await fresh.get(signature)
-            assert encoded is not None
-            assert open_block(encoded, signature) == plain
 
     asyncio.run(main())
 
@@ -167,12 +173,7 @@ def test_what_was_taken_early_is_not_asked_for_again() -> None:
         assert set(new) == set(blocks)
         assert sum(map(laid_bytes, map(objects.get, objects.list(PACKS)))) == sent
         assert objects.list(LEASES) == []
-        fresh = PackStore(objects)
-        await fresh.refresh()
-        for signature, plain in blocks.items():
-            encoded = await fresh.get(signature)
-            assert encoded is not None
-            assert open_block(encoded, signature) == plain
+        await check_kept(objects, blocks)
 
     asyncio.run(main())
 
@@ -189,12 +190,7 @@ def test_once_all_is_read_no_block_waits_for_its_pack_to_fill() -> None:
             await asyncio.to_thread(keeping.early.handed_over)
             assert len(objects.list(PACKS)) == 1
             await keeping.finish(manifest, lambda signature: encode_block(blocks[signature]), lambda done: None)
-        fresh = PackStore(objects)
-        await fresh.refresh()
-        for signature, plain in blocks.items():
-            encoded = await fresh.get(signature)
-            assert encoded is not None
-            assert open_block(encoded, signature) == plain
+        await check_kept(objects, blocks)
 
     asyncio.run(main())
 

@@ -94,6 +94,14 @@ async def upload(
     return receipt, manifest, len(missing)
 
 
+async def laid(objects: MemoryObjectStore, blocks: list[bytes]) -> VersionSource:
+    """A version in packs there, as somebody reads it who opens the store anew."""
+    _, manifest, _ = await upload(Uploads(PackStore(objects), SEED), ALICE, "maps/roads", blocks)
+    fresh = PackStore(objects)
+    await fresh.refresh()
+    return VersionSource(fresh, manifest)
+
+
 def test_an_upload_is_packed_and_read_back_with_one_read_for_all_who_ask() -> None:
     async def main() -> None:
         objects = Counting()
@@ -130,10 +138,7 @@ def test_an_extent_that_was_damaged_on_the_way_is_read_again_and_never_given() -
     async def main() -> None:
         objects = Flipping()
         blocks = blocks_of(1, 10)
-        _, manifest, _ = await upload(Uploads(PackStore(objects), SEED), ALICE, "maps/roads", blocks)
-        fresh = PackStore(objects)
-        await fresh.refresh()
-        source = VersionSource(fresh, manifest)
+        source = await laid(objects, blocks)
         objects.reads, objects.flips = 0, 2
         right = [encode_raw(block) for block in blocks]
         first = await asyncio.gather(*(source.read(signature_of(block)) for block in blocks))
@@ -149,10 +154,7 @@ def test_what_lies_damaged_is_not_read_again_for_each_who_asks() -> None:
     async def main() -> None:
         objects = Flipping()
         blocks = blocks_of(1, 10)
-        _, manifest, _ = await upload(Uploads(PackStore(objects), SEED), ALICE, "maps/roads", blocks)
-        fresh = PackStore(objects)
-        await fresh.refresh()
-        source = VersionSource(fresh, manifest)
+        source = await laid(objects, blocks)
         objects.reads, objects.damaged = 0, objects.list(PACKS)[0]
         for _ in range(5):
             found = [await source.read(signature_of(block)) for block in blocks]
