@@ -25,10 +25,11 @@ from bench.processes import BenchError
 @click.option("--json", "out", type=FILE, callback=in_a_folder, help="Write the report there.")
 def read(size: int, rounds: int, seed: int, folder: Path | None, out: Path | None) -> None:
     """A file read over HTTP from the agent, warm, beside nginx; and through a mount, beside the file itself."""
-    from bench.read import missing_read, run_read
+    from bench.contenders.curl_nginx import missing_nginx_or_curl
+    from bench.read import run_read
 
     errors = Console(stderr=True, highlight=False)
-    if why := missing_read():
+    if why := missing_nginx_or_curl():
         raise click.ClickException(why)
     with scratch_folder(folder or memory_folder()) as scratch:
         try:

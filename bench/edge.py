@@ -19,7 +19,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from bench.contenders.ours import PROGRAM, READY_DEADLINE_S, REFERENCE, STATUS, home_environment
+from bench.contenders.ours import (
+    PROGRAM,
+    READY_DEADLINE_S,
+    REFERENCE,
+    ROLE_OPTIONS,
+    STATUS,
+    home_environment,
+    standing_node,
+)
 from bench.payload import make_payload
 from bench.processes import BenchError, Standing, end_together, run_plain
 from bench.report import Tell
@@ -80,17 +88,13 @@ class EdgeReport:
 def run_edge(settings: EdgeSettings, folder: Path, tell: Tell) -> EdgeReport:
     """Measure once. BenchError when something does not start."""
     with ExitStack() as stack:
-        environment = home_environment(folder / "up")
-        up = stack.enter_context(
-            Standing([str(PROGRAM), "up", "--port-base", "0", "--json", "--quiet"], folder / "up.log", environment)
-        )
-        up.wait_line(READY_DEADLINE_S)
+        up, environment = stack.enter_context(standing_node(folder / "up"))
         payload = make_payload(folder / "payload", settings.size_bytes, 1)
         run_plain([str(PROGRAM), "publish", str(payload.directory), REFERENCE, "--quiet"], environment)
         uses = str(settings.others + 1)
         token = run_plain([str(PROGRAM), "token", "create", "--uses", uses, "--quiet"], environment).strip()
         (folder / "token").write_text(token)
-        edge = [str(PROGRAM), "peer", "--profile", "edge", "--port-base", "0", "--json", "--quiet"]
+        edge = [str(PROGRAM), "peer", "--profile", "edge", *ROLE_OPTIONS]
         device = stack.enter_context(
             Standing(
                 [*edge, "--join-file", str(folder / "token")], folder / "edge.log", home_environment(folder / "edge")

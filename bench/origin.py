@@ -28,9 +28,9 @@ import boto3
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 
-from bench.contenders.ours import PROGRAM, READY_DEADLINE_S, ROLE_OPTIONS, home_environment
+from bench.contenders.ours import PROGRAM, READY_DEADLINE_S, ROLE_OPTIONS, enrol, home_environment
 from bench.mixed import Mixed, is_same, make_mixed
-from bench.processes import BenchError, Spent, Standing, run_measured, run_plain
+from bench.processes import BenchError, Spent, Standing, run_measured
 from bench.provenance import filesystem, provenance
 from bench.report import Tell
 from swarm.limits import MIB
@@ -261,8 +261,7 @@ def _member(folder: Path, server: S3Server, role: str, tracker: Mapping[str, str
     """A seed over the swarm's store, or a peer, enrolled at the tracker."""
     environment = {**home_environment(folder / "home"), **CREDENTIALS}
     folder.mkdir()
-    token = run_plain([str(PROGRAM), "token", "create", "--role", role, "--quiet"], tracker)
-    run_plain([str(PROGRAM), "join", "-", "--quiet"], environment, stdin=token)
+    enrol(environment, tracker, role)
     store = ["--store", server.url("swarm")] if role == "seed" else []
     with Standing([str(PROGRAM), role, *store, *ROLE_OPTIONS], folder / "log", environment) as member:
         member.wait_line(READY_DEADLINE_S)

@@ -21,7 +21,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from bench.contenders.ours import PROGRAM, home_environment, standing_node
+from bench.contenders.ours import PROGRAM, enrol, home_environment, standing_node
 from bench.packages import environment_python
 from bench.predict_sets import Pair, pack, pairs, write_parquet
 from bench.processes import BenchError, run_plain
@@ -128,8 +128,7 @@ class _Swarm:
         folder = self._folder / str(self._count)
         folder.mkdir(parents=True)
         environment = home_environment(folder / "home")
-        token = run_plain([str(PROGRAM), "token", "create", "--quiet"], self._node)
-        run_plain([str(PROGRAM), "join", "-", "--quiet"], environment, stdin=token)
+        enrol(environment, self._node)
         try:
             yield environment
         finally:

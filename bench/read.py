@@ -22,9 +22,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from bench.contenders.curl_nginx import HOST, free_port, wait_until_listening
+from bench.contenders.curl_nginx import HOST, free_port, standing_nginx
 from bench.contenders.ours import PROGRAM, REFERENCE, standing_node, standing_peer
-from bench.debian import missing_program, program_path
+from bench.debian import program_path
 from bench.payload import Payload, make_payload
 from bench.processes import BenchError, Standing, run_plain
 from bench.provenance import provenance
@@ -34,26 +34,7 @@ from swarm.standing import agent_of
 NGINX: Final = "nginx"
 MOUNTED_DEADLINE_S: Final = 60.0
 READ_BYTES: Final = 1 << 20
-CONFIGURATION: Final = """\
-daemon off;
-worker_processes auto;
-pid "{folder}/nginx.pid";
-error_log "{folder}/error.log";
-{user}
-events {{ worker_connections 64; }}
-http {{
-    access_log off;
-    sendfile on;
-    tcp_nopush on;
-    default_type application/octet-stream;
-    client_body_temp_path "{folder}/body";
-    proxy_temp_path "{folder}/proxy";
-    fastcgi_temp_path "{folder}/fastcgi";
-    uwsgi_temp_path "{folder}/uwsgi";
-    scgi_temp_path "{folder}/scgi";
-    server {{ listen {host}:{port}; root "{root}"; }}
-}}
-"""
+SENDFILE: Final = "sendfile on; tcp_nopush on;"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +70,6 @@ class ReadReport:
             "rounds": [asdict(entry) for entry in self.rounds],
         }
         return json.dumps(report, indent=2) + "\n"
-
-
-def missing_read() -> str | None:
-    """Why it cannot run here; None when it can."""
-    is_root = os.geteuid() == 0
-    nginx = missing_program("nginx", "nginx-light", is_root=is_root)
-    return nginx or missing_program("curl", "curl", is_root=is_root)
 
 
 def run_read(size_bytes: int, rounds: int, seed: int, folder: Path, tell: Tell) -> ReadReport:
@@ -179,12 +153,5 @@ def _agent(environment: Mapping[str, str]) -> str:
 def _nginx(payload: Payload, folder: Path) -> Iterator[str]:
     folder.mkdir()
     port = free_port()
-    user = "user root;" if os.geteuid() == 0 else ""
-    configuration = folder / "nginx.conf"
-    configuration.write_text(
-        CONFIGURATION.format(folder=folder, user=user, host=HOST, port=port, root=payload.directory)
-    )
-    command = [program_path("nginx"), "-p", str(folder), "-e", str(folder / "error.log"), "-c", str(configuration)]
-    with Standing(command, folder / "error.log") as nginx:
-        wait_until_listening(nginx, HOST, port)
+    with standing_nginx(payload, folder, HOST, port, f"listen {HOST}:{port};", SENDFILE):
         yield f"http://{HOST}:{port}/{payload.file.name}"

@@ -27,7 +27,7 @@ NAME: Final = "nginx+curl"
 HOST: Final = "127.0.0.1"
 READY_DEADLINE_S: Final = 20.0
 POLL_S: Final = 0.02
-CONFIGURATION: Final = """\
+_CONFIGURATION: Final = """\
 daemon off;
 worker_processes auto;
 pid "{folder}/nginx.pid";
@@ -42,11 +42,9 @@ http {{
     fastcgi_temp_path "{folder}/fastcgi";
     uwsgi_temp_path "{folder}/uwsgi";
     scgi_temp_path "{folder}/scgi";
+    {http}
     server {{
-        listen {host}:{port} ssl;
-        ssl_certificate "{folder}/certificate.pem";
-        ssl_certificate_key "{folder}/key.pem";
-        ssl_protocols TLSv1.3;
+        {server}
         root "{root}";
     }}
 }}
@@ -63,9 +61,7 @@ class CurlNginx:
         return {**program_settings(), "pull": "curl over one connection, into a file; not verified against a digest"}
 
     def missing(self) -> str | None:
-        is_root = os.geteuid() == 0
-        nginx = missing_program("nginx", "nginx-light", is_root=is_root)
-        return nginx or missing_program("curl", "curl", is_root=is_root)
+        return missing_nginx_or_curl()
 
     @contextmanager
     def origin(self, payload: Payload, folder: Path) -> Iterator[NginxOrigin]:
@@ -106,6 +102,13 @@ class CurlConsumer:
         return Pull(curl_command(self.origin, received), received)
 
 
+def missing_nginx_or_curl() -> str | None:
+    """Why the two cannot run here; None when they can."""
+    is_root = os.geteuid() == 0
+    nginx = missing_program("nginx", "nginx-light", is_root=is_root)
+    return nginx or missing_program("curl", "curl", is_root=is_root)
+
+
 def program_settings() -> Mapping[str, str]:
     """What is so wherever the two are measured. They are installed."""
     nginx = run_plain(["sh", "-c", '"$1" -v 2>&1', "bench", program_path("nginx")]).strip().rpartition("/")[2]
@@ -123,11 +126,25 @@ def nginx_origin(
 ) -> Iterator[NginxOrigin]:
     """nginx that serves the payload, on that host or here."""
     folder.mkdir()
-    write_certificate(folder / "certificate.pem", folder / "key.pem", address)
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    write_certificate(certificate, key, address)
+    server = f"""listen {address}:{port} ssl;
+        ssl_certificate "{certificate}";
+        ssl_certificate_key "{key}";
+        ssl_protocols TLSv1.3;"""
+    with standing_nginx(payload, folder, address, port, server, host=host) as nginx:
+        yield NginxOrigin(nginx, certificate, f"https://{address}:{port}/{payload.file.name}")
+
+
+@contextmanager
+def standing_nginx(
+    payload: Payload, folder: Path, address: str, port: int, server: str, http: str = "", host: Host | None = None
+) -> Iterator[Standing]:
+    """nginx that listens there, as ``server`` says, with the payload's directory as its root; files in ``folder``."""
     configuration = folder / "nginx.conf"
     user = "user root;" if os.geteuid() == 0 else ""
     configuration.write_text(
-        CONFIGURATION.format(folder=folder, user=user, host=address, port=port, root=payload.directory)
+        _CONFIGURATION.format(folder=folder, user=user, http=http, server=server, root=payload.directory)
     )
     command = [program_path("nginx"), "-p", str(folder), "-e", str(folder / "error.log"), "-c", str(configuration)]
     with Standing(host.command(*command) if host else command, folder / "error.log") as nginx:
@@ -135,7 +152,7 @@ def nginx_origin(
             host.inside(lambda: wait_until_listening(nginx, address, port))
         else:
             wait_until_listening(nginx, address, port)
-        yield NginxOrigin(nginx, folder / "certificate.pem", f"https://{address}:{port}/{payload.file.name}")
+        yield nginx
 
 
 def curl_command(origin: NginxOrigin, received: Path) -> list[str]:

@@ -145,11 +145,16 @@ def standing_peer(
     """A peer with a fresh home, enrolled at the node of that environment, and the environment of its commands."""
     folder.mkdir()
     environment = {**node, "AETHERFS_HOME": str(folder / "home")}
-    token = run_plain([str(PROGRAM), "token", "create", "--quiet"], node)
-    run_plain([str(PROGRAM), "join", "-", "--quiet"], environment, stdin=token)
+    enrol(environment, node)
     with Standing([*program, "peer", *ROLE_OPTIONS], folder / "log", environment) as peer:
         peer.wait_line(READY_DEADLINE_S)
         yield peer, environment
+
+
+def enrol(home: Mapping[str, str], node: Mapping[str, str], role: str = "peer") -> None:
+    """Let the home of the one environment join at the node of the other."""
+    token = run_plain([str(PROGRAM), "token", "create", "--role", role, "--quiet"], node)
+    run_plain([str(PROGRAM), "join", "-", "--quiet"], home, stdin=token)
 
 
 def home_environment(home: Path) -> Mapping[str, str]:

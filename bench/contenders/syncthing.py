@@ -27,6 +27,12 @@ TEMPORARY_INDEX_S: Final = 1
 NO_OPTIONS: Final[Mapping[str, object]] = {}
 
 
+def program_settings() -> Mapping[str, str]:
+    """What is so wherever it is measured. It is installed."""
+    version = run_plain([program_path("syncthing"), "--version"]).split()[1]
+    return {"version": version, "encryption": "TLS 1.3, mutual"}
+
+
 @dataclass(frozen=True, slots=True)
 class Device:
     """One syncthing that listens on ``listen`` (address:port); its API on a port of the loopback of its host."""

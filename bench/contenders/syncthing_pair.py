@@ -15,10 +15,9 @@ from typing import Final
 
 from bench.contenders import Pull
 from bench.contenders.curl_nginx import free_port
-from bench.contenders.syncthing import EVENTS, LOOPBACK, Device, device
-from bench.debian import missing_program, program_path
+from bench.contenders.syncthing import EVENTS, LOOPBACK, Device, device, program_settings
+from bench.debian import missing_program
 from bench.payload import Payload
-from bench.processes import run_plain
 
 RELEASE: Final = """\
 curl -sS --noproxy '*' --fail -H "X-API-Key: $2" -d '{"ignore": []}' "$1/rest/db/ignores?folder=bench" >/dev/null &&
@@ -35,8 +34,7 @@ class SyncthingPair:
     @property
     def settings(self) -> Mapping[str, str]:
         return {
-            "version": run_plain([program_path("syncthing"), "--version"]).split()[1],
-            "encryption": "TLS 1.3, mutual",
+            **program_settings(),
             "pull": "the file is no longer ignored, over the device's API; its end told by ItemFinished",
         }
 

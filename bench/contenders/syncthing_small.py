@@ -14,10 +14,8 @@ from typing import Final
 
 from bench.contenders import Step
 from bench.contenders.curl_nginx import free_port
-from bench.contenders.syncthing import FOLDER, LOOPBACK, Device, device
+from bench.contenders.syncthing import FOLDER, LOOPBACK, Device, device, program_settings
 from bench.contenders.syncthing_pair import SyncthingPair
-from bench.debian import program_path
-from bench.processes import run_plain
 
 MARK: Final = ".stfolder"
 TUNED: Final[Mapping[str, object]] = {
@@ -48,8 +46,7 @@ class SyncthingSmall:
     @property
     def settings(self) -> Mapping[str, str]:
         return {
-            "version": run_plain([program_path("syncthing"), "--version"]).split()[1],
-            "encryption": "TLS 1.3, mutual",
+            **program_settings(),
             "folder": ", ".join(f"{name} {value}" for name, value in TUNED.items()),
             "publish": "a rescan of the shared folder that the files were put in",
             "pull": "until its status says that it is idle and lacks nothing; looked at every 50 ms",

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Final
 
 from bench.contenders import Fetched
-from bench.contenders.syncthing import EVENTS, TEMPORARY_INDEX_S, Device, device
-from bench.debian import missing_program, program_path
+from bench.contenders.syncthing import EVENTS, TEMPORARY_INDEX_S, Device, device, program_settings
+from bench.debian import missing_program
 from bench.network import Host
 from bench.payload import Payload
-from bench.processes import BenchError, end_together, run_plain
+from bench.processes import BenchError, end_together
 
 PORT: Final = 22000
 CONTROL: Final = 8384
@@ -38,8 +38,7 @@ class SyncthingSwarm:
     @property
     def settings(self) -> Mapping[str, str]:
         return {
-            "version": run_plain([program_path("syncthing"), "--version"]).split()[1],
-            "encryption": "TLS 1.3, mutual",
+            **program_settings(),
             "devices": "each knows all, TCP only; announcements, relays, NAT and the watcher are off",
             "temporary index": f"every {TEMPORARY_INDEX_S} s (5 unless set)",
             "asked for at once": f"{PENDING_KIB} KiB (32 MiB unless set)",
