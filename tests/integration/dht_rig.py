@@ -177,3 +177,12 @@ async def until(is_so: Callable[[], bool]) -> None:
 async def taken(node: DhtNode, datagrams: int) -> None:
     """Wait until a node has taken so many datagrams in all."""
     await until(lambda: node.status().packets_received >= datagrams)
+
+
+async def refused(node: DhtNode, stranger: Stranger, datagram: bytes) -> bool:
+    """Whether a datagram is dropped, counted, and not answered."""
+    before = node.status()
+    stranger.send(datagram, node)
+    await taken(node, before.packets_received + 1)
+    after = node.status()
+    return after.dropped == before.dropped + 1 and after.packets_sent == before.packets_sent and not stranger.pending()

@@ -13,7 +13,6 @@ import pytest
 from seed.check import Checker
 from seed.histories import collector
 from swarm import names
-from swarm.claims import GONE, LEASES, claim
 from swarm.cli.roles import take_orders
 from swarm.encoding import Encoded, encode_block
 from swarm.errors import ConflictError, NotAllowedError, RemoteProtocolError
@@ -27,9 +26,9 @@ from swarm.peer.pull import manifest_of
 from swarm.peer.wire import Message, Ordered
 from swarm.roster import OnlineKey, appointed
 from swarm.signature import signature_of
-from swarm.tracker import custody, forecasts, orders, sealed, serve_orders
+from swarm.tracker import custody, forecasts, orders, sealed
 from swarm.tracker.figures import keeping
-from swarm.tracker.orders import PURGES, Purge, purge_key
+from swarm.tracker.orders import Purge, purge_key
 from tests.integration.kept_rollouts import rollout_log, rollouts_kept
 from tests.integration.swarm_rig import Swarm, contents, make_tree, run
 
@@ -133,98 +132,6 @@ def test_a_version_goes_everywhere_and_does_not_come_back(tmp_path: Path) -> Non
             fresh = await swarm.peer("fresh")
             await swarm.pull(fresh, f"{ROADS}:latest", tmp_path / "latest")
             assert contents(tmp_path / "latest") == contents(data)
-
-    asyncio.run(main())
-
-
-def test_a_tag_that_comes_between_the_look_and_the_order_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    data = make_tree(tmp_path / "data", 1)
-
-    async def main() -> None:
-        async with Swarm(tmp_path / "swarm") as swarm:
-            admin, producer = await swarm.peer("admin", role="tracker"), await swarm.peer("producer")
-            first = (await swarm.publish(producer, data, f"{ROADS}:latest"))["version"]
-            (data / "small").write_text("more")
-            await swarm.publish(producer, data, f"{ROADS}:latest")
-            loop, put = asyncio.get_running_loop(), swarm.objects.put_if_absent
-
-            def tagged_before(key: str, content: bytes) -> bool:
-                if key.startswith(PURGES):
-                    monkeypatch.undo()
-                    tag = run(producer, "tag", ref=f"{ROADS}@{first}", names=[f"{ROADS}:old"])
-                    asyncio.run_coroutine_threadsafe(tag, loop).result(20)
-                return put(key, content)
-
-            monkeypatch.setattr(swarm.objects, "put_if_absent", tagged_before)
-            with pytest.raises(ConflictError, match="order to purge stands, and old of maps/roads were pointed"):
-                await run(admin, "purge", ref=f"{ROADS}@{first}")
-            await run(producer, "rm", names=[f"{ROADS}:old"])
-            assert (await run(admin, "purge", ref=f"{ROADS}@{first}"))["version"] == first
-
-    asyncio.run(main())
-
-
-def test_a_tag_that_looked_before_the_order_and_comes_after_it_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The tag's claim shows: who orders waits until it is over, and looks at the tags then."""
-    data = make_tree(tmp_path / "data", 1)
-
-    async def main() -> None:
-        async with Swarm(tmp_path / "swarm") as swarm:
-            admin, producer = await swarm.peer("admin", role="tracker"), await swarm.peer("producer")
-            first = (await swarm.publish(producer, data, f"{ROADS}:latest"))["version"]
-            (data / "small").write_text("more")
-            await swarm.publish(producer, data, f"{ROADS}:latest")
-            loop, get, listed = asyncio.get_running_loop(), swarm.objects.get, swarm.objects.list
-            purging: list[asyncio.Future[dict[str, object]]] = []
-            looked = threading.Event()
-
-            async def purge() -> None:
-                purging.append(asyncio.ensure_future(run(admin, "purge", ref=f"{ROADS}@{first}")))
-                purging[0].add_done_callback(lambda _: looked.set())
-
-            def ordered_after_the_look(key: str) -> bytes:
-                if key.startswith(GONE) and listed(LEASES) and not purging:
-                    asyncio.run_coroutine_threadsafe(purge(), loop).result(20)
-                    assert looked.wait(20)
-                return get(key)
-
-            def heard(prefix: str, *, after: str = "", limit: int = 1000) -> list[str]:
-                if prefix == LEASES and listed(PURGES):
-                    looked.set()
-                return listed(prefix, after=after, limit=limit)
-
-            monkeypatch.setattr(swarm.objects, "get", ordered_after_the_look)
-            monkeypatch.setattr(swarm.objects, "list", heard)
-            await run(producer, "tag", ref=f"{ROADS}@{first}", names=[f"{ROADS}:old"])
-            with pytest.raises(ConflictError, match="order to purge stands, and old of maps/roads were pointed"):
-                await purging[0]
-            # Whoever asks for the tag is told, also a peer that has not heard of the order.
-            monkeypatch.setattr(producer.access, "is_purged", lambda *_: False)
-            with pytest.raises(NotAllowedError, match="was purged by order"):
-                await run(producer, "ls", ref=f"{ROADS}:old")
-            monkeypatch.undo()
-            moved = await run(producer, "tag", ref=f"{ROADS}:latest", names=[f"{ROADS}:old"], if_serial=3)
-            assert moved["serial"] == 4
-
-    asyncio.run(main())
-
-
-def test_a_claim_that_stays_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serve_orders, "CLAIMS_WAIT_S", 0.0)
-    data = make_tree(tmp_path / "data", 1)
-
-    async def main() -> None:
-        async with Swarm(tmp_path / "swarm") as swarm:
-            admin = await swarm.peer("admin", role="tracker")
-            first = (await swarm.publish(admin, data, f"{ROADS}:latest"))["version"]
-            await run(admin, "rm", names=[f"{ROADS}:latest"])
-            expires = int(time.time()) + 3600
-            claim(swarm.objects, "1" * 32, ROADS, bytes.fromhex(first), expires)
-            assert (await run(admin, "purge", ref=f"{ROADS}@{first}"))["claimed_until"] == expires
 
     asyncio.run(main())
 

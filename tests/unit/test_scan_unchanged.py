@@ -12,15 +12,12 @@ import pytest
 from swarm.scan import scan
 from swarm.scan_cache import ScanCache
 from tests.datasets import write_files
-from tests.unit.test_scan import FILES, settle
+from tests.unit.scanned import settled_tree
 
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    root = tmp_path / "tree"
-    write_files(root, FILES)
-    settle(root)
-    return root
+    return settled_tree(tmp_path / "tree")
 
 
 def test_of_an_unchanged_directory_the_manifest_at_hand_is_taken(tree: Path, tmp_path: Path) -> None:
