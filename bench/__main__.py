@@ -13,7 +13,7 @@ from typing import Final
 import click
 from rich.console import Console
 
-from bench.arguments import FILE, FOLDER, Names, Rate, Size, in_a_folder, memory_folder
+from bench.arguments import FILE, FOLDER, Names, Rate, Size, folder_option, in_a_folder, memory_folder, report_option
 from bench.commands_reading import edge, first_byte, ranges, read, sealing
 from bench.commands_tools import alive, dashboard, line, predict, simulate
 from bench.compare import SEEDS, busy_share, measured, print_lines, simulated
@@ -90,8 +90,8 @@ def bench() -> None:
 )
 @click.option("--rounds", type=click.IntRange(1, 1000), default=3, show_default=True, help="How often.")
 @click.option("--seed", default=1, show_default=True, help="Of the payload's bytes.")
-@click.option("--folder", type=FOLDER, help="Where files go.")
-@click.option("--json", "out", type=FILE, callback=in_a_folder, help="Write the report there.")
+@folder_option
+@report_option
 def pair(size: int, contenders: list[Contender], rounds: int, seed: int, folder: Path | None, out: Path | None) -> None:
     """One pull over loopback, from one origin to one consumer, to disk."""
     errors = Console(stderr=True, highlight=False)
@@ -111,7 +111,7 @@ def pair(size: int, contenders: list[Contender], rounds: int, seed: int, folder:
 )
 @click.option("--every", type=click.IntRange(1, 3600), default=30, show_default=True, help="Seconds between pulls.")
 @click.option("--folder", type=FOLDER, help="Where homes go.")
-@click.option("--json", "out", type=FILE, callback=in_a_folder, help="Write the report there.")
+@report_option
 def takeover(peers: int, away: int, every: int, folder: Path | None, out: Path | None) -> None:
     """Trackers killed and replaced under live peers, and a time without any."""
     errors = Console(stderr=True, highlight=False)
@@ -136,8 +136,8 @@ def takeover(peers: int, away: int, every: int, folder: Path | None, out: Path |
 )
 @click.option("--rounds", type=click.IntRange(1, 1000), default=3, show_default=True, help="How often.")
 @click.option("--seed", default=1, show_default=True, help="Of the files' bytes.")
-@click.option("--folder", type=FOLDER, help="Where files go.")
-@click.option("--json", "out", type=FILE, callback=in_a_folder, help="Write the report there.")
+@folder_option
+@report_option
 def small(
     files: int,
     size: int,
@@ -164,8 +164,8 @@ def small(
 @click.option("--seeds", type=click.IntRange(1, 8), default=2, show_default=True, help="That they pull from.")
 @click.option("--rounds", type=click.IntRange(1, 100), default=1, show_default=True, help="How often.")
 @click.option("--seed", default=1, show_default=True, help="Of the choice of files.")
-@click.option("--folder", type=FOLDER, help="Where files go.")
-@click.option("--json", "out", type=FILE, callback=in_a_folder, help="Write the report there.")
+@folder_option
+@report_option
 def origin(size: int, peers: int, seeds: int, rounds: int, seed: int, folder: Path | None, out: Path | None) -> None:
     """Publishing to a real S3 server beside a plain upload, and a cold rollout from it."""
     from bench.origin import OriginSettings, run_origin
@@ -196,8 +196,8 @@ def origin(size: int, peers: int, seeds: int, rounds: int, seed: int, folder: Pa
 )
 @click.option("--rounds", type=click.IntRange(1, 1000), default=1, show_default=True, help="How often.")
 @click.option("--seed", default=1, show_default=True, help="Of the payload's bytes.")
-@click.option("--folder", type=FOLDER, help="Where files go.")
-@click.option("--json", "out", type=FILE, callback=in_a_folder, help="Write the report there.")
+@folder_option
+@report_option
 @click.option("--picture", type=FILE, callback=in_a_folder, help="Draw completion curves there.")
 def swarm(
     scenario: str,
@@ -234,7 +234,7 @@ def swarm(
 @click.option("--rate", type=Rate(), default="50mbit", show_default=True, help="Of every link, both ways.")
 @click.option("--rounds", type=click.IntRange(1, 1000), default=1, show_default=True, help="How often.")
 @click.option("--seed", default=1, show_default=True, help="Of the payload's bytes.")
-@click.option("--json", "out", type=FILE, callback=in_a_folder, help="Write the report there.")
+@report_option
 def scale(rate: int, rounds: int, seed: int, out: Path | None) -> None:
     """Growth with peers and with size, ours only. Needs root."""
     if why := missing_network():

@@ -84,6 +84,10 @@ def in_a_folder(context: click.Context, parameter: click.Parameter, path: Path |
     return path
 
 
+folder_option: Final = click.option("--folder", type=FOLDER, help="Where files go.")
+report_option: Final = click.option("--json", "out", type=FILE, callback=in_a_folder, help="Write the report there.")
+
+
 def memory_folder() -> Path:
     """Where files of many peers go unless told: into memory, so that no disk decides."""
     return Path("/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir())

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from bench.arguments import FILE, FOLDER, Size, in_a_folder, memory_folder
+from bench.arguments import Size, folder_option, memory_folder, report_option
 from bench.at_rest import run_at_rest
 from bench.leftovers import scratch_folder
 from bench.network import missing_network
@@ -21,8 +21,8 @@ from bench.processes import BenchError
 @click.option("--size", type=Size(), default="256MiB", show_default=True, help="Bytes of the file.")
 @click.option("--rounds", type=click.IntRange(1, 1000), default=5, show_default=True, help="How often.")
 @click.option("--seed", default=1, show_default=True, help="Of the file's bytes and the order of turns.")
-@click.option("--folder", type=FOLDER, help="Where files go.")
-@click.option("--json", "out", type=FILE, callback=in_a_folder, help="Write the report there.")
+@folder_option
+@report_option
 def read(size: int, rounds: int, seed: int, folder: Path | None, out: Path | None) -> None:
     """A file read over HTTP from the agent, warm, beside nginx; and through a mount, beside the file itself."""
     from bench.contenders.curl_nginx import missing_nginx_or_curl
@@ -61,8 +61,8 @@ def ranges(size: int, ranges: int, seed: int) -> None:
 @click.option("--size", type=Size(), default="10KB", show_default=True, help="Bytes of a file.")
 @click.option("--rounds", type=click.IntRange(1, 100), default=3, show_default=True, help="How often.")
 @click.option("--seed", default=1, show_default=True, help="Of the files' bytes.")
-@click.option("--folder", type=FOLDER, help="Where files go.")
-@click.option("--json", "out", type=FILE, callback=in_a_folder, help="Write the report there.")
+@folder_option
+@report_option
 def first_byte(delay_ms: int, size: int, rounds: int, seed: int, folder: Path | None, out: Path | None) -> None:
     """Round trips until a reader far away has a file's first byte. Needs root; exit 1 when they are too many."""
     from bench.first_byte import FirstByteSettings, run_first_byte
@@ -88,8 +88,8 @@ def first_byte(delay_ms: int, size: int, rounds: int, seed: int, folder: Path | 
 @click.option("--takers", type=click.IntRange(1, 200), default=6, show_default=True, help="That fetch from the device.")
 @click.option("--size", type=Size(), default="64MiB", show_default=True, help="Bytes to pull.")
 @click.option("--idle", "idle_s", type=float, default=30.0, show_default=True, help="Seconds of idleness.")
-@click.option("--folder", type=FOLDER, help="Where files go.")
-@click.option("--json", "out", type=FILE, callback=in_a_folder, help="Write the report there.")
+@folder_option
+@report_option
 def edge(others: int, takers: int, size: int, idle_s: float, folder: Path | None, out: Path | None) -> None:
     """Memory and CPU of a peer of profile edge, idle and under load. Exit 1 when it takes more than it may."""
     from bench.edge import EdgeSettings, run_edge
@@ -111,7 +111,7 @@ def edge(others: int, takers: int, size: int, idle_s: float, folder: Path | None
 @click.command()
 @click.option("--size", type=Size(), default="256MiB", show_default=True, help="Bytes of blocks.")
 @click.option("--rounds", type=click.IntRange(1, 1000), default=5, show_default=True, help="How often.")
-@click.option("--folder", type=FOLDER, help="Where files go.")
+@folder_option
 def sealing(size: int, rounds: int, folder: Path | None) -> None:
     """What sealing costs a peer's disk tier."""
     with scratch_folder(folder or memory_folder()) as scratch:
