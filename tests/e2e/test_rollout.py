@@ -50,7 +50,7 @@ def test_a_canary_goes_ahead_and_the_others_when_it_is_promoted(swarm: Bench) ->
     wait_for("both go back", lambda: reads(late, b"first") and reads(canary, b"first"))
     assert "it sinks" in swarm.refused(FAILURE, "hub", "wait", NAME, "--timeout", "10s")
     history = swarm.ok("hub", "history", NAME).text
-    assert "[stable paused, stage 1 of 2" in history and "it sinks]" in history
+    assert "[stable paused, stage 1 of 2" in history and "[stable rolled back] it sinks" in history
 
 
 def test_what_is_no_plan_is_said_at_once(swarm: Bench) -> None:
