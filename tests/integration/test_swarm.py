@@ -245,8 +245,11 @@ def test_a_command_that_is_repeated_counts_once(tmp_path: Path) -> None:
             assert rolled["tags"] != {"latest": second["version"]}
             # Somebody else's entry, an older one and one with other moves are not this command's.
             tags = {"ref": "maps/roads:v1", "names": ["maps/roads:a"]}
-            serials = [(await run(node, "tag", **tags, since=began))["serial"] for node in (producer, other)]
-            serials += [(await run(producer, "tag", **tags, since=began + 1000))["serial"]]
-            assert serials == [6, 7, 8]
+            assert (await run(producer, "tag", **tags, since=began))["serial"] == 6
+            moved = {"ref": f"maps/roads@{second['version']}", "names": ["maps/roads:a"]}
+            assert (await run(other, "tag", **moved))["serial"] == 7
+            assert (await run(other, "tag", **tags, since=began))["serial"] == 8
+            await run(other, "tag", **moved)
+            assert (await run(producer, "tag", **tags, since=began + 1000))["serial"] == 10
 
     asyncio.run(main())

@@ -25,8 +25,10 @@ def _interrupts_and_stays(number: int) -> Iterator[subprocess.Popen[bytes]]:
     """A command that interrupts whoever started it."""
     command = ["sh", "-c", f"kill -{number} $PPID; exec sleep 60"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        yield process
-        process.kill()
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def _start_after_an_interrupt_that_is_lost(cluster: Cluster) -> None:
@@ -40,7 +42,8 @@ def _start_after_an_interrupt_that_is_lost(cluster: Cluster) -> None:
 def test_an_interrupt_ends_a_wait_and_is_told_at_the_end(tmp_path: Path, number: signal.Signals) -> None:
     before = signal.getsignal(number)
     cluster = Cluster(tmp_path)
-    with _interrupts_and_stays(number) as process, pytest.raises(KeyboardInterrupt), cluster:
+    # The cluster first: it is there by the time that the interrupt comes.
+    with pytest.raises(KeyboardInterrupt), cluster, _interrupts_and_stays(number) as process:
         cluster.result("peer", process)
     assert signal.getsignal(number) == before
 
