@@ -29,6 +29,7 @@ from swarm.rollout_messages import (
 from swarm.snapshot import TagState
 from swarm.tracker.absent import no_tag
 from swarm.tracker.catalogue import AS_KNOWN, Head
+from swarm.tracker.hearing import HeardLately
 from swarm.tracker.staged import Staged
 from swarm.tracker.state import TrackerState, answer, body_of, dataset_of
 
@@ -57,6 +58,7 @@ def rollout_routes(state: TrackerState) -> list[Route]:
 class _Serve:
     def __init__(self, state: TrackerState) -> None:
         self.state = state
+        self._lately = HeardLately()
 
     async def _staged(self, dataset: str) -> tuple[Head, Staged]:
         await self.state.looks.fresh(dataset)
@@ -124,7 +126,8 @@ class _Serve:
         found = next((each for each in head.tags if each.tag == tag), None)
         if found is None:
             raise no_tag(dataset, tag, head.tags)
-        heard = [each for each in self.state.heard(dataset, tag) if labels <= set(each.who.labels)]
+        everybody = self._lately.of((dataset, tag), time.monotonic(), lambda: self.state.heard(dataset, tag))
+        heard = [each for each in everybody if labels <= set(each.who.labels)]
         rollout = staged.rollouts.get(tag)
         if rollout is None:
             told = _at_once(dataset, found, heard)

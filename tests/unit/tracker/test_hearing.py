@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from swarm.reports import Followed, Step
+from swarm.rollout import Who
+from swarm.rollout_health import Heard
 from swarm.tracker.figures.picture import Picture
-from swarm.tracker.hearing import HINDERED_S, heard_of
+from swarm.tracker.hearing import HINDERED_S, HeardLately, heard_of
 from tests.reported import ROADS, V1, V2, followed, report, who
 
 TAG = (ROADS, "stable")
@@ -54,3 +56,18 @@ def test_a_site_is_a_label() -> None:
     picture = Picture(0.0, 1_800_000_000.0)
     picture.report(who(1, site="paris"), report(1, followed()), 1.0)
     assert heard_of(picture, TAG, 1.0)[0].who.labels == ("rack=r1", "site=paris")
+
+
+def test_what_was_heard_of_many_is_kept_for_a_moment_of_few_hardly() -> None:
+    lately, looks = HeardLately(), [0]
+
+    def look(many: int) -> list[Heard]:
+        looks[0] += 1
+        return [Heard(Who(str(number), ()), frozenset(), frozenset()) for number in range(many)]
+
+    tag = (ROADS, "stable")
+    for now in (0.0, 1.0, 2.7, 2.9):
+        assert len(lately.of(tag, now, lambda: look(10_000))) == 10_000
+    assert looks == [2], "once in 2.8 s, however many ask"
+    assert len(lately.of((ROADS, "other"), 2.9, lambda: look(10))) == 10
+    assert len(lately.of((ROADS, "other"), 2.91, lambda: look(11))) == 11

@@ -1,5 +1,5 @@
 // Rollout: one move of a tag as it goes through the swarm; without a tag in the address, all moves of the last days.
-import { html, useEffect, useMemo } from "../lib/html.js";
+import { html, useEffect, useMemo, useState } from "../lib/html.js";
 import { ago, bytes, clean, count, counted, moment, percent, rate, span } from "../lib/format.js";
 import { pathOf, useFigure } from "../lib/live.js";
 import { Chart } from "../lib/chart.js";
@@ -55,10 +55,13 @@ function One({ dataset, tag, serial }) {
   const living = useFigure(serial ? null : topic);
   const past = useAnswer(serial ? `${pathOf(topic)}?serial=${encodeURIComponent(serial)}` : null, 0);
   const answer = serial ? past : living;
-  const staged = useAnswer(serial ? null : `/api/v1/datasets/${dataset}/tags/${encodeURIComponent(tag)}/rollout`, 3);
+  const [isUnderWay, setUnderWay] = useState(false);
+  const staged = useAnswer(serial ? null : `/api/v1/datasets/${dataset}/tags/${encodeURIComponent(tag)}/rollout`, isUnderWay ? 3 : 15);
   const now = useNow(1);
   const { data } = answer;
   useEffect(() => { if (data) announce(clean(data.verdict)); }, [data?.verdict]);
+  useEffect(() => setUnderWay(["running", "paused"].includes(staged.data?.state)), [staged.data?.state]);
+  useEffect(() => { if (data) staged.reload(); }, [data?.serial, data?.trend]); // stages of it may have begun, or been steered
   return html`<${Heading} title=${html`<${Name} text=${`${dataset}:${tag}`} />`} actions=${!serial && html`<${Controls} dataset=${dataset} tag=${tag} staged=${staged} />`}>
     ${data && html`Entry ${count(data.serial)} moved it ${ago(data.started, now)} to <${Id} id=${data.version} to=${href(["datasets", ...dataset.split("/"), "files", data.version])} />
       ${data.previous_version && html`, from <${Id} id=${data.previous_version} to=${href(["datasets", ...dataset.split("/"), "files", data.previous_version])} />`}.
