@@ -82,5 +82,6 @@ def page_face(alice: Visitor, peer: str) -> dict[str, str]:
     told["received"] = tile("takes").locator("dd").last.inner_text().removesuffix(" in all")
     page = alice.visit("dht")
     row = page.get_by_role("row").filter(has=page.locator(f"a[href$='{peer}']"))
+    row.get_by_role("cell").nth(3).wait_for()
     cells = row.get_by_role("cell").all_inner_texts()
     return {**told, "lookups": cells[2], "lookups_in_vain": cells[3]}
