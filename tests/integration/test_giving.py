@@ -355,26 +355,30 @@ def test_http_and_streams_share_the_port(tmp_path: Path) -> None:
 def test_an_asker_that_takes_a_trickle_does_not_hold_a_slot_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(giving, "STALL_TIMEOUT_S", 0.2)
     monkeypatch.setattr(giving, "LEAST_RATE_BYTES_PER_S", 1 << 23)
-    ours, theirs = socket.socketpair()
     ended = threading.Event()
+    # TCP, which alone counts the time limit over the whole of a call; with small buffers, so that it waits for us.
+    with socket.socket() as listening, socket.socket() as theirs:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 16)
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        theirs.connect(listening.getsockname())
+        with listening.accept()[0] as ours:
 
-    def trickle() -> None:
-        while not ended.wait(0.02):
-            theirs.recv(4096)
+            def trickle() -> None:
+                while not ended.wait(0.02):
+                    theirs.recv(1 << 14)
 
-    taking = threading.Thread(target=trickle)
-    taking.start()
-    try:
-        # Long beside the pauses of the trickle, also where threads have to wait for a processor.
-        limit_waits(ours, socket.SO_SNDTIMEO, 1.0)
-        stream = GivenStream(ours, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), Buffers(1))
-        with pytest.raises(TimeoutError, match="next to nothing"):
-            stream._write(memoryview(bytes(4 << 20)))
-    finally:
-        ended.set()
-        taking.join()
-        ours.close()
-        theirs.close()
+            taking = threading.Thread(target=trickle)
+            taking.start()
+            try:
+                limit_waits(ours, socket.SO_SNDTIMEO, 0.5)
+                stream = GivenStream(ours, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), Buffers(1))
+                with pytest.raises(TimeoutError, match="next to nothing"):
+                    stream._write(memoryview(bytes(4 << 20)))
+            finally:
+                ended.set()
+                taking.join()
 
 
 def test_an_asker_has_one_deadline_to_shake_hands_and_say_who_it_is() -> None:
