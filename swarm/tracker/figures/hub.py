@@ -1,15 +1,17 @@
 """Who listens to figures, and what each is told: server-sent events, one stream a tab.
 
 Each topic is put into words once a second for all who may see the same of it, and only if it has changed. What is long
-is told less often, so that no topic takes more than ``PACE_BYTES_PER_S``; what a tag that has moved changes is told at
-once, one message ahead of that pace at most. A listener that is slow gets the latest of
-each topic and not all that came between; what is news alone (``events``, ``flow``, ``series``) is kept for it up to a
-bound, and then it is let go and comes back: nothing more is put for it, and what it has not taken is given up.
+or dear to make is told less often, so that no topic takes more than ``PACE_BYTES_PER_S`` of a line and
+``PACE_OF_A_CORE`` of a processor; what a tag that has moved changes is told at once, one message ahead of that pace at
+most. A listener that is slow gets the latest of each topic and not all that came between; what is news alone
+(``events``, ``flow``, ``series``) is kept for it up to a bound, and then it is let go and comes back: nothing more is
+put for it, and what it has not taken is given up.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -26,6 +28,9 @@ LISTENERS_MAX: Final = 256
 # One of many tabs must not take the streams of all others.
 LISTENERS_OF_ONE_MAX: Final = 64
 PACE_BYTES_PER_S: Final = 12 * 1024
+# Making one topic, which is done once for all who may see the same of it; and for how long at most it is not told.
+PACE_OF_A_CORE: Final = 0.01
+REST_MOST_S: Final = 5.0
 WAITING_MAX_BYTES: Final = 512 * 1024
 WAKE_S: Final = 0.2
 EVENTS: Final = "events"
@@ -85,6 +90,8 @@ class Group:
     last: bytes = b""
     message: bytes = b""
     number: int = 0
+    # CPU seconds that the last message was made in.
+    made_s: float = 0.0
     # When the next message keeps to the pace, and what of that time the last one took. ``is_urgent``: say it before.
     due: float = 0.0
     cost_s: float = 0.0
@@ -96,8 +103,19 @@ class Group:
 
     def told(self, now: float, size: int) -> None:
         """A message has gone out."""
-        self.cost_s = max(0.9, size / PACE_BYTES_PER_S)
-        self.due = max(self.due, now) + self.cost_s
+        self._takes(now, max(0.9, size / PACE_BYTES_PER_S, self._rest_s))
+
+    def looked_at(self, now: float) -> None:
+        """It was made, and is what was told before."""
+        self._takes(now, self._rest_s)
+
+    @property
+    def _rest_s(self) -> float:
+        return min(REST_MOST_S, self.made_s / PACE_OF_A_CORE)
+
+    def _takes(self, now: float, cost_s: float) -> None:
+        self.cost_s = cost_s
+        self.due = max(self.due, now) + cost_s
 
 
 class Hub:
@@ -223,6 +241,7 @@ class Hub:
             group.told(now, len(body))
         else:
             listeners = group.newcomers
+            group.looked_at(now)
         for listener in listeners:
             listener.put(group.topic.text, 0, group.message)
         group.newcomers = []
@@ -250,11 +269,14 @@ class Hub:
 
     def _said(self, group: Group, now: float, make: Make) -> bytes:
         """A topic in JSON, or nothing."""
+        began = time.thread_time()
         try:
             made = make(self._figures, group.view, now)
         except AetherError as error:
             made = group.topic.refused(str(error))
-        return msgspec.json.encode(made) if made is not None else b""
+        body = msgspec.json.encode(made) if made is not None else b""
+        group.made_s = time.thread_time() - began
+        return body
 
     def _framed(self, group: Group, body: bytes) -> bytes:
         """With an id that says up to which event all was told, to whom events are told."""

@@ -15,6 +15,7 @@ from swarm.errors import FullError, UsageError
 from swarm.figure_messages import Series
 from swarm.identity import peer_id_of
 from swarm.principal import Principal
+from swarm.tracker.figures import hub as hub_module
 from swarm.tracker.figures import serve
 from swarm.tracker.figures.hub import LISTENERS_OF_ONE_MAX, PACE_BYTES_PER_S, WAITING_MAX_BYTES, Hub, Listener
 from swarm.tracker.figures.picture import Picture
@@ -263,6 +264,13 @@ def test_a_tag_that_moves_is_told_of_before_the_pace_allows_and_the_pace_is_kept
         hub.moved("maps/roads", ["stable"])
         told.append(page.is_told(tenth / 10))
     assert 18 <= sum(told) <= 21, "whoever moves tags all the time makes streams no longer"
+
+
+def test_what_is_dear_to_make_is_told_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    spent = iter(range(1000))
+    monkeypatch.setattr(hub_module, "time", SimpleNamespace(thread_time=lambda: 0.03 * next(spent)))
+    page = Tag(hub_of(Picture(0.0, 0.0)), 10)
+    assert [page.is_told(float(second)) for second in range(7)] == [True, False, False, True, False, False, True]
 
 
 def test_after_a_move_that_has_to_wait_the_next_look_comes_soon() -> None:
