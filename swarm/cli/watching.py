@@ -147,8 +147,11 @@ def _row(row: Mapping[str, Any], stragglers: Iterable[Mapping[str, Any]]) -> Ite
     eta = f", {duration(row['eta_s'])} left" if row["eta_s"] is not None and row["behind"] else ""
     share = row["sources"].get("share_origin")
     origin = f", origin {share:.1%}" if share is not None else ""
-    done = row["current"] / row["wanted"] if row["wanted"] else 1.0
     name = f"{row['dataset']}:{row['tag']}"
+    if not row["wanted"]:
+        yield f"{name:40} followed by nobody", "dim"
+        return
+    done = row["current"] / row["wanted"]
     yield (
         f"{name:40} {_bar(done)} {row['current']}/{row['wanted']} {row['trend']}{eta}{origin}",
         MARKS.get(row["trend"], "white"),

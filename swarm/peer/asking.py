@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from swarm.amounts import counted
 from swarm.errors import AetherError, FullError, IncompleteError, RemoteProtocolError, UnreachableError
 from swarm.limits import RUN_MAX_BLOCKS, SHOWN_MAX_BYTES, SHOWN_TOGETHER_MAX
 from swarm.peer import showing
@@ -172,7 +173,7 @@ class Bringer:
         """In words, what keeps blocks from coming."""
         if not self._holders:
             return "a neighbour that holds this version"
-        return f"blocks asked of {len(self._holders)} neighbours"
+        return f"blocks asked of {counted(len(self._holders), 'neighbour')}"
 
     # ---- asking -----------------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ import random
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from swarm.amounts import counted
 from swarm.peer.blocks import REQUESTED, Blocks
 from swarm.peer.far import Far
 from swarm.peer.instructions import CancelRun, Connect, Finished, Instruction, StartRun
@@ -374,12 +375,12 @@ class Scheduler:
             return "a neighbour that holds this version"
         if self.blocks.runs:
             peers = {run.peer for run in self.blocks.runs.values()}
-            return f"{self.blocks.requested} blocks asked of {len(peers)} neighbours"
+            return f"{counted(self.blocks.requested, 'block')} asked of {counted(len(peers), 'neighbour')}"
         reachable = 0
         for neighbour in self.neighbours.values():
             reachable |= neighbour.have
         if not reachable & self.picker.missing:
-            return f"{self.picker.missing.bit_count()} blocks that no neighbour holds"
+            return f"{counted(self.picker.missing.bit_count(), 'block')} that no neighbour holds"
         return "neighbours that failed and are left alone for a moment"
 
     def check_invariants(self) -> None:

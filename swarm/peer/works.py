@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 WORKS_MAX: Final = 64
 PULLS_MAX: Final = 16
+# A version of which nothing came for so long has no rate at all: by then a tracker says that it stalled.
+STILL_S: Final = 30.0
 
 
 @dataclass(slots=True)
@@ -60,6 +62,7 @@ class Work:
     words: str = ""
     rate: float = 0.0
     sampled: tuple[float, int] = (0.0, 0)
+    gained: int = 0
 
     @property
     def fetched(self) -> int:
@@ -79,14 +82,22 @@ class Work:
         self._measure(now)
 
     def _measure(self, now: float) -> None:
-        """The rate, over a second at least, smoothed over some."""
+        """The rate, over a second at least, smoothed over some. A block of a slow link takes many seconds: until more
+        comes, the rate is what it would be if as much came now as came last.
+        """
         at, fetched = self.sampled
         if not at:
             self.sampled = (now, self.fetched)
-        elif now - at >= 1.0:
-            seen = (self.fetched - fetched) / (now - at)
-            self.rate = seen if not self.rate else self.rate + 0.5 * (seen - self.rate)
-            self.sampled = (now, self.fetched)
+            return
+        quiet_s, gained = now - at, self.fetched - fetched
+        if quiet_s < 1.0:
+            return
+        if not gained:
+            self.rate = min(self.rate, self.gained / quiet_s) if quiet_s < STILL_S else 0.0
+            return
+        seen = gained / quiet_s
+        self.rate = seen if not self.rate else self.rate + 0.5 * (seen - self.rate)
+        self.sampled, self.gained = (now, self.fetched), gained
 
 
 @dataclass(slots=True)

@@ -115,6 +115,18 @@ def test_what_has_not_changed_is_not_drawn_again(alice: Visitor) -> None:
     assert found == {"first": [2, 1], "same": [0, 0], "other": [1, 1]}
 
 
+def test_no_two_lines_of_a_picture_are_labelled_the_same(alice: Visitor) -> None:
+    page = alice.visit("peers")
+    script = page.locator("script[type=module]").get_attribute("src") or ""
+    asked = """async (base) => {
+        const { labelsOf } = await import(base + "lib/chart.js");
+        const { count, rate } = await import(base + "lib/format.js");
+        return [labelsOf([0, 0.2e-6, 0.4e-6], rate), labelsOf([0, 0.5, 1], count)];
+    }"""
+    found = page.evaluate(asked, script.removesuffix("app.js"))
+    assert found == [["0 B/s", None, None], ["0", None, "1"]]
+
+
 def test_pages_of_a_log_are_joined_without_a_gap(alice: Visitor) -> None:
     page = alice.visit("peers")
     script = page.locator("script[type=module]").get_attribute("src") or ""
@@ -306,6 +318,9 @@ def test_a_rollout_is_watched_steered_and_taken_back(alice: Visitor, swarm: Live
     expect(page.get_by_text("second survey").first).to_be_visible(timeout=60_000)
     _press(alice, "Pause", "the wind is too strong")
     expect(stages).to_contain_text("the wind is too strong")
+    behind = alice.visit("overview").locator(".followed").filter(has_text=f"{DATASET}:{TAG}")
+    expect(behind).to_contain_text("waiting, held back by the rollout; and 2 more are behind", timeout=60_000)
+    alice.visit(f"rollout/{DATASET}/{TAG}")
     expect(buttons.get_by_role("button")).to_have_text(["Resume", "Promote", "Roll back", "Abort"])
     _press(alice, "Resume")
     _press(alice, "Promote")

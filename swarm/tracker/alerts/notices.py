@@ -118,7 +118,9 @@ def _as_alertmanager(alert: Alert, external_url: str) -> dict[str, Any]:
         "kind": alert.kind,
         "subject": alert.subject,
     }
-    told = {"summary": alert.summary, "description": alert.remedy, "runbook_url": external_url + alert.runbook}
+    # Whoever is paged often sees this line alone.
+    summary = f"{alert.subject}: {alert.summary}"
+    told = {"summary": summary, "description": alert.remedy, "runbook_url": external_url + alert.runbook}
     return {
         "status": alert.state,
         "labels": {**labels, **({"dataset": alert.dataset} if alert.dataset else {})},

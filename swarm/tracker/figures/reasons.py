@@ -46,7 +46,8 @@ def _fetching(member: Member, told: Followed, usual_rate: float, now: float) -> 
         return "no-neighbour", "no neighbour holds this version"
     if told.missing_blocks and not told.rate_bytes_per_s and now - member.moved_at >= STALLED_S:
         return "no-holder", f"nothing has come for {now - member.moved_at:.0f} s: {told.words}"
-    words = f"{rate(told.rate_bytes_per_s)} from {told.neighbours} neighbour{'s' * (told.neighbours != 1)}"
+    came = rate(told.rate_bytes_per_s) if told.rate_bytes_per_s else "no block yet"
+    words = f"{came} from {told.neighbours} neighbour{'s' * (told.neighbours != 1)}"
     if usual_rate and told.rate_bytes_per_s < SLOW_SHARE * usual_rate and now - member.since > TOLD_BEFORE_S:
         return "slow-link", f"slow link: {words}"
     return "", words

@@ -101,6 +101,12 @@ def test_top_says_how_it_stands_who_is_behind_and_what_is_wrong() -> None:
     assert "slow \x1b[31mlink" in lines[5]
 
 
+def test_a_tag_that_nobody_follows_is_not_shown_as_done() -> None:
+    idle = {**OVERVIEW["tags"][0], "tag": "v1", "trend": "idle", "behind": 0, "current": 0, "wanted": 0}
+    lines = [text for text, _ in picture({"overview": {**OVERVIEW, "tags": [idle]}, "stragglers": {}, "alerts": []})]
+    assert lines[3].split() == ["maps/roads:v1", "followed", "by", "nobody"]
+
+
 def test_what_others_named_drives_no_terminal() -> None:
     seen = {"overview": OVERVIEW, "stragglers": {"maps/roads:stable": [STRAGGLER]}, "alerts": []}
     shown = io.StringIO()

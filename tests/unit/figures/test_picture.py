@@ -215,16 +215,16 @@ def test_who_is_held_back_by_a_rollout_is_not_current_and_says_why() -> None:
 def test_a_slow_peer_is_found_by_its_reason() -> None:
     picture = a_picture()
     begun(picture, 4)
-    for number in range(1, 5):
-        rate = 120_000 if number == 3 else 9_000_000
+    rates = {1: 9_000_000, 2: 9_000_000, 3: 120_000, 4: 0}
+    for number, rate in rates.items():
         picture.report(who(number), report(2, fetched(rate_bytes_per_s=rate)), 2.0)
     rollout = picture.tags[TAG].rollout
     assert rollout is not None
-    for number in range(1, 5):
-        rate = 120_000 if number == 3 else 9_000_000
+    for number, rate in rates.items():
         picture.report(who(number), report(3, fetched(rate_bytes_per_s=rate, done_bytes=10)), 6.0)
     reasons = {each.peer: (each.cause, each.reason) for each in views.rollout_view(picture, rollout, 6.0).stragglers}
     assert reasons["peer3"] == ("slow-link", "slow link: 120 kB/s from 3 neighbours")
+    assert reasons["peer4"] == ("slow-link", "slow link: no block yet from 3 neighbours")
     assert reasons["peer1"] == ("", "9.0 MB/s from 3 neighbours")
 
 

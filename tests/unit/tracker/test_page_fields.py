@@ -93,7 +93,7 @@ READ: Final[dict[str, dict[str, tuple[Struct, ...]]]] = {
         "completion": (Completion,),
     },
     "pages/rollout/stages.js": {"data": (RolloutAnswer, PlanAnswer), "counts": (RolloutCounts,), "stage": (StageItem,)},
-    "pages/overview.js": {"tag": (FollowedTag,), "totals": (Totals,), "row": (FollowedTag,)},
+    "pages/overview.js": {"tag": (FollowedTag,), "totals": (Totals,), "row": (FollowedTag,), "straggler": (Straggler,)},
     "pages/dht.js": {"data": (DhtFigures,), "row": (DhtNode,)},
     "pages/origin.js": {
         "data": (Origin,),

@@ -98,7 +98,7 @@ function optionsOf({ series, kind, since, format, marks, top, height, width }) {
     axes: [
       { ...axis, grid: { show: false }, size: 32, gap: 10, space: 2 * HALF_LABEL + 20, incrs: since ? [0.1, 0.2, 0.5, ...STEPS_S] : STEPS_S, ...(since ? { values: (u, at) => at.map(span) }
         : { values: (u, at, i, gap, step) => at.map((t) => timeOn(t, step)) }) },
-      { ...axis, size: sizeOf, gap: 6, values: (u, at) => at.map((value) => (format === count && value % 1 ? null : format(value))) },
+      { ...axis, size: sizeOf, gap: 6, values: (u, at) => labelsOf(at, format) },
     ],
     series: [{}, ...drawn.map((one) => seriesOf(one, kind, ground))],
     hooks: { init: [(u) => { u.marks = marks; }], draw: [(u) => drawMarks(u, ink, font)] },
@@ -108,6 +108,13 @@ function optionsOf({ series, kind, since, format, marks, top, height, width }) {
 
 // A moment as an axis says it whose labels stand `step_s` apart.
 export const timeOn = (at, step_s) => (step_s >= DAY_S ? moment(at).slice(5, 10) : clock(at).slice(0, step_s < 60 ? 8 : 5));
+
+// What stands beside the lines of a picture: whole numbers where things are counted, and none that says the same as the one below.
+export const labelsOf = (at, format) => at.map((value, place) => {
+  if (format === count && value % 1) return null;
+  const text = format(value);
+  return place && text === format(at[place - 1]) ? null : text;
+});
 
 // As wide as its longest number.
 function sizeOf(u, values) {
@@ -141,7 +148,7 @@ function drawMarks(u, ink, font) {
     ctx.lineWidth = scale;
     ctx.beginPath(); ctx.moveTo(at, bbox.top); ctx.lineTo(at, bbox.top + bbox.height); ctx.stroke();
     const width = ctx.measureText(word).width;
-    const left = Math.min(at - width / 2, bbox.left + bbox.width - width);
+    const left = Math.max(bbox.left, Math.min(at - width / 2, bbox.left + bbox.width - width));
     row = left < end + 6 * scale ? row + 1 : 0;
     end = Math.max(end, left + width);
     ctx.fillStyle = ink;

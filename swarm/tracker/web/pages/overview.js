@@ -4,10 +4,11 @@ import { ago, bytes, clean, count, counted, rate, span } from "../lib/format.js"
 import { Happenings, useEvents } from "../lib/happenings.js";
 import { pathOf, useFigure } from "../lib/live.js";
 import { Chart, Spark } from "../lib/chart.js";
-import { Bar, Card, Heading, Id, Missing, Said, StateBar, Tiles, TagLink, Trend, Verdict, originShare } from "../lib/parts.js";
+import { Bar, Card, Heading, Id, Missing, Name, PeerLink, Said, StateBar, Tiles, TagLink, Trend, Verdict, originShare } from "../lib/parts.js";
 import { href, rangeOf } from "../lib/router.js";
 import { announce } from "../lib/say.js";
 import { joined, useSeries } from "../lib/series.js";
+import { CAUSE } from "../lib/states.js";
 import { useAnswer, useNow } from "../lib/store.js";
 import { Table } from "../lib/table.js";
 import { AlertList, firingOf } from "./alerts/list.js";
@@ -50,13 +51,14 @@ function Swarm({ totals }) {
 
 function Followed({ tag, now }) {
   const rollout = useAnswer(pathOf(`rollout:${tag.dataset}:${tag.tag}`), 10);
-  const points = rollout.data?.serial === tag.serial ? rollout.data.points : [];
+  const { points = [], stragglers = [] } = rollout.data?.serial === tag.serial ? rollout.data : {};
   return html`<article class="card followed" aria-label="${clean(tag.dataset)}:${clean(tag.tag)}">
     <div class="main">
       <div class="row"><${Trend} trend=${tag.trend} /><h2><${TagLink} dataset=${tag.dataset} tag=${tag.tag} /></h2>
         <span class="soft small nowrap">entry ${count(tag.serial)}, <${Id} id=${tag.version} digits=${8} />, ${ago(tag.since, now)}</span></div>
       <p class="sentence"><${Said} text=${tag.verdict} /></p>
       <${StateBar} counts=${tag.counts} />
+      ${tag.behind > 0 && stragglers.length > 0 && html`<${Behind} straggler=${stragglers[0]} others=${tag.behind - 1} />`}
     </div>
     <div class="aside">
       ${points.length > 1 && html`<${Spark} values=${points.map((point) => point[5])} top=${tag.wanted} color="--state-current"
@@ -68,6 +70,10 @@ function Followed({ tag, now }) {
         { word: "from the origin", value: tag.sources.origin, text: bytes(tag.sources.origin), color: "--origin", pattern: "cross" }]} />
     </div></article>`;
 }
+
+// Who is furthest behind, and why.
+const Behind = ({ straggler, others }) => html`<p class="small"><${PeerLink} id=${straggler.peer} />${straggler.site && html` at <${Name} text=${straggler.site} />`}:
+  ${" "}${straggler.state}, <${Name} text=${straggler.reason || CAUSE[straggler.cause] || "why is not known"} />${others > 0 && html`<span class="soft">; and ${counted(others, "more is", "more are")} behind</span>`}</p>`;
 
 const Nothing = () => html`<${Card} title="Followed tags"><p class="empty">No peer follows a tag yet. Let one follow with
   <code>aetherfs subscribe NAME:TAG DIRECTORY</code>, and move the tag with <code>aetherfs publish</code>.</p><//>`;

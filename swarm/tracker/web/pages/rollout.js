@@ -137,7 +137,7 @@ function Sites({ sites }) {
   return html`<${Card} title="Sites" note=${counted(sites.length, "site")} flush><${Table} label="Sites" rows=${sites} keyOf=${(row) => row.site} empty="No site is known." columns=${[
     { id: "site", label: "site", isHead: true, value: (row) => row.site, cell: (row) => html`<${Name} text=${row.site || "no site"} one />` },
     { id: "share", label: "current", value: (row) => row.current / Math.max(1, row.wanted), cell: (row) => html`<${Bar} label=${`site ${clean(row.site, 40)}`} parts=${[
-      { ...STATE.current, value: row.current }, { ...STATE.failed, value: row.failed }, { word: "behind", color: "--state-waiting", pattern: "lines", value: row.wanted - row.current - row.failed }]} />` },
+      { ...STATE.current, value: row.current }, { ...STATE.failed, value: row.failed }, { word: "behind", color: "--line", value: row.wanted - row.current - row.failed }]} />` },
     { id: "count", label: "", num: true, cell: (row) => `${count(row.current)} of ${count(row.wanted)}` },
   ]} /><//>`;
 }

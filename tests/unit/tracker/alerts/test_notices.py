@@ -131,5 +131,6 @@ def test_a_message_is_bounded_and_reads_as_alertmanagers() -> None:
     assert (first["startsAt"], first["endsAt"]) == ("2027-01-15T08:01:30Z", "0001-01-01T00:00:00Z")
     assert second["status"] == "resolved" and second["endsAt"] == "2027-01-15T08:05:00Z"
     assert first["fingerprint"] == FIRING.id
+    assert first["annotations"]["summary"] == "p1: its clock is 61 s ahead", "who is paged sees this line alone"
     assert first["annotations"]["runbook_url"] == "https://192.0.2.1:7070/ui/runbooks/AetherfsClockSkew"
     assert first["generatorURL"] == "https://192.0.2.1:7070/ui/alerts"

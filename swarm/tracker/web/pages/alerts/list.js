@@ -27,8 +27,8 @@ export const AlertList = ({ alerts, now, withRemedy = false, actions = () => nul
   const to = subjectLink(alert);
   return html`<li key=${alert.id} class="tone-${alert.state === "firing" && !alert.silenced ? TONES[alert.severity] ?? "warn" : "calm"}">
     <${Icon} name=${alert.state === "resolved" ? "check" : alert.silenced ? "sleep" : "alert"} />
-    <div><p><strong><${Said} text=${alert.summary} most=${300} /></strong></p>
-      <p class="small soft">${clean(alert.severity)}, ${ruleName(alert.rule)}: ${to ? html`<a href=${to}>${subjectName(alert)}</a>` : subjectName(alert)},
+    <div><p><strong>${to ? html`<a href=${to}>${subjectName(alert)}</a>` : subjectName(alert)}: <${Said} text=${alert.summary} most=${300} /></strong></p>
+      <p class="small soft">${clean(alert.severity)}, ${ruleName(alert.rule)},
         ${alert.state === "resolved" ? html` over <time title=${moment(alert.resolved)}>${ago(alert.resolved, now)}</time>`
           : html` since <time title=${moment(alert.since)}>${ago(alert.since, now)}</time>`}${alert.silenced ? ", silenced" : ""}</p>
       ${withRemedy && alert.remedy && html`<p><${Said} text=${alert.remedy} most=${500} /></p>`}
