@@ -3,17 +3,22 @@ async (base) => {
   const { html, render } = await import(base + "lib/html.js"), { Table } = await import(base + "lib/table.js");
   const { Plot } = await import(base + "lib/chart.js");
   const place = document.body.appendChild(document.createElement("div"));
-  const canvas = CanvasRenderingContext2D.prototype, clear = canvas.clearRect;
+  const canvas = CanvasRenderingContext2D.prototype, { clearRect: clear, fillText: write } = canvas;
+  const marks = [{ x: 1, word: "mark" }], aligned = new Set();
   let cells = 0, pictures = 0, rows = [{ id: 1 }, { id: 2 }], values = [1, 2, 3];
   const x = [1, 2, 3];
   canvas.clearRect = function (...box) {
     if (place.contains(this.canvas)) pictures += 1;
     return clear.apply(this, box);
   };
+  canvas.fillText = function (word, ...at) {
+    if (word === "mark") aligned.add(this.textAlign);
+    return write.call(this, word, ...at);
+  };
   const columns = () => [{ id: "id", label: "id", cell: (row) => { cells += 1; return row.id; } }];
   const keyOf = (row) => row.id;
   const show = () => render(html`<${Table} isPure label="rows" rows=${rows} keyOf=${keyOf} columns=${columns()} />
-    <${Plot} x=${x} series=${[{ word: "one", values, color: "--ink" }]} />`, place);
+    <${Plot} x=${x} series=${[{ word: "one", values, color: "--ink" }]} marks=${marks} />`, place);
   const drawn = async () => {
     // What follows from a change is done within three frames and the 100 ms that preact gives an effect at most.
     for (let frame = 0; frame < 3; frame += 1) await new Promise(requestAnimationFrame);
@@ -32,6 +37,6 @@ async (base) => {
   const other = await drawn();
   render(null, place);
   place.remove();
-  canvas.clearRect = clear;
-  return { first, same, other };
+  Object.assign(canvas, { clearRect: clear, fillText: write });
+  return { first, same, other, aligned: [...aligned] };
 }

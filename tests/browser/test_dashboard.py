@@ -112,7 +112,7 @@ def test_what_has_not_changed_is_not_drawn_again(alice: Visitor) -> None:
     page = alice.visit("peers")
     script = page.locator("script[type=module]").get_attribute("src") or ""
     found = page.evaluate(script_of("redrawn.js"), script.removesuffix("app.js"))
-    assert found == {"first": [2, 1], "same": [0, 0], "other": [1, 1]}
+    assert found == {"first": [2, 1], "same": [0, 0], "other": [1, 1], "aligned": ["left"]}
 
 
 def test_no_two_lines_of_a_picture_are_labelled_the_same(alice: Visitor) -> None:

@@ -33,6 +33,8 @@ HOLDINGS_TOLD_MAX: Final = 100
 # Giver's and taker's word differ when it is by more than this share, and by more than this.
 AGREE_SHARE: Final = 0.05
 AGREE_BYTES: Final = 1 << 20
+# Of two processes, one is the younger when it began so much later: they tell for how many whole seconds they run.
+STARTS_S: Final = 2.0
 _WORST: Final[tuple[State, ...]] = ("failed", "lost", "unaware", "waiting", "fetching", "verifying", "current")
 
 
@@ -187,7 +189,10 @@ def _links(picture: Picture, peer: KnownPeer) -> list[Link]:
 def _link(picture: Picture, peer: KnownPeer, other: bytes, link: LinkSum) -> Link:
     far = picture.peers.get(other)
     theirs = far.links.get(peer.who.public) if far is not None else None
-    agrees = theirs is None or (_agree(link.sent, theirs.received) and _agree(link.received, theirs.sent))
+    agrees = True
+    if far is not None and theirs is not None:
+        anew = _is_anew(peer, far, picture.begun), _is_anew(far, peer, picture.begun)
+        agrees = _agree(link.sent, theirs.received, anew) and _agree(link.received, theirs.sent, anew)
     return Link(
         peer=peer_id_of(other),
         site=far.who.site if far is not None else "",
@@ -200,9 +205,19 @@ def _link(picture: Picture, peer: KnownPeer, other: bytes, link: LinkSum) -> Lin
     )
 
 
-def _agree(mine: int, theirs: int) -> bool:
-    """Whether two words on the same bytes fit: each was told at another moment, and one counts what the other drops."""
-    return abs(mine - theirs) <= max(AGREE_BYTES, AGREE_SHARE * max(mine, theirs))
+def _is_anew(one: KnownPeer, other: KnownPeer, begun: float) -> bool:
+    """Whether one's process is younger than the other's and may follow upon one that moved bytes with it: of these the
+    other still tells, and it does not. A first process that began while this tracker looked has none before it.
+    """
+    return one.started > other.started + STARTS_S and (bool(one.past) or one.started < begun)
+
+
+def _agree(mine: int, theirs: int, anew: tuple[bool, bool]) -> bool:
+    """Whether two words on the same bytes fit: each was told at another moment, and one counts what the other drops;
+    who began anew may tell of fewer.
+    """
+    is_excused = anew[1] if mine > theirs else anew[0]
+    return is_excused or abs(mine - theirs) <= max(AGREE_BYTES, AGREE_SHARE * max(mine, theirs))
 
 
 def _following(picture: Picture, peer: KnownPeer, told: Followed, now: float) -> PeerFollowing:

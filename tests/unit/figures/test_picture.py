@@ -200,6 +200,35 @@ def test_a_liar_spoils_its_own_figures_alone() -> None:
     assert sum(picture.flow._open[0].values()) == 10
 
 
+def agree(picture: Picture) -> list[bool]:
+    return [
+        each.agrees
+        for number in (1, 2)
+        for each in peer_view(picture, picture.peers[key(number)], everything, "t", 60.0).links
+    ]
+
+
+def test_who_began_anew_has_forgotten_what_the_other_tells_and_may_not_tell_more() -> None:
+    picture = a_picture()
+    begun(picture, 2)
+    giver = report(2, current(1, V1), links=(link(2, 10**9, 0),), uptime_s=100)
+    picture.report(who(1), giver, 50.0)
+    picture.report(who(2), report(2, links=(link(1, 0, 10**9),), uptime_s=100), 50.0)
+    assert agree(picture) == [True, True]
+    picture.report(who(2), report(1, epoch=8, links=(link(1, 0, 10),), uptime_s=1), 60.0)
+    assert agree(picture) == [True, True]
+    picture.report(who(2), report(2, epoch=8, links=(link(1, 0, 10**10),), uptime_s=1), 60.0)
+    assert agree(picture) == [False, False]
+
+
+def test_a_first_process_has_none_before_it_of_which_another_could_tell() -> None:
+    picture = a_picture()
+    begun(picture, 2)
+    picture.report(who(1), report(2, links=(link(2, 10**9, 0),), uptime_s=100), 60.0)
+    picture.report(who(2), report(2, links=(link(1, 0, 10),), uptime_s=10), 60.0)
+    assert agree(picture) == [False, False]
+
+
 def test_who_is_held_back_by_a_rollout_is_not_current_and_says_why() -> None:
     picture = a_picture()
     begun(picture, 2)

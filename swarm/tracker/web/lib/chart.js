@@ -110,11 +110,15 @@ function optionsOf({ series, kind, since, format, marks, top, height, width }) {
 export const timeOn = (at, step_s) => (step_s >= DAY_S ? moment(at).slice(5, 10) : clock(at).slice(0, step_s < 60 ? 8 : 5));
 
 // What stands beside the lines of a picture: whole numbers where things are counted, and none that says the same as the one below.
-export const labelsOf = (at, format) => at.map((value, place) => {
-  if (format === count && value % 1) return null;
-  const text = format(value);
-  return place && text === format(at[place - 1]) ? null : text;
-});
+export function labelsOf(at, format) {
+  let last = null;
+  return at.map((value) => {
+    const text = format === count && value % 1 ? null : format(value);
+    if (text === null || text === last) return null;
+    last = text;
+    return text;
+  });
+}
 
 // As wide as its longest number.
 function sizeOf(u, values) {
@@ -139,6 +143,7 @@ function drawMarks(u, ink, font) {
   ctx.save();
   ctx.font = font.replace(/^[\d.]+px/, `${11.5 * scale}px`);
   ctx.textBaseline = "top";
+  ctx.textAlign = "left"; // as the axes leave it, words would stand beside their lines
   let end = -Infinity, row = 0; // of the words before: those that would stand on one another go a row down
   for (const { x, word } of [...(u.marks ?? [])].sort((a, b) => a.x - b.x)) {
     if (x === null || x < u.scales.x.min || x > u.scales.x.max) continue;
