@@ -20,7 +20,8 @@ def simulation_lines(found: Simulation) -> Iterable[str]:
     told, fetch, lines = found.forecast, found.fetch, found.conditions
     who = f"a consumer of {fetch.against}" if fetch.against else "a new consumer"
     yield f"{found.ref} ({short(found.version)}): {who} fetches {size(fetch.bytes)} in {counted(fetch.blocks, 'block')}"
-    yield f"{lines_told(lines)}; the lines allow {duration(told.bound_s)}"
+    bound = duration(told.bound_s) if told.bound_s >= 1 else _seconds(told.bound_s)
+    yield f"{lines_told(lines)}; the lines allow {bound}"
     yield ""
     yield from columns(
         [

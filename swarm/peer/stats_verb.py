@@ -12,7 +12,7 @@ import msgspec
 from swarm import names
 from swarm.errors import AetherError, NotFoundError
 from swarm.figure_messages import Blocks, Heat, Overview, Rollout, VersionHeat
-from swarm.log import Entry
+from swarm.log import Entry, Totals
 from swarm.peer.node import PeerNode
 from swarm.peer.pull import Progress
 from swarm.peer.verb import Result
@@ -76,6 +76,8 @@ class _Telling:
         self._dataset = dataset
         self._tag = tag
         self.reasons: dict[str, str] = {}
+        # What a version comes to, by the entries that published it: those that move it again do not say.
+        self._totals: dict[bytes, Totals] = {}
 
     async def _figures(self, field: str, what: str, kind: type[T], **query: object) -> T | None:
         """One of a tracker's figures; None, and why, where there is none."""
@@ -94,6 +96,8 @@ class _Telling:
             if not page:
                 break
             entries += [entry for _, entry in page]
+        for entry in entries:
+            self._totals |= {move.version: entry.totals for move in entry.moves if entry.totals and move.version}
         found = [
             (entry, move.tag, move.version)
             for entry in entries
@@ -111,6 +115,7 @@ class _Telling:
         found = await self._figures("rollouts", f"rollouts/{self._dataset}/{tag}", Rollout, serial=entry.serial)
         if found is not None and found.serial != entry.serial:
             found = None
+        totals = self._totals.get(version)
         return PublishTold(
             serial=entry.serial,
             tag=tag,
@@ -118,8 +123,8 @@ class _Telling:
             at=float(entry.wall_time),
             kind=entry.kind,
             message=entry.message,
-            bytes=entry.totals.bytes if entry.totals is not None else None,
-            files=entry.totals.files if entry.totals is not None else None,
+            bytes=totals.bytes if totals is not None else None,
+            files=totals.files if totals is not None else None,
             rollout=rollout_told(found) if found is not None else None,
         )
 

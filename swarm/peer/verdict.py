@@ -125,7 +125,8 @@ def _broken(source: Source) -> str:
 
 def _said(trace: PullTrace, cause: Named, seconds: float, words: str, peer: str = "") -> Verdict:
     whole = trace.seconds
-    return Verdict(cause, seconds, f"{seconds:.1f} of {whole:.1f} s went into {words}", peer)
+    digits = 1 if whole >= 1 else 2
+    return Verdict(cause, seconds, f"{seconds:.{digits}f} of {whole:.{digits}f} s went into {words}", peer)
 
 
 def name_of(source: Source) -> str:

@@ -83,6 +83,7 @@ def test_a_producer_is_told_how_it_went_and_what_is_read(tmp_path: Path, quick: 
             check_forecast(found)
             await check_heat(producer, second["version"])
             await check_performance(producer, second["version"], foreseen)
+            await check_named_again(producer, found)
             await check_difference(swarm, producer, first["version"], second["version"])
             await check_without(swarm, consumers[0])
 
@@ -97,6 +98,14 @@ def check_rollout(found: Stats, first: str, second: str) -> None:
     newest = {each.version: each for each in found.versions}[second]
     assert newest.tags == ("stable",) and newest.complete_peers >= 1
     assert found.refused.swarm == 0 and "refused" not in found.reasons
+
+
+async def check_named_again(node: PeerNode, found: Stats) -> None:
+    """Who moves a tag to a version that is there says no more of it; how much it is is known all the same."""
+    await run(node, "tag", ref="maps/roads:stable", names=["maps/roads:named"])
+    (named,) = (await told(node, "maps/roads:named")).publishes
+    newest = found.publishes[-1]
+    assert newest.bytes and (named.kind, named.bytes, named.files) == ("tag", newest.bytes, newest.files)
 
 
 def check_reads(found: Stats, version: str) -> None:

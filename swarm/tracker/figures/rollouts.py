@@ -266,7 +266,8 @@ class RolloutFigures:
         """A step of a log that was kept."""
         member = self.members.get(public)
         if member is None:
-            member = Member(site, state, at, self.started)
+            # Who began to follow it later is first told as unaware, and has wanted it no longer than that.
+            member = Member(site, state, at, at if state == UNAWARE else self.started)
         self._enter(public, member, state, at, words)
         self.tick(at)
 

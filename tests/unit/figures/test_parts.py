@@ -15,6 +15,7 @@ from swarm.figure_messages import STATES, Blocks
 from swarm.identity import peer_id_of
 from swarm.objects.bill import DEFAULT
 from swarm.objects.memory import MemoryObjectStore
+from swarm.reports import Step
 from swarm.tracker.figures import keeping, views
 from swarm.tracker.figures.copies import FileSpan, Layout, Tally, _runs, counted, seen
 from swarm.tracker.figures.flow import EDGES_MAX, PEERS_MAX, FlowFigures
@@ -174,6 +175,20 @@ def test_a_log_that_is_kept_gives_the_same_rollout_when_it_is_played() -> None:
     assert decode_log(data[:-1]) is None
     for cut in ({"peers": kept.peers[:1]}, {"states": ()}):
         assert decode_log(canonical.encode(msgspec.structs.replace(kept, **cut))) is None
+
+
+def test_who_began_to_follow_late_takes_no_longer_when_its_rollout_is_played() -> None:
+    picture = Picture(0.0, WALL)
+    picture.report(who(1), report(1, followed(heard=0)), 0.5)
+    picture.moved(entry(1, V1, wall_time=int(WALL)), 1.0)
+    ways = (Step(1, "fetching", 2000), Step(2, "current", 1000))
+    for number, at in ((1, 6.0), (2, 300.0)):
+        done = followed(serial=1, version=V1, heard=1, phase="current", steps=ways, age_ms=3000)
+        picture.report(who(number), report(2, done), at)
+    rollout = picture.book.rollout_of((ROADS, "stable"), 1)
+    assert rollout is not None and rollout.done == [2.0, 4.0]
+    played = keeping.replayed(keeping.kept_of(picture, rollout), picture.offset)
+    assert played.done == pytest.approx([2.0, 4.0])
 
 
 def test_a_page_of_a_log_names_the_peers_of_its_steps_alone_and_its_last_steps_are_told() -> None:

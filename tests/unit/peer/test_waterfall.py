@@ -86,6 +86,13 @@ def test_a_slow_peer_beside_fast_ones() -> None:
     assert verdict.sentence.startswith("9.0 of 9.4 s")
 
 
+def test_a_short_pull_is_told_in_hundredths() -> None:
+    told = Told(find=0.01, manifest=0.02, prepare=0.03)
+    told.joined("seed", 0.0, origin=1)
+    told.run("seed", 0.03, 0.07)
+    assert verdict_of(told.end(0.07, 0.08)).sentence.startswith("0.04 of 0.08 s went into the origin")
+
+
 def test_equal_peers_are_the_network() -> None:
     told = Told()
     for peer in ("a", "b", "c"):
