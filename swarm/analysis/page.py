@@ -58,7 +58,7 @@ def analysis_page(analysis: Analysis) -> str:
             size(analysis.facts.bytes),
             f"in {counted(analysis.facts.files, 'file')} and {counted(analysis.facts.blocks, 'block')}",
         ),
-        (str(len(analysis.findings)), "findings"),
+        (str(len(analysis.findings)), "finding" if len(analysis.findings) == 1 else "findings"),
     ]
     parts = [
         f"<h1>{text(analysis.path)}</h1>",

@@ -78,6 +78,8 @@ class _Telling:
         self.reasons: dict[str, str] = {}
         # What a version comes to, by the entries that published it: those that move it again do not say.
         self._totals: dict[bytes, Totals] = {}
+        # What each tag points to, by the log: trackers know those alone that moved, or are followed, since they began.
+        self._tags: dict[str, bytes | None] = {}
 
     async def _figures(self, field: str, what: str, kind: type[T], **query: object) -> T | None:
         """One of a tracker's figures; None, and why, where there is none."""
@@ -98,6 +100,9 @@ class _Telling:
             entries += [entry for _, entry in page]
         for entry in entries:
             self._totals |= {move.version: entry.totals for move in entry.moves if entry.totals and move.version}
+            self._tags |= {move.tag: move.version for move in entry.moves}
+        if len(entries) >= LOG_MAX:
+            self._tags.clear()  # This is its beginning alone.
         found = [
             (entry, move.tag, move.version)
             for entry in entries
@@ -133,7 +138,9 @@ class _Telling:
         for version in list(dict.fromkeys(version.hex() for _, _, version in reversed(moves)))[:VERSIONS_MAX]:
             told = await self._figures("versions", f"blocks/{self._dataset}", Blocks, version=version, ranges=1)
             if told is not None:
-                found.append(VersionTold(version, told.tags, told.complete_peers, told.partial_peers, told.origins))
+                named = sorted(tag for tag, at in self._tags.items() if at is not None and at.hex() == version)
+                tags = tuple(named) if self._tags else told.tags
+                found.append(VersionTold(version, tags, told.complete_peers, told.partial_peers, told.origins))
         return found
 
     async def heat(self, version: str | None) -> tuple[VersionHeat, ...]:

@@ -83,7 +83,7 @@ def test_a_producer_is_told_how_it_went_and_what_is_read(tmp_path: Path, quick: 
             check_forecast(found)
             await check_heat(producer, second["version"])
             await check_performance(producer, second["version"], foreseen)
-            await check_named_again(producer, found)
+            await check_named_again(swarm, producer, found)
             await check_difference(swarm, producer, first["version"], second["version"])
             await check_without(swarm, consumers[0])
 
@@ -100,11 +100,17 @@ def check_rollout(found: Stats, first: str, second: str) -> None:
     assert found.refused.swarm == 0 and "refused" not in found.reasons
 
 
-async def check_named_again(node: PeerNode, found: Stats) -> None:
-    """Who moves a tag to a version that is there says no more of it; how much it is is known all the same."""
+async def check_named_again(swarm: Following, node: PeerNode, found: Stats) -> None:
+    """Who moves a tag to a version that is there says no more of it: how much it is is known all the same, and its tags
+    are, by a tracker that has not seen them move.
+    """
     await run(node, "tag", ref="maps/roads:stable", names=["maps/roads:named"])
-    (named,) = (await told(node, "maps/roads:named")).publishes
-    newest = found.publishes[-1]
+    swarm.tracker.state.figures.picture.book._forget(("maps/roads", "named"))
+    again, newest = await told(node, "maps/roads:named"), found.publishes[-1]
+    shown = await node.tracker.order("GET", "figures/performance/maps/roads", Performance)
+    assert {one.version: one.tags for one in again.versions} == {newest.version: ("named", "stable")}
+    assert {one.version: one.tags for one in shown.versions}[newest.version] == ("named", "stable")
+    (named,) = again.publishes
     assert newest.bytes and (named.kind, named.bytes, named.files) == ("tag", newest.bytes, newest.files)
 
 

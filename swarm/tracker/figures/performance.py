@@ -95,8 +95,9 @@ def performance_view(
     moves: Iterable[MovePerformance],
     foreseen: Mapping[str, Sequence[Foreseen]],
     now: float,
+    named: Mapping[str, bytes],
 ) -> Performance:
-    """All of it."""
+    """All of it. ``named``: the tags of the dataset that the log has; those that peers follow are known without."""
     latest = sorted(moves, key=lambda move: move.started, reverse=True)[:MOVES_MAX]
     at = picture.wall(now)
     concerned = [peer for peer in picture.peers.values() if peer.health != "gone" and _concerns(peer, dataset)]
@@ -104,7 +105,7 @@ def performance_view(
         at=at,
         dataset=dataset,
         moves=tuple(_with_forecast(move, foreseen.get(move.version, ())) for move in latest),
-        versions=tuple(_holders(picture, concerned, dataset)),
+        versions=tuple(_holders(picture, concerned, dataset, named)),
         heat=heat_view(picture.peers.values(), dataset, at).versions,
         caches=_caches([peer.room for peer in concerned if peer.room is not None]),
         bad_blocks=sum(peer.totals.bad_blocks for peer in concerned),
@@ -122,7 +123,9 @@ def _concerns(peer: KnownPeer, dataset: str) -> bool:
     return any(name == dataset for name, _ in (*peer.holdings, *peer.followed, *peer.reads))
 
 
-def _holders(picture: Picture, peers: Iterable[KnownPeer], dataset: str) -> list[VersionHolders]:
+def _holders(
+    picture: Picture, peers: Iterable[KnownPeer], dataset: str, named: Mapping[str, bytes]
+) -> list[VersionHolders]:
     """Those that most have first. Seeds are origins of all, whatever they hold."""
     counts: dict[bytes, list[int]] = {}
     for peer in peers:
@@ -130,10 +133,14 @@ def _holders(picture: Picture, peers: Iterable[KnownPeer], dataset: str) -> list
             if name == dataset and held.held:
                 whole = 2 if peer.keeps or held.is_origin else 0 if held.held >= held.blocks else 1
                 counts.setdefault(version, [0, 0, 0])[whole] += 1
+    moved = {
+        tag: figures.rollout.version
+        for (name, tag), figures in picture.tags.items()
+        if name == dataset and figures.rollout is not None
+    }
     tags: dict[bytes, list[str]] = {}
-    for (name, tag), figures in picture.tags.items():
-        if name == dataset and figures.rollout is not None:
-            tags.setdefault(figures.rollout.version, []).append(tag)
+    for tag, version in {**named, **moved}.items():
+        tags.setdefault(version, []).append(tag)
     order = sorted(counts, key=lambda version: (counts[version], version), reverse=True)
     return [
         VersionHolders(version.hex(), tuple(sorted(tags.get(version, ()))), *counts[version])

@@ -129,13 +129,17 @@ class Figures:
 
     async def performance(self, dataset: str, now: float) -> Performance:
         """How a dataset performs; without what the store keeps while that is away."""
-        moves, objects = moves_of(self.picture, dataset), self._state.objects
+        moves, objects, state = moves_of(self.picture, dataset), self._state.objects, self._state
         past: list[MovePerformance] = []
         foreseen: forecasts.Forecasts = {}
+        named: dict[str, bytes] = {}
+        with contextlib.suppress(AetherError):
+            head = await state.work(partial(state.catalogue.head, dataset, max_age_s=LOOKUP_MAX_AGE_S))
+            named = {each.tag: each.version for each in head.tags}
         with contextlib.suppress(AetherError):
             past = await self._state.work(self._past.of, objects, dataset, frozenset(moves), self.picture.offset)
             foreseen = await self._state.work(forecasts.read, objects, dataset)
-        return performance_view(self.picture, dataset, [*moves.values(), *past], foreseen, now)
+        return performance_view(self.picture, dataset, [*moves.values(), *past], foreseen, now, named)
 
     async def rollout(self, tag: Tag, serial: int, now: float) -> Rollout:
         """One rollout, the last of its tag for serial 0. NotFoundError."""

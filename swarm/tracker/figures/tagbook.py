@@ -160,7 +160,9 @@ class TagBook:
             told = peer.followed.get(tag)
             if told is not None and told.is_pull and max(told.serial, told.target) != entry.serial:
                 continue
-            rollout.expect(public, peer.who.site, started, told, peer.epoch)
+            # Who has told of this very move (this tracker began later, or hears of it late) had fetched nothing before.
+            is_of_before = told is not None and max(told.serial, told.target) < entry.serial
+            rollout.expect(public, peer.who.site, started, told if is_of_before else None, peer.epoch)
             if told is not None and max(told.serial, told.target, told.heard) >= entry.serial:
                 rollout.put(public, peer.who.site, peer.epoch, told, peer.heard)
         return True

@@ -56,7 +56,9 @@ def test_who_has_what_and_what_caches_had_is_of_those_who_have_to_do_with_it() -
         peer(5, held(V1, 10, "maps/other"), room=room, totals=Totals(bad_blocks=9)),
         peer(6, held(V1, 10), room=room, health="gone"),
     )
-    told = performance_view(picture_of(*peers), ROADS, (), {}, 5.0)
+    named = {"v2": V2, "stable": V2, "v1": V1}
+    told = performance_view(picture_of(*peers), ROADS, (), {}, 5.0, named)
+    assert {one.version: one.tags for one in told.versions} == {V1.hex(): ("v1",), V2.hex(): ("stable", "v2")}
     counts = {one.version: (one.complete_peers, one.partial_peers, one.origins) for one in told.versions}
     assert counts == {V1.hex(): (1, 0, 1), V2.hex(): (1, 1, 0)}
     caches = told.caches
@@ -70,7 +72,7 @@ def test_a_forecast_stands_beside_moves_that_came_after_it() -> None:
     moves = [move(serial, 100.0 * serial) for serial in range(1, MOVES_MAX + 4)]
     times = (301.0, 801.0, 5000.0)
     foreseen = {V1.hex(): [msgspec.structs.replace(FORESEEN, at=at, p50_s=at) for at in times]}
-    told = performance_view(picture_of(), ROADS, moves, foreseen, 0.0).moves
+    told = performance_view(picture_of(), ROADS, moves, foreseen, 0.0, {}).moves
     assert [one.serial for one in told] == list(range(MOVES_MAX + 3, 3, -1))
     beside = {one.serial: one.foreseen.at for one in told if one.foreseen is not None}
     assert beside == {11: 801.0, 10: 801.0, 9: 801.0, 8: 801.0, 7: 301.0, 6: 301.0, 5: 301.0, 4: 301.0}

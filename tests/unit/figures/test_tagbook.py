@@ -51,3 +51,25 @@ def test_what_peers_follow_is_not_thrown_out() -> None:
     picture.moved(moved(9000, "stable", None), 5.0)
     assert (ROADS, "stable") not in picture.tags
     picture.check_invariants()
+
+
+def test_what_was_fetched_before_this_tracker_began_counts() -> None:
+    picture = Picture(0.0, WALL)
+    done = {"serial": 5, "version": V1, "heard": 5, "phase": "current", "age_ms": 90_000}
+    for number, (peers, origin) in enumerate(((0, 1000), (1000, 0)), 1):
+        picture.report(who(number), report(1, followed(**done, peers=peers, origin=origin)), 1.0)
+    picture.found((ROADS, "stable"), moved(5, "stable", V1), V1, 2.0)
+    rollout = picture.book.rollout_of((ROADS, "stable"), 5)
+    assert rollout is not None
+    assert rollout.sources()[:2] == (1000, 1000)
+
+
+def test_who_goes_back_to_a_version_has_fetched_it_before_the_move() -> None:
+    picture = Picture(0.0, WALL)
+    told = {"version": V1, "phase": "current", "origin": 1000}
+    picture.report(who(1), report(1, followed(**told, serial=5, heard=5)), 1.0)
+    picture.moved(moved(6, "stable", V1), 2.0)
+    picture.report(who(1), report(2, followed(**told, serial=6, heard=6)), 3.0)
+    rollout = picture.book.rollout_of((ROADS, "stable"), 6)
+    assert rollout is not None
+    assert rollout.sources()[:2] == (0, 0)
