@@ -51,17 +51,3 @@ def share_of(text: str) -> float:
     if matched is None or float(matched[1]) > 100:
         raise UsageError(f"{text[:40]!r} is no share: write 5% or 0.5%")
     return float(matched[1]) / 100
-
-
-def counted(number: int, one: str, many: str = "") -> str:
-    """A number with its noun: ``1 file``, ``2 files``."""
-    return f"{number} {one if number == 1 else many or one + 's'}"
-
-
-def span_words(seconds: float) -> str:
-    """0.4 s, 12 s, 3 min, 2.5 h."""
-    if seconds < 0.95:
-        return f"{max(0.1, seconds):.1f} s"
-    if seconds < 99.5:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5970 else f"{seconds / 3600:.1f} h"

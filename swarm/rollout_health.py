@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from swarm.amounts import span_words
 from swarm.rollout import WHOLE, Rollout, Who
 from swarm.rollout_messages import Counts
+from swarm.units import span_words
 
 Verdict = Literal["", "promote", "abort"]
 

@@ -1,4 +1,5 @@
-"""Bytes and rates as people read them: in decimal units, as the program takes them (``swarm.amounts``). Pure.
+"""Bytes, rates, times and numbers with their nouns as people read them: in decimal units, as the program takes them
+(``swarm.amounts``). Pure.
 
 The dashboard's ``web/lib/format.js`` says the same to the letter, by the same arithmetic: what one page and one command
 tell of one figure agrees.
@@ -27,3 +28,17 @@ def size(count: float) -> str:
 def rate(bytes_per_s: float) -> str:
     """Bytes a second: ``1.2 MB/s``."""
     return f"{size(bytes_per_s)}/s"
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """A number with its noun: ``1 file``, ``2 files``."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def span_words(seconds: float) -> str:
+    """0.4 s, 12 s, 3 min, 2.5 h."""
+    if seconds < 0.95:
+        return f"{max(0.1, seconds):.1f} s"
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5970 else f"{seconds / 3600:.1f} h"

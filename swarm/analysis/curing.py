@@ -23,12 +23,12 @@ from typing import Final, Protocol
 
 import zstandard
 
-from swarm.amounts import counted
 from swarm.analysis.fetch import fetch_of
 from swarm.analysis.findings import Cost, Finding, Measured, finding_of
 from swarm.analysis.sizes import EncodedSizes
 from swarm.errors import AetherError, IncompleteError
 from swarm.scan import scan
+from swarm.units import counted
 
 HEAD_BYTES: Final = 512
 # Of many files the largest are looked at.

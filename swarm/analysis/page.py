@@ -9,12 +9,11 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Final
 
-from swarm.amounts import counted
 from swarm.analysis.changes import Change
 from swarm.analysis.difference import Difference
 from swarm.analysis.findings import Finding
 from swarm.analysis.report import Analysis, Counts, FetchTold
-from swarm.units import size
+from swarm.units import counted, size
 
 CHANGES_SHOWN: Final = 500
 

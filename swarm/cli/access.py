@@ -7,10 +7,10 @@ from typing import Any, Final
 
 import click
 
-from swarm.amounts import counted
 from swarm.cli.output import columns, duration, moment
 from swarm.cli.program import Program, options, pass_program
 from swarm.errors import UsageError
+from swarm.units import counted
 
 RIGHTS: Final = ("read", "publish", "tag", "delete", "admin")
 DENIAL: Final = "d-"

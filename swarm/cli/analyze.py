@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from swarm.amounts import counted
 from swarm.cli.output import columns, duration, short, size
 from swarm.cli.program import Program, options, pass_program, signer_options
 from swarm.errors import AetherError, IncompleteError
+from swarm.units import counted
 
 if TYPE_CHECKING:
     from swarm.analysis.changes import Change

@@ -11,10 +11,10 @@ from typing import Any, BinaryIO
 
 import click
 
-from swarm.amounts import counted
 from swarm.cli.output import duration, short, size
 from swarm.cli.program import Program, options, pass_program, signer_options
 from swarm.errors import AetherError, ConflictError, FullError, UsageError
+from swarm.units import counted
 
 STANDARD = "-"
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import click
 
-from swarm.amounts import counted
 from swarm.cli.gates import check_result, gates_of, rehearsed, waiting_of
 from swarm.cli.output import as_of, columns, duration, moment, short, size
 from swarm.cli.program import Program, if_serial_option, options, pass_program, signer_options
 from swarm.cli.rolling import at_once_option, plan_of, plan_options, staged_line
 from swarm.errors import IntegrityError, NotFoundError, UsageError
 from swarm.paths import shown
+from swarm.units import counted
 
 
 @click.command()

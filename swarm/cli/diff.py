@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from swarm.amounts import counted
 from swarm.cli.output import columns, short, size
 from swarm.cli.program import Program, options, pass_program, signer_options
+from swarm.units import counted
 
 if TYPE_CHECKING:
     from swarm.analysis.difference import Difference

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 import click
 
-from swarm.amounts import counted
 from swarm.cli.output import moment
 from swarm.cli.program import Program, options, pass_program, setting_option
 from swarm.errors import (
@@ -25,6 +24,7 @@ from swarm.errors import (
     UsageError,
 )
 from swarm.limits import BOOTSTRAP_MAX, TOKEN_MAX_CHARS, TOKEN_MAX_LIFETIME_S, TOKEN_MAX_USES
+from swarm.units import counted
 
 if TYPE_CHECKING:
     from swarm.home import Home

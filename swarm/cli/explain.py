@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from swarm.amounts import counted
 from swarm.cli.output import as_of, columns, moment, short, size
 from swarm.cli.program import Program, options, pass_program, signer_options
+from swarm.units import counted
 
 
 @click.command()

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from swarm.amounts import counted
 from swarm.cli.output import columns, duration, short, size
 from swarm.cli.program import Program
 from swarm.errors import AetherError, IncompleteError, NotFoundError, UsageError
 from swarm.paths import shown
+from swarm.units import counted
 
 FILE_NAME: Final = "aetherfs.toml"
 COPIES: Final = "copies="

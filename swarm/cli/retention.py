@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from swarm.amounts import bytes_of, counted, span_of
+from swarm.amounts import bytes_of, span_of
 from swarm.cli.output import duration, moment, short, size
 from swarm.cli.program import Program, options, pass_program, setting_option
 from swarm.errors import NotFoundError, UsageError
+from swarm.units import counted
 
 if TYPE_CHECKING:
     from swarm.objects import ObjectStore

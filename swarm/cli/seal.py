@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from swarm.amounts import counted
 from swarm.cli.program import Program, options, pass_program, setting_option
 from swarm.errors import ConflictError, NotFoundError, UsageError
+from swarm.units import counted
 
 if TYPE_CHECKING:
     from swarm.at_rest import SealKey

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
-from swarm.amounts import counted
 from swarm.cli.output import columns, duration, moment, short, size
+from swarm.units import counted
 
 if TYPE_CHECKING:
     from swarm.sim.forecast import Conditions

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from swarm.amounts import counted
 from swarm.analysis.page import page, table, text, tiles
 from swarm.sim.simulation import Calibration, Simulation, Sweep
-from swarm.units import size
+from swarm.units import counted, size
 
 WIDTH, HEIGHT = 640, 220
 LEFT, BOTTOM, TOP = 44, 24, 10

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from swarm.amounts import counted
 from swarm.cli.output import columns, duration, moment, short, size
 from swarm.cli.program import Program, options, pass_program
+from swarm.units import counted
 
 if TYPE_CHECKING:
     from swarm.analysis.reads import FileReads, VersionReads

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import click
 
-from swarm.amounts import counted
 from swarm.cli.output import columns, duration, moment, short, size
 from swarm.cli.program import Program, options, pass_program
+from swarm.units import counted
 
 WATCH_S: Final = 1.0
 # So many of what is followed or held are listed.

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import click
 
-from swarm.amounts import counted
 from swarm.cli.output import short, size
 from swarm.cli.program import Program, options, pass_program, setting_option
 from swarm.errors import IntegrityError
+from swarm.units import counted
 
 SHOWN: Final = 20
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from swarm.amounts import counted
 from swarm.cli.following import NOBODY, subscription_lines
 from swarm.cli.program import Program, options, pass_program
 from swarm.errors import IncompleteError, NotFoundError
+from swarm.units import counted
 
 FILE_NAME = "aetherfs.toml"
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from swarm.amounts import counted
 from swarm.cli.output import columns, duration, moment, short, size
 from swarm.cli.program import Program, if_serial_option, options, pass_program, signer_options
 from swarm.cli.rolling import at_once_option, plan_of, plan_options, staged_line
+from swarm.units import counted
 
 
 @click.command()

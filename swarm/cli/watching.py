@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from swarm.amounts import counted
 from swarm.cli.output import duration, moment, printable, size
 from swarm.cli.program import Program, options, pass_program
 from swarm.errors import UnreachableError
+from swarm.units import counted
 
 if TYPE_CHECKING:
     from rich.console import Group

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any, Final
 
-from swarm.amounts import counted
 from swarm.cli.bars import CAUSES, PHASES, run_spans, step_words
 from swarm.cli.explain import began, holder_rows
 from swarm.cli.output import printable, short, size
+from swarm.units import counted
 
 CLASSES: Final = {".": "wait", "=": "bytes", "h": "hash", "d": "disk", "#": "phase"}
 ROW: Final = 22

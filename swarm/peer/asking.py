@@ -16,7 +16,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from swarm.amounts import counted
 from swarm.errors import AetherError, FullError, IncompleteError, RemoteProtocolError, UnreachableError
 from swarm.limits import RUN_MAX_BLOCKS, SHOWN_MAX_BYTES, SHOWN_TOGETHER_MAX
 from swarm.peer import showing
@@ -25,6 +24,7 @@ from swarm.peer.download import Parts
 from swarm.peer.stream import Answer
 from swarm.peer.wire import ASK, BLOCK, BUSY, NOT_HERE, NOT_ORIGIN, PRODUCER, SEED, RunRequest
 from swarm.peer.wire import Holding as HoldingMessage
+from swarm.units import counted
 
 # A run that brings nothing for so long is left for another neighbour; longer when there is no other.
 SILENCE_S: Final = 1.5

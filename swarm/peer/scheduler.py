@@ -16,7 +16,6 @@ import random
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from swarm.amounts import counted
 from swarm.peer.blocks import REQUESTED, Blocks
 from swarm.peer.far import Far
 from swarm.peer.instructions import CancelRun, Connect, Finished, Instruction, StartRun
@@ -29,6 +28,7 @@ from swarm.peer.spared import Spared, held_by_slow, patience_s
 from swarm.peer.standby import Standbys
 from swarm.peer.window import ALL, Window
 from swarm.peer.wire import Origin
+from swarm.units import counted
 
 # Whom a redirect names is dialled only while there are fewer neighbours than this.
 NEIGHBOURS_FEW: Final = 8

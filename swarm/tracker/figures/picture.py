@@ -17,7 +17,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from swarm.amounts import span_words
 from swarm.figure_messages import EventKind
 from swarm.limits import ANNOUNCE_INTERVAL_S, PRESENCE_MAX_PEERS
 from swarm.log import Entry
@@ -30,6 +29,7 @@ from swarm.tracker.figures.rollouts import RolloutFigures
 from swarm.tracker.figures.sums import Summing, Sums
 from swarm.tracker.figures.tagbook import TagBook
 from swarm.tracker.figures.turns import OtherTrackers, Turns
+from swarm.units import span_words
 
 SERIES: Final = (
     "peers",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from swarm.amounts import span_words
 from swarm.figure_messages import Trend
 from swarm.rollout_health import goes_on, who_words
 from swarm.tracker.figures.rollouts import CURRENT, FAILED, FETCHING, LOST, WAITING, RolloutFigures
 from swarm.tracker.figures.steering import tidy
+from swarm.units import span_words
 
 
 def trend_of(rollout: RolloutFigures, stalled: int) -> Trend:

@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from swarm.amounts import counted
 from swarm.cli.bars import step_words
 from swarm.cli.bisect import between
 from swarm.cli.explain import _lines
@@ -20,6 +19,7 @@ from swarm.errors import UsageError
 from swarm.sim.calibration import Actual, Kept
 from swarm.sim.forecast import Conditions
 from swarm.sim.simulation import Calibration
+from swarm.units import counted
 
 
 def test_what_is_here_and_can_be_no_version_is_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

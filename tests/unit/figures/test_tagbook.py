@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from swarm.log import Entry, Move
 from swarm.tracker.figures import tagbook
 from swarm.tracker.figures.picture import Picture
@@ -66,7 +68,7 @@ def test_what_was_fetched_before_this_tracker_began_counts() -> None:
 
 def test_who_goes_back_to_a_version_has_fetched_it_before_the_move() -> None:
     picture = Picture(0.0, WALL)
-    told = {"version": V1, "phase": "current", "origin": 1000}
+    told: dict[str, Any] = {"version": V1, "phase": "current", "origin": 1000}
     picture.report(who(1), report(1, followed(**told, serial=5, heard=5)), 1.0)
     picture.moved(moved(6, "stable", V1), 2.0)
     picture.report(who(1), report(2, followed(**told, serial=6, heard=6)), 3.0)
