@@ -48,6 +48,9 @@ BEATS_PER_S: Final = 50
 CHANGES_PER_S: Final = 100
 BEAT_MIN_S: Final = 5.0
 BEAT_MAX_S: Final = 60.0
+# So many beats after it began a tracker has heard of everybody who follows a tag: the first few may all be current
+# while others are not.
+LISTENS_BEATS: Final = 2
 PAUSE_MIN_S: Final = 1.0
 # How many heartbeats are waited for: until a peer is looked at, and until it is gone if it cannot be.
 DOUBT_BEATS: Final = 1.6
@@ -264,7 +267,12 @@ class Picture:
         self.flow.tick(now, self.sums.peers)
         last = [figures.rollout for figures in self.tags.values() if figures.rollout is not None]
         self.turns.look(last, now, self.wall(now))
-        ended = tuple(rollout for rollout in self.rollouts.values() if rollout.tick(now))
+        has_listened = now - self.begun >= LISTENS_BEATS * self.beat_s
+        ended = tuple(
+            rollout
+            for rollout in self.rollouts.values()
+            if rollout.tick(now, may_end=has_listened or rollout.started >= self.begun)
+        )
         for rollout in ended:
             self._over(rollout, now)
         self._note(now)
@@ -321,6 +329,8 @@ class Picture:
         return tuple(self.peers[public].who for public in chosen if public in self.peers)
 
     def _over(self, rollout: RolloutFigures, now: float) -> None:
+        if rollout.ended is not None and rollout.ended < self.begun:
+            return  # It was over before this tracker began: no news.
         last = f", the last after {span_words(rollout.done[-1])}" if rollout.done else ""
         everybody = f"all {rollout.wanted} peers are" if rollout.wanted > 1 else "its only follower is"
         there = "current" if rollout.back is None else "back"

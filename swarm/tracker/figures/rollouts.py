@@ -290,11 +290,13 @@ class RolloutFigures:
             self.gone = _sum(self.gone, member.sources)
             self.number += 1
 
-    def tick(self, now: float) -> bool:
-        """Note how many are where; whether the rollout has just come to its end, or to life again."""
+    def tick(self, now: float, *, may_end: bool = True) -> bool:
+        """Note how many are where; whether it has just come to its end, if it ``may_end``, or to life again."""
         t_s = now - self.started
         counts = tuple(self.counts)
         is_over = bool(self.members) and self.behind == 0
+        if is_over and not may_end:
+            return False
         if self.ended is None and not is_over and self._is_due(t_s, counts):
             self._point(t_s, counts)
         if is_over and self.ended is None:

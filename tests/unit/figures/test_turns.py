@@ -6,7 +6,7 @@ import msgspec
 
 from swarm.figure_messages import Event
 from swarm.log import Entry
-from swarm.reports import Followed
+from swarm.reports import Followed, Step
 from swarm.rollout import Plan, Rollout, Stage
 from swarm.rollout import State as Standing
 from swarm.tracker.figures.happenings import Happenings
@@ -61,6 +61,41 @@ def test_a_tracker_that_starts_does_not_say_that_an_old_rollout_begins() -> None
     picture.found((ROADS, "stable"), entry(1, V1, wall_time=int(WALL) - 50), V1, 101.5)
     picture.tick(102.0, WALL + 2)
     assert told(picture, "begun") == []
+
+
+FOLLOWED_MS = 200_000
+
+
+def came(age_s: int) -> Followed:
+    """It has had version 1 for so long, and follows the tag since before."""
+    steps = (Step(1, "current", 1000 * age_s),)
+    return followed(serial=1, version=V1, heard=1, phase="current", steps=steps, age_ms=FOLLOWED_MS)
+
+
+def started_anew() -> Picture:
+    """A tracker that began 50 s after a tag was moved, and has heard of one that follows it and has the version."""
+    picture = Picture(100.0, WALL)
+    picture.report(who(1), report(1, came(40)), 100.5)
+    picture.found((ROADS, "stable"), entry(1, V1, wall_time=int(WALL) - 50), V1, 101.0)
+    return picture
+
+
+def test_a_rollout_is_not_done_because_a_tracker_that_starts_has_heard_only_of_those_that_have_it() -> None:
+    picture = started_anew()
+    assert picture.tick(102.0, WALL + 2).ended == ()
+    picture.report(who(2), report(1, msgspec.structs.replace(fetching(), age_ms=FOLLOWED_MS)), 104.0)
+    assert picture.tick(120.0, WALL + 20).ended == ()
+    picture.report(who(2), report(2, came(0)), 121.0)
+    assert len(picture.tick(122.0, WALL + 22).ended) == 1
+    (done,) = told(picture, "done")
+    assert done.text == "stable of maps/roads: all 2 peers are current, the last after 71 s"
+
+
+def test_what_was_done_before_a_tracker_started_is_over_and_no_news() -> None:
+    picture = started_anew()
+    assert picture.tick(102.0, WALL + 2).ended == ()
+    (rollout,) = picture.tick(120.0, WALL + 20).ended
+    assert rollout.ended == 60.5 and told(picture, "done") == []
 
 
 def test_who_holds_a_rollout_and_lets_it_go_on_is_told_once() -> None:
