@@ -68,9 +68,8 @@ def bisect(
     tag = new_name(name)
     entries = perform(program, "history", {"ref": tag})["entries"]
     versions = versions_of(entries)
-    chosen = between(
-        versions, _at(program, tag, good, versions), _at(program, tag, bad or tag, versions), is_now=not bad
-    )
+    ends = [_at(program, tag, text, entries, versions) for text in (good, bad or tag)]
+    chosen = between(versions, *ends, is_now=not bad)
     known = Known(program.settings.home / FOLDER, tag, command)
     if again:
         known.forget()
@@ -120,16 +119,35 @@ def _called(version: Mapping[str, Any]) -> str:
     return f"{short(version['version'])} (serial {version['serial']})"
 
 
-def _at(program: Program, tag: str, text: str, versions: Sequence[Mapping[str, Any]]) -> int:
+def at_serial(
+    tag: str, serial: int, entries: Sequence[Mapping[str, Any]], versions: Sequence[Mapping[str, Any]]
+) -> int:
+    """The version that the tag pointed to from an entry on: one that goes back names an older one. NotFoundError."""
+    moved = [
+        move["version"]
+        for entry in entries
+        if entry["serial"] <= serial <= entries[-1]["serial"]
+        for move in entry["moves"]
+        if move["version"] is not None
+    ]
+    if not moved:
+        raise NotFoundError(f"{tag} has no entry {serial}: see `aetherfs history {tag}`")
+    return [version["version"] for version in versions].index(moved[-1])
+
+
+def _at(
+    program: Program,
+    tag: str,
+    text: str,
+    entries: Sequence[Mapping[str, Any]],
+    versions: Sequence[Mapping[str, Any]],
+) -> int:
     """Which of the versions is meant: by a serial of the tag's history, or a reference."""
     from swarm.cli.perform import perform
     from swarm.cli.references import whole
 
     if text.isascii() and text.isdigit():
-        found = [at for at, version in enumerate(versions) if version["serial"] <= int(text)]
-        if not found:
-            raise NotFoundError(f"{tag} has no entry {text}: see `aetherfs history {tag}`")
-        return found[-1]
+        return at_serial(tag, int(text), entries, versions)
     if not set(text) & set(":@/"):
         text = f"{tag.rpartition(':')[0]}:{text}"  # no other dataset can be meant
     version = perform(program, "inspect", {"ref": whole(program, text)})["version"]

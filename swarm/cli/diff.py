@@ -11,6 +11,7 @@ import click
 
 from swarm.cli.output import columns, short, size
 from swarm.cli.program import Program, options, pass_program, signer_options
+from swarm.errors import UsageError
 from swarm.units import counted
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ def diff(
     from swarm.cli.compared import Version
     from swarm.cli.references import names_path, whole
 
+    if old.startswith((".", "/")):
+        raise UsageError(f"{old!r} is a path, and the older of the two is a version: write its reference first")
     older_ref, is_path = whole(program, old), names_path(program, new)
     newer_ref = new if is_path else whole(program, new)
     with agent_at_hand(program) as agent:

@@ -38,8 +38,8 @@ def simulation_lines(found: Simulation) -> Iterable[str]:
     if found.calibrated_p95_s is not None:
         before = found.calibration
         yield (
-            f"as {before.compared} real rollouts fared beside their forecasts: p50 {found.calibrated_p50_s:.2f} s, "
-            f"p95 {found.calibrated_p95_s:.2f} s"
+            f"as {counted(before.compared, 'real rollout')} fared beside forecasts: p50 "
+            f"{found.calibrated_p50_s:.2f} s, p95 {found.calibrated_p95_s:.2f} s"
         )
     store = found.store
     yield (

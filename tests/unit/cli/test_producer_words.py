@@ -9,13 +9,14 @@ import msgspec
 import pytest
 
 from swarm.cli.bars import step_words
-from swarm.cli.bisect import between
+from swarm.cli.bisect import at_serial, between, versions_of
 from swarm.cli.explain import _lines
+from swarm.cli.main import main
 from swarm.cli.program import Program
 from swarm.cli.references import names_path
 from swarm.cli.simulation_lines import calibration_lines, lines_told
 from swarm.cli.waterfall_page import page_of
-from swarm.errors import UsageError
+from swarm.errors import NotFoundError, UsageError
 from swarm.sim.calibration import Actual, Kept
 from swarm.sim.forecast import Conditions
 from swarm.sim.simulation import Calibration
@@ -55,6 +56,23 @@ def test_bisect_says_why_there_is_nothing_to_halve() -> None:
         with pytest.raises(UsageError) as caught:
             between(versions(), good, bad, is_now=is_now)
         assert said in str(caught.value)
+
+
+def test_bisect_takes_a_serial_for_what_the_tag_pointed_to_then() -> None:
+    told = {"time": 1, "publisher": "p", "message": "", "bytes": 1}
+    moves = [(1, "a"), (2, "b"), (5, "c"), (7, "a"), (9, None)]
+    entries = [{"serial": at, "moves": [{"tag": "stable", "version": to}], **told} for at, to in moves]
+    versions = versions_of(entries)
+    for serial, at in ((1, 0), (2, 1), (4, 1), (5, 2), (6, 2), (7, 0)):
+        assert at_serial("maps/roads:stable", serial, entries, versions) == at, serial
+    for serial in (0, 10):
+        with pytest.raises(NotFoundError, match=f"has no entry {serial}"):
+            at_serial("maps/roads:stable", serial, entries, versions)
+
+
+def test_a_path_for_the_older_version_is_said_to_be_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["diff", "./v1", "./v2"]) == 2
+    assert "'./v1' is a path, and the older of the two is a version" in capsys.readouterr().err
 
 
 def test_numbers_have_their_nouns() -> None:

@@ -57,7 +57,7 @@ def test_what_peers_follow_is_not_thrown_out() -> None:
 
 def test_what_was_fetched_before_this_tracker_began_counts() -> None:
     picture = Picture(0.0, WALL)
-    done = {"serial": 5, "version": V1, "heard": 5, "phase": "current", "age_ms": 90_000}
+    done: dict[str, Any] = {"serial": 5, "version": V1, "heard": 5, "phase": "current", "age_ms": 90_000}
     for number, (peers, origin) in enumerate(((0, 1000), (1000, 0)), 1):
         picture.report(who(number), report(1, followed(**done, peers=peers, origin=origin)), 1.0)
     picture.found((ROADS, "stable"), moved(5, "stable", V1), V1, 2.0)
