@@ -23,7 +23,7 @@ from swarm.analysis.findings import in_order
 from swarm.analysis.media import Recompressed
 from swarm.analysis.parquet import Parquet
 from swarm.analysis.records import Shuffled
-from swarm.analysis.report import Against, Analysis, FetchTold, counted, told_of
+from swarm.analysis.report import UNSOUGHT, Against, Analysis, FetchTold, counted, told_of
 from swarm.analysis.sizes import EncodedSizes
 from swarm.errors import IncompleteError
 from swarm.limits import KIB
@@ -132,7 +132,7 @@ def _compared(request: Request, scanned: Scan, sizes: EncodedSizes, read_bytes: 
     by_file = fetched_by_file(fetch)
     changes = changes_of(new, older.manifest, fetch.blocks, by_file) if older is not None else []
     told = _told(fetch, sizes, gives=request.gives)
-    findings, notes = ([], []) if not request.budget_bytes else _examined(request, scanned, changes, told)
+    findings, notes = ([], [UNSOUGHT]) if not request.budget_bytes else _examined(request, scanned, changes, told)
     return Analysis(
         path=str(request.root),
         version=new.version.hex(),

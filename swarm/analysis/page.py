@@ -12,7 +12,7 @@ from typing import Final
 from swarm.analysis.changes import Change
 from swarm.analysis.difference import Difference
 from swarm.analysis.findings import Finding
-from swarm.analysis.report import Analysis, Counts, FetchTold
+from swarm.analysis.report import UNSOUGHT, Analysis, Counts, FetchTold
 from swarm.units import counted, size
 
 CHANGES_SHOWN: Final = 500
@@ -124,6 +124,8 @@ def table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[str]], num
 
 
 def _findings(analysis: Analysis) -> str:
+    if UNSOUGHT in analysis.notes:
+        return ""
     if not analysis.findings:
         return "<h2>Findings</h2><p>None: nothing that was measured would save much.</p>"
     return "<h2>Findings</h2>" + "".join(_finding(finding) for finding in analysis.findings)

@@ -13,6 +13,8 @@ from swarm.analysis.facts import Facts, Reuse
 from swarm.analysis.findings import Finding
 
 CHANGES_TOLD: Final = 200
+# A note where there are no findings as none were looked for.
+UNSOUGHT: Final = "no findings were looked for, as the budget for them is 0"
 
 
 class Against(msgspec.Struct, frozen=True):

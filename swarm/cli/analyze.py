@@ -148,6 +148,8 @@ def stoppable() -> Iterator[Stop]:
 
 def analysis_lines(analysis: Analysis) -> Iterable[str]:
     """The tables."""
+    from swarm.analysis.report import UNSOUGHT
+
     facts = analysis.facts
     yield f"{analysis.path} would be version {short(analysis.version)}"
     yield from _facts(facts)
@@ -167,7 +169,7 @@ def analysis_lines(analysis: Analysis) -> Iterable[str]:
     yield ""
     for finding in analysis.findings:
         yield from finding_lines(finding)
-    if not analysis.findings:
+    if not analysis.findings and UNSOUGHT not in analysis.notes:
         yield "no findings: nothing that was measured would save much"
     yield from (f"note: {note}" for note in analysis.notes)
     yield f"{size(analysis.read_bytes)} read in {duration(analysis.seconds)}"

@@ -108,3 +108,16 @@ def calibration_of(program: Program, reason: str) -> Calibration:
     compared = sum(each.is_comparable for each in kept)
     p50, p95, last = (calibration(kept, name) for name in ("p50", "p95", "last"))
     return Calibration(p50, p95, last, compared, kept[-KEPT_SHOWN:], "" if compared else reason)
+
+
+def calibrated(program: Program, told: Forecast) -> tuple[float | None, float | None, int]:
+    """p50 and p95 if this rollout fared as earlier ones that were forecast to be about as long, and of how many these
+    are; None without any.
+    """
+    from swarm.sim.calibration import alike, calibration
+
+    near = alike(_book(program).kept, "p95", told.p95_s)
+    p50, p95 = calibration(near, "p50"), calibration(near, "p95")
+    if not p50 or not p95:
+        return None, None, 0
+    return round(told.p50_s * p50, 3), round(told.p95_s * p95, 3), len(near)

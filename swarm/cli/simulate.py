@@ -215,13 +215,14 @@ def _made(
     kept: Kept | None,
     untold: str,
 ) -> Simulation:
-    from swarm.cli.forecasts import calibration_of, keep
+    from swarm.cli.forecasts import calibrated, calibration_of, keep
     from swarm.cli.prices import prices_for
     from swarm.sim.simulation import Simulation
 
     if kept is not None:
         keep(program, kept)
     before = calibration_of(program, reason)
+    p50, p95, compared = calibrated(program, told)
     return Simulation(
         ref=what,
         version=newer.manifest.version.hex(),
@@ -231,8 +232,9 @@ def _made(
         store=store_cost(fetch, prices_for(program)),
         sweep=swept,
         calibration=before,
-        calibrated_p50_s=round(told.p50_s * before.p50, 3) if before.p50 else None,
-        calibrated_p95_s=round(told.p95_s * before.p95, 3) if before.p95 else None,
+        calibrated_p50_s=p50,
+        calibrated_p95_s=p95,
+        calibrated_by=compared,
         notes=(*notes_of(told, conditions), *([untold] if untold else [])),
     )
 

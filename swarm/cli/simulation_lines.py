@@ -36,9 +36,8 @@ def simulation_lines(found: Simulation) -> Iterable[str]:
         ]
     )
     if found.calibrated_p95_s is not None:
-        before = found.calibration
         yield (
-            f"as {counted(before.compared, 'real rollout')} fared beside forecasts: p50 "
+            f"as {counted(found.calibrated_by, 'real rollout')} fared beside forecasts: p50 "
             f"{found.calibrated_p50_s:.2f} s, p95 {found.calibrated_p95_s:.2f} s"
         )
     store = found.store

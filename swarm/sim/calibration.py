@@ -21,6 +21,9 @@ BOOK_MAX_BYTES: Final = 1 << 20
 LATEST: Final = 20
 # How far the number of peers may differ.
 PEERS_WITHIN: Final = 0.25
+# A forecast is judged by others at most so many times as long or as short: what takes a tenth of a second is mostly
+# what every pull takes, and says nothing of what takes a minute.
+ALIKE_TIMES: Final = 4.0
 # A log entry has whole seconds.
 CLOCK_STEP_S: Final = 1.0
 TEXT: Final = msgspec.Meta(max_length=256)
@@ -112,6 +115,15 @@ def calibration(kept: Sequence[Kept], name: Literal["p50", "p95", "last"]) -> fl
     """How many times what was forecast real rollouts took, the median of the latest that can be compared."""
     ratios = [ratio for each in kept if each.is_comparable and (ratio := each.ratio(name)) is not None]
     return round(statistics.median(ratios[-LATEST:]), 3) if ratios else None
+
+
+def alike(kept: Sequence[Kept], name: Literal["p50", "p95", "last"], told_s: float) -> list[Kept]:
+    """Those by which a forecast of so many seconds can be judged."""
+    return [
+        each
+        for each in kept
+        if each.is_comparable and told_s <= ALIKE_TIMES * getattr(each, f"{name}_s") <= ALIKE_TIMES**2 * told_s
+    ]
 
 
 def encode_book(book: Book) -> bytes:

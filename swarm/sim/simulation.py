@@ -68,7 +68,9 @@ class Calibration(msgspec.Struct, frozen=True):
 
 
 class Simulation(msgspec.Struct, frozen=True):
-    """``calibrated_p95_s`` is what it would be if this rollout fared as earlier ones did; None without any."""
+    """``calibrated_p95_s`` is what it would be if this rollout fared as ``calibrated_by`` earlier ones did that were
+    forecast to be about as long; None without any.
+    """
 
     ref: str
     version: str
@@ -81,3 +83,4 @@ class Simulation(msgspec.Struct, frozen=True):
     calibrated_p50_s: float | None
     calibrated_p95_s: float | None
     notes: tuple[str, ...]
+    calibrated_by: int = 0

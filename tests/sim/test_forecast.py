@@ -10,6 +10,7 @@ from swarm.sim.calibration import (
     Actual,
     Book,
     Kept,
+    alike,
     calibration,
     encode_book,
     read_book,
@@ -95,5 +96,7 @@ def test_what_came_stands_beside_forecasts_of_as_many_peers() -> None:
     assert not with_actual(book, "x/t", "aa", Actual(5.0, 4, 9.0, 12.0, None)).kept[1].is_comparable
     late = with_actual(with_forecast(Book(), kept(100.0)), "x/t", "aa", Actual(5.0, 4, 9.0, 12.0, None))
     assert calibration(late.kept, "p95") is None
+    # Its p95 was foreseen at 10 s: that says nothing of what takes an instant, or an hour.
+    assert [len(alike(book.kept, "p95", told_s)) for told_s in (2.4, 2.5, 10.0, 40.0, 41.0)] == [0, 1, 1, 1, 0]
     # A later rollout of the same version, as after a rollback, is another.
     assert with_actual(book, "x/t", "aa", Actual(9.0, 4, 1.0, 1.0, 1.0)) == book

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from swarm.analysis.analyze import Request, analyze
+from swarm.analysis.page import analysis_page
 from swarm.analysis.sizes import EncodedSizes
+from swarm.cli.analyze import analysis_lines
 from swarm.encoding import encode_block
 from swarm.errors import IncompleteError
 from swarm.scan import scan
@@ -73,3 +75,14 @@ def test_an_empty_directory_and_a_single_file(tmp_path: Path) -> None:
     for name, files in {"empty": 0, "one.csv": 1}.items():
         analysis = analyze(Request(tmp_path / name, tmp_path / "scan", tmp_path / "sizes"))
         assert (analysis.facts.files, analysis.findings) == (files, ())
+
+
+def test_where_no_findings_are_looked_for_it_says_so(tmp_path: Path) -> None:
+    (tmp_path / "one.csv").write_bytes(table(rows(100)))
+    request = Request(tmp_path / "one.csv", tmp_path / "scan", tmp_path / "sizes")
+    for budget_bytes, is_sought in ((0, False), (1_000_000, True)):
+        analysis = analyze(replace(request, budget_bytes=budget_bytes))
+        lines = list(analysis_lines(analysis))
+        assert ("note: no findings were looked for, as the budget for them is 0" in lines) is not is_sought
+        assert any(line.startswith("no findings: nothing that was measured") for line in lines) is is_sought
+        assert ("None: nothing that was measured" in analysis_page(analysis)) is is_sought
