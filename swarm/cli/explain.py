@@ -60,7 +60,9 @@ def _lines(result: Mapping[str, Any]) -> Iterable[str]:
         yield from _file_lines(result)
     yield ""
     if result["pull"] is None:
-        yield "no pull of it was traced here: `aetherfs pull` it, then explain it again"
+        from swarm.peer.traces import KEPT
+
+        yield f"no pull of it is among the last {KEPT} that were traced here: `aetherfs pull` it, then explain it again"
         return
     from swarm.cli.bars import waterfall_lines
 

@@ -58,6 +58,11 @@ def lines_told(lines: Conditions) -> str:
     return f"{counted(lines.peers, 'peer')} {where}, {seeds}"
 
 
+def _line(lines: Conditions) -> str:
+    sites = f", {counted(lines.sites, 'site')}" if lines.sites else ""
+    return f"{lines.link * 8 / 1e6:g} Mbit/s{sites}"
+
+
 def sweep_lines(swept: Sweep) -> Iterator[str]:
     """The table of block sizes."""
     if not swept.steps:
@@ -89,14 +94,14 @@ def calibration_lines(told: Calibration) -> Iterator[str]:
     if not told.kept:
         yield "no forecast is kept here yet: `aetherfs simulate REF` makes one"
         return
-    rows = [["made", "version", "peers", "p50 foreseen", "came", "p95 foreseen", "came", "of"]]
+    rows = [["made", "version", "peers", "lines", "p50 foreseen", "came", "p95 foreseen", "came", "of"]]
     for kept in told.kept:
         actual = kept.actual
         came = [_seconds(actual.p50_s), _seconds(actual.p95_s)] if actual is not None else ["-", "-"]
         peers = f"{kept.conditions.peers}" + (f" ({actual.peers} came)" if actual is not None else "")
         forecasts = [_seconds(kept.p50_s), came[0], _seconds(kept.p95_s), came[1]]
         what = kept.ref if actual is None or kept.is_comparable else f"{kept.ref} (not compared)"
-        rows.append([moment(kept.at), short(kept.version), peers, *forecasts, what])
+        rows.append([moment(kept.at), short(kept.version), peers, _line(kept.conditions), *forecasts, what])
     yield from columns(rows)
     if told.p50 is None or told.p95 is None:
         yield f"nothing can be compared yet: {told.reason or WAITS}"

@@ -85,7 +85,9 @@ def test_numbers_have_their_nouns() -> None:
 def test_forecasts_are_told_beside_what_came() -> None:
     kept = Kept(1.0, "maps/roads:v1", "maps/roads", "ab" * 32, Conditions(4, 1e6), 10, 2.0, 3.0, 4.0)
     alone = list(calibration_lines(Calibration(None, None, None, 0, (kept,))))
-    assert "p95 foreseen" in alone[0]
+    assert "p95 foreseen" in alone[0] and "8 Mbit/s" in alone[1]
+    in_sites = msgspec.structs.replace(kept, conditions=Conditions(4, 1e6, sites=2))
+    assert "8 Mbit/s, 2 sites" in list(calibration_lines(Calibration(None, None, None, 0, (in_sites,))))[1]
     assert alone[-1].startswith("nothing can be compared yet: a rollout counts that began after its forecast")
     told = msgspec.structs.replace(kept, actual=Actual(2.0, 4, 3.0, 6.0, 7.0))
     early = msgspec.structs.replace(told, at=9.0)
@@ -134,6 +136,7 @@ def test_explain_says_what_its_columns_are_and_how_many_are_left_out() -> None:
     assert "names 1 peer, 1 with all of it" in text
     assert "dht: how many peers it names for a block; the first 1 blocks were looked up there" in text
     assert "the origin: bytes of seed abc" in text
+    assert "no pull of it is among the last 20 that were traced here" in "\n".join(_lines(explained(pull=None)))
     assert "and 8 more paths: name one of them" in "\n".join(_lines(explained(block_list=[], paths=8, files=3)))
 
 
