@@ -133,6 +133,7 @@ def _rollout(rollout: RolloutFigures, copies: int, now: float) -> RolloutSeen:
     left = behind if is_recent else []
     stalled = sum(1 for member in left if now - member.moved_at >= STALLED_S)
     failed = sum(1 for member in left if member.state == FAILED)
+    fetching = rollout.counts[FETCHING]
     peers, origin, *_ = rollout.sources() if is_recent else (0, 0)
     return RolloutSeen(
         dataset=rollout.dataset,
@@ -143,9 +144,9 @@ def _rollout(rollout: RolloutFigures, copies: int, now: float) -> RolloutSeen:
         failed=failed,
         is_stuck=bool(left) and stalled >= len(left),
         is_paused=rollout.is_paused,
-        words=f"{failed} failed" if failed else f"{rollout.counts[FETCHING]} are fetching",
+        words=f"{failed} failed" if failed else f"{fetching} {'is' if fetching == 1 else 'are'} fetching",
         # While somebody fetches there are about to be more.
-        copies=None if rollout.counts[FETCHING] > failed and stalled < len(left) else copies,
+        copies=None if fetching > failed and stalled < len(left) else copies,
         fetched_bytes=peers + origin,
         origin_bytes=origin,
     )

@@ -30,6 +30,8 @@ def reason_of(member: Member, peer: KnownPeer | None, told: Followed | None, usu
         return "not-heard", f"not heard for {silent_s:.0f} s"
     if told is not None and told.cause:
         return told.cause, told.words or told.cause
+    if member.is_held:
+        return "held-back", "held back by the rollout"
     if member.state == UNAWARE:
         return "not-told", "has not heard of the move yet"
     if member.state == WAITING or told is None:

@@ -202,7 +202,8 @@ class RolloutFigures:
                 member.had = NOTHING  # It fetches the version anew.
             self._step(public, member, told, now)
         self._enter(public, member, standing(told, self.serial, self.version), now, told.words)
-        member.is_held = member.state == WAITING and told.cause == "held-back"
+        is_held = told.cause == "held-back" or _is_elsewhere(told, self.serial, self.version)
+        member.is_held = member.state == WAITING and is_held
         self._note(member, told, now)
 
     def _is_about_this(self, told: Followed) -> bool:
@@ -384,10 +385,17 @@ def standing(told: Followed, serial: int, version: bytes) -> int:
     is_hooked = told.cause != "hook" or told.target_version != version
     if told.serial >= serial and told.version == version and is_hooked:
         return CURRENT
+    if _is_elsewhere(told, serial, version):
+        return WAITING
     if told.target >= serial:
         phase: Phase = told.phase
         return STATES.index(phase) if phase != "current" else WAITING
     return WAITING if told.heard >= serial else UNAWARE
+
+
+def _is_elsewhere(told: Followed, serial: int, version: bytes) -> bool:
+    """Whether the move lets it have another version alone, which it may not have yet: what it fetches is that one."""
+    return told.target >= serial and told.target_version not in (b"", version)
 
 
 def fetched(told: Followed) -> Sources:

@@ -241,6 +241,21 @@ def test_who_is_held_back_by_a_rollout_is_not_current_and_says_why() -> None:
     assert [(each.peer, each.state, each.cause) for each in told.stragglers] == [("peer1", "waiting", "held-back")]
 
 
+def test_who_is_held_back_and_has_not_got_the_version_before_yet_stalls_no_rollout() -> None:
+    picture = a_picture()
+    begun(picture, 2)
+    picture.report(who(1), report(2, current(1, V1)), 2.0)
+    picture.report(who(2), report(2, fetched(version=V2, done_bytes=500, rate_bytes_per_s=100)), 2.0)
+    rollout = picture.tags[TAG].rollout
+    assert rollout is not None and (rollout.held, rollout.stalled(100.0)) == (1, 0)
+    picture.report(who(2), report(3, fetched(version=V2, done_bytes=600, rate_bytes_per_s=100)), 99.0)
+    told = views.rollout_view(picture, rollout, 100.0)
+    stragglers = [(each.peer, each.state, each.cause, each.reason) for each in told.stragglers]
+    assert stragglers == [("peer2", "waiting", "held-back", "held back by the rollout")]
+    picture.report(who(2), report(4, fetched(done_bytes=100)), 101.0)
+    assert (rollout.held, rollout.counts[2]) == (0, 1), "it is let in"
+
+
 def test_a_slow_peer_is_found_by_its_reason() -> None:
     picture = a_picture()
     begun(picture, 4)
