@@ -320,6 +320,7 @@ def test_a_rollout_is_watched_steered_and_taken_back(alice: Visitor, swarm: Live
     expect(stages).to_contain_text("the wind is too strong")
     behind = alice.visit("overview").locator(".followed").filter(has_text=f"{DATASET}:{TAG}")
     expect(behind).to_contain_text("waiting, held back by the rollout; and 2 more are behind", timeout=60_000)
+    expect(behind.locator("dl div").filter(has_text="left")).to_contain_text("waits")
     alice.visit(f"rollout/{DATASET}/{TAG}")
     expect(buttons.get_by_role("button")).to_have_text(["Resume", "Promote", "Roll back", "Abort"])
     _press(alice, "Resume")

@@ -64,11 +64,18 @@ function Followed({ tag, now }) {
       ${points.length > 1 && html`<${Spark} values=${points.map((point) => point[5])} top=${tag.wanted} color="--state-current"
         says="peers that are current, over time: ${tag.current} of ${tag.wanted}" />`}
       <dl class="pairs"><div><dt>current</dt><dd>${count(tag.current)} of ${count(tag.wanted)}</dd></div>
-        <div><dt>left</dt><dd>${tag.eta_s === null ? (tag.behind ? "not known" : "–") : span(tag.eta_s)}</dd></div>
+        <div><dt>left</dt><dd>${leftOf(tag)}</dd></div>
         <div><dt>origin</dt><dd>${originShare(tag.sources)}</dd></div></dl>
       <${Bar} thin label="bytes by source" parts=${[{ word: "from peers", value: tag.sources.peers, text: bytes(tag.sources.peers), color: "--peers" },
         { word: "from the origin", value: tag.sources.origin, text: bytes(tag.sources.origin), color: "--origin", pattern: "cross" }]} />
     </div></article>`;
+}
+
+// Whoever waits, for a stage or for its turn, has no time that could be told.
+function leftOf(tag) {
+  if (tag.eta_s !== null) return span(tag.eta_s);
+  if (!tag.behind) return "–";
+  return tag.counts.waiting === tag.behind ? "waits" : "not known";
 }
 
 // Who is furthest behind, and why.
