@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from swarm.rollout import WHOLE, Rollout, Who
 from swarm.rollout_messages import Counts
 from swarm.units import span_words
 
 Verdict = Literal["", "promote", "abort"]
+# So long after it a deadline is looked at: whoever had the version by then and goes home later aborts nothing. Longer
+# than a tracker listens that has just begun.
+DEADLINE_LOOKED_AT_S: Final = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,8 @@ def judged(rollout: Rollout, counts: Counts, wall_now: float) -> tuple[Verdict, 
                 "abort",
                 f"{counts.failed} of {tried} peers that tried could not take it, {percent(health.failed)} may",
             )
-        if health.deadline_s is not None and age_s > health.deadline_s and counts.switched < health.minimum:
+        is_due = health.deadline_s is not None and 0 < age_s - health.deadline_s <= DEADLINE_LOOKED_AT_S
+        if is_due and counts.switched < health.minimum:
             said = f"{counts.switched} of at least {health.minimum} peers had it"
             return "abort", f"{said} {health.deadline_s} s after stage {rollout.stage + 1} began"
     if plan.auto_s is None or age_s < plan.auto_s or (health is not None and counts.switched < health.minimum):

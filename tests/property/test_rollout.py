@@ -156,6 +156,8 @@ def heard(switched: int, failed: int, others: int = 0) -> list[Heard]:
         (98, 2, 700, "promote"),  # two of a hundred may fail
         (97, 3, 700, "abort"),
         (2, 0, 3601, "abort"),  # the deadline
+        (2, 0, 4200, "abort"),
+        (2, 0, 4201, ""),  # who had it by then may go home
         (3, 0, 3601, "promote"),
     ],
 )
