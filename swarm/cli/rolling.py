@@ -220,6 +220,8 @@ def _lines(told: Mapping[str, Any]) -> Iterable[str]:
     if told["state"] in ("running", "paused"):
         yield f"others stay with {short(told['settled'])}"
         yield from _plan_lines(told["plan"], told["stage"])
+    if (until := told.get("listening_until")) is not None:
+        yield f"the tracker has just begun: until {moment(until)} it may not have heard of all peers"
     if told["next_at"] is not None:
         yield f"the next stage begins by itself at {moment(told['next_at'])} at the earliest"
 

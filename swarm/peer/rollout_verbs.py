@@ -31,6 +31,7 @@ from swarm.rollout_messages import (
 )
 
 POLL_S: Final = 1.0
+LISTENING: Final = "a tracker that has just begun: it listens for two minutes, as it may not have heard of all peers"
 
 
 class RolloutArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -105,15 +106,18 @@ async def wait(node: PeerNode, arguments: WaitArguments, progress: Progress) -> 
         async with asyncio.timeout(arguments.timeout_s):
             while True:
                 _check_goes_on(reference, first, told)
-                if _share_of(told, arguments) >= arguments.share:
+                has_share = _share_of(told, arguments) >= arguments.share
+                if has_share and told.listening_until is None:
                     return _built(told)
-                progress({"event": "progress", "phase": "wait", "waiting_for": told.says})
+                # Of those whom it has heard so far: a phase of its own, so that it is said when it begins.
+                phase, words = ("listen", LISTENING) if has_share else ("wait", told.says)
+                progress({"event": "progress", "phase": phase, "waiting_for": words})
                 await asyncio.sleep(POLL_S)
                 told = await _asked_again(node, reference, arguments.labels, told)
     except TimeoutError:
         raise IncompleteError(
             f"{_share_of(told, arguments):.1%} have it after {arguments.timeout_s:g} s, and {arguments.share:.1%} were "
-            f"waited for: {told.says}; `aetherfs rollout status {reference}` shows how it goes on"
+            f"waited for: {told.says}{_unheard(told)}; `aetherfs rollout status {reference}` shows how it goes on"
         ) from None
 
 
@@ -121,6 +125,10 @@ def _share_of(told: RolloutAnswer, arguments: WaitArguments) -> float:
     counts = told.counts
     of = counts.admitted if arguments.admitted else counts.peers
     return min(1.0, counts.switched / of) if of else 0.0
+
+
+def _unheard(told: RolloutAnswer) -> str:
+    return f", as far as is known to {LISTENING}" if told.listening_until is not None else ""
 
 
 def _check_goes_on(reference: Reference, first: RolloutAnswer, told: RolloutAnswer) -> None:

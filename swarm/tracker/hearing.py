@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -9,12 +10,14 @@ from swarm.reports import Followed
 from swarm.rollout import Who
 from swarm.rollout_health import Heard
 from swarm.tracker.figures.peers import KnownPeer, Tag
-from swarm.tracker.figures.picture import Picture
+from swarm.tracker.figures.picture import BEAT_MAX_S, Picture
 
 # What somebody's own command has said of the version. Whatever else hinders a peer may pass.
 SAID: Final = ("refused", "hook")
 # For so long it may: then the version counts as one that could not be taken.
 HINDERED_S: Final = 60.0
+# By then every peer has told of itself twice.
+LISTENS_S: Final = 2 * BEAT_MAX_S
 # A look takes 7 us of each.
 KEPT_S_A_FOLLOWER: Final = 280e-6
 
@@ -29,6 +32,14 @@ def heard_of(picture: Picture, tag: Tag, now: float) -> list[Heard]:
         if peer is not None and told is not None and not told.is_pull:
             found.append(_heard(peer, told, now))
     return found
+
+
+def listens_until(picture: Picture, since: int, wall_now: float) -> int | None:
+    """Until when a tracker does not know enough of the peers to judge what began at ``since`` (wall seconds), None if
+    it does: whoever takes up or fails what began after itself says so to it.
+    """
+    begun = picture.wall(picture.begun)
+    return math.ceil(begun + LISTENS_S) if since < int(begun) and wall_now < begun + LISTENS_S else None
 
 
 def _heard(peer: KnownPeer, told: Followed, now: float) -> Heard:

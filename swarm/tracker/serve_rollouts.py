@@ -10,6 +10,8 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
+from swarm import log as entries
+from swarm.errors import AetherError
 from swarm.http.routes import Route
 from swarm.log import Entry
 from swarm.names import check_tag
@@ -29,7 +31,7 @@ from swarm.rollout_messages import (
 from swarm.snapshot import TagState
 from swarm.tracker.absent import no_tag
 from swarm.tracker.catalogue import AS_KNOWN, Head
-from swarm.tracker.hearing import HeardLately
+from swarm.tracker.hearing import HeardLately, listens_until
 from swarm.tracker.staged import Staged
 from swarm.tracker.state import TrackerState, answer, body_of, dataset_of
 
@@ -135,7 +137,23 @@ class _Serve:
         else:
             told = _told(dataset, found, rollout, counted(dataset, rollout, heard))
         is_allowed = rollout is not None and await self.state.may(who, "tag", dataset)
-        return msgspec.structs.replace(told, allowed=rollout.allowed if rollout is not None and is_allowed else ())
+        return msgspec.structs.replace(
+            told,
+            allowed=rollout.allowed if rollout is not None and is_allowed else (),
+            listening_until=await self._listening_until(dataset, told.begun),
+        )
+
+    async def _listening_until(self, dataset: str, serial: int) -> int | None:
+        """Until when nobody here can say how far the version of an entry is."""
+        picture, wall_now = self.state.figures.picture, time.time()
+        until = listens_until(picture, 0, wall_now)
+        if until is None:  # as always, but for its first minutes: no entry is read
+            return None
+        try:
+            entry = entries.parse_entry(await self.state.work(self.state.catalogue.entry, dataset, serial))[1]
+        except AetherError:  # how old that is will be known when the object store answers
+            return until
+        return listens_until(picture, entry.wall_time, wall_now)
 
 
 def _at_once(dataset: str, found: TagState, heard: Iterable[Heard]) -> RolloutAnswer:

@@ -10,18 +10,14 @@ from __future__ import annotations
 import logging
 import time
 from functools import partial
-from typing import Final
 
 from swarm.errors import AetherError
 from swarm.principal import Principal
 from swarm.rollout import Rollout, acted
 from swarm.rollout_health import counted, judged
 from swarm.rollout_messages import Counts
-from swarm.tracker.figures.picture import BEAT_MAX_S
+from swarm.tracker.hearing import listens_until
 from swarm.tracker.state import TrackerState
-
-# By then every peer has told of itself twice.
-LISTENS_S: Final = 2 * BEAT_MAX_S
 
 log = logging.getLogger("aetherfs.tracker")
 
@@ -37,10 +33,10 @@ async def tend_rollouts(state: TrackerState) -> None:
 
 async def _tend(state: TrackerState, dataset: str) -> None:
     _, _, staged = await state.work(state.catalogue.staged, dataset, max_age_s=float("inf"))
-    begun = state.figures.picture.wall(state.figures.picture.begun)
     for tag, known in staged.rollouts.items():
         counts, wall_now = counted(dataset, known, state.heard(dataset, tag)), time.time()
-        if not has_listened(known, begun, wall_now) or not judged(known, counts, wall_now)[0]:
+        is_listening = listens_until(state.figures.picture, known.since, wall_now) is not None
+        if is_listening or not judged(known, counts, wall_now)[0]:
             continue
         done = await state.work(state.rolling.change, dataset, tag, partial(_next, counts, wall_now), wall_now)
         if done is None:
@@ -51,13 +47,6 @@ async def _tend(state: TrackerState, dataset: str) -> None:
         said = f"entry {entry.serial}: {tag} is {rollout.state} at stage {rollout.stage + 1}: {rollout.reason}"
         state.note(_self(state), "rollout health" if rollout.state == "aborted" else "rollout auto", dataset, said)
         log.warning("%s: %s", dataset, said) if rollout.state == "aborted" else log.info("%s: %s", dataset, said)
-
-
-def has_listened(rollout: Rollout, begun: float, wall_now: float) -> bool:
-    """Whether a tracker that began at ``begun`` knows enough of a stage's peers to judge it: whoever takes up or fails
-    what began after itself says so to it.
-    """
-    return rollout.since >= int(begun) or wall_now - begun >= LISTENS_S
 
 
 def _next(counts: Counts, wall_now: float, rollout: Rollout) -> Rollout | None:

@@ -120,6 +120,13 @@ def test_nobody_goes_ahead_of_a_pause_and_an_abort_takes_everybody_back(tmp_path
                 with pytest.raises(IncompleteError):
                     await run(producer, "wait", name=REF, share=1.0, labels=["ring=none"], timeout_s=0.1)
                 assert (await run(producer, "wait", name=REF, share=0.5, timeout_s=DEADLINE_S))["version"] == third
+                # A tracker that is younger than the version listens before it is taken at its word.
+                picture = swarm.tracker.state.figures.picture
+                picture.begun, begun = picture.begun + 3600, picture.begun
+                with pytest.raises(IncompleteError, match=r"100\.0% have it .* a tracker that has just begun"):
+                    await run(producer, "wait", name=REF, timeout_s=0.5)
+                picture.begun = begun
+                assert (await run(producer, "wait", name=REF, timeout_s=DEADLINE_S))["listening_until"] is None
 
     asyncio.run(main())
 

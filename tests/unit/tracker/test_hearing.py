@@ -8,7 +8,7 @@ from swarm.reports import Followed, Step
 from swarm.rollout import Who
 from swarm.rollout_health import Heard
 from swarm.tracker.figures.picture import Picture
-from swarm.tracker.hearing import HINDERED_S, HeardLately, heard_of
+from swarm.tracker.hearing import HINDERED_S, LISTENS_S, HeardLately, heard_of, listens_until
 from tests.reported import ROADS, V1, V2, followed, report, who
 
 TAG = (ROADS, "stable")
@@ -71,3 +71,21 @@ def test_what_was_heard_of_many_is_kept_for_a_moment_of_few_hardly() -> None:
     assert looks == [2], "once in 2.8 s, however many ask"
     assert len(lately.of((ROADS, "other"), 2.9, lambda: look(10))) == 10
     assert len(lately.of((ROADS, "other"), 2.91, lambda: look(11))) == 11
+
+
+@pytest.mark.parametrize(
+    ("since_s", "now_s", "until_s"),
+    [
+        (-60, 1, LISTENS_S),
+        (-1, LISTENS_S - 1, LISTENS_S),
+        (-1, LISTENS_S, None),  # it has heard everybody
+        (0, 1, None),  # nobody had it before this tracker began
+        (5, 6, None),
+    ],
+)
+def test_what_is_older_than_a_tracker_is_judged_once_it_has_listened(
+    since_s: int, now_s: float, until_s: float | None
+) -> None:
+    wall = 1_800_000_000
+    until = listens_until(Picture(50.0, float(wall)), wall + since_s, wall + now_s)
+    assert until == (wall + until_s if until_s is not None else None)

@@ -11,7 +11,8 @@ import msgspec
 import pytest
 
 from swarm.rollout import Rollout
-from swarm.tracker.tending_rollouts import LISTENS_S, tend_rollouts
+from swarm.tracker.hearing import LISTENS_S
+from swarm.tracker.tending_rollouts import tend_rollouts
 from tests.unit.rollout_samples import begin
 
 
@@ -40,6 +41,13 @@ def changed_by(rollout: Rollout, runs_s: float) -> list[str]:
 def test_a_deadline_that_was_met_is_not_missed_because_a_tracker_began_anew(runs_s: float, changed: list[str]) -> None:
     past_its_deadline = msgspec.structs.replace(begin(), since=int(time.time()) - 3700)
     assert changed_by(past_its_deadline, runs_s) == changed
+
+
+@pytest.mark.parametrize(("runs_s", "changed"), [(1, []), (LISTENS_S + 1, ["stable"])])
+def test_no_stage_passes_by_itself_while_a_tracker_listens(runs_s: float, changed: list[str]) -> None:
+    plan = msgspec.structs.replace(begin().plan, health=None)
+    due = msgspec.structs.replace(begin(plan=plan), since=int(time.time()) - 3700)
+    assert changed_by(due, runs_s) == changed
 
 
 def test_a_stage_that_is_younger_than_the_tracker_is_judged_when_it_is_due() -> None:
