@@ -360,8 +360,8 @@ def test_a_tracker_that_is_down(bench: Bench) -> None:
     bench.ok("edge", "publish", str(data), "kept:v1")
     bench.ok("hub", "down")
     for command in (
-        ["publish", str(data), "kept:v2"],
-        # It waits so long that it would say so.
+        # These wait so long that they would say so.
+        ["publish", str(data), "kept:v2", "--quiet"],
         ["pull", "unseen:v1", str(bench.folder / "out"), "--quiet"],
         ["history", "kept:v1"],
         ["tag", "kept:v1", "kept:v3"],

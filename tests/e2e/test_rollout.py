@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from tests.datasets import write_files
 from tests.e2e.harness import Bench, wait_for
@@ -17,6 +18,11 @@ NAME = "ferries:stable"
 def reads(directory: Path, text: bytes) -> bool:
     file = directory / "current" / "one"
     return file.exists() and file.read_bytes() == text
+
+
+def told_of(swarm: Bench) -> dict[str, Any]:
+    found: dict[str, Any] = swarm.ok("hub", "rollout", "status", NAME, "--json").json
+    return found
 
 
 def test_a_canary_goes_ahead_and_the_others_when_it_is_promoted(swarm: Bench) -> None:
@@ -34,7 +40,9 @@ def test_a_canary_goes_ahead_and_the_others_when_it_is_promoted(swarm: Bench) ->
     wait_for("the other is held", lambda: "held back" in swarm.ok("late", "subscriptions").text)
     assert reads(late, b"first")
     assert swarm.ok("late", "cat", f"{NAME}/one").text == "first"
-    shown = swarm.ok("hub", "rollout", "status", NAME, "--json").json
+    # Who has just subscribed is not yet known to follow.
+    wait_for("the tracker has heard of both", lambda: told_of(swarm)["counts"]["peers"] == 2)
+    shown = told_of(swarm)
     assert (shown["state"], shown["stage"], len(shown["plan"]["stages"])) == ("running", 0, 2)
     seen = str(shown["serial"])
     swarm.ok("hub", "wait", NAME, "--admitted", "--label", "ring=canary", "--timeout", "60s", "--quiet")
