@@ -60,7 +60,7 @@ class Listener:
         self._server.close()
         await self._doors.close()
         await self._runner.cleanup()
-        self.visits.close()
+        await self.visits.close()
 
     def __repr__(self) -> str:
         return f"<Listener {self.host}:{self.port} {len(self.visits)} connections>"

@@ -10,12 +10,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import Final
 
 from aiohttp import web
 
 from swarm.http.crowd import Crowd
 from swarm.http.patience import LOOK_S, Deadlines, Patience
 from swarm.http.problem import Handler
+
+# For what was sent to come out, and far ends to answer our goodbye.
+GOODBYE_S: Final = 0.2
 
 log = logging.getLogger("aetherfs.visits")
 
@@ -111,7 +115,7 @@ class Visits:
         self.now = asyncio.get_running_loop().time
         self.ended = 0
         self._crowd: Crowd[Visit] = Crowd(most, max(1, most // 2))
-        self._open: dict[asyncio.BaseTransport, Visit] = {}
+        self._open: dict[asyncio.Transport, Visit] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def enter(self, address: str, ends: Callable[[], object]) -> Visit | None:
@@ -129,11 +133,11 @@ class Visits:
         """A visit is over, or not this listener's any more."""
         self._crowd.leave(visit)
 
-    def opened(self, visit: Visit, transport: asyncio.BaseTransport) -> None:
+    def opened(self, visit: Visit, transport: asyncio.Transport) -> None:
         self._open[transport] = visit
         self._look_later()
 
-    def closed(self, visit: Visit, transport: asyncio.BaseTransport) -> None:
+    def closed(self, visit: Visit, transport: asyncio.Transport) -> None:
         self._open.pop(transport, None)
         self._crowd.leave(visit)
 
@@ -176,12 +180,18 @@ class Visits:
         self._crowd.leave(visit)
         visit.end()
 
-    def close(self) -> None:
-        """Look no more."""
+    async def close(self) -> None:
+        """Look no more, and leave no connection open: over TLS a far end may say nothing to our goodbye for long."""
+        until = self.now() + GOODBYE_S
+        while self._open and self.now() < until:
+            await asyncio.sleep(GOODBYE_S / 10)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._open.clear()
+        for transport in list(self._open):
+            transport.abort()
+        while self._open and self.now() < until + GOODBYE_S:
+            await asyncio.sleep(0)
 
     def __len__(self) -> int:
         return len(self._crowd)

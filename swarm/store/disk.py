@@ -92,10 +92,10 @@ class DiskStore:
             raise failure(f"cannot keep a block in {self._path}", error) from error
         with self._lock:
             if signature not in self._sizes:
+                self.regret.came(signature, len(data))
+                self._evict(len(data))
                 self._sizes[signature] = len(data)
                 self.size_bytes += len(data)
-                self.regret.came(signature, len(data))
-            self._evict()
 
     def has(self, signature: bytes) -> bool:
         return signature in self._sizes
@@ -116,8 +116,9 @@ class DiskStore:
     def __len__(self) -> int:
         return len(self._sizes)
 
-    def _evict(self) -> None:
-        while self.size_bytes > self._max_bytes:
+    def _evict(self, coming_bytes: int = 0) -> None:
+        """Make room, before what comes is counted: nobody ever sees more than there may be."""
+        while self._sizes and self.size_bytes + coming_bytes > self._max_bytes:
             oldest = next(iter(self._sizes))
             self._drop(oldest)
             self.regret.dropped(oldest)
