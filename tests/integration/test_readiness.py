@@ -60,11 +60,13 @@ def test_a_whole_process_tells_how_each_part_stands(tmp_path: Path, monkeypatch:
             parts_told = ["process", "store", "tracker", "certificate", "clock", "disk", "event-loop"]
             assert names == [*(f"[+] {name}" for name in parts_told), "ok"]
             assert (await asked(parts, "/livez"))[2] == "ok\n"
-            node.announcer.is_answered, node.announcer.tracker_state = False, "no tracker answers"
             node.loop_lag.note(1.5)
             monkeypatch.setattr(health, "DISK_FAIL_BYTES", 1 << 62)
-            status, _, text = await asked(parts, "/readyz?verbose")
-            assert status == 200
+            text = ""
+            while "[+] tracker" in text or not text:  # a heartbeat that comes between finds that one answers
+                node.announcer.is_answered, node.announcer.tracker_state = False, "no tracker answers"
+                status, _, text = await asked(parts, "/readyz?verbose")
+                assert status == 200
             for mark in ("[~] tracker: no tracker answers", "[~] event-loop: the event loop was late", "[~] disk: "):
                 assert mark in text
             node.ending.is_begun = True
