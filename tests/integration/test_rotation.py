@@ -17,7 +17,8 @@ from swarm.dht.keys import tag_key
 from swarm.errors import NotAllowedError
 from swarm.home import Home, Papers
 from swarm.joining import join
-from swarm.messages import AnnounceAnswer, RotateRequest
+from swarm.keyring import Keyring
+from swarm.messages import RotateRequest
 from swarm.names import parse
 from swarm.peer.agent import start_peer
 from swarm.peer.node import PeerNode
@@ -40,18 +41,19 @@ async def until(what: str, holds: Callable[[], bool], *nodes: PeerNode) -> None:
 
 @contextlib.contextmanager
 def deaf(node: PeerNode) -> Iterator[None]:
-    """Its heartbeats wait until this is left, however long the others take."""
-    heard, beat = asyncio.Event(), node.announcer.beat
+    """Whatever tells it of keys, it takes none in until this is left, however long the others take."""
+    rotation, heard = node.announcer.rotation, asyncio.Event()
+    take = rotation._take
 
-    async def later(*, leaving: bool = False) -> AnnounceAnswer:
+    async def later(told: Keyring) -> None:
         await heard.wait()
-        return await beat(leaving=leaving)
+        await take(told)
 
-    node.announcer.beat = later  # type: ignore[method-assign]
+    rotation._take = later  # type: ignore[method-assign]
     try:
         yield
     finally:
-        node.announcer.beat = beat  # type: ignore[method-assign]
+        rotation._take = take  # type: ignore[method-assign]
         heard.set()
 
 
