@@ -11,11 +11,21 @@ import pytest
 
 from swarm.claims import GONE, LEASES, claim
 from swarm.errors import ConflictError, NotAllowedError
+from swarm.peer.node import PeerNode
 from swarm.tracker import serve_orders
 from swarm.tracker.orders import PURGES
 from tests.integration.swarm_rig import Swarm, make_tree, run
 
 ROADS = "maps/roads"
+
+
+async def after_two_versions(swarm: Swarm, data: Path) -> tuple[PeerNode, PeerNode, str]:
+    """Who may purge, who has moved the tag on, and the version that no tag points to any more."""
+    admin, producer = await swarm.peer("admin", role="tracker"), await swarm.peer("producer")
+    first = (await swarm.publish(producer, data, f"{ROADS}:latest"))["version"]
+    (data / "small").write_text("more")
+    await swarm.publish(producer, data, f"{ROADS}:latest")
+    return admin, producer, first
 
 
 def test_a_tag_that_comes_between_the_look_and_the_order_is_told(
@@ -25,10 +35,7 @@ def test_a_tag_that_comes_between_the_look_and_the_order_is_told(
 
     async def main() -> None:
         async with Swarm(tmp_path / "swarm") as swarm:
-            admin, producer = await swarm.peer("admin", role="tracker"), await swarm.peer("producer")
-            first = (await swarm.publish(producer, data, f"{ROADS}:latest"))["version"]
-            (data / "small").write_text("more")
-            await swarm.publish(producer, data, f"{ROADS}:latest")
+            admin, producer, first = await after_two_versions(swarm, data)
             loop, put = asyncio.get_running_loop(), swarm.objects.put_if_absent
 
             def tagged_before(key: str, content: bytes) -> bool:
@@ -55,10 +62,7 @@ def test_a_tag_that_looked_before_the_order_and_comes_after_it_is_told(
 
     async def main() -> None:
         async with Swarm(tmp_path / "swarm") as swarm:
-            admin, producer = await swarm.peer("admin", role="tracker"), await swarm.peer("producer")
-            first = (await swarm.publish(producer, data, f"{ROADS}:latest"))["version"]
-            (data / "small").write_text("more")
-            await swarm.publish(producer, data, f"{ROADS}:latest")
+            admin, producer, first = await after_two_versions(swarm, data)
             loop, get, listed = asyncio.get_running_loop(), swarm.objects.get, swarm.objects.list
             purging: list[asyncio.Future[dict[str, object]]] = []
             looked = threading.Event()
