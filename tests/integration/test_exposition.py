@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_families
@@ -93,14 +96,15 @@ def test_what_was_published_shows(told: dict[str, str]) -> None:
     assert values["aetherfs_tracker_requests_total", ("append", "ok")] >= 1
 
 
-def test_a_store_that_is_closed_is_no_reason_to_say_nothing(tmp_path: Path) -> None:
+def test_a_disk_that_is_away_is_no_reason_to_say_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(path: Path) -> NoReturn:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+
     async def scenario() -> None:
         async with whole_process(tmp_path / "home") as parts:
-            parts.node.home.blocks.parent.rename(tmp_path / "moved")
-            try:
+            with monkeypatch.context() as patch:
+                patch.setattr("swarm.process_metrics.shutil.disk_usage", away)
                 status, _, text = await asked(parts, "/metrics")
-            finally:
-                (tmp_path / "moved").rename(parts.node.home.blocks.parent)
             assert status == 200
             assert "# TYPE aetherfs_disk_free_bytes gauge\n# " in text  # no series: nobody knows
 
