@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import heapq
 import logging
 import random
 import socket
-import ssl
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -23,27 +21,25 @@ from typing import Final
 
 from aiohttp import web
 
-from swarm.authority import private_pem
-from swarm.errors import AetherError, IntegrityError, UsageError
+from swarm.errors import AetherError, IntegrityError
 from swarm.http.openapi import described
 from swarm.http.routes import Route, mount
 from swarm.http.serve import Listener, make_app, start_listener
 from swarm.identity import PeerKey
 from swarm.keyring import HEADER, RECALLS_HEADER
-from swarm.limits import ANNOUNCE_INTERVAL_S, BOOTSTRAP_MAX, CERTIFICATE_LIFETIME_S
+from swarm.limits import ANNOUNCE_INTERVAL_S
 from swarm.messages import Contact, JoinAnswer
 from swarm.metrics import Metrics
 from swarm.objects import ObjectStore
-from swarm.records import Address, Credential, sealed_by
+from swarm.records import Address
 from swarm.tracker import registry
 from swarm.tracker.alerts.watching import Alerting
 from swarm.tracker.catalogue import Catalogue
-from swarm.tracker.certificates import ONCE, GivenCertificate, listener_context, member_context, replace_certificate
+from swarm.tracker.certificates import GivenCertificate, listener_context, member_context
 from swarm.tracker.enrolment import peers_to_begin_from
 from swarm.tracker.figures.serve import figure_routes
 from swarm.tracker.guards import Guards
 from swarm.tracker.keys import load_or_create
-from swarm.tracker.listing import REFRESH_S, Listing
 from swarm.tracker.members import Members
 from swarm.tracker.own_certificate import own_certificate
 from swarm.tracker.people.pages import page_routes
@@ -67,7 +63,7 @@ from swarm.tracker.serve_roll import roll_routes
 from swarm.tracker.serve_rollouts import rollout_routes
 from swarm.tracker.state import TrackerState
 from swarm.tracker.static import static_routes
-from swarm.tracker.tending_rollouts import tend_rollouts
+from swarm.tracker.tending import Contexts, Tending
 from swarm.tracker.tokens import Tokens
 
 # An address of the documentation network: nothing is sent, the route to it tells this machine's own address.
@@ -75,15 +71,8 @@ _PROBE: Final = ("192.0.2.1", 9)
 LOOPBACK: Final = "127.0.0.1"
 # A store that does not answer must not keep a tracker from ending; one that is known to be away is not asked.
 WITHDRAW_TIMEOUT_S: Final = 1.0
-TEND_S: Final = 1.0
-# How often it is looked whether other peers are there to begin from than were written down.
-LEAVE_PEERS_S: Final = 5.0
-# How long what was done waits for company, to be written into the audit together.
-AUDIT_S: Final = 5.0
 
 log = logging.getLogger("aetherfs.tracker")
-# In which members are answered, and people, and other trackers called.
-Contexts = tuple[ssl.SSLContext, ssl.SSLContext, ssl.SSLContext]
 
 
 class Tracker:
@@ -98,17 +87,11 @@ class Tracker:
         certificate: GivenCertificate | None = None,
     ) -> None:
         self.state = state
-        self._certificate = certificate
         self._key = key
         self._contexts = contexts
         self.listener = listener
-        self._renewed_at = time.time()
-        self._cleared_at = 0.0
-        self._since = int(self._renewed_at)
-        self._left: frozenset[bytes] = frozenset()
-        self._stolen = state.keys.authority.trust.stolen
-        self._left_at = self._looked_at = self._audited_at = float("-inf")
-        self._tending = asyncio.create_task(self._tend(), name="tracker-tend")
+        self.tending = Tending(state, key, contexts, certificate)
+        self._tending = asyncio.create_task(self.tending.run(), name="tracker-tend")
         self._watching = asyncio.create_task(state.alerts.run(), name="tracker-alerts")
 
     @classmethod
@@ -159,7 +142,7 @@ class Tracker:
         tracker = cls(state, key, contexts, listener, certificate)
         state.figures.start()
         try:
-            await tracker._enlist()
+            await tracker.tending.enlist()
         except AetherError:
             await tracker.close()
             raise
@@ -185,7 +168,7 @@ class Tracker:
         """The peer that runs in this process: joiners can start from it, and it passes on entries and listings."""
         self.state.bootstrap = (node,)
         self.state.on_commit, self.state.on_listed = on_commit, on_listed
-        await self._enlist()
+        await self.tending.enlist()
 
     async def membership(self) -> JoinAnswer:
         """What this tracker's own home is enrolled with: the same as a joiner gets, with the store key."""
@@ -226,132 +209,6 @@ class Tracker:
             log.warning(
                 "this tracker stays listed for some minutes: %s", str(error) or "the object store does not answer"
             )
-
-    async def _enlist(self) -> None:
-        """Write down where this tracker is, read where the others are, and tell those who cannot know of it yet."""
-        state, wall_now = self.state, time.time()
-        node = next((each.addresses for each in state.bootstrap if each.public == self._key.public), ())
-        listing = Listing(2, self._key.public, state.contact.addresses, node, self._since, int(wall_now))
-        own = await state.work(registry.write, state.objects, state.keys.authority, listing)
-        found = await state.work(registry.read, state.objects, state.keys.authority.trust, wall_now)
-        alive = {each.listing.peer_id for each in found} | {self.contact.peer_id}
-        for peer_id in state.listed.keys() - alive:
-            state.delist(peer_id)
-        state.pushes.listing = own.data
-        state.pushes.here(state.enlist([*found, own]))
-
-    async def _tend(self) -> None:
-        """What has to be done from time to time. An object store that is away is asked again the next time."""
-        enlisted_at = time.monotonic()
-        while True:
-            is_rotated = await self._pause()
-            now = time.monotonic()
-            self.state.presence.expire(now)
-            await self._look_at_certificate()
-            try:
-                await self._leave_peers(now)
-                await self._govern(now)
-                if is_rotated or now - enlisted_at >= REFRESH_S:
-                    enlisted_at = now
-                    await self._tend_keys()
-                    await self._enlist()
-                    await self._clear()
-                    await self._renew()
-            except AetherError as error:
-                log.warning("the object store does not answer: %s", error)
-
-    async def _govern(self, now: float) -> None:
-        """Let rollouts go on; write into the audit what was noted; finish a change of the policy that another has left
-        half done.
-        """
-        state = self.state
-        await tend_rollouts(state)
-        if now - self._audited_at >= AUDIT_S:
-            self._audited_at = now
-            await state.write_audit(now)
-            if await state.work(state.rights.needs_settling):
-                await state.work(state.rights.settle, state.members.principals, time.time())
-
-    async def _pause(self) -> bool:
-        """Until the next round. Whether keys were rotated here, or another key of the CA is in force since."""
-        wall_now = time.time()
-        change_s = max(0.0, self.state.keys.next_change(wall_now) - wall_now)
-        with contextlib.suppress(asyncio.TimeoutError):
-            async with asyncio.timeout(min(TEND_S, change_s)):
-                await self.state.keys_rotated.wait()
-        is_rotated = self.state.keys_rotated.is_set() or change_s <= TEND_S
-        self.state.keys_rotated.clear()
-        return is_rotated
-
-    async def _leave_peers(self, now: float) -> None:
-        """Write down peers that are there for long, for a tracker that starts when everybody else is gone. Those are
-        seldom others than before.
-        """
-        if now - self._looked_at < LEAVE_PEERS_S:
-            return
-        self._looked_at = now
-        there = heapq.nsmallest(BOOTSTRAP_MAX, self.state.presence.latest(now), key=lambda peer: peer.since)
-        peers = [Contact(peer.public, peer.addresses) for peer in there if peer.addresses]
-        names = frozenset(peer.public for peer in peers)
-        if not peers or (names == self._left and now - self._left_at < registry.KEPT_S / 4):
-            return
-        self._left, self._left_at = names, now
-        state = self.state
-        await state.work(registry.write_peers, state.objects, state.keys.authority, peers, time.time())
-
-    async def _clear(self) -> None:
-        """Once in a while, the listings of trackers that were killed."""
-        wall_now = time.time()
-        if wall_now - self._cleared_at >= registry.KEPT_S / 4:
-            self._cleared_at = wall_now
-            state = self.state
-            await state.work(registry.remove_old, state.objects, state.keys.authority.trust, wall_now)
-            await state.work(state.identifier.people.clear, wall_now)
-            await state.work(state.audit.forget, wall_now)
-
-    async def _tend_keys(self) -> None:
-        """Know and trust what other trackers have rotated; be certified under the key that is in force."""
-        state, wall_now = self.state, time.time()
-        trust = state.keys.authority.trust
-        await state.work(state.keys.refresh, state.objects, wall_now)
-        # Who asks for something may have let the keys be read before.
-        if (stolen := trust.stolen) != self._stolen:
-            state.catalogue.forget()
-            await state.work(state.rights.forget_unproved)
-            self._stolen = stolen
-        await state.work(state.keys.tend, state.objects, wall_now)
-        for context in self._contexts:
-            context.load_verify_locations(cadata=trust.bundle(wall_now).decode())
-        is_former = sealed_by(state.papers.credential, Credential, trust) != state.keys.authority.public
-        # Its papers do not make it a member again where a store was restored from a backup that it is not in.
-        if is_former or await state.work(state.members.member, self._key.peer_id) is None:
-            self._renewed_at = 0.0
-
-    async def _look_at_certificate(self) -> None:
-        """Show people what lies in the files of the certificate that was given. What does not fit changes nothing."""
-        if self._certificate is None or not await asyncio.to_thread(self._certificate.is_changed):
-            return
-        try:
-            pair = await asyncio.to_thread(self._certificate.read)
-            await asyncio.to_thread(replace_certificate, self._contexts[1], *pair)
-            self.state.certificate = pair[0]
-            self.state.given_expires = self._certificate.expires()
-            log.info("people are shown the certificate that is new in %r", self._certificate)
-        except UsageError as error:
-            log.warning("people are shown the certificate of before: %s", error)
-
-    async def _renew(self) -> None:
-        wall_now = time.time()
-        if wall_now - self._renewed_at < CERTIFICATE_LIFETIME_S / 3:
-            return
-        papers, _ = await self.state.work(self.state.members.admit_keeper, self._key.public, "tracker", wall_now)
-        for context in (self._contexts[0], self._contexts[2]):
-            await asyncio.to_thread(
-                replace_certificate, context, papers.certificate, private_pem(self._key, ONCE), ONCE
-            )
-        self.state.pushes.connect_anew()
-        self.state.papers = papers
-        self._renewed_at = wall_now
 
     def __repr__(self) -> str:
         return f"<Tracker {self.address} {len(self.state.presence)} peers>"

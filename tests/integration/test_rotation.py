@@ -133,7 +133,7 @@ def test_who_has_a_retired_key_of_the_ca_is_nobody(tmp_path: Path) -> None:
             stolen = Authority(keys.authority.key, keys.authority.certificate)
             home = await swarm.enrol("member")
             await rotate(swarm, RotateRequest("ca", 0, 2))
-            await swarm.tracker._tend_keys()
+            await swarm.tracker.tending.tend_keys()
             papers = stolen.admit(home.key().public, "tracker", "", (), time.time())
             home.renew(Papers(papers.certificate, home.trust().bundle(0), papers.credential, papers.grant))
             member = home.key()

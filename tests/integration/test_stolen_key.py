@@ -128,7 +128,7 @@ def test_what_a_thief_told_is_forgotten_by_a_tracker_whose_keys_were_read_before
             rosters = planned(rig.objects, STORE_KEY, state.keys, int(now), DAY_S)
             one, two = (custody.sealed_roster(root, roster) for roster in rosters)
             await asyncio.to_thread(replace, rig.objects, state.keys, (one, two), time.time)
-            await rig.tracker._tend_keys()
+            await rig.tracker.tending.tend_keys()
             assert state.rights.recalls.serial == 0
             assert state.members.member(victim.key.peer_id) is not None
 

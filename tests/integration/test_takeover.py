@@ -114,8 +114,8 @@ def test_a_fresh_tracker_takes_over_when_all_others_are_dead(
     tmp_path: Path, by: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody knows it, and it knows nobody but what is in the store."""
-    monkeypatch.setattr("swarm.tracker.server.TEND_S", 0.05)
-    monkeypatch.setattr("swarm.tracker.server.LEAVE_PEERS_S", 0.05)
+    monkeypatch.setattr("swarm.tracker.tending.TEND_S", 0.05)
+    monkeypatch.setattr("swarm.tracker.tending.LEAVE_PEERS_S", 0.05)
     if by == "seed":
         monkeypatch.setattr("swarm.tracker.registry.read_peers", lambda *_: ())
 
@@ -129,7 +129,7 @@ def test_a_fresh_tracker_takes_over_when_all_others_are_dead(
             await run(peers[0], "publish", path=str(data), names=["maps/roads:v1"])
             await until(lambda: all(node.ledger.head("maps/roads") == 1 for node in peers))
             left = old.tracker
-            await until(lambda: len(left._left) >= 7)
+            await until(lambda: len(left.tending.left) >= 7)
             if by != "seed":
                 await keepers.stop("seed")
             await keepers.kill("old", old)

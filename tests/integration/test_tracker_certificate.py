@@ -73,15 +73,15 @@ def test_people_are_shown_what_was_given_and_what_it_is_renewed_to(tmp_path: Pat
             # Half of a renewal, and then something else altogether: what was shown before is shown on.
             renewed = people_certificate(["tracker.example"], time.time())
             files.replace(files.certificate, renewed[0])
-            await tracker._look_at_certificate()
+            await tracker.tending.look_at_certificate()
             assert await shown(tracker.port, "tracker.example") == before
             files.replace(files.key, b"no key")
-            await tracker._look_at_certificate()
+            await tracker.tending.look_at_certificate()
             assert await shown(tracker.port, "tracker.example") == before
             files.replace(files.key, renewed[1])
             await until_shown(tracker.port, renewed[0])
             files.key.unlink()
-            await tracker._look_at_certificate()
+            await tracker.tending.look_at_certificate()
             assert await shown(tracker.port, "tracker.example") == renewed[0]
             assert await shown(tracker.port, server_name_of(key.peer_id)) == of_member
         finally:

@@ -62,8 +62,8 @@ def test_a_tracker_that_runs_is_written_down_again_in_a_store_that_was_restored(
             record, state = MEMBERS + peer_id_of(rig.tracker.contact.public), rig.tracker.state
             rig.objects.delete(record)
             state.members._cached.clear()
-            await rig.tracker._tend_keys()
-            await rig.tracker._renew()
+            await rig.tracker.tending.tend_keys()
+            await rig.tracker.tending.renew()
             assert rig.objects.get(record)
 
     asyncio.run(main())

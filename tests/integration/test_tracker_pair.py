@@ -112,10 +112,10 @@ def test_a_tracker_renews_its_own_certificate_while_it_runs(tmp_path: Path) -> N
         async with running_tracker(tmp_path) as rig:
             tracker, name = rig.tracker, server_name_of(rig.key.peer_id)
             before = await certificate_at(tracker.port, name)
-            await tracker._renew()
+            await tracker.tending.renew()
             assert await certificate_at(tracker.port, name) == before
-            tracker._renewed_at -= CERTIFICATE_LIFETIME_S / 3
-            await tracker._renew()
+            tracker.tending.renewed_at -= CERTIFICATE_LIFETIME_S / 3
+            await tracker.tending.renew()
             after = await certificate_at(tracker.port, name)
             assert after.serial_number != before.serial_number
             assert (await rig.admin.client.datasets()).datasets == ()
