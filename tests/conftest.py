@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from swarm import clock
 
@@ -23,6 +23,10 @@ sys.dont_write_bytecode = False
 
 # ``make soak`` chooses it; a test that asks for fewer or more examples than the usual 100 gets so many times more.
 settings.register_profile("soak", deadline=None, max_examples=int(os.environ.get("EXAMPLES", "20000")))
+# Otherwise the same examples each time, and no word of how long they take: a loaded machine is no defect, and what luck
+# alone finds is looked for by ``make soak``.
+settings.register_profile("calm", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("calm")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -77,8 +77,12 @@ class Bench:
         return done
 
     def refused(self, exit_code: int, home: str, *arguments: str, stdin: str = "", bound: bool = False) -> str:
-        """A command that must fail with this exit code and exactly one line, which is the result."""
-        done = self.run(home, *arguments, stdin=stdin, bound=bound)
+        """A command that must fail with this exit code and exactly one line, which is the result.
+
+        Were it not told to be quiet, it would say how far it is where that takes seconds, as on a loaded machine.
+        """
+        end = arguments.index("--") if "--" in arguments else len(arguments)
+        done = self.run(home, *arguments[:end], "--quiet", *arguments[end:], stdin=stdin, bound=bound)
         assert done.exit_code == exit_code, f"{arguments} ended with {done.exit_code}: {done.stderr or done.text}"
         assert done.stdout == b""
         assert done.stderr.startswith("aetherfs: ")
