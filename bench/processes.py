@@ -65,8 +65,8 @@ class Standing:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.process.terminate()
         try:
+            self.process.terminate()
             self.process.wait(END_DEADLINE_S)
         except subprocess.TimeoutExpired:
             pass
@@ -191,6 +191,8 @@ def run_measured(
             process.returncode = os.waitstatus_to_exitcode(status)
         stderr.seek(0)
         said = _last_line(stderr.read().decode(errors="replace"))
+    # One that ended before it could be looked at: the kernel counts what it was before it became the command as well.
+    peak_bytes = peak_bytes or usage.ru_maxrss * 1024
     return Spent(seconds, usage.ru_utime + usage.ru_stime, peak_bytes, process.returncode, said)
 
 

@@ -29,7 +29,9 @@ def test_of_an_unchanged_directory_the_manifest_at_hand_is_taken(tree: Path, tmp
     assert scan(tree, cache=cache).manifest.root_bytes == first.root_bytes
 
 
-def test_a_cache_that_has_learnt_nothing_is_not_written(tree: Path, tmp_path: Path) -> None:
+def test_a_cache_that_has_learnt_nothing_is_not_written(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cache, kept = ScanCache(), tmp_path / "cache"
     first = scan(tree, cache=cache).manifest
     cache.save(kept)
@@ -39,6 +41,8 @@ def test_a_cache_that_has_learnt_nothing_is_not_written(tree: Path, tmp_path: Pa
     cache.save(kept)
     assert not kept.exists()
     write_files(tree, {"run/050": b"other"})
+    written_ns = (tree / "run/050").stat().st_ctime_ns
+    monkeypatch.setattr("swarm.reading.time.time_ns", lambda: written_ns)
     again = scan(tree, cache=cache, manifest_of={first.version: first}.get).manifest
     cache.save(kept)
     found = ScanCache.load(kept)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.leftovers import remove_dead, scratch_folder
+from tests.e2e.harness import wait_for
 
 # A run: it has a folder, in which a process of its own writes a log; that process would never end by itself.
 RUN = """
@@ -51,6 +52,11 @@ def is_running(pid: int) -> bool:
         return False
 
 
+def until_ended(pid: int) -> None:
+    """One that was killed has closed its files a moment before it has ended."""
+    wait_for(f"process {pid} ends", lambda: not is_running(pid))
+
+
 def wait(run: subprocess.Popen[bytes]) -> None:
     """Until it has ended, and its watchdog, which holds the same standard output."""
     assert run.stdin is not None
@@ -65,7 +71,7 @@ def test_a_run_that_is_killed_is_cleaned_up_after_at_once(tmp_path: Path) -> Non
     run, child = start(tmp_path / "run")
     run.kill()
     wait(run)
-    assert not is_running(child)
+    until_ended(child)
     assert list((tmp_path / "run").iterdir()) == []
     assert list((tmp_path / "cache/aetherfs-bench/runs").iterdir()) == []
 
@@ -74,7 +80,7 @@ def test_a_run_that_ends_leaves_nothing_either(tmp_path: Path) -> None:
     run, child = start(tmp_path / "run")
     wait(run)
     assert run.returncode == 0
-    assert not is_running(child)
+    until_ended(child)
     assert list((tmp_path / "run").iterdir()) == []
     assert list((tmp_path / "cache/aetherfs-bench/runs").iterdir()) == []
 
@@ -88,13 +94,13 @@ def test_the_next_run_removes_what_a_dead_one_left_and_leaves_a_live_one_alone(t
     assert is_running(left)
     assert list((tmp_path / "dead").iterdir())
     with scratch_folder(tmp_path):
-        assert not is_running(left)
+        until_ended(left)
         assert list((tmp_path / "dead").iterdir()) == []
         assert is_running(own)
         assert list((tmp_path / "live").iterdir())
     assert live.poll() is None
     wait(live)
-    assert not is_running(own)
+    until_ended(own)
 
 
 def test_a_record_that_is_locked_is_left_alone(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ def _answered(*parts: bytes) -> Iterator[socket.socket]:
 
     def send() -> None:
         # Whoever has read the answer leaves, and what follows it is sent to nobody.
-        with theirs, suppress(BrokenPipeError):
+        with theirs, suppress(ConnectionError):
             for part in parts:
                 theirs.sendall(part)
 

@@ -249,7 +249,7 @@ def test_what_is_known_is_told_while_the_store_is_away() -> None:
 
 def test_a_snapshot_is_of_when_the_store_was_read_last(monkeypatch: pytest.MonkeyPatch) -> None:
     objects, catalogue, _ = known_then_away()
-    now = time.monotonic()
+    now = catalogue._state(ROADS).read_at
     monkeypatch.setattr(time, "monotonic", lambda: now + 600.0)
     away = open_snapshot(catalogue.snapshot(ROADS, WALL + 600), authority=Trust(CA_KEY.public), wall_now=None)
     assert WALL <= away.issued <= WALL + 1

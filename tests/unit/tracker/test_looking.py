@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import pytest
 
 from swarm.errors import NotFoundError
 from swarm.tracker import looking
-from swarm.tracker.looking import BURST, PAUSE_S, SharedLooks
+from swarm.tracker.looking import BURST, SharedLooks
 
 
 class Store:
@@ -145,21 +144,24 @@ def test_after_a_pause_nobody_waits_again(monkeypatch: pytest.MonkeyPatch) -> No
     asyncio.run(main())
 
 
-def test_who_asks_in_the_very_moment_that_the_pause_ends_is_answered() -> None:
+def test_who_asks_in_the_very_moment_that_the_pause_ends_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     """The loop was busy: the pause is over, and the looking task does not know yet."""
+    monkeypatch.setattr(looking, "PAUSE_S", 1000.0)
 
     async def main() -> None:
         async def look(_dataset: str) -> None:
             await asyncio.sleep(0)
 
-        looks = SharedLooks(look)
+        looks, loop = SharedLooks(look), asyncio.get_running_loop()
         await looks.fresh("maps/roads")
         while "maps/roads" not in looks._asked:
             await asyncio.sleep(0)
-        time.sleep(2 * PAUSE_S)
+        later = loop.time() + 2 * looking.PAUSE_S
+        monkeypatch.setattr(loop, "time", lambda: later)
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        async with asyncio.timeout(5):
+        monkeypatch.undo()
+        async with asyncio.timeout(60):
             await looks.fresh("maps/roads")
         assert looks.looks == 2
 
