@@ -11,7 +11,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,8 @@ from urllib.parse import urlencode
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+
+from swarm.cli.demo import place
 
 ACCESS_KEY: Final = "tests"
 SECRET_KEY: Final = "a secret of the tests"
@@ -155,10 +156,6 @@ def die_with_parent() -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of 127.0.0.1 that nobody listens on."""
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    try:
-        return [each.getsockname()[1] for each in held]
-    finally:
-        for each in held:
-            each.close()
+    """Ports of 127.0.0.1 that nobody listens on, nor will while these tests run: a server is killed, and comes back."""
+    base = place.free_ports(count)
+    return list(range(base, base + count))

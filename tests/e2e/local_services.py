@@ -90,7 +90,7 @@ class LocalServices:
         """End a service; it is not started again by itself."""
         process = self.running.pop(name)
         process.send_signal(how)
-        process.wait(20)
+        process.wait(DEADLINE_S)
 
     def path(self, name: str, inside: str) -> Path:
         """Where a path of a service's container is here."""
@@ -115,7 +115,7 @@ class LocalServices:
         ended = {}
         for name, process in self.running.items():
             try:
-                ended[name] = process.wait(20)
+                ended[name] = process.wait(DEADLINE_S)
             except subprocess.TimeoutExpired:
                 process.kill()
                 ended[name] = process.wait()

@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from swarm.cli.demo.place import free_ports
 from swarm.token import PREFIX, format_token, parse_token
 from tests.e2e.harness import Bench, spawn_line, wait_for
 
@@ -389,8 +390,9 @@ def test_a_member_that_is_no_tracker_cannot_become_one(swarm: Bench) -> None:
 
 
 def test_a_port_that_is_taken(bench: Bench) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
+    base = free_ports()
+    with socket.create_server(("127.0.0.1", base)):
+        port = str(base)
         assert port in bench.refused(CONFLICT, "a", "up", "--port-base", port)
         assert port in bench.refused(CONFLICT, "b", "up", "-d", "--port-base", port)
     assert bench.left_over() == []

@@ -103,8 +103,8 @@ def test_a_device_gives_what_it_holds_to_a_peer_outside_and_one_beside_it_when_a
 
 
 def test_devices_of_a_site_hear_each_other_and_nobody_else_hears_them(devices: Devices) -> None:
-    wait_for("one hears the other", lambda: devices.status("one")["lan"]["heard"] == 1)
-    assert devices.status("two")["lan"] == {"state": "on", "heard": 1}
+    both = {"state": "on", "heard": 1}
+    wait_for("they hear each other", lambda: [devices.status(name)["lan"] for name in ("one", "two")] == [both, both])
     assert devices.status("open")["lan"] == {"state": "off"}
     memory = devices.status("one")["memory"]
     assert memory["blocks_bytes"] <= memory["blocks_most_bytes"]

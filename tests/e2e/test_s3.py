@@ -7,7 +7,7 @@ import os
 import pytest
 
 from swarm.cli.demo.place import free_ports
-from tests.e2e.harness import Bench
+from tests.e2e.harness import DEADLINE_S, Bench
 from tests.s3_server import S3Server
 
 NOT_FOUND = 3
@@ -35,7 +35,7 @@ def test_publish_pull_restart_and_pull_again(bench: Bench, s3: S3Server) -> None
 
     for process in (seed, tracker):
         process.terminate()
-        assert process.wait(30) == 0
+        assert process.wait(DEADLINE_S) == 0
     bench.start("tracker", "tracker", "--store", url, port_base=base)
     bench.start("seed", "seed", "--store", url)
     bench.ok("two", "pull", "maps/roads:v1", str(bench.folder / "two"))

@@ -59,17 +59,22 @@ class Reader:
             self.look()
 
     def look(self) -> None:
-        led_to = os.readlink(self._current)
+        before, led_to = self._link(), os.readlink(self._current)
         try:
             found = contents_of(self._current.parent / led_to)
-        except FileNotFoundError:
+        except OSError:
             found = {}
         if found in self._known:
             self.seen["whole"] += 1
-        elif os.readlink(self._current) != led_to:
+        elif self._link() != before:
             self.seen["moved on meanwhile"] += 1  # What it read was current when it began, and removed since.
         else:
             self.torn.append(led_to)
+
+    def _link(self) -> tuple[int, int]:
+        """Which link it is: another with each switch, also with one back to a version that was current before."""
+        link = os.lstat(self._current)
+        return link.st_ino, link.st_ctime_ns
 
 
 class Kills:

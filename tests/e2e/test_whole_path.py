@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.harness import Bench, wait_for
+from tests.e2e.harness import DEADLINE_S, Bench, wait_for
 
+WAITS = "waits for a neighbour that holds this version"
+# 64 MiB take half a minute: what is broken off is never over before.
+SLOW = 'upload_limit = "16mbit"\ndownload_limit = "16mbit"\n'
 TIME_NS = 1_234_567_890_123_456_789
 
 
@@ -168,9 +174,9 @@ def test_one_role_a_process(bench: Bench) -> None:
     assert _described(bench.folder / "out") == _described(data)
     assert bench.ok("seed", "status", "--json").json["role"] == "seed"
     peer.send_signal(signal.SIGINT)
-    assert peer.wait(30) == 130
+    assert peer.wait(DEADLINE_S) == 130
     tracker.send_signal(signal.SIGTERM)
-    assert tracker.wait(30) == 0
+    assert tracker.wait(DEADLINE_S) == 0
 
 
 def test_a_pull_that_nobody_can_serve_says_what_it_waits_for(bench: Bench) -> None:
@@ -181,15 +187,16 @@ def test_a_pull_that_nobody_can_serve_says_what_it_waits_for(bench: Bench) -> No
     seed = bench.start("seed", "seed", "--store", store)
     bench.ok("producer", "publish", str(_data(bench.folder / "data")), "maps:v1")
     seed.terminate()
-    seed.wait(30)
+    seed.wait(DEADLINE_S)
     pulling = bench.spawn("edge", "pull", "maps:v1", str(bench.folder / "out"))
     assert pulling.stderr is not None
-    told = [pulling.stderr.readline().decode() for _ in range(2)]
-    assert told[0] == "pull: manifest, waits for a neighbour that holds this version\n"
-    assert told[1].startswith("pull: manifest, nothing has moved for ")
-    assert told[1].endswith(" s, waits for a neighbour that holds this version\n")
+    told = [pulling.stderr.readline().decode()]
+    # On a loaded machine it asks longer whoever was there, and says that first.
+    while not re.fullmatch(f"pull: manifest, nothing has moved for [0-9.]+ s, {WAITS}\n", told[-1]):
+        assert told[-1].startswith("pull: manifest, "), told
+        told.append(pulling.stderr.readline().decode())
     pulling.send_signal(signal.SIGINT)
-    assert pulling.wait(30) == 130
+    assert pulling.wait(DEADLINE_S) == 130
 
 
 def test_a_swarm_survives_a_restart(bench: Bench) -> None:
@@ -245,7 +252,7 @@ def test_a_reader_that_leaves_early_is_no_failure(swarm: Bench) -> None:
         assert process.stdout.read(10) == bytes(range(10))
         process.stdout.close()
         assert process.stderr.read() == b""
-        assert process.wait(30) == -signal.SIGPIPE
+        assert process.wait(DEADLINE_S) == -signal.SIGPIPE
 
 
 def _big(bench: Bench) -> Path:
@@ -259,26 +266,35 @@ def _big(bench: Bench) -> Path:
 
 def test_ctrl_c_leaves_nothing_half_written_and_a_repeat_completes(swarm: Bench) -> None:
     data = _big(swarm)
-    publishing = swarm.spawn("edge", "publish", str(data), "big:v1", "--quiet")
-    _interrupt(swarm, publishing)
+    swarm.enrol("one", "other")
+    with _slow(swarm, "one"):
+        _interrupt(swarm, "one", swarm.spawn("one", "publish", str(data), "big:v1", "--quiet"))
     assert "library/big" not in swarm.ok("hub", "ls").text
-    swarm.ok("edge", "publish", str(data), "big:v1")
+    swarm.ok("one", "publish", str(data), "big:v1")
 
     out = swarm.folder / "big-out"
-    swarm.enrol("other")
-    pulling = swarm.spawn("other", "pull", "big:v1", str(out), "--quiet")
-    _interrupt(swarm, pulling)
+    with _slow(swarm, "other"):
+        _interrupt(swarm, "other", swarm.spawn("other", "pull", "big:v1", str(out), "--quiet"))
     assert not out.exists()
     swarm.ok("other", "pull", "big:v1", str(out))
     assert _described(out) == _described(data)
 
 
-def _interrupt(bench: Bench, process: subprocess.Popen[bytes]) -> None:
+@contextmanager
+def _slow(bench: Bench, home: str) -> Iterator[None]:
+    """What begins on this home now has a slow line."""
+    settings = bench.home(home) / "config.toml"
+    settings.write_text(SLOW, encoding="ascii")
+    yield
+    settings.unlink()
+
+
+def _interrupt(bench: Bench, home: str, process: subprocess.Popen[bytes]) -> None:
     """Ctrl-C as soon as the command's own peer runs."""
-    homes = [bench.home(name) / "agent.json" for name in ("edge", "other")]
-    wait_for("the command's peer runs", lambda: any(home.exists() for home in homes) or process.poll() is not None)
+    agent = bench.home(home) / "agent.json"
+    wait_for("the command's peer runs", lambda: agent.exists() or process.poll() is not None)
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=30)
+    _, stderr = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 130, stderr
     assert stderr.decode().count("\n") == 1
 
@@ -288,10 +304,11 @@ def test_kill_9_and_again(swarm: Bench) -> None:
     swarm.ok("hub", "publish", str(data), "big:kill")
     swarm.enrol("killed")
     out = swarm.folder / "killed-out"
-    process = swarm.spawn("killed", "pull", "big:kill", str(out), "--quiet")
-    wait_for("the pull is under way", lambda: list(swarm.folder.glob(".killed-out*")) or process.poll() is not None)
-    process.kill()
-    process.wait(30)
+    with _slow(swarm, "killed"):
+        process = swarm.spawn("killed", "pull", "big:kill", str(out), "--quiet")
+        wait_for("the pull is under way", lambda: list(swarm.folder.glob(".killed-out*")) or process.poll() is not None)
+        process.kill()
+        process.wait()
     assert not out.exists()
     swarm.ok("killed", "pull", "big:kill", str(out))
     assert _described(out) == _described(data)
@@ -303,7 +320,7 @@ def test_status_again_and_again(swarm: Bench) -> None:
     assert process.stdout.readline().startswith(b'{"peer_id"')
     assert process.stdout.readline().startswith(b'{"peer_id"')
     process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 130
+    assert process.wait(DEADLINE_S) == 130
 
 
 def test_a_file_that_changes_while_it_is_published_is_never_torn(swarm: Bench) -> None:

@@ -7,6 +7,7 @@ swarm. TMPDIR, when it is set, decides.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import random
 import shutil
@@ -21,6 +22,10 @@ from swarm.errors import FullError
 COPIES_NEEDED: Final = 8
 # Of memory, only a part is taken: the processes need some too.
 MEMORY_SHARE: Final = 0.25
+# Where ports are looked for, and how many are kept at a time.
+LOWEST_PORT: Final = 12_000
+HIGHEST_PORT: Final = 30_000
+RESERVED_PORTS: Final = 16
 PREFIX: Final = "aetherfs-demo-"
 SHARED_MEMORY: Final = Path("/dev/shm")
 
@@ -49,14 +54,47 @@ def make(parent: Path) -> Path:
     return Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=parent))
 
 
-def free_ports() -> int:
-    """The first of three ports in a row that are free, below those that systems give to whoever asks for any."""
+def free_ports(count: int = 3) -> int:
+    """The first of so many ports in a row that are free, below those that systems give to whoever asks for any.
+
+    They are this process's until it ends: nobody else who asks here is given them, also while nothing listens there.
+    """
     while True:
-        base = random.randrange(12_000, 30_000)
-        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
-            for port in range(base, base + 3):
-                stack.enter_context(socket.create_server(("127.0.0.1", port)))
+        base = random.randrange(LOWEST_PORT, _given_from(), RESERVED_PORTS)
+        if _reserve(base) and _are_free(range(base, base + count)):
             return base
+
+
+def _given_from() -> int:
+    """The lowest of the ports that the system gives to whoever asks for any, or less."""
+    try:
+        lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()[0])
+    except (OSError, ValueError, IndexError):
+        return HIGHEST_PORT
+    return min(lowest, HIGHEST_PORT) if lowest > LOWEST_PORT + 100 * RESERVED_PORTS else HIGHEST_PORT
+
+
+def _reserve(base: int) -> bool:
+    """Whether nobody has the ports from there on. Names of this kind belong to a network, as its ports do, and go with
+    the process; where systems have none, nothing is reserved.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as mark:
+        try:
+            mark.bind(f"\0aetherfs-ports-{base}")
+        except OSError as error:
+            return error.errno != errno.EADDRINUSE
+        mark.detach()
+    return True
+
+
+def _are_free(ports: range) -> bool:
+    try:
+        with contextlib.ExitStack() as stack:
+            for port in ports:
+                stack.enter_context(socket.create_server(("127.0.0.1", port)))
+    except OSError:
+        return False
+    return True
 
 
 def available_memory() -> int:

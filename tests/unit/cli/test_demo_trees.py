@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
+import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -123,3 +125,14 @@ def test_what_a_killed_demo_left_is_removed_and_nothing_else(tmp_path: Path) -> 
 
 def test_the_default_is_the_running_pythons_library() -> None:
     assert (trees.standard_library() / "json" / "__init__.py").exists()
+
+
+def test_ports_that_were_given_are_given_to_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also while nothing listens there."""
+    one, draw = place.free_ports(), random.randrange
+    draws = iter([one])
+    monkeypatch.setattr("random.randrange", lambda *bounds: next(draws, 0) or draw(*bounds))
+    other = place.free_ports(11)
+    assert next(draws, 0) == 0 and abs(other - one) >= place.RESERVED_PORTS
+    for port in range(other, other + 11):
+        socket.create_server(("127.0.0.1", port)).close()
