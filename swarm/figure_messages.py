@@ -118,6 +118,7 @@ __all__ = [
     "Refused",
     "Requests",
     "Rollout",
+    "RolloutAct",
     "RolloutItem",
     "RolloutLog",
     "RolloutStep",
@@ -339,6 +340,7 @@ class RolloutLog(msgspec.Struct, frozen=True):
     """A page of a rollout's event log, in order of time, or while it is in memory nearly so: as its steps were heard.
     Played from the start it gives the picture at any moment. ``first`` is the number of the first step here, of
     ``total``; ``next`` is the ``after`` of the next page, None at the end. ``dropped`` steps were too many to be kept.
+    ``acts`` are all that moved or steered the tag meanwhile, by the log of the dataset: the same at every tracker.
     """
 
     dataset: str
@@ -354,6 +356,18 @@ class RolloutLog(msgspec.Struct, frozen=True):
     dropped: int = 0
     first: int = 0
     total: int = 0
+    acts: tuple[RolloutAct, ...] = ()
+
+
+class RolloutAct(msgspec.Struct, frozen=True):
+    """What entry ``serial`` did to the tag, ``t_s`` seconds after the start by its publisher's clock, in whole seconds:
+    its move, what steered it (paused, resumed, promoted) and last what took it back, or moved on.
+    """
+
+    t_s: float
+    serial: int
+    kind: EventKind
+    text: str
 
 
 class LoggedPeer(msgspec.Struct, frozen=True, array_like=True):

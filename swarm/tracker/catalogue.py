@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -46,14 +46,16 @@ ENTRIES_MAX_BYTES: Final = 16 * MIB
 READ_AHEAD_FROM: Final = 8
 READ_AHEAD_MAX: Final = 1000
 READ_AHEAD_THREADS: Final = 16
+# Of each tag: the entries that moved it last, or steered its rollout.
+TURNS_MAX: Final = 256
 # For who has just looked, by ``refresh``: do not look again.
 AS_KNOWN: Final = float("inf")
 
 
 @dataclass(slots=True)
 class _State:
-    """A dataset as of entry ``serial``. ``versions`` tells in which entry a version came first, ``moved`` which entry
-    moved or removed a tag last; ``confirmed_at`` is when the store said last that this is all there is.
+    """A dataset as of entry ``serial``. ``versions`` tells in which entry a version came first, ``turns`` which entries
+    moved, steered or removed a tag last, rising; ``confirmed_at`` is when the store said that this is all there is.
     """
 
     serial: int = 0
@@ -61,7 +63,7 @@ class _State:
     head: Entry | None = None
     tags: dict[str, TagState] = field(default_factory=dict)
     versions: dict[bytes, int] = field(default_factory=dict)
-    moved: dict[str, int] = field(default_factory=dict)
+    turns: dict[str, deque[int]] = field(default_factory=dict)
     staged: Staged = field(default_factory=Staged)
     read_at: float = float("-inf")
     confirmed_at: float | None = None
@@ -76,7 +78,7 @@ class _State:
     def apply(self, entry: Entry, data: bytes) -> None:
         log.check_follows(entry, self.serial, self.head_hash)
         for move in entry.moves:
-            self.moved[move.tag] = entry.serial
+            self.turns.setdefault(move.tag, deque(maxlen=TURNS_MAX)).append(entry.serial)
             if move.version is None:
                 self.tags.pop(move.tag, None)
             else:
@@ -133,6 +135,13 @@ class Catalogue:
         head = self.head(dataset, max_age_s=max_age_s).serial
         last = min(head, after + min(limit, PAGE_MAX))
         return [self.entry(dataset, serial) for serial in range(max(after, 0) + 1, last + 1)]
+
+    def turns(self, dataset: str, tag: str, *, max_age_s: float = 0.0) -> list[int]:
+        """The serials of the last entries that moved, steered or removed a tag, rising. NotFoundError as ``head``."""
+        state = self._state(dataset)
+        with state.lock:
+            self._advance(dataset, state, max_age_s)
+            return list(state.turns.get(tag, ()))
 
     def refresh(self, dataset: str) -> None:
         """Look for what is new in the store. NotFoundError for a log without entries."""
@@ -313,7 +322,7 @@ class Catalogue:
         if if_serial > state.serial:
             raise ConflictError(log.unseen_text(entry.dataset, state.serial, if_serial))
         tags = {move.tag for move in entry.moves}
-        last = max(state.moved.get(tag, 0) for tag in tags)
+        last = max(state.turns[tag][-1] if tag in state.turns else 0 for tag in tags)
         if last > if_serial:
             _, winner = log.parse_entry(self._objects.get(log_key(entry.dataset, last)))
             raise ConflictError(log.conflict_text(winner, [move.tag for move in winner.moves if move.tag in tags]))

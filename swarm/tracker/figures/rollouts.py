@@ -100,7 +100,6 @@ class Told:
     """What events have told of a rollout, so that they do not tell it again."""
 
     is_begun: bool = False
-    is_paused: bool = False
     is_stalled: bool = False
     stalled_at: float = float("-inf")
     failures: int = 0

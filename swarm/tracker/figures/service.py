@@ -27,7 +27,7 @@ from swarm.objects.bill import DEFAULT, Prices
 from swarm.records import Address
 from swarm.reports import REPORT_MAX_BYTES, Relay, RelayAnswer, Report, ReportAnswer
 from swarm.tracker import forecasts
-from swarm.tracker.figures import keeping
+from swarm.tracker.figures import acts, keeping
 from swarm.tracker.figures.copies import RANGES_DEFAULT, Seen, seen
 from swarm.tracker.figures.counting import Counting, Key
 from swarm.tracker.figures.hub import Hub
@@ -37,7 +37,7 @@ from swarm.tracker.figures.performance import PastMoves, moves_of, performance_v
 from swarm.tracker.figures.picture import Picture
 from swarm.tracker.figures.relay import Heard, Relays
 from swarm.tracker.figures.rollouts import RolloutFigures
-from swarm.tracker.figures.steering import Back, back_of
+from swarm.tracker.figures.steering import Back, back_of, goes_on
 from swarm.tracker.figures.topics import View
 from swarm.tracker.figures.views import rollout_view, rollouts
 from swarm.tracker.membership import Member
@@ -160,8 +160,13 @@ class Figures:
 
         def page() -> RolloutLog:
             if known is not None:
-                return keeping.living_log(self.picture, known, after, limit, last)
-            return keeping.log_of(keeping.read(self._state.objects, *tag, serial), after, limit, last)
+                found = keeping.living_log(self.picture, known, after, limit, last)
+            else:
+                found = keeping.log_of(keeping.read(self._state.objects, *tag, serial), after, limit, last)
+            with contextlib.suppress(AetherError):
+                told = acts.read(self._state.catalogue, tag, found.serial, found.started, LOOKUP_MAX_AGE_S)
+                return msgspec.structs.replace(found, acts=told)
+            return found
 
         return await self._state.work(page)
 
@@ -308,12 +313,20 @@ class Figures:
             if found is None:
                 self.picture.book.unknown(tag)
                 return
-            data = await state.work(state.catalogue.entry, dataset, found.serial)
-            self.picture.found(tag, entries.parse_entry(data)[1], found.version, time.monotonic())
+            entry = await self._entry(dataset, found.serial)
+            staged = entry.rollout_of(name)
+            if staged is not None and goes_on(entry, name):
+                # It began with an earlier entry, by which all trackers name it, and was steered since.
+                begun = await self._entry(dataset, staged.begun)
+                self.picture.found(tag, begun, staged.version, time.monotonic())
+            self.picture.found(tag, entry, found.version, time.monotonic())
         except NotFoundError:
             self.picture.book.unknown(tag)
         except AetherError as error:
             log.info("where %s of %s points is not known yet: %s", name, dataset, error)
+
+    async def _entry(self, dataset: str, serial: int) -> entries.Entry:
+        return entries.parse_entry(await self._state.work(self._state.catalogue.entry, dataset, serial))[1]
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

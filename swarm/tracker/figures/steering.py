@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from swarm.figure_messages import EventKind
 from swarm.identity import peer_id_of
 from swarm.log import Entry, Move
 from swarm.rollout import Rollout as Stage
@@ -56,10 +57,37 @@ def moved_words(entry: Entry, move: Move) -> str:
     return f"is {version} now ({entry.kind} by {who_words(f'peer:{peer_id_of(entry.publisher)}')}{stage}){why}"
 
 
-def promoted_words(before: Stage | None, after: Stage | None) -> str:
-    """What is told of the next stage; empty where none begins."""
-    if after is None or after.is_taken_back or (before is not None and before.stage == after.stage):
-        return ""
+def goes_on(entry: Entry, tag: str) -> bool:
+    """Whether an entry only steers the rollout that the one before it was of: the version stays the same."""
+    staged = entry.rollout_of(tag)
+    return entry.kind == "rollout" and staged is not None and not staged.is_taken_back
+
+
+def turn_of(entry: Entry, move: Move, before: Stage | None) -> tuple[EventKind, str] | None:
+    """What is told of an entry that moves a tag, or steers its rollout, which stood as ``before`` (None: not known):
+    as which kind of event. None for what was told before.
+    """
+    if goes_on(entry, move.tag):
+        return _steered(before, entry.rollout_of(move.tag))
+    if move.version is None:
+        return "moved", f"is removed by {who_words(f'peer:{peer_id_of(entry.publisher)}')}"
+    back = back_of(entry, move.tag)
+    kind: EventKind = "moved" if back is None else "aborted" if back.word == "aborted" else "rolled-back"
+    return kind, moved_words(entry, move)
+
+
+def turn_words(tag: str, dataset: str, kind: EventKind, words: str) -> str:
+    """A turn as one line of the swarm's events."""
+    return f"{tag} of {dataset}{' ' if kind in ('moved', 'rolled-back', 'aborted') else ': '}{words}"
+
+
+def _steered(before: Stage | None, after: Stage | None) -> tuple[EventKind, str] | None:
+    if after is None or (before is not None and (before.stage, before.state) == (after.stage, after.state)):
+        return None
+    by, why = who_words(after.author), f": {tidy(after.reason)}" if after.reason else ""
+    if after.state == "paused":
+        return "paused", f"paused by {by}{why}"
+    if before is not None and before.stage == after.stage and before.state == "paused" and after.state == "running":
+        return "resumed", f"resumed by {by}{why}"
     stage = f"stage {after.stage + 1} of {len(after.plan.stages)} begins"
-    why = f": {tidy(after.reason)}" if after.reason else ""
-    return f"{'everybody is let in' if after.state == 'done' else stage}, promoted by {who_words(after.author)}{why}"
+    return "promoted", f"{'everybody is let in' if after.state == 'done' else stage}, promoted by {by}{why}"

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from swarm.figure_messages import EventKind
 from swarm.log import Entry, Move
 from swarm.reports import Followed
-from swarm.tracker.figures.happenings import Happenings, Severity
+from swarm.rollout import Rollout as Stage
+from swarm.tracker.figures.happenings import Happenings
 from swarm.tracker.figures.peers import KnownPeer, Tag
 from swarm.tracker.figures.rollouts import RolloutFigures
-from swarm.tracker.figures.steering import back_of, moved_words, promoted_words
+from swarm.tracker.figures.steering import back_of, goes_on, turn_of, turn_words
 
 TAGS_MAX: Final = 4096
 ROLLOUTS_MAX: Final = 64
@@ -98,27 +98,30 @@ class TagBook:
         """An entry was committed just now: what it says of the time itself is by its publisher's clock, in seconds."""
         for move in entry.moves:
             tag = (entry.dataset, move.tag)
-            if move.version is None:
-                self._removed(tag, now, wall_now)
-                continue
             known = self.tags.get(tag)
             before = known.rollout.staged if known is not None and known.rollout is not None else None
             is_news = known is None or entry.serial > known.seen
-            if self.begin(tag, entry, move.version, now):
-                self._begun(tag, entry, move, wall_now)
-            elif is_news and (words := promoted_words(before, entry.rollout_of(move.tag))):
-                self._tell("promoted", wall_now, tag, entry.serial, f"{move.tag} of {entry.dataset}: {words}")
+            if move.version is None:
+                self._removed(tag, now)
+            elif self.begin(tag, entry, move.version, now):
+                self.rollouts[*tag, entry.serial].mark()
+            if is_news:
+                self._tell(entry, move, before, wall_now)
 
-    def _begun(self, tag: Tag, entry: Entry, move: Move, wall_now: float) -> None:
-        self.rollouts[*tag, entry.serial].mark()
-        back, text = back_of(entry, tag[1]), f"{tag[1]} of {tag[0]} {moved_words(entry, move)}"
-        kind: EventKind = "moved" if back is None else "aborted" if back.word == "aborted" else "rolled-back"
-        self._tell(kind, wall_now, tag, entry.serial, text, "warning" if kind == "aborted" else "info")
-
-    def _tell(
-        self, kind: EventKind, wall_now: float, tag: Tag, serial: int, text: str, severity: Severity = "info"
-    ) -> None:
-        self._happenings.add(kind, wall_now, text, dataset=tag[0], tag=tag[1], serial=serial, severity=severity)
+    def _tell(self, entry: Entry, move: Move, before: Stage | None, wall_now: float) -> None:
+        turn = turn_of(entry, move, before)
+        if turn is None:
+            return
+        kind, words = turn
+        self._happenings.add(
+            kind,
+            wall_now,
+            turn_words(move.tag, entry.dataset, kind, words),
+            dataset=entry.dataset,
+            tag=move.tag,
+            serial=entry.serial,
+            severity="warning" if kind == "aborted" else "info",
+        )
 
     def begin(self, tag: Tag, entry: Entry, version: bytes, started: float) -> bool:
         figures = self._known(tag)
@@ -130,7 +133,7 @@ class TagBook:
         before = figures.rollout
         if before is not None and before.serial >= entry.serial:
             return False
-        if before is not None and entry.kind == "rollout" and before.version == version:
+        if before is not None and goes_on(entry, tag[1]) and before.version == version:
             # It goes on, or is held: the same version is on its way.
             before.steer(entry.rollout_of(tag[1]))
             figures.head = max(figures.head, entry.serial)
@@ -167,12 +170,11 @@ class TagBook:
                 rollout.put(public, peer.who.site, peer.epoch, told, peer.heard)
         return True
 
-    def _removed(self, tag: Tag, now: float, wall_now: float) -> None:
+    def _removed(self, tag: Tag, now: float) -> None:
         figures = self.tags.get(tag)
         if figures is not None and figures.rollout is not None:
             figures.rollout.overtake(now)
             figures.rollout = None
-            self._happenings.add("moved", wall_now, f"{tag[1]} of {tag[0]} is removed", dataset=tag[0], tag=tag[1])
             self._unfollowed(tag, figures)
 
     def rollout_of(self, tag: Tag, serial: int) -> RolloutFigures | None:

@@ -1,8 +1,7 @@
-"""How rollouts and trackers turn, as events: what begins, is paused, stalls or fails; who falls silent. Pure.
+"""How rollouts and trackers turn, as events: what begins, stalls or fails; who falls silent. Pure.
 
 It is looked for once a second and told once: peers that fail one by one at first and then each time that they are twice
-as many, a rollout that stalls again at most every ten minutes, a tracker that comes and goes every minute. What comes
-and goes within a second is not told.
+as many, a rollout that stalls again at most every ten minutes, a tracker that comes and goes every minute.
 """
 
 from __future__ import annotations
@@ -13,11 +12,9 @@ from typing import Final
 
 from swarm.figure_messages import EventKind
 from swarm.identity import peer_id_of
-from swarm.rollout_health import who_words
 from swarm.tracker.figures.happenings import Happenings, Severity
 from swarm.tracker.figures.peers import KnownPeer
 from swarm.tracker.figures.rollouts import FETCHING, VERIFYING, RolloutFigures
-from swarm.tracker.figures.steering import tidy
 from swarm.tracker.figures.verdicts import trend_of
 
 # Whether it stalls takes a look at all of its peers.
@@ -44,7 +41,6 @@ class Turns:
             self._stalled_at = now
         for rollout in rollouts:
             self._begins(rollout, wall_now)
-            self._pauses(rollout, wall_now)
             self._fails(rollout, wall_now)
             if looks_closely:
                 self._stalls(rollout, now, wall_now)
@@ -58,16 +54,6 @@ class Turns:
         if rollout.started >= self._begun:
             wanted = f"{rollout.wanted:,} peer{'s' * (rollout.wanted != 1)} that follow{'s' * (rollout.wanted == 1)} it"
             self._tell(rollout, "begun", wall_now, f"the first of {wanted} has begun")
-
-    def _pauses(self, rollout: RolloutFigures, wall_now: float) -> None:
-        told = rollout.told
-        if told.is_paused != rollout.is_paused:
-            told.is_paused = rollout.is_paused
-            author, reason = (rollout.staged.author, rollout.staged.reason) if rollout.staged is not None else ("", "")
-            by = f" by {who_words(author)}" if author else ""
-            why = f": {tidy(reason)}" if reason else ""
-            kind: EventKind = "paused" if rollout.is_paused else "resumed"
-            self._tell(rollout, kind, wall_now, f"{kind}{by}{why}")
 
     def _fails(self, rollout: RolloutFigures, wall_now: float) -> None:
         told, failures = rollout.told, rollout.failures

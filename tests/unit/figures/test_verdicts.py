@@ -10,6 +10,7 @@ import pytest
 from swarm.log import Entry, Kind
 from swarm.rollout import WHOLE, Action, Health, Plan, Rollout, Stage, acted, begun, went_at_once
 from swarm.tracker.figures import views
+from swarm.tracker.figures.acts import acts_of
 from swarm.tracker.figures.picture import Picture
 from swarm.tracker.figures.rollouts import RolloutFigures
 from tests.reported import ROADS, V1, V2, entry, followed, key, report, who
@@ -34,6 +35,7 @@ class Told:
         self.picture.moved(entry(1, V1, wall_time=WALL + 1), 1.0)
         self.have(V1, 1, 2, 3)
         self.staged: Rollout | None = None
+        self.log: list[Entry] = []
 
     def entry(self, kind: Kind, version: bytes, rollout: Rollout | None = None, message: str = "") -> None:
         self.serial, self.now = self.serial + 1, self.now + 1
@@ -42,6 +44,7 @@ class Told:
         )
         if rollout is not None:
             made = msgspec.structs.replace(made, format=2, rollouts=(rollout,))
+        self.log.append(made)
         self.picture.moved(made, self.now)
 
     def publish(self, plan: Plan, version: bytes = V2) -> None:
@@ -141,6 +144,31 @@ def test_a_stage_that_lets_nobody_in_is_not_done() -> None:
     told.publish(NOBODY)
     told.held(1, 2, 3)
     assert told.verdict() == ("running", "0 of 3 current, stage 1 of 2 lets nobody in, waits for promote")
+
+
+def test_what_was_done_to_a_rollout_is_told_by_its_log_and_once_by_events() -> None:
+    """A pause that lasts less than a second is told too; so is what came while nobody looked."""
+    told = Told()
+    told.publish(MANUAL)
+    told.do("pause", reason="wind")
+    told.do("resume")
+    told.do("promote")
+    told.do("abort", "its plan", "2 of 3 failed")
+    told.publish(MANUAL, V3)
+    kinds = ("moved", "paused", "resumed", "promoted", "aborted")
+    acts = acts_of("stable", told.log, WALL + 3.0)
+    assert [(act.serial, act.kind, act.t_s) for act in acts] == [
+        (number + 2, kind, float(number)) for number, kind in enumerate(kinds)
+    ]
+    assert [act.text for act in acts[1:4]] == [
+        "paused by user:alice: wind",
+        "resumed by user:alice",
+        "stage 2 of 3 begins, promoted by user:alice",
+    ]
+    assert acts[4].text.startswith("is aborted by its plan, back to ")
+    events = told.picture.happenings.after(0, 100)[0]
+    assert [(one.serial, one.kind) for one in events if one.kind in kinds][1:6] == [(a.serial, a.kind) for a in acts]
+    assert [act.kind for act in acts_of("stable", told.log[5:], WALL)] == ["moved"], "what goes on has no end yet"
 
 
 @pytest.mark.parametrize(

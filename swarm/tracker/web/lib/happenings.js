@@ -27,7 +27,9 @@ export function useEvents() {
   return state;
 }
 
+export const Mark = ({ of: one }) => html`<span class="tone-${toneOf(one)} mark"><${Icon} name=${ICONS[one.kind] ?? "idle"} size=${13} /></span>`;
+
 export const Happenings = ({ events, now, most = 12 }) => html`<ol class="happenings">${events.slice(0, most).map((one) => html`<li key=${one.number}>
-  <span class="tone-${toneOf(one)} mark"><${Icon} name=${ICONS[one.kind] ?? "idle"} size=${13} /></span>
+  <${Mark} of=${one} />
   <span class="text">${one.dataset && one.tag ? html`<a href=${href(["rollout", ...one.dataset.split("/"), one.tag])}><${Said} text=${one.text} most=${240} /></a>` : html`<${Said} text=${one.text} most=${240} />`}</span>
   <time class="soft small nowrap" title=${moment(one.at)}>${ago(one.at, now)}</time></li>`)}</ol>`;

@@ -1,7 +1,8 @@
-// The event log of a rollout: which peer came into which state, when.
+// The event log of a rollout: which peer came into which state, when; who moved the tag, held it and let it go on.
 import { html, useEffect, useMemo, useState } from "../../lib/html.js";
 import { clean, count, counted, moment, span } from "../../lib/format.js";
-import { Card, Missing, Name, PeerLink } from "../../lib/parts.js";
+import { Mark } from "../../lib/happenings.js";
+import { Card, Missing, Name, PeerLink, Said } from "../../lib/parts.js";
 import { STATE } from "../../lib/states.js";
 import { call } from "../../lib/store.js";
 import { Table } from "../../lib/table.js";
@@ -13,7 +14,7 @@ const AGAIN_S = 5;
 
 // The last steps, and while the rollout runs those that come; `earlier` asks for those before.
 function useLog(path, serial, isRunning) {
-  const [state, set] = useState({ steps: [], error: null, isLoading: true, started: 0, total: 0, dropped: 0 });
+  const [state, set] = useState({ steps: [], error: null, isLoading: true, started: 0, total: 0, dropped: 0, acts: [] });
   const ask = (query) => call("GET", `${path}?${new URLSearchParams({ ...query, ...(serial ? { serial } : {}) })}`);
   const take = (page, isEarlier) => set((now) => ({ ...withPage(now, page, isEarlier), error: null, isLoading: false }));
   const fail = (error) => set((now) => ({ ...now, error, isLoading: false }));
@@ -41,6 +42,11 @@ function useLog(path, serial, isRunning) {
   return { ...state, earlier: first > 0 && state.steps.length < STEPS_MAX ? earlier : null };
 }
 
+// What was done to it, by the log of the dataset: few lines, which thousands of steps must not hide.
+const Acts = ({ acts, started }) => acts.length > 0 && html`<ol class="happenings acts" aria-label="What was done">${acts.map((one) => html`<li key=${one.serial}>
+  <${Mark} of=${one} /><span class="text">entry ${count(one.serial)} <${Said} text=${one.text} most=${400} /></span>
+  <time class="soft small nowrap" title=${moment(started + one.t_s)}>after ${span(one.t_s)}</time></li>`)}</ol>`;
+
 export function EventLog({ path, serial, isRunning }) {
   const log = useLog(path, serial, isRunning);
   const [text, setText] = useState("");
@@ -50,6 +56,7 @@ export function EventLog({ path, serial, isRunning }) {
   return html`<${Card} title="Event log" note=${log.total ? `${log.steps.length < log.total ? `${count(log.steps.length)} of ` : ""}${counted(log.total, "step")}${log.dropped ? `, ${log.dropped} more were not kept` : ""}` : ""} flush
       actions=${log.steps.length > 0 && html`<label><span class="unseen">Find in the log</span><input type="search" placeholder="Find in the log" value=${text}
         onInput=${(event) => setText(event.target.value)} /></label>`}>
+    <${Acts} acts=${log.acts} started=${log.started} />
     ${log.error && !log.steps.length ? html`<${Missing} answer=${log} what="The event log" />` : html`<${Table} label="Event log" rows=${rows} keyOf=${(row) => row.number} most=${15} more=${log.earlier}
       isLoading=${log.isLoading} empty=${words ? "No step has these words." : "Nothing has happened yet."} columns=${[
         { id: "at", label: "after", num: true, isHead: true, cell: (row) => html`<span title=${moment(log.started + row.at)}>${span(row.at)}</span>` },

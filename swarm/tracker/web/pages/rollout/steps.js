@@ -6,7 +6,7 @@ export const STEPS_MAX = 5000;
 const stepsOf = (page) => page.steps.map(([at, peer, state, words], place) => ({ number: page.first + place, at, peer: page.peers[peer]?.[0] ?? "",
   site: page.peers[peer]?.[1] ?? "", state: page.states[state], words: words ?? "" }));
 
-// { steps, started, total, dropped } of what was known and a page: the last steps, or with `isEarlier` those before. There
+// { steps, started, total, dropped, acts } of what was known and a page: the last steps, or with `isEarlier` those before. There
 // is no gap in it: where more has come than the page has, it begins anew with the page.
 export function withPage(known, page, isEarlier) {
   const isSame = Math.abs(known.started - page.started) < 1 && page.total >= known.total; // a tracker that began anew knows less
@@ -15,5 +15,5 @@ export function withPage(known, page, isEarlier) {
   const first = after[0]?.number ?? page.total, from = before[0]?.number ?? first;
   const isJoined = before.length > 0 && before.at(-1).number >= first - 1 && from <= first;
   const steps = isJoined ? [...before.slice(0, first - from), ...after] : isEarlier ? kept : told;
-  return { steps: isEarlier ? steps.slice(0, STEPS_MAX) : steps.slice(-STEPS_MAX), started: page.started, total: page.total, dropped: page.dropped };
+  return { steps: isEarlier ? steps.slice(0, STEPS_MAX) : steps.slice(-STEPS_MAX), started: page.started, total: page.total, dropped: page.dropped, acts: page.acts ?? [] };
 }
