@@ -8,13 +8,17 @@ have not expired, None for all.
 from __future__ import annotations
 
 import base64
+import contextlib
+import functools
 import hashlib
+import ssl
 import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 from xml.sax.saxutils import escape
@@ -25,6 +29,9 @@ SSE: Final = "x-amz-server-side-encryption"
 SSE_KEY: Final = "x-amz-server-side-encryption-aws-kms-key-id"
 CHECKSUM: Final = "x-amz-checksum-sha256"
 PAGE_KEYS: Final = 1000
+# An answer that trickles: the pause before each byte, and how long that is by the clock of the server's own.
+TRICKLE_S: Final = 0.01
+TRICKLE_TOLD_S: Final = 1.0
 CODES: Final = {
     400: "BadDigest",
     403: "AccessDenied",
@@ -57,11 +64,21 @@ class OddS3:
     asked: Counter[str] = field(default_factory=Counter)
     default_encryption: str = ""
     accepts: set[str] | None = None
+    # A clock by which only answers that trickle take time.
+    now: float = 0.0
+    # Its certificate and key, if it speaks TLS.
+    tls: Path | None = None
     ended: threading.Event = field(default_factory=threading.Event)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def __enter__(self) -> OddS3:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(self))
+        if self.tls is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(self.tls)
+            # In the thread of the connection, and not where connections are accepted.
+            wrap = functools.partial(context.wrap_socket, server_side=True, do_handshake_on_connect=False)
+            self._server.socket = wrap(self._server.socket)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
         self._thread.start()
         return self
@@ -74,7 +91,7 @@ class OddS3:
 
     @property
     def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return f"http{'s' if self.tls else ''}://127.0.0.1:{self._server.server_address[1]}"
 
     def url(self, prefix: str = "p", **options: str) -> str:
         return f"s3://{BUCKET}/{prefix}?{urlencode({'endpoint': self.endpoint, **options})}"
@@ -245,6 +262,12 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(
         self, status: int, body: bytes = b"", headers: Mapping[str, str] | None = None, *, cut: bool = False
     ) -> None:
+        if self.s3.takes(f"{self.command} head trickles"):
+            self._trickle(b"HTTP/1.1 200 OK\r\nX-Name: ")
+            return
+        if self.s3.takes(f"{self.command} body trickles"):
+            self._trickle(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+            return
         self.send_response(status)
         for name, value in (headers or {}).items():
             self.send_header(name, value)
@@ -253,3 +276,12 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body[: len(body) // 2] if cut else body)
         self.close_connection = self.close_connection or cut
+
+    def _trickle(self, begin: bytes) -> None:
+        """On from there byte by byte, and never whole: until the asker has gone, or all is over."""
+        self.close_connection = True
+        with contextlib.suppress(OSError):
+            self.wfile.write(begin)
+            while not self.s3.ended.wait(TRICKLE_S):
+                self.s3.now += TRICKLE_TOLD_S
+                self.wfile.write(b"1")

@@ -19,11 +19,13 @@ from swarm.errors import AetherError, UsageError
 from swarm.objects.meter import Kind, Meter
 from swarm.objects.s3_address import S3Address
 from swarm.objects.s3_failures import failure
+from swarm.objects.s3_sockets import make_patient
 
 # Calls under way, and so connections to the server.
 CALLS_MAX: Final = 16
 CONNECT_TIMEOUT_S: Final = 5.0
-# Of one read of the socket. A server may think for long only when it has been given much to store.
+# Of an answer that does not come, or comes byte by byte: see ``s3_sockets``. A server may think for long only when it
+# has been given much to store.
 READ_TIMEOUT_S: Final = 5.0
 STORED_TIMEOUT_S: Final = 20.0
 # What servers that know no regions expect.
@@ -120,12 +122,14 @@ def _credentials(session: Any) -> tuple[str, ...] | None:
 
 
 def _made(session: Any, address: S3Address, read_timeout_s: float) -> Any:
-    return session.client(
+    client = session.client(
         "s3",
         endpoint_url=address.endpoint or None,
         region_name=address.region or session.region_name or DEFAULT_REGION,
         config=_config(address, read_timeout_s),
     )
+    make_patient(client)
+    return client
 
 
 def _config(address: S3Address, read_timeout_s: float) -> Config:

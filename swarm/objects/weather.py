@@ -4,6 +4,9 @@
              that fails for long is asked once a call, and not as many times as one call may try.
     away     A store that has answered nothing for a while is away: no call is made, until somebody who looks for it
              says that it is back.
+    patience An answer that comes byte by byte is waited for as long as one that does not come. Each byte buys the time
+             in which it would have come at the least rate, and no more than one wait is ever in hand: so any stall ends
+             within one wait, and an answer within one wait and what its bytes have bought.
 
 What a store says counts as an answer whatever it says, unless that is "later" or "not you". Budget: the figures of the
 retry quota that the SDKs of AWS agree by ("standard" mode).
@@ -20,6 +23,8 @@ FIRST_TRY_GIVES: Final = 1
 # So many tries in a row, for so long: a moment's failures in a row are weather, not absence.
 AWAY_TRIES: Final = 3
 AWAY_AFTER_S: Final = 5.0
+# Sixteen calls at once over a line of 1.3 Mbit/s: a store behind a slower one is no origin.
+LEAST_RATE_BYTES_PER_S: Final = 10_000
 
 
 class Weather:
@@ -74,3 +79,19 @@ class Weather:
 
     def __repr__(self) -> str:
         return f"<Weather {'away' if self.is_away else 'here'} {self.tokens} tokens>"
+
+
+class Patience:
+    """How long one answer is still waited for, of which nothing has come at ``now``."""
+
+    def __init__(self, wait_s: float, now: float) -> None:
+        self._wait_s = wait_s
+        self._until = now + wait_s
+
+    def left_s(self, now: float) -> float:
+        """Not below 0."""
+        return max(0.0, self._until - now)
+
+    def received(self, size_bytes: int, now: float) -> None:
+        """So much of it came."""
+        self._until = min(now + self._wait_s, self._until + size_bytes / LEAST_RATE_BYTES_PER_S)

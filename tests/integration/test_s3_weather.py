@@ -5,15 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from swarm.errors import UnreachableError
-from swarm.objects import s3_calls, s3_client, weather
+from swarm.objects import s3, s3_calls, s3_client, s3_sockets, weather
 from swarm.objects.s3 import S3ObjectStore
 from swarm.objects.s3_address import parse_s3_address
 from swarm.objects.s3_probe import open_s3
+from swarm.tracker.certificates import people_certificate
 from tests.odd_s3 import OddS3
 
 
@@ -118,6 +120,81 @@ def test_a_server_that_hangs_is_away(odd_s3: OddS3, s3_credentials: None, monkey
     assert odd_s3.asked["GET"] == 2
     with pytest.raises(UnreachableError, match="away since"):
         store.list("")
+    store.close()
+
+
+# ---- answers that come byte by byte ---------------------------------------------------------------------------------
+
+TRICKLES: list[tuple[str, Callable[[S3ObjectStore], object]]] = [
+    ("GET head trickles", lambda store: store.get("a")),
+    ("GET body trickles", lambda store: store.get("a")),
+    ("GET head trickles", lambda store: store.get_range("a", 0, 1)),
+    ("GET body trickles", lambda store: store.list("")),
+    ("PUT head trickles", lambda store: store.put("b", b"2")),
+    ("PUT head trickles", lambda store: store.put("b", bytes(s3.LARGE_BYTES))),
+    ("PUT head trickles", lambda store: store.put_if_absent("c", b"3")),
+]
+
+
+@pytest.fixture(params=["http", "https"])
+def trickling(
+    request: pytest.FixtureRequest, tmp_path: Path, s3_credentials: None, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[OddS3]:
+    """A server, plain and with TLS, by whose clock answers are waited for: nothing else takes time there."""
+    certificate = tmp_path / "certificate.pem"
+    if request.param == "https":
+        certificate.write_bytes(b"".join(people_certificate(["127.0.0.1"], time.time())))
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
+    with OddS3(tls=certificate if request.param == "https" else None) as server:
+        monkeypatch.setattr(s3_sockets, "monotonic", lambda: server.now)
+        yield server
+
+
+def test_an_answer_that_comes_byte_by_byte_is_asked_for_again(trickling: OddS3) -> None:
+    store = open_s3(parse_s3_address(trickling.url()))
+    store.put("a", b"1")
+    for odd, call in TRICKLES:
+        trickling.next[odd] = 1
+        assert call(store) in (b"1", ["a"], None, True)
+        assert trickling.next[odd] == 0
+    store.close()
+
+
+def test_none_of_many_calls_is_held_by_a_server_that_sends_byte_by_byte(
+    trickling: OddS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as may be under way at a time, and more."""
+    monkeypatch.setattr(s3_calls, "LOOK_FIRST_S", 0.001)
+    store = open_s3(parse_s3_address(trickling.url()))
+    store.put("a", b"1")
+    trickling.odd = {"GET body trickles"}
+
+    def read(_: int) -> str:
+        with pytest.raises(UnreachableError) as told:
+            store.get("a")
+        return str(told.value)
+
+    with ThreadPoolExecutor(s3_client.CALLS_MAX + 4) as readers:
+        said = list(readers.map(read, range(s3_client.CALLS_MAX + 4)))
+    assert all("Read timeout" in line or "it does not answer in time" in line for line in said)
+    trickling.odd = set()
+    until(lambda: store.standing().away_since is None)
+    assert store.get("a") == b"1"
+    store.close()
+
+
+@pytest.mark.parametrize("odd", ["GET head trickles", "GET body trickles"])
+def test_a_server_that_sends_byte_by_byte_is_away(trickling: OddS3, monkeypatch: pytest.MonkeyPatch, odd: str) -> None:
+    monkeypatch.setattr(weather, "AWAY_AFTER_S", 0.0)
+    store = open_s3(parse_s3_address(trickling.url()))
+    store.put("a", b"1")
+    trickling.odd = {odd}
+    trickling.asked.clear()
+    with pytest.raises(UnreachableError, match=r"cannot read object a .*Read timeout.*; check endpoint and network"):
+        store.get("a")
+    assert trickling.asked["GET"] == 2
+    with pytest.raises(UnreachableError, match=r"away since .*it does not answer in time"):
+        store.get("a")
     store.close()
 
 

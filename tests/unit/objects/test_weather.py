@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from swarm.objects.weather import AWAY_AFTER_S, AWAY_TRIES, BUCKET_TOKENS, TIMEOUT_COST, TRY_COST, Weather
+from swarm.objects.weather import (
+    AWAY_AFTER_S,
+    AWAY_TRIES,
+    BUCKET_TOKENS,
+    LEAST_RATE_BYTES_PER_S,
+    TIMEOUT_COST,
+    TRY_COST,
+    Patience,
+    Weather,
+)
 
 
 def test_an_outage_is_asked_once_a_call_when_the_bucket_is_empty() -> None:
@@ -74,3 +83,38 @@ def test_a_call_that_gave_up_means_away_unless_others_were_answered() -> None:
     assert not weather.is_away
     weather.gave_up(10.55, "no")
     assert weather.away_since == 10.6
+
+
+# ---- one answer -----------------------------------------------------------------------------------------------------
+
+
+def test_an_answer_of_which_nothing_comes_is_waited_for_once() -> None:
+    patience = Patience(5.0, now=100.0)
+    assert patience.left_s(100.0) == 5.0
+    assert patience.left_s(104.0) == 1.0
+    assert patience.left_s(106.0) == 0.0
+
+
+def test_a_byte_now_and_then_buys_next_to_nothing() -> None:
+    patience, now = Patience(5.0, now=0.0), 0.0
+    while patience.left_s(now) > 0:
+        now += 0.5
+        patience.received(1, now)
+    assert 5.0 <= now <= 5.5
+
+
+def test_at_the_least_rate_there_is_no_end_and_below_it_there_is() -> None:
+    ended = {}
+    for share in (0.5, 1.0):
+        patience, now = Patience(5.0, now=0.0), 0.0
+        while patience.left_s(now) > 0 and now < 3600:
+            now += 1.0
+            patience.received(int(share * LEAST_RATE_BYTES_PER_S), now)
+        ended[share] = now
+    assert ended == {0.5: 10.0, 1.0: 3600.0}
+
+
+def test_what_came_fast_buys_no_longer_silence_afterwards() -> None:
+    patience = Patience(5.0, now=0.0)
+    patience.received(100 * LEAST_RATE_BYTES_PER_S, now=1.0)
+    assert patience.left_s(1.0) == 5.0
