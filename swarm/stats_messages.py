@@ -69,7 +69,10 @@ class RefusedTold(msgspec.Struct, frozen=True):
 
 
 class Stats(msgspec.Struct, frozen=True):
-    """``reads``: of this home's agent, the version read last first; ``heat``: of all peers, without paths."""
+    """``reads``: of this home's agent, the version read last first; ``heat``: of all peers, without paths.
+
+    ``has_earlier``: more moves lie in that time than ``publishes`` tells.
+    """
 
     ref: str
     dataset: str
@@ -84,3 +87,4 @@ class Stats(msgspec.Struct, frozen=True):
     refused: RefusedTold
     uptime_s: float
     reasons: dict[str, str]
+    has_earlier: bool = False

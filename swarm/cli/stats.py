@@ -66,6 +66,8 @@ def stats_lines(told: Stats) -> Iterable[str]:
     yield f"{told.ref} since {moment(told.since)}"
     yield ""
     yield from columns(publish_rows(told.publishes))
+    if told.has_earlier:
+        yield f"and earlier ones in that time: see `aetherfs history {told.ref}`"
     yield from _why(told, "publishes", "rollouts")
     yield ""
     if told.versions:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 from typing import Annotated, Final, TypeVar
@@ -13,6 +14,8 @@ from swarm import names
 from swarm.errors import AetherError, NotFoundError
 from swarm.figure_messages import Blocks, Heat, Overview, Rollout, VersionHeat
 from swarm.log import Entry, Totals
+from swarm.names import Reference
+from swarm.peer.log_tail import log_tail
 from swarm.peer.node import PeerNode
 from swarm.peer.pull import Progress
 from swarm.peer.verb import Result
@@ -20,7 +23,6 @@ from swarm.stats_messages import PublishTold, RefusedTold, RolloutTold, Stats, T
 from swarm.store.disk import DiskStore
 from swarm.store.memory import MemoryStore
 
-LOG_MAX: Final = 10_000
 # Of many moves and versions the latest are asked about: one call each.
 PUBLISHES_MAX: Final = 20
 VERSIONS_MAX: Final = 8
@@ -33,6 +35,8 @@ GONE: Final = {
 }
 
 T = TypeVar("T")
+# An entry, the tag that it moves, and to which version.
+Move = tuple[Entry, str, bytes]
 
 
 class StatsArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -63,6 +67,7 @@ async def stats(node: PeerNode, arguments: StatsArguments, progress: Progress) -
         refused=RefusedTold(node.traffic.bad_blocks, node.traffic.refused, await told.bad_blocks()),
         uptime_s=round(time.monotonic() - node.started, 1),
         reasons=told.reasons,
+        has_earlier=told.has_earlier,
     )
     built: Result = msgspec.to_builtins(stats)
     return built
@@ -76,10 +81,12 @@ class _Telling:
         self._dataset = dataset
         self._tag = tag
         self.reasons: dict[str, str] = {}
+        # Whether more moves lie in that time than are told.
+        self.has_earlier = False
         # What a version comes to, by the entries that published it: those that move it again do not say.
-        self._totals: dict[bytes, Totals] = {}
+        self._totals: dict[bytes, Totals | None] = {}
         # What each tag points to, by the log: trackers know those alone that moved, or are followed, since they began.
-        self._tags: dict[str, bytes | None] = {}
+        self._tags: dict[str, bytes] = {}
 
     async def _figures(self, field: str, what: str, kind: type[T], **query: object) -> T | None:
         """One of a tracker's figures; None, and why, where there is none."""
@@ -90,37 +97,58 @@ class _Telling:
             self.reasons.setdefault(field, reason_of(field, error))
             return None
 
-    async def moves(self, since: float) -> list[tuple[Entry, str, bytes]]:
-        """What moved the tag (any tag for None) since a moment, oldest first. NotFoundError where nothing ever did."""
-        entries: list[Entry] = []
-        while len(entries) < LOG_MAX:
-            page = await self._node.tracker.log(self._dataset, after=entries[-1].serial if entries else 0)
-            if not page:
-                break
-            entries += [entry for _, entry in page]
+    async def moves(self, since: float) -> list[Move]:
+        """What moved the tag (any tag for None) since a moment, oldest first: the latest of it, as much as is told.
+        NotFoundError where nothing did, and there is no such tag.
+        """
+        _, tags = await self._node.tracker.snapshot(self._dataset)
+        self._tags = {state.tag: state.version for state in tags.tags}
+        at = tags.find(self._tag) if self._tag is not None else None
+        entries, is_all = await log_tail(
+            self._read, at.serial if at is not None else tags.serial, since, lambda found: self._is_enough(found, since)
+        )
         for entry in entries:
             self._totals |= {move.version: entry.totals for move in entry.moves if entry.totals and move.version}
-            self._tags |= {move.tag: move.version for move in entry.moves}
-        if len(entries) >= LOG_MAX:
-            self._tags.clear()  # This is its beginning alone.
-        found = [
-            (entry, move.tag, move.version)
-            for entry in entries
-            for move in entry.moves
-            if move.version is not None and self._tag in (None, move.tag)
-        ]
-        if not found:
-            raise NotFoundError(f"{self._dataset}:{self._tag or '*'} has no history: see `aetherfs ls`")
-        late = [move for move in found if move[0].wall_time >= since]
+        late = self._moves_in(entries, since)
+        self.has_earlier = not is_all or len(brought(late)) > PUBLISHES_MAX
+        if not late and (at is None if self._tag is not None else not self._tags):
+            raise NotFoundError(
+                f"{self._dataset}:{self._tag or '*'} is not there, nor was it in that time: see `aetherfs ls`"
+            )
         if not late:
             self.reasons["publishes"] = "nothing was published in that time: look further back with --since"
         return late
 
+    async def _read(self, after: int, limit: int) -> list[Entry]:
+        return [entry for _, entry in await self._node.tracker.log(self._dataset, after=after, limit=limit)]
+
+    def _is_enough(self, entries: Sequence[Entry], since: float) -> bool:
+        return len(brought(self._moves_in(entries, since))) > PUBLISHES_MAX
+
+    def _moves_in(self, entries: Sequence[Entry], since: float) -> list[Move]:
+        return [
+            (entry, move.tag, move.version)
+            for entry in entries
+            for move in entry.moves
+            if move.version is not None and self._tag in (None, move.tag) and entry.wall_time >= since
+        ]
+
+    async def _totals_of(self, version: bytes) -> Totals | None:
+        """What a version comes to. None where nobody says."""
+        if version not in self._totals:
+            scope, _, name = self._dataset.partition("/")
+            self._totals[version] = None
+            with contextlib.suppress(AetherError):
+                found = await self._node.tracker.lookup(Reference(scope, name, None, version))
+                self._totals[version] = found.entry.totals
+        return self._totals[version]
+
     async def publish(self, entry: Entry, tag: str, version: bytes) -> PublishTold:
+        """How one move went."""
         found = await self._figures("rollouts", f"rollouts/{self._dataset}/{tag}", Rollout, serial=entry.serial)
         if found is not None and found.serial != entry.serial:
             found = None
-        totals = self._totals.get(version)
+        totals = await self._totals_of(version)
         return PublishTold(
             serial=entry.serial,
             tag=tag,
@@ -133,13 +161,12 @@ class _Telling:
             rollout=rollout_told(found) if found is not None else None,
         )
 
-    async def versions(self, moves: Sequence[tuple[Entry, str, bytes]]) -> list[VersionTold]:
+    async def versions(self, moves: Sequence[Move]) -> list[VersionTold]:
         found = []
         for version in list(dict.fromkeys(version.hex() for _, _, version in reversed(moves)))[:VERSIONS_MAX]:
             told = await self._figures("versions", f"blocks/{self._dataset}", Blocks, version=version, ranges=1)
             if told is not None:
-                named = sorted(tag for tag, at in self._tags.items() if at is not None and at.hex() == version)
-                tags = tuple(named) if self._tags else told.tags
+                tags = tuple(sorted(tag for tag, at in self._tags.items() if at.hex() == version))
                 found.append(VersionTold(version, tags, told.complete_peers, told.partial_peers, told.origins))
         return found
 
@@ -152,7 +179,7 @@ class _Telling:
         return told.totals.bad_blocks if told is not None else None
 
 
-def brought(moves: Sequence[tuple[Entry, str, bytes]]) -> list[tuple[Entry, str, bytes]]:
+def brought(moves: Sequence[Move]) -> list[Move]:
     """The moves without those that only steer a rollout: they are of the move that began it."""
     return [move for move in moves if move[0].kind != "rollout" or any(one.is_taken_back for one in move[0].rollouts)]
 

@@ -111,6 +111,13 @@ async def check_named_again(swarm: Following, node: PeerNode, found: Stats) -> N
     assert {one.version: one.tags for one in again.versions} == {newest.version: ("named", "stable")}
     assert {one.version: one.tags for one in shown.versions}[newest.version] == ("named", "stable")
     (named,) = again.publishes
+    assert not again.has_earlier
+    with pytest.MonkeyPatch.context() as patch:
+        for bound in ("PAGE", "ENTRIES_MAX"):
+            patch.setattr(f"swarm.peer.log_tail.{bound}", 1)
+        latest = await told(node, "maps/roads")
+    assert latest.has_earlier and latest.publishes == (named,), "the end of the log alone, and what it lacks is asked"
+    assert "and earlier ones in that time: see `aetherfs history maps/roads`" in "\n".join(stats_lines(latest))
     assert newest.bytes and (named.kind, named.bytes, named.files) == ("tag", newest.bytes, newest.files)
 
 

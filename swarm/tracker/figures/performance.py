@@ -6,10 +6,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Final
 
 import msgspec
 
+from swarm.claims import keys_below
 from swarm.errors import NotFoundError
 from swarm.figure_performance import Caches, Foreseen, MovePerformance, Performance, VersionHolders
 from swarm.objects import ObjectStore
@@ -24,7 +26,8 @@ from swarm.tracker.figures.views import completion_of, sources_of
 MOVES_MAX: Final = 8
 VERSIONS_MAX: Final = 16
 REMEMBERED_MAX: Final = 128
-LISTED_MAX: Final = 256
+# Keys that are listed for the latest moves: 256 tags with all that is kept of each, in nine calls.
+LISTED_MAX: Final = 256 * keeping.KEPT_MAX
 # A forecast may be told in the second in which the move is committed.
 CLOCK_STEP_S: Final = 1.0
 
@@ -70,7 +73,9 @@ class PastMoves:
     def of(self, objects: ObjectStore, dataset: str, known: Collection[Move], offset: float) -> list[MovePerformance]:
         """The latest of a dataset that are not ``known``."""
         prefix = f"{keeping.PREFIX}{dataset}/"
-        there = [key.removeprefix(prefix).partition("/") for key in objects.list(prefix, limit=LISTED_MAX)]
+        # They are in the order of tags, so all are looked at to find the latest.
+        keys = islice(keys_below(objects, prefix), LISTED_MAX)
+        there = [key.removeprefix(prefix).partition("/") for key in keys]
         wanted = {(tag, int(serial)) for tag, _, serial in there if serial.isdigit()} - set(known)
         latest = sorted(wanted, key=lambda move: move[1], reverse=True)[:MOVES_MAX]
         found = [self._read(objects, dataset, *move, offset) for move in latest]

@@ -110,6 +110,14 @@ def test_moves_that_lie_in_the_store_are_read_once(monkeypatch: pytest.MonkeyPat
     assert past.of(objects, ROADS, {("latest", 10)}, 0.0) == found
 
 
+def test_the_latest_moves_are_found_behind_the_logs_of_many_tags() -> None:
+    objects, past = MemoryObjectStore(), PastMoves()
+    for number in range(300):
+        objects.put(keeping.key_of(ROADS, f"a{number}", 1), b"")
+    assert keeping.write(objects, rollout_log(7, V1))
+    assert [one.serial for one in past.of(objects, ROADS, (), 0.0)] == [7]
+
+
 @pytest.mark.parametrize("length", [0, 1, 63, 64, 65, 119, 2000])
 def test_a_curve_is_thinned_to_what_is_taken(length: int) -> None:
     curve = tuple((float(at), at) for at in range(length))
