@@ -35,6 +35,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("swarm.peer.reporting.PAUSE_S", 0.2)
     monkeypatch.setattr("swarm.peer.read_counts.TELL_EVERY_S", 0.2)
     monkeypatch.setattr("swarm.tracker.figures.picture.PAUSE_MIN_S", 0.2)
+    monkeypatch.setattr("swarm.tracker.figures.service.KEEP_AFTER_S", 0.0)
 
 
 async def told(node: PeerNode, ref: str, **arguments: Any) -> Stats:
@@ -84,6 +85,7 @@ def test_a_producer_is_told_how_it_went_and_what_is_read(tmp_path: Path, quick: 
             await check_heat(producer, second["version"])
             await check_performance(producer, second["version"], foreseen)
             await check_named_again(swarm, producer, found)
+            await check_begun_anew(swarm, found)
             await check_difference(swarm, producer, first["version"], second["version"])
             await check_without(swarm, consumers[0])
 
@@ -119,6 +121,19 @@ async def check_named_again(swarm: Following, node: PeerNode, found: Stats) -> N
     assert latest.has_earlier and latest.publishes == (named,), "the end of the log alone, and what it lacks is asked"
     assert "and earlier ones in that time: see `aetherfs history maps/roads`" in "\n".join(stats_lines(latest))
     assert newest.bytes and (named.kind, named.bytes, named.files) == ("tag", newest.bytes, newest.files)
+
+
+async def check_begun_anew(swarm: Following, found: Stats) -> None:
+    """A tracker that has not seen a move takes its begin from the log that another kept, which has it exactly."""
+    figures, tag = swarm.tracker.state.figures, ("maps/roads", "stable")
+    book, serial = figures.picture.book, found.publishes[-1].serial
+    seen = book.rollouts.pop((*tag, serial))
+    await figures._keep(seen)
+    book.tags[tag].rollout = None
+    await figures._look_up(tag)
+    again = book.rollout_of(tag, serial)
+    assert again is not None and again is not seen
+    assert again.started == pytest.approx(seen.started, abs=0.01), "not the whole second that the entry says"
 
 
 def check_reads(found: Stats, version: str) -> None:

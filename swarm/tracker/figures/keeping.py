@@ -116,6 +116,14 @@ def read(objects: ObjectStore, dataset: str, tag: str, serial: int) -> KeptLog:
     return _opened(*_found(objects, dataset, tag, serial))
 
 
+def began_at(objects: ObjectStore, dataset: str, tag: str, serial: int) -> float | None:
+    """When a rollout began (wall seconds), by the tracker that saw it; None for one that is not kept, or damaged."""
+    try:
+        return read(objects, dataset, tag, serial).started_ms / 1000
+    except NotFoundError:
+        return None
+
+
 def _found(objects: ObjectStore, dataset: str, tag: str, serial: int) -> tuple[str, bytes]:
     """Its key and its bytes. NotFoundError."""
     if not serial:

@@ -254,9 +254,12 @@ class Picture:
         """An entry of a log, committed just now: a rollout of each tag that it moves."""
         self.book.moved(entry, now, self.wall(now))
 
-    def found(self, tag: Tag, entry: Entry, version: bytes, now: float) -> None:
-        """What a tag that peers follow means, by the log: a rollout that began before this tracker did, or unseen."""
-        self.book.begin(tag, entry, version, min(now, entry.wall_time - self.offset))
+    def found(self, tag: Tag, entry: Entry, version: bytes, now: float, began: float | None = None) -> None:
+        """What a tag that peers follow means, by the log: a rollout that began before this tracker did, or unseen.
+
+        ``began``: when (wall seconds), where a tracker kept it: the entry says it in whole seconds, by another clock.
+        """
+        self.book.begin(tag, entry, version, min(now, (began or entry.wall_time) - self.offset))
 
     # ---- time ---------------------------------------------------------------------------------------------------
 

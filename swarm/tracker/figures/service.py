@@ -317,13 +317,16 @@ class Figures:
             staged = entry.rollout_of(name)
             if staged is not None and goes_on(entry, name):
                 # It began with an earlier entry, by which all trackers name it, and was steered since.
-                begun = await self._entry(dataset, staged.begun)
-                self.picture.found(tag, begun, staged.version, time.monotonic())
-            self.picture.found(tag, entry, found.version, time.monotonic())
+                await self._found(tag, await self._entry(dataset, staged.begun), staged.version)
+            await self._found(tag, entry, found.version)
         except NotFoundError:
             self.picture.book.unknown(tag)
         except AetherError as error:
             log.info("where %s of %s points is not known yet: %s", name, dataset, error)
+
+    async def _found(self, tag: Tag, entry: entries.Entry, version: bytes) -> None:
+        began = await self._state.work(keeping.began_at, self._state.objects, *tag, entry.serial)
+        self.picture.found(tag, entry, version, time.monotonic(), began)
 
     async def _entry(self, dataset: str, serial: int) -> entries.Entry:
         return entries.parse_entry(await self._state.work(self._state.catalogue.entry, dataset, serial))[1]
