@@ -16,6 +16,7 @@ STATES: tuple[State, ...] = ("unaware", "waiting", "fetching", "verifying", "cur
 Cause = Literal[
     "",
     "slow-link",
+    "own-limit",
     "no-holder",
     "no-neighbour",
     "disk-full",

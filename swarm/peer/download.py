@@ -17,6 +17,7 @@ from typing import Final, Protocol
 
 from swarm.encoding import open_block
 from swarm.errors import AetherError, IncompleteError, RemoteProtocolError, UnreachableError
+from swarm.limits import KIB
 from swarm.peer.blocks import STORED
 from swarm.peer.channels import Channel, Channels
 from swarm.peer.exchange import Exchange
@@ -36,6 +37,8 @@ from swarm.peer.wire import Holding as HoldingMessage
 ASK_AGAIN_S: Final = 5.0
 LOOK_EVERY_S: Final = 30.0
 STALL_S: Final = 60.0
+# So much of blocks that are not whole is progress too: at 64 kbit/s, the least limit, one may take two minutes.
+SOME_BYTES: Final = 64 * KIB
 
 log = logging.getLogger("aetherfs.download")
 
@@ -48,7 +51,9 @@ class Sink(Protocol):
 
 @dataclass(slots=True)
 class Sources:
-    """Plain bytes of a download by where they came from; ``wire_bytes`` as they travelled, encoded."""
+    """Plain bytes of a download by where they came from; ``wire_bytes`` as they travelled, encoded, those of blocks
+    that are not whole yet, or never will be, among them.
+    """
 
     peers: int = 0
     origin: int = 0
@@ -100,9 +105,13 @@ class Download:
         self._tell_timer: asyncio.TimerHandle | None = None
         self._tasks = Tasks()
         self._runs: dict[int, asyncio.Task[None]] = {}
+        # Of the block that each run is at: the encoded bytes that are here, and about how many plain ones that is.
+        self._coming: dict[int, tuple[int, int]] = {}
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._last_progress = time.monotonic()
+        # When something came last, and how much had by then.
+        self._heard = (self._last_progress, 0)
         self._trace = trace or Recorder(self._last_progress, 0.0)
 
     async def run(self) -> None:
@@ -123,6 +132,11 @@ class Download:
             self._parts.exchange.unfollow(self)
             await self._tasks.close()
             self.sources.wasted = self.scheduler.fetched_twice_bytes
+
+    @property
+    def coming_bytes(self) -> int:
+        """About how many plain bytes are here of blocks that are not whole yet."""
+        return sum(plain for _, plain in self._coming.values())
 
     # ---- what channels report -----------------------------------------------------------------------------------
 
@@ -226,12 +240,14 @@ class Download:
         finally:
             self._trace.ended(traced, time.monotonic(), ending)
             self._runs.pop(run.run, None)
+            self._coming.pop(run.run, None)
         self._perform(self.scheduler.run_ended(run.run, time.monotonic(), failed=failed))
 
     def _answered(self, run: StartRun, index: int, answer: Answer) -> None:
         if self._ended.done():
             return
         if answer.is_begun:
+            self._came(run.run, index, answer)
             self._perform(self.scheduler.block_begun(run.run, index, answer.now))
         elif answer.status != BLOCK:
             ask = answer.ask if answer.status == ASK else None
@@ -240,10 +256,26 @@ class Download:
             refused = self.scheduler.block_refused
             self._perform(refused(run.run, index, answer.now, ask=ask, banned=banned, busy=busy))
         else:
-            self._parts.traffic.wire_received_bytes += answer.encoded_bytes
-            self.sources.wire_bytes += answer.encoded_bytes
+            self._came(run.run, index, answer)
+            del self._coming[run.run]
             if self.scheduler.block_received(run.run, index, answer.now):
                 self._stored(run.peer, index, answer.now)
+
+    def _came(self, run: int, index: int, answer: Answer) -> None:
+        """Count what is new of the block that a run is at: over a slow link it takes longer than a moment."""
+        before, plain = self._coming.get(run, (0, 0))
+        more = max(0, answer.encoded_bytes - before)
+        self._parts.traffic.wire_received_bytes += more
+        self.sources.wire_bytes += more
+        if answer.whole_bytes:
+            plain = self.holding.manifest.unique[index].size * answer.encoded_bytes // answer.whole_bytes
+        self._coming[run] = (before + more, plain)
+        if self.sources.wire_bytes - self._heard[1] >= SOME_BYTES:
+            self._heard = (answer.now, self.sources.wire_bytes)
+
+    def _has_stalled(self, now: float) -> bool:
+        """Whether so long nothing was stored, and nothing worth the name came."""
+        return now - max(self._last_progress, self._heard[0]) > self._stall_s
 
     def _stored(self, peer: str, index: int, now: float) -> None:
         """One more block is verified and in its place."""
@@ -337,7 +369,7 @@ class Download:
             if now - max(self._last_progress, asked) > ASK_AGAIN_S:
                 asked = now
                 self._parts.exchange.ask_again(self)
-            if now - self._last_progress > self._stall_s:
+            if self._has_stalled(now):
                 done, total = self.scheduler.blocks.stored, len(self.scheduler.sizes)
                 self._fail(
                     IncompleteError(

@@ -48,6 +48,7 @@ from swarm.reports import (
     Totals,
     VersionAsked,
 )
+from swarm.units import rate
 
 if TYPE_CHECKING:
     from swarm.objects.meter import Spent
@@ -60,6 +61,8 @@ BITS_EVERY_S: Final = 5.0
 ROOM_EVERY_S: Final = 30.0
 # Neighbours that are told one by one.
 NAMED_MAX: Final = 128
+# Who fetches at this share of its own limit or more is held up by that: headers and pauses take some of it.
+LIMIT_SHARE: Final = 0.7
 
 Tag = tuple[str, str]
 
@@ -155,6 +158,7 @@ class OwnReport:
         current = followed.recent[0] if followed.recent else b""
         work = self._node.works.by_version.get((reference.dataset, target or current))
         steps = self._steps.setdefault(following.wanted.id, Steps())
+        cause, words = self._held_up(phase, cause, words)
         return _told(
             (reference.dataset, reference.tag or ""),
             work or Work(),
@@ -174,6 +178,7 @@ class OwnReport:
     def _pull(self, tag: Tag, pull: Pull, now: float) -> Followed:
         resolved, is_current = pull.resolved, pull.phase == "current"
         work = self._node.works.by_version.get((resolved.dataset, resolved.version)) or Work()
+        cause, words = self._held_up(pull.phase, pull.cause, pull.words)
         return _told(
             tag,
             work,
@@ -186,9 +191,17 @@ class OwnReport:
             target=0 if is_current else resolved.serial,
             target_version=b"" if is_current else resolved.version,
             phase=pull.phase,
-            cause=pull.cause,
-            words=pull.words,
+            cause=cause,
+            words=words,
         )
+
+    def _held_up(self, phase: Phase, cause: Cause, words: str) -> tuple[Cause, str]:
+        """Why a fetch is not faster, if that is this peer's own will: all its fetches share one limit."""
+        limit = self._node.paces.download.bytes_per_s()
+        came = sum(work.rate for work in self._node.works.by_version.values())
+        if phase != "fetching" or cause or came < LIMIT_SHARE * limit:
+            return cause, words
+        return "own-limit", f"held to {rate(limit)} by its own download limit"
 
     # ---- what is held -------------------------------------------------------------------------------------------
 

@@ -49,7 +49,7 @@ FRAME_KEY_MAX_BYTES: Final = 64
 class Answer:
     """How a block of a run was answered, with ``encoded_bytes`` of a BLOCK.
 
-    Or (``is_begun``) that its first bytes came, or more.
+    Or (``is_begun``) that its first bytes came, or more: about ``encoded_bytes`` so far, of ``whole_bytes``.
     """
 
     position: int
@@ -58,11 +58,14 @@ class Answer:
     ask: str = ""
     encoded_bytes: int = 0
     is_begun: bool = False
+    whole_bytes: int = 0
 
 
 _LIMITS: Final = {BLOCK: ENCODED_MAX_BYTES, ASK: ASK_MAX_BYTES, REFUSED: REASON_MAX_BYTES}
 Keep = Callable[[int, memoryview], None]
 Tell = Callable[[Answer], None]
+# Told when some bytes came, and how many are left.
+GoesOn = Callable[[float, int], None]
 
 
 def parse_head(head: bytes | bytearray) -> tuple[int, int]:
@@ -178,17 +181,21 @@ class RunStream:
     def _block(self, opener: Opener, position: int, length: int, buffers: Buffers, keep: Keep, tell: Tell) -> None:
         """A block, in a buffer only from now on: a stream that waits for its turn needs none."""
         began = time.monotonic()
-        begun = Answer(position, began, BLOCK, is_begun=True)
+        begun = Answer(position, began, BLOCK, is_begun=True, whole_bytes=length)
         is_slow = self._block_s >= SLOW_BLOCK_S
+
+        def goes_on(now: float, left_bytes: int) -> None:
+            tell(replace(begun, now=now, encoded_bytes=max(0, length - left_bytes)))
+
         with buffers.lent() as buffer:
             sealed = buffer[: sealed_bytes(length)]
             if is_slow:
                 tell(begun)
             # At a pace of our own a part is waited for as it is: naps would come on top of it.
             if is_slow and not self._pace.is_limited:
-                self._gather(sealed, lambda now: tell(replace(begun, now=now)))
+                self._gather(sealed, goes_on)
             else:
-                self._fill(sealed, lambda now: tell(replace(begun, now=now)))
+                self._fill(sealed, goes_on)
             self._block_s = time.monotonic() - began
             self._rate_bytes_per_s = length / max(self._block_s, NAP_MIN_S)
             with buffers.lent() as plain:
@@ -197,7 +204,7 @@ class RunStream:
             tell(begun)
         tell(Answer(position, time.monotonic(), BLOCK, encoded_bytes=length))
 
-    def _fill(self, view: memoryview, goes_on: Callable[[float], None] | None = None) -> None:
+    def _fill(self, view: memoryview, goes_on: GoesOn | None = None) -> None:
         """Fill the view, past TLS, however long the system waits for it; ``goes_on`` as for a slow block, which this
         may turn out to be. TimeoutError after a long silence.
         """
@@ -213,9 +220,9 @@ class RunStream:
             self._pace.wait(count)
             heard = time.monotonic()
             if view and goes_on is not None:
-                goes_on(heard)
+                goes_on(heard, len(view))
 
-    def _gather(self, view: memoryview, goes_on: Callable[[float], None]) -> None:
+    def _gather(self, view: memoryview, goes_on: GoesOn) -> None:
         """Fill the view, asleep while bytes gather; ``goes_on`` is told, now and then, that some came."""
         self._socket.settimeout(None)
         heard = told = time.monotonic()
@@ -231,7 +238,7 @@ class RunStream:
             heard = time.monotonic()
             if heard - told >= PROGRESS_S:
                 told = heard
-                goes_on(heard)
+                goes_on(heard, len(view))
 
     def _nap_s(self, left_bytes: int) -> float:
         """How long enough of a block needs to come, or what is left of it."""

@@ -58,6 +58,8 @@ class Work:
     origin: int = 0
     wasted: int = 0
     wire: int = 0
+    # Of blocks that are not whole yet, plain.
+    coming: int = 0
     neighbours: int = 0
     words: str = ""
     rate: float = 0.0
@@ -76,20 +78,23 @@ class Work:
         self.done, self.total = scheduler.blocks.stored_bytes, scheduler.total_bytes
         self.missing_blocks = len(scheduler.sizes) - scheduler.blocks.stored
         self.peers, self.origin, self.wire = sources.peers, sources.origin, sources.wire_bytes
-        self.wasted = scheduler.fetched_twice_bytes
+        self.wasted, self.coming = scheduler.fetched_twice_bytes, self.download.coming_bytes
         self.neighbours = len(scheduler.neighbours)
         self.words = scheduler.waiting_for()
         self._measure(now)
 
     def _measure(self, now: float) -> None:
-        """The rate, over a second at least, smoothed over some. A block of a slow link takes many seconds: until more
-        comes, the rate is what it would be if as much came now as came last.
+        """The rate, over a second at least, smoothed over some; what came of blocks that are not whole is in it. Until
+        more comes, the rate is what it would be if as much came now as came last.
         """
-        at, fetched = self.sampled
+        at, before = self.sampled
+        came = self.fetched + self.coming
         if not at:
-            self.sampled = (now, self.fetched)
+            self.sampled = (now, came)
             return
-        quiet_s, gained = now - at, self.fetched - fetched
+        # It is less than before where a run broke off in the middle of a block.
+        self.sampled = (at, min(before, came))
+        quiet_s, gained = now - at, came - self.sampled[1]
         if quiet_s < 1.0:
             return
         if not gained:
@@ -97,7 +102,7 @@ class Work:
             return
         seen = gained / quiet_s
         self.rate = seen if not self.rate else self.rate + 0.5 * (seen - self.rate)
-        self.sampled, self.gained = (now, self.fetched), gained
+        self.sampled, self.gained = (now, came), gained
 
 
 @dataclass(slots=True)
@@ -131,7 +136,7 @@ class Works:
             yield
         finally:
             work.look(time.monotonic())
-            work.download, work.rate, work.is_ended = None, 0.0, True
+            work.download, work.rate, work.coming, work.is_ended = None, 0.0, 0, True
             self._tell((dataset, version), "verifying")
 
     def _tell(self, version: tuple[str, bytes], phase: Phase) -> None:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Final
 
 import pytest
@@ -43,10 +44,18 @@ class Taken:
 
 
 def _run(
-    tmp_path: Path, script: Script, count: int = len(BLOCKS), act: Callable[[RunStream], None] | None = None
+    tmp_path: Path,
+    script: Script,
+    count: int = len(BLOCKS),
+    act: Callable[[RunStream], None] | None = None,
+    tell: Callable[[Answer], None] = lambda answer: None,
 ) -> Taken:
     """A run asked of a giver that follows a script: past its handshake it is given TLS, and what writes beside it."""
     taken = Taken()
+
+    def answered(answer: Answer) -> None:
+        taken.answers.append(answer)
+        tell(answer)
 
     async def main() -> None:
         async with Swarm(tmp_path) as swarm:
@@ -70,7 +79,7 @@ def _run(
                     count,
                     buffers,
                     lambda _, block: taken.blocks.append(bytes(block)),
-                    taken.answers.append,
+                    answered,
                 )
             finally:
                 stream.close()
@@ -151,25 +160,29 @@ def test_frames_inside_tls_are_not_taken(tmp_path: Path) -> None:
         _run(tmp_path, inside)
 
 
-def _slow(tls: ssl.SSLSocket, say: Say) -> None:
-    """A giver of one block, by degrees."""
-    tls.sendall(KEY_FRAME)
-    frame = _frames(BLOCKS[0])[0]
-    for start in range(0, len(frame), 60_000):
-        say(frame[start : start + 60_000])
-        time.sleep(0.15)
-
-
 def test_a_slow_block_is_told_to_be_slow_and_not_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(taking, "PROGRESS_S", 0.05)
-    monkeypatch.setattr(taking, "STALL_TIMEOUT_S", 5.0)
+    monkeypatch.setattr(taking, "PROGRESS_S", 0.001)
+    told = SimpleQueue[int]()
 
-    taken = _run(tmp_path, _slow, 1)
+    def slow(tls: ssl.SSLSocket, say: Say) -> None:
+        """One block by degrees, each part when the one before is told of."""
+        tls.sendall(KEY_FRAME)
+        frame = _frames(BLOCKS[0])[0]
+        for start in range(0, len(frame), 60_000):
+            say(frame[start : start + 60_000])
+            while start + 60_000 < len(frame) and told.get(timeout=DEADLINE_S) < start + 59_000:
+                pass
+
+    taken = _run(tmp_path, slow, 1, tell=lambda answer: told.put(answer.encoded_bytes))
     assert tuple(taken.blocks) == BLOCKS[:1]
     begun = [answer.now for answer in taken.answers if answer.is_begun]
     assert len(begun) >= 3
     assert begun == sorted(begun)
     assert not taken.answers[-1].is_begun
+    came = [answer.encoded_bytes for answer in taken.answers]
+    assert came == sorted(came)
+    assert len({each for each in came if 0 < each < len(BLOCKS[0])}) >= 4, "what is here of it is told before"
+    assert {answer.whole_bytes for answer in taken.answers[:-1]} == {len(BLOCKS[0])}
 
 
 def test_a_block_that_turns_out_to_be_slow_is_told_of_before_it_is_whole(

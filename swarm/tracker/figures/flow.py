@@ -30,6 +30,8 @@ class Frame:
     by_site: bool
     edges: tuple[tuple[Edge, int], ...]
     others_bytes: int
+    # Of all of it, what an origin gave to who is none.
+    origin_bytes: int = 0
 
     @property
     def bytes(self) -> int:
@@ -44,15 +46,17 @@ class FlowFigures:
         self._frames = tuple(deque[Frame](maxlen=most) for _, most in FRAMES)
         self._open: tuple[dict[Edge, int], ...] = tuple({} for _ in FRAMES)
         self._others = [0 for _ in FRAMES]
+        self._origin = [0 for _ in FRAMES]
         self._begun: list[float | None] = [None for _ in FRAMES]
         # The last frame of a second, empty or not; and a number that rises with each that is not empty.
         self.last: Frame | None = None
         self.number = 0
 
-    def add(self, giver: str, taker: str, size: int) -> None:
-        """So many bytes more have gone this way."""
+    def add(self, giver: str, taker: str, size: int, *, is_origin: bool = False) -> None:
+        """So many bytes more have gone this way. ``is_origin``: an origin gave them to who is none."""
         edge = (giver, taker)
         for place, edges in enumerate(self._open):
+            self._origin[place] += size if is_origin else 0
             if edge in edges or len(edges) < SUMMED_MAX:
                 edges[edge] = edges.get(edge, 0) + size
             else:
@@ -74,13 +78,12 @@ class FlowFigures:
             self.by_site = by_site
 
     def _close(self, place: int, now: float, seconds: float) -> None:
-        edges, others = self._open[place], self._others[place]
+        edges, others, origin = self._open[place], self._others[place], self._origin[place]
         found = sorted(edges.items(), key=lambda item: item[1], reverse=True)
-        frame = Frame(
-            now, seconds, self.by_site, tuple(found[:EDGES_MAX]), others + sum(size for _, size in found[EDGES_MAX:])
-        )
+        others += sum(size for _, size in found[EDGES_MAX:])
+        frame = Frame(now, seconds, self.by_site, tuple(found[:EDGES_MAX]), others, origin)
         edges.clear()
-        self._others[place], self._begun[place] = 0, now
+        self._others[place], self._origin[place], self._begun[place] = 0, 0, now
         if place == 0:
             self.last = frame
         if frame.edges or frame.others_bytes:

@@ -95,7 +95,6 @@ class Picture:
         self.reports = 0
         # Of what the stream writes, told by its shell.
         self.stream_bytes = 0
-        self._origin_bytes = 0
         self._doubted: dict[bytes, None] = {}
         self._ticked = now
         self._last_reports = 0
@@ -184,9 +183,8 @@ class Picture:
         far = self.peers.get(other)
         if received:
             giver = self._place(far) if far is not None else "?"
-            self.flow.add(giver, self._place(peer), received)
-            if far is not None and far.is_origin and not peer.is_origin:
-                self._origin_bytes += received
+            is_origin = far is not None and far.is_origin and not peer.is_origin
+            self.flow.add(giver, self._place(peer), received, is_origin=is_origin)
         if sent and (far is None or far.reported is None):
             self.flow.add(self._place(peer), self._place(far) if far is not None else "?", sent)
 
@@ -306,8 +304,7 @@ class Picture:
             self._forget(public)
         rollouts = [figures.rollout for figures in self.tags.values() if figures.rollout is not None]
         elapsed = max(0.001, now - self._ticked)
-        self.sums = sums.closed(self.sums, rollouts, len(sites), self.flow.last, self._origin_bytes / elapsed, elapsed)
-        self._origin_bytes = 0
+        self.sums = sums.closed(self.sums, rollouts, len(sites), self.flow.last, elapsed)
 
     def _is_given_up(self, peer: KnownPeer, beat_s: float, now: float) -> bool:
         """Whether a peer that cannot be connected to had its time to say something."""

@@ -221,7 +221,8 @@ class RolloutFigures:
         if not self._is_about_this(told):
             member.told = None
             return
-        if before is None or told.done_bytes != before.done_bytes:
+        # Over a slow link bytes come long before a block of them is whole.
+        if before is None or (told.done_bytes, told.wire) != (before.done_bytes, before.wire):
             member.moved_at = self.moved_at = now
         if before != told:
             self.number += 1

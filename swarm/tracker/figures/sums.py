@@ -63,12 +63,15 @@ class Summing:
         rollouts: Sequence[RolloutFigures],
         sites: int,
         frame: Frame | None,
-        origin: float,
         elapsed_s: float,
     ) -> Sums:
-        """The sums, with rates that follow those of ``before``. ``frame`` is what moved last."""
+        """The sums, with rates that follow those of ``before``. ``frame`` is what moved last: both rates are of it, so
+        that of the origin is never the larger one.
+        """
         weight = min(1.0, elapsed_s / RATE_S)
-        rate = frame.bytes / frame.seconds if frame is not None and frame.seconds > 0 else 0.0
+        rate = origin = 0.0
+        if frame is not None and frame.seconds > 0:
+            rate, origin = frame.bytes / frame.seconds, frame.origin_bytes / frame.seconds
         return Sums(
             peers=self.peers,
             seeds=self.seeds,

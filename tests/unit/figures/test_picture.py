@@ -114,6 +114,22 @@ def test_a_new_tracker_counts_no_rate_of_what_moved_before_it_was_there() -> Non
     assert picture.sums.rate_bytes_per_s == 0
 
 
+def test_what_the_origin_gives_is_never_more_than_all_however_late_a_tick_is() -> None:
+    picture, at, moved = a_picture(), 0.0, 0
+    picture.report(who(2, "seed"), report(1), 0.0)
+    picture.report(who(1), report(1), 0.0)
+    rng = random.Random(5)
+    seen = 0.0
+    for sequence in range(2, 60):
+        at, moved = at + rng.choice((0.5, 0.8, 1.0, 1.3)), moved + rng.randrange(10**6)
+        picture.report(who(1), report(sequence, links=(link(2, 0, moved),)), at)
+        picture.tick(at, WALL + at)
+        sums = picture.sums
+        assert sums.origin_rate_bytes_per_s == sums.rate_bytes_per_s, at
+        seen = max(seen, sums.rate_bytes_per_s)
+    assert seen > 10**5
+
+
 def test_two_trackers_make_one_picture_of_the_same_reports_in_another_order() -> None:
     reports = [(n, report(2, fetched(done_bytes=100 * n, peers=100 * n)), 2.0 + n / 10) for n in range(1, 6)]
     pictures = []

@@ -21,8 +21,8 @@ def told(picture: Picture, *kinds: str) -> list[Event]:
     return [event for event in picture.happenings.after(0, 1000)[0] if event.kind in kinds]
 
 
-def fetching(done: int = 0) -> Followed:
-    return followed(target=1, target_version=V1, heard=1, phase="fetching", done_bytes=done)
+def fetching(done: int = 0, wire: int = 0) -> Followed:
+    return followed(target=1, target_version=V1, heard=1, phase="fetching", done_bytes=done, wire=wire)
 
 
 def following(peers: int) -> Picture:
@@ -149,6 +149,18 @@ def test_a_rollout_that_stalls_again_and_again_is_told_now_and_then() -> None:
     assert 30 <= last - 2 <= 36
     assert len(found) == 2
     assert found[0].text == "stable of maps/roads: 1 of 1 are behind and nothing moves"
+
+
+def test_a_link_so_slow_that_no_block_is_whole_for_long_does_not_stall() -> None:
+    picture = following(1)
+    for at in range(3, 93, 10):
+        picture.report(who(1), report(at, fetching(0, wire=1000 * at)), float(at))
+        picture.tick(float(at), WALL + at)
+    assert told(picture, "stalled") == []
+    for at in range(93, 133):
+        picture.heard(who(1), float(at))
+        picture.tick(float(at), WALL + at)
+    assert len(told(picture, "stalled")) == 1, "no byte more comes"
 
 
 def test_what_is_held_does_not_stall() -> None:

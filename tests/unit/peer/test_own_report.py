@@ -16,7 +16,10 @@ from swarm.identity import peer_id_of
 from swarm.peer.commands import HookError, RefusedError
 from swarm.peer.following import Following
 from swarm.peer.own_report import NAMED_MAX, OwnReport, Told
+from swarm.peer.pace import Pace, Paces
+from swarm.peer.timetable import parse_timetable
 from swarm.peer.traffic import Traffic
+from swarm.peer.works import Work
 from swarm.reports import LINKS_TOLD_MAX
 from swarm.signature import signature_of
 from swarm.store.disk import DiskStore
@@ -112,6 +115,28 @@ def test_a_hook_that_is_due_did_not_fail_if_something_else_did(tmp_path: Path) -
     following.followed = msgspec.structs.replace(following.followed, hooked=V2)
     following._say("", "")
     assert report._standing(following)[1:3] == ("current", "")
+
+
+def test_who_fetches_as_fast_as_it_may_says_that_its_own_limit_holds_it_up(tmp_path: Path) -> None:
+    report, following = a_follower(tmp_path)
+    node: Any = report._node
+    following._say("fetches")
+    work = node.works.by_version["ci/webhooks", V2] = Work(rate=95_000.0)
+    told = {}
+    for limit in ("", "800kbit", "8mbit"):
+        node.paces = Paces(download=Pace(parse_timetable(limit, "download_limit")))
+        [followed] = report._followed().values()
+        told[limit] = (followed.phase, followed.cause, followed.words)
+    held_up = "held to 100 kB/s by its own download limit"
+    assert told == {
+        "": ("fetching", "", "fetches"),
+        "800kbit": ("fetching", "own-limit", held_up),
+        "8mbit": ("fetching", "", "fetches"),
+    }
+    node.paces = Paces(download=Pace(parse_timetable("800kbit", "download_limit")))
+    work.is_ended = True
+    [followed] = report._followed().values()
+    assert (followed.phase, followed.cause) == ("verifying", "")
 
 
 def test_nothing_is_kept_of_a_subscription_that_is_no_more(tmp_path: Path) -> None:

@@ -25,6 +25,25 @@ def test_a_link_on_which_a_block_takes_seconds_has_a_rate_between_blocks() -> No
     assert all(BLOCK / 5 * 0.7 < rate < BLOCK / 5 * 1.3 for rate in found[5:])
 
 
+def test_a_link_on_which_a_block_takes_a_minute_has_a_rate_by_what_came_of_it() -> None:
+    work, found = Work(), []
+    for second in range(120):
+        work.coming = second * 5000 % BLOCK
+        work.peers = second * 5000 - work.coming
+        work._measure(100.0 + second)
+        found.append(work.rate)
+    assert all(4900 < rate < 5100 for rate in found[2:])
+
+
+def test_what_came_of_a_block_that_broke_off_does_not_hide_what_comes_after() -> None:
+    work = Work()
+    for second in range(60):
+        work.coming = second % 20 * 5000
+        work._measure(100.0 + second)
+        if second > 2:
+            assert 2000 < work.rate < 5100, second
+
+
 def test_a_fast_one_that_ends_falls_at_once_and_is_still_in_the_end() -> None:
     found = rates_of(Work(), dict.fromkeys(range(1, 6), 25 * BLOCK), 5 + int(STILL_S))
     assert found[5] == 25 * BLOCK

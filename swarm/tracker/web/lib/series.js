@@ -42,3 +42,9 @@ export function joined(...lists) {
   const x = [...new Set(lists.flatMap((points) => points.map(([at]) => at)))].sort((a, b) => a - b);
   return [x, ...lists.map((points) => { const known = new Map(points); return x.map((at) => known.get(at) ?? null); })];
 }
+
+// A series and one that is part of it: never more, though the last step of each may be a mean of other seconds.
+export function ofWhole(all, part) {
+  const [x, whole, some] = joined(all, part);
+  return [x, whole, some.map((value, place) => (value === null || whole[place] === null ? value : Math.min(value, whole[place])))];
+}

@@ -28,7 +28,7 @@ export const TREND = {
 };
 
 export const CAUSE = {
-  "slow-link": "slow link", "no-holder": "no holder", "no-neighbour": "no neighbour", "disk-full": "disk full",
+  "slow-link": "slow link", "own-limit": "own limit", "no-holder": "no holder", "no-neighbour": "no neighbour", "disk-full": "disk full",
   "not-heard": "not heard", "held-back": "held back", paused: "paused", refused: "refused", hook: "hook failed",
   "not-told": "not told", queued: "queued", error: "error", "": "on its way",
 };

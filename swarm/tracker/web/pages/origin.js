@@ -1,11 +1,11 @@
 // Origin and cost: what seeds and producers had to give themselves, what the object store was asked for, and what that costs.
-import { html } from "../lib/html.js";
+import { html, useMemo } from "../lib/html.js";
 import { bytes, clean, count, percent, rate } from "../lib/format.js";
 import { useFigure } from "../lib/live.js";
 import { Chart } from "../lib/chart.js";
 import { Card, Chip, Heading, Id, Missing, Name, PeerLink, SourceBar, TagLink, Tiles, Verdict } from "../lib/parts.js";
 import { href, rangeOf } from "../lib/router.js";
-import { joined, useSeries } from "../lib/series.js";
+import { ofWhole, useSeries } from "../lib/series.js";
 import { Table } from "../lib/table.js";
 
 export default { id: "origin", title: "Origin and cost", group: "Swarm", key: "c", icon: "origin", hasRange: true, view: OriginPage };
@@ -55,7 +55,7 @@ function Judged({ data }) {
 
 function Traffic({ range }) {
   const all = useSeries("rate_bytes_per_s", range), origin = useSeries("origin_rate_bytes_per_s", range);
-  const [x, rates, origins] = joined(all.points, origin.points);
+  const [x, rates, origins] = useMemo(() => ofWhole(all.points, origin.points), [all.points, origin.points]);
   return html`<${Chart} title="Traffic" note="of blocks, last ${range}" x=${x} format=${rate} height=${170} series=${[
     { word: "all consumers take", values: rates, color: "--series-1", fill: true },
     { word: "of it from the origin", values: origins, color: "--series-2", dash: true }]} />`;

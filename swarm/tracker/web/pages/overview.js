@@ -7,7 +7,7 @@ import { Chart, Spark } from "../lib/chart.js";
 import { Bar, Card, Heading, Id, Missing, Name, PeerLink, Said, StateBar, Tiles, TagLink, Trend, Verdict, originShare } from "../lib/parts.js";
 import { href, rangeOf } from "../lib/router.js";
 import { announce } from "../lib/say.js";
-import { joined, useSeries } from "../lib/series.js";
+import { ofWhole, useSeries } from "../lib/series.js";
 import { CAUSE } from "../lib/states.js";
 import { useAnswer, useNow } from "../lib/store.js";
 import { Table } from "../lib/table.js";
@@ -38,8 +38,7 @@ function Overview({ query }) {
 }
 
 function Swarm({ totals }) {
-  // Both are means over moments that are not quite the same, and nothing has more than all from the origin.
-  const share = totals.rate_bytes_per_s > 0 ? { share_origin: Math.min(1, totals.origin_rate_bytes_per_s / totals.rate_bytes_per_s) } : null;
+  const share = totals.rate_bytes_per_s > 0 ? { share_origin: totals.origin_rate_bytes_per_s / totals.rate_bytes_per_s } : null;
   return html`<${Tiles} items=${[
     { label: "peers", value: count(totals.peers), detail: `${counted(totals.sites, "site")}, ${counted(totals.seeds, "seed")}, ${counted(totals.trackers, "tracker")}` },
     { label: "fetching now", value: count(totals.fetching) },
@@ -96,7 +95,7 @@ const Others = ({ tags }) => html`<${Card} title="Other followed tags" note=${co
 
 function Traffic({ range }) {
   const all = useSeries("rate_bytes_per_s", range), origin = useSeries("origin_rate_bytes_per_s", range);
-  const [x, rates, origins] = useMemo(() => joined(all.points, origin.points), [all.points, origin.points]);
+  const [x, rates, origins] = useMemo(() => ofWhole(all.points, origin.points), [all.points, origin.points]);
   if (all.error && !all.points.length) return null;
   return html`<${Chart} title="Traffic" note="of blocks, last ${range}" x=${x} format=${rate} height=${170} series=${[
     { word: "all consumers take", values: rates, color: "--series-1", fill: true },
