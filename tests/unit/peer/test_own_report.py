@@ -15,6 +15,7 @@ from swarm.errors import AetherError, FullError, IntegrityError, UnreachableErro
 from swarm.identity import peer_id_of
 from swarm.peer.commands import HookError, RefusedError
 from swarm.peer.following import Following
+from swarm.peer.own_following import OwnFollowing
 from swarm.peer.own_report import NAMED_MAX, OwnReport, Told
 from swarm.peer.pace import Pace, Paces
 from swarm.peer.timetable import parse_timetable
@@ -59,7 +60,7 @@ def test_who_moves_most_is_told_one_by_one_and_the_others_as_one_sum() -> None:
     assert len(report._named) == NAMED_MAX
 
 
-def a_follower(tmp_path: Path, *, hook: str = "", known: bytes = V2) -> tuple[OwnReport, Following]:
+def a_follower(tmp_path: Path, *, hook: str = "", known: bytes = V2) -> tuple[OwnFollowing, Following]:
     """It has version 1, and has heard of the entry that brings version 2."""
     finder = SimpleNamespace(known=lambda reference: SimpleNamespace(version=known))
     ledger = SimpleNamespace(serial_of_tag=lambda dataset, tag: 2)
@@ -69,7 +70,7 @@ def a_follower(tmp_path: Path, *, hook: str = "", known: bytes = V2) -> tuple[Ow
     followed = Followed(wanted=wanted, recent=(V1,), serial=1)
     following = Following(node, followed, lambda: None, lambda _: None, asyncio.Semaphore())
     node.subscriptions.append(following)
-    return OwnReport(node, 1, "0"), following
+    return OwnFollowing(node), following
 
 
 @pytest.mark.parametrize(
@@ -88,33 +89,33 @@ def test_a_problem_is_of_the_kind_of_its_error_whatever_its_words_name(
     report, following = a_follower(tmp_path)
     following._aim = V2
     following._fails(error)
-    assert report._standing(following)[1:3] == ("failed", cause)
+    assert report.standing(following)[1:3] == ("failed", cause)
 
 
 def test_what_a_version_met_with_is_not_said_of_the_next(tmp_path: Path) -> None:
     report, following = a_follower(tmp_path, known=bytes(32))
     following._aim = V2
     following._fails(RefusedError("no"))
-    assert report._standing(following)[1:3] == ("waiting", "")
+    assert report.standing(following)[1:3] == ("waiting", "")
     following._aim = b""
     following._fails(UnreachableError("no tracker answers"))
-    assert report._standing(following)[1:3] == ("failed", "error")
+    assert report.standing(following)[1:3] == ("failed", "error")
 
 
 def test_a_hook_that_is_due_did_not_fail_if_something_else_did(tmp_path: Path) -> None:
     report, following = a_follower(tmp_path, hook="true")
     following.followed = following.followed.switched(V2, 2)
     following._say("runs its hook")
-    assert report._standing(following)[1:3] == ("verifying", "hook")
+    assert report.standing(following)[1:3] == ("verifying", "hook")
     following._fails(UnreachableError("no tracker answers"))
-    assert report._standing(following)[1:3] == ("failed", "error")
+    assert report.standing(following)[1:3] == ("failed", "error")
     following._fails(HookError("it ended with 3"))
-    assert report._standing(following)[1:3] == ("failed", "hook")
+    assert report.standing(following)[1:3] == ("failed", "hook")
     following._say("runs its hook")
-    assert report._standing(following)[1:3] == ("failed", "hook")
+    assert report.standing(following)[1:3] == ("failed", "hook")
     following.followed = msgspec.structs.replace(following.followed, hooked=V2)
     following._say("", "")
-    assert report._standing(following)[1:3] == ("current", "")
+    assert report.standing(following)[1:3] == ("current", "")
 
 
 def test_who_fetches_as_fast_as_it_may_says_that_its_own_limit_holds_it_up(tmp_path: Path) -> None:
@@ -125,7 +126,7 @@ def test_who_fetches_as_fast_as_it_may_says_that_its_own_limit_holds_it_up(tmp_p
     told = {}
     for limit in ("", "800kbit", "8mbit"):
         node.paces = Paces(download=Pace(parse_timetable(limit, "download_limit")))
-        [followed] = report._followed().values()
+        [followed] = report.followed().values()
         told[limit] = (followed.phase, followed.cause, followed.words)
     held_up = "held to 100 kB/s by its own download limit"
     assert told == {
@@ -135,7 +136,7 @@ def test_who_fetches_as_fast_as_it_may_says_that_its_own_limit_holds_it_up(tmp_p
     }
     node.paces = Paces(download=Pace(parse_timetable("800kbit", "download_limit")))
     work.is_ended = True
-    [followed] = report._followed().values()
+    [followed] = report.followed().values()
     assert (followed.phase, followed.cause) == ("verifying", "")
 
 
