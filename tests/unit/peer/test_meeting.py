@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 import time
 from typing import Any, cast
 
@@ -26,7 +27,13 @@ from swarm.trust import Trust
 
 AUTHORITY, STRANGER = PeerKey(b"a" * 32), PeerKey(b"s" * 32)
 KEYS = [PeerKey(bytes([number]) * 32) for number in range(1, 40)]
-WALL = int(time.time())
+WALL = 0  # of each test, when it begins
+
+
+@pytest.fixture(autouse=True)
+def wall(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is signed in a test is as old as the test, however long others took before it."""
+    monkeypatch.setattr(sys.modules[__name__], "WALL", int(time.time()))
 
 
 def location_of(
@@ -34,9 +41,10 @@ def location_of(
     *,
     signer: PeerKey | None = None,
     authority: PeerKey = AUTHORITY,
-    issued: int = WALL,
+    age_s: int = 0,
     life_s: int = 900,
 ) -> bytes:
+    issued = WALL - age_s
     credential = seal(authority, Credential(1, key.public, "peer", "", WALL - 10, WALL + 3600))
     where = Location(1, (Address("192.0.2.1", 7071),), issued, issued + life_s)
     return seal_location(signer or key, credential, where)
@@ -119,9 +127,9 @@ def test_only_what_members_say_of_themselves_is_taken() -> None:
         locations = (
             location_of(KEYS[3], signer=STRANGER),
             location_of(KEYS[4], authority=STRANGER),
-            location_of(KEYS[5], issued=WALL - 100, life_s=50),
+            location_of(KEYS[5], age_s=100, life_s=50),
             location_of(KEYS[6], life_s=10**9),
-            location_of(KEYS[7], issued=WALL + 10_000),
+            location_of(KEYS[7], age_s=-10_000),
             b"garbage",
             good,
         )
