@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -67,12 +68,13 @@ class Dht:
         rng: random.Random,
         dialable: Dialable,
         client_only: bool = False,
+        bound: socket.socket | None = None,
     ) -> Dht:
-        """Bind host:port and begin. ``secrets``: those that count, the one in force first. ``client_only``: ask and
-        announce, and keep nothing for others.
+        """Bind host:port, or take the socket that is ``bound`` there, and begin. ``secrets``: those that count, the one
+        in force first. ``client_only``: ask and announce, and keep nothing for others.
         """
         dht = cls(_Member(key, authority, addresses, state_path, rng, client_only), credential)
-        dht._transport = await Transport.bind(host, port, dht._received, dialable)
+        dht._transport = await Transport.bind(host, port, dht._received, dialable, bound)
         await dht.use(secrets)
         return dht
 

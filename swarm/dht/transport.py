@@ -61,11 +61,18 @@ class Transport:
 
     @classmethod
     async def bind(
-        cls, host: str, port: int, received: Callable[[bytes, Peer], None], dialable: Dialable | None = None
+        cls,
+        host: str,
+        port: int,
+        received: Callable[[bytes, Peer], None],
+        dialable: Dialable | None = None,
+        bound: socket.socket | None = None,
     ) -> Transport:
-        """Bind a socket. ConflictError when the port is taken. ``dialable``: by default what follows from the host."""
+        """Bind a socket, or take over the one that is ``bound``. ConflictError when the port is taken. ``dialable``: by
+        default what follows from the host.
+        """
         try:
-            stream = await asyncio_dgram.bind((host, port))
+            stream = await (asyncio_dgram.bind((host, port)) if bound is None else asyncio_dgram.from_socket(bound))
         except OSError as error:
             raise cannot_listen(host, port, error, over="udp") from error
         with contextlib.suppress(OSError):

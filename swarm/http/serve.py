@@ -75,8 +75,10 @@ async def start_listener(
     streams: Mapping[str, Streams] | None = None,
     most: int = CONNECTIONS_MAX,
     deadlines: Deadlines | None = None,
+    bound: socket.socket | None = None,
 ) -> Listener:
-    """Listen on host:port (0 picks a free one). ``context`` None is for loopback only. Raises ConflictError if taken.
+    """Listen on host:port (0 picks a free one), or by a socket that is ``bound`` there, which is then the listener's.
+    ``context`` None is for loopback only. Raises ConflictError if taken.
 
     ``streams`` are handed connections that offer their protocols, before their handshake. At most ``most`` connections
     are open, half as many of one address; fewer where the system allows few open files.
@@ -95,7 +97,10 @@ async def start_listener(
     await runner.setup()
     loop = asyncio.get_running_loop()
     try:
-        server = await loop.create_server(asyncio.Protocol, host, port, backlog=BACKLOG, start_serving=False)
+        if bound is not None:
+            server = await loop.create_server(asyncio.Protocol, sock=bound, backlog=BACKLOG, start_serving=False)
+        else:
+            server = await loop.create_server(asyncio.Protocol, host, port, backlog=BACKLOG, start_serving=False)
     except OSError as error:
         await runner.cleanup()
         raise cannot_listen(host, port, error) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import socket
+from dataclasses import dataclass
 from typing import Final
 
 from swarm.limits import ADDRESSES_MAX
@@ -32,22 +33,46 @@ def addresses_of(listen: str, port: int) -> tuple[Address, ...]:
     return tuple(Address(host, port) for host in (usable or ["127.0.0.1"])[:ADDRESSES_MAX])
 
 
-def free_port(host: str) -> int:
-    """A port that is free over tcp and over udp, both of which a peer listens on; 0 if none is found.
+@dataclass(frozen=True, slots=True)
+class HeldPort:
+    """A port that is this process's over udp and over tcp: the sockets are bound, and nobody listens yet."""
 
-    Whoever takes a free one over tcp alone finds the same number taken over udp now and then.
+    number: int
+    datagrams: socket.socket
+    streams: socket.socket
+
+    def close(self) -> None:
+        """Let go what nobody has taken over."""
+        self.datagrams.close()
+        self.streams.close()
+
+
+def hold_port(host: str) -> HeldPort | None:
+    """A port that was free over udp and over tcp, both of which a peer listens on; None if none is found, or the host
+    has several addresses.
+
+    Whoever takes a free one over tcp alone finds the same number taken over udp now and then; and whoever lets a free
+    one go before it listens finds it taken.
     """
     for _ in range(TRIES_MAX):
         with contextlib.suppress(OSError):
-            return _free_over_both(host)
-    return 0
+            return _held_over_both(host)
+    return None
 
 
-def _free_over_both(host: str) -> int:
-    family, _, _, _, where = socket.getaddrinfo(host, 0, type=socket.SOCK_DGRAM)[0]
-    with socket.socket(family, socket.SOCK_DGRAM) as udp, socket.socket(family, socket.SOCK_STREAM) as tcp:
+def _held_over_both(host: str) -> HeldPort:
+    found = socket.getaddrinfo(host, 0, type=socket.SOCK_DGRAM)
+    if len(found) > 1:
+        raise OSError(f"{host} has several addresses")
+    [(family, _, _, _, where)] = found
+    with contextlib.ExitStack() as stack:
+        udp = stack.enter_context(socket.socket(family, socket.SOCK_DGRAM))
+        tcp = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
         udp.bind(where)
-        port = int(udp.getsockname()[1])
+        number = int(udp.getsockname()[1])
         tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        tcp.bind((where[0], port, *where[2:]))
-        return port
+        if family == socket.AF_INET6:
+            tcp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        tcp.bind((where[0], number, *where[2:]))
+        stack.pop_all()
+        return HeldPort(number, udp, tcp)

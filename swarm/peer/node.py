@@ -37,7 +37,7 @@ from swarm.metrics import Metrics
 from swarm.objects import ObjectStore
 from swarm.objects.accounts import Costs
 from swarm.peer.access import Access
-from swarm.peer.addresses import addresses_of, free_port
+from swarm.peer.addresses import HeldPort, addresses_of, hold_port
 from swarm.peer.admitted import Admitted
 from swarm.peer.announce import Announcer
 from swarm.peer.called import Called, give_to
@@ -137,6 +137,7 @@ class PeerNode:
         self.objects: ObjectStore | None = None
         self.metrics = Metrics()
         self.listeners: dict[str, Listener] = {}
+        self._held: HeldPort | None = None
         self.costs: Callable[[], Costs] | None = None
         self._stated: tuple[tuple[bytes, Location], bytes] | None = None
         self._closers: list[Callable[[], Awaitable[None]]] = []
@@ -277,12 +278,19 @@ class PeerNode:
         mount(app, [*self.exchange.routes(), *extra])
         base = self.settings.port_base
         streams = {RUN_PROTOCOL: self.runs.accept, GIVE_PROTOCOL: self.called.accept}
-        host, port = self.settings.listen, base + 1 if base else free_port(self.settings.listen)
-        self.listener = await start_listener(app, host, port, self._server_context, streams=streams)
+        held = self._held = hold_port(self.settings.listen) if not base else None
+        self._closers.append(self._let_port_go)
+        host, port = self.settings.listen, base + 1 if base else 0
+        bound = held.streams if held is not None else None
+        self.listener = await start_listener(app, host, port, self._server_context, streams=streams, bound=bound)
         self.listeners["exchange"] = self.listener
         self._closers += [self.called.close, self.listener.close, self._end_streams]
         own = [self.listener.host, *(address.host for address in self.addresses())]
         self.resolver.dialable = dialable_of(own, self.settings.dial_also)
+
+    async def _let_port_go(self) -> None:
+        if self._held is not None:
+            self._held.close()
 
     async def _start_dht(self) -> None:
         self.dht = await Dht.start(
@@ -297,6 +305,7 @@ class PeerNode:
             rng=random.Random(self.rng.getrandbits(64)),
             dialable=self.resolver.dialable,
             client_only=self.settings.is_dht_client,
+            bound=self._held.datagrams if self._held is not None else None,
         )
         self._closers.append(self.dht.close)
 

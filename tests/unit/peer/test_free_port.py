@@ -1,18 +1,33 @@
-"""A port for tcp and udp at once."""
+"""A port for tcp and udp at once, which is ours from when it is chosen."""
 
 from __future__ import annotations
 
+import errno
 import socket
 
 import pytest
 
 from swarm.peer import addresses
+from swarm.peer.addresses import HeldPort
+
+KINDS = (socket.SOCK_DGRAM, socket.SOCK_STREAM)
 
 
-def test_a_port_is_free_over_both() -> None:
-    port = addresses.free_port("127.0.0.1")
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.create_server(("127.0.0.1", port)):
-        udp.bind(("127.0.0.1", port))
+def held() -> HeldPort:
+    found = addresses.hold_port("127.0.0.1")
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nobody_else_has_a_port_from_when_it_is_chosen(kind: socket.SocketKind) -> None:
+    port = held()
+    assert port.datagrams.getsockname() == port.streams.getsockname() == ("127.0.0.1", port.number)
+    with socket.socket(socket.AF_INET, kind) as other, pytest.raises(OSError, match=r".") as refused:
+        other.bind(("127.0.0.1", port.number))
+    assert refused.value.errno == errno.EADDRINUSE
+    port.close()
+    assert port.datagrams.fileno() == port.streams.fileno() == -1
 
 
 def test_a_number_that_is_taken_over_tcp_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,19 +38,26 @@ def test_a_number_that_is_taken_over_tcp_is_passed_over(monkeypatch: pytest.Monk
     def meddled(self: socket.socket, address: tuple[str, int]) -> None:
         if self.type == socket.SOCK_STREAM and len(taken) < 2:
             other = socket.socket()
-            bind(other, address)
-            other.listen()
-            taken.append(other)
+            try:
+                bind(other, address)
+                other.listen()
+                taken.append(other)
+            except OSError:  # Somebody has it in earnest: there is nothing to take.
+                other.close()
         bind(self, address)
 
     with monkeypatch.context() as patched:
         patched.setattr(socket.socket, "bind", meddled)
-        port = addresses.free_port("127.0.0.1")
+        port = held()
     assert len(taken) == 2
-    assert port not in {0, *(other.getsockname()[1] for other in taken)}
+    assert port.number not in {other.getsockname()[1] for other in taken}
+    port.close()
     for other in taken:
         other.close()
 
 
-def test_a_host_that_cannot_be_is_left_to_who_listens() -> None:
-    assert addresses.free_port("192.0.2.7") == 0
+@pytest.mark.parametrize("host", ["192.0.2.7", "", "two"])
+def test_a_host_that_cannot_be_or_is_two_is_left_to_who_listens(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if host == "two":
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [(2, 2, 17, "", ("127.0.0.1", 0))] * 2)
+    assert addresses.hold_port(host) is None
