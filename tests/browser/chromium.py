@@ -12,13 +12,20 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from playwright import async_api, sync_api
 from playwright.sync_api import Browser, Page, sync_playwright
 
 AXE: Final = Path(__file__).parent.parent.parent / ".venv" / "browser" / "node_modules" / "axe-core" / "axe.min.js"
 # What the rules of axe-core are part of (WCAG 2.2, levels A and AA), and what is good practice beside.
 RULES: Final = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
 GRAVE: Final = ("serious", "critical")
+# How long a page may take for what it shows in a moment on a machine that does nothing else.
+PATIENCE_MS: Final = 60_000
 ARGUMENTS: Final = ("--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu")
+
+
+sync_api.expect.set_options(timeout=PATIENCE_MS)
+async_api.expect.set_options(timeout=PATIENCE_MS)
 
 
 def path_of_chromium() -> str:
@@ -41,7 +48,7 @@ def chromium() -> Iterator[Browser]:
     """The browser, until it is left."""
     path = path_of_chromium()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+        browser = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS), timeout=PATIENCE_MS)
         try:
             yield browser
         finally:

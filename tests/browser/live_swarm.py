@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from playwright.sync_api import Browser, Page, expect
 
+from tests.browser.chromium import PATIENCE_MS
 from tests.e2e.harness import Bench
 
 PASSWORD: Final = "correct horse battery"
@@ -120,7 +121,7 @@ class Visitor:
     def __init__(self, browser: Browser, url: str, *, name: str = "", **options: Any) -> None:
         self.url = url
         self.context = browser.new_context(ignore_https_errors=True, **options)
-        self.context.set_default_timeout(20_000)
+        self.context.set_default_timeout(PATIENCE_MS)
         self.page = self.context.new_page()
         self.wrong: list[str] = []
         self.page.on("pageerror", lambda error: self.wrong.append(str(error)))

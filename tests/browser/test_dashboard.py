@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from playwright.sync_api import Browser, Error, expect
+from playwright.sync_api import Browser, Error, Page, expect
 
 from swarm.units import size
-from tests.browser.chromium import axe_source, barriers, chromium
+from tests.browser.chromium import PATIENCE_MS, axe_source, barriers, chromium
 from tests.browser.faces import api_face, metrics_face, page_face, program_face
 from tests.browser.live_swarm import DATASET, HOSTILE, LONG, TAG, LiveSwarm, Visitor, live_swarm
 from tests.e2e.harness import wait_for
@@ -41,6 +41,7 @@ PAGES: Final = (
     "no-such-page",
     "signin",
 )
+pytestmark = pytest.mark.timeout(900)
 SCREENS: Final = {
     "light": {"color_scheme": "light", "viewport": {"width": 1280, "height": 800}},
     "dark": {"color_scheme": "dark", "viewport": {"width": 1280, "height": 800}},
@@ -170,8 +171,16 @@ def test_the_address_is_the_state_and_back_works(alice: Visitor, swarm: LiveSwar
     assert page.evaluate("performance.getEntriesByType('navigation').length") == 1
 
 
+def await_keys(page: Page) -> None:
+    """Until keys do something: they are bound a moment after the page is drawn."""
+    script = page.locator("script[type=module]").get_attribute("src") or ""
+    bound = "async (base) => (await import(base + 'lib/keys.js')).allKeys().some(({ keys }) => keys === 't')"
+    page.wait_for_function(bound, arg=script.removesuffix("app.js"))
+
+
 def test_keys_search_and_themes(alice: Visitor, swarm: LiveSwarm) -> None:
     page = alice.visit("audit")
+    await_keys(page)
     page.keyboard.press("/")
     expect(page.get_by_role("combobox", name="Search")).to_be_focused()
     page.keyboard.type("roads:sta")
@@ -179,11 +188,16 @@ def test_keys_search_and_themes(alice: Visitor, swarm: LiveSwarm) -> None:
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowUp")
     page.get_by_role("option", name=f"{DATASET}:{TAG}").click()
-    assert page.url == f"{swarm.url}/ui/rollout/{DATASET}/{TAG}"
-    page.keyboard.press("g")
-    page.keyboard.press("a")
-    expect(page).to_have_title("Access · AetherFS")
-    assert page.evaluate("document.activeElement.id") == "main"
+    expect(page).to_have_url(f"{swarm.url}/ui/rollout/{DATASET}/{TAG}")
+
+    def lead_to_access() -> bool:
+        """One soon after the other, which a loaded machine may not manage."""
+        page.keyboard.press("g")
+        page.keyboard.press("a")
+        return page.title() == "Access · AetherFS"
+
+    wait_for("the keys to lead there", lead_to_access)
+    expect(page.locator("#main")).to_be_focused()
     page.keyboard.press("?")
     expect(page.get_by_role("dialog", name="Keys and colours")).to_be_visible()
     page.get_by_label("Single keys are on").uncheck()
@@ -192,6 +206,7 @@ def test_keys_search_and_themes(alice: Visitor, swarm: LiveSwarm) -> None:
     expect(page.get_by_role("dialog")).to_have_count(0)
     page.evaluate("localStorage.clear()")
     page = alice.visit("access")
+    await_keys(page)
     page.keyboard.press("t")
     light = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
     page.keyboard.press("t")
@@ -305,30 +320,30 @@ def test_a_rollout_is_watched_steered_and_taken_back(alice: Visitor, swarm: Live
     swarm.follow("near", "nearer", slow="far")
     first = version_in(swarm)
     page = alice.visit(f"rollout/{DATASET}/{TAG}")
-    expect(page.locator(".tile").first).to_contain_text("3 of 3", timeout=60_000)
+    expect(page.locator(".tile").first).to_contain_text("3 of 3")
     expect(page.locator(".heading .actions").get_by_role("button")).to_have_count(0)
     page.get_by_role("button", name="Plan stages").click()
-    page.get_by_label("A stage a line").fill("0.01%\neverybody")
+    page.get_by_label("A stage a line").fill("ring=nobody\neverybody")
     page.get_by_role("button", name="Keep the plan").click()
     expect(page.get_by_text("The next publish goes out in 2 stages")).to_be_visible()
 
     swarm.write(2, 3_000_000)
     swarm.publish("second survey", TAG)
     buttons, stages = page.locator(".heading .actions"), page.get_by_role("region", name="Stages")
-    expect(page.get_by_text("second survey").first).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("second survey").first).to_be_visible()
     _press(alice, "Pause", "the wind is too strong")
     expect(stages).to_contain_text("the wind is too strong")
     behind = alice.visit("overview").locator(".followed").filter(has_text=f"{DATASET}:{TAG}")
-    expect(behind).to_contain_text("waiting, held back by the rollout; and 2 more are behind", timeout=60_000)
+    expect(behind).to_contain_text("waiting, held back by the rollout; and 2 more are behind")
     expect(behind.locator("dl div").filter(has_text="left")).to_contain_text("waits")
     alice.visit(f"rollout/{DATASET}/{TAG}")
     expect(buttons.get_by_role("button")).to_have_text(["Resume", "Promote", "Roll back", "Abort"])
     _press(alice, "Resume")
     _press(alice, "Promote")
     slow = page.get_by_role("region", name="Who is behind").get_by_role("row").filter(has_text="slow link")
-    expect(slow).to_have_count(1, timeout=60_000)
+    expect(slow).to_have_count(1)
     assert swarm.peer_id("far").startswith(slow.get_by_role("link").inner_text())
-    expect(page.locator(".tile").first).to_contain_text("3 of 3", timeout=90_000)
+    expect(page.locator(".tile").first).to_contain_text("3 of 3", timeout=2 * PATIENCE_MS)
     expect(page.get_by_role("region", name="Who is behind").first).to_contain_text("Nobody is behind")
     expect(page.get_by_role("region", name="Event log").first).to_contain_text("current")
     page.keyboard.press("v")
@@ -339,7 +354,7 @@ def test_a_rollout_is_watched_steered_and_taken_back(alice: Visitor, swarm: Live
     _press(alice, "Roll back", "ferries are missing")
     expect(stages).to_contain_text("rolled back")
     expect(page.locator(".verdict.tone-back")).to_contain_text("rolled back by user:alice (ferries are missing)")
-    expect(stages.get_by_role("img", name="peers of this rollout: back 3")).to_be_visible(timeout=60_000)
+    expect(stages.get_by_role("img", name="peers of this rollout: back 3")).to_be_visible()
     expect(buttons.get_by_role("button")).to_have_count(0)
     rows = alice.visit("rollout").get_by_role("row").filter(has_text="user:alice: ferries are missing")
     expect(rows.filter(has_text="rolled back")).to_have_count(1)
@@ -366,13 +381,19 @@ def test_program_api_metrics_and_page_tell_the_same_numbers(alice: Visitor, swar
     wait_for("program, API and metrics to tell the same", are_the_same)
     told = program_face(swarm)
     assert told["peers"] == 4 and told["received"] > 200_000, told
-    assert page_face(alice, near) == {
-        "peers": str(told["peers"]),
-        "current": f"{told['wanted']} of {told['wanted']}",
-        "received": size(told["received"]),
-        "lookups": f"{told['lookups']:,}",
-        "lookups_in_vain": f"{told['lookups_in_vain']:,}",
-    }
+
+    def is_on_pages() -> bool:
+        """Nodes look others up now and then."""
+        told = program_face(swarm)
+        return page_face(alice, near) == {
+            "peers": str(told["peers"]),
+            "current": f"{told['wanted']} of {told['wanted']}",
+            "received": size(told["received"]),
+            "lookups": f"{told['lookups']:,}",
+            "lookups_in_vain": f"{told['lookups_in_vain']:,}",
+        }
+
+    wait_for("the pages to tell the same", is_on_pages)
 
 
 def _performance(visitor: Visitor, swarm: LiveSwarm, first: str) -> None:
@@ -384,7 +405,7 @@ def _performance(visitor: Visitor, swarm: LiveSwarm, first: str) -> None:
     expect(page.get_by_role("group", name=re.compile("When peers had each move: .*stable"))).to_be_visible()
     expect(page.get_by_role("group", name=re.compile("Who has which version: .*stable"))).to_be_visible()
     move.get_by_role("link", name="changes").click()
-    assert page.url == f"{swarm.url}/ui/datasets/{DATASET}/diff/{first}/{version_in(swarm)}"
+    expect(page).to_have_url(f"{swarm.url}/ui/datasets/{DATASET}/diff/{first}/{version_in(swarm)}")
     expect(page.get_by_role("group", name="Where it is new: roads.bin: 3.0 MB of 3.0 MB are fetched")).to_be_visible()
     page.get_by_role("button", name="Table of Where it is new").click()
     expect(page.get_by_role("row").filter(has_text="roads.bin")).to_contain_text("changed")
@@ -406,9 +427,9 @@ def test_what_is_old_says_since_when(browser: Browser, swarm: LiveSwarm) -> None
     status = page.locator(".live")
     expect(status).to_have_text("live")
     with swarm.halted("hub"):
-        expect(status).to_contain_text("stale since", timeout=60_000)
+        expect(status).to_contain_text("stale since")
         expect(page.get_by_text("the tracker's stream has broken off")).to_be_visible()
-    expect(status).to_have_text("live", timeout=60_000)
+    expect(status).to_have_text("live")
     visitor.context.close()
 
 

@@ -16,7 +16,7 @@ from swarm.principal import Right
 from swarm.tracker.figures import serve as figures_serve
 from swarm.tracker.people import records
 from swarm.tracker.policy import PolicyRule
-from tests.browser.chromium import ARGUMENTS, path_of_chromium
+from tests.browser.chromium import ARGUMENTS, PATIENCE_MS, path_of_chromium
 from tests.cheap_passwords import make_passwords_cheap
 from tests.integration.people_rig import PASSWORD, Web, people
 from tests.integration.test_recalled import change
@@ -49,9 +49,11 @@ class Visit:
 @asynccontextmanager
 async def visiting() -> AsyncIterator[Visit]:
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path_of_chromium(), args=list(ARGUMENTS))
+        path, arguments = path_of_chromium(), list(ARGUMENTS)
+        browser = await playwright.chromium.launch(executable_path=path, args=arguments, timeout=PATIENCE_MS)
         try:
             context = await browser.new_context(ignore_https_errors=True)
+            context.set_default_timeout(PATIENCE_MS)
             yield Visit(await context.new_page())
         finally:
             await browser.close()

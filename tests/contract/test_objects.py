@@ -187,7 +187,7 @@ def test_processes_that_race_make_a_dense_log_with_one_winner_each(tmp_path: Pat
             assert racer.stdout is not None
             assert racer.stdout.readline() == b"ready\n"
         for racer in racers:
-            racer.communicate(b"go\n", timeout=60)
+            racer.communicate(b"go\n", timeout=300)
             assert racer.returncode == 0
     finally:
         for racer in racers:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-DEADLINE_S: Final = 60.0
+DEADLINE_S: Final = 120.0
 POLL_S: Final = 0.02
 _PR_CAPBSET_DROP: Final = 24
 _CAP_DAC_OVERRIDE: Final = 1

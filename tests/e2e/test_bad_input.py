@@ -18,7 +18,7 @@ import pytest
 
 from swarm.cli.demo.place import free_ports
 from swarm.token import PREFIX, format_token, parse_token
-from tests.e2e.harness import Bench, spawn_line, wait_for
+from tests.e2e.harness import DEADLINE_S, Bench, spawn_line, wait_for
 
 # The number of a refusal.
 DENIAL = re.compile(r"\bd-[0-9a-f]{12}\b")
@@ -245,7 +245,7 @@ def test_a_full_output(swarm: Bench, home: str) -> None:
             stdout=full,
             stderr=subprocess.PIPE,
             check=False,
-            timeout=60,
+            timeout=DEADLINE_S,
         )
     assert process.returncode == FULL
     assert process.stderr.count(b"\n") == 1

@@ -11,7 +11,7 @@ import ssl
 import urllib.request
 from pathlib import Path
 
-from tests.e2e.harness import Bench
+from tests.e2e.harness import DEADLINE_S, Bench
 
 
 def _source(root: Path) -> Path:
@@ -51,7 +51,7 @@ def test_it_passes_stays_up_to_be_looked_at_and_cleans_up(bench: Bench) -> None:
     # The tracker was killed meanwhile, and is back where it was.
     assert _who_signs_in(sign_in) == "demo"
     process.send_signal(signal.SIGINT)
-    stdout, stderr = process.communicate(timeout=60)
+    stdout, stderr = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 0, stderr
     summary = json.loads(stdout)
     assert summary["dashboard"] in lines[-1]
@@ -73,7 +73,7 @@ def test_ctrl_c_ends_every_process(bench: Bench) -> None:
         if b"all are ready" in line:
             break
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 130
     assert stderr.decode().count("\n") == 1
     assert bench.left_over() == []
@@ -87,7 +87,7 @@ def test_even_kill_9_leaves_no_process(bench: Bench) -> None:
         if b"all are ready" in line:
             break
     process.kill()
-    process.communicate(timeout=60)
+    process.communicate(timeout=DEADLINE_S)
     assert bench.left_over() == []
 
 

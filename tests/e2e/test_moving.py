@@ -110,7 +110,12 @@ def test_a_version_in_a_file(bench: Bench) -> None:
 
     import_line = [*spawn_line(), "import", "-", "--quiet"]
     done = subprocess.run(
-        import_line, input=streamed, env=bench.environment("piped"), capture_output=True, timeout=60, check=False
+        import_line,
+        input=streamed,
+        env=bench.environment("piped"),
+        capture_output=True,
+        timeout=DEADLINE_S,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert bench.ok("piped", "cat", "maps/roads:v1/small.txt").stdout == b"data"

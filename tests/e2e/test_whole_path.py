@@ -216,7 +216,7 @@ def test_two_commands_at_once_share_a_home(swarm: Bench) -> None:
         for n in range(3)
     ]
     for process in begun:
-        _, stderr = process.communicate(timeout=60)
+        _, stderr = process.communicate(timeout=DEADLINE_S)
         assert process.returncode == 0, stderr
     trees = [_described(swarm.folder / f"together-{n}") for n in range(3)]
     assert trees[0] == trees[1] == trees[2] == _described(swarm.folder / "roads")
@@ -334,7 +334,7 @@ def test_a_file_that_changes_while_it_is_published_is_never_torn(swarm: Bench) -
         letter += 1
         with (data / "file").open("r+b") as file:
             file.write(bytes([97 + letter % 26]) * 8_000_000)
-    process.communicate(timeout=60)
+    process.communicate(timeout=DEADLINE_S)
     if process.returncode != 0:
         assert "library/moving" not in swarm.ok("hub", "ls").text
         swarm.ok("hub", "publish", str(data), "moving:v1")
