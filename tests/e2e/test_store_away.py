@@ -61,7 +61,8 @@ def test_the_swarm_goes_on_without_its_store_and_nothing_is_restarted(bench: Ben
         wait_for("the store is back", lambda: _store(bench)["state"] == "answers")
         bench.ok("producer", "publish", str(data), "maps/roads:v2")
         bench.ok("late", "join", "-", stdin=token)
-        assert _agent(bench, "/readyz") == "ok\n"
+        # Of the store alone: on a loaded machine it says that its loop was late.
+        assert "\n[+] store: ok\n" in _agent(bench, "/readyz?verbose")
         assert _store(bench)["address"].startswith("s3://data/")
         assert _store(bench)["encryption"] == "AES256 by the server"
         assert _metric(bench, "aetherfs_store_away_seconds") == 0
