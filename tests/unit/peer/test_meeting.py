@@ -6,13 +6,16 @@ import asyncio
 import random
 import sys
 import time
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from swarm import clock
 from swarm.errors import RemoteProtocolError
 from swarm.http.resolver import PeerResolver
 from swarm.identity import PeerKey
+from swarm.peer import channels, meeting
 from swarm.peer.access import Access, Caller
 from swarm.peer.channels import TOLD_BURST, Channel, Channels
 from swarm.peer.meeting import Meeting
@@ -34,6 +37,17 @@ WALL = 0  # of each test, when it begins
 def wall(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is signed in a test is as old as the test, however long others took before it."""
     monkeypatch.setattr(sys.modules[__name__], "WALL", int(time.time()))
+
+
+@pytest.fixture(autouse=True)
+def standing_clocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the time of when this file was read, however long ago that is, and no time passes: none that would let more
+    in than a burst.
+    """
+    now = time.monotonic()
+    monkeypatch.setattr(clock, "wall_now", lambda: WALL + 0.5)
+    for module in (meeting, channels):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now))
 
 
 def location_of(
