@@ -155,7 +155,7 @@ class Bench:
 
     def left_over(self) -> list[int]:
         """Processes whose environment names this folder, a moment of grace given."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + DEADLINE_S
         while (found := _processes_of(self.folder)) and time.monotonic() < deadline:
             time.sleep(POLL_S)
         return found
