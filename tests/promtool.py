@@ -39,13 +39,11 @@ def _fetch() -> bool:
     if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
         return False
     with tempfile.TemporaryDirectory() as folder:
-        loaded = subprocess.run(
-            ["apt-get", "download", "-q", "prometheus"],
-            cwd=folder,
-            capture_output=True,
-            check=False,
-            timeout=DEADLINE_S,
-        )
+        load = ["apt-get", "download", "-q", "prometheus"]
+        try:
+            loaded = subprocess.run(load, cwd=folder, capture_output=True, check=False, timeout=DEADLINE_S)
+        except subprocess.TimeoutExpired:  # The network is as good as away.
+            return False
         packages = list(Path(folder).glob("prometheus_*.deb"))
         if loaded.returncode or not packages:
             return False
