@@ -12,7 +12,7 @@ from swarm.errors import AetherError, IncompleteError, UsageError
 from swarm.limits import BLOCK_MAX_BYTES
 from swarm.scan import scan
 from swarm.scan_cache import ScanCache
-from tests.datasets import write_files
+from tests.datasets import open_below, write_files
 from tests.unit.scanned import FILES, TOTAL, same, settle, settled_tree
 
 
@@ -79,12 +79,11 @@ def test_a_small_file_that_changes_between_listing_and_reading_is_noticed(tree: 
 
 
 def test_no_file_stays_open(tree: Path) -> None:
-    before = len(os.listdir("/proc/self/fd"))
     scan(tree)
     done: list[int] = []
     with pytest.raises(IncompleteError):
         scan(tree, progress=lambda read, total: done.append(read), should_stop=lambda: len(done) == 3)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_below(tree) == 0
 
 
 def test_a_change_after_the_reading_is_noticed_too(tree: Path) -> None:

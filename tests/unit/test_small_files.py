@@ -15,7 +15,16 @@ from swarm.rooted import Tree
 from swarm.segments import BlockEntry
 from swarm.staging import Staging
 from swarm.tree import TreeStore, verify_tree
-from tests.datasets import cut_stream, file_entry, manifest_of, public_directory, seeded, unprivileged, write_lacking
+from tests.datasets import (
+    cut_stream,
+    file_entry,
+    manifest_of,
+    open_below,
+    public_directory,
+    seeded,
+    unprivileged,
+    write_lacking,
+)
 
 MODES = (0o644, 0o600, 0o755, 0o777, 0o444, 0o400, 0o200, 0o000)
 CONTENTS = {f"{d}/{e}/{n}": seeded(f"{d}{e}{n}", 500 + n) for d in "ab" for e in "cd" for n in range(8)}
@@ -39,10 +48,6 @@ def umask(mask: int) -> Iterator[None]:
         yield
     finally:
         os.umask(before)
-
-
-def descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
 
 
 @pytest.mark.parametrize("mask", [0o000, 0o022, 0o077])
@@ -102,16 +107,15 @@ def test_a_target_that_was_bare_and_is_not_any_more(tmp_path: Path) -> None:
 
 
 def test_a_way_opens_what_two_paths_share_once_and_closes_all(tmp_path: Path) -> None:
-    before = descriptors()
     with Tree(tmp_path).way(create=True) as way:
         inodes = []
         for path in ("a/b/x", "a/b/y", "a/c/d/x", "top", "a/b/x"):
             directory, name = way.to(path)
             inodes.append((os.fstat(directory).st_ino, name))
-            assert descriptors() - before == 1 + path.count("/")
+            assert open_below(tmp_path) == 1 + path.count("/")
     at = {path: (tmp_path / path).stat().st_ino for path in ("a/b", "a/c/d", "")}
     assert inodes == [(at["a/b"], "x"), (at["a/b"], "y"), (at["a/c/d"], "x"), (at[""], "top"), (at["a/b"], "x")]
-    assert descriptors() == before
+    assert open_below(tmp_path) == 0
 
 
 def test_a_way_follows_no_link(tmp_path: Path) -> None:
@@ -121,7 +125,6 @@ def test_a_way_follows_no_link(tmp_path: Path) -> None:
     (tmp_path / "root/l").symlink_to("../outside")
     (tmp_path / "root/x").symlink_to("../outside/x")
     tree = Tree(tmp_path / "root", writable=True)
-    before = descriptors()
     with tree.way(create=True) as way:
         way.to("a/x")
         for path in ("l/x", "l/new/x", "x"):
@@ -131,7 +134,7 @@ def test_a_way_follows_no_link(tmp_path: Path) -> None:
         status = tree.status("a", way)
         assert status is not None  # A way that failed goes on.
         assert status.st_ino == (tmp_path / "root/a").stat().st_ino
-    assert descriptors() == before
+    assert open_below(tmp_path) == 0
     assert os.listdir(tmp_path / "outside") == ["x"]
 
 
@@ -142,11 +145,10 @@ def test_a_small_file_that_is_gone_or_short_gives_no_block(tmp_path: Path, path:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(content)
     block: BlockEntry = manifest.unique[0]
-    before = descriptors()
     assert TreeStore(tmp_path, manifest).get(block.signature) == b"\0" + blocks[block.signature]
-    assert descriptors() == before
+    assert open_below(tmp_path) == 0
     os.truncate(tmp_path / path, 400)
     assert TreeStore(tmp_path, manifest).get(block.signature) is None
     (tmp_path / path).unlink()
     assert TreeStore(tmp_path, manifest).get(block.signature) is None
-    assert descriptors() == before
+    assert open_below(tmp_path) == 0

@@ -18,7 +18,7 @@ from swarm.rooted import OPEN_FILES_MAX, Tree, failure
 from swarm.scan import scan
 from swarm.signature import signature_of
 from swarm.tree import TreeStore, verify_tree
-from tests.datasets import manifest_of, public_directory, seeded, unprivileged, write_files
+from tests.datasets import manifest_of, open_below, public_directory, seeded, unprivileged, write_files
 
 FILES = {
     "a/large": seeded("large", 1_500_000),
@@ -33,10 +33,6 @@ FILES = {
 def tree(tmp_path: Path) -> Path:
     write_files(tmp_path / "tree", FILES)
     return tmp_path / "tree"
-
-
-def open_descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
 
 
 # ---- the store ------------------------------------------------------------------------------------------------------
@@ -178,13 +174,12 @@ def test_open_files_are_few_and_all_closed(tmp_path: Path) -> None:
     files = {f"{number:03}": seeded(str(number), 70_000) for number in range(3 * OPEN_FILES_MAX)}
     write_files(tmp_path, files)
     manifest, _ = manifest_of(files)
-    before = open_descriptors()
     store = TreeStore(tmp_path, manifest)
     for _ in range(2):
         assert all(store.get(block.signature) for block in manifest.unique)
-    assert open_descriptors() <= before + OPEN_FILES_MAX
+    assert 0 < open_below(tmp_path) <= OPEN_FILES_MAX
     store.close()
-    assert open_descriptors() == before
+    assert open_below(tmp_path) == 0
 
 
 def test_many_readers_at_once(tmp_path: Path) -> None:
@@ -193,7 +188,6 @@ def test_many_readers_at_once(tmp_path: Path) -> None:
     write_files(tmp_path, files)
     manifest, _ = manifest_of(files)
     store = TreeStore(tmp_path, manifest)
-    before = open_descriptors()
     failures: list[bytes] = []
 
     def read(step: int) -> None:
@@ -209,7 +203,7 @@ def test_many_readers_at_once(tmp_path: Path) -> None:
         thread.join()
     assert failures == []
     store.close()
-    assert open_descriptors() == before
+    assert open_below(tmp_path) == 0
 
 
 def test_what_cannot_be_read_now_is_not_given_up() -> None:
