@@ -58,8 +58,9 @@ def test_a_member_enters_the_table_only_when_it_answers_from_its_address() -> No
                 back = stranger.read((await stranger.receive())[0])
                 assert isinstance(back.message, Ping)
                 assert not back.is_answer
-                stranger.send(stranger.packet(Pong(), node.id, id=back.id, is_answer=True), node)
-                await until(lambda: node.table.get(stranger.id) is not None)
+                await until(lambda: not node._verifying)
+                assert node.table.get(stranger.id) is None, "nor who does not answer"
+                await stranger.enter(node)
                 assert node.table.get(stranger.id) == Contact(stranger.key.public, "127.0.0.1", stranger.port)
 
     asyncio.run(main())
@@ -234,10 +235,7 @@ def test_a_proven_node_gets_whole_answers() -> None:
             for other in others:
                 await other.announce([KEY])
             with network.stranger() as stranger:
-                await stranger.ask(Ping(), node)
-                back = stranger.read((await stranger.receive())[0])
-                stranger.send(stranger.packet(Pong(), node.id, id=back.id, is_answer=True), node)
-                await until(lambda: node.table.get(stranger.id) is not None)
+                await stranger.enter(node)
                 body = await stranger.ask(FindNode(KEY, True, b""), node, credential=b"")
                 assert isinstance(body.message, Found)
                 assert len(body.message.contacts) >= 4
