@@ -65,7 +65,9 @@ def test_both_faces_do_all_that_a_peer_can(tmp_path: Path) -> None:
         first = await face.publish(source, REF, "maps/roads:v1", message="first", progress=reports.append)
         assert (first.serial, first.tags, first.new_blocks > 0) == (1, ("stable", "v1"), True)
         assert {"scan", "upload"} <= {report["phase"] for report in reports}
-        watching = asyncio.create_task(_until_version(face, tmp_path / "served"))
+        begun = asyncio.Event()
+        watching = asyncio.create_task(_until_version(face, tmp_path / "served", begun))
+        await asyncio.wait_for(begun.wait(), 30)
         followed = await asyncio.to_thread(sync.subscribe, REF, tmp_path / "served", keep=2, hook="true")
         assert (followed.version, followed.keep) == (first.version, 2)
         (source / "more").write_bytes(b"more")
@@ -114,11 +116,14 @@ def test_both_faces_do_all_that_a_peer_can(tmp_path: Path) -> None:
         Client(tmp_path / "edge").status()
 
 
-async def _until_version(face: AsyncClient, directory: Path) -> list[TagMoved | SubscriptionChanged]:
-    """The events of a watch until the second version is current."""
+async def _until_version(
+    face: AsyncClient, directory: Path, begun: asyncio.Event
+) -> list[TagMoved | SubscriptionChanged]:
+    """The events of a watch until the second version is current; the first is of what was so before."""
     events: list[TagMoved | SubscriptionChanged] = []
     async for event in face.watch(REF):
         events.append(event)
+        begun.set()
         told = event.subscription if isinstance(event, SubscriptionChanged) else None
         if told is not None and (told.directory, told.serial, told.phase) == (str(directory), 2, ""):
             break

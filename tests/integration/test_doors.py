@@ -20,7 +20,6 @@ DEADLINE_S = 20.0
 
 
 def test_a_hello_that_never_ends_is_looked_at_seldom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serve, "USUAL", Deadlines(head_s=2.0))
     looks = []
 
     def look(data: bytes) -> tuple[bytes, ...]:
@@ -37,6 +36,7 @@ def test_a_hello_that_never_ends_is_looked_at_seldom(tmp_path: Path, monkeypatch
 
     async def main() -> None:
         async with Swarm(tmp_path) as swarm:
+            monkeypatch.setattr(serve, "USUAL", Deadlines(head_s=2.0))  # of the peer's listeners alone
             peer = await swarm.peer("peer")
             looks.clear()
             await asyncio.to_thread(bother, peer.addresses()[0].host, peer.addresses()[0].port)
@@ -46,8 +46,6 @@ def test_a_hello_that_never_ends_is_looked_at_seldom(tmp_path: Path, monkeypatch
 
 
 def test_connections_that_say_nothing_or_nonsense_are_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serve, "USUAL", Deadlines(head_s=0.3))
-
     def bother(host: str, port: int) -> None:
         for first in (b"", b"\x16\x03\x01", b"GET / HTTP/1.1\r\n\r\n", random.Random(1).randbytes(9000)):
             with socket.create_connection((host, port), timeout=DEADLINE_S) as plain:
@@ -59,7 +57,10 @@ def test_connections_that_say_nothing_or_nonsense_are_let_go(tmp_path: Path, mon
     async def main() -> None:
         source = make_tree(tmp_path / "source", 5)
         async with Swarm(tmp_path) as swarm:
-            giver, asker = await swarm.peer("giver"), await swarm.peer("asker")
+            asker = await swarm.peer("asker")
+            with monkeypatch.context() as patched:
+                patched.setattr(serve, "USUAL", Deadlines(head_s=0.3))
+                giver = await swarm.peer("giver")
             await swarm.publish(giver, source, "maps/roads:latest")
             address = giver.addresses()[0]
             await asyncio.to_thread(bother, address.host, address.port)
