@@ -372,7 +372,8 @@ def test_an_asker_that_takes_a_trickle_does_not_hold_a_slot_for_ever(monkeypatch
             taking = threading.Thread(target=trickle)
             taking.start()
             try:
-                limit_waits(ours, socket.SO_SNDTIMEO, 0.5)
+                # Long enough that the other thread has taken something of it, on a busy machine too.
+                limit_waits(ours, socket.SO_SNDTIMEO, 1.5)
                 stream = GivenStream(ours, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), Buffers(1))
                 with pytest.raises(TimeoutError, match="next to nothing"):
                     stream._write(memoryview(bytes(4 << 20)))

@@ -124,27 +124,27 @@ def test_who_takes_no_answers_is_sent_away_and_asks_for_few_meanwhile() -> None:
         writer.transport.pause_reading()  # type: ignore[attr-defined]
         writer.write(GET.replace(b"good", b"large") * 5000)
         async with asyncio.timeout(WAIT_S):
-            while len(here.listener.visits):
+            while not here.seen or len(here.listener.visits):
                 await asyncio.sleep(0.02)
-        assert 1 <= len(here.seen) <= 64, "pipelined requests wait in the far end's socket"
+        assert len(here.seen) <= 64, "pipelined requests wait in the far end's socket"
         writer.transport.abort()
 
-    run(act, deadlines=SHORT)
+    run(act, deadlines=Deadlines(head_s=3600.0, idle_s=3600.0, taking_s=0.2))
 
 
 def test_an_endless_body_is_refused_at_its_limit() -> None:
     async def act(here: Site) -> None:
         reader, writer = await here.connect()
+        answer = asyncio.create_task(reader.read(100))
         writer.write(b"POST /good HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
         sent = 0
         with contextlib.suppress(ConnectionError):
-            while sent < 1 << 28 and not reader.at_eof():
+            while sent < 1 << 28 and not answer.done():
                 writer.write(b"10000\r\n" + bytes(65536) + b"\r\n")
                 await writer.drain()
+                await asyncio.sleep(0)  # the other end is in this loop too
                 sent += 65536
-                if reader._buffer:  # type: ignore[attr-defined]
-                    break
-        assert b" 413 " in await reader.read(100)
+        assert b" 413 " in await answer
         assert sent <= 1 << 24
         writer.transport.abort()
 
@@ -305,8 +305,10 @@ def test_no_request_is_smuggled_past_a_reader_before_us(parser: str) -> None:
     async def act(here: Site) -> None:
         for name, data in AMBIGUOUS.items():
             here.seen.clear()
-            answer = await here.say(data)
-            statuses = STATUS.findall(answer)
+            statuses = STATUS.findall(await here.say(data))
+            # One that was sent away before anybody looked at it, as this machine stopped for a moment, shows nothing.
+            while not statuses and not here.seen:
+                statuses = STATUS.findall(await here.say(data))
             # A body may turn out to be ambiguous when its request is being answered already.
             may_begin = ["POST /good"] if name in BODIES else []
             is_refused = [status[:1] for status in statuses] == [b"4"] or (name in BODIES and not statuses)
@@ -323,11 +325,12 @@ def test_the_corpus_would_smuggle_where_nothing_is_ambiguous(parser: str) -> Non
     async def act(here: Site) -> None:
         for headers, rest in ((b"Content-Length: 5\r\n", b"hello"), (CHUNKED, b"5\r\nhello\r\n0\r\n\r\n")):
             here.seen.clear()
-            answer = await here.say(body(headers, rest + SMUGGLED))
+            last = SMUGGLED.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+            answer = await here.say(body(headers, rest + last))
             assert here.seen == ["POST /good", "GET /smuggled"]
             assert answer.count(b"HTTP/1.1 200 OK") == 2
 
-    run(act, deadlines=SHORT)
+    run(act, deadlines=LONG)
 
 
 def test_half_a_connection_is_no_leak() -> None:

@@ -36,6 +36,7 @@ class Line:
     def __init__(self, port: int) -> None:
         self._port = port
         self.heard = bytearray()
+        self._carrying: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Line:
         self._server = await asyncio.start_server(self._carry, "127.0.0.1", 0)
@@ -44,10 +45,19 @@ class Line:
 
     async def __aexit__(self, *exc: object) -> None:
         self._server.close()
+        for task in list(self._carrying):
+            task.cancel()
+        await asyncio.gather(*self._carrying, return_exceptions=True)
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection("127.0.0.1", self._port)
-        await asyncio.gather(self._pass(reader, back), self._pass(there, writer))
+        task = asyncio.current_task()
+        assert task is not None
+        self._carrying.add(task)
+        with contextlib.suppress(asyncio.CancelledError), contextlib.closing(writer):
+            there, back = await asyncio.open_connection("127.0.0.1", self._port)
+            with contextlib.closing(back):
+                await asyncio.gather(self._pass(reader, back), self._pass(there, writer))
+        self._carrying.discard(task)
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError):
@@ -213,8 +223,9 @@ def test_an_impostor_hears_no_byte_of_a_request(who: str, tmp_path: Path) -> Non
                 while peer in victim.channels.open:
                     await asyncio.sleep(0.01)
             async with Impostor(context) as impostor:
-                victim.resolver.learn(peer, (Address("127.0.0.1", impostor.port),))
                 for call in calls_of(victim, peer):
+                    # Each time anew: others may tell meanwhile where it was.
+                    victim.resolver.learn(peer, (Address("127.0.0.1", impostor.port),))
                     with pytest.raises(UnreachableError):
                         await call()
                 assert impostor.handshakes >= 3

@@ -25,7 +25,9 @@ LAST_PACK = 3
 
 
 class Dying:
-    """The store as a seed sees it that is about to die: after some packs no write ends until the seed is told to."""
+    """The store as a seed sees it that is about to die: after some packs, which are whole by then, no write ends until
+    the seed is told to.
+    """
 
     def __init__(self, objects: ObjectStore) -> None:
         self._objects = objects
@@ -33,6 +35,8 @@ class Dying:
         self.packs = 0
         self.is_dying = asyncio.Event()
         self.may_die = threading.Event()
+        self._left = LAST_PACK
+        self._is_full = threading.Event()
         self._loop = asyncio.get_running_loop()
 
     def put(self, key: str, data: bytes) -> None:
@@ -40,10 +44,15 @@ class Dying:
             self.packs += key.startswith(PACKS)
             number = self.packs
         if key.startswith(PACKS) and number > LAST_PACK:
+            self._is_full.wait(30)
             self._loop.call_soon_threadsafe(self.is_dying.set)
             self.may_die.wait(30)
             raise UnreachableError("the seed is dead")
         self._objects.put(key, data)
+        with self._lock:
+            self._left -= key.startswith(PACKS)
+            if not self._left:
+                self._is_full.set()
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._objects, name)
@@ -113,6 +122,8 @@ def test_a_tracker_that_knows_no_seed_yet_holds_no_publish_up(tmp_path: Path) ->
             swarm.tracker.state.presence.forget(swarm.seed.key.peer_id)
             assert (await swarm.publish(producer, data, "maps/roads:v1"))["serial"] == 1
             await swarm.stop(swarm.seed)
+            # Its goodbye waits a second at most for a tracker that is busy.
+            swarm.tracker.state.presence.forget(swarm.seed.key.peer_id)
             (data / "more").write_text("more")
             with pytest.raises(UnreachableError, match="no seed is known"):
                 await swarm.publish(producer, data, "maps/roads:v1")
@@ -121,6 +132,8 @@ def test_a_tracker_that_knows_no_seed_yet_holds_no_publish_up(tmp_path: Path) ->
 
 
 def test_a_publish_waits_for_a_seed_that_has_just_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publish, "SEED_PATIENCE_S", 120.0)
+    monkeypatch.setattr(publish, "SEED_LOOK_S", 0.05)
     data = make_tree(tmp_path / "data", 1, large_bytes=100_000)
 
     async def main() -> None:
@@ -148,6 +161,7 @@ def test_a_publish_without_a_seed_says_so(tmp_path: Path, monkeypatch: pytest.Mo
     async def main() -> None:
         async with Swarm(tmp_path) as swarm:
             await swarm.stop(swarm.seed)
+            swarm.tracker.state.presence.forget(swarm.seed.key.peer_id)
             producer = await swarm.peer("producer")
             with pytest.raises(UnreachableError, match="no seed is known"):
                 await swarm.publish(producer, data, "maps/roads:v1")

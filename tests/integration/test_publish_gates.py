@@ -16,7 +16,7 @@ from swarm.peer import publish as publishing
 from swarm.peer.node import PeerNode
 from swarm.peer.stages import last_publish
 from swarm.publish_budget import Budget
-from tests.integration.swarm_rig import Swarm, contents, make_tree, run
+from tests.integration.swarm_rig import Swarm, make_tree, run
 
 REF = "maps/roads:v1"
 
@@ -56,8 +56,8 @@ async def _published(node: PeerNode, source: Path, **more: Any) -> dict[str, Any
 
 def _kept(swarm: Swarm) -> dict[str, bytes]:
     """What lies in the object store, but for what a running swarm writes by itself."""
-    kept = contents(swarm.folder / "objects")
-    return {key: data for key, data in kept.items() if key.startswith(("packs", "indexes", "datasets", "uploads"))}
+    kept = swarm.objects
+    return {key: kept.get(key) for kind in ("packs/", "indexes/", "datasets/", "uploads/") for key in kept.list(kind)}
 
 
 async def _nothing_by_a_dry_run(swarm: Swarm, producer: PeerNode, source: Path) -> None:
