@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from swarm.errors import UnreachableError
 from swarm.http.serve import peer_in
+from swarm.http.tls import break_off
 from swarm.limits import HEADER_DEADLINE_S
 from swarm.peer.wire import CallMe
 
@@ -50,15 +51,18 @@ class Called:
                 raise UnreachableError(f"peer {peer[:8]} cannot be dialled, and there is no channel to ask it to dial")
             async with asyncio.timeout(CALL_DEADLINE_S):
                 found = await coming
-        except asyncio.TimeoutError as error:
-            raise UnreachableError(f"peer {peer[:8]} was asked to dial us, and does not") from error
+        except BaseException as error:
+            if coming.done() and not coming.cancelled():
+                coming.result().close()  # it came in the very moment in which it was waited for no longer
+            if isinstance(error, asyncio.TimeoutError):
+                raise UnreachableError(f"peer {peer[:8]} was asked to dial us, and does not") from error
+            raise
         finally:
             self._forget(peer, coming)
         self.counts[peer] += 1
         return found
 
     def _forget(self, peer: str, coming: asyncio.Future[ssl.SSLSocket]) -> None:
-        """Whatever has come for nobody is closed."""
         waiting = self._awaited[peer]
         if coming in waiting:
             waiting.remove(coming)
@@ -76,10 +80,22 @@ class Called:
 
     async def _greet(self, connection: socket.socket, left_s: float) -> None:
         try:
-            wrapped = await asyncio.to_thread(_shake_hands, connection, self._context, left_s)
+            connection.settimeout(max(0.01, left_s))
+            wrapped = self._context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         except OSError as error:
-            log.debug("somebody who was to give does not get as far as that: %s", error)
+            log.debug("somebody who was to give has left: %s", error)
             connection.close()
+            return
+        shaking = asyncio.get_running_loop().run_in_executor(None, wrapped.do_handshake)
+        try:
+            await asyncio.shield(shaking)
+        except (OSError, asyncio.CancelledError) as error:
+            break_off(wrapped)  # the thread ends then, and nobody else holds the connection
+            await asyncio.wait([shaking])
+            wrapped.close()
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            log.debug("somebody who was to give does not get as far as that: %s", error)
             return
         peer = peer_in(wrapped.getpeercert()) or ""
         waiting = [coming for coming in self._awaited.get(peer, ()) if not coming.done()]
@@ -105,14 +121,3 @@ async def give_to(node: PeerNode, context: ssl.SSLContext, peer: str) -> None:
         return
     connection.setblocking(True)
     node.runs.give(peer, connection, context)
-
-
-def _shake_hands(connection: socket.socket, context: ssl.SSLContext, left_s: float) -> ssl.SSLSocket:
-    connection.settimeout(max(0.01, left_s))
-    wrapped = context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
-    try:
-        wrapped.do_handshake()
-    except BaseException:
-        wrapped.close()
-        raise
-    return wrapped

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import socket
 import ssl
 from pathlib import Path
@@ -23,9 +25,10 @@ DEADLINE_S = 20.0
 
 
 async def _behind_translation(swarm: Swarm, name: str) -> PeerNode:
-    """A peer that says that it is where nobody can dial it."""
+    """A peer that says that it is where nobody can dial it, and where it is nobody can either."""
     node = await swarm.peer(name)
     node.addresses = lambda: NOWHERE  # type: ignore[method-assign]
+    await node.listener.close()
     return node
 
 
@@ -47,7 +50,9 @@ def test_a_peer_that_cannot_be_dialled_gives_and_takes(tmp_path: Path) -> None:
             assert result["from"]["origin"] + result["from"]["peers"] == sum(map(len, contents(source).values()))
             assert taker.called.counts[hidden.key.peer_id] >= 1
             assert hidden.traffic.sent[taker.key.peer_id] > 0
-            assert not taker.called._awaited
+            async with asyncio.timeout(DEADLINE_S):  # one may have been asked for that was not needed in the end
+                while taker.called._awaited:
+                    await asyncio.sleep(0.01)
 
     asyncio.run(main())
 
@@ -82,6 +87,50 @@ def test_whoever_was_not_asked_is_not_listened_to(tmp_path: Path) -> None:
             assert not taker.called._awaited
 
     asyncio.run(main())
+
+
+def test_what_comes_when_nobody_waits_any_more_is_closed(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with Swarm(tmp_path) as swarm:
+            called = (await swarm.peer("taker")).called
+            called._ask = lambda peer, message: True
+            asking = asyncio.create_task(called.stream("somebody"))
+            await asyncio.sleep(0)
+            came, far_end = socket.socketpair()
+            called._awaited["somebody"][0].set_result(came)  # type: ignore[arg-type]
+            asking.cancel()  # before it has heard of it
+            await asyncio.gather(asking, return_exceptions=True)
+            assert came.fileno() == -1
+            far_end.close()
+
+    asyncio.run(main())
+
+
+def test_a_handshake_that_is_under_way_when_all_ends_is_broken_off(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with Swarm(tmp_path) as swarm:
+            called = (await swarm.peer("taker")).called
+            called._awaited["somebody"].append(asyncio.get_running_loop().create_future())
+            came, silent = socket.socketpair()
+            name = os.readlink(f"/proc/self/fd/{came.fileno()}")
+            called.accept(came, 3600.0)
+            while not called._handshakes:
+                await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            await called.close()
+            assert name not in open_files()
+            silent.close()
+
+    asyncio.run(main())
+
+
+def open_files() -> set[str]:
+    """What this process has open."""
+    found = set()
+    for descriptor in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            found.add(os.readlink(f"/proc/self/fd/{descriptor}"))
+    return found
 
 
 def test_nobody_is_dialled_for_who_has_no_interest_in_anything(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def test_a_set_that_is_given_while_another_is_swept_is_taken_over_soon() -> None
                     announcer.set_sweep(new)
                 return store(*told)
 
-            records.store = giving  # type: ignore[method-assign]
+            records.store = giving  # type: ignore[method-assign, assignment]
             announcer.set_sweep(old)
             await until(lambda: all(len(network.keepers(key)) == 3 for key in new))
             assert network.nodes[0].records.count <= REGION_KEYS_MAX + len(new)
