@@ -94,6 +94,8 @@ class Channel:
     location: bytes = b""
     # It came from elsewhere than where it says that it listens: behind address translation nobody can dial it.
     is_translated: bool = False
+    # A grant that the far end showed and that proves nothing here: its key may be one that we have not heard of yet.
+    unproved: bytes = b""
     told: Budget = field(default_factory=lambda: Budget(TOLD_RATE, TOLD_BURST))
     shown: Budget = field(default_factory=lambda: Budget(SHOWN_RATE, SHOWN_BURST))
 

@@ -349,9 +349,26 @@ class Exchange:
 
     def _renewed(self, channel: Channel, grant: bytes) -> None:
         if channel.may_tell(time.monotonic()):
-            channel.caller = self.access.caller(channel.peer_id, grant, clock.wall_now())
+            self._believe(channel, grant)
         else:
             self.channels.drop(channel.peer_id)  # it may come again, and show its grant then
+
+    def _believe(self, channel: Channel, grant: bytes) -> None:
+        """Go by a grant that a neighbour shows; one that proves nothing changes nothing, and is looked at again when
+        we hear of another key.
+        """
+        shown = self.access.caller(channel.peer_id, grant, clock.wall_now())
+        channel.unproved = b"" if shown.grant is not None else grant
+        if shown.grant is not None:
+            channel.caller = shown
+
+    def keys_learnt(self) -> None:
+        """The CA has a key that we did not know: neighbours may have shown grants under it before."""
+        for channel in list(self.channels.open.values()):
+            if channel.unproved:
+                self._believe(channel, channel.unproved)
+                for follower in self._following():
+                    self._ask(channel, follower)
 
     def _uninterested(self, channel: Channel, version: bytes) -> None:
         channel.interests.pop(version, None)

@@ -122,6 +122,7 @@ class Rotation:
             newest = peer_id_of(node.access.authority.newest.public)
             log.warning("the swarm's CA has a new key, %s: what trackers seal from now on is under it", newest[:12])
             node.trust_roots()
+            node.exchange.keys_learnt()
         if node.access.authority.stolen != stolen:
             begin_reproving(node)
         await self._be_in_networks()

@@ -48,11 +48,21 @@ async def asked(asker: PeerNode, giver: PeerNode, dataset: str, version: bytes, 
 
 
 async def meet(*nodes: PeerNode) -> None:
+    """Each of the others has a channel with the first one, which stays."""
     first, *others = nodes
     for other in others:
         other.resolver.learn(first.key.peer_id, first.addresses())
         await other.channels.connect(first.key.peer_id)
-    await until(lambda: len(first.channels.open) >= len(others))
+    await until(lambda: all(have_met(first, other) for other in others))
+
+
+def have_met(one: PeerNode, other: PeerNode) -> bool:
+    """Whether they have the two ends of one channel. Each may dial the other at the same moment: of these two channels
+    one is closed, and until both know which, each may take its own for the one that stays.
+    """
+    ends = [a.channels.open.get(b.key.peer_id) for a, b in ((one, other), (other, one))]
+    dials = other.key.peer_id in one.channels._dialling or one.key.peer_id in other.channels._dialling
+    return None not in ends and not dials and {end.dialled for end in ends if end is not None} == {True, False}
 
 
 def grant_of(node: PeerNode) -> Grant:
