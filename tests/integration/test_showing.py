@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from pathlib import Path
 
 import pytest
 
 from swarm.limits import SHOWN_MAX_BYTES
+from swarm.peer import showing
 from swarm.peer.channels import Channel
 from swarm.peer.node import PeerNode
-from swarm.peer.wire import Show, Shown
+from swarm.peer.wire import OUR_VERSIONS, Show, Shown
 from tests.integration.swarm_rig import Swarm, make_tree
 from tests.integration.test_neighbours import until
 from tests.integration.test_reading import all_of, file_of, opened
+from tests.integration.test_recalled import meet
 
 
 class Reader:
@@ -44,7 +47,8 @@ class Reader:
         return dialled
 
     async def channel(self, seed: PeerNode) -> Channel:
-        return await self.node.channels.connect(seed.key.peer_id)
+        await meet(self.node, seed)
+        return self.node.channels.open[seed.key.peer_id]
 
 
 async def published(swarm: Swarm, tmp_path: Path, files: int = 12) -> tuple[Path, bytes, bytes]:
@@ -59,16 +63,18 @@ async def published(swarm: Swarm, tmp_path: Path, files: int = 12) -> tuple[Path
     return source, version, entry
 
 
-def test_a_first_read_has_the_manifest_over_the_channel_and_blocks_by_one_stream(tmp_path: Path) -> None:
+def test_a_first_read_has_the_manifest_over_the_channel_and_blocks_by_one_stream(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(showing, "ANSWER_S", 60.0)
+
     async def main() -> None:
         async with Swarm(tmp_path) as swarm:
             source, _, _ = await published(swarm, tmp_path)
             reader = Reader(await swarm.peer("reader"))
             await reader.channel(swarm.seed)
             dials = reader.far_away()
-            snapshot = await opened(reader.node, "maps/roads:latest")
-            found = await all_of(snapshot.read(await file_of(snapshot, "d0/f3")))
-            assert found == (source / "d0/f3").read_bytes()
+            assert await _read(reader.node, "d0/f3") == (source / "d0/f3").read_bytes()
             assert len(reader.told) == 3, "the root, the segment of files, that of blocks"
             assert all(message.encoded for message in reader.told)
             assert len(dials) == 1, "the stream that was made meanwhile is the one that brings the block"
@@ -115,23 +121,31 @@ def test_who_shows_what_is_not_the_version_is_left_alone_and_the_reader_served_b
     lie: bytes, tmp_path: Path
 ) -> None:
     async def main() -> None:
-        async with Swarm(tmp_path, stall_s=5.0) as swarm:
+        async with Swarm(tmp_path) as swarm:
             source, _, _ = await published(swarm, tmp_path)
             honest = await swarm.peer("honest")
             await swarm.pull(honest, "maps/roads:latest", tmp_path / "pulled")
             reader = Reader(await swarm.peer("reader"))
-            liar = swarm.seed.key.peer_id
+            liar, channels = swarm.seed.key.peer_id, reader.node.channels
             _lie(swarm.seed, lie)
             reader.node.fetcher.is_ready = lambda peer: False  # type: ignore[method-assign]
-            reader.node.resolver.learn(honest.key.peer_id, honest.addresses())
-            for other in (swarm.seed, honest):
-                await reader.channel(other)
-            snapshot = await opened(reader.node, "maps/roads:latest")
-            found = await all_of(snapshot.read(await file_of(snapshot, "d0/f3")))
-            assert found == (source / "d0/f3").read_bytes()
-            assert reader.told and reader.node.channels.is_banned(liar)
+            # It meets the honest one after the liar, however they are ranked.
+            channels.drop(honest.key.peer_id)
+            channels._banned[honest.key.peer_id] = time.monotonic() + 3600.0
+            await reader.channel(swarm.seed)
+            reading = asyncio.create_task(_read(reader.node, "d0/f3"))
+            await until(lambda: channels.is_banned(liar), "who lies is not found out")
+            del channels._banned[honest.key.peer_id]
+            await reader.channel(honest)
+            assert await reading == (source / "d0/f3").read_bytes()
+            assert reader.told and channels.is_banned(liar)
 
     asyncio.run(main())
+
+
+async def _read(node: PeerNode, path: str) -> bytes:
+    snapshot = await opened(node, "maps/roads:latest")
+    return await all_of(snapshot.read(await file_of(snapshot, path)))
 
 
 def _lie(node: PeerNode, lie: bytes) -> None:
@@ -142,17 +156,18 @@ def _lie(node: PeerNode, lie: bytes) -> None:
     node.exchange.showing.show = show  # type: ignore[method-assign]
 
 
-def test_who_does_not_show_is_asked_by_a_stream(tmp_path: Path) -> None:
+def test_who_does_not_show_is_asked_by_a_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As those of an older version do not."""
+    monkeypatch.setattr(showing, "SINCE", OUR_VERSIONS[1] + 1)
+
     async def main() -> None:
         async with Swarm(tmp_path) as swarm:
             source, _, _ = await published(swarm, tmp_path)
             reader = Reader(await swarm.peer("reader"))
-            (await reader.channel(swarm.seed)).version = 6
+            await reader.channel(swarm.seed)
             reader.node.fetcher.is_ready = lambda peer: False  # type: ignore[method-assign]
             _lie(swarm.seed, b"nobody asks for it")
-            snapshot = await opened(reader.node, "maps/roads:latest")
-            found = await all_of(snapshot.read(await file_of(snapshot, "d0/f3")))
-            assert found == (source / "d0/f3").read_bytes()
+            assert await _read(reader.node, "d0/f3") == (source / "d0/f3").read_bytes()
             assert not reader.told
 
     asyncio.run(main())
