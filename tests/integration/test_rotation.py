@@ -64,20 +64,29 @@ async def until(what: str, holds: Callable[[], bool], *nodes: PeerNode) -> None:
 
 @contextlib.contextmanager
 def deaf(node: PeerNode) -> Iterator[None]:
-    """Whatever tells it of keys, it takes none in until this is left, however long the others take."""
+    """Whatever tells it of keys, it asks for none and takes none in until this is left, however long others take."""
     rotation, heard = node.announcer.rotation, asyncio.Event()
-    take = rotation._take
+    take, renew, look = rotation._take, rotation.renew, rotation.look
 
-    async def later(told: Keyring) -> None:
+    async def taken_later(told: Keyring) -> None:
         await heard.wait()
         await take(told)
 
-    rotation._take = later  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        rotation._take = take  # type: ignore[method-assign]
-        heard.set()
+    async def renewed_later() -> None:
+        await heard.wait()
+        await renew()
+
+    async def looked_later() -> bool:
+        await heard.wait()
+        return await look()
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name, later in (("_take", taken_later), ("renew", renewed_later), ("look", looked_later)):
+            patch.setattr(rotation, name, later)
+        try:
+            yield
+        finally:
+            heard.set()
 
 
 async def rotate(swarm: Swarm, request: RotateRequest) -> None:
