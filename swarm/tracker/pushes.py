@@ -30,6 +30,8 @@ from swarm.messages import Contact, Head
 PUSH_PATH: Final = "/api/v1/push"
 MSGPACK: Final = "application/msgpack"
 TIMEOUT_S: Final = 3.0
+# How long who leaves waits for what it is saying.
+LAST_WORDS_S: Final = 1.0
 TRIES: Final = 2
 
 log = logging.getLogger("aetherfs.tracker")
@@ -107,7 +109,10 @@ class Pushes:
         return time.monotonic() - silent.since if silent is not None else 0.0
 
     async def leaving(self) -> None:
-        """Tell all that this tracker ends, to those who answer soon."""
+        """Tell all that this tracker ends, to those who answer soon; after what is under way, by which it is there."""
+        self._waiting.clear()
+        if self._telling:
+            await asyncio.wait(self._telling.values(), timeout=LAST_WORDS_S)
         push = canonical.encode(Push(1, self.listing, True, ()))
         await asyncio.gather(*(self._post(other, push) for other in self.others))
 
