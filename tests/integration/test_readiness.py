@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
-from swarm.cli.roles import health_address
+from swarm.cli.roles import Running, health_address
 from swarm.errors import UsageError
 from swarm.http.tls import TlsFiles, peer_client_context, unverified_context
 from swarm.identity import server_name_of
@@ -56,8 +56,7 @@ def test_a_whole_process_tells_how_each_part_stands(tmp_path: Path, monkeypatch:
         async with whole_process(tmp_path / "home", health_listen="127.0.0.1:0") as parts:
             node = parts.node
             await answers_at(f"http://127.0.0.1:{node.listeners['health'].port}")
-            status, _, text = await asked(parts, "/readyz?verbose")
-            assert status == 200
+            text = await calm(parts)
             names = [line.partition(":")[0] for line in text.splitlines()]
             parts_told = ["process", "store", "tracker", "certificate", "clock", "disk", "event-loop"]
             assert names == [*(f"[+] {name}" for name in parts_told), "ok"]
@@ -81,6 +80,16 @@ def test_a_whole_process_tells_how_each_part_stands(tmp_path: Path, monkeypatch:
             assert names == ["[+] tracker", "[+] store", "[+] certificate", "[+] ca-key", "[+] alerts", "ok"]
 
     asyncio.run(main())
+
+
+async def calm(parts: Running) -> str:
+    """What is told once nothing is wrong that a loaded machine brings about: a loop that is late, a slow tracker."""
+    text = ""
+    while not text or "[~] event-loop" in text or "[~] tracker" in text:
+        parts.node.loop_lag._late.clear()
+        status, _, text = await asked(parts, "/readyz?verbose")
+        assert status == 200
+    return text
 
 
 async def answers_at(base: str) -> None:

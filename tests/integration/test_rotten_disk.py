@@ -17,7 +17,7 @@ from swarm.peer.node import PeerNode
 from swarm.peer.wire import BLOCK, RunRequest
 from tests.integration.swarm_rig import Swarm, make_tree
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 REF = "maps/roads:latest/large.bin"
 
 
@@ -67,6 +67,7 @@ def test_damage_is_found_before_it_is_served_and_is_repaired(key: SealKey | None
                 known = next(iter(producer.holdings))
                 kept = StoreSource(peer.store)
                 peer.hold(Holding(known.dataset, known.manifest, known.entry, kept, None))
+                await all_is_kept(peer)
                 asker = await swarm.peer("asker")
                 asker.resolver.learn(peer.key.peer_id, peer.addresses())
                 for damage in (flip, cut, empty, swap):
@@ -77,6 +78,21 @@ def test_damage_is_found_before_it_is_served_and_is_repaired(key: SealKey | None
     asyncio.run(main())
 
 
+def wanted_of(peer: PeerNode) -> tuple[bytes, ...]:
+    """The blocks of the file that is read."""
+    manifest = next(iter(peer.holdings)).manifest
+    large = manifest.find("large.bin")
+    assert large is not None
+    return tuple(manifest.unique[index].signature for index, *_ in manifest.blocks_of(large))
+
+
+async def all_is_kept(peer: PeerNode) -> None:
+    """A block is given out before it is kept."""
+    async with asyncio.timeout(DEADLINE_S):
+        while not all(peer.blocks.get(signature) for signature in wanted_of(peer)):
+            await asyncio.sleep(0.02)
+
+
 async def damaged(damage: Callable[[list[Path]], None], peer: PeerNode, asker: PeerNode, original: bytes) -> None:
     """Damage all that the peer keeps, ask it for a part, and read it all again."""
     files = [file for file in peer.home.blocks.rglob("*") if file.is_file()]
@@ -84,14 +100,8 @@ async def damaged(damage: Callable[[list[Path]], None], peer: PeerNode, asker: P
     damage(files)
     peer.memory.close()
     holding = next(iter(peer.holdings))
-    large = holding.manifest.find("large.bin")
-    assert large is not None
-    wanted = tuple(holding.manifest.unique[index].signature for index, *_ in holding.manifest.blocks_of(large))
-    request = RunRequest(1, 1, "maps/roads", holding.version, holding.entry, False, wanted)
+    request = RunRequest(1, 1, "maps/roads", holding.version, holding.entry, False, wanted_of(peer))
     answers = [status async for status, _ in asker.fetcher.run(peer.key.peer_id, request)]
     assert BLOCK not in answers
     assert await read(peer) == original, damage.__name__
-    # A block is given out before it is kept.
-    async with asyncio.timeout(DEADLINE_S):
-        while not all(peer.blocks.get(signature) for signature in wanted):
-            await asyncio.sleep(0.02)
+    await all_is_kept(peer)

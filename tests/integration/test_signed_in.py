@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from swarm.http.serve import issuer_of
 from swarm.tracker import guards, serve_datasets
+from swarm.tracker.audit import pages_of
 from swarm.tracker.people import records
 from swarm.tracker.policy import PolicyRule
 from tests.cheap_passwords import make_passwords_cheap
@@ -86,8 +88,11 @@ def test_the_audit_names_who_signed_in_and_not_the_peer_between(
             for path, body in ((purge, {"reason": "law"}), (f"{base}/log/held", {"entries": ["AAAA"]})):
                 async with session.post(path, json=body, headers=basic("alice")) as answered:
                     assert answered.status == 200, await answered.text()
-        noted = [(one.actor, one.action) for one in web.rig.tracker.state.noted.due(0.0, 0.0, is_ending=True)]
-        assert [actor for actor, action in noted if action in ("purge", "give back")] == ["user:alice"] * 2
+        state = web.rig.tracker.state
+        # It may have written a part by now.
+        await state.write_audit(time.monotonic(), is_ending=True)
+        written = [event for _, event in pages_of(await state.work(state.audit.read, 0, 16))]
+        assert [one.actor for one in written if one.action in ("purge", "give back")] == ["user:alice"] * 2
 
     with_people(tmp_path, check)
 

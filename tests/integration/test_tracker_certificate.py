@@ -53,7 +53,8 @@ async def shown(port: int, name: str) -> bytes:
         found = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
         return ssl.DER_cert_to_PEM_cert(found).encode()
     finally:
-        writer.close()
+        writer.transport.abort()  # its goodbye would outlive the loop
+        await writer.wait_closed()
 
 
 async def until_shown(port: int, expected: bytes) -> None:

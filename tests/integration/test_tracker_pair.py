@@ -35,7 +35,7 @@ async def certificate_at(port: int, name: str | None) -> x509.Certificate:
     data = channel.getpeercert(binary_form=True)
     assert data is not None
     assert channel.version() == "TLSv1.3"
-    writer.close()
+    writer.transport.abort()
     await writer.wait_closed()
     return x509.load_der_x509_certificate(data)
 

@@ -13,7 +13,7 @@ import pytest
 
 from swarm.errors import AetherError, ConflictError, NotAllowedError, NotFoundError
 from swarm.people_messages import IssuersAnswer
-from swarm.tracker.people import records
+from swarm.tracker.people import guessing, records
 from swarm.tracker.people.guessing import OF_NETWORK, OF_PAIR
 from swarm.tracker.people.sessions import Session, Sessions
 from swarm.tracker.policy import PolicyRule
@@ -29,6 +29,12 @@ ALICE = ["user:alice", "group:ops", "anyone"]
 @pytest.fixture(autouse=True)
 def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
     make_passwords_cheap(monkeypatch)
+
+
+@pytest.fixture
+def long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has to wait does so for longer than a test takes."""
+    monkeypatch.setattr(guessing, "FIRST_WAIT_S", 60.0)
 
 
 async def session_of(web: Web, name: str = "alice", password: str = PASSWORD) -> str:
@@ -103,8 +109,11 @@ def test_two_authorizations_are_none(tmp_path: Path) -> None:
     with_people(tmp_path, check)
 
 
-def test_a_known_and_an_unknown_name_cost_the_same_work_and_read_alike(tmp_path: Path) -> None:
+def test_a_known_and_an_unknown_name_cost_the_same_work_and_read_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Work is counted, not timed: hashes made, objects read, and the bytes of the refusal."""
+    monkeypatch.setattr(records, "FRESH_S", 1e6)
 
     async def refused(web: Web, name: str) -> tuple[int, int, int, str]:
         made, read = web.identifier.passwords.made, web.identifier.people.read
@@ -122,7 +131,7 @@ def test_a_known_and_an_unknown_name_cost_the_same_work_and_read_alike(tmp_path:
     with_people(tmp_path, check)
 
 
-def test_who_guesses_waits_before_anything_is_looked_up(tmp_path: Path) -> None:
+def test_who_guesses_waits_before_anything_is_looked_up(tmp_path: Path, long_waits: None) -> None:
     async def check(web: Web) -> None:
         for name in ("alice", "nobody"):
             statuses = [await web.who(basic(name, f"guess {number}")) for number in range(OF_PAIR.free + 3)]
@@ -137,7 +146,7 @@ def test_who_guesses_waits_before_anything_is_looked_up(tmp_path: Path) -> None:
     with_people(tmp_path, check)
 
 
-def test_guesses_at_once_are_as_few_as_one_after_another(tmp_path: Path) -> None:
+def test_guesses_at_once_are_as_few_as_one_after_another(tmp_path: Path, long_waits: None) -> None:
     async def check(web: Web) -> None:
         asked = [web.who(basic("alice", f"guess {number}")) for number in range(OF_PAIR.free + 12)]
         found = await asyncio.gather(*asked)
@@ -146,7 +155,7 @@ def test_guesses_at_once_are_as_few_as_one_after_another(tmp_path: Path) -> None
     with_people(tmp_path, check)
 
 
-def test_names_that_are_made_up_are_not_looked_up_for_ever(tmp_path: Path) -> None:
+def test_names_that_are_made_up_are_not_looked_up_for_ever(tmp_path: Path, long_waits: None) -> None:
     async def check(web: Web) -> None:
         read = web.identifier.people.read
         for number in range(OF_NETWORK.free + 10):
@@ -156,7 +165,11 @@ def test_names_that_are_made_up_are_not_looked_up_for_ever(tmp_path: Path) -> No
     with_people(tmp_path, check)
 
 
-def test_who_is_signed_in_already_is_not_held_up_by_who_guesses(tmp_path: Path) -> None:
+def test_who_is_signed_in_already_is_not_held_up_by_who_guesses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, long_waits: None
+) -> None:
+    monkeypatch.setattr(records, "FRESH_S", 1e6)
+
     async def check(web: Web) -> None:
         token = await session_of(web)
         for number in range(OF_PAIR.free + 1):
