@@ -110,8 +110,8 @@ def test_who_waits_fails_when_the_store_is_found_away(
 
 
 def test_a_server_that_hangs_is_away(odd_s3: OddS3, s3_credentials: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3_client, "READ_TIMEOUT_S", 0.05)
-    monkeypatch.setattr(weather, "AWAY_AFTER_S", 0.09)
+    monkeypatch.setattr(s3_client, "READ_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(weather, "AWAY_AFTER_S", 0.9)
     store = open_s3(parse_s3_address(odd_s3.url()))
     odd_s3.odd = {"hangs"}
     odd_s3.asked.clear()

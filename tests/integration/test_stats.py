@@ -27,7 +27,7 @@ from swarm.stats_messages import Stats
 from tests.integration.swarm_rig import make_tree, run
 from tests.integration.test_figures import Following
 
-PATIENCE_S: Final = 30.0
+PATIENCE_S: Final = 90.0
 
 
 @pytest.fixture(name="quick")
@@ -150,7 +150,8 @@ def check_reads(found: Stats, version: str) -> None:
 async def check_heat(node: PeerNode, version: str) -> None:
     """Others hear where in the version it is read, and not of which file."""
     end = time.monotonic() + PATIENCE_S
-    while not (found := await told(node, "maps/roads")).heat:
+    # It is told of now and then, so also between two reads.
+    while not (found := await told(node, "maps/roads")).heat or found.heat[0].reads < 2:
         assert time.monotonic() < end, found
         await asyncio.sleep(0.1)
     (heat,) = found.heat
@@ -171,14 +172,21 @@ async def check_left(producer: PeerNode, version: str) -> Foreseen:
 
 async def check_performance(node: PeerNode, version: str, foreseen: Foreseen) -> None:
     """What the dashboard shows of it."""
-    found = await node.tracker.order("GET", "figures/performance/maps/roads", Performance)
+    end = time.monotonic() + PATIENCE_S
+    while (found := await performance(node)).caches.peers < 3:  # each tells of its own
+        assert time.monotonic() < end, found
+        await asyncio.sleep(0.1)
     newest = found.moves[0]
     assert (newest.version, newest.wanted, newest.current) == (version, 2, 2)
     assert newest.foreseen == foreseen and newest.completion.last_s is not None and newest.offload is not None
     assert [move.foreseen for move in found.moves[1:]] == [None] * (len(found.moves) - 1)
     assert {one.version: one.origins for one in found.versions}[version] >= 1
     assert [heat.bytes for heat in found.heat] == [610_000]
-    assert found.caches.peers >= 3 and found.bad_blocks == 0
+    assert found.bad_blocks == 0
+
+
+async def performance(node: PeerNode) -> Performance:
+    return await node.tracker.order("GET", "figures/performance/maps/roads", Performance)
 
 
 async def check_difference(swarm: Following, node: PeerNode, first: str, second: str) -> None:

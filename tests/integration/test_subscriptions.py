@@ -25,7 +25,7 @@ from swarm.sharing import clone
 from tests.integration.swarm_rig import Swarm, contents, make_tree, run
 
 REF = "maps/roads:stable"
-DEADLINE_S = 30.0
+DEADLINE_S = 90.0
 
 
 @asynccontextmanager

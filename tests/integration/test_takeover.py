@@ -158,6 +158,9 @@ def test_a_new_tracker_beside_an_old_one_is_told_to_all_and_moves_nobody(
 ) -> None:
     """At the end the old one dies unnoticed, and no beat is due for a day: a command finds the new one."""
     monkeypatch.setattr(PeerNode, "_look_around", no_look)
+    # However slow the machine is, nobody asks the new one beside the old one that is slow to answer.
+    for patience in ("FIRST_PATIENCE_S", "PATIENCE_S"):
+        monkeypatch.setattr(f"swarm.calls.{patience}", 60.0)
 
     async def main() -> None:
         async with Keepers(tmp_path) as keepers:

@@ -29,6 +29,10 @@ from tests.integration.swarm_rig import Swarm
 
 KEY: Final = bytes(range(32))
 KEY_FRAME: Final = framed(canonical.encode(FrameKey(1, KEY)))
+# So short that each part that comes is told of.
+PROGRESS_S: Final = 1e-6
+# More than a frame's head and the seals of it and of a block.
+SEALS_BYTES: Final = 1000
 BLOCKS: Final = (b"\0" * 300_000, b"\0" + b"other" * 20_000)
 
 Say = Callable[[bytes], None]
@@ -36,11 +40,19 @@ Script = Callable[[ssl.SSLSocket, Say], None]
 
 
 class Taken:
-    """What a run brought."""
+    """What a run brought, or has brought by now."""
 
     def __init__(self) -> None:
         self.blocks: list[bytes] = []
         self.answers: list[Answer] = []
+
+    def begun(self, position: int = 0) -> list[float]:
+        """When it was told that bytes of a block came."""
+        return [answer.now for answer in self.answers if answer.is_begun and answer.position == position]
+
+    def come(self, position: int) -> int:
+        """Bytes that it is told to have come of a block."""
+        return max((answer.encoded_bytes for answer in self.answers if answer.position == position), default=0)
 
 
 def _run(
@@ -48,14 +60,10 @@ def _run(
     script: Script,
     count: int = len(BLOCKS),
     act: Callable[[RunStream], None] | None = None,
-    tell: Callable[[Answer], None] = lambda answer: None,
+    taken: Taken | None = None,
 ) -> Taken:
     """A run asked of a giver that follows a script: past its handshake it is given TLS, and what writes beside it."""
-    taken = Taken()
-
-    def answered(answer: Answer) -> None:
-        taken.answers.append(answer)
-        tell(answer)
+    taken = taken or Taken()
 
     async def main() -> None:
         async with Swarm(tmp_path) as swarm:
@@ -79,7 +87,7 @@ def _run(
                     count,
                     buffers,
                     lambda _, block: taken.blocks.append(bytes(block)),
-                    answered,
+                    taken.answers.append,
                 )
             finally:
                 stream.close()
@@ -160,22 +168,28 @@ def test_frames_inside_tls_are_not_taken(tmp_path: Path) -> None:
         _run(tmp_path, inside)
 
 
+def _by_degrees(frame: bytes, say: Say, taken: Taken, position: int) -> None:
+    """Give a block in parts, each when it was told that the one before it came."""
+    size = len(frame) // 5
+    for start in range(0, len(frame), size):
+        end = time.monotonic() + DEADLINE_S
+        while taken.come(position) < start - SEALS_BYTES:
+            assert time.monotonic() < end, "it is not told that bytes come"
+            time.sleep(0.005)
+        say(frame[start : start + size])
+
+
 def test_a_slow_block_is_told_to_be_slow_and_not_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(taking, "PROGRESS_S", 0.001)
-    told = SimpleQueue[int]()
+    monkeypatch.setattr(taking, "PROGRESS_S", PROGRESS_S)
+    taken = Taken()
 
     def slow(tls: ssl.SSLSocket, say: Say) -> None:
-        """One block by degrees, each part when the one before is told of."""
         tls.sendall(KEY_FRAME)
-        frame = _frames(BLOCKS[0])[0]
-        for start in range(0, len(frame), 60_000):
-            say(frame[start : start + 60_000])
-            while start + 60_000 < len(frame) and told.get(timeout=DEADLINE_S) < start + 59_000:
-                pass
+        _by_degrees(_frames(BLOCKS[0])[0], say, taken, 0)
 
-    taken = _run(tmp_path, slow, 1, tell=lambda answer: told.put(answer.encoded_bytes))
+    _run(tmp_path, slow, 1, taken=taken)
     assert tuple(taken.blocks) == BLOCKS[:1]
-    begun = [answer.now for answer in taken.answers if answer.is_begun]
+    begun = taken.begun()
     assert len(begun) >= 3
     assert begun == sorted(begun)
     assert not taken.answers[-1].is_begun
@@ -188,20 +202,19 @@ def test_a_slow_block_is_told_to_be_slow_and_not_silent(tmp_path: Path, monkeypa
 def test_a_block_that_turns_out_to_be_slow_is_told_of_before_it_is_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(taking, "PROGRESS_S", 0.05)
-    monkeypatch.setattr(taking, "SLOW_BLOCK_S", 5.0)
+    monkeypatch.setattr(taking, "PROGRESS_S", PROGRESS_S)
+    monkeypatch.setattr(taking, "SLOW_BLOCK_S", 60.0)
+    taken = Taken()
 
     def quick_then_slow(tls: ssl.SSLSocket, say: Say) -> None:
         tls.sendall(KEY_FRAME)
         quick, slow = _frames(*BLOCKS[:2])
         say(quick)
-        for start in range(0, len(slow), len(slow) // 5):
-            say(slow[start : start + len(slow) // 5])
-            time.sleep(0.15)
+        _by_degrees(slow, say, taken, 1)
 
-    taken = _run(tmp_path, quick_then_slow, 2)
+    _run(tmp_path, quick_then_slow, 2, taken=taken)
     assert tuple(taken.blocks) == BLOCKS[:2]
-    assert len([answer for answer in taken.answers if answer.is_begun and answer.position == 1]) >= 3
+    assert len(taken.begun(1)) >= 3
 
 
 def test_a_block_of_no_bytes_is_what_no_honest_peer_sends() -> None:
@@ -212,15 +225,18 @@ def test_a_block_of_no_bytes_is_what_no_honest_peer_sends() -> None:
 
 def test_a_giver_that_falls_silent_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(taking, "PROGRESS_S", 0.05)
-    monkeypatch.setattr(taking, "STALL_TIMEOUT_S", 0.3)
+    taken = Taken()
 
     def silent(tls: ssl.SSLSocket, say: Say) -> None:
         tls.sendall(KEY_FRAME)
         say(_frames(BLOCKS[0])[0][:100_000])
+        while not taken.begun():
+            time.sleep(0.005)
+        monkeypatch.setattr(taking, "STALL_TIMEOUT_S", 0.3)
         tls.recv(1)  # until the asker leaves
 
     with pytest.raises(UnreachableError, match="nothing comes"):
-        _run(tmp_path, silent)
+        _run(tmp_path, silent, taken=taken)
 
 
 def test_what_is_no_longer_wanted_ends_in_the_middle_of_a_block(tmp_path: Path) -> None:
