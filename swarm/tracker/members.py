@@ -4,6 +4,7 @@
     swarm/learnt/members/{peer id}  one that papers alone show: see ``membership``
     swarm/replacing/                not empty while the root replaces a stolen key: papers make nobody a member then
     swarm/removed/{peer id}         a mark that never goes away: that key is refused from then on
+    swarm/changed/members           looked at instead of each membership: see ``member_changes``
 
 Renewal needs no certificate, only the key and the membership, so an outage never locks members out. While the store is
 away, members that are known here stay members; joins and removals need the store.
@@ -16,6 +17,7 @@ import threading
 import time
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -36,6 +38,7 @@ from swarm.principal import Principal
 from swarm.records import Key, Role
 from swarm.tracker import sealed
 from swarm.tracker.keys import SwarmKeys
+from swarm.tracker.member_changes import Changes
 from swarm.tracker.membership import BY_PAPERS, RECORDED, Member, opened, shown_by_papers
 from swarm.tracker.policy import is_narrower
 from swarm.tracker.rights import Rights
@@ -46,8 +49,9 @@ LEARNT: Final = "swarm/learnt/members/"
 REPLACING: Final = "swarm/replacing/"
 REMOVED: Final = "swarm/removed/"
 CACHED_MAX: Final = 16_384
-# How long a change that another tracker made may stay unseen here.
+# How long a change that another tracker made may stay unseen here, and how long if that was killed before it said so.
 MEMBER_CACHE_S: Final = 30.0
+MEMBER_KEPT_S: Final = 600.0
 REMOVED_CACHE_S: Final = 10.0
 # Who removes a member puts it on the list of recalled grants first, and that is looked at within REMOVED_CACHE_S. The
 # marks, which stay for ever when that list has become too long, are listed more rarely.
@@ -59,6 +63,20 @@ READ_THREADS: Final = 16
 NOT_A_MEMBER: Final = "this key is not a member of the swarm, or was removed: ask for a token and join with a new home"
 
 
+@dataclass(frozen=True, slots=True)
+class _Cached:
+    """A membership as read at a time, when there had been so many ``changes``."""
+
+    member: Member
+    read_at: float
+    changes: int
+
+    def counts(self, now: float, changes: int, papers_age_s: float) -> bool:
+        if self.member.is_by_papers:
+            return now - self.read_at < papers_age_s
+        return self.changes == changes and now - self.read_at < MEMBER_KEPT_S
+
+
 class Members:
     """The members of a swarm, over its object store. Thread-safe."""
 
@@ -68,7 +86,8 @@ class Members:
         self._tokens = tokens
         self._rights = rights
         self._lock = threading.Lock()
-        self._cached: OrderedDict[str, tuple[float, Member]] = OrderedDict()
+        self._cached: OrderedDict[str, _Cached] = OrderedDict()
+        self._changes = Changes(objects)
         self._removed: frozenset[str] = frozenset()
         self._removed_at = float("-inf")
 
@@ -81,16 +100,17 @@ class Members:
             return None
         with self._lock:
             cached = self._cached.get(peer_id)
-        if cached is not None and now - cached[0] < (papers_age_s if cached[1].is_by_papers else MEMBER_CACHE_S):
-            return cached[1]
         try:
+            changes = self._changes.count(now, MEMBER_CACHE_S)
+            if cached is not None and cached.counts(now, changes, papers_age_s):
+                return cached.member
             member = self._kept(MEMBERS, RECORDED, peer_id) or self._learnt(peer_id)
         except UnreachableError:
             if cached is None:
                 raise
-            return cached[1]
+            return cached.member
         if member is not None:
-            self._remember(member, now)
+            self._remember(member, now, changes)
         else:
             self._forget(peer_id)
         return member
@@ -149,7 +169,7 @@ class Members:
         # In this order: whoever reads the keys when a replacement has ended learns of it.
         self._keys.refresh(self._objects, wall_now)
         member = shown(self._keys.authority.trust)
-        return self._write(member) if member is not None else None
+        return self._write(member, is_new=True) if member is not None else None
 
     def renew_known(self, member: Member, wall_now: float) -> Membership:
         """Fresh papers for a member that its certificate has proved. NotAllowedError if it is none any more."""
@@ -163,7 +183,8 @@ class Members:
             raise NotAllowedError(NOT_A_MEMBER)
         member = self._certain(peer_id_of(public))
         if member is None or member.is_by_papers or member.role not in (role, "tracker"):
-            member = self._write(Member(RECORDED, public, role, "", (), (), int(wall_now), int(wall_now)))
+            is_new, new = member is None, Member(RECORDED, public, role, "", (), (), int(wall_now), int(wall_now))
+            member = self._write(new, is_new=is_new)
         return self._papers(member, wall_now), member
 
     def all_ids(self) -> list[str]:
@@ -203,7 +224,7 @@ class Members:
         if known is None:
             new = Member(RECORDED, public, *told, int(wall_now), int(wall_now))
             self._rights.granted(public, new.principal)  # Nobody joins whose rights no grant can hold.
-            return self._write(new)
+            return self._write(new, is_new=True)
         if (known.role, known.site, known.datasets, known.labels) == told and not known.is_by_papers:
             return known
         return self._replace(known, Member(RECORDED, public, *told, known.joined, int(wall_now)), wall_now)
@@ -226,15 +247,18 @@ class Members:
         """Write a member anew; its older grants are recalled if they say more."""
         before, *_ = self._rights.granted(member.public, known.principal)
         after, *_ = self._rights.granted(member.public, member.principal)
-        self._write(member)
+        self._write(member, is_new=False)
         if is_narrower(after, before):
             self._rights.recall(member.public, wall_now)
         return member
 
-    def _write(self, member: Member) -> Member:
-        place = LEARNT if member.is_by_papers else MEMBERS
+    def _write(self, member: Member, *, is_new: bool) -> Member:
+        """``is_new``: no tracker can know of another membership of this key."""
+        place, changes = LEARNT if member.is_by_papers else MEMBERS, self._changes.known
         self._objects.put(place + member.peer_id, sealed.seal(self._keys.authority.key, member))
-        self._remember(member, time.monotonic())
+        self._remember(member, time.monotonic(), changes)
+        if not is_new:
+            self._changes.note()
         return member
 
     def _papers(self, member: Member, wall_now: float) -> Membership:
@@ -243,9 +267,9 @@ class Members:
             member.public, member.role, member.site, rules, wall_now, granted=issued, grant_lifetime_s=lifetime_s
         )
 
-    def _remember(self, member: Member, now: float) -> None:
+    def _remember(self, member: Member, now: float, changes: int) -> None:
         with self._lock:
-            self._cached[member.peer_id] = (now, member)
+            self._cached[member.peer_id] = _Cached(member, now, changes)
             self._cached.move_to_end(member.peer_id)
             while len(self._cached) > CACHED_MAX:
                 self._cached.popitem(last=False)

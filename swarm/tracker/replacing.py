@@ -36,6 +36,7 @@ NO_RECORDS: Final = (
     "swarm/roster/",
     "swarm/trackers/",
     "swarm/removed/",
+    "swarm/changed/",
     "swarm/audit/",
     "swarm/learnt/",
     "swarm/certificates/",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from swarm.errors import NotAllowedError, NotFoundError
@@ -24,7 +26,7 @@ def known() -> tuple[CountedStore, Members]:
     keys = load_or_create(objects, bytes(32), NOW)
     rights = Rights(objects, keys.authority)
     members = Members(objects, keys, Tokens(objects, keys.authority), rights)
-    members._write(MEMBER)
+    members._write(MEMBER, is_new=True)
     members._cached.clear()
     assert members.member(MEMBER.peer_id) == MEMBER
     return objects, members
@@ -36,8 +38,8 @@ def requests(objects: CountedStore) -> int:
 
 
 def aged(members: Members, seconds: float) -> None:
-    at, member = members._cached[MEMBER.peer_id]
-    members._cached[MEMBER.peer_id] = (at - seconds, member)
+    cached = members._cached[MEMBER.peer_id]
+    members._cached[MEMBER.peer_id] = replace(cached, read_at=cached.read_at - seconds)
 
 
 def test_who_is_known_by_papers_costs_no_request_a_call() -> None:

@@ -7,11 +7,20 @@ from collections import Counter
 
 import pytest
 
-from swarm.identity import PeerKey
+from swarm.identity import PeerKey, peer_id_of
 from swarm.objects.memory import MemoryObjectStore
 from swarm.tracker import members, policies, rights
 from swarm.tracker.keys import load_or_create
-from swarm.tracker.members import MARKS_CACHE_S, MEMBERS, REMOVED, REMOVED_CACHE_S, Members
+from swarm.tracker.member_changes import CHANGED, Changes
+from swarm.tracker.members import (
+    MARKS_CACHE_S,
+    MEMBER_CACHE_S,
+    MEMBER_KEPT_S,
+    MEMBERS,
+    REMOVED,
+    REMOVED_CACHE_S,
+    Members,
+)
 from swarm.tracker.membership import RECORDED, Member
 from swarm.tracker.recalls import PREFIX as RECALLS
 from swarm.tracker.rights import Rights
@@ -20,6 +29,7 @@ from swarm.tracker.tokens import Tokens
 
 NOW = 1_800_000_000
 PEER = PeerKey(b"p" * 32)
+OTHER = PeerKey(b"o" * 32)
 
 
 class Clock:
@@ -41,8 +51,13 @@ class Asked(MemoryObjectStore):
     def __init__(self) -> None:
         super().__init__()
         self.lists: Counter[str] = Counter()
+        self.gets: Counter[str] = Counter()
         self.held: threading.Event | None = None
         self.is_asked = threading.Event()
+
+    def get(self, key: str) -> bytes:
+        self.gets[key.rpartition("/")[0]] += 1
+        return super().get(key)
 
     def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[str]:
         self.lists[prefix] += 1
@@ -66,12 +81,17 @@ def over(objects: Asked) -> Members:
     return Members(objects, keys, Tokens(objects, keys.authority), Rights(objects, keys.authority))
 
 
-def with_a_member() -> Asked:
+def with_members(*public: bytes) -> Asked:
     objects = Asked()
     keys = load_or_create(objects, bytes(32), NOW)
-    member = Member(RECORDED, PEER.public, "peer", "", (), (), NOW, NOW)
-    objects.put(MEMBERS + PEER.peer_id, seal(keys.authority.key, member))
+    for each in public:
+        member = Member(RECORDED, each, "peer", "", (), (), NOW, NOW)
+        objects.put(MEMBERS + peer_id_of(each), seal(keys.authority.key, member))
     return objects
+
+
+def with_a_member() -> Asked:
+    return with_members(PEER.public)
 
 
 def test_a_quiet_hour_costs_a_list_in_ten_seconds_and_one_in_a_minute(clock: Clock) -> None:
@@ -116,3 +136,76 @@ def test_one_looks_for_all_who_come_meanwhile(clock: Clock) -> None:
         objects.held.set()
         first.join()
     assert objects.lists[RECALLS] == 1
+
+
+# ---- changed memberships --------------------------------------------------------------------------------------------
+
+
+def labels(tracker: Members) -> tuple[str, ...]:
+    found = tracker.member(PEER.peer_id)
+    assert found is not None
+    return found.labels
+
+
+def test_what_many_members_cost_does_not_grow_with_them(clock: Clock) -> None:
+    """An hour of a hundred members that each come every ten seconds: one look in half a minute, each read in ten."""
+    keys = [PeerKey(bytes([number]) * 32).public for number in range(100)]
+    peers = [peer_id_of(public) for public in keys]
+    objects = with_members(*keys)
+    tracker = over(objects)
+    objects.gets.clear()
+    for _ in range(360):
+        clock.now += 10
+        assert all(tracker.member(peer) is not None for peer in peers)
+    assert objects.gets[MEMBERS.rstrip("/")] <= len(peers) * (3600 / MEMBER_KEPT_S + 1)
+    assert objects.gets[CHANGED.rpartition("/")[0]] <= 3600 / MEMBER_CACHE_S + 1
+
+
+def test_a_change_at_another_tracker_is_seen_with_the_next_look(clock: Clock) -> None:
+    """Also the second of two changes of which each tracker made one."""
+    objects = with_members(PEER.public, OTHER.public)
+    one, other, third = over(objects), over(objects), over(objects)
+    assert labels(one) == labels(other) == labels(third) == ()
+    one.change(PEER.peer_id, None, ("first=1",), NOW)
+    assert labels(one) == ("first=1",)
+    other.change(OTHER.peer_id, None, ("other=1",), NOW)
+    clock.now += MEMBER_CACHE_S
+    assert labels(other) == labels(third) == ("first=1",)
+    found = one.member(OTHER.peer_id)
+    assert found is not None and found.labels == ("other=1",)
+
+
+def test_a_membership_that_was_read_while_it_changed_is_read_again(clock: Clock) -> None:
+    """It came from the store as it was, and was kept after the look that found the change."""
+    objects = with_a_member()
+    one, other = over(objects), over(objects)
+    former = objects.get
+
+    def slow(key: str) -> bytes:
+        found = former(key)
+        if key == MEMBERS + PEER.peer_id:
+            objects.get = former  # type: ignore[method-assign]
+            one.change(PEER.peer_id, None, ("first=1",), NOW)
+            clock.now += MEMBER_CACHE_S
+            assert labels(other) == ("first=1",)
+        return found
+
+    objects.get = slow  # type: ignore[method-assign]
+    assert labels(other) == ()
+    assert labels(other) == ("first=1",)
+
+
+def test_who_was_killed_before_it_told_of_a_change_keeps_it_from_others_for_ten_minutes(clock: Clock) -> None:
+    objects = with_a_member()
+    one, other = over(objects), over(objects)
+    assert labels(other) == ()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Changes, "note", killed)
+        with pytest.raises(OSError, match="killed"):
+            one.change(PEER.peer_id, None, ("first=1",), NOW)
+    clock.now += MEMBER_KEPT_S
+    assert labels(other) == ("first=1",)
+
+
+def killed(_: Changes) -> None:
+    raise OSError("killed")
