@@ -18,6 +18,7 @@ from seed.extents import Extent, extent_with
 from seed.known import Known
 from seed.packs import Index, Location, decode_index, encode_index
 from seed.rereads import Rereads
+from swarm.claims import keys_below
 from swarm.encoding import Encoded, open_block
 from swarm.errors import AetherError, FullError, NotFoundError, RemoteProtocolError
 from swarm.limits import MIB
@@ -93,10 +94,7 @@ class PackStore:
 
     def listed(self, prefix: str) -> list[str]:
         """All keys below a prefix. Blocking."""
-        found: list[str] = []
-        while keys := self.objects.list(prefix, after=found[-1] if found else ""):
-            found += keys
-        return found
+        return list(keys_below(self.objects, prefix))
 
     async def _load(self, key: str, slots: asyncio.Semaphore) -> bool:
         async with slots:

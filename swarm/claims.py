@@ -21,7 +21,7 @@ from swarm.errors import IntegrityError, NotFoundError, RemoteProtocolError, Usa
 from swarm.limits import MIB, RECORD_MAX_BYTES
 from swarm.log import DatasetName, WallTime
 from swarm.names import check_dataset
-from swarm.objects import ObjectStore
+from swarm.objects import PAGE_KEYS, ObjectStore
 from swarm.records import Key
 from swarm.signature import SIGNATURE_BYTES
 
@@ -117,7 +117,8 @@ def is_gone(objects: ObjectStore, version: Version) -> bool:
 
 def keys_below(objects: ObjectStore, prefix: str) -> Iterator[str]:
     """Every key that begins with a prefix."""
-    after = ""
-    while keys := objects.list(prefix, after=after):
+    keys = objects.list(prefix, limit=PAGE_KEYS)
+    yield from keys
+    while len(keys) == PAGE_KEYS:
+        keys = objects.list(prefix, after=keys[-1], limit=PAGE_KEYS)
         yield from keys
-        after = keys[-1]

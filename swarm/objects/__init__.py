@@ -13,6 +13,8 @@ from typing import Final, Protocol
 from swarm.errors import LocalProtocolError
 
 KEY_MAX_CHARS: Final = 512
+# What S3 lists at a time.
+PAGE_KEYS: Final = 1000
 _PART = re.compile(r"[A-Za-z0-9@_-][A-Za-z0-9._@-]{0,254}")
 
 
@@ -35,8 +37,8 @@ class ObjectStore(Protocol):
         """Write an object unless there is one: True for the one writer that did."""
         ...
 
-    def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[str]:
-        """Up to ``limit`` keys that begin with ``prefix`` and sort behind ``after``, sorted."""
+    def list(self, prefix: str, *, after: str = "", limit: int = PAGE_KEYS) -> list[str]:
+        """The first ``limit`` keys that begin with ``prefix`` and sort behind ``after``, sorted: fewer are all."""
         ...
 
     def delete(self, key: str) -> None:

@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 
 from swarm.errors import IncompleteError, RemoteProtocolError
 from swarm.limits import MIB
-from swarm.objects import check_key, is_key
+from swarm.objects import PAGE_KEYS, check_key, is_key
 from swarm.objects.meter import Meter
 from swarm.objects.s3_address import S3Address
 from swarm.objects.s3_calls import Calls
@@ -29,7 +29,6 @@ from swarm.objects.s3_failures import is_refused_as_present, status_of
 from swarm.objects.standing import Place, Standing
 from swarm.objects.usage import Usage, usage_of_sizes
 
-PAGE_KEYS: Final = 1000
 # The metadata of an object that says which call wrote it.
 WRITER: Final = "writer"
 # A server may take its time to answer a write of so much.

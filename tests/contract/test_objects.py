@@ -93,9 +93,12 @@ def test_pages_hold_each_key_once_whatever_the_keys(objects: ObjectStore, limit:
         objects.put("t/" + key, b"")
     for prefix in ("", "t/", "t/a", "t/a/", "t/a-", "t/c_1/b"):
         found: list[str] = []
+        sizes: list[int] = []
         while page := objects.list(prefix, after=found[-1] if found else "", limit=limit):
             found += page
+            sizes.append(len(page))
         assert found == sorted("t/" + key for key in keys if ("t/" + key).startswith(prefix))
+        assert all(size == limit for size in sizes[:-1]), "fewer than were asked for are all"
 
 
 def test_what_is_behind_a_key_that_is_gone(objects: ObjectStore) -> None:

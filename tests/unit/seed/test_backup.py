@@ -11,12 +11,19 @@ import pytest
 
 from seed.backfill import INDEXES, PACKS
 from seed.backup import Copy, Report
+from swarm import claims
 from swarm.errors import ConflictError, IntegrityError, NotFoundError, UnreachableError
 from swarm.objects.memory import MemoryObjectStore
 from swarm.tracker.catalogue import log_key
 from swarm.tracker.figures.keeping import key_of
 
 ROADS, RIVERS = "maps/roads", "maps/rivers"
+
+
+@pytest.fixture(autouse=True)
+def short_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store changes also between the pages of a list."""
+    monkeypatch.setattr(claims, "PAGE_KEYS", 7)
 
 
 class Store(MemoryObjectStore):
@@ -41,7 +48,7 @@ class Store(MemoryObjectStore):
 
     def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[str]:
         self._call()
-        return super().list(prefix, after=after, limit=7)
+        return super().list(prefix, after=after, limit=limit)
 
     def _call(self) -> None:
         with self._one:

@@ -22,6 +22,7 @@ from swarm.errors import FullError, NotFoundError
 from swarm.identity import PeerKey
 from swarm.limits import CLOCK_SKEW_S, RECEIPT_LIFETIME_S
 from swarm.manifest import Manifest
+from swarm.objects.counted import CountedStore
 from swarm.objects.memory import MemoryObjectStore
 from swarm.signature import signature_of
 from tests.away import LeavingStore
@@ -278,3 +279,14 @@ def test_a_version_that_goes_is_published_again(happening: Callable[[Origin], No
         assert not claims.condemned(origin.objects)
 
     asyncio.run(main())
+
+
+def test_keys_are_listed_with_no_request_behind_the_last_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claims, "PAGE_KEYS", 2)
+    for count, lists in ((0, 1), (1, 1), (2, 2), (3, 2), (5, 3)):
+        objects = CountedStore(MemoryObjectStore())
+        keys = [f"many/{number}" for number in range(count)]
+        for key in keys:
+            objects.put(key, b"")
+        assert list(claims.keys_below(objects, "many/")) == keys
+        assert objects.meter.spent.list == lists
