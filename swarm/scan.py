@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -34,6 +34,8 @@ ROUNDS: Final = 6
 PAUSE_S: Final = 0.05
 # What is found is encoded so many at a time: a million at once are a quarter of a gigabyte.
 DIGESTED_AT_ONCE: Final = 1000
+# Files whose states a scan gives as hashed; the others' blocks are hashed once more when they are first given.
+HASHED_MAX: Final = 65_536
 
 Progress = Callable[[int, int], None]
 Made = Callable[[BlockEntry, memoryview], None]
@@ -43,13 +45,14 @@ ManifestOf = Callable[[bytes], Manifest | None]
 @dataclass(frozen=True, slots=True)
 class Scan:
     """A directory's manifest, where the tree begins on disk, how many bytes had to be read, whether links were
-    followed.
+    followed; the states of files that were cut alone, surely as they were when this scan hashed them.
     """
 
     manifest: Manifest
     root: Path
     read_bytes: int
     follow_links: bool
+    hashed: Mapping[str, FileState]
 
 
 def scan(
@@ -94,7 +97,7 @@ def scan(
         finally:
             read_bytes += work.read_bytes
             work.close()
-        return Scan(manifest, root if root.is_dir() else root.parent, read_bytes, links == "follow")
+        return Scan(manifest, root if root.is_dir() else root.parent, read_bytes, links == "follow", work.hashed)
     raise AetherError(
         f"cannot publish {shown(str(root))}: {shown(changed)} keeps changing while it is read; wait for it to rest"
     )
@@ -135,6 +138,7 @@ class _Round:
         self._should_stop = should_stop
         self._reading = Reading()
         self._total = self._done = 0
+        self.hashed: dict[str, FileState] = {}
         self._small: dict[str, tuple[Known, bytes]] = {}
         self._runs: dict[tuple[str, int], RunBlock] = {}
 
@@ -180,6 +184,8 @@ class _Round:
         else:
             known = self._reading.large(item, self._large_block)
             self._cache.files[item.path] = known
+            if len(self.hashed) < HASHED_MAX and self._cache.unchanged(item.path, item.state) is not None:
+                self.hashed[item.path] = item.state
         blocks += known.blocks
 
     def _large_block(self, entry: BlockEntry, plain: memoryview) -> None:

@@ -1,8 +1,8 @@
 """A directory that holds a version's files, as a source of blocks, and how it differs from the version.
 
-A block is verified when it is read, so a file that was altered is noticed before it is served; one that was verified is
-not hashed again while its file's size, times and inode stand (with git's rule for a file touched just then). Blocking;
-safe to use from several threads.
+A block is verified when it is read, so a file that was altered is noticed before it is served; one that was verified,
+or hashed by the scan just made, is not hashed again while its file's size, times and inode stand (with git's rule for a
+file touched just then). Blocking; safe to use from several threads.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import contextlib
 import os
 import stat
 import time
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from swarm.encoding import RAW, Encoded
@@ -33,14 +34,23 @@ TreeOf = Callable[[int], Tree]
 class TreeStore:
     """A Store of the blocks in a version's directory. ``get`` gives raw encoded blocks, verified, or None.
 
-    ``follow_links``: the directory is a producer's own, scanned with its links followed.
+    ``follow_links``: the directory is a producer's own, scanned with its links followed. ``hashed``: states of files
+    by path, whose content this process has read since it began and found to be the version's (``Scan.hashed``).
     """
 
-    def __init__(self, root: Path, manifest: Manifest, *, follow_links: bool = False) -> None:
+    def __init__(
+        self,
+        root: Path,
+        manifest: Manifest,
+        *,
+        follow_links: bool = False,
+        hashed: Mapping[str, FileState] = MappingProxyType({}),
+    ) -> None:
         self.manifest = manifest
         self.tree = Tree(root, follow_links=follow_links)
         self._gone: set[bytes] = set()
         self._verified: dict[int, FileState] = {}
+        self._hashed = hashed
 
     def has(self, signature: bytes) -> bool:
         """Whether the block should be there; only ``get`` knows."""
@@ -68,14 +78,16 @@ class TreeStore:
         block, place = self.manifest.unique[index], next(self.manifest.places(index))
         if place.length != block.size:
             return None
+        path = self.manifest.files[place.file_index].path
         try:
-            with self.tree.file(self.manifest.files[place.file_index].path) as descriptor:
+            with self.tree.file(path) as descriptor:
                 now_ns, before = time.time_ns(), FileState.of(os.fstat(descriptor))
                 encoded = bytearray(1 + block.size)
                 encoded[0] = RAW
                 if os.preadv(descriptor, [memoryview(encoded)[1:]], place.file_offset) != block.size:
                     return None
-                if self._verified.get(index) == before == FileState.of(os.fstat(descriptor)):
+                known = self._verified.get(index) or self._hashed.get(path)
+                if known == before == FileState.of(os.fstat(descriptor)):
                     return encoded
         except OSError as error:
             if is_absent(error):

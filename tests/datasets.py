@@ -8,6 +8,7 @@ import os
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from blake3 import blake3
 from swarm.cut import cut
 from swarm.limits import LARGE_FILE_BYTES
 from swarm.manifest import Manifest, build
+from swarm.scan_cache import FileState, is_racy
 from swarm.segments import EMPTY_DIRECTORY, FILE, SYMLINK, BlockEntry, FileEntry
 from swarm.signature import signature_of
 from swarm.staging import Staging
@@ -165,3 +167,12 @@ def public_directory() -> Iterator[Path]:
                 if not os.path.islink(os.path.join(directory, name)):
                     os.chmod(os.path.join(directory, name), 0o700)
         shutil.rmtree(path)
+
+
+def left_alone(root: Path) -> None:
+    """Wait until all files were left alone for so long that a later change shows."""
+    deadline = time.monotonic() + 30
+    files = [path for path in root.rglob("*") if path.is_file()]
+    while any(is_racy(FileState.of(path.stat()), time.time_ns()) for path in files):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)

@@ -87,7 +87,7 @@ async def publish(
                 scanned, saving = await _scan(node, dataset, root, links, progress, ahead)
             reading.bytes += scanned.read_bytes
             limits = await gates.check(node, scanned.manifest, befores)
-            tree = TreeStore(scanned.root, scanned.manifest, follow_links=scanned.follow_links)
+            tree = TreeStore(scanned.root, scanned.manifest, follow_links=scanned.follow_links, hashed=scanned.hashed)
             try:
                 source = _source(node, tree)
                 with stages.at_work("store") as storing:

@@ -13,6 +13,7 @@ from swarm.errors import AetherError, NotAllowedError, NotFoundError
 from swarm.peer.scheduler import Scheduler
 from swarm.peer.wire import BLOCK, RunRequest
 from swarm.tree import verify_tree
+from tests.datasets import left_alone
 from tests.integration.swarm_rig import Swarm, contents, make_tree, run
 
 
@@ -179,6 +180,26 @@ def test_a_file_altered_in_a_pulled_directory_is_not_served(tmp_path: Path) -> N
             statuses = [status async for status, _ in asker.fetcher.run(peer.key.peer_id, request)]
             assert statuses == [1, BLOCK]
             assert verify_tree(tmp_path / "out", manifest)
+
+    asyncio.run(main())
+
+
+def test_what_was_just_published_is_given_without_another_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        source = make_tree(tmp_path / "source", 8)
+        async with Swarm(tmp_path) as swarm:
+            producer = await swarm.peer("producer")
+            await asyncio.to_thread(left_alone, source)
+            await swarm.publish(producer, source, "maps/roads:latest")
+            holding = next(iter(producer.holdings))
+            index = holding.manifest.find("large.bin") or 0
+            wanted = {holding.manifest.unique[number].signature for number, *_ in holding.manifest.blocks_of(index)}
+            monkeypatch.setattr("swarm.tree.signature_of", lambda data: b"")
+            given = [await holding.read(signature) for signature in wanted]
+            assert sum(len(encoded) - 1 for encoded in given if encoded is not None) == 3_000_000
+            with (source / "large.bin").open("r+b") as file:
+                file.write(b"!")
+            assert [await holding.read(signature) for signature in wanted] == [None] * len(wanted)
 
     asyncio.run(main())
 

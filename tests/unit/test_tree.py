@@ -16,9 +16,10 @@ from swarm.errors import AetherError, FullError, NotFoundError
 from swarm.manifest import Manifest
 from swarm.rooted import OPEN_FILES_MAX, Tree, failure
 from swarm.scan import scan
+from swarm.scan_cache import ScanCache
 from swarm.signature import signature_of
 from swarm.tree import TreeStore, verify_tree
-from tests.datasets import manifest_of, open_below, public_directory, seeded, unprivileged, write_files
+from tests.datasets import left_alone, manifest_of, open_below, public_directory, seeded, unprivileged, write_files
 
 FILES = {
     "a/large": seeded("large", 1_500_000),
@@ -132,6 +133,40 @@ def test_what_was_verified_is_not_hashed_again(tree: Path, monkeypatch: pytest.M
     monkeypatch.setattr("swarm.tree.signature_of", lambda data: b"")
     assert store.get(signature) == b"\0" + blocks[signature]
     store.close()
+
+
+def test_what_the_scan_hashed_is_not_hashed_again(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left_alone(tree)
+    found = scan(tree)
+    manifest, blocks = manifest_of(FILES)
+    store = TreeStore(tree, manifest, hashed=found.hashed)
+    signature = block_of(manifest, "a/large")
+    monkeypatch.setattr("swarm.tree.signature_of", lambda data: b"")
+    assert store.get(signature) == b"\0" + blocks[signature]
+    store.close()
+
+
+@pytest.mark.parametrize("damage", [rewrite_keeping_times, lambda path: os.truncate(path, 99), replace_by_link])
+def test_what_was_altered_after_the_scan_is_not_given(tree: Path, damage: Callable[[Path], None]) -> None:
+    (tree / "a/large copy").unlink()
+    write_files(tree, {"a/large copy": b"!" * 100_000})
+    left_alone(tree)
+    found = scan(tree)
+    store = TreeStore(tree, found.manifest, hashed=found.hashed)
+    damage(tree / "a/large")
+    assert store.get(block_of(found.manifest, "a/large")) is None
+    store.close()
+
+
+def test_what_was_not_read_or_touched_just_before_counts_as_hashed_by_no_scan(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left_alone(tree)
+    cache = ScanCache()
+    assert set(scan(tree, cache=cache).hashed) == {"a/large", "a/large copy"}
+    assert scan(tree, cache=cache).hashed == {}
+    monkeypatch.setattr("swarm.scan_cache.is_racy", lambda state, read_ns: True)
+    assert scan(tree).hashed == {}
 
 
 def test_a_directory_may_not_be_a_link_to_elsewhere(tree: Path) -> None:
