@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 BOOK_NAME: Final = "forecasts.json"
 KEPT_SHOWN: Final = 20
-# The latest forecasts whose rollouts are asked for.
+# Datasets of which rollouts are asked for.
 ASKED_MAX: Final = 32
 
 
@@ -34,16 +34,15 @@ def keep(program: Program, kept: Kept) -> None:
     program.home.write_state(BOOK_NAME, encode_book(with_forecast(_book(program), kept)))
 
 
-def learn_rollouts(program: Program, agent: AgentClient) -> str:
-    """Ask for the rollouts that forecasts still wait for, and note those that ended. Why there were none; empty if
-    some could be asked for.
+def learn_rollouts(program: Program, agent: AgentClient, *, again: bool = False) -> str:
+    """Ask for the rollouts of the latest forecasts that wait for one, with ``again`` of all, and note those that ended.
+    Why there were none; empty if some could be asked for.
     """
-    from swarm.sim.calibration import encode_book, waiting, with_actual
+    from swarm.sim.calibration import asked_for, encode_book, with_actual
     from swarm.stats_messages import Stats
 
     book, reason = _book(program), ""
-    wanted = waiting(book)[-ASKED_MAX:]
-    for dataset in dict.fromkeys(dataset for dataset, _ in wanted):
+    for dataset in asked_for(book, ASKED_MAX, again=again):
         try:
             told = msgspec.convert(agent.call("stats", {"ref": dataset}, lambda report: None), Stats)
         except AetherError as error:
@@ -52,7 +51,7 @@ def learn_rollouts(program: Program, agent: AgentClient) -> str:
         reason = told.reasons.get("rollouts", reason)
         for publish in told.publishes:
             actual = actual_of(publish)
-            if actual is not None and (dataset, publish.version) in wanted:
+            if actual is not None:
                 book = with_actual(book, dataset, publish.version, actual)
     if book != _book(program):
         program.home.write_state(BOOK_NAME, encode_book(book))

@@ -19,7 +19,7 @@ DELIVERIES: Final = 4096
 def foretold_s(program: Program, sizes: Sequence[int], budget: Budget) -> float:
     """Until 95% of the budget's consumers have blocks of these sizes. Takes some seconds of a processor at most."""
     # Only a publish with such a budget loads the simulator.
-    from swarm.cli.forecasts import calibration_of
+    from swarm.cli.forecasts import calibrated
     from swarm.cli.simulate import start_here
     from swarm.sim.forecast import Conditions, forecast
 
@@ -27,4 +27,5 @@ def foretold_s(program: Program, sizes: Sequence[int], budget: Budget) -> float:
         return 0.0
     conditions = Conditions(budget.peers, budget.link_bytes_per_s, start_s=start_here(program) or 0.0)
     told = forecast(sizes, conditions, runs=1, deliveries=DELIVERIES)
-    return told.p95_s * (calibration_of(program, "").p95 or 1.0)
+    _, p95_s, _ = calibrated(program, told)
+    return told.p95_s if p95_s is None else p95_s

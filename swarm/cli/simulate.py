@@ -98,7 +98,7 @@ def simulate(program: Program, /, what: str | None, only_calibration: bool, page
 
     if only_calibration:
         with agent_at_hand(program) as agent:
-            told = calibration_of(program, learn_rollouts(program, agent))
+            told = calibration_of(program, learn_rollouts(program, agent, again=True))
         program.output.result(to_json(told), calibration_lines(told))
         return
     if what is None:
@@ -241,6 +241,13 @@ def _made(
 
 def notes_of(told: Forecast, conditions: Conditions) -> Iterator[str]:
     """What has to be known of the figures."""
+    from swarm.sim.forecast import TOLD_FROM_S
+
+    if told.p95_s < TOLD_FROM_S and told.blocks:
+        yield (
+            "what takes less than a second is told as that: hearing of a move, connections and putting in place take "
+            "tenths of it that are not simulated"
+        )
     if told.simulated_blocks < told.blocks:
         yield f"{told.simulated_blocks} of {told.blocks} blocks were simulated; the rest follows from these"
     if conditions.start_s:

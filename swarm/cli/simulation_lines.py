@@ -27,7 +27,7 @@ def simulation_lines(found: Simulation) -> Iterable[str]:
         [
             ["p50", "p95", "p99", "last", "origin sends", "copies", "requests", "wasted"],
             [
-                *(_seconds(value) for value in (told.p50_s, told.p95_s, told.p99_s, told.last_s)),
+                *(foretold(value) for value in (told.p50_s, told.p95_s, told.p99_s, told.last_s)),
                 size(told.origin_bytes),
                 f"{told.origin_copies:.2f}",
                 str(told.origin_requests),
@@ -81,8 +81,8 @@ def sweep_lines(swept: Sweep) -> Iterator[str]:
                 size(step.fetch_bytes),
                 f"{step.fetch_blocks:.0f}",
                 size(step.overhead_bytes),
-                f"{step.p50_s:.2f} s",
-                f"{step.p95_s:.2f} s",
+                foretold(step.p50_s),
+                foretold(step.p95_s),
                 "in use" if step.is_in_use else "",
             ]
         )
@@ -99,7 +99,7 @@ def calibration_lines(told: Calibration) -> Iterator[str]:
         actual = kept.actual
         came = [_seconds(actual.p50_s), _seconds(actual.p95_s)] if actual is not None else ["-", "-"]
         peers = f"{kept.conditions.peers}" + (f" ({actual.peers} came)" if actual is not None else "")
-        forecasts = [_seconds(kept.p50_s), came[0], _seconds(kept.p95_s), came[1]]
+        forecasts = [foretold(kept.p50_s), came[0], foretold(kept.p95_s), came[1]]
         what = kept.ref if actual is None or kept.is_comparable else f"{kept.ref} (not compared)"
         rows.append([moment(kept.at), short(kept.version), peers, _line(kept.conditions), *forecasts, what])
     yield from columns(rows)
@@ -114,6 +114,13 @@ def calibration_lines(told: Calibration) -> Iterator[str]:
 
 def _of_how_many(compared: int) -> str:
     return "by the one that can be compared" if compared == 1 else f"the medians of {compared} that can be compared"
+
+
+def foretold(seconds: float) -> str:
+    """A time of a forecast: of what is too short to be told no more than that it is."""
+    from swarm.sim.forecast import TOLD_FROM_S
+
+    return _seconds(seconds) if seconds >= TOLD_FROM_S else f"< {TOLD_FROM_S:g} s"
 
 
 def _seconds(value: float | None) -> str:

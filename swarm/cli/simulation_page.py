@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from swarm.analysis.page import page, table, text, tiles
+from swarm.cli.simulation_lines import foretold
+from swarm.sim.forecast import TOLD_FROM_S
 from swarm.sim.simulation import Calibration, Simulation, Sweep
 from swarm.units import counted, size
 
@@ -17,9 +19,9 @@ def simulation_page(found: Simulation) -> str:
     told, fetch, lines = found.forecast, found.fetch, found.conditions
     who = f"a consumer of {fetch.against}" if fetch.against else "a new consumer"
     figures = [
-        (f"{told.p50_s:.2f} s", "until half of the peers have it"),
-        (f"{told.p95_s:.2f} s", "until 95% of them have it"),
-        (f"{told.last_s:.2f} s", f"until the last has it; the lines allow {told.bound_s:.2f} s"),
+        (foretold(told.p50_s), "until half of the peers have it"),
+        (foretold(told.p95_s), "until 95% of them have it"),
+        (foretold(told.last_s), f"until the last has it; the lines allow {told.bound_s:.2f} s"),
         (
             size(told.origin_bytes),
             f"sent by the origin: {told.origin_copies:.2f} copies, {counted(told.origin_requests, 'request')}",
@@ -46,6 +48,8 @@ def curve(points: Sequence[tuple[float, int]], peers: int) -> str:
     """How many are complete over time, as a line with its figures beside the axes."""
     if not points:
         return "<p>Nothing is fetched.</p>"
+    if points[-1][0] < TOLD_FROM_S:
+        return "<p>All of them within a second, of which too little is simulated to be drawn.</p>"
     last = points[-1][0] or 1.0
     wide, high = WIDTH - LEFT - 10, HEIGHT - BOTTOM - TOP
 
@@ -83,8 +87,8 @@ def _sweep(swept: Sweep) -> str:
             size(step.fetch_bytes),
             f"{step.fetch_blocks:.0f}",
             size(step.overhead_bytes),
-            f"{step.p50_s:.2f} s",
-            f"{step.p95_s:.2f} s",
+            foretold(step.p50_s),
+            foretold(step.p95_s),
         )
         for step in swept.steps
     ]
@@ -103,9 +107,9 @@ def _calibration(told: Calibration) -> str:
             f"<code>{text(kept.version[:12])}</code>",
             text(kept.ref),
             str(kept.conditions.peers),
-            f"{kept.p50_s:.2f} s",
+            foretold(kept.p50_s),
             _seconds(kept.actual.p50_s if kept.actual is not None else None),
-            f"{kept.p95_s:.2f} s",
+            foretold(kept.p95_s),
             _seconds(kept.actual.p95_s if kept.actual is not None else None),
         )
         for kept in told.kept

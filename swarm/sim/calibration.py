@@ -13,7 +13,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from swarm.sim.forecast import Conditions
+from swarm.sim.forecast import TOLD_FROM_S, Conditions
 
 BOOK_MAX: Final = 256
 BOOK_MAX_BYTES: Final = 1 << 20
@@ -66,10 +66,10 @@ class Kept(msgspec.Struct, frozen=True):
         return abs(actual.peers - peers) <= PEERS_WITHIN * peers
 
     def ratio(self, name: Literal["p50", "p95", "last"]) -> float | None:
-        """The actual time over the forecast one."""
-        told = getattr(self, f"{name}_s")
+        """The actual time over the forecast one, each told from TOLD_FROM_S on: both in less is as foreseen."""
         came = getattr(self.actual, f"{name}_s", None)
-        return round(came / told, 3) if came is not None and told > 0 else None
+        told = max(TOLD_FROM_S, getattr(self, f"{name}_s"))
+        return round(max(TOLD_FROM_S, came) / told, 3) if came is not None else None
 
 
 class Book(msgspec.Struct, frozen=True):
@@ -96,19 +96,32 @@ def with_forecast(book: Book, new: Kept) -> Book:
 
 
 def with_actual(book: Book, dataset: str, version: str, actual: Actual) -> Book:
-    """With a rollout beside each forecast of its version that was made before its end and has none, or this one."""
+    """With a rollout beside each forecast of its version that has none, or knows less of the same one.
+
+    Of two words about as many peers the shorter is nearer to what was: a tracker that has not seen a move itself takes
+    it to have begun earlier, in a whole second. Peers that came later say nothing of how it went.
+    """
 
     def learnt(kept: Kept) -> Kept:
-        is_of = (kept.dataset, kept.version) == (dataset, version)
-        is_new = kept.actual is None or kept.actual.started == actual.started
-        return msgspec.structs.replace(kept, actual=actual) if is_of and is_new else kept
+        if (kept.dataset, kept.version) != (dataset, version):
+            return kept
+        is_better = kept.actual is None or _is_nearer(actual, kept.actual)
+        return msgspec.structs.replace(kept, actual=actual) if is_better else kept
 
     return Book(kept=tuple(learnt(kept) for kept in book.kept))
 
 
-def waiting(book: Book) -> list[tuple[str, str]]:
-    """(dataset, version) of the forecasts for which no rollout is known, each once."""
-    return list(dict.fromkeys((kept.dataset, kept.version) for kept in book.kept if kept.actual is None))
+def _is_nearer(new: Actual, known: Actual) -> bool:
+    if (new.started, new.peers) != (known.started, known.peers):
+        return False
+    return known.last_s is None or (new.last_s is not None and new.last_s <= known.last_s)
+
+
+def asked_for(book: Book, most: int, *, again: bool) -> list[str]:
+    """The datasets of the latest forecasts whose rollouts are not known, each once; with ``again`` also of those that
+    are, as a tracker may know more of them now.
+    """
+    return list(dict.fromkeys(kept.dataset for kept in reversed(book.kept) if again or kept.actual is None))[:most]
 
 
 def calibration(kept: Sequence[Kept], name: Literal["p50", "p95", "last"]) -> float | None:
@@ -118,12 +131,13 @@ def calibration(kept: Sequence[Kept], name: Literal["p50", "p95", "last"]) -> fl
 
 
 def alike(kept: Sequence[Kept], name: Literal["p50", "p95", "last"], told_s: float) -> list[Kept]:
-    """Those by which a forecast of so many seconds can be judged."""
-    return [
-        each
-        for each in kept
-        if each.is_comparable and told_s <= ALIKE_TIMES * getattr(each, f"{name}_s") <= ALIKE_TIMES**2 * told_s
-    ]
+    """Those by which a forecast of so many seconds can be judged: none where too little is told of one of them."""
+
+    def is_near(one_s: float) -> bool:
+        is_told = min(told_s, one_s) >= TOLD_FROM_S
+        return is_told and told_s <= ALIKE_TIMES * one_s <= ALIKE_TIMES**2 * told_s
+
+    return [each for each in kept if each.is_comparable and is_near(getattr(each, f"{name}_s"))]
 
 
 def encode_book(book: Book) -> bytes:

@@ -22,7 +22,7 @@ from swarm.peer.browsing import Browsing
 from swarm.peer.node import PeerNode
 from swarm.scan import scan
 from swarm.sim.calibration import Book, Kept, calibration, with_actual, with_forecast
-from swarm.sim.forecast import Conditions
+from swarm.sim.forecast import TOLD_FROM_S, Conditions
 from swarm.stats_messages import Stats
 from tests.integration.swarm_rig import make_tree, run
 from tests.integration.test_figures import Following
@@ -215,7 +215,8 @@ def check_forecast(found: Stats) -> None:
     assert actual is not None and actual.peers == 2
     foreseen = Kept(1.0, found.ref, found.dataset, move.version, Conditions(2, 1e6), 1, 1.0, 1.0, 1.0)
     book = with_actual(with_forecast(Book(), foreseen), found.dataset, move.version, actual)
-    assert calibration(book.kept, "last") == actual.last_s
+    assert actual.last_s is not None
+    assert calibration(book.kept, "last") == max(TOLD_FROM_S, actual.last_s)
 
 
 async def check_without(swarm: Following, node: PeerNode) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
+from swarm.cli.simulation_lines import foretold
 from swarm.sim.calibration import (
     BOOK_MAX,
     BOOK_MAX_BYTES,
@@ -11,10 +13,10 @@ from swarm.sim.calibration import (
     Book,
     Kept,
     alike,
+    asked_for,
     calibration,
     encode_book,
     read_book,
-    waiting,
     with_actual,
     with_forecast,
 )
@@ -86,10 +88,10 @@ def test_a_book_that_cannot_be_read_is_empty(data: bytes | None) -> None:
 
 def test_what_came_stands_beside_forecasts_of_as_many_peers() -> None:
     book = with_forecast(with_forecast(Book(), kept(1.0)), kept(2.0, peers=400))
-    assert waiting(book) == [("x/t", "aa")]
+    assert asked_for(book, 9, again=False) == ["x/t"]
     assert calibration(book.kept, "p95") is None
     book = with_actual(book, "x/t", "aa", Actual(5.0, 4, 9.0, 12.0, None))
-    assert waiting(book) == []
+    assert (asked_for(book, 9, again=False), asked_for(book, 9, again=True)) == ([], ["x/t"])
     assert [each.is_comparable for each in book.kept] == [True, False]
     assert (calibration(book.kept, "p95"), calibration(book.kept, "p50")) == (1.2, 1.125)
     assert calibration(book.kept, "last") is None
@@ -100,3 +102,28 @@ def test_what_came_stands_beside_forecasts_of_as_many_peers() -> None:
     assert [len(alike(book.kept, "p95", told_s)) for told_s in (2.4, 2.5, 10.0, 40.0, 41.0)] == [0, 1, 1, 1, 0]
     # A later rollout of the same version, as after a rollback, is another.
     assert with_actual(book, "x/t", "aa", Actual(9.0, 4, 1.0, 1.0, 1.0)) == book
+
+
+def test_what_takes_less_than_a_second_is_told_as_that_alone() -> None:
+    """A tenth of it is foreseen where three tenths came, and judges nothing that is longer."""
+
+    def came(told_s: float, took_s: float) -> Book:
+        book = with_forecast(Book(), msgspec.structs.replace(kept(1.0, p95_s=told_s), p50_s=told_s))
+        return with_actual(book, "x/t", "aa", Actual(5.0, 4, took_s, took_s, took_s))
+
+    assert calibration(came(0.1, 0.3).kept, "p95") == 1.0
+    assert calibration(came(0.1, 20.0).kept, "p95") == 20.0
+    assert calibration(came(20.0, 0.1).kept, "p95") == 0.05
+    assert [len(alike(came(0.9, 0.9).kept, "p95", told_s)) for told_s in (0.9, 1.5)] == [0, 0]
+    assert [len(alike(came(1.1, 1.1).kept, "p95", told_s)) for told_s in (0.9, 1.5)] == [0, 1]
+    assert [foretold(told_s) for told_s in (0.0, 0.99, 1.0, 12.5)] == ["< 1 s", "< 1 s", "1.00 s", "12.50 s"]
+
+
+def test_a_rollout_that_was_measured_wrongly_is_measured_again() -> None:
+    """By a tracker that began anew it was too long; another knows better. Who came later says nothing of it."""
+    too_long, right = Actual(5.0, 4, 9.0, 12.0, 13.5), Actual(5.0, 4, 7.8, 10.6, 12.0)
+    book = with_actual(with_forecast(Book(), kept(1.0)), "x/t", "aa", too_long)
+    assert with_actual(book, "x/t", "aa", right).kept[0].actual == right
+    for other in (too_long, msgspec.structs.replace(right, peers=3), msgspec.structs.replace(right, last_s=None)):
+        found = with_actual(with_actual(book, "x/t", "aa", right), "x/t", "aa", other)
+        assert found.kept[0].actual == right, other
