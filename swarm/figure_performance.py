@@ -59,13 +59,16 @@ class MovePerformance(msgspec.Struct, frozen=True):
 
 
 class VersionHolders(msgspec.Struct, frozen=True):
-    """Who has a version: peers with all of it, with a part, and origins."""
+    """Who has a version: peers with all of it, with a part, and origins. ``peers``: each counts at one version alone,
+    the newest of which it has all, or else the newest that it has a part of.
+    """
 
     version: str
     tags: tuple[str, ...]
     complete_peers: int
     partial_peers: int
     origins: int
+    peers: int = 0
 
 
 class Caches(msgspec.Struct, frozen=True):

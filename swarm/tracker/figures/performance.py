@@ -103,6 +103,7 @@ def performance_view(
     named: Mapping[str, bytes],
 ) -> Performance:
     """All of it. ``named``: the tags of the dataset that the log has; those that peers follow are known without."""
+    moves = list(moves)
     latest = sorted(moves, key=lambda move: move.started, reverse=True)[:MOVES_MAX]
     at = picture.wall(now)
     concerned = [peer for peer in picture.peers.values() if peer.health != "gone" and _concerns(peer, dataset)]
@@ -110,7 +111,7 @@ def performance_view(
         at=at,
         dataset=dataset,
         moves=tuple(_with_forecast(move, foreseen.get(move.version, ())) for move in latest),
-        versions=tuple(_holders(picture, concerned, dataset, named)),
+        versions=tuple(_holders(picture, concerned, dataset, named, _serials(moves, concerned, dataset))),
         heat=heat_view(picture.peers.values(), dataset, at).versions,
         caches=_caches([peer.room for peer in concerned if peer.room is not None]),
         bad_blocks=sum(peer.totals.bad_blocks for peer in concerned),
@@ -128,16 +129,35 @@ def _concerns(peer: KnownPeer, dataset: str) -> bool:
     return any(name == dataset for name, _ in (*peer.holdings, *peer.followed, *peer.reads))
 
 
+def _serials(moves: Iterable[MovePerformance], peers: Iterable[KnownPeer], dataset: str) -> dict[bytes, int]:
+    """The last entry by which a version is known to have come, which tells the newer of two."""
+    found: dict[bytes, int] = {}
+    told = [
+        (each.version, each.serial) for peer in peers for (name, _), each in peer.followed.items() if name == dataset
+    ]
+    for version, serial in (*told, *((bytes.fromhex(move.version), move.serial) for move in moves)):
+        found[version] = max(found.get(version, 0), serial)
+    return found
+
+
 def _holders(
-    picture: Picture, peers: Iterable[KnownPeer], dataset: str, named: Mapping[str, bytes]
+    picture: Picture,
+    peers: Iterable[KnownPeer],
+    dataset: str,
+    named: Mapping[str, bytes],
+    serials: Mapping[bytes, int],
 ) -> list[VersionHolders]:
     """Those that most have first. Seeds are origins of all, whatever they hold."""
     counts: dict[bytes, list[int]] = {}
     for peer in peers:
+        own: list[tuple[bool, int, bytes]] = []
         for (name, version), held in peer.holdings.items():
             if name == dataset and held.held:
                 whole = 2 if peer.keeps or held.is_origin else 0 if held.held >= held.blocks else 1
-                counts.setdefault(version, [0, 0, 0])[whole] += 1
+                counts.setdefault(version, [0, 0, 0, 0])[whole] += 1
+                own += [(not whole, serials.get(version, 0), version)] if whole < 2 else []
+        if own:
+            counts[max(own)[2]][3] += 1
     moved = {
         tag: figures.rollout.version
         for (name, tag), figures in picture.tags.items()

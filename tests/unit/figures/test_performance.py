@@ -16,7 +16,7 @@ from swarm.tracker.figures.performance import MOVES_MAX, PastMoves, move_of, per
 from swarm.tracker.figures.picture import Picture
 from swarm.tracker.figures.rollouts import RolloutFigures
 from tests.integration.kept_rollouts import ROADS, rollout_log
-from tests.reported import who
+from tests.reported import followed, who
 
 V1, V2 = b"1" * 32, b"2" * 32
 FORESEEN = Foreseen(16, 0, 6.25e6, 1000, 2.0, 3.0, 4.0, ((1.0, 1), (4.0, 16)))
@@ -61,11 +61,23 @@ def test_who_has_what_and_what_caches_had_is_of_those_who_have_to_do_with_it() -
     assert {one.version: one.tags for one in told.versions} == {V1.hex(): ("v1",), V2.hex(): ("stable", "v2")}
     counts = {one.version: (one.complete_peers, one.partial_peers, one.origins) for one in told.versions}
     assert counts == {V1.hex(): (1, 0, 1), V2.hex(): (1, 1, 0)}
+    assert {one.version: one.peers for one in told.versions} == {V1.hex(): 1, V2.hex(): 1}, "nobody counts twice"
     caches = told.caches
     assert (caches.peers, caches.hits, caches.misses, caches.evicted) == (2, 12, 8, 6)
     assert (caches.regretted, caches.regretted_bytes) == (4, 400)
     assert (told.bad_blocks, told.refused, told.at) == (2, 1, 1005.0)
     assert [heat.version for heat in told.heat] == [V1.hex()]
+
+
+@pytest.mark.parametrize(("first", "last"), [(V1, V2), (V2, V1)])
+def test_who_has_two_versions_counts_at_the_newer(first: bytes, last: bytes) -> None:
+    """Which is the newer, the moves tell, or what peers follow; what is there in part alone is not had yet."""
+    both = peer(1, held(V1, 10), held(V2, 10))
+    coming = peer(2, held(first, 10), held(last, 9))
+    follows = peer(3, followed={(ROADS, "stable"): followed(serial=4, version=last)})
+    for moves, others in (((move(1, 0.0, first), move(2, 1.0, last)), ()), ((move(3, 0.0, first),), (follows,))):
+        told = performance_view(picture_of(both, coming, *others), ROADS, moves, {}, 5.0, {})
+        assert {one.version: one.peers for one in told.versions} == {first.hex(): 1, last.hex(): 1}
 
 
 def test_a_forecast_stands_beside_moves_that_came_after_it() -> None:

@@ -72,7 +72,10 @@ const Moves = ({ dataset, moves, now, toFiles, toDiff }) => html`<${Card} title=
     { id: "started", label: "when", num: true, value: (row) => row.started, cell: (row) => html`<time title=${moment(row.started)}>${ago(row.started, now)}</time>` },
   ]} /><//>`;
 
-const tookOf = ({ completion, foreseen }) => (completion.p95_s === null || !foreseen.p95_s ? null : completion.p95_s / foreseen.p95_s);
+// What is foreseen of less than a second says no more than that (TOLD_FROM_S of swarm/sim/forecast.py).
+const TOLD_FROM_S = 1, told = (seconds) => Math.max(TOLD_FROM_S, seconds);
+const foretold = (seconds) => (seconds < TOLD_FROM_S ? "under a second" : span(seconds));
+const tookOf = ({ completion, foreseen }) => (completion.p95_s === null ? null : told(completion.p95_s) / told(foreseen.p95_s));
 const factor = (value) => (value === null ? span(null) : `${value.toFixed(2)} times`);
 
 const Foreseen = ({ moves }) => html`<${Card} title="Foreseen beside what came" note="by aetherfs simulate, before the move" flush><${Table} label="Forecasts beside what came"
@@ -81,18 +84,19 @@ const Foreseen = ({ moves }) => html`<${Card} title="Foreseen beside what came" 
     { id: "peers", label: "peers", num: true, cell: ({ foreseen, wanted }) => `${count(foreseen.peers)}, ${count(wanted)} came` },
     { id: "link", label: "lines", num: true, narrow: false, cell: ({ foreseen }) => `${(foreseen.link_bytes_per_s * 8 / 1e6).toFixed(0)} Mbit/s${foreseen.sites ? `, ${counted(foreseen.sites, "site")}` : ""}` },
     ...["p50", "p95", "last"].map((name) => ({ id: name, label: name, num: true, narrow: name === "p95" ? undefined : false,
-      cell: (row) => `${span(row.foreseen[`${name}_s`])}, came ${span(row.completion[`${name}_s`])}` })),
+      cell: (row) => `${foretold(row.foreseen[`${name}_s`])}, came ${span(row.completion[`${name}_s`])}` })),
     { id: "factor", label: "p95 took", num: true, value: (row) => tookOf(row), cell: (row) => factor(tookOf(row)) },
   ]} /><//>`;
 
 function Holders({ versions, toFiles }) {
-  const some = versions.filter((row) => row.complete_peers + row.partial_peers > 0);
-  const parts = some.slice(0, SERIES.length).map((row, place) => ({ word: `${row.tags[0] ? clean(row.tags[0], 30) : "no tag"} ${short(row.version, 8)}`, value: row.complete_peers + row.partial_peers, color: SERIES[place], pattern: place > 2 ? "dots" : undefined }));
-  return html`<${Figure} title="Who has which version" note="peers, seeds apart" says=${`Who has which version: ${parts.map((part) => `${part.word} ${count(part.value)}`).join(", ") || "no peer has any"}`}
+  const some = versions.filter((row) => row.peers > 0);
+  const parts = some.slice(0, SERIES.length).map((row, place) => ({ word: `${row.tags[0] ? clean(row.tags[0], 30) : "no tag"} ${short(row.version, 8)}`, value: row.peers, color: SERIES[place], pattern: place > 2 ? "dots" : undefined }));
+  return html`<${Figure} title="Who has which version" note="peers, each at the newest that it has, seeds apart" says=${`Who has which version: ${parts.map((part) => `${part.word} ${count(part.value)}`).join(", ") || "no peer has any"}`}
     picture=${parts.length ? html`<${Bar} parts=${parts} label="peers by version" /><${Legend} parts=${parts} />` : html`<p class="empty">No peer is known to have any of it.</p>`}
     table=${{ rows: versions, keyOf: (row) => row.version, empty: "No peer is known to have any of it.", columns: [
       { id: "version", label: "version", isHead: true, cell: (row) => html`<${Id} id=${row.version} digits=${12} to=${toFiles(row.version)} />` },
       { id: "tags", label: "tags", cell: (row) => row.tags.map((tag) => clean(tag, 60)).join(", ") || "none" },
+      { id: "newest", label: "newest at", num: true, value: (row) => row.peers, cell: (row) => count(row.peers) },
       { id: "whole", label: "whole at", num: true, value: (row) => row.complete_peers, cell: (row) => count(row.complete_peers) },
       { id: "part", label: "in part at", num: true, value: (row) => row.partial_peers, cell: (row) => count(row.partial_peers) },
       { id: "origins", label: "origins", num: true, narrow: false, value: (row) => row.origins, cell: (row) => count(row.origins) },
