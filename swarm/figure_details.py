@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from swarm.figure_words import Cause, EventKind, Sources, State
+from swarm.figure_words import Cause, EventKind, Severity, Sources, State
 
 # ---- blocks ---------------------------------------------------------------------------------------------------------
 
@@ -400,8 +400,8 @@ class Series(msgspec.Struct, frozen=True):
 
 
 class Event(msgspec.Struct, frozen=True):
-    """Something that happened in the swarm. ``text`` is one line for people; ``number`` rises by one at this
-    tracker.
+    """Something that happened in the swarm. ``text`` is one line for people; ``number`` rises at this tracker as it
+    hears of events; ``id`` is the same at every tracker.
     """
 
     number: int
@@ -413,18 +413,21 @@ class Event(msgspec.Struct, frozen=True):
     dataset: str = ""
     tag: str = ""
     serial: int = 0
-    severity: Literal["info", "warning", "critical"] = "info"
+    severity: Severity = "info"
+    id: str = ""
 
 
 class Events(msgspec.Struct, frozen=True):
-    """In order of time, oldest first; the last 5,000 are kept. ``next``: the ``after`` of the next call. ``missed``:
-    some after the ``after`` that was asked for are not kept any more, or too many for a stream that comes back.
+    """As this tracker heard of them, which is nearly in order of time; the last 5,000 are kept. ``next``: the ``after``
+    of the next call. ``missed``: some after the ``after`` that was asked for are not kept any more, or too many for a
+    stream that comes back. ``since``: since when all are told that trackers saw; of what was before only some.
     """
 
     at: float
     events: tuple[Event, ...]
     next: int
     missed: bool = False
+    since: float = 0.0
 
 
 class Refused(msgspec.Struct, frozen=True):

@@ -67,6 +67,7 @@ EventKind = Literal[
     "tracker",
     "bad-block",
 ]
+Severity = Literal["info", "warning", "critical"]
 
 
 class Sources(msgspec.Struct, frozen=True):

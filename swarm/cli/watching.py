@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 LOOK_S: Final = 1.0
 EVENTS_PAGE: Final = 500
+# Events whose ids are remembered, as many as a tracker keeps.
+TOLD_MAX: Final = 5000
 # Of what is behind, so many are shown beneath a tag.
 STRAGGLERS: Final = 3
 TAGS_SHOWN: Final = 20
@@ -49,19 +52,20 @@ def top(program: Program, once: bool) -> None:
 
 @click.command()
 @click.option("--follow", "-f", is_flag=True, help="Go on as they happen, until Ctrl-C.")
-@click.option("--since", default="1h", show_default=True, metavar="TIME", help="How far back: 10m, 2d.")
+@click.option("--since", "back", default="1h", show_default=True, metavar="TIME", help="How far back: 10m, 2d.")
 @options
 @pass_program
-def events(program: Program, follow: bool, since: str) -> None:
+def events(program: Program, follow: bool, back: str) -> None:
     """Show what has happened in the swarm: joins, deaths, moves of tags, rollouts, alerts; newest last.
 
-    With --json one object a line.
+    All trackers tell the same; a line on stderr says since when they lack nothing. With --json one object a line.
     """
     from swarm.amounts import span_of
 
     program.start_logging()
     program.when_interrupted = ""
-    for event in happenings(program, time.time() - span_of(since), follow=follow):
+    since = time.time() - span_of(back)
+    for event in happenings(program, since, follow=follow):
         if program.json:
             program.output.emit(event)
         else:
@@ -90,30 +94,44 @@ def seen(program: Program) -> dict[str, Any]:
 
 
 def happenings(program: Program, since: float, *, follow: bool) -> Iterator[dict[str, Any]]:
-    """Events in order of time, each once. Numbers are one tracker's: of another's, what is later counts."""
-    after, latest, floor = 0, since, since
+    """Events, each once: what is known at first in order of time, then as it is heard. Numbers are one tracker's: of
+    another's, what was not told counts.
+    """
+    after, told, first = 0, OrderedDict[str, None](), list[dict[str, Any]]()
+    is_first = True
     while True:
-        query = {"after": str(after), "since": f"{floor:.3f}", "limit": str(EVENTS_PAGE)}
         try:
-            page = figures(program, "events", **query)
+            page = figures(program, "events", after=str(after), since=f"{since:.3f}", limit=str(EVENTS_PAGE))
         except UnreachableError:
             if not follow:
                 raise
             time.sleep(LOOK_S)
             continue
         if page["next"] < after:
-            after, floor = 0, latest
+            after = 0
             continue
-        for event in page["events"]:
-            if event["at"] > floor:
-                latest = max(latest, event["at"])
-                yield event
-        is_more = len(page["events"]) == EVENTS_PAGE
+        new = [event for event in page["events"] if event["id"] not in told]
+        told.update((event["id"], None) for event in new)
+        while len(told) > TOLD_MAX:
+            told.popitem(last=False)
+        is_more = page["next"] > after  # also where none of a page's events may be read
         after = page["next"]
+        first += new
+        if not is_more and is_first:
+            _say_since(program, page["since"], since)
+        if not is_more or not is_first:
+            yield from sorted(first, key=lambda event: event["at"])
+            first, is_first = [], False
         if not follow and not is_more:
             return
         if not is_more:
             time.sleep(LOOK_S)
+
+
+def _say_since(program: Program, since: float, asked: float) -> None:
+    """Of what time before something may be lacking."""
+    if since > asked:
+        program.output.note(f"trackers lack nothing since {moment(since)}; of what was before, this is what was kept")
 
 
 def event_line(event: Mapping[str, Any]) -> str:

@@ -205,6 +205,7 @@ class Tracker:
             async with asyncio.timeout(WITHDRAW_TIMEOUT_S):
                 await self.state.work(registry.withdraw, self.state.objects, self.contact)
                 await self.state.write_audit(time.monotonic(), is_ending=True)
+                await self.state.figures.uniting.end()
         except (AetherError, TimeoutError) as error:
             log.warning(
                 "this tracker stays listed for some minutes: %s", str(error) or "the object store does not answer"

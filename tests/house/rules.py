@@ -63,6 +63,7 @@ PURE: Final = (
     "swarm/publish_budget.py",
     "swarm/tracker/figures/copies.py",
     "swarm/tracker/figures/flow.py",
+    "swarm/tracker/figures/happened.py",
     "swarm/tracker/figures/happenings.py",
     "swarm/tracker/figures/peer_views.py",
     "swarm/tracker/figures/peers.py",

@@ -22,6 +22,13 @@ from swarm.reports import (
     Totals,
     VersionAsked,
 )
+from swarm.tracker.figures.happened import (
+    ANSWER_MAX_BYTES,
+    ASK_MAX_BYTES,
+    AskEvents,
+    Happened,
+    ToldEvents,
+)
 from swarm.tracker.figures.steps import KeptLog, Logged, LoggedStep, decode_log
 from tests.reported import ROADS, ROOM, V1, followed, held, key, link, report
 
@@ -70,6 +77,7 @@ KEPT: Final = KeptLog(
     (LoggedStep(0, 0, 0, ""), LoggedStep(900, 0, 1, "")),
     0,
 )
+HAPPENED: Final = Happened(1_700_000_000_000, "moved", "is v2 now", "", "", ROADS, "stable", 4, "info", "")
 
 
 def read_log(data: bytes) -> None:
@@ -91,5 +99,10 @@ REPORTS: Final[dict[str, tuple[bytes, Any]]] = {
     ),
     "relay": (canonical.encode(RELAY), decoded(Relay, RELAY_MAX_BYTES)),
     "relay answer": (canonical.encode(RelayAnswer(1, (key(1),))), decoded(RelayAnswer, 1 << 17)),
+    "ask for events": (canonical.encode(AskEvents(1, 1_700_000_000_000, 9)), decoded(AskEvents, ASK_MAX_BYTES)),
+    "told events": (
+        canonical.encode(ToldEvents(1, 1_700_000_000_000, 0, (HAPPENED,), 10, True)),
+        decoded(ToldEvents, ANSWER_MAX_BYTES),
+    ),
     "rollout's log": (canonical.encode(KEPT), read_log),
 }

@@ -55,6 +55,8 @@ FUZZED: Final[dict[str, str]] = {
     "swarm.tracker.figures.service.Figures.relayed": "report",
     "swarm.tracker.figures.service.Figures.reported": "report",
     "swarm.tracker.figures.steps.decode_log": "rollout's log",
+    "swarm.tracker.figures.uniting.Uniting._take": "told events",
+    "swarm.tracker.figures.uniting.Uniting.answer": "ask for events",
     "swarm.dht.batch.check_record": "dht record",
     "swarm.dht.batch.open_batch": "dht batch of a member",
     "swarm.dht.wire.open_packet": "dht find of a member",

@@ -140,6 +140,7 @@ class Watching:
             dataset=dataset,
             tag=tag,
             severity=alert.severity if is_firing else "info",
+            occasion=alert.id,
         )
 
     async def _read(self, wall_now: float) -> None:

@@ -97,6 +97,11 @@ class KnownPeer:
     # Rises with every change that the list of peers shows.
     number: int = 0
 
+    @property
+    def last_word(self) -> str:
+        """Which process of it spoke last, and which of its reports that was: all trackers know this alike."""
+        return f"{self.epoch}.{self.sequence}"
+
     def is_new(self, report: Report) -> bool:
         """Whether a report says more than the last one: not one that was repeated, or overtaken."""
         if self.reported is None:

@@ -18,11 +18,12 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from swarm.figure_messages import EventKind
+from swarm.figure_words import Severity
 from swarm.limits import ANNOUNCE_INTERVAL_S, PRESENCE_MAX_PEERS
 from swarm.log import Entry
 from swarm.reports import Report
 from swarm.tracker.figures.flow import FlowFigures
-from swarm.tracker.figures.happenings import Happenings, Severity
+from swarm.tracker.figures.happenings import Happenings
 from swarm.tracker.figures.peers import KnownPeer, Tag, Who, readable
 from swarm.tracker.figures.rings import Rings
 from swarm.tracker.figures.rollouts import RolloutFigures
@@ -86,7 +87,7 @@ class Picture:
         self.peers: dict[bytes, KnownPeer] = {}
         self.flow = FlowFigures()
         self.rings = Rings(SERIES)
-        self.happenings = Happenings()
+        self.happenings = Happenings(begun=wall_now)
         self.book = TagBook(self.peers, self.happenings)
         self.tags, self.rollouts = self.book.tags, self.book.rollouts
         self.turns = Turns(self.peers, self.happenings, now)
@@ -140,7 +141,7 @@ class Picture:
 
     def _is_back(self, peer: KnownPeer, now: float) -> None:
         if peer.health == "gone":
-            self._tell(peer, "back", now, f"{_named(peer)} is back")
+            self._tell(peer, "back", now, f"{_named(peer)} is back", occasion=peer.last_word)
             for tag in peer.followed:
                 self.book.follows(tag, peer)
         peer.health, peer.has_left = "alive", False
@@ -173,9 +174,9 @@ class Picture:
             self._missed(peer, missed, now)
         if was_reported and report.totals.bad_blocks > bad:
             text = f"{_named(peer)} was sent {report.totals.bad_blocks - bad} blocks that were not what they should be"
-            self._tell(peer, "bad-block", now, text, "warning")
+            self._tell(peer, "bad-block", now, text, "warning", f"{peer.epoch}.{report.totals.bad_blocks}")
         if (is_first or not was_reported) and report.uptime_s < NEWCOMER_S:
-            self._tell(peer, "joined", now, f"{_named(peer)} is there")
+            self._tell(peer, "joined", now, f"{_named(peer)} is there", occasion=str(peer.epoch))
         return needs_full
 
     def _moved(self, peer: KnownPeer, other: bytes, sent: int, received: int) -> None:
@@ -197,7 +198,7 @@ class Picture:
         if peer is None or peer.health == "gone":
             return
         peer.has_left = True
-        self._tell(peer, "left", now, f"{_named(peer)} has left")
+        self._tell(peer, "left", now, f"{_named(peer)} has left", occasion=peer.last_word)
         self._gone(peer)
         for tag in peer.followed:
             self.book.leaves(tag, peer)
@@ -229,7 +230,7 @@ class Picture:
 
     def _died(self, peer: KnownPeer, now: float) -> None:
         text = f"{_named(peer)} is gone without a word, not heard for {now - peer.heard:.0f} s"
-        self._tell(peer, "died", now, text, "warning")
+        self._tell(peer, "died", now, text, "warning", peer.last_word)
         self._gone(peer)
         for tag in peer.followed:
             self.book.loses(tag, peer, now)
@@ -336,7 +337,13 @@ class Picture:
         there = "current" if rollout.back is None else "back"
         text = f"{rollout.tag} of {rollout.dataset}: {everybody} {there}{last}"
         self.happenings.add(
-            "done", self.wall(now), text, dataset=rollout.dataset, tag=rollout.tag, serial=rollout.serial
+            "done",
+            self.wall(now),
+            text,
+            dataset=rollout.dataset,
+            tag=rollout.tag,
+            serial=rollout.serial,
+            occasion=str(rollout.wanted),
         )
 
     def _note(self, now: float) -> None:
@@ -357,13 +364,18 @@ class Picture:
         )
         self._last_reports, self._last_stream = self.reports, self.stream_bytes
 
-    def _tell(self, peer: KnownPeer, kind: EventKind, now: float, text: str, severity: Severity = "info") -> None:
+    def _tell(
+        self, peer: KnownPeer, kind: EventKind, now: float, text: str, severity: Severity = "info", occasion: str = ""
+    ) -> None:
         who = peer.who
-        self.happenings.add(kind, self.wall(now), text, peer=who.peer_id, site=who.site, severity=severity)
+        self.happenings.add(
+            kind, self.wall(now), text, peer=who.peer_id, site=who.site, severity=severity, occasion=occasion
+        )
 
     def check_invariants(self) -> None:
         """What always holds, after each step of a test."""
         self.book.check_invariants()
+        self.happenings.check_invariants()
 
 
 def _named(peer: KnownPeer) -> str:

@@ -27,6 +27,8 @@ FAILED: Final = STATES.index("failed")
 LOST: Final = STATES.index("lost")
 # Who has not moved for so long is stalled.
 STALLED_S: Final = 30.0
+# So many peers that fail are known by name.
+FIRST_FAILURES: Final = 8
 POINTS_MAX: Final = 300
 POINT_S: Final = 1.0
 
@@ -137,8 +139,9 @@ class RolloutFigures:
     # What it takes back, and how it was itself taken back later.
     back: Back | None = None
     taken: Back | None = None
-    # Peers that have failed at it once or more; the last that did for the first time: key, site and words.
+    # Peers that have failed at it once or more; the first that did, and the last: key, site and words.
     failures: int = 0
+    first_failures: list[tuple[bytes, str, str]] = field(default_factory=list)
     last_failure: tuple[bytes, str, str] = (b"", "", "")
     told: Told = field(default_factory=Told)
     # Rises with every change.
@@ -248,6 +251,8 @@ class RolloutFigures:
             member.has_failed = True
             self.failures += 1
             self.last_failure = (public, member.site, words)
+            if len(self.first_failures) < FIRST_FAILURES:
+                self.first_failures.append(self.last_failure)
         member.state, member.since = state, at
         member.moved_at = self.moved_at = max(self.moved_at, at)
         self.number += 1

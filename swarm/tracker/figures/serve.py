@@ -36,6 +36,7 @@ from swarm.reports import RELAY_MAX_BYTES, RELAY_PATH, REPORT_PATH, Relay
 from swarm.signature import from_hex
 from swarm.tracker.asking import is_still_let_in
 from swarm.tracker.figures.copies import RANGES_DEFAULT, RANGES_MAX
+from swarm.tracker.figures.happened import EVENTS_PATH
 from swarm.tracker.figures.heat import heat_view
 from swarm.tracker.figures.hub import Listener
 from swarm.tracker.figures.peer_views import Asked, peer_view, peers_view
@@ -163,6 +164,15 @@ def figure_routes(state: TrackerState) -> list[Route]:
             request=MSGPACK,
             response=MSGPACK,
         ),
+        Route(
+            "POST",
+            EVENTS_PATH,
+            state.for_members("happened", serve.happened),
+            "tracker",
+            "What this tracker knows that happened, for another",
+            request=MSGPACK,
+            response=MSGPACK,
+        ),
         get("/overview", serve.overview, "How every tag stands that peers follow", Overview),
         get("/rollouts", serve.rollouts, "The rollouts of late", Rollouts),
         get(rollout, serve.rollout, "One rollout as it stands", Rollout, SerialQuery, of_dataset=True),
@@ -205,6 +215,9 @@ class _Serve:
         relay = canonical.decode(await request.read(), Relay, limit_bytes=RELAY_MAX_BYTES)
         told = self.figures.relayed(relay, time.monotonic())
         return web.Response(body=canonical.encode(told), content_type=MSGPACK)
+
+    async def happened(self, request: web.Request, member: Member) -> web.Response:
+        return web.Response(body=self.figures.uniting.answer(await request.read()), content_type=MSGPACK)
 
     # ---- out ----------------------------------------------------------------------------------------------------
 
@@ -291,7 +304,7 @@ class _Serve:
     async def events(self, request: web.Request, who: Principal) -> web.Response:
         view, asked = await self._view(who), query_of(request, EventsQuery)
         after = max(asked.after, self.picture.happenings.since(asked.since) if asked.since else 0)
-        return answer(events_view(self.picture, view, time.monotonic(), after, asked.limit))
+        return answer(events_view(self.picture, view, time.monotonic(), after, asked.limit, asked.since))
 
     # ---- stream -------------------------------------------------------------------------------------------------
 

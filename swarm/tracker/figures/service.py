@@ -39,6 +39,7 @@ from swarm.tracker.figures.relay import Heard, Relays
 from swarm.tracker.figures.rollouts import RolloutFigures
 from swarm.tracker.figures.steering import Back, back_of, goes_on
 from swarm.tracker.figures.topics import View
+from swarm.tracker.figures.uniting import Uniting
 from swarm.tracker.figures.views import rollout_view, rollouts
 from swarm.tracker.membership import Member
 from swarm.tracker.policy import decide
@@ -68,6 +69,7 @@ class Figures:
         self.hub = Hub(self)
         self.prices: Prices = DEFAULT
         self.relays = Relays(state.pushes, self._full_wanted)
+        self.uniting = Uniting(state, self.picture.happenings)
         # What is known of the blocks of versions that were looked at.
         self.laying = Laying(self._start)
         self.counting = Counting(self._seen, self.hub.wake)
@@ -171,7 +173,7 @@ class Figures:
         return await self._state.work(page)
 
     def start(self) -> None:
-        for work in (self._run(), self.relays.run()):
+        for work in (self._run(), self.relays.run(), self.uniting.run()):
             self._start(work)
 
     async def close(self) -> None:
@@ -180,6 +182,7 @@ class Figures:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.relays.close()
+        await self.uniting.close()
         await self.counting.close()
 
     # ---- what is heard ------------------------------------------------------------------------------------------

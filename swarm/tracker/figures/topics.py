@@ -10,7 +10,7 @@ import msgspec
 
 from swarm import names
 from swarm.errors import NotAllowedError, NotFoundError, UsageError
-from swarm.figure_messages import Events, Refused, Series
+from swarm.figure_messages import Event, Events, Refused, Series
 from swarm.identity import public_of
 from swarm.tracker.figures.peer_views import changed_view, peer_view
 from swarm.tracker.figures.picture import SERIES, Picture
@@ -81,8 +81,8 @@ def resumed(after: int) -> Make:
     def make(figures: Figures, view: View, now: float) -> msgspec.Struct:
         told = events_view(figures.picture, view, now, after, max(0, view.event - after))
         events = [event for event in told.events if event.number <= view.event]
-        is_cut = len(events) > EVENTS_RESUMED_MAX
-        return Events(told.at, tuple(events[-EVENTS_RESUMED_MAX:]), view.event, missed=told.missed or is_cut)
+        is_missed = told.missed or len(events) > EVENTS_RESUMED_MAX
+        return Events(told.at, tuple(events[-EVENTS_RESUMED_MAX:]), view.event, missed=is_missed, since=told.since)
 
     return make
 
@@ -198,11 +198,20 @@ def _events_first(figures: Figures, view: View, now: float) -> msgspec.Struct | 
     return events_view(figures.picture, view, now, max(0, view.event - EVENTS_FIRST), min(view.event, EVENTS_FIRST))
 
 
-def events_view(picture: Picture, view: View, now: float, after: int, limit: int) -> Events:
-    """Events that the view may see: those of datasets that it may read, and for who sees all those of peers."""
-    found, missed = picture.happenings.after(after, limit)
-    told = tuple(event for event in found if (view.may_read(event.dataset) if event.dataset else view.sees_all))
-    return Events(picture.wall(now), told, found[-1].number if found else max(after, 0), missed=missed)
+def events_view(picture: Picture, view: View, now: float, after: int, limit: int, since: float = 0.0) -> Events:
+    """Events that the view may see: those of datasets that it may read, and for who sees all those of peers. ``since``:
+    none that is older.
+    """
+
+    def may_see(event: Event) -> bool:
+        is_readable = view.may_read(event.dataset) if event.dataset else view.sees_all
+        return event.at >= since and is_readable
+
+    happenings = picture.happenings
+    found, missed = happenings.after(after, limit)
+    told = tuple(filter(may_see, found))
+    following = found[-1].number if found else max(after, 0)
+    return Events(picture.wall(now), told, following, missed=missed, since=happenings.since_ms / 1000)
 
 
 _NOTHING: Final = cast(Make, lambda figures, view, now: None)

@@ -11,18 +11,17 @@ from dataclasses import dataclass
 from typing import Final
 
 from swarm.figure_messages import EventKind
+from swarm.figure_words import Severity
 from swarm.identity import peer_id_of
-from swarm.tracker.figures.happenings import Happenings, Severity
+from swarm.tracker.figures.happenings import Happenings
 from swarm.tracker.figures.peers import KnownPeer
-from swarm.tracker.figures.rollouts import FETCHING, VERIFYING, RolloutFigures
+from swarm.tracker.figures.rollouts import FETCHING, FIRST_FAILURES, VERIFYING, RolloutFigures
 from swarm.tracker.figures.verdicts import trend_of
 
 # Whether it stalls takes a look at all of its peers.
 STALLED_EVERY_S: Final = 5.0
 STALLED_AGAIN_S: Final = 600.0
 TRACKER_AGAIN_S: Final = 60.0
-# So many peers that fail are told one by one.
-FAILED_ONE_BY_ONE: Final = 8
 
 
 class Turns:
@@ -56,17 +55,25 @@ class Turns:
             self._tell(rollout, "begun", wall_now, f"the first of {wanted} has begun")
 
     def _fails(self, rollout: RolloutFigures, wall_now: float) -> None:
+        """The first few by name, then how many there are: at the same numbers at every tracker."""
         told, failures = rollout.told, rollout.failures
-        more = failures - told.failures
-        if not more or (failures > FAILED_ONE_BY_ONE and failures < 2 * told.failures):
-            return
-        told.failures = failures
-        public, site, words = rollout.last_failure
+        for failure in rollout.first_failures[told.failures :]:
+            self._failed(rollout, failure, wall_now, "{} failed")
+        most = 1 << failures.bit_length() - 1 if failures > FIRST_FAILURES else 0
+        if most > max(told.failures, FIRST_FAILURES):
+            self._failed(rollout, rollout.last_failure, wall_now, f"{most:,} peers or more failed, the last {{}}", most)
+        told.failures = max(told.failures, len(rollout.first_failures), most)
+
+    def _failed(
+        self, rollout: RolloutFigures, failure: tuple[bytes, str, str], wall_now: float, text: str, most: int = 0
+    ) -> None:
+        public, site, words = failure
         peer = self._peers.get(public)
         id = peer.who.peer_id if peer is not None else peer_id_of(public)
-        name = f"peer {id[:8]}{f' at {site}' if site else ''}"
-        text = f"{name} failed" if more == 1 else f"{more:,} more peers failed, {failures:,} in all, the last {name}"
-        self._tell(rollout, "failed", wall_now, f"{text}{f': {words}' if words else ''}", "warning", peer=id, site=site)
+        said = text.format(f"peer {id[:8]}{f' at {site}' if site else ''}") + (f": {words}" if words else "")
+        # Of many, which came last is not the same at every tracker: such an event is of none of them.
+        of, at = (id, site) if not most else ("", "")
+        self._tell(rollout, "failed", wall_now, said, "warning", peer=of, site=at, occasion=str(most or ""))
 
     def _stalls(self, rollout: RolloutFigures, now: float, wall_now: float) -> None:
         told = rollout.told
@@ -87,6 +94,7 @@ class Turns:
         *,
         peer: str = "",
         site: str = "",
+        occasion: str = "",
     ) -> None:
         self._happenings.add(
             kind,
@@ -98,6 +106,7 @@ class Turns:
             tag=rollout.tag,
             serial=rollout.serial,
             severity=severity,
+            occasion=occasion,
         )
 
 
@@ -137,4 +146,6 @@ class OtherTrackers:
     def _tell(self, id: str, address: str, words: str, wall_now: float) -> None:
         severity: Severity = "info" if words == "answers" else "warning"
         at = f" at {address}" if address else ""
-        self._happenings.add("tracker", wall_now, f"tracker {id[:8]}{at} {words}", peer=id, severity=severity)
+        self._happenings.add(
+            "tracker", wall_now, f"tracker {id[:8]}{at} {words}", peer=id, severity=severity, occasion=words
+        )

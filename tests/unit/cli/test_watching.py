@@ -16,11 +16,12 @@ from swarm.errors import UnreachableError
 
 
 def event(at: float, number: int) -> dict[str, Any]:
-    return {"number": number, "at": at, "kind": "moved", "text": f"move {number}", "severity": "info"}
+    said = {"kind": "moved", "text": f"move {number}", "severity": "info"}
+    return {"number": number, "at": at, "id": f"of {at}", **said}
 
 
 def page(events: list[dict[str, Any]], following: int) -> dict[str, Any]:
-    return {"at": 0.0, "events": events, "next": following, "missed": False}
+    return {"at": 0.0, "events": events, "next": following, "missed": False, "since": 0.0}
 
 
 def told(monkeypatch: pytest.MonkeyPatch, answers: list[Any]) -> list[dict[str, str]]:
@@ -43,15 +44,23 @@ def told(monkeypatch: pytest.MonkeyPatch, answers: list[Any]) -> list[dict[str, 
 
 def test_pages_are_joined(monkeypatch: pytest.MonkeyPatch) -> None:
     full = [event(float(n), n) for n in range(1, EVENTS_PAGE + 1)]
-    asked = told(monkeypatch, [page(full, EVENTS_PAGE), page([event(501.0, 501)], 501)])
+    asked = told(monkeypatch, [page(full, EVENTS_PAGE), page([], 600), page([event(601.0, 601)], 601), page([], 601)])
     assert len(list(happenings(Program(), 0.0, follow=False))) == 501
-    assert [one["after"] for one in asked] == ["0", str(EVENTS_PAGE)]
+    assert [one["after"] for one in asked] == ["0", str(EVENTS_PAGE), "600", "601"]
+
+
+def test_what_is_known_is_shown_in_order_of_time_and_since_when_all_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told(monkeypatch, [{**page([event(5.0, 1), event(3.0, 2)], 2), "since": 4.0}] * 2)
+    assert [one["at"] for one in happenings(Program(), 2.0, follow=False)] == [3.0, 5.0]
+    assert "lack nothing since" in capsys.readouterr().err
 
 
 def test_another_tracker_goes_on_where_the_first_was(monkeypatch: pytest.MonkeyPatch) -> None:
     again = [event(9.0, 3), event(10.0, 4), event(11.0, 5)]
     away = UnreachableError("no tracker answers")
-    answers = [page([event(10.0, 900)], 900), away, page([], 5), page(again, 5), KeyboardInterrupt()]
+    answers = [page([event(10.0, 900)], 900), page([], 900), away, page([], 5), page(again, 5), KeyboardInterrupt()]
 
     def until_stopped() -> Iterator[float]:
         try:
@@ -61,7 +70,7 @@ def test_another_tracker_goes_on_where_the_first_was(monkeypatch: pytest.MonkeyP
             return
 
     told(monkeypatch, answers[:-1])
-    assert list(until_stopped()) == [10.0, 11.0]
+    assert list(until_stopped()) == [10.0, 9.0, 11.0], "each once; and what only the other one knows"
 
 
 OVERVIEW: dict[str, Any] = {

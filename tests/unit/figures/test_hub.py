@@ -66,7 +66,7 @@ def numbers_of(message: bytes) -> list[int]:
 
 def happen(picture: Picture, count: int) -> None:
     for _ in range(count):
-        picture.happenings.add("died", WALL, "a peer died")
+        picture.happenings.add("died", WALL, "a peer died", occasion=str(picture.happenings.number))
 
 
 def streaming(topics: list[str]) -> tuple[Picture, Hub, Listener]:

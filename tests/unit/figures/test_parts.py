@@ -129,7 +129,7 @@ def test_flow_is_bounded_and_by_site_in_a_large_swarm() -> None:
 def test_events_are_numbered_and_the_oldest_go() -> None:
     happenings = Happenings(most=3)
     for number in range(5):
-        happenings.add("joined", float(number), f"peer {number}")
+        happenings.add("joined", float(number), "a peer", peer=f"peer {number}")
     found, missed = happenings.after(0, 10)
     assert ([event.number for event in found], missed) == ([3, 4, 5], True)
     assert [event.number for event in happenings.after(4, 10)[0]] == [5]

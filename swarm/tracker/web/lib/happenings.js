@@ -14,13 +14,12 @@ const ICONS = { joined: "plus", left: "back", died: "cross", back: "check", move
 const TONES = { info: "calm", warning: "warn", critical: "bad" };
 const toneOf = ({ kind, severity }) => (kind === "rolled-back" ? "back" : TONES[severity] ?? "calm");
 
-// { events (newest first), error, isLoading }.
+// { events (newest first), since, error, isLoading }. Ids are the same at every tracker, and what another one saw may come late.
 export function useEvents() {
-  const [state, set] = useState({ events: [], error: null, isLoading: true });
-  const add = ({ events }) => set((now) => {
-    const last = now.events[0]?.number ?? 0;
-    const fresh = events.filter((one) => one.number > last).reverse();
-    return { events: [...fresh, ...now.events].slice(0, KEPT), error: null, isLoading: false };
+  const [state, set] = useState({ events: [], since: 0, error: null, isLoading: true });
+  const add = ({ events, since }) => set((now) => {
+    const fresh = new Map([...now.events, ...events].map((one) => [one.id, one]));
+    return { events: [...fresh.values()].sort((a, b) => b.at - a.at).slice(0, KEPT), since, error: null, isLoading: false };
   });
   useEffect(() => { call("GET", PATH).then(add, (error) => set((now) => ({ ...now, error, isLoading: false }))); }, []);
   useMessages("events", add);
@@ -29,7 +28,7 @@ export function useEvents() {
 
 export const Mark = ({ of: one }) => html`<span class="tone-${toneOf(one)} mark"><${Icon} name=${ICONS[one.kind] ?? "idle"} size=${13} /></span>`;
 
-export const Happenings = ({ events, now, most = 12 }) => html`<ol class="happenings">${events.slice(0, most).map((one) => html`<li key=${one.number}>
+export const Happenings = ({ events, now, most = 12 }) => html`<ol class="happenings">${events.slice(0, most).map((one) => html`<li key=${one.id}>
   <${Mark} of=${one} />
   <span class="text">${one.dataset && one.tag ? html`<a href=${href(["rollout", ...one.dataset.split("/"), one.tag])}><${Said} text=${one.text} most=${240} /></a>` : html`<${Said} text=${one.text} most=${240} />`}</span>
   <time class="soft small nowrap" title=${moment(one.at)}>${ago(one.at, now)}</time></li>`)}</ol>`;

@@ -1,6 +1,6 @@
 // Overview: within five seconds, whether the rollouts are well, how far they are, who is behind, whether the origin is spared.
 import { html, useEffect, useMemo } from "../lib/html.js";
-import { ago, bytes, clean, count, counted, rate, span } from "../lib/format.js";
+import { ago, bytes, clean, count, counted, moment, rate, span } from "../lib/format.js";
 import { Happenings, useEvents } from "../lib/happenings.js";
 import { pathOf, useFigure } from "../lib/live.js";
 import { Chart, Spark } from "../lib/chart.js";
@@ -112,9 +112,13 @@ function Alerts({ now }) {
       : html`<p class="soft">Nothing is wrong that a rule looks for.</p>`}<//>`;
 }
 
+const LATELY = 12;
+
 function Recent({ now }) {
   const found = useEvents();
-  return html`<${Card} title="Lately">${found.events.length ? html`<${Happenings} events=${found.events} now=${now} />`
+  const oldest = found.events[LATELY - 1]?.at ?? 0; // of those that are shown
+  return html`<${Card} title="Lately">${found.events.length ? html`<${Happenings} events=${found.events} now=${now} most=${LATELY} />
+      ${found.since > oldest && html`<p class="soft small">Nothing is lacking since <time title=${moment(found.since)}>${ago(found.since, now)}</time>; of what was before, this is what was kept.</p>`}`
     : html`<${Missing} answer=${found} what="What happened lately" />`}
     ${!found.events.length && !found.error && !found.isLoading && html`<p class="soft">Nothing has happened yet.</p>`}<//>`;
 }
