@@ -360,11 +360,11 @@ class RolloutLog(msgspec.Struct, frozen=True):
 
 
 class RolloutAct(msgspec.Struct, frozen=True):
-    """What entry ``serial`` did to the tag, ``t_s`` seconds after the start by its publisher's clock, in whole seconds:
-    its move, what steered it (paused, resumed, promoted) and last what took it back, or moved on.
+    """What entry ``serial`` did to the tag, ``at`` a moment by its publisher's clock, in whole seconds: its move, what
+    steered it (paused, resumed, promoted) and last what took it back, or moved on.
     """
 
-    t_s: float
+    at: float
     serial: int
     kind: EventKind
     text: str

@@ -48,6 +48,8 @@ READ_AHEAD_MAX: Final = 1000
 READ_AHEAD_THREADS: Final = 16
 # Of each tag: the entries that moved it last, or steered its rollout.
 TURNS_MAX: Final = 256
+# Entries that were committed elsewhere and came at once, as one was told of: those before are found when asked for.
+EXPECTED_MAX: Final = 16
 # For who has just looked, by ``refresh``: do not look again.
 AS_KNOWN: Final = float("inf")
 
@@ -147,17 +149,19 @@ class Catalogue:
         """Look for what is new in the store. NotFoundError for a log without entries."""
         self.head(dataset)
 
-    def expect(self, dataset: str, serial: int) -> bool:
-        """Another tracker has committed this serial: the next look here is at the store. False if it is known."""
+    def expect(self, dataset: str, serial: int) -> range:
+        """Another tracker has committed this serial: the next look here is at the store. The last of the serials that
+        are new here; this one alone where nothing of the dataset is known.
+        """
         with self._lock:
             state = self._states.get(dataset)
         if state is None:
-            return True
+            return range(serial, serial + 1)
         with state.lock:
-            if state.serial >= serial:
-                return False
-            state.read_at = float("-inf")
-            return True
+            if state.serial < serial:
+                state.read_at = float("-inf")
+            known = state.serial or serial - 1
+            return range(max(known, serial - EXPECTED_MAX) + 1, serial + 1)
 
     def entry(self, dataset: str, serial: int) -> bytes:
         """A committed entry. NotFoundError for one that is not there."""

@@ -42,13 +42,15 @@ def push_routes(state: TrackerState) -> list[Route]:
 
 async def heard_of_head(state: TrackerState, head: Head) -> None:
     """Another tracker has committed: wake who waits here, and let the peer in this process pass the entry on."""
-    if not state.catalogue.expect(head.dataset, head.serial):
+    serials = state.catalogue.expect(head.dataset, head.serial)
+    if not serials:
         return
     state.bell.ring(head.dataset)
     try:
-        data = await state.work(state.catalogue.entry, head.dataset, head.serial)
-        log.verify_endorsed(data, authority=state.keys.authority.trust)
-        state.figures.committed(data)
+        for serial in serials:
+            data = await state.work(state.catalogue.entry, head.dataset, serial)
+            log.verify_endorsed(data, authority=state.keys.authority.trust)
+            state.figures.committed(data)
         if state.on_commit is not None:
             state.on_commit(data)
     except AetherError as error:

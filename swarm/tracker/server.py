@@ -251,10 +251,8 @@ def _prepare(
     roots = keys.authority.trust.bundle(wall_now)
     own = partial(own_certificate, objects, store_key, key.peer_id, hosts, wall_now)
     shown = certificate.read() if certificate is not None else own()
-    contexts = (
-        *listener_context(key, papers.certificate, roots, shown),
-        member_context(key, papers.certificate, roots),
-    )
+    listening = listener_context(key, papers.certificate, roots, shown)
+    contexts = (*listening, member_context(key, papers.certificate, roots))
     listed = registry.read(objects, keys.authority.trust, wall_now)
     state = partial(
         TrackerState,

@@ -20,10 +20,8 @@ from swarm.tracker.figures.steering import goes_on, turn_of
 ACTS_MAX: Final = 64
 
 
-def acts_of(tag: str, entries: Iterable[Entry], started: float) -> tuple[RolloutAct, ...]:
-    """The acts of the rollout that the first of these entries began; they are read up to its end. ``started``: wall
-    seconds.
-    """
+def acts_of(tag: str, entries: Iterable[Entry]) -> tuple[RolloutAct, ...]:
+    """The acts of the rollout that the first of these entries began; they are read up to its end."""
     found: list[RolloutAct] = []
     before = None
     for entry in entries:
@@ -31,18 +29,18 @@ def acts_of(tag: str, entries: Iterable[Entry], started: float) -> tuple[Rollout
         if move is None:
             continue
         if (turn := turn_of(entry, move, before)) is not None:
-            found.append(RolloutAct(max(0.0, round(entry.wall_time - started, 3)), entry.serial, *turn))
+            found.append(RolloutAct(float(entry.wall_time), entry.serial, *turn))
         before = entry.rollout_of(tag)
         if (len(found) > 1 and not goes_on(entry, tag)) or len(found) >= ACTS_MAX:
             break
     return tuple(found)
 
 
-def read(catalogue: Catalogue, tag: Tag, serial: int, started: float, max_age_s: float) -> tuple[RolloutAct, ...]:
+def read(catalogue: Catalogue, tag: Tag, serial: int, max_age_s: float) -> tuple[RolloutAct, ...]:
     """Those of the rollout that entry ``serial`` began. NotFoundError, UnreachableError."""
     dataset, name = tag
     serials = catalogue.turns(dataset, name, max_age_s=max_age_s)
     if serial not in serials:
         return ()  # So much has come since that its log is all that is told of it.
     entries = (log.parse_entry(catalogue.entry(dataset, each))[1] for each in serials if each >= serial)
-    return acts_of(name, entries, started)
+    return acts_of(name, entries)

@@ -47,7 +47,7 @@ from swarm.tracker.figures.views import overview
 from swarm.tracker.membership import Member
 from swarm.tracker.policy import patterns_of
 from swarm.tracker.serve_forecasts import forecast_routes
-from swarm.tracker.state import AskerHandler, TrackerState, answer, dataset_of, remote_of
+from swarm.tracker.state import AskerHandler, MemberHandler, TrackerState, answer, dataset_of, remote_of
 
 MSGPACK: Final = "application/msgpack"
 PREFIX: Final = "/api/v1/figures"
@@ -146,33 +146,7 @@ def figure_routes(state: TrackerState) -> list[Route]:
         return Route("GET", PREFIX + path, counted, access, summary, response=response, query=query)
 
     return [
-        Route(
-            "POST",
-            REPORT_PATH,
-            state.for_members("report", serve.report),
-            "member",
-            "What a peer tells of itself; when the next is wanted back",
-            request=MSGPACK,
-            response=MSGPACK,
-        ),
-        Route(
-            "POST",
-            RELAY_PATH,
-            state.for_members("relay", serve.relay),
-            "tracker",
-            "What another tracker was told by peers",
-            request=MSGPACK,
-            response=MSGPACK,
-        ),
-        Route(
-            "POST",
-            EVENTS_PATH,
-            state.for_members("happened", serve.happened),
-            "tracker",
-            "What this tracker knows that happened, for another",
-            request=MSGPACK,
-            response=MSGPACK,
-        ),
+        *_told_routes(state, serve),
         get("/overview", serve.overview, "How every tag stands that peers follow", Overview),
         get("/rollouts", serve.rollouts, "The rollouts of late", Rollouts),
         get(rollout, serve.rollout, "One rollout as it stands", Rollout, SerialQuery, of_dataset=True),
@@ -195,6 +169,31 @@ def figure_routes(state: TrackerState) -> list[Route]:
         get("/events", serve.events, "What happened in the swarm", Events, EventsQuery),
         get("/stream", serve.stream, "News of chosen topics as they come", events.CONTENT_TYPE, StreamQuery),
         *forecast_routes(state),
+    ]
+
+
+def _told_routes(state: TrackerState, serve: _Serve) -> list[Route]:
+    """What peers report, and what trackers tell one another."""
+
+    def post(path: str, name: str, handler: MemberHandler, access: Access, summary: str) -> Route:
+        return Route("POST", path, state.for_members(name, handler), access, summary, request=MSGPACK, response=MSGPACK)
+
+    return [
+        post(
+            REPORT_PATH,
+            "report",
+            serve.report,
+            "member",
+            "What a peer tells of itself; when the next is wanted back",
+        ),
+        post(RELAY_PATH, "relay", serve.relay, "tracker", "What another tracker was told by peers"),
+        post(
+            EVENTS_PATH,
+            "happened",
+            serve.happened,
+            "tracker",
+            "What this tracker knows that happened, for another",
+        ),
     ]
 
 

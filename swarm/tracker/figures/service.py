@@ -166,7 +166,7 @@ class Figures:
             else:
                 found = keeping.log_of(keeping.read(self._state.objects, *tag, serial), after, limit, last)
             with contextlib.suppress(AetherError):
-                told = acts.read(self._state.catalogue, tag, found.serial, found.started, LOOKUP_MAX_AGE_S)
+                told = acts.read(self._state.catalogue, tag, found.serial, LOOKUP_MAX_AGE_S)
                 return msgspec.structs.replace(found, acts=told)
             return found
 
@@ -251,8 +251,33 @@ class Figures:
         except AetherError as error:
             log.warning("a committed entry cannot be read: %s", error)
             return
-        self.picture.moved(parsed, time.monotonic())
-        self.hub.moved(parsed.dataset, [move.tag for move in parsed.moves])
+        if self._lacks_begin(parsed):
+            self._start(self._moved(parsed))
+        else:
+            self._told(parsed)
+
+    def _told(self, entry: entries.Entry) -> None:
+        self.picture.moved(entry, time.monotonic())
+        self.hub.moved(entry.dataset, [move.tag for move in entry.moves])
+
+    def _lacks_begin(self, entry: entries.Entry) -> bool:
+        """Whether it steers a rollout that is not known here: trackers name that by the entry with which it began."""
+        rollouts = self.picture.rollouts
+        return any(
+            goes_on(entry, each.tag) and (entry.dataset, each.tag, each.begun) not in rollouts
+            for each in entry.rollouts
+        )
+
+    async def _moved(self, entry: entries.Entry) -> None:
+        with contextlib.suppress(AetherError):
+            await self._find_begin(entry)
+        self._told(entry)
+
+    async def _find_begin(self, entry: entries.Entry) -> None:
+        for each in entry.rollouts:
+            if goes_on(entry, each.tag):
+                begun = await self._entry(entry.dataset, each.begun)
+                await self._found((entry.dataset, each.tag), begun, each.version)
 
     # ---- time ---------------------------------------------------------------------------------------------------
 
@@ -317,10 +342,7 @@ class Figures:
                 self.picture.book.unknown(tag)
                 return
             entry = await self._entry(dataset, found.serial)
-            staged = entry.rollout_of(name)
-            if staged is not None and goes_on(entry, name):
-                # It began with an earlier entry, by which all trackers name it, and was steered since.
-                await self._found(tag, await self._entry(dataset, staged.begun), staged.version)
+            await self._find_begin(entry)
             await self._found(tag, entry, found.version)
         except NotFoundError:
             self.picture.book.unknown(tag)

@@ -131,7 +131,7 @@ class TagBook:
             # What moved just now is the last to make room.
             self._idle[tag] = self._idle.pop(tag)
         before = figures.rollout
-        if before is not None and before.serial >= entry.serial:
+        if entry.serial <= figures.seen:
             return False
         if before is not None and goes_on(entry, tag[1]) and before.version == version:
             # It goes on, or is held: the same version is on its way.

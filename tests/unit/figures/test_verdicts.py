@@ -156,9 +156,9 @@ def test_what_was_done_to_a_rollout_is_told_by_its_log_and_once_by_events() -> N
     told.do("abort", "its plan", "2 of 3 failed")
     told.publish(MANUAL, V3)
     kinds = ("moved", "paused", "resumed", "promoted", "aborted")
-    acts = acts_of("stable", told.log, WALL + 3.0)
-    assert [(act.serial, act.kind, act.t_s) for act in acts] == [
-        (number + 2, kind, float(number)) for number, kind in enumerate(kinds)
+    acts = acts_of("stable", told.log)
+    assert [(act.serial, act.kind, act.at) for act in acts] == [
+        (number + 2, kind, WALL + 3.0 + number) for number, kind in enumerate(kinds)
     ]
     assert [act.text for act in acts[1:4]] == [
         "paused by user:alice: wind",
@@ -168,7 +168,7 @@ def test_what_was_done_to_a_rollout_is_told_by_its_log_and_once_by_events() -> N
     assert acts[4].text.startswith("is aborted by its plan, back to ")
     events = told.picture.happenings.after(0, 100)[0]
     assert [(one.serial, one.kind) for one in events if one.kind in kinds][1:6] == [(a.serial, a.kind) for a in acts]
-    assert [act.kind for act in acts_of("stable", told.log[5:], WALL)] == ["moved"], "what goes on has no end yet"
+    assert [act.kind for act in acts_of("stable", told.log[5:])] == ["moved"], "what goes on has no end yet"
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ function useLog(path, serial, isRunning) {
 // What was done to it, by the log of the dataset: few lines, which thousands of steps must not hide.
 const Acts = ({ acts, started }) => acts.length > 0 && html`<ol class="happenings acts" aria-label="What was done">${acts.map((one) => html`<li key=${one.serial}>
   <${Mark} of=${one} /><span class="text">entry ${count(one.serial)} <${Said} text=${one.text} most=${400} /></span>
-  <time class="soft small nowrap" title=${moment(started + one.t_s)}>after ${span(one.t_s)}</time></li>`)}</ol>`;
+  <time class="soft small nowrap" title=${moment(one.at)}>after ${span(Math.max(0, one.at - started))}</time></li>`)}</ol>`;
 
 export function EventLog({ path, serial, isRunning }) {
   const log = useLog(path, serial, isRunning);
