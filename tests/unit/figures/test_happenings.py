@@ -120,6 +120,19 @@ def test_acts_of_one_second_are_told_apart_by_their_entries() -> None:
     assert sorted(event.serial for event in shown(picture.happenings)) == [1, 2, 3]
 
 
+def test_a_peer_that_dies_and_comes_back_again_and_again_is_told_each_time() -> None:
+    picture = Picture(0.0, WALL)
+    for round_s in (0.0, 200.0):
+        for sequence in range(4):
+            at = round_s + sequence
+            picture.report(who(1), report(round(at) + 1, followed(heard=0)), at)
+        for second in range(5, 199):
+            picture.tick(round_s + second, WALL + round_s + second)
+    picture.heard(who(1), 400.0)
+    kinds = [event.kind for event in picture.happenings.after(0, 100)[0]]
+    assert kinds == ["joined", "died", "back", "died", "back"]
+
+
 def test_what_others_tell_drives_out_nothing_that_was_seen_here() -> None:
     happenings = Happenings(most=10)
     for number in range(5):

@@ -168,7 +168,11 @@ def test_what_was_done_to_a_rollout_is_told_by_its_log_and_once_by_events() -> N
     assert acts[4].text.startswith("is aborted by its plan, back to ")
     events = told.picture.happenings.after(0, 100)[0]
     assert [(one.serial, one.kind) for one in events if one.kind in kinds][1:6] == [(a.serial, a.kind) for a in acts]
-    assert [act.kind for act in acts_of("stable", told.log[5:])] == ["moved"], "what goes on has no end yet"
+    told.do("pause")
+    told.do("resume")
+    told.picture.moved(told.log[-2], told.now)
+    assert not told.rollout().is_paused, "what was told before undoes nothing"
+    assert [act.kind for act in acts_of("stable", told.log[5:6])] == ["moved"], "what goes on has no end yet"
 
 
 @pytest.mark.parametrize(
