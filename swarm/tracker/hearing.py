@@ -10,14 +10,14 @@ from swarm.reports import Followed
 from swarm.rollout import Who
 from swarm.rollout_health import Heard
 from swarm.tracker.figures.peers import KnownPeer, Tag
-from swarm.tracker.figures.picture import BEAT_MAX_S, Picture
+from swarm.tracker.figures.picture import BEAT_MAX_S, LISTENS_BEATS, Picture
 
 # What somebody's own command has said of the version. Whatever else hinders a peer may pass.
 SAID: Final = ("refused", "hook")
 # For so long it may: then the version counts as one that could not be taken.
 HINDERED_S: Final = 60.0
 # By then every peer has told of itself twice.
-LISTENS_S: Final = 2 * BEAT_MAX_S
+LISTENS_S: Final = LISTENS_BEATS * BEAT_MAX_S
 # A look takes 7 us of each.
 KEPT_S_A_FOLLOWER: Final = 280e-6
 
@@ -36,10 +36,18 @@ def heard_of(picture: Picture, tag: Tag, now: float) -> list[Heard]:
 
 def listens_until(picture: Picture, since: int, wall_now: float) -> int | None:
     """Until when a tracker does not know enough of the peers to judge what began at ``since`` (wall seconds), None if
-    it does: whoever takes up or fails what began after itself says so to it.
+    it does. What is older than itself some have had for long: everybody has to be heard. Of what began after it
+    whoever takes it up says so, and how many there are it knows after two beats, or at once in a swarm that is new.
     """
     begun = picture.wall(picture.begun)
-    return math.ceil(begun + LISTENS_S) if since < int(begun) and wall_now < begun + LISTENS_S else None
+    if since < int(begun):
+        until = begun + LISTENS_S
+    elif picture.is_new_swarm:
+        return None
+    else:
+        # As few as were heard yet let them speak often: it grows with those that are heard, until that is all.
+        until = begun + LISTENS_BEATS * picture.beat_s
+    return math.ceil(until) if wall_now < until else None
 
 
 def _heard(peer: KnownPeer, told: Followed, now: float) -> Heard:

@@ -2,7 +2,7 @@
 
 Several trackers may come to the same at the same moment: the entry of one is first, and the others find then that
 there is nothing left to do. One that has just begun has not heard of peers that have long had the version: it would
-take a deadline for missed and abort what goes well. So it listens first, unless the stage is younger than itself.
+take a deadline for missed and abort what goes well. So it listens first, for longer if the stage is older than itself.
 """
 
 from __future__ import annotations

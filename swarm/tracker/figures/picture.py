@@ -84,6 +84,8 @@ class Picture:
     def __init__(self, now: float, wall_now: float) -> None:
         self.offset = wall_now - now
         self.begun = now
+        # No peer was there before this tracker: so it hears of each as it comes.
+        self.is_new_swarm = True
         self.peers: dict[bytes, KnownPeer] = {}
         self.flow = FlowFigures()
         self.rings = Rings(SERIES)
@@ -273,7 +275,7 @@ class Picture:
         ended = tuple(
             rollout
             for rollout in self.rollouts.values()
-            if rollout.tick(now, may_end=has_listened or rollout.started >= self.begun)
+            if rollout.tick(now, may_end=has_listened or (self.is_new_swarm and rollout.started >= self.begun))
         )
         for rollout in ended:
             self._over(rollout, now)

@@ -173,6 +173,8 @@ class Figures:
         return await self._state.work(page)
 
     def start(self) -> None:
+        own = self._state.contact.public
+        self.picture.is_new_swarm = all(peer.public == own for peer in self._state.met)
         for work in (self._run(), self.relays.run(), self.uniting.run()):
             self._start(work)
 

@@ -98,6 +98,21 @@ def test_what_was_done_before_a_tracker_started_is_over_and_no_news() -> None:
     assert rollout.ended == 60.5 and told(picture, "done") == []
 
 
+def test_what_is_published_just_after_a_tracker_began_anew_is_not_done_because_the_first_few_have_it() -> None:
+    picture = following(2)
+    picture.is_new_swarm = False
+    for number in (1, 2):
+        picture.report(who(number), report(9, followed(serial=1, version=V1, heard=1, phase="current")), 4.0)
+    assert picture.tick(4.5, WALL + 4.5).ended == ()
+    picture.report(who(3), report(1, msgspec.structs.replace(fetching(), age_ms=FOLLOWED_MS)), 6.0)
+    assert picture.tick(11.0, WALL + 11).ended == ()
+    picture.report(who(3), report(2, followed(serial=1, version=V1, heard=1, phase="current")), 12.0)
+    assert len(picture.tick(12.5, WALL + 12.5).ended) == 1
+    assert [event.text for event in told(picture, "done")] == [
+        "stable of maps/roads: all 3 peers are current, the last after 11 s"
+    ]
+
+
 def test_who_holds_a_rollout_and_lets_it_go_on_is_told_once() -> None:
     picture = following(1)
     turns: tuple[tuple[int, Standing, float], ...] = ((2, "paused", 2.0), (3, "running", 4.0))

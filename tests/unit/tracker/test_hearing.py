@@ -7,7 +7,7 @@ import pytest
 from swarm.reports import Followed, Step
 from swarm.rollout import Who
 from swarm.rollout_health import Heard
-from swarm.tracker.figures.picture import Picture
+from swarm.tracker.figures.picture import BEAT_MIN_S, Picture
 from swarm.tracker.hearing import HINDERED_S, LISTENS_S, HeardLately, heard_of, listens_until
 from tests.reported import ROADS, V1, V2, followed, report, who
 
@@ -89,3 +89,15 @@ def test_what_is_older_than_a_tracker_is_judged_once_it_has_listened(
     wall = 1_800_000_000
     until = listens_until(Picture(50.0, float(wall)), wall + since_s, wall + now_s)
     assert until == (wall + until_s if until_s is not None else None)
+
+
+def test_what_is_published_just_after_a_tracker_began_anew_waits_until_it_has_heard_of_as_many_as_there_are() -> None:
+    wall = 1_800_000_000
+    picture = Picture(50.0, float(wall))
+    picture.is_new_swarm = False
+    assert listens_until(picture, wall + 3, wall + 9) == wall + 2 * BEAT_MIN_S
+    assert listens_until(picture, wall + 3, wall + 10) is None
+    for number in range(1000):
+        picture.heard(who(number), 55.0)
+    assert listens_until(picture, wall + 3, wall + 10) == wall + 40, "of so many each speaks every 20 s"
+    assert listens_until(picture, wall + 3, wall + 40) is None

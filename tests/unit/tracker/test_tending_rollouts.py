@@ -29,7 +29,9 @@ def changed_by(rollout: Rollout, runs_s: float) -> list[str]:
             staged=lambda dataset: (None, b"", SimpleNamespace(rollouts={"stable": rollout})),
         ),
         rolling=SimpleNamespace(change=lambda dataset, tag, *_: changed.append(tag)),
-        figures=SimpleNamespace(picture=SimpleNamespace(begun=0.0, wall=lambda at: time.time() - runs_s + at)),
+        figures=SimpleNamespace(
+            picture=SimpleNamespace(begun=0.0, is_new_swarm=True, wall=lambda at: time.time() - runs_s + at)
+        ),
         heard=lambda dataset, tag: [],
         work=work,
     )
