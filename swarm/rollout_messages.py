@@ -99,7 +99,7 @@ class RolloutAnswer(msgspec.Struct, frozen=True):
     rollout). ``stage`` counts from 0; ``since`` is when it began and ``next_at`` when it may pass by itself (wall
     seconds; None: only somebody promotes it). ``plan`` is None for what went out at once. ``says`` is the state in one
     sentence, ``allowed`` what can be done now by who asks: a page shows these buttons. ``listening_until``: the tracker
-    began after the version did, and until then (wall seconds) ``counts`` may lack some, of whom it has not heard.
+    has just begun, and until then (wall seconds) ``counts`` may lack some, of whom it has not heard.
     """
 
     dataset: str
