@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import pytest
 
@@ -19,6 +19,7 @@ from swarm.objects import ObjectStore
 from swarm.objects.folder import FolderObjectStore
 from swarm.rollout import WHOLE, Action, Plan, Stage, acted
 from swarm.tracker.figures import event_pages, uniting
+from swarm.tracker.figures.happenings import Happenings
 from swarm.tracker.server import Tracker
 from tests.integration.tracker_rig import STORE_KEY, Rig, publish, running_tracker, until
 from tests.reported import ROADS, V1, V2
@@ -138,6 +139,19 @@ def test_a_tracker_alone_knows_after_its_end_what_was_before(tmp_path: Path) -> 
             assert [page.kind for page in pages].count("paused") == 1
 
     run(main)
+
+
+def test_what_was_seen_is_kept_soon_and_in_busy_times_once_a_minute() -> None:
+    happenings = Happenings()
+    keeping = uniting.Uniting(cast(Any, None), happenings)
+    due = []
+    for second in range(200):
+        if second == 10 or 20 <= second < 120:
+            happenings.add("died", float(second), "a peer died", occasion=str(second))
+        if keeping._is_due(float(second)):
+            due.append(second)
+            keeping._written = happenings.own_count
+    assert due == [16, 76, 136], "a few seconds after the first; then a minute later each, and not without news"
 
 
 def test_pages_go_after_two_days_and_damaged_ones_are_passed_over(tmp_path: Path) -> None:

@@ -2,9 +2,9 @@
 
     swarm/events/{hour:010}/{peer id}.{begun}     an ``EventPage`` of one process of a tracker, sealed by the CA
 
-A process writes its page of the hour again at most once a minute, if it saw something, and when it ends: one that is
-killed loses a minute. Pages go after two days, whatever they tell of: what was purged is named no longer than that.
-Calls block on the store.
+A process writes its page of the hour again a few seconds after it saw something, at most once a minute, and when it
+ends: one that is killed loses a minute at most. Pages go after two days, whatever they tell of: what was purged is
+named no longer than that. Calls block on the store.
 """
 
 from __future__ import annotations

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from swarm.tracker.state import TrackerState
 
 ASK_S: Final = 2.0
+# What was seen waits for company for so long, and pages are written so often at most.
+GATHER_S: Final = 6.0
 WRITE_S: Final = 60.0
 # Answers of one tracker at a time: what it has more comes the next time.
 ANSWERS_MAX: Final = 12
@@ -48,7 +50,9 @@ class Uniting:
         # Of each other tracker: when it began, and the last number that was had of it.
         self._had: dict[str, tuple[int, int]] = {}
         self._asking: dict[str, asyncio.Task[None]] = {}
-        self._written, self._written_at = 0, time.monotonic()
+        # How many were seen here that are in the store; when it was written to, and the first of those that are not.
+        self._written, self._written_at = 0, float("-inf")
+        self._first_at: float | None = None
         self._hour = event_pages.hour_of(time.time())
         self._forgotten_hour = 0
 
@@ -58,8 +62,7 @@ class Uniting:
         self._tell("has begun")
         while True:
             self.ask()
-            if time.monotonic() - self._written_at >= WRITE_S:
-                self._written_at = time.monotonic()
+            if self._is_due(time.monotonic()):
                 await self._keep()
             await asyncio.sleep(ASK_S)
 
@@ -136,6 +139,17 @@ class Uniting:
             log.info("what happened before is not read: %s", error)
         except Exception:
             log.exception("a defect ended the reading of what happened before")
+
+    def _is_due(self, now: float) -> bool:
+        """Whether what was seen is to be written down."""
+        if self._happenings.own_count == self._written:
+            self._first_at = None
+            return False
+        self._first_at = now if self._first_at is None else self._first_at
+        if now - self._first_at < GATHER_S or now - self._written_at < WRITE_S:
+            return False
+        self._first_at, self._written_at = None, now
+        return True
 
     async def _keep(self) -> None:
         try:
