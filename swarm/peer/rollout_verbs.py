@@ -31,7 +31,7 @@ from swarm.rollout_messages import (
 )
 
 POLL_S: Final = 1.0
-LISTENING: Final = "a tracker that has just begun: it listens for up to two minutes, as it may not have heard of all peers"
+LISTENING: Final = "a tracker that has just begun: it listens for two minutes at most, as it may not have heard of all"
 
 
 class RolloutArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

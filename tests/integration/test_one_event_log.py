@@ -137,6 +137,13 @@ def test_a_tracker_alone_knows_after_its_end_what_was_before(tmp_path: Path) -> 
             # What it regained is not its own: it leaves that to the page that it has.
             pages = event_pages.read(objects, again.state.keys.authority.trust, time.time())
             assert [page.kind for page in pages].count("paused") == 1
+            for key in objects.list(event_pages.PREFIX):
+                objects.delete(key)
+            async with started(objects) as killed:
+                await until(lambda: events(killed, "tracker"))
+                assert acts(killed) == []
+                await killed.state.figures._look_up(TAG)
+                assert acts(killed) == ALL_ACTS[:3], "what was not kept in time is in the log"
 
     run(main)
 

@@ -1,8 +1,8 @@
 """What happened in the swarm: a bounded list with numbers that rise as it is heard, here or from others. Pure.
 
-What two trackers tell of the same event is one of it here (see ``happened``), with the earlier account: so all trackers
-have the same events, though each has numbers of its own. Of what others alone tell half the room at most is taken, so
-that none of them, whatever it tells, drives out what was seen here.
+What two trackers tell of the same event is one of it here (see ``happened``), with the earlier account, under a new
+number if that came later: so all trackers have the same events, though each has numbers of its own. Of what others
+alone tell half the room at most is taken, so that none of them, whatever it tells, drives out what was seen here.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ class _Kept:
 
     happened: Happened
     is_own: bool
+    id: str
 
 
 class Happenings:
@@ -89,19 +90,22 @@ class Happenings:
 
     def _put(self, happened: Happened, *, is_own: bool) -> None:
         number = self._same(happened)
-        if number is None:
-            self.number = number = self.number + 1
-            self._kept[number] = _Kept(happened, is_own)
-            self._numbers.setdefault(happened.key, []).append(number)
-            if not is_own:
-                self._taken[number] = None
-            self._make_room()
-            return
-        kept = self._kept[number]
-        kept.happened = kept.happened.united(happened)
-        if is_own:
-            kept.is_own = True
-            self._taken.pop(number, None)
+        if number is not None:
+            kept = self._kept[number]
+            is_own = kept.is_own = is_own or kept.is_own
+            if is_own:
+                self._taken.pop(number, None)
+            happened = kept.happened.united(happened)
+            if happened == kept.happened:
+                return
+            # Under a new number: whoever was told the later account is told this one too.
+            self._remove(number)
+        self.number = number = self.number + 1
+        self._kept[number] = _Kept(happened, is_own, happened.id)
+        self._numbers.setdefault(happened.key, []).append(number)
+        if not is_own:
+            self._taken[number] = None
+        self._make_room()
 
     def _same(self, happened: Happened) -> int | None:
         """The number of the event that this one is, the nearest in time; None if it is new."""
@@ -115,13 +119,16 @@ class Happenings:
             self._let_go(next(iter(self._kept)))
 
     def _let_go(self, number: int) -> None:
+        self._gone, self._gone_ms = max(self._gone, number), max(self._gone_ms, self._remove(number).at_ms)
+
+    def _remove(self, number: int) -> Happened:
         happened = self._kept.pop(number).happened
         self._taken.pop(number, None)
         numbers = self._numbers[happened.key]
         numbers.remove(number)
         if not numbers:
             del self._numbers[happened.key]
-        self._gone, self._gone_ms = max(self._gone, number), max(self._gone_ms, happened.at_ms)
+        return happened
 
     # ---- out ----------------------------------------------------------------------------------------------------
 
@@ -132,7 +139,7 @@ class Happenings:
 
     def after(self, number: int, limit: int) -> tuple[list[Event], bool]:
         """The events with higher numbers, lowest first, and whether some of these are not kept any more."""
-        found = [_event(each, self._kept[each].happened) for each in self._behind(number)[:limit]]
+        found = [_event(each, self._kept[each]) for each in self._behind(number)[:limit]]
         return found, number < self._gone
 
     def told(self, number: int, limit: int) -> tuple[list[Happened], int, bool]:
@@ -170,7 +177,8 @@ class Happenings:
         assert all(self._kept[n].happened.key == key for key, numbers in self._numbers.items() for n in numbers)
 
 
-def _event(number: int, happened: Happened) -> Event:
+def _event(number: int, kept: _Kept) -> Event:
+    happened = kept.happened
     return Event(
         number,
         happened.at_ms / 1000,
@@ -182,5 +190,5 @@ def _event(number: int, happened: Happened) -> Event:
         happened.tag,
         happened.serial,
         cast(Severity, happened.severity),
-        happened.id,
+        kept.id,
     )

@@ -346,6 +346,8 @@ class Figures:
             entry = await self._entry(dataset, found.serial)
             await self._find_begin(entry)
             await self._found(tag, entry, found.version)
+            # It was moved or steered when nobody told this tracker: before it began, or while others were cut off.
+            self.picture.happenings.take(await state.work(acts.lately, state.catalogue, tag), time.time())
         except NotFoundError:
             self.picture.book.unknown(tag)
         except AetherError as error:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from swarm.figure_messages import EventKind
+from swarm.figure_words import Severity
 from swarm.identity import peer_id_of
 from swarm.log import Entry, Move
 from swarm.rollout import Rollout as Stage
@@ -74,6 +75,11 @@ def turn_of(entry: Entry, move: Move, before: Stage | None) -> tuple[EventKind, 
     back = back_of(entry, move.tag)
     kind: EventKind = "moved" if back is None else "aborted" if back.word == "aborted" else "rolled-back"
     return kind, moved_words(entry, move)
+
+
+def severity_of(kind: EventKind) -> Severity:
+    """Of a turn."""
+    return "warning" if kind == "aborted" else "info"
 
 
 def turn_words(tag: str, dataset: str, kind: EventKind, words: str) -> str:

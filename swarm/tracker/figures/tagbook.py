@@ -13,7 +13,7 @@ from swarm.rollout import Rollout as Stage
 from swarm.tracker.figures.happenings import Happenings
 from swarm.tracker.figures.peers import KnownPeer, Tag
 from swarm.tracker.figures.rollouts import RolloutFigures
-from swarm.tracker.figures.steering import back_of, goes_on, turn_of, turn_words
+from swarm.tracker.figures.steering import back_of, goes_on, severity_of, turn_of, turn_words
 
 TAGS_MAX: Final = 4096
 ROLLOUTS_MAX: Final = 64
@@ -120,7 +120,7 @@ class TagBook:
             dataset=entry.dataset,
             tag=move.tag,
             serial=entry.serial,
-            severity="warning" if kind == "aborted" else "info",
+            severity=severity_of(kind),
         )
 
     def begin(self, tag: Tag, entry: Entry, version: bytes, started: float) -> bool:
