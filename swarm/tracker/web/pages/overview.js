@@ -118,7 +118,7 @@ function Recent({ now }) {
   const found = useEvents();
   const oldest = found.events[LATELY - 1]?.at ?? 0; // of those that are shown
   return html`<${Card} title="Lately">${found.events.length ? html`<${Happenings} events=${found.events} now=${now} most=${LATELY} />
-      ${found.since > oldest && html`<p class="soft small">Nothing is lacking since <time title=${moment(found.since)}>${ago(found.since, now)}</time>; of what was before, this is what was kept.</p>`}`
+      ${found.since > oldest && html`<p class="soft small">Nothing is missing since <time title=${moment(found.since)}>${ago(found.since, now)}</time>; of what was before, this is what was kept.</p>`}`
     : html`<${Missing} answer=${found} what="What happened lately" />`}
     ${!found.events.length && !found.error && !found.isLoading && html`<p class="soft">Nothing has happened yet.</p>`}<//>`;
 }

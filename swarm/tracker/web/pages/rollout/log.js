@@ -58,7 +58,7 @@ export function EventLog({ path, serial, isRunning }) {
         onInput=${(event) => setText(event.target.value)} /></label>`}>
     <${Acts} acts=${log.acts} started=${log.started} />
     ${log.error && !log.steps.length ? html`<${Missing} answer=${log} what="The event log" />` : html`<${Table} label="Event log" rows=${rows} keyOf=${(row) => row.number} most=${15} more=${log.earlier}
-      isLoading=${log.isLoading} empty=${words ? "No step has these words." : "Nothing has happened yet."} columns=${[
+      isLoading=${log.isLoading} empty=${words ? "No step has these words." : log.acts.length ? "No peer has taken a step yet." : "Nothing has happened yet."} columns=${[
         { id: "at", label: "after", num: true, isHead: true, cell: (row) => html`<span title=${moment(log.started + row.at)}>${span(row.at)}</span>` },
         { id: "peer", label: "peer", cell: (row) => html`<${PeerLink} id=${row.peer} />` },
         { id: "state", label: "came to be", cell: (row) => html`<span class="row nowrap"><span class="swatch p-${STATE[row.state]?.pattern}"
