@@ -125,7 +125,7 @@ def test_papers_are_renewed_from_a_third_of_their_life_on(tmp_path: Path) -> Non
             known = rig.tracker.state.members.member(member.key.peer_id)
             assert known is not None
             long_ago = msgspec.structs.replace(known, changed=now - 10 * CERTIFICATE_LIFETIME_S)
-            rig.tracker.state.members._remember(long_ago, time.monotonic())
+            rig.tracker.state.members._remember(long_ago, time.monotonic(), rig.tracker.state.members._changes.known)
 
             async def renewed(certificate_age: float, grant_age: float) -> tuple[bool, bool, bool]:
                 announce = msgspec.structs.replace(
@@ -145,7 +145,7 @@ def test_papers_are_renewed_from_a_third_of_their_life_on(tmp_path: Path) -> Non
             assert await renewed(0, GRANT_LIFETIME_S / 3 + 1) == (False, False, True)
             assert await renewed(CERTIFICATE_LIFETIME_S / 3 + 1, 0) == (True, True, False)
             changed = msgspec.structs.replace(known, changed=now - 10)
-            rig.tracker.state.members._remember(changed, time.monotonic())
+            rig.tracker.state.members._remember(changed, time.monotonic(), rig.tracker.state.members._changes.known)
             assert await renewed(11, 11) == (True, True, True)
 
     asyncio.run(main())

@@ -241,7 +241,7 @@ def test_who_leaves_says_so_after_all_else(tmp_path: Path, monkeypatch: pytest.M
                 said.append(("told", is_leaving))
                 return took
 
-            pushes._post = slowly  # type: ignore[method-assign]
+            monkeypatch.setattr(pushes, "_post", slowly)
             pushes.ask()
             await until(lambda: said)
             closing = asyncio.create_task(other.close())
