@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from swarm.cli.demo.place import free_ports
 from swarm.cli.output import write_all
 from swarm.errors import AetherError, IncompleteError, NotFoundError, UsageError
 from swarm.local_agent import AgentClient, BrokenOffError, GoneError, kind_of_exit_code
@@ -96,8 +97,7 @@ def test_an_answer_that_breaks_off_is_told_from_one_never_begun(parts: list[byte
 
 
 def test_nobody_there() -> None:
-    with _agent([]) as (client, _):
-        pass
+    client = AgentClient(AgentInfo(1, free_ports(), TOKEN))
     with pytest.raises(GoneError):
         client.call("status", {}, print)
     assert not client.is_alive()
