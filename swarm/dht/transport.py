@@ -72,7 +72,10 @@ class Transport:
         default what follows from the host.
         """
         try:
-            stream = await (asyncio_dgram.bind((host, port)) if bound is None else asyncio_dgram.from_socket(bound))
+            if bound is None:
+                stream = await asyncio_dgram.bind((host, port))
+            else:
+                stream = cast("asyncio_dgram.DatagramServer", await asyncio_dgram.from_socket(bound))
         except OSError as error:
             raise cannot_listen(host, port, error, over="udp") from error
         with contextlib.suppress(OSError):

@@ -139,6 +139,12 @@ class Visitor:
         self.page.wait_for_selector("main h1")
         return self.page
 
+    def await_keys(self) -> None:
+        """Until keys do something: they are bound a moment after the page is drawn."""
+        script = self.page.locator("script[type=module]").get_attribute("src") or ""
+        bound = "async (base) => (await import(base + 'lib/keys.js')).allKeys().some(({ keys }) => keys === 't')"
+        self.page.wait_for_function(bound, arg=script.removesuffix("app.js"))
+
     def settle(self) -> None:
         """Until nothing on the page loads any more."""
         expect(self.page.locator("[aria-busy=true]")).to_have_count(0)

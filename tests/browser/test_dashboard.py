@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from playwright.sync_api import Browser, Error, Page, expect
+from playwright.sync_api import Browser, Error, expect
 
 from swarm.units import size
 from tests.browser.chromium import PATIENCE_MS, axe_source, barriers, chromium
@@ -171,16 +171,9 @@ def test_the_address_is_the_state_and_back_works(alice: Visitor, swarm: LiveSwar
     assert page.evaluate("performance.getEntriesByType('navigation').length") == 1
 
 
-def await_keys(page: Page) -> None:
-    """Until keys do something: they are bound a moment after the page is drawn."""
-    script = page.locator("script[type=module]").get_attribute("src") or ""
-    bound = "async (base) => (await import(base + 'lib/keys.js')).allKeys().some(({ keys }) => keys === 't')"
-    page.wait_for_function(bound, arg=script.removesuffix("app.js"))
-
-
 def test_keys_search_and_themes(alice: Visitor, swarm: LiveSwarm) -> None:
     page = alice.visit("audit")
-    await_keys(page)
+    alice.await_keys()
     page.keyboard.press("/")
     expect(page.get_by_role("combobox", name="Search")).to_be_focused()
     page.keyboard.type("roads:sta")
@@ -206,7 +199,7 @@ def test_keys_search_and_themes(alice: Visitor, swarm: LiveSwarm) -> None:
     expect(page.get_by_role("dialog")).to_have_count(0)
     page.evaluate("localStorage.clear()")
     page = alice.visit("access")
-    await_keys(page)
+    alice.await_keys()
     page.keyboard.press("t")
     light = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
     page.keyboard.press("t")
