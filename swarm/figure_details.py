@@ -193,8 +193,8 @@ class Link(msgspec.Struct, frozen=True):
 
 
 class PeerFollowing(msgspec.Struct, frozen=True):
-    """What a peer follows and how it stands. ``serial`` is what is current there, ``target_serial`` what it works
-    at.
+    """What a peer follows and how it stands. ``serial`` is the entry that brought what is current there,
+    ``target_serial`` that of what it works at: as rollouts are numbered, whatever steered them since.
     """
 
     dataset: str

@@ -148,8 +148,8 @@ class FollowedTag(msgspec.Struct, frozen=True):
     origin 1.8% of the bytes". ``trend``: "well" when all are current, "running", "slow" when some are far behind the
     others, "stalled" when nothing moved for 30 s though somebody is behind, "failed" when all that is left has failed,
     "paused", "rolled back" and "aborted" when all are back. ``wanted`` peers follow it; ``behind`` of them are not
-    current; of these ``stalled`` have not moved for 30 s. ``eta_s`` is until the last that moves is current. ``since``:
-    when the tag was moved to ``serial``.
+    current; of these ``stalled`` have not moved for 30 s: no byte has come. ``eta_s`` is until the last that moves is
+    current. ``since``: when the tag was moved to ``serial``. ``back`` as a ``RolloutItem`` has it.
     """
 
     dataset: str
@@ -170,6 +170,7 @@ class FollowedTag(msgspec.Struct, frozen=True):
     rate_bytes_per_s: float
     total_bytes: int
     is_paused: bool = False
+    back: str = ""
 
 
 class Totals(msgspec.Struct, frozen=True):

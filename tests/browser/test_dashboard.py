@@ -128,6 +128,16 @@ def test_no_two_lines_of_a_picture_are_labelled_the_same(alice: Visitor) -> None
     assert found == [["0 B/s", None, None], ["0", None, "1"]]
 
 
+def test_no_name_in_the_flow_covers_another_or_what_is_drawn(alice: Visitor) -> None:
+    page = alice.visit("flow")
+    script = page.locator("script[type=module]").get_attribute("src") or ""
+    for told, least in zip(
+        page.evaluate(script_of("named.js"), script.removesuffix("app.js")), (0.75, 0.75, 0.3, 0.3), strict=True
+    ):
+        assert (told["outside"], told["covered"]) == (0, 0)
+        assert told["named"] >= least, told
+
+
 def test_pages_of_a_log_are_joined_without_a_gap(alice: Visitor) -> None:
     page = alice.visit("peers")
     script = page.locator("script[type=module]").get_attribute("src") or ""
@@ -333,7 +343,8 @@ def test_a_rollout_is_watched_steered_and_taken_back(alice: Visitor, swarm: Live
     expect(buttons.get_by_role("button")).to_have_text(["Resume", "Promote", "Roll back", "Abort"])
     _press(alice, "Resume")
     _press(alice, "Promote")
-    slow = page.get_by_role("region", name="Who is behind").get_by_role("row").filter(has_text="slow link")
+    rows = page.get_by_role("region", name="Who is behind").get_by_role("row")
+    slow = rows.filter(has_text="held to 100 kB/s by its own download limit")
     expect(slow).to_have_count(1)
     assert swarm.peer_id("far").startswith(slow.get_by_role("link").inner_text())
     expect(page.locator(".tile").first).to_contain_text("3 of 3", timeout=2 * PATIENCE_MS)

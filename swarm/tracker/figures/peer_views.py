@@ -233,9 +233,9 @@ def _following(picture: Picture, peer: KnownPeer, told: Followed, now: float) ->
     return PeerFollowing(
         dataset=told.dataset,
         tag=told.tag,
-        serial=told.serial,
+        serial=_brought_by(picture, told, told.version, told.serial),
         version=told.version.hex(),
-        target_serial=told.target,
+        target_serial=_brought_by(picture, told, told.target_version, told.target),
         target_version=told.target_version.hex(),
         state=state,
         since=picture.wall(member.since if member is not None else peer.heard),
@@ -248,6 +248,12 @@ def _following(picture: Picture, peer: KnownPeer, told: Followed, now: float) ->
         sources=sources_of((told.peers, told.origin, told.reused, told.wasted, told.wire)),
         is_pull=told.is_pull,
     )
+
+
+def _brought_by(picture: Picture, told: Followed, version: bytes, serial: int) -> int:
+    """The entry that brought a version which a peer has by some entry: those that steered its rollout came later."""
+    known = (each for key, each in picture.rollouts.items() if key[:2] == (told.dataset, told.tag))
+    return max((each.serial for each in known if each.version == version and each.serial <= serial), default=serial)
 
 
 def _storage(room: Room) -> Storage:

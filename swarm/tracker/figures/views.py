@@ -86,6 +86,7 @@ def _row(picture: Picture, rollout: RolloutFigures, now: float) -> FollowedTag:
         rate_bytes_per_s=rollout.rate_bytes_per_s(),
         total_bytes=rollout.total_bytes,
         is_paused=rollout.is_paused,
+        back=rollout.back.word if rollout.back is not None else "",
     )
 
 

@@ -11,6 +11,7 @@ from swarm.log import Entry, Kind
 from swarm.rollout import WHOLE, Action, Health, Plan, Rollout, Stage, acted, begun, went_at_once
 from swarm.tracker.figures import views
 from swarm.tracker.figures.acts import acts_of
+from swarm.tracker.figures.peer_views import peer_view
 from swarm.tracker.figures.picture import Picture
 from swarm.tracker.figures.rollouts import RolloutFigures
 from tests.reported import ROADS, V1, V2, entry, followed, key, report, who
@@ -202,6 +203,20 @@ def test_what_is_taken_back_reads_so_with_who_and_why(action: Action, word: str,
     assert (rows[3].back, rows[3].why) == (word, "ferries are missing")
     overall = views.overview(told.picture, lambda _: True, told.now)
     assert (overall.trend, overall.verdict) == (word, f"`stable` of maps/roads: {verdict}")
+    assert overall.tags[0].back == word
+
+
+def test_the_entry_of_a_version_is_the_one_that_brought_it_whatever_steered_it_since() -> None:
+    told = Told()
+    told.publish(MANUAL)
+    told.do("pause")
+    told.do("resume")
+    told.have(V2, 1)
+    told.held(2)
+    peers = [told.picture.peers[key(number)] for number in (1, 2)]
+    found = [peer_view(told.picture, peer, lambda _: True, "t", told.now).following for peer in peers]
+    assert told.serial == 4
+    assert [(each.serial, each.version) for (each,) in found] == [(2, V2.hex()), (1, V1.hex())]
 
 
 def test_a_move_at_once_can_be_taken_back_and_says_by_whom() -> None:

@@ -107,8 +107,16 @@ export const Notice = ({ tone = "calm", icon = "alert", children }) => html`<p c
 
 export const Field = ({ label, children, grow }) => html`<label class="field ${grow ? "grow" : ""}"><span>${label}</span>${children}</label>`;
 
-export const Tabs = ({ label, items }) => html`<nav class="tabs" aria-label=${label}>${items.filter(Boolean).map(({ title, to, isHere }) => html`
-  <a key=${title} href=${to} aria-current=${isHere ? "page" : undefined}>${title}</a>`)}</nav>`;
+export function Tabs({ label, items }) {
+  const element = useRef(null), known = items.filter(Boolean);
+  const here = known.find(({ isHere }) => isHere)?.title;
+  useEffect(() => { // on a narrow screen they are scrolled sideways
+    const { current: row } = element, tab = row.querySelector("[aria-current]");
+    if (tab) row.scrollLeft = tab.offsetLeft - row.offsetLeft - (row.clientWidth - tab.offsetWidth) / 2;
+  }, [here]);
+  return html`<nav ref=${element} class="tabs" aria-label=${label}>${known.map(({ title, to, isHere }) => html`
+    <a key=${title} href=${to} aria-current=${isHere ? "page" : undefined}>${title}</a>`)}</nav>`;
+}
 
 // A dialog of the platform: it keeps the focus in, gives it back, and ends with Escape.
 export const Dialog = ({ title, onClose, children, name = "" }) => {

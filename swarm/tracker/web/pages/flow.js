@@ -12,7 +12,7 @@ import { Bar, Card, Heading, Legend, Missing, Name, PeerLink, Tiles } from "../l
 import { go, hrefHere } from "../lib/router.js";
 import { call, useNow } from "../lib/store.js";
 import { Table } from "../lib/table.js";
-import { Graph } from "./flow/graph.js";
+import { FEW, Graph } from "./flow/graph.js";
 import { framesOf, joinedFrames, momentOf, totalsOf } from "./flow/moment.js";
 
 export default { id: "flow", title: "Flow", group: "Swarm", key: "f", icon: "flow", view: Flow };
@@ -147,7 +147,7 @@ function Picture({ flow, nodes, moment, of, choose, isOrigin, player }) {
   const says = `${counted(moment.edges.length, "link")} at work among ${counted(nodes.length, bySite ? "site" : "peer")}, ${rate(moment.total)}${moment.edges[0] ? `; the largest is from ${plain(moment.edges[0].giver, bySite)} to ${plain(moment.edges[0].taker, bySite)}, ${rate(moment.edges[0].rate)}` : ""}`;
   return html`<${Figure} title="Who feeds whom" note=${player.isLive ? "now" : `at ${clock(player.at)}`} says=${says}
     legend=${html`<${Legend} line parts=${[{ word: "given by peers", color: "--peers" }, { word: "given by the origin", color: "--origin", dash: true }]} />
-      <p class="soft small">The thicker, the more; heads show who takes. ${bySite ? "A site is as large as it has peers." : "Squares are origins."} Click one, or choose it above, to see its links alone.</p>`}
+      <p class="soft small">The thicker, the more; heads show who takes. ${bySite ? "A site is as large as it has peers; those of origins stand in the middle." : "Squares are origins."} Click one, or choose it above, to see its links alone${nodes.length > FEW ? ", and its name if there was no room for it" : ""}.</p>`}
     picture=${nodes.length ? html`<${Graph} nodes=${nodes} moment=${moment} bySite=${bySite} of=${of} onPick=${choose} says=${says} />` : html`<p class="empty">Nothing has moved lately.</p>`}
     table=${{ rows: shown, most: 40, keyOf: (row) => `${row.giver}>${row.taker}`, empty: "Nothing moves at this moment.", columns: [
       { id: "giver", label: "gives", isHead: true, value: (row) => row.giver, cell: (row) => nameOf(row.giver, bySite) },

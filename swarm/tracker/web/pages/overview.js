@@ -51,6 +51,7 @@ function Swarm({ totals }) {
 function Followed({ tag, now }) {
   const rollout = useAnswer(pathOf(`rollout:${tag.dataset}:${tag.tag}`), 10);
   const { points = [], stragglers = [] } = rollout.data?.serial === tag.serial ? rollout.data : {};
+  const there = tag.back ? "back" : "current";
   return html`<article class="card followed" aria-label="${clean(tag.dataset)}:${clean(tag.tag)}">
     <div class="main">
       <div class="row"><${Trend} trend=${tag.trend} /><h2><${TagLink} dataset=${tag.dataset} tag=${tag.tag} /></h2>
@@ -61,8 +62,8 @@ function Followed({ tag, now }) {
     </div>
     <div class="aside">
       ${points.length > 1 && html`<${Spark} values=${points.map((point) => point[5])} top=${tag.wanted} color="--state-current"
-        says="peers that are current, over time: ${tag.current} of ${tag.wanted}" />`}
-      <dl class="pairs"><div><dt>current</dt><dd>${count(tag.current)} of ${count(tag.wanted)}</dd></div>
+        says="peers that are ${there}, over time: ${tag.current} of ${tag.wanted}" />`}
+      <dl class="pairs"><div><dt>${there}</dt><dd>${count(tag.current)} of ${count(tag.wanted)}</dd></div>
         <div><dt>left</dt><dd>${leftOf(tag)}</dd></div>
         <div><dt>origin</dt><dd>${originShare(tag.sources)}</dd></div></dl>
       <${Bar} thin label="bytes by source" parts=${[{ word: "from peers", value: tag.sources.peers, text: bytes(tag.sources.peers), color: "--peers" },

@@ -23,7 +23,7 @@ export function Members({ me }) {
         { id: "site", label: "site", value: (row) => row.site, cell: (row) => clean(row.site) || html`<span class="soft">seen</span>` },
         { id: "labels", label: "labels", narrow: false, cell: (row) => labels(row.labels) },
         { id: "datasets", label: "its token named", narrow: false, cell: (row) => labels(row.datasets) },
-        { id: "joined", label: "joined", num: true, value: (row) => row.joined, cell: (row) => html`<time title=${moment(row.joined)}>${ago(row.joined, now)}</time>` },
+        { id: "joined", label: "joined", num: true, narrow: false, value: (row) => row.joined, cell: (row) => html`<time title=${moment(row.joined)}>${ago(row.joined, now)}</time>` },
         ...(me.everywhere("admin") ? [{ id: "remove", label: "", num: true, cell: (row) => html`<${Confirmed} title="Remove the member" tone="is-grave" look="is-quiet" icon="cross"
           asks=${`Peer ${short(row.peer, 16)} will be refused by trackers at once, and by peers as they hear of it. It can come back only with a new token.`}
           act=${() => remove(row.peer)}>Remove<//>` }] : []),

@@ -19,7 +19,7 @@ export function People({ me }) {
     rows=${users.data.users} keyOf=${(row) => row.name} by="name" empty=${html`Nobody. Let somebody sign in with <code>aetherfs user add NAME</code>.`} columns=${[
       { id: "name", label: "name", isHead: true, value: (row) => row.name, cell: (row) => html`<${Name} text=${row.name} />` },
       { id: "groups", label: "groups", cell: groups },
-      { id: "changed", label: "changed", num: true, value: (row) => row.changed, cell: (row) => when(row.changed) },
+      { id: "changed", label: "changed", num: true, narrow: false, value: (row) => row.changed, cell: (row) => when(row.changed) },
       ...(mayChange ? [{ id: "remove", label: "", num: true, cell: (row) => html`<${Confirmed} title="Remove the user" tone="is-grave" look="is-quiet" icon="cross"
         asks=${`${clean(row.name)} is signed out everywhere and cannot sign in again.`} act=${() => gone(`/api/v1/users/${encodeURIComponent(row.name)}`, `${row.name} is removed.`)}>Remove<//>` }] : []),
     ]} />`}<//>

@@ -3,13 +3,16 @@ import { html, useMemo, useRef } from "../../lib/html.js";
 import { Canvas } from "../../lib/canvas.js";
 import { color } from "../../lib/choices.js";
 import { clean, short } from "../../lib/format.js";
+import { labelsOf } from "./labels.js";
 import { layoutOf } from "./layout.js";
 
 const HEIGHT = (width) => Math.max(430, Math.min(620, Math.round(width * 0.56)));
-const LOW = 330, FEW = 16; // of few peers the whole picture is seen at once
+export const FEW = 16; // of few peers the whole picture is seen at once
+const LOW = 330;
 const EDGES_DRAWN = 400;
 const THICKEST = 7;
 const LABELLED = 40;
+const MANY = 60; // of so many links the large ones are to stand out
 const REACH = 8;
 
 // `of` is the id that is looked at, or "". onPick(id or "").
@@ -30,29 +33,54 @@ export function Graph({ nodes, moment, bySite, of, onPick, says }) {
     onPick(best === of ? "" : best);
   };
   return html`<${Canvas} name="flow" height=${nodes.length > FEW ? HEIGHT : LOW} says=${says} deps=${[nodes, moment, of, bySite]} onPick=${pick}
-    draw=${(context, width, height) => drawAll(context, layout(width, height), { nodes, moment, of, bySite, width })} />`;
+    draw=${(context, width, height) => drawAll(context, layout(width, height), { nodes, moment, of, bySite, width, height })} />`;
 }
 
-function drawAll(context, { places, sites }, { nodes, moment, of, bySite, width }) {
+function drawAll(context, { places, sites }, { nodes, moment, of, bySite, width, height }) {
   const look = { peers: color("--peers"), origin: color("--origin"), ink: color("--ink"), soft: color("--soft"), ground: color("--surface"), disc: color("--sunken"), accent: color("--accent"), idle: color("--edge") };
   const font = getComputedStyle(document.body).fontFamily;
   context.textAlign = "center";
   for (const site of sites) drawDisc(context, site, look);
   const isOrigin = new Set(nodes.filter((node) => node.is_origin).map((node) => node.id));
   const edges = moment.edges.slice(0, EDGES_DRAWN), most = edges[0]?.rate ?? 1;
-  const near = new Set(of ? [of] : []);
+  const near = new Set(of ? [of] : []), least = edges.length > MANY && !of ? 0.08 : 0.3;
   for (const { giver, taker, rate } of [...edges].reverse()) {
     const [from, to] = [places.get(giver), places.get(taker)];
     if (!from || !to) continue;
     const isSeen = !of || giver === of || taker === of;
     if (isSeen && of) { near.add(giver); near.add(taker); }
-    context.globalAlpha = isSeen ? 0.3 + 0.55 * Math.sqrt(rate / most) : 0.05;
+    context.globalAlpha = isSeen ? least + (0.85 - least) * Math.sqrt(rate / most) : 0.05;
     drawEdge(context, from, to, Math.max(1, THICKEST * Math.sqrt(rate / most)), isOrigin.has(giver), isOrigin.has(giver) ? look.origin : look.peers, isSeen);
   }
   const busy = new Set(edges.flatMap((edge) => [edge.giver, edge.taker]));
-  for (const node of nodes) drawNode(context, node, places.get(node.id), { look, font, bySite, isBusy: busy.has(node.id), isFaded: of && !near.has(node.id), isOf: node.id === of, isNamed: bySite || nodes.length <= LABELLED });
+  const faded = (id) => of && !near.has(id);
+  for (const node of nodes) drawNode(context, node, places.get(node.id), { look, bySite, isBusy: busy.has(node.id), isFaded: faded(node.id), isOf: node.id === of });
+  const names = namesOf(context, { places, sites, nodes, of, near, bySite, font });
+  const spots = labelsOf(names, [...places.values(), ...sites.map(({ x, y, radius }) => ({ x, y, r: radius, isSite: true }))], width, height);
+  for (const { id, text, face, isSite } of names) {
+    const spot = spots.get(id);
+    if (!spot) continue;
+    context.font = face;
+    context.globalAlpha = !isSite && faded(id) ? 0.3 : 1;
+    outlined(context, text, spot.x, spot.y, isSite ? look.soft : look.ink, look.ground);
+  }
   context.globalAlpha = 1;
-  for (const site of sites) nameSite(context, site, look, font, width);
+}
+
+// What is named, the most important first: who is looked at and its neighbours, sites, the others by their size.
+function namesOf(context, { places, sites, nodes, of, near, bySite, font }) {
+  const measured = (one) => {
+    context.font = one.face;
+    return { ...one, wide: context.measureText(one.text).width };
+  };
+  const discs = sites.filter((site) => site.radius).map(({ name, x, y, radius, many }) => ({ id: `site ${name}`, x, y, r: radius, isSite: true,
+    text: `${clean(name || "no site", 16)} · ${many}`, face: `600 11.5px ${font}` }));
+  const named = nodes.filter((node) => places.has(node.id) && (bySite || nodes.length <= LABELLED || node.id === of));
+  const rank = (node) => (node.id === of ? 0 : near.has(node.id) ? 1 : 2);
+  const peers = named.sort((a, b) => rank(a) - rank(b) || b.is_origin - a.is_origin || b.peers - a.peers || (a.id < b.id ? -1 : 1)).map((node) => ({ id: node.id, ...places.get(node.id),
+    text: bySite ? clean(node.id || "no site", 16) : short(node.id, 6), face: `${node.id === of ? "600 " : ""}11px ${font}` }));
+  const first = peers.filter(({ id }) => near.has(id));
+  return [...first, ...discs, ...peers.slice(first.length)].map(measured);
 }
 
 function drawDisc(context, { x, y, radius }, look) {
@@ -61,13 +89,6 @@ function drawDisc(context, { x, y, radius }, look) {
   context.beginPath();
   context.arc(x, y, radius + 3, 0, 7);
   context.fill();
-}
-
-function nameSite(context, { name, x, y, radius, many }, look, font, width) {
-  if (!radius) return;
-  context.font = `600 12px ${font}`;
-  const text = `${clean(name || "no site", 16)} · ${many}`, half = context.measureText(text).width / 2 + 3;
-  outlined(context, text, Math.max(half, Math.min(width - half, x)), y + radius + 16, look.soft, look.ground);
 }
 
 function outlined(context, text, x, y, ink, ground) {
@@ -109,7 +130,7 @@ function drawEdge(context, from, to, thick, isOrigin, ink, isSeen) {
   context.fill();
 }
 
-function drawNode(context, node, place, { look, font, bySite, isBusy, isFaded, isOf, isNamed }) {
+function drawNode(context, node, place, { look, bySite, isBusy, isFaded, isOf }) {
   if (!place) return;
   const { x, y, r } = place;
   context.globalAlpha = isFaded ? 0.3 : 1;
@@ -121,7 +142,4 @@ function drawNode(context, node, place, { look, font, bySite, isBusy, isFaded, i
   else context.arc(x, y, r, 0, 7);
   context.fill();
   context.stroke();
-  if (!isNamed && !isOf) return;
-  context.font = `${isOf ? "600 " : ""}11px ${font}`;
-  outlined(context, bySite ? clean(node.id || "no site", 14) : short(node.id, 6), x, y + r + 12, look.ink, look.ground);
 }

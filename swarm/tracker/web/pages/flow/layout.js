@@ -1,8 +1,16 @@
-// Where nodes stand: sites as discs around the origin, peers within them; sites alone on a ring. The same nodes always stand in the same places. Pure.
+// Where nodes stand: sites as discs around the origin, peers within them; sites alone on a ring around those that are the origin. The same nodes always stand in the same places. Pure.
 
 const GOLDEN = Math.PI * (3 - Math.sqrt(5));
 const RADIUS = { most: 11, least: 3.2 };
 const LABEL = 18;
+const MANY = 12; // more are named outside of their ring
+const CENTER = 3; // so many sites of origins stand in the middle
+
+// What is left free for names outside of a ring of so many, at its sides and at its ends.
+function margins(many, width) {
+  if (many <= MANY) return { aside: 8, above: LABEL };
+  return { aside: width > 640 ? 112 : 14, above: 2.5 * LABEL };
+}
 
 const discOf = (many, r) => (many < 2 ? r : r * (1.1 + 1.32 * Math.sqrt(many)));
 const order = (a, b) => (a.id < b.id ? -1 : 1);
@@ -25,7 +33,8 @@ function placed(sites, center, width, height, r) {
   const discs = sites.map(([, own]) => discOf(own.length, r));
   const inner = center.length ? discOf(center.length, r * 1.3) + 6 : 0;
   const widest = Math.max(0, ...discs);
-  const rx = width / 2 - widest - 8, ry = height / 2 - widest - LABEL - 4;
+  const { aside, above } = margins(sites.length, width);
+  const rx = width / 2 - widest - aside, ry = height / 2 - widest - above - 4;
   const isAlone = sites.length === 1;
   const angles = anglesOf(discs);
   let fits = isAlone || (rx > 0 && ry > 0);
@@ -56,10 +65,11 @@ function anglesOf(discs) {
   });
 }
 
-// Whether no two sites, nor one and what stands in the middle, lie on each other. Names stand below the discs.
+// Whether no two sites, nor one and what stands in the middle, lie on each other. Of few the names stand below the discs.
 function apart(sites, width, height, inner) {
+  const below = sites.length <= MANY ? LABEL : 0;
   return sites.every((one, place) => Math.hypot(one.x - width / 2, one.y - height / 2) >= one.radius + inner
-    && sites.slice(place + 1).every((other) => Math.hypot(one.x - other.x, Math.max(0, Math.abs(one.y - other.y) - LABEL)) >= one.radius + other.radius));
+    && sites.slice(place + 1).every((other) => Math.hypot(one.x - other.x, Math.max(0, Math.abs(one.y - other.y) - below)) >= one.radius + other.radius));
 }
 
 // Peers of one site, on as many ellipses around the middle as they need.
@@ -80,13 +90,17 @@ function rings(own, places, width, height, r, inner) {
 
 function ringOfSites(nodes, width, height) {
   const places = new Map(), sorted = [...nodes].sort(order);
+  const origins = sorted.filter((node) => node.is_origin), center = origins.length <= CENTER ? origins : [];
+  const ring = sorted.filter((node) => !center.includes(node));
   const most = Math.max(1, ...nodes.map((node) => node.peers));
-  const around = Math.PI * (width / 2 + height / 2 - 80);
-  const big = Math.max(4, Math.min(22, around / Math.max(1, sorted.length) / 2.6));
-  sorted.forEach((node, at) => {
-    const angle = -Math.PI / 2 + (at / sorted.length) * 2 * Math.PI;
-    const r = Math.max(4, big * Math.sqrt(node.peers / most));
-    places.set(node.id, { x: width / 2 + (width / 2 - big - 14) * Math.cos(angle), y: height / 2 + (height / 2 - big - LABEL) * Math.sin(angle), r });
+  const { aside, above } = margins(ring.length, width);
+  const around = Math.PI * (width / 2 + height / 2 - aside - above - 40);
+  const big = Math.max(4, Math.min(22, around / Math.max(1, ring.length) / 2.6));
+  const size = (node) => Math.max(4, big * Math.sqrt(node.peers / most));
+  ring.forEach((node, at) => {
+    const angle = -Math.PI / 2 + (at / ring.length) * 2 * Math.PI;
+    places.set(node.id, { x: width / 2 + (width / 2 - big - aside) * Math.cos(angle), y: height / 2 + (height / 2 - big - above) * Math.sin(angle), r: size(node) });
   });
+  center.forEach((node, at) => places.set(node.id, { x: width / 2 + (at - (center.length - 1) / 2) * 120, y: height / 2, r: size(node) }));
   return { places, sites: [], fits: true };
 }

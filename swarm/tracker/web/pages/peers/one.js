@@ -71,7 +71,7 @@ function Following({ rows, now }) {
 }
 
 const Versions = ({ row }) => html`<span class="nowrap">${row.version ? html`<${Id} id=${row.version} digits=${8} /> <span class="soft small">entry ${count(row.serial)}</span>` : html`<span class="soft">none yet</span>`}</span>
-  ${row.target_serial > row.serial && html`<div class="nowrap soft small">works at <${Id} id=${row.target_version} digits=${8} />, entry ${count(row.target_serial)}</div>`}`;
+  ${row.target_serial > 0 && row.target_version && row.target_version !== row.version && html`<div class="nowrap soft small">works at <${Id} id=${row.target_version} digits=${8} />, entry ${count(row.target_serial)}</div>`}`;
 
 const Done = ({ row }) => html`<span title="${bytes(row.done_bytes)} of ${bytes(row.total_bytes)}">${row.total_bytes ? percent(row.done_bytes / row.total_bytes, 0) : "–"}</span>
   <${Bar} thin label="done" parts=${[{ word: "done", value: row.done_bytes, text: bytes(row.done_bytes), color: "--state-fetching" },
