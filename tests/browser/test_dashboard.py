@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Error, expect
 
 from swarm.units import size
+from tests.browser.acting import modules, press, run_script
 from tests.browser.chromium import PATIENCE_MS, axe_source, barriers, chromium
 from tests.browser.faces import api_face, metrics_face, page_face, program_face
 from tests.browser.live_swarm import DATASET, HOSTILE, LONG, TAG, LiveSwarm, Visitor, live_swarm
@@ -104,44 +105,33 @@ def test_who_has_a_link_comes_to_its_page_after_signing_in(browser: Browser, swa
     visitor.context.close()
 
 
-def script_of(name: str) -> str:
-    """A script that runs in the page, from beside this file."""
-    return (Path(__file__).parent / name).read_text(encoding="utf-8")
-
-
 def test_what_has_not_changed_is_not_drawn_again(alice: Visitor) -> None:
     page = alice.visit("peers")
-    script = page.locator("script[type=module]").get_attribute("src") or ""
-    found = page.evaluate(script_of("redrawn.js"), script.removesuffix("app.js"))
+    found = run_script(page, "redrawn.js")
     assert found == {"first": [2, 1], "same": [0, 0], "other": [1, 1], "aligned": ["left"]}
 
 
 def test_no_two_lines_of_a_picture_are_labelled_the_same(alice: Visitor) -> None:
     page = alice.visit("peers")
-    script = page.locator("script[type=module]").get_attribute("src") or ""
     asked = """async (base) => {
         const { labelsOf } = await import(base + "lib/chart.js");
         const { count, rate } = await import(base + "lib/format.js");
         return [labelsOf([0, 0.2e-6, 0.4e-6], rate), labelsOf([0, 0.5, 1], count)];
     }"""
-    found = page.evaluate(asked, script.removesuffix("app.js"))
+    found = page.evaluate(asked, modules(page))
     assert found == [["0 B/s", None, None], ["0", None, "1"]]
 
 
 def test_no_name_in_the_flow_covers_another_or_what_is_drawn(alice: Visitor) -> None:
     page = alice.visit("flow")
-    script = page.locator("script[type=module]").get_attribute("src") or ""
-    for told, least in zip(
-        page.evaluate(script_of("named.js"), script.removesuffix("app.js")), (0.75, 0.75, 0.3, 0.3), strict=True
-    ):
+    for told, least in zip(run_script(page, "named.js"), (0.75, 0.75, 0.3, 0.3), strict=True):
         assert (told["outside"], told["covered"]) == (0, 0)
         assert told["named"] >= least, told
 
 
 def test_pages_of_a_log_are_joined_without_a_gap(alice: Visitor) -> None:
     page = alice.visit("peers")
-    script = page.locator("script[type=module]").get_attribute("src") or ""
-    last, more, jump, earlier, far, anew = page.evaluate(script_of("logged.js"), script.removesuffix("app.js"))
+    last, more, jump, earlier, far, anew = run_script(page, "logged.js")
     assert (last, more, earlier) == ([90, 99, 10], [90, 104, 15], [80, 99, 20])
     assert jump == [190, 199, 10], "what came meanwhile is not known: it begins anew"
     assert far == [90, 99, 10], "what does not join is left away"
@@ -334,15 +324,15 @@ def test_a_rollout_is_watched_steered_and_taken_back(alice: Visitor, swarm: Live
     swarm.publish("second survey", TAG)
     buttons, stages = page.locator(".heading .actions"), page.get_by_role("region", name="Stages")
     expect(page.get_by_text("second survey").first).to_be_visible()
-    _press(alice, "Pause", "the wind is too strong")
+    press(alice, "Pause", "the wind is too strong")
     expect(stages).to_contain_text("the wind is too strong")
     behind = alice.visit("overview").locator(".followed").filter(has_text=f"{DATASET}:{TAG}")
     expect(behind).to_contain_text("waiting, held back by the rollout; and 2 more are behind")
     expect(behind.locator("dl div").filter(has_text="left")).to_contain_text("waits")
     alice.visit(f"rollout/{DATASET}/{TAG}")
     expect(buttons.get_by_role("button")).to_have_text(["Resume", "Promote", "Roll back", "Abort"])
-    _press(alice, "Resume")
-    _press(alice, "Promote")
+    press(alice, "Resume")
+    press(alice, "Promote")
     rows = page.get_by_role("region", name="Who is behind").get_by_role("row")
     slow = rows.filter(has_text="held to 100 kB/s by its own download limit")
     expect(slow).to_have_count(1)
@@ -355,7 +345,7 @@ def test_a_rollout_is_watched_steered_and_taken_back(alice: Visitor, swarm: Live
     page.keyboard.press("v")
 
     _performance(alice, swarm, first)
-    _press(alice, "Roll back", "ferries are missing")
+    press(alice, "Roll back", "ferries are missing")
     expect(stages).to_contain_text("rolled back")
     expect(page.locator(".verdict.tone-back")).to_contain_text("rolled back by user:alice (ferries are missing)")
     expect(stages.get_by_role("img", name="peers of this rollout: back 3")).to_be_visible()
@@ -414,15 +404,6 @@ def _performance(visitor: Visitor, swarm: LiveSwarm, first: str) -> None:
     page.get_by_role("button", name="Table of Where it is new").click()
     expect(page.get_by_role("row").filter(has_text="roads.bin")).to_contain_text("changed")
     page.goto(rollout)
-
-
-def _press(visitor: Visitor, name: str, reason: str = "") -> None:
-    """One of a rollout's buttons, and what it asks."""
-    visitor.page.locator(".heading .actions").get_by_role("button", name=name, exact=True).click()
-    dialog = visitor.page.get_by_role("dialog")
-    dialog.get_by_label("Why").fill(reason)
-    dialog.get_by_role("button", name=name, exact=True).click()
-    expect(dialog).to_have_count(0)
 
 
 def test_what_is_old_says_since_when(browser: Browser, swarm: LiveSwarm) -> None:
