@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ import pytest
 from bench.network import make_network, missing_network
 from bench.processes import run_plain
 from bench.scenarios import make_scenario
-from tests.e2e.harness import wait_for
+from tests.e2e.harness import DEADLINE_S, wait_for
 from tests.house.__main__ import ROOT
 
 pytestmark = pytest.mark.root
@@ -45,6 +44,10 @@ def processes(folder: Path) -> list[str]:
     return [command for command in found if str(folder) in command]
 
 
+def is_fetching(folder: Path) -> bool:
+    return any(line.split("\0")[0].endswith("curl") for line in processes(folder))
+
+
 def test_links_are_shaped_and_offloads_are_off() -> None:
     with make_network(make_scenario("plain", 2, 50_000_000)) as network:
         for host in network.hosts:
@@ -64,7 +67,7 @@ def test_two_peers_are_measured_and_nothing_is_left(tmp_path: Path) -> None:
     # Processor time is counted in hundredths of a second: less may be none.
     command = bench_swarm(folder, "--size", "8MiB", "--json", str(out))
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=2 * DEADLINE_S)
     assert process.returncode == 0, errors.decode()
     (entry,) = json.loads(out.read_text())["rounds"]
     assert entry["ok"]
@@ -80,14 +83,10 @@ def test_two_peers_are_measured_and_nothing_is_left(tmp_path: Path) -> None:
 def test_a_signal_in_the_middle_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
     command = bench_swarm(tmp_path, "--size", "32MiB", "--rate", "8mbit")
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + 60
-        while not any(line.split("\0")[0].endswith("curl") for line in processes(tmp_path)):
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_for("curl runs", lambda: process.poll() is not None or is_fetching(tmp_path))
         assert namespaces(process.pid)
         process.send_signal(number)
-        process.wait(60)
+        process.wait(DEADLINE_S)
     # By Ctrl-C and SIGTERM it unwinds.
     assert process.returncode == (-signal.SIGKILL if number == signal.SIGKILL else 1)
     if number == signal.SIGKILL:

@@ -24,8 +24,8 @@ from swarm.cli import spawn
 from swarm.errors import AetherError, IncompleteError
 from swarm.local_agent import kind_of_exit_code
 
-READY_DEADLINE_S: Final = 30.0
-COMMAND_DEADLINE_S: Final = 50.0
+READY_DEADLINE_S: Final = 90.0
+COMMAND_DEADLINE_S: Final = 120.0
 END_DEADLINE_S: Final = 5.0
 # How soon an interrupt is seen while the demo waits.
 LOOK_S: Final = 0.2
