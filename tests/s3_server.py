@@ -29,7 +29,7 @@ from swarm.cli.demo import place
 ACCESS_KEY: Final = "tests"
 SECRET_KEY: Final = "a secret of the tests"
 BUCKET: Final = "data"
-READY_DEADLINE_S: Final = 60.0
+READY_DEADLINE_S: Final = 120.0
 POLL_S: Final = 0.05
 _PR_SET_PDEATHSIG: Final = 1
 _LIBC: Final = ctypes.CDLL(None)
