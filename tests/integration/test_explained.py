@@ -14,11 +14,13 @@ import pytest
 
 from swarm.cli.explain import _lines
 from swarm.cli.waterfall_page import page_of
+from swarm.messages import Contact
 from swarm.peer import operations
 from swarm.peer.agent import start_peer
 from swarm.peer.node import PeerNode
 from swarm.peer.pace import UNPACED, Pace
 from swarm.peer.timetable import parse_timetable
+from swarm.records import Address
 from swarm.staging import Staging
 from tests.integration.swarm_rig import Swarm, run
 
@@ -113,9 +115,11 @@ async def _nobody(swarm: Swarm, taker: PeerNode, holder: PeerNode) -> None:
 
 async def _lost_tracker(swarm: Swarm, taker: PeerNode) -> None:
     """Its machine takes connections and says nothing: a port that refuses them would cost next to nothing."""
-    address = swarm.tracker.contact.addresses[0]
     await swarm.stop(swarm.tracker)
-    with socket.create_server((address.host, address.port)):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        # At another port: somebody else may have taken its own meanwhile.
+        there = Address("127.0.0.1", silent.getsockname()[1])
+        taker.tracker.set_trackers([Contact(swarm.tracker.contact.public, (there,))])
         await swarm.pull(taker, REF, swarm.folder / "last")
         found = await explained(taker)
     assert found["pull"]["cause"] == "tracker"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,12 +14,15 @@ from swarm import names
 from swarm.errors import RemoteProtocolError
 from swarm.limits import ENCODED_MAX_BYTES
 from swarm.peer.giving import GivenStream
+from swarm.peer.holdings import Holding
+from swarm.peer.node import PeerNode
 from swarm.peer.sealed import SEALED_MAX_BYTES
 from swarm.peer.stream import parse_head
 from swarm.peer.wire import ASK, BLOCK, FRAME
 from tests.integration.swarm_rig import Swarm, contents, make_tree
 
 Answer = Callable[[GivenStream, "bytes | None"], None]
+PATIENCE_S = 20.0
 
 
 def _say(stream: GivenStream, payload: bytes | bytearray) -> None:
@@ -60,6 +64,21 @@ def empty(stream: GivenStream, encoded: bytes | bytearray | None) -> None:
     _say(stream, b"")
 
 
+def hold_back(node: PeerNode, until: Callable[[], bool], *, of_manifest: bool) -> None:
+    """It gives no block (or none but of manifests) before this is so: if it were quick, nobody would ask the liar."""
+    give = node.runs._give_block
+
+    def giving(stream: GivenStream, holding: Holding, signature: bytes) -> int:
+        deadline = time.monotonic() + PATIENCE_S
+        while (of_manifest or signature in holding.manifest.index_of) and not until():
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.01)
+        return give(stream, holding, signature)
+
+    node.runs._give_block = giving  # type: ignore[method-assign]
+
+
 @pytest.mark.parametrize("lie", [wrong, short, oversized, endless, bomb, empty])
 def test_a_liar_is_dropped_and_the_pull_completes(lie: Answer, tmp_path: Path) -> None:
     async def main() -> None:
@@ -69,6 +88,8 @@ def test_a_liar_is_dropped_and_the_pull_completes(lie: Answer, tmp_path: Path) -
             await swarm.publish(producer, source, "maps/roads:latest")
             await swarm.pull(liar, "maps/roads:latest", tmp_path / "liars")
             liar.runs._write = lie  # type: ignore[method-assign, assignment]
+            for honest in (swarm.seed, producer):
+                hold_back(honest, lambda: victim.channels.is_banned(liar.key.peer_id), of_manifest=False)
             victim.resolver.learn(liar.key.peer_id, liar.addresses())
             await victim.channels.connect(liar.key.peer_id)
             await swarm.pull(victim, "maps/roads:latest", tmp_path / "out")
@@ -125,7 +146,18 @@ def test_a_reader_is_given_nothing_of_a_liar_and_is_not_kept_by_it(lie: Answer, 
             producer, liar, victim = [await swarm.peer(name) for name in ("producer", "liar", "victim")]
             await swarm.publish(producer, source, "maps/roads:latest")
             await swarm.pull(liar, "maps/roads:latest", tmp_path / "liars")
-            liar.runs._write = lie  # type: ignore[method-assign, assignment]
+            asked = threading.Event()
+
+            def lies(stream: GivenStream, encoded: bytes | None) -> None:
+                asked.set()
+                lie(stream, encoded)
+
+            def is_met() -> bool:
+                return asked.is_set() if lie is silent else victim.channels.is_banned(liar.key.peer_id)
+
+            liar.runs._write = lies  # type: ignore[method-assign, assignment]
+            for honest in (swarm.seed, producer):
+                hold_back(honest, is_met, of_manifest=True)
             # Over a channel it would be honest, and counted: tests/integration/test_showing.py has liars there.
             liar.runs.shows = lambda peer: False  # type: ignore[method-assign]
             victim.resolver.learn(liar.key.peer_id, liar.addresses())
