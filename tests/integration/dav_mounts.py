@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.integration.client_packages import environment_folder
+from tests.s3_server import free_ports
 
 READY_S = 30.0
 # Since Linux 6.x directories are asked for by 32 KiB, which davfs2 refuses (EINVAL) with its buffer of 16 KiB.
@@ -45,8 +46,7 @@ def davfs_mount(url: str, folder: Path) -> Iterator[Path]:
 @contextmanager
 def nfs_of(url: str, folder: Path) -> Iterator[Callable[[str], str]]:
     """What ``rclone serve nfs`` makes of it: the address of a path there, as the programs of libnfs take it."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    [port] = free_ports(1)
     command = [str(environment_folder() / "bin" / "rclone"), "serve", "nfs", "--config", str(folder / "none")]
     with (folder / "nfs.log").open("wb") as log:
         process = subprocess.Popen(
