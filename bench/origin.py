@@ -19,6 +19,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -202,13 +203,17 @@ def _cold(
         os.sync()
         started, began = asked_of(server).since(before), time.perf_counter()
         before = asked_of(server)
+        idle_s = _idle_s()
         pulls = [_pull(environment, folder / f"pulled-{number}") for number, environment in enumerate(peers)]
-        seconds = [_ended(pull, began) for pull in pulls]
+        with ThreadPoolExecutor(len(pulls)) as watching:
+            seconds = list(watching.map(lambda pull: _ended(pull, began), pulls))
+        idle_s = _idle_s() - idle_s
         asked = asked_of(server).since(before)
     if not all(is_same(mixed.directory, folder / f"pulled-{number}") for number in range(settings.peers)):
         raise BenchError("what arrived is not what was published")
     figures = {
         "seconds": seconds,
+        "idle_share": round(idle_s / max(seconds) / (os.cpu_count() or 1), 3),
         "get_bytes_of_dataset": round(asked["sent_bytes"] / mixed.size_bytes, 4),
         "mib_per_get": round(mixed.size_bytes / MIB / max(1, asked["gets"]), 2),
         **asked,
@@ -216,6 +221,7 @@ def _cold(
     }
     tell(
         f"cold: {settings.peers} peers from {settings.seeds} seeds in {max(seconds):.2f} s, "
+        f"cores idle for {figures['idle_share']:.0%} of it, "
         f"{figures['get_bytes_of_dataset']} of the dataset in {asked['gets']} GETs"
     )
     return figures
@@ -227,7 +233,7 @@ def _pull(environment: Mapping[str, str], directory: Path) -> subprocess.Popen[b
 
 
 def _ended(pull: subprocess.Popen[bytes], began: float) -> float:
-    """Seconds until its end, as seen in order."""
+    """Seconds until its end."""
     try:
         said, _ = pull.communicate(timeout=DEADLINE_S)
     except subprocess.TimeoutExpired as error:
@@ -237,6 +243,13 @@ def _ended(pull: subprocess.Popen[bytes], began: float) -> float:
         raise BenchError(f"a pull ended with {pull.returncode}")
     json.loads(said)
     return round(time.perf_counter() - began, 3)
+
+
+def _idle_s() -> float:
+    """Seconds that the machine's cores had nothing to do: they tell a rollout that waits from a machine that is slow."""
+    with open("/proc/stat", encoding="ascii") as lines:
+        idle, waiting = lines.readline().split()[4:6]
+    return (int(idle) + int(waiting)) / os.sysconf("SC_CLK_TCK")
 
 
 def _done(what: str, spent: Spent) -> Spent:
