@@ -14,7 +14,7 @@ import click
 from rich.console import Console
 
 from bench.arguments import FILE, FOLDER, Names, Rate, Size, folder_option, in_a_folder, memory_folder, report_option
-from bench.commands_reading import edge, first_byte, ranges, read, sealing
+from bench.commands_reading import checks, edge, first_byte, ranges, read, sealing
 from bench.commands_tools import alive, dashboard, line, predict, simulate
 from bench.compare import SEEDS, busy_share, measured, print_lines, simulated
 from bench.compare import compare as compare_lines
@@ -289,7 +289,7 @@ def _end(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-for command in (read, ranges, first_byte, edge, sealing, simulate, predict, dashboard, alive, line):
+for command in (read, ranges, first_byte, edge, sealing, checks, simulate, predict, dashboard, alive, line):
     bench.add_command(command)
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""Commands of ``python -m bench`` about one peer: reading, its first byte, what an edge device takes, sealing."""
+"""Commands of ``python -m bench`` about one peer: reading, its first byte, what an edge device takes, seals, checks."""
 
 from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
@@ -116,3 +117,25 @@ def sealing(size: int, rounds: int, folder: Path | None) -> None:
     """What sealing costs a peer's disk tier."""
     with scratch_folder(folder or memory_folder()) as scratch:
         click.echo("\n".join(run_at_rest(size, rounds, scratch).lines))
+
+
+@click.command()
+@click.option("--size", type=Size(), default="512MiB", show_default=True, help="Bytes to pull.")
+@click.option("--seconds", type=click.IntRange(1, 3600), default=60, show_default=True, help="Of pulls, by turns.")
+@click.option("--seed", default=1, show_default=True, help="Of the payload's bytes.")
+@folder_option
+@report_option
+def checks(size: int, seconds: int, seed: int, folder: Path | None, out: Path | None) -> None:
+    """What checks and hashes cost on the loopback pair, as ratios within rounds, beside the noise."""
+    from bench.checks import Cost, run_checks
+
+    errors = Console(stderr=True, highlight=False)
+    with scratch_folder(folder or Path(tempfile.gettempdir())) as scratch:
+        try:
+            report = run_checks(size, seconds, seed, scratch, errors.print)
+        except BenchError as error:
+            raise click.ClickException(str(error)) from error
+    if out is not None:
+        out.write_text(json.dumps(report, indent=2) + "\n")
+    click.echo(f"{report['settings']['rounds']} rounds; MB/s: {json.dumps(report['mb_per_s'])}")
+    click.echo("\n".join(Cost(**told).line for told in report["costs"]))
