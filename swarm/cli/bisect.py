@@ -40,6 +40,7 @@ FOLDER: Final = "bisect"
 )
 @click.option("--bad", metavar="REF", help="A later one for which it fails; the current one, if not given.")
 @click.option("--dir", "directory", metavar="DIR", help="Where versions are put; below the home, if not given.")
+@click.option("--trust-ends", is_flag=True, help="Do not try CMD on the good and the bad version first.")
 @click.option("--again", is_flag=True, help="Forget what an earlier bisect with the same CMD has found.")
 @click.argument("command", metavar="-- CMD...", nargs=-1, required=True, type=click.UNPROCESSED)
 @signer_options
@@ -51,10 +52,13 @@ def bisect(
     good: str,
     bad: str | None,
     directory: str | None,
+    trust_ends: bool,
     again: bool,
     command: tuple[str, ...],
 ) -> None:
     """Find the first version of a tag for which CMD fails, halving those between.
+
+    CMD is tried on the bad and the good version first, since a mistake there would cost the whole search.
 
     CMD runs where it was typed, with each version's directory in place of {} in its words, and in AETHERFS_PATH;
     AETHERFS_REF, _VERSION and _SERIAL tell more. It ends with 0 for a good version, 125 for one that cannot be judged,
@@ -74,7 +78,10 @@ def bisect(
     if again:
         known.forget()
     target = Path(directory).absolute() if directory is not None else known.directory
-    result = _halved(program, tag, chosen, known, target, command)
+    trial = Trial(program, tag, known, target, command)
+    if not trust_ends:
+        trial.check_ends(chosen[0], chosen[-1])
+    result = _halved(trial, chosen)
     if directory is None:
         shutil.rmtree(target, ignore_errors=True)  # whoever removes a directory that was pulled does the same
     program.output.result(result, _lines(result))
@@ -184,35 +191,75 @@ class Known:
         self._path.unlink(missing_ok=True)
 
 
-def _halved(
-    program: Program,
-    tag: str,
-    chosen: list[dict[str, Any]],
-    known: Known,
-    target: Path,
-    command: Sequence[str],
-) -> dict[str, Any]:
-    steps: list[dict[str, Any]] = []
+class Trial:
+    """Runs the command on versions; ``steps`` are those that it was run on, and what came of it."""
+
+    def __init__(self, program: Program, tag: str, known: Known, target: Path, command: Sequence[str]) -> None:
+        self.tag = tag
+        self.known = known
+        self.steps: list[dict[str, Any]] = []
+        self._program = program
+        self._target = target
+        self._command = command
+
+    def check_ends(self, good: Mapping[str, Any], bad: Mapping[str, Any]) -> None:
+        """UsageError where the command does not fail for the bad one, or fails for the good one."""
+        for each, said, other in ((bad, "bad", "good"), (good, "good", "bad")):
+            before = self.known.verdicts.get(each["version"])
+            if before is None:
+                self.note(f"bisect: first the {said} one itself: {_named(each)}")
+                before = self.judge(each, said)
+            if before == other:
+                raise UsageError(_wrong_end(each, said, self.steps[-1:]))
+            if before == "skip":
+                self.note(f"bisect: it is taken to be {said}, as you say")
+
+    def judge(self, each: Mapping[str, Any], expected: str = "") -> Verdict:
+        """Bring one version and run the command on it. What is not as it was ``expected`` is not remembered: the
+        command may be wrong.
+        """
+        step = _judged(self._program, self.tag, each, self._target, self._command)
+        verdict: Verdict = step["verdict"]
+        if expected in ("", verdict):
+            self.known.add(each["version"], verdict)
+        self.steps.append(step)
+        return verdict
+
+    def note(self, text: str) -> None:
+        self._program.output.note(text)
+
+
+def _wrong_end(each: Mapping[str, Any], said: str, last: Sequence[Mapping[str, Any]]) -> str:
+    """``last``: the step by which that is known now."""
+    if not last or last[0]["version"] != each["version"]:
+        return (
+            f"{_called(each)} was found to be {'good' if said == 'bad' else 'bad'} before, and is not {said}: name "
+            "another, or forget that with --again"
+        )
+    ended = f"the command ends with {last[0]['exit_code']} for {_called(each)}, so that is not {said}"
+    if said == "bad":
+        return f"{ended}: name a later one with --bad, or a command that fails for it"
+    return f"{ended}: name an earlier one with --good, or see whether the command itself is right"
+
+
+def _halved(trial: Trial, chosen: list[dict[str, Any]]) -> dict[str, Any]:
     while True:
-        verdicts: list[Verdict | None] = [known.verdicts.get(each["version"]) for each in chosen]
+        verdicts: list[Verdict | None] = [trial.known.verdicts.get(each["version"]) for each in chosen]
         verdicts[0], verdicts[-1] = "good", "bad"
         look = next_look(verdicts)
         if isinstance(look, Found):
             break
-        each = chosen[look.at]
-        program.output.note(_next(look, each))
-        step = _judged(program, tag, each, target, command)
-        known.add(each["version"], step["verdict"])
-        steps.append(step)
+        trial.note(_next(look, chosen[look.at]))
+        trial.judge(chosen[look.at])
     suspects = [chosen[at] for at in look.suspects]
     return {
-        "ref": tag,
+        "ref": trial.tag,
         "good": chosen[look.suspects[0] - 1],
         "bad": suspects[-1],
         "first_bad": suspects[0] if len(suspects) == 1 else None,
         "suspects": suspects,
         "versions": len(chosen),
-        "steps": steps,
+        "steps": trial.steps,
         "skipped": [e["version"] for e, verdict in zip(chosen, verdicts, strict=True) if verdict == "skip"],
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -97,6 +98,29 @@ def test_what_is_not_done_is_said(running: SwarmThread, told: Told, tmp_path: Pa
     large = told.object("simulate", REF, *LINE, "--budget", "1")
     assert "--budget" in large["sweep"]["reason"]
     assert "--no-sweep" in told.object("simulate", REF, *LINE, "--no-sweep")["sweep"]["reason"]
+
+
+def test_the_first_bad_version_is_found_and_a_wrong_end_is_said_first(
+    running: SwarmThread, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A command that fails for all, or for none, costs one or two tries and not the search."""
+    ref, home = "maps/halved:main", ("--home", str(running.producer.home.path))
+    versions = [running.publish(put(tmp_path / f"v{n}", {"n": b"%d" % n}), ref)["version"] for n in range(1, 6)]
+
+    def bisected(*command: str, good: str = "1", more: tuple[str, ...] = (), exit_code: int = 0) -> Any:
+        assert main(["bisect", ref, "--good", good, *more, *home, "--", *command]) == exit_code
+        return capfd.readouterr()
+
+    is_low = ("sh", "-c", "test $(cat {}/n) -lt 4")
+    told = json.loads(bisected(*is_low, more=("--json",)).out)
+    assert told["first_bad"]["version"] == versions[3]
+    assert [step["verdict"] for step in told["steps"]] == ["bad", "good", "good", "bad"]
+    assert "is not bad: name a later one with --bad" in bisected("true", exit_code=2).err
+    assert "see whether the command itself is right" in bisected("sh", "nowhere.sh", exit_code=2).err
+    assert "was found to be bad before" in bisected(*is_low, good="4", exit_code=2).err
+    assert "is not good" in bisected(*is_low, good="4", more=("--again",), exit_code=2).err
+    assert versions[1][:12] in bisected("false", more=("--trust-ends",)).out, "whoever trusts them is believed"
+    assert "taken to be bad" in bisected("sh", "-c", "test $(cat {}/n) -lt 5 || exit 125").err
 
 
 def test_refusals_are_lines(tmp_path: Path) -> None:
