@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +15,15 @@ from swarm.errors import UsageError
 from swarm.units import counted
 
 if TYPE_CHECKING:
+    from swarm.analysis.changes import Change
     from swarm.analysis.difference import Difference
     from swarm.analysis.rows import RowChange
     from swarm.cli.compared import Version
     from swarm.local_agent import AgentClient
 
 EXIT_DIFFERENT = 1
+# Paths on a terminal; a pipe gets all.
+CHANGES_SHOWN = 40
 
 
 @click.command()
@@ -39,7 +42,8 @@ def diff(
     """Compare two versions: files, bytes to fetch, where in its files it is new.
 
     The older one comes first. A directory or file in the place of the newer one is compared as it would be published;
-    a name that could be both is a version, if there is one: write ./NAME for the directory.
+    a name that could be both is a version, if there is one: write ./NAME for the directory. A terminal is shown the
+    paths that cost most, a pipe and --json all.
     """
     from swarm.analysis.difference import difference_of
     from swarm.cli.analyze import to_json, write_page
@@ -63,7 +67,8 @@ def diff(
     result: dict[str, Any] = to_json(difference)
     if changed_rows is not None:
         result["rows"] = [to_json(change) for change in changed_rows]
-    program.output.result(result, _lines(difference, changed_rows))
+    most = CHANGES_SHOWN if program.output.stdout.isatty() else None
+    program.output.result(result, difference_lines(difference, changed_rows, most))
     return EXIT_DIFFERENT if exit_code and not difference.same else None
 
 
@@ -123,7 +128,8 @@ def _rows(program: Program, difference: Difference, older: Version, newer: Versi
     return row_changes(difference.changes, older.copy, newer.copy)
 
 
-def _lines(difference: Difference, rows: list[RowChange] | None) -> Iterable[str]:
+def difference_lines(difference: Difference, rows: list[RowChange] | None, most: int | None = None) -> Iterable[str]:
+    """The tables; at most so many paths."""
     from swarm.cli.analyze import change_lines
 
     counts = difference.counts
@@ -137,11 +143,24 @@ def _lines(difference: Difference, rows: list[RowChange] | None) -> Iterable[str
         f"{size(difference.manifest_bytes)} of manifest"
     )
     if difference.changes:
-        yield from change_lines(difference.changes)
+        shown = weighty(difference.changes, most)
+        yield from change_lines(shown)
+        if more := len(difference.changes) - len(shown):
+            touched = counts.touched - sum(change.what == "touched" for change in shown)
+            which = f", {touched} of them touched alone" if touched else ""
+            yield f"and {counted(more, 'more path')}{which}: all of them with --json, or in a pipe"
     for group in difference.blocks:
         yield f"{group.path}: {counted(len(group.blocks), 'new block')}"
         yield from columns([["  " + b.signature[:16], f"at {b.offset}", f"{b.length} bytes"] for b in group.blocks])
     yield from _row_lines(rows or [])
+
+
+def weighty(changes: Sequence[Change], most: int | None) -> list[Change]:
+    """At most so many of them, in the order of paths: those of which most is fetched; what was only touched is last."""
+    if most is None or len(changes) <= most:
+        return list(changes)
+    order = sorted(changes, key=lambda change: (-change.fetch_bytes, change.what == "touched", change.path))
+    return sorted(order[:most], key=lambda change: change.path)
 
 
 def _row_lines(rows: list[RowChange]) -> Iterator[str]:

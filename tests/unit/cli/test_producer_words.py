@@ -8,8 +8,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from swarm.analysis.changes import Change
+from swarm.analysis.difference import Difference
+from swarm.analysis.report import counted as counts_of
 from swarm.cli.bars import step_words
 from swarm.cli.bisect import at_serial, between, versions_of
+from swarm.cli.diff import difference_lines, weighty
 from swarm.cli.explain import _lines
 from swarm.cli.main import main
 from swarm.cli.program import Program
@@ -146,3 +150,15 @@ def test_the_waterfalls_page_marks_a_step_in_every_phase_that_it_lasts() -> None
     assert "min-width:720px" in page and "overflow-x:auto" in page, "narrow screens move it, and do not shrink it"
     step = explained()["pull"]["critical_path"][0]
     assert step_words(explained()["pull"], step) == "finding who has it"
+
+
+def test_a_terminal_is_shown_the_paths_that_cost_most() -> None:
+    touched = [Change(f"a/{n:03}", "touched", "file", 9, 9, 0) for n in range(100)]
+    gone, new = Change("b", "removed", "file", 0, 9, 0), Change("c", "changed", "file", 9, 9, 9)
+    changes = [*touched, gone, new]
+    assert weighty(changes, None) == changes and weighty(changes, 102) == changes
+    assert weighty(changes, 3) == [touched[0], gone, new]
+    told = Difference("v1", "aa", "v2", "bb", False, 9, 1, 9, 0, counts_of(changes), tuple(changes))
+    lines = list(difference_lines(told, None, 3))
+    assert lines[-1] == "and 99 more paths, 99 of them touched alone: all of them with --json, or in a pipe"
+    assert len(lines) == 7 and len(list(difference_lines(told, None))) == 105
