@@ -33,7 +33,8 @@ from swarm.scan_cache import ScanCache
 from swarm.segments import FILE
 from swarm.walk import Links
 
-REMEDIES: Final[tuple[Remedy, ...]] = (Gzip(), Zstd(), Parquet(), Shuffled(), Times(), OneTar(), Recompressed())
+# The simplest first: of two that save as much of the same files that is told.
+REMEDIES: Final[tuple[Remedy, ...]] = (Times(), Gzip(), Zstd(), Parquet(), Shuffled(), Recompressed(), OneTar())
 # Smaller files are not looked into for findings.
 CANDIDATE_MIN_BYTES: Final = KIB
 # What was learnt is saved so often, in case the process is killed.

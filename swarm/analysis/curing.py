@@ -24,7 +24,7 @@ from typing import Final, Protocol
 import zstandard
 
 from swarm.analysis.fetch import fetch_of
-from swarm.analysis.findings import Cost, Finding, Measured, finding_of
+from swarm.analysis.findings import Cost, Finding, Measured, best_of, finding_of
 from swarm.analysis.sizes import EncodedSizes
 from swarm.errors import AetherError, IncompleteError
 from swarm.scan import scan
@@ -135,8 +135,10 @@ def head_of(path: Path) -> bytes:
 def examine(
     candidates: Sequence[Candidate], remedies: Sequence[Remedy], bench: Bench
 ) -> tuple[list[Finding], list[str]]:
-    """What is worth changing, and notes about what could not be measured. IncompleteError when told to stop."""
-    found: list[Finding] = []
+    """What is worth changing, the best of what there is for the same files, and notes about what could not be measured.
+    IncompleteError when told to stop.
+    """
+    found: list[tuple[Finding, frozenset[str]]] = []
     notes: list[str] = []
     largest = sorted(candidates, key=lambda one: (-one.fetch_bytes, one.path))[:LOOKED_AT_MAX]
     if len(largest) < len(candidates):
@@ -150,32 +152,34 @@ def examine(
             notes.append(f"{remedy.title}: {counted(len(mine), 'file')} not measured, as {lacking}")
             continue
         bench.tell(remedy.title)
-        finding, said = _measured(remedy, mine, bench)
+        finding, concerned, said = _measured(remedy, mine, bench)
         notes += said
-        found += [finding] if finding is not None else []
-    return found, notes
+        found += [(finding, frozenset(concerned))] if finding is not None else []
+    return best_of(found), notes
 
 
-def _measured(remedy: Remedy, mine: Sequence[Candidate], bench: Bench) -> tuple[Finding | None, list[str]]:
+def _measured(
+    remedy: Remedy, mine: Sequence[Candidate], bench: Bench
+) -> tuple[Finding | None, tuple[str, ...], list[str]]:
     with scratch() as folder:
         try:
             sample = _Sample(remedy, mine, bench, folder)
             if not sample.new:
-                return None, sample.notes
+                return None, (), sample.notes
             for name in ("cured-old", "cured-new"):
                 (folder / name).mkdir()
             cured = remedy.cure(sample.old, sample.new, folder / "cured-old", folder / "cured-new")
             if not cured:
-                return None, sample.notes
+                return None, (), sample.notes
             sample.keep(cured)
             now = cost_of(folder / "new", folder / "old")
             after = cost_of(folder / "cured-new", folder / "cured-old")
         except IncompleteError:
             raise
         except (Unfit, AetherError, *FOREIGN) as error:
-            return None, [f"{remedy.title}: not measured: {error}"]
+            return None, (), [f"{remedy.title}: not measured: {error}"]
         except OSError as error:
-            return None, [f"{remedy.title}: not measured: {error.strerror or error}"]
+            return None, (), [f"{remedy.title}: not measured: {error.strerror or error}"]
     return (
         finding_of(
             remedy.kind,
@@ -188,6 +192,7 @@ def _measured(remedy: Remedy, mine: Sequence[Candidate], bench: Bench) -> tuple[
             fetch_bytes=bench.fetch_bytes if not sample.is_made else 0,
             basis=MADE if sample.is_made else bench.basis,
         ),
+        sample.concerned,
         sample.notes,
     )
 

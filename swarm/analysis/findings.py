@@ -7,6 +7,7 @@ cut and encoded. Where the change saves little there is no finding, so a set tha
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -16,6 +17,8 @@ SAVED_SHARE_MIN: Final = 0.10
 SAVED_OF_FETCH_MIN: Final = 0.01
 SAVED_BYTES_MIN: Final = 64 * 1024
 FILES_TOLD: Final = 10
+# What saves so much less of the same files saves as much.
+AS_MUCH_SHARE: Final = 0.02
 
 
 class Cost(msgspec.Struct, frozen=True):
@@ -109,6 +112,20 @@ def finding_of(
 
 def _saved(now: int, after: int) -> float:
     return 1 - after / now if now else 0.0
+
+
+def best_of(found: Sequence[tuple[Finding, frozenset[str]]]) -> list[Finding]:
+    """Of findings about the same files, all of which each comes with, that which saves most: who changes them one way
+    has nothing of the other. Of those that save as much the first.
+    """
+    kept: list[Finding] = []
+    left = sorted(found, key=lambda each: -each[0].saved_bytes)
+    while left:
+        most, files = left[0]
+        enough = most.saved_bytes - AS_MUCH_SHARE * most.now_bytes
+        kept.append(next(each for each, theirs in found if theirs == files and each.saved_bytes >= enough))
+        left = [(each, theirs) for each, theirs in left if not theirs <= files]
+    return kept
 
 
 def in_order(findings: list[Finding]) -> list[Finding]:

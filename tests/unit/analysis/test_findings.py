@@ -16,7 +16,7 @@ from swarm.analysis.analyze import REMEDIES, candidates_of
 from swarm.analysis.changes import changes_of
 from swarm.analysis.curing import FOREIGN, Bench, Candidate, Unfit, cost_of, examine
 from swarm.analysis.fetch import fetch_of, fetched_by_file
-from swarm.analysis.findings import Cost, Finding, Measured, finding_of
+from swarm.analysis.findings import Cost, Finding, Measured, best_of, finding_of
 from swarm.analysis.media import is_same_picture
 from swarm.errors import IncompleteError, NotFoundError
 from swarm.limits import MIB
@@ -182,6 +182,33 @@ def test_times_in_a_tar_and_a_zip(tmp_path: Path) -> None:
     for name, (before, after) in {"tar": tars, "zip": zips}.items():
         finding = found_in(tmp_path / name, before, after)["embedded-times"]
         assert finding.saved_share > 0.95, "with the same times they are the same bytes"
+
+
+@needs_gzip
+def test_of_two_ways_to_save_the_same_the_simpler_is_told(tmp_path: Path) -> None:
+    """A .gz whose time alone changed could be compressed otherwise too; of what also changed that is the better way."""
+    packed = [gzipped(table(ROWS), WALL_S + at) for at in (0, DAY_S)]
+    assert list(found_in(tmp_path / "time", {"t.csv.gz": packed[0]}, {"t.csv.gz": packed[1]})) == ["embedded-times"]
+    changed = {"t.csv.gz": gzipped(table(MORE), WALL_S + DAY_S)}
+    found = found_in(tmp_path / "both", {"t.csv.gz": gzipped(table(MANY), WALL_S)}, changed)
+    assert list(found) == ["gzip-not-rsyncable"]
+
+
+def test_of_findings_about_the_same_files_the_best_is_told() -> None:
+    def finding(kind: str, saved: int) -> Finding:
+        cost = Cost(10_000_000, 1, 1), Cost(10_000_000 - saved, 1, 1)
+        told = finding_of(kind, "t", "c", (), *cost, Measured(1, 1, 1, 1), fetch_bytes=0, basis="b")
+        assert told is not None
+        return told
+
+    a, ab, c = frozenset("a"), frozenset("ab"), frozenset("c")
+    simple, better, near, wide = (
+        finding(n, s) for n, s in (("s", 2**21), ("b", 2**22), ("n", 2**22 - 9), ("w", 2**23))
+    )
+    assert best_of([(simple, a), (better, a)]) == [better]
+    assert best_of([(near, a), (better, a), (simple, c)]) == [near, simple]
+    assert best_of([(simple, a), (wide, ab), (better, c)]) == [wide, better]
+    assert best_of([(better, a), (simple, ab)]) == [better, simple], "of what the better does not do the other is told"
 
 
 def test_times_that_stay_are_no_finding(tmp_path: Path) -> None:
