@@ -16,10 +16,11 @@ from typing import Any, Final, Protocol
 from swarm.analysis.archives import OneTar, Times
 from swarm.analysis.changes import Change, changes_of
 from swarm.analysis.compressed import Gzip, Zstd
+from swarm.analysis.crowding import TITLE, crowded
 from swarm.analysis.curing import Bench, Candidate, Remedy, examine
 from swarm.analysis.facts import facts_of, reuse_of
 from swarm.analysis.fetch import Fetch, fetch_of, fetched_by_file
-from swarm.analysis.findings import in_order
+from swarm.analysis.findings import Finding, in_order
 from swarm.analysis.media import Recompressed
 from swarm.analysis.parquet import Parquet
 from swarm.analysis.records import Shuffled
@@ -134,6 +135,9 @@ def _compared(request: Request, scanned: Scan, sizes: EncodedSizes, read_bytes: 
     changes = changes_of(new, older.manifest, fetch.blocks, by_file) if older is not None else []
     told = _told(fetch, sizes, gives=request.gives)
     findings, notes = ([], [UNSOUGHT]) if not request.budget_bytes else _examined(request, scanned, changes, told)
+    if request.budget_bytes and older is not None:
+        found, said = _crowded(request, fetch, changes, scanned, sizes, told)
+        findings, notes = [*findings, *found], [*notes, *said]
     return Analysis(
         path=str(request.root),
         version=new.version.hex(),
@@ -188,6 +192,24 @@ def _examined(
         tell=lambda words: request.progress({"event": "progress", "phase": "measure", "waiting_for": words}),
     )
     return examine(candidates, REMEDIES, bench)
+
+
+def _crowded(
+    request: Request, fetch: Fetch, changes: Sequence[Change], scanned: Scan, sizes: EncodedSizes, told: FetchTold
+) -> tuple[list[Finding], list[str]]:
+    assert request.older is not None
+    request.progress({"event": "progress", "phase": "measure", "waiting_for": TITLE})
+    found, notes = crowded(
+        fetch,
+        changes,
+        scanned.root,
+        sizes,
+        budget_bytes=request.budget_bytes,
+        fetch_bytes=told.from_peers_bytes,
+        basis=f"against {request.older.ref}",
+        should_stop=request.should_stop,
+    )
+    return [found] if found is not None else [], notes
 
 
 def candidates_of(changes: Sequence[Change]) -> list[Candidate]:
