@@ -39,10 +39,10 @@ function All() {
         { id: "state", label: "state", value: (row) => wordOf(row), cell: (row) => html`<${Trend} trend=${row.trend} says=${wordOf(row)} />
           ${row.back && html` <span class="soft small">by <${Name} text=${row.by} />${row.why && html`: <${Name} text=${row.why} />`}</span>`}` },
         { id: "current", label: "current", num: true, value: (row) => row.current / Math.max(1, row.wanted), cell: (row) => `${count(row.current)} of ${count(row.wanted)}` },
-        { id: "seconds", label: "took", num: true, value: (row) => row.seconds, cell: (row) => span(row.seconds) },
+        { id: "seconds", label: "took", num: true, narrow: false, value: (row) => row.seconds, cell: (row) => span(row.seconds) },
         { id: "version", label: "version", narrow: false, cell: (row) => html`<${Id} id=${row.version} />` },
         { id: "serial", label: "entry", num: true, narrow: false, value: (row) => row.serial },
-        { id: "started", label: "moved", num: true, value: (row) => row.started, cell: (row) => html`<time title=${moment(row.started)}>${ago(row.started, now)}</time>` },
+        { id: "started", label: "moved", num: true, narrow: false, value: (row) => row.started, cell: (row) => html`<time title=${moment(row.started)}>${ago(row.started, now)}</time>` },
       ]} />`}<//>`;
 }
 
