@@ -246,7 +246,7 @@ def _ended(pull: subprocess.Popen[bytes], began: float) -> float:
 
 
 def _idle_s() -> float:
-    """Seconds that the machine's cores had nothing to do: they tell a rollout that waits from a machine that is slow."""
+    """Seconds of idle cores: what tells a rollout that waits from a machine that is slow."""
     with open("/proc/stat", encoding="ascii") as lines:
         idle, waiting = lines.readline().split()[4:6]
     return (int(idle) + int(waiting)) / os.sysconf("SC_CLK_TCK")
