@@ -169,7 +169,7 @@ def test_a_place_that_cannot_be_pulled_into(swarm: Bench, home: str) -> None:
     file = swarm.folder / "a-file"
     file.write_text("mine", encoding="ascii")
     for place in (file, file / "below"):
-        done = swarm.run(home, "pull", "roads:v1", str(place))
+        done = swarm.run(home, "pull", "roads:v1", str(place), "--quiet")
         assert done.exit_code in (1, NOT_ALLOWED, CONFLICT), done
         assert done.stderr.count("\n") == 1
     assert file.read_text(encoding="ascii") == "mine"
@@ -189,7 +189,7 @@ def test_a_tree_that_differs(swarm: Bench) -> None:
     out = swarm.folder / "differs"
     swarm.ok("edge", "pull", "roads:v1", str(out))
     (out / "a.txt").write_text("other\n", encoding="ascii")
-    done = swarm.run("edge", "verify", str(out), "roads:v1")
+    done = swarm.run("edge", "verify", str(out), "roads:v1", "--quiet")
     assert done.exit_code == INTEGRITY
     assert "a.txt" in done.text
     assert done.stderr.count("\n") == 1
