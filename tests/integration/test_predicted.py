@@ -98,7 +98,7 @@ def test_predictions_hold(running: SwarmThread, told: Told) -> None:
     moved = pulled(running, "maps/roads:v2")
     fetched = moved["from"]["peers"] + moved["from"]["origin"]
     assert fetched == predicted["bytes"] == difference["fetch_bytes"]
-    assert moved["wire"] == pytest.approx(predicted["wire_bytes"], rel=0.03)
+    check_moved(moved, predicted["wire_bytes"])
     assert sum(b["length"] for f in difference["blocks"] for b in f["blocks"]) == fetched
     check_page(page.read_text())
 
@@ -109,6 +109,11 @@ def test_predictions_hold(running: SwarmThread, told: Told) -> None:
 
     check_findings(running, analysis)
     check_from_peers(running, predicted)
+
+
+def check_moved(moved: dict[str, Any], predicted_bytes: int) -> None:
+    """Within 3%, but for what a busy machine was asked for twice."""
+    assert 0.97 * predicted_bytes <= moved["wire"] <= 1.03 * predicted_bytes + moved["wasted"]
 
 
 def check_findings(running: SwarmThread, analysis: dict[str, Any]) -> None:
@@ -131,7 +136,7 @@ def check_from_peers(running: SwarmThread, predicted: dict[str, Any]) -> None:
     running.do(lambda: running.swarm.pull(another, "maps/roads:v1", to))
     running.do(lambda: running.swarm.stop(running.swarm.seed))
     moved = running.do(lambda: running.swarm.pull(another, "maps/roads:v2", to))
-    assert moved["wire"] == pytest.approx(predicted["from_peers_bytes"], rel=0.03)
+    check_moved(moved, predicted["from_peers_bytes"])
 
 
 class Page(HTMLParser):
