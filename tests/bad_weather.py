@@ -141,7 +141,8 @@ class BadWeather:
                     continue
         finally:
             self._tasks.discard(task)
-            writer.transport.abort() if self.is_away else writer.close()
+            # At the end nobody is left who would send what waits, and an open connection is found when it is collected.
+            writer.transport.abort() if self.is_away or self._ended.is_set() else writer.close()
 
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """One request and what befalls it; whether the connection stays."""
@@ -189,7 +190,7 @@ class BadWeather:
             head = await reader.readuntil(b"\r\n\r\n")
             return _Message(head, await reader.read(-1)).without("connection")
         finally:
-            writer.close()
+            writer.transport.abort()
 
 
 async def _request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> _Message:
