@@ -129,7 +129,7 @@ async def check_begun_anew(swarm: Following, found: Stats) -> None:
     book, serial = figures.picture.book, found.publishes[-1].serial
     seen = book.rollouts.pop((*tag, serial))
     await figures._keep(seen)
-    book.tags[tag].rollout = None
+    book.tags[tag].rollout, book.tags[tag].seen = None, 0
     await figures._look_up(tag)
     again = book.rollout_of(tag, serial)
     assert again is not None and again is not seen
