@@ -10,13 +10,15 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from swarm.errors import LocalProtocolError, RemoteProtocolError
 
 T = TypeVar("T")
+
+REASON_MAX_CHARS: Final = 200
 
 _encoder = msgspec.msgpack.Encoder()
 _decoders: dict[Any, msgspec.msgpack.Decoder[Any]] = {}
@@ -49,10 +51,16 @@ def decode(data: bytes | bytearray | memoryview, kind: type[T], *, limit_bytes: 
     try:
         value: T = _decoder(kind).decode(data)
     except (msgspec.MsgspecError, ValueError, RecursionError, OverflowError) as error:
-        raise RemoteProtocolError(f"{label} is malformed: {error}") from error
+        raise RemoteProtocolError(f"{label} is malformed: {_reason(error)}") from error
     if encode(value) != data:
         raise RemoteProtocolError(f"{label} is not in canonical form")
     return value
+
+
+def _reason(error: Exception) -> str:
+    """Why, in a line for people: it may show what came, which may be long and hold anything."""
+    text = str(error)[:REASON_MAX_CHARS]
+    return text if text.isprintable() else ascii(text)[1:-1]
 
 
 def _decoder(kind: type[T]) -> msgspec.msgpack.Decoder[T]:

@@ -59,11 +59,21 @@ def without_secrets(text: str) -> str:
     return _SECRETS.sub(lambda found: f"{found[1] or found[2] or found[3]}[removed]", text)
 
 
+def spelled_out(text: str) -> str:
+    """The text with whatever would end a line, drive a terminal, or hide or turn what is shown, as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in text)
+
+
 class TextLines(logging.Formatter):
-    """For people: what a line is about stands at its end."""
+    """For people: what a line is about stands at its end. A message is one line, whatever a stranger put into it."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return spelled_out(super().formatMessage(record)[:MESSAGE_MAX_CHARS])
 
     def format(self, record: logging.LogRecord) -> str:
         first, newline, traceback = super().format(record).partition("\n")

@@ -2,7 +2,8 @@
 
 Each begins from its good bytes, and from what it made of them: bytes that were taken, or refused for a reason that was
 not seen before, are good to go on from. Messages that one function reads are one decoder here, begun from all of them.
-What breaks a decoder is printed as a line for ``kept_bytes``. The time is the wall's: what it was worth say the inputs.
+What a decoder raises but its refusals breaks it, and so does a RemoteProtocolError that is no short line which can be
+printed: it is told as a line for ``kept_bytes``. The time is the wall's: what it was worth say the inputs.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from typing import Final
 
+from swarm.errors import RemoteProtocolError
 from tests.property.decoder import Decoder
 from tests.property.decoders import DECODERS
 from tests.property.mutations import mutated
@@ -24,7 +26,10 @@ from tests.property.mutations import mutated
 # From how many bytes is gone on at most, and how long they may be.
 CORPUS_MAX: Final = 500
 LENGTH_MAX: Final = 1 << 20
-NUMBERS: Final = re.compile(r"[0-9a-f]{8,}|\d+|'.*'")
+# A refusal of what others sent is a line for people, whatever came.
+LINE_MAX_CHARS: Final = 1000
+# What differs among answers of one kind: numbers, and what came.
+NUMBERS: Final = re.compile(r"[0-9a-f]{8,}|\d+|'.*'|\".*\"")
 
 
 def groups(only: Sequence[str] = ()) -> list[list[str]]:
@@ -55,6 +60,8 @@ def fuzz(names: Sequence[str], *, seconds: float, seed: int) -> tuple[str, int, 
             decoder.read(data)
             answer = "taken"
         except decoder.refusals as error:
+            if isinstance(error, RemoteProtocolError) and not _is_line(str(error)):
+                return name, count, len(seen), f"({name!r}, {data.hex()!r}),  # no line for people: {error!r:.200}"
             answer = NUMBERS.sub("#", f"{type(error).__name__} {error}")[:120]
         except BaseException as error:
             return name, count, len(seen), f"({name!r}, {data.hex()!r}),  # {type(error).__name__}: {error}"
@@ -63,6 +70,10 @@ def fuzz(names: Sequence[str], *, seconds: float, seed: int) -> tuple[str, int, 
             seen.add(answer)
             corpus = [*corpus[-CORPUS_MAX:], data]
     return name, count, len(seen), ""
+
+
+def _is_line(text: str) -> bool:
+    return text.isprintable() and len(text) <= LINE_MAX_CHARS
 
 
 def main() -> int:

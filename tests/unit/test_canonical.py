@@ -22,6 +22,10 @@ class Sample(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields
     table: dict[str, int] = {}
 
 
+class Told(msgspec.Struct, array_like=True, frozen=True):
+    kind: Literal["one", "other"]
+
+
 SAMPLE = Sample(1, 5, b"ab", ("x", "y"), {"a": 1})
 GOOD = bytes.fromhex("95 01 05 c4026162 92a178a179 81a16101")
 
@@ -63,6 +67,16 @@ def test_everything_else_is_refused(data: str, why: str) -> None:
     with pytest.raises(RemoteProtocolError):
         canonical.decode(bytes.fromhex(data), Sample, limit_bytes=100)
     assert canonical.try_decode(bytes.fromhex(data), Sample, limit_bytes=100) is None
+
+
+@pytest.mark.parametrize("came", ["a\nb\x1b[2J\u202e", "z" * 10_000])
+def test_what_came_is_shown_in_a_short_line_that_can_be_printed(came: str) -> None:
+    data = msgspec.msgpack.encode([came])
+    with pytest.raises(RemoteProtocolError) as caught:
+        canonical.decode(data, Told, limit_bytes=100_000)
+    assert "Invalid enum value" in str(caught.value)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 250
 
 
 def test_the_limit_comes_before_the_decoding() -> None:

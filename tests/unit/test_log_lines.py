@@ -49,6 +49,18 @@ def test_people_read_it_at_the_end_of_the_line() -> None:
         assert TextLines().format(record("moved")).endswith("WARNING aetherfs.test: moved dataset=maps/roads")
 
 
+def test_what_a_stranger_put_into_a_message_neither_begins_a_line_nor_drives_a_terminal() -> None:
+    came = "x\n2026-11-26 WARNING aetherfs.audit: forged\r\x1b[2J\u202e\u2028"
+    try:
+        raise ValueError("why")
+    except ValueError as caught:
+        shown = TextLines().format(record("it sent %s", came, error=caught))
+    line, *traceback = shown.splitlines()
+    assert line.endswith(r"it sent x\n2026-11-26 WARNING aetherfs.audit: forged\r\x1b[2J\u202e\u2028")
+    assert traceback[0].startswith("Traceback")
+    assert len(TextLines().format(record("a" * 100_000))) < 9_000
+
+
 @pytest.mark.parametrize(
     ("text", "secret"),
     [
