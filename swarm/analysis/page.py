@@ -12,7 +12,7 @@ from typing import Final
 from swarm.analysis.changes import Change
 from swarm.analysis.difference import Difference
 from swarm.analysis.findings import Finding
-from swarm.analysis.report import UNSOUGHT, Analysis, Counts, FetchTold
+from swarm.analysis.report import UNSOUGHT, Analysis, Counts, FetchTold, weight_of
 from swarm.units import counted, size
 
 CHANGES_SHOWN: Final = 500
@@ -174,10 +174,6 @@ def _fetch(who: str, fetch: FetchTold) -> Sequence[str]:
 
 
 def _changes(changes: Sequence[Change], counts: Counts, old: str) -> str:
-    told = (
-        f"{counts.added} added, {counts.removed} removed, {counts.changed} changed, {counts.renamed} renamed, "
-        f"{counts.touched} touched"
-    )
     rows = [
         (
             text(change.what),
@@ -187,10 +183,10 @@ def _changes(changes: Sequence[Change], counts: Counts, old: str) -> str:
             f"<code>{text(change.path)}</code>"
             + (f' <span class="soft">was <code>{text(change.before)}</code></span>' if change.before else ""),
         )
-        for change in changes[:CHANGES_SHOWN]
+        for change in sorted(changes, key=weight_of)[:CHANGES_SHOWN]
     ]
     return "<h2>What changed</h2>" + table(
-        f"Against {old}: {told}. The strip shows where in a file there are bytes to fetch.",
+        f"Against {old}: {counts.words}. The strip shows where in a file there are bytes to fetch.",
         ("what", "size", "fetch", "where", "path"),
         rows,
         (1, 2),

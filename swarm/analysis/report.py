@@ -53,9 +53,20 @@ class Counts(msgspec.Struct, frozen=True):
     renamed: int = 0
     touched: int = 0
 
+    @property
+    def all(self) -> int:
+        return self.added + self.removed + self.changed + self.renamed + self.touched
+
+    @property
+    def words(self) -> str:
+        return (
+            f"{self.added} added, {self.removed} removed, {self.changed} changed, {self.renamed} renamed, "
+            f"{self.touched} touched"
+        )
+
 
 class Analysis(msgspec.Struct, frozen=True):
-    """``fetch``: of who has ``against``; ``first_fetch``: of who has nothing. ``changes``: those that cost most.
+    """``fetch``: of who has ``against``; ``first_fetch``: of who has nothing. ``changes``: as ``told_of`` has them.
 
     ``read_bytes``: what had to be read of the directory.
     """
@@ -82,5 +93,12 @@ def counted(changes: Sequence[Change]) -> Counts:
 
 
 def told_of(changes: Sequence[Change]) -> tuple[Change, ...]:
-    """Those that cost most, as many as are told."""
-    return tuple(sorted(changes, key=lambda change: (-change.fetch_bytes, change.path))[:CHANGES_TOLD])
+    """Those that are told first, as many as are told."""
+    return tuple(sorted(changes, key=weight_of)[:CHANGES_TOLD])
+
+
+def weight_of(change: Change) -> tuple[bool, int, str]:
+    """What is told first: files that changed, that of which most is fetched. What was only touched is fetched for its
+    neighbours in a block.
+    """
+    return (change.what == "touched", -change.fetch_bytes, change.path)

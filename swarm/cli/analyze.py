@@ -158,9 +158,9 @@ def analysis_lines(analysis: Analysis) -> Iterable[str]:
     if analysis.against is not None:
         against = analysis.against
         yield from _fetch(f"a consumer of {against.ref} ({short(against.version)}) fetches", analysis.fetch)
-        yield from ("", *change_lines(analysis.changes[:CHANGES_SHOWN]))
-        if (more := len(analysis.changes) - CHANGES_SHOWN) > 0:
-            yield f"and {counted(more, 'more path')} not as before: see --html or --json"
+        yield from ("", analysis.counts.words, *change_lines(analysis.changes[:CHANGES_SHOWN]))
+        if (more := analysis.counts.all - CHANGES_SHOWN) > 0:
+            yield f"and {counted(more, 'more path')} not as before: see --html or --json, and `aetherfs diff` for all"
         if analysis.reuse:
             yield ""
             rows = [["tag", "version", "shared", "new"]]

@@ -137,9 +137,7 @@ def difference_lines(difference: Difference, rows: list[RowChange] | None, most:
     if difference.same:
         yield "the same" if difference.old_version == difference.new_version else "the same but for times and modes"
     yield (
-        f"{counts.added} added, {counts.removed} removed, {counts.changed} changed, {counts.renamed} renamed, "
-        f"{counts.touched} touched; "
-        f"{size(difference.fetch_bytes)} to fetch in {counted(difference.fetch_blocks, 'block')}, and "
+        f"{counts.words}; {size(difference.fetch_bytes)} to fetch in {counted(difference.fetch_blocks, 'block')}, and "
         f"{size(difference.manifest_bytes)} of manifest"
     )
     if difference.changes:
@@ -156,11 +154,12 @@ def difference_lines(difference: Difference, rows: list[RowChange] | None, most:
 
 
 def weighty(changes: Sequence[Change], most: int | None) -> list[Change]:
-    """At most so many of them, in the order of paths: those of which most is fetched; what was only touched is last."""
+    """At most so many of them, in the order of paths: those that are told first."""
+    from swarm.analysis.report import weight_of
+
     if most is None or len(changes) <= most:
         return list(changes)
-    order = sorted(changes, key=lambda change: (-change.fetch_bytes, change.what == "touched", change.path))
-    return sorted(order[:most], key=lambda change: change.path)
+    return sorted(sorted(changes, key=weight_of)[:most], key=lambda change: change.path)
 
 
 def _row_lines(rows: list[RowChange]) -> Iterator[str]:

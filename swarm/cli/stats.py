@@ -119,7 +119,7 @@ def publish_rows(publishes: Sequence[PublishTold]) -> list[list[str]]:
         rows.append(
             [
                 *head,
-                f"{rollout.current} of {rollout.wanted}{failed}",
+                f"{rollout.current} of {rollout.wanted}{failed}" if rollout.wanted else "nobody",
                 *(_seconds(value) for value in (completion.p50_s, completion.p95_s, completion.last_s)),
                 "-" if rollout.offload is None else f"{100 * rollout.offload:.0f}%",
                 curve_text(completion.curve, rollout.wanted),

@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from swarm.analysis.difference import difference_of
+from swarm.analysis.report import weight_of
 from swarm.browse_messages import DiffAnswer, FileItem, FilesAnswer, ReadmeNode
 from swarm.errors import AetherError, NotFoundError, UsageError
 from swarm.names import Reference
@@ -61,7 +62,7 @@ class Browsing:
         """See ``swarm.tracker.browsing.Reader``."""
         older, newer = [await self._manifest(dataset, version) for version in (old, new)]
         found = await asyncio.to_thread(difference_of, "", older, "", newer)
-        changes = sorted(found.changes, key=lambda change: (-change.fetch_bytes, change.path))
+        changes = sorted(found.changes, key=weight_of)
         return DiffAnswer(
             dataset,
             found.old_version,

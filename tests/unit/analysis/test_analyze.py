@@ -8,9 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from swarm.analysis.analyze import Request, analyze
+from swarm.analysis.changes import Change
 from swarm.analysis.page import analysis_page
+from swarm.analysis.report import Against, counted, told_of
 from swarm.analysis.sizes import EncodedSizes
 from swarm.cli.analyze import analysis_lines
 from swarm.encoding import encode_block
@@ -86,3 +89,17 @@ def test_where_no_findings_are_looked_for_it_says_so(tmp_path: Path) -> None:
         assert ("note: no findings were looked for, as the budget for them is 0" in lines) is not is_sought
         assert any(line.startswith("no findings: nothing that was measured") for line in lines) is is_sought
         assert ("None: nothing that was measured" in analysis_page(analysis)) is is_sought
+
+
+def test_of_many_paths_that_are_not_as_before_all_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "one.csv").write_bytes(table(rows(100)))
+    analysis = analyze(Request(tmp_path / "one.csv", tmp_path / "scan", tmp_path / "sizes", budget_bytes=0))
+    near = [Change(f"{n:04}", "touched", "file", 9, 9, 99) for n in range(1000)]
+    changed = Change("z", "changed", "file", 9, 9, 9)
+    changes = [*near, changed]
+    against = Against("maps/roads:v1", "maps/roads", "ab" * 32)
+    told = structs.replace(analysis, against=against, changes=told_of(changes), counts=counted(changes))
+    lines = list(analysis_lines(told))
+    assert len(told.changes) < 1000 and told.changes[0] == changed, "neighbours of what changed come last"
+    assert "0 added, 0 removed, 1 changed, 0 renamed, 1000 touched" in lines
+    assert any(line.startswith("and 986 more paths not as before") for line in lines)

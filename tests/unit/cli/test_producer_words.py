@@ -158,6 +158,8 @@ def test_a_terminal_is_shown_the_paths_that_cost_most() -> None:
     changes = [*touched, gone, new]
     assert weighty(changes, None) == changes and weighty(changes, 102) == changes
     assert weighty(changes, 3) == [touched[0], gone, new]
+    near = Change("a/000", "touched", "file", 9, 9, 99)
+    assert weighty([near, gone, new], 2) == [gone, new], "a neighbour in a block that is fetched is none that changed"
     told = Difference("v1", "aa", "v2", "bb", False, 9, 1, 9, 0, counts_of(changes), tuple(changes))
     lines = list(difference_lines(told, None, 3))
     assert lines[-1] == "and 99 more paths, 99 of them touched alone: all of them with --json, or in a pipe"
