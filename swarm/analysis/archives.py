@@ -20,6 +20,8 @@ from typing import IO, Final
 from swarm.analysis.compressed import GZIP_MAGIC, ZSTD_MAGIC, Gzip, Zstd
 from swarm.analysis.curing import Files, Unfit, below
 from swarm.analysis.edited import without_a_record
+from swarm.analysis.findings import SAVED_SHARE_MIN
+from swarm.scan import scan
 
 TAR_BLOCK: Final = 512
 ZIP_MAGIC: Final = b"PK\x03\x04"
@@ -67,10 +69,18 @@ class Times:
         )
 
     def cure(self, old: Files, new: Files, to_old: Path, to_new: Path) -> Collection[str]:
-        for files, target in ((old, to_old), (new, to_new)):
-            for path, source in files.items():
-                _retimed(source, below(target, path), lambda at: 0)
-        return new
+        """Those that it helps, file by file: an archive whose content changed as well would hide one beside it."""
+        found: list[str] = []
+        for path in new:
+            cured = below(to_old, path), below(to_new, path)
+            for source, target in zip((old[path], new[path]), cured, strict=True):
+                _retimed(source, target, lambda at: 0)
+            if _new_bytes(*cured) <= (1 - SAVED_SHARE_MIN) * _new_bytes(old[path], new[path]):
+                found.append(path)
+                continue
+            for target in cured:
+                target.unlink()
+        return found
 
     def made(self, files: Files, to_old: Path, to_new: Path) -> Collection[str]:
         """The same, built a day before; unless its times are no build's."""
@@ -87,6 +97,12 @@ class Times:
 
     def shorten(self, source: Path, target: Path, limit: int) -> bool:
         return False
+
+
+def _new_bytes(old: Path, new: Path) -> int:
+    """How much of a file lies in blocks that an older one has not."""
+    before, after = (scan(Path(os.path.realpath(path))).manifest for path in (old, new))
+    return sum(block.size for block in after.unique if block.signature not in before.index_of)
 
 
 def _retimed(source: Path, target: Path, retime: Retime) -> None:

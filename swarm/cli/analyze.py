@@ -214,9 +214,9 @@ def change_lines(changes: Iterable[Change]) -> list[str]:
 
 def finding_lines(finding: Finding) -> Iterator[str]:
     """A finding: what, how much, what to do, and how that is known."""
-    measured = finding.measured
+    measured, whose = finding.measured, "their" if finding.file_count > 1 else "its"
     yield (
-        f"{finding.title}: {counted(finding.file_count, 'file')}, saves {100 * finding.saved_share:.0f}% of their "
+        f"{finding.title}: {counted(finding.file_count, 'file')}, saves {100 * finding.saved_share:.0f}% of {whose} "
         f"{size(finding.now_bytes)} ({size(finding.saved_bytes)}) at each update"
     )
     yield f"    {finding.change}"

@@ -189,6 +189,11 @@ def test_of_two_ways_to_save_the_same_the_simpler_is_told(tmp_path: Path) -> Non
     """A .gz whose time alone changed could be compressed otherwise too; of what also changed that is the better way."""
     packed = [gzipped(table(ROWS), WALL_S + at) for at in (0, DAY_S)]
     assert list(found_in(tmp_path / "time", {"t.csv.gz": packed[0]}, {"t.csv.gz": packed[1]})) == ["embedded-times"]
+    tars = [samples.tar_of({f"{n}": seeded(f"{at}{n}", 150_000) for n in range(40)}, at) for at in (0, 1)]
+    mixed = [{"t.csv.gz": gz, "other.tar": tar} for gz, tar in zip(packed, tars, strict=True)]
+    found = found_in(tmp_path / "mixed", *mixed)
+    assert found["embedded-times"].files == ("t.csv.gz",), "whatever an archive beside it costs"
+    assert "gzip-not-rsyncable" not in found
     changed = {"t.csv.gz": gzipped(table(MORE), WALL_S + DAY_S)}
     found = found_in(tmp_path / "both", {"t.csv.gz": gzipped(table(MANY), WALL_S)}, changed)
     assert list(found) == ["gzip-not-rsyncable"]
