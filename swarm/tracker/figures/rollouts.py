@@ -8,6 +8,7 @@ twice.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -107,6 +108,16 @@ class Told:
     failures: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What a log that was kept tells of a rollout: when it began (wall seconds), and of each peer that was current in
+    the end since when (seconds from the start), and how long it took to be.
+    """
+
+    began: float
+    current: Mapping[bytes, tuple[float, float]]
+
+
 @dataclass(slots=True)
 class RolloutFigures:
     """``started`` on the clock of the caller; ``version`` is what the tag means since ``serial``."""
@@ -144,6 +155,8 @@ class RolloutFigures:
     first_failures: list[tuple[bytes, str, str]] = field(default_factory=list)
     last_failure: tuple[bytes, str, str] = (b"", "", "")
     told: Told = field(default_factory=Told)
+    # Of peers that were current before this tracker began: see ``Before``. Who tells of it counts from then on.
+    before: dict[bytes, tuple[float, float]] = field(default_factory=dict)
     # Rises with every change.
     number: int = 0
 
@@ -245,7 +258,11 @@ class RolloutFigures:
             self.counts[member.state] -= 1
             self._departs(member)
             self.counts[state] += 1
-        if state == CURRENT and member.state != CURRENT and not is_new:
+        if state == CURRENT and (before := self.before.pop(public, None)) is not None:
+            # It may be of a process that began later, and knows no more than that it is current.
+            at = self.started + before[0]
+            self._arrives(member, before[1])
+        elif state == CURRENT and member.state != CURRENT and not is_new:
             self._arrives(member, max(0.0, at - max(self.started, member.wanted_since)))
         if state == FAILED and not member.has_failed:
             member.has_failed = True

@@ -354,8 +354,8 @@ class Figures:
             log.info("where %s of %s points is not known yet: %s", name, dataset, error)
 
     async def _found(self, tag: Tag, entry: entries.Entry, version: bytes) -> None:
-        began = await self._state.work(keeping.began_at, self._state.objects, *tag, entry.serial)
-        self.picture.found(tag, entry, version, time.monotonic(), began)
+        before = await self._state.work(keeping.before, self._state.objects, *tag, entry.serial)
+        self.picture.found(tag, entry, version, time.monotonic(), before)
 
     async def _entry(self, dataset: str, serial: int) -> entries.Entry:
         return entries.parse_entry(await self._state.work(self._state.catalogue.entry, dataset, serial))[1]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from swarm.log import Entry, Move
-from swarm.tracker.figures import tagbook
+from swarm.objects.memory import MemoryObjectStore
+from swarm.tracker.figures import keeping, tagbook
 from swarm.tracker.figures.picture import Picture
 from tests.integration.tracker_rig import TOTALS
-from tests.reported import ROADS, V1, followed, key, report, who
+from tests.reported import ROADS, V1, V2, followed, key, report, who
 
 WALL = 1_700_000_000.0
 
@@ -75,3 +78,34 @@ def test_who_goes_back_to_a_version_has_fetched_it_before_the_move() -> None:
     rollout = picture.book.rollout_of((ROADS, "stable"), 6)
     assert rollout is not None
     assert rollout.sources()[:2] == (0, 0)
+
+
+def test_who_began_later_than_a_move_counts_as_the_log_has_it_that_was_kept() -> None:
+    """Tracker and peers began anew: they know that they are current, and a log knows since when."""
+    seen = Picture(0.0, WALL)
+    done: dict[str, Any] = {"serial": 5, "version": V1, "heard": 5, "phase": "current"}
+    for number in (1, 2):
+        seen.report(who(number), report(1, followed(serial=4, version=V2, heard=4, phase="current")), 1.0)
+    seen.moved(moved(5, "stable", V1), 10.25)
+    for number in (1, 2):
+        seen.report(who(number), report(2, followed(**done)), 11.0 + number)
+        seen.tick(11.0 + number, WALL + 11.0 + number)
+    objects, first = MemoryObjectStore(), seen.book.rollout_of((ROADS, "stable"), 5)
+    assert first is not None and keeping.write(objects, keeping.kept_of(seen, first))
+
+    anew = Picture(300.0, WALL + 300.0)
+    early, late, other = (followed(**done, age_ms=age_ms) for age_ms in (5000, 2000, 3000))
+    anew.report(who(1), report(1, early), 302.0)
+    before = keeping.before(objects, ROADS, "stable", 5)
+    anew.found((ROADS, "stable"), moved(5, "stable", V1), V1, 303.0, before)
+    anew.report(who(2), report(1, late), 304.0)
+    again = anew.book.rollout_of((ROADS, "stable"), 5)
+    assert again is not None and again.done == pytest.approx([1.75, 2.75]) == first.done
+    for at in (305.0, 320.0):
+        anew.tick(at, WALL + at)
+    assert again.ended is not None and first.ended is not None
+    assert again.ended - again.started == pytest.approx(first.ended - first.started)
+    anew.report(who(3), report(1, other), 306.0)
+    assert again.done == pytest.approx([1.75, 2.75]), "of who is not in it nothing is known"
+    anew.check_invariants()
+    assert keeping.before(objects, ROADS, "stable", 4) is None

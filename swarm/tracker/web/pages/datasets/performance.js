@@ -74,7 +74,7 @@ const Moves = ({ dataset, moves, now, toFiles, toDiff }) => html`<${Card} title=
 
 // What is foreseen of less than a second says no more than that (TOLD_FROM_S of swarm/sim/forecast.py).
 const TOLD_FROM_S = 1, told = (seconds) => Math.max(TOLD_FROM_S, seconds);
-const foretold = (seconds) => (seconds < TOLD_FROM_S ? "under a second" : span(seconds));
+const foretold = (seconds) => (seconds < TOLD_FROM_S ? "< 1 s" : span(seconds));
 const tookOf = ({ completion, foreseen }) => (completion.p95_s === null ? null : told(completion.p95_s) / told(foreseen.p95_s));
 const factor = (value) => (value === null ? span(null) : `${value.toFixed(2)} times`);
 
