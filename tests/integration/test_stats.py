@@ -24,6 +24,7 @@ from swarm.scan import scan
 from swarm.sim.calibration import Book, Kept, calibration, with_actual, with_forecast
 from swarm.sim.forecast import TOLD_FROM_S, Conditions
 from swarm.stats_messages import Stats
+from swarm.tracker.figures import keeping
 from tests.integration.swarm_rig import make_tree, run
 from tests.integration.test_figures import Following
 
@@ -129,11 +130,13 @@ async def check_begun_anew(swarm: Following, found: Stats) -> None:
     book, serial = figures.picture.book, found.publishes[-1].serial
     seen = book.rollouts.pop((*tag, serial))
     await figures._keep(seen)
-    book.tags[tag].rollout, book.tags[tag].seen = None, 0
-    await figures._look_up(tag)
-    again = book.rollout_of(tag, serial)
-    assert again is not None and again is not seen
-    assert again.started == pytest.approx(seen.started, abs=0.01), "not the whole second that the entry says"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(figures, "tick", lambda: None)  # which sets the picture by the wall clock
+        book.tags[tag].rollout, book.tags[tag].seen = None, 0
+        await figures._look_up(tag)
+        again, began = book.rollout_of(tag, serial), keeping.read(swarm.objects, *tag, serial).started_ms / 1000
+        assert again is not None and again is not seen
+        assert figures.picture.wall(again.started) == pytest.approx(began, abs=0.002), "not the entry's whole second"
 
 
 def check_reads(found: Stats, version: str) -> None:
