@@ -36,6 +36,9 @@ function Summary({ data }) {
   ]} />`;
 }
 
+// What is foreseen of less than a second says no more than that (TOLD_FROM_S of swarm/sim/forecast.py).
+const TOLD_FROM_S = 1;
+const isForetold = ({ foreseen }) => Boolean(foreseen?.curve.length) && foreseen.last_s >= TOLD_FROM_S;
 const nameOf = (move) => `${clean(move.tag, 40)} ${count(move.serial)}`;
 
 // The share that had it, over the time since the move; what was foreseen is dashed.
@@ -43,10 +46,10 @@ function Curves({ moves }) {
   const drawn = moves.filter((move) => move.completion.curve.length).slice(0, DRAWN);
   const lines = drawn.flatMap((move, place) => [
     { word: nameOf(move), curve: move.completion.curve, of: move.wanted, color: SERIES[place] },
-    ...(move.foreseen?.curve.length ? [{ word: `${nameOf(move)}, foreseen`, curve: move.foreseen.curve, of: move.foreseen.peers, color: SERIES[place], dash: true }] : []),
+    ...(isForetold(move) ? [{ word: `${nameOf(move)}, foreseen`, curve: move.foreseen.curve, of: move.foreseen.peers, color: SERIES[place], dash: true }] : []),
   ]);
   // Whoever came long after a move would squeeze all others: the picture ends where the newest move is long over.
-  const ends = lines.map((line) => line.curve.at(-1)[0]), end = WIDEST * Math.max(0, ...ends.slice(0, drawn[0]?.foreseen ? 2 : 1));
+  const ends = lines.map((line) => line.curve.at(-1)[0]), end = WIDEST * Math.max(0, ...ends.slice(0, drawn.length && isForetold(drawn[0]) ? 2 : 1));
   const later = ends.filter((at) => at > end).length;
   const x = [...new Set([0, ...lines.flatMap((line) => line.curve.map(([at]) => Math.min(at, end)))])].sort((a, b) => a - b);
   const series = lines.map(({ word, curve, of, color, dash }) => ({ word, color, dash, values: x.map((at) => reached(curve, at) / Math.max(1, of)) }));
@@ -72,8 +75,7 @@ const Moves = ({ dataset, moves, now, toFiles, toDiff }) => html`<${Card} title=
     { id: "started", label: "when", num: true, value: (row) => row.started, cell: (row) => html`<time title=${moment(row.started)}>${ago(row.started, now)}</time>` },
   ]} /><//>`;
 
-// What is foreseen of less than a second says no more than that (TOLD_FROM_S of swarm/sim/forecast.py).
-const TOLD_FROM_S = 1, told = (seconds) => Math.max(TOLD_FROM_S, seconds);
+const told = (seconds) => Math.max(TOLD_FROM_S, seconds);
 const foretold = (seconds) => (seconds < TOLD_FROM_S ? "< 1 s" : span(seconds));
 const tookOf = ({ completion, foreseen }) => (completion.p95_s === null ? null : told(completion.p95_s) / told(foreseen.p95_s));
 const factor = (value) => (value === null ? span(null) : `${value.toFixed(2)} times`);
