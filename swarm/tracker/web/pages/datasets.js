@@ -160,12 +160,11 @@ function History({ dataset, now }) {
       ]} />`}<//>`;
 }
 
-// From what to what an entry moved its first tag, if both are known here and differ.
+// From what to what an entry moved a tag: the first of its tags of which both are known here and differ.
 function stepOf(entries, entry) {
-  const move = entry.moves.find((one) => one.version);
-  if (!move) return [];
-  const before = entries.filter((one) => one.serial < entry.serial).map((one) => one.moves.find((other) => other.tag === move.tag)).find(Boolean);
-  return before?.version && before.version !== move.version ? [before.version, move.version] : [];
+  const earlier = entries.filter((one) => one.serial < entry.serial);
+  const steps = entry.moves.map(({ tag, version }) => [earlier.map((one) => one.moves.find((other) => other.tag === tag)).find(Boolean)?.version, version]);
+  return steps.find(([older, newer]) => older && newer && older !== newer) ?? [];
 }
 
 function Files({ dataset, version, path }) {

@@ -101,7 +101,7 @@ function Storage({ storage }) {
   const { disk_free_bytes: free, disk_total_bytes: all } = storage;
   return html`<${Card} title="Room"><div class="gauges">
     <${Gauge} word="cache" used=${storage.cache_bytes} most=${storage.cache_most_bytes} detail=${counted(storage.cache_blocks, "block")} />
-    <${Gauge} word="blocks in memory" used=${storage.memory_bytes} most=${storage.memory_most_bytes} detail="the process takes ${bytes(storage.resident_bytes)}" />
+    <${Gauge} word="blocks in memory" used=${storage.memory_bytes} most=${storage.memory_most_bytes} detail="${bytes(storage.resident_bytes)} with all else" />
     ${all !== null && html`<${Gauge} word="disk of its home" used=${all - (free ?? 0)} most=${all} detail="${bytes(free)} free" isTight=${free < all / 20} />`}</div><//>`;
 }
 
