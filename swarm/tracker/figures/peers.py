@@ -144,7 +144,7 @@ class KnownPeer:
         if elapsed <= 0:
             return
         weight = min(1.0, elapsed / RATE_S)
-        self.rate_in += weight * (max(0, after.received - before.received) / elapsed - self.rate_in)
+        self.rate_in += weight * (_came(after, before) / elapsed - self.rate_in)
         self.rate_out += weight * (max(0, after.sent - before.sent) / elapsed - self.rate_out)
 
     def _links(self, report: Report, *, is_begun: bool) -> Iterator[tuple[bytes, int, int]]:
@@ -193,6 +193,16 @@ class KnownPeer:
     def is_origin(self) -> bool:
         """Whether what it gives is the origin's: it is a seed, or has published what it holds."""
         return self.keeps or any(held.is_origin for held in self.holdings.values())
+
+
+def _came(after: Totals, before: Totals) -> float:
+    """About how many plain bytes came. Blocks that are not whole yet count as they travel: over a slow link nothing is
+    whole for a while, and then much at once.
+    """
+    if not after.wire_received:
+        return max(0, after.received - before.received)
+    wire = max(0, after.wire_received - before.wire_received)
+    return wire * after.received / after.wire_received if after.received else wire
 
 
 def readable(report: Report, may_read: Callable[[str], bool]) -> Report:

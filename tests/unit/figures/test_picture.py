@@ -105,6 +105,17 @@ def test_a_tracker_that_missed_something_asks_for_all_of_it() -> None:
     assert picture.report(who(1), report(9, is_full=False), 4.0)
 
 
+def test_who_takes_blocks_that_need_long_has_a_steady_rate() -> None:
+    picture, block = a_picture(), 400_000
+    rates = []
+    for second in range(1, 30):
+        wire = 50_000 * second  # half of what they are when they are open
+        whole = 2 * wire // block * block
+        picture.report(who(1), report(second, totals=Totals(0, whole, 0, wire)), float(second))
+        rates.append(picture.peers[key(1)].rate_in)
+    assert all(0.7 * 100_000 < rate < 1.01 * 100_000 for rate in rates[12:])
+
+
 def test_a_new_tracker_counts_no_rate_of_what_moved_before_it_was_there() -> None:
     picture = a_picture()
     picture.report(who(1), report(50, totals=Totals(0, 10**9), links=(link(2, 0, 10**9),), uptime_s=5000), 1.0)

@@ -33,7 +33,7 @@ function Audit({ query }) {
     ${list.error ? html`<${Missing} answer=${list} what="The audit" />` : html`<${Table} label="Audit" rows=${rows} more=${list.more} isLoading=${list.isLoading}
       keyOf=${(row, at) => `${row.serial}.${at}`} empty="Nothing of this kind was noted." columns=${[
         { id: "when", label: "when", cell: (row) => html`<time class="nowrap" title=${moment(row.wall_time)}>${ago(row.wall_time, now)}</time>` },
-        { id: "actor", label: "who", isHead: true, cell: (row) => html`<a href=${hrefHere({ actor: row.actor })}><${Name} text=${row.actor.replace(/^(peer:.{12}).+/, "$1…")} /></a>` },
+        { id: "actor", label: "who", isHead: true, cell: (row) => html`<a href=${hrefHere({ actor: row.actor })}><${Name} text=${row.actor.replace(/^(peer:.{12}).+/, "$1…")} one /></a>` },
         { id: "action", label: "did", cell: (row) => html`<${Chip} tone=${REFUSED.has(row.action) ? "bad" : "calm"}
           icon=${REFUSED.has(row.action) ? "cross" : "check"}>${clean(row.action, 60)}<//>` },
         { id: "subject", label: "to", cell: (row) => html`<${Name} text=${row.subject} />` },
