@@ -76,7 +76,8 @@ def page_face(alice: Visitor, peer: str) -> dict[str, str]:
     card = page.get_by_role("article", name=f"{DATASET}:{TAG}")
     told = {
         "peers": tile("peers").locator("dd").first.inner_text(),
-        "current": card.locator("dl div").filter(has_text="current").locator("dd").inner_text(),
+        # "back" if the last move was a rollback.
+        "current": card.locator("dl div").filter(has_text=re.compile("^(current|back)")).locator("dd").inner_text(),
     }
     page = alice.visit(f"peers/{peer}")
     told["received"] = tile("takes").locator("dd").last.inner_text().removesuffix(" in all")

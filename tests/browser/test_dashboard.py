@@ -359,6 +359,8 @@ def test_a_rollout_is_watched_steered_and_taken_back(alice: Visitor, swarm: Live
     told = swarm.bench.ok("hub", "rollout", "status", f"{DATASET}:{TAG}", "--json").json
     assert told["state"] == "rolled back" and told["reason"] == "ferries are missing"
     assert told["author"] == "user:alice"
+    card = alice.visit("overview").get_by_role("article", name=f"{DATASET}:{TAG}")
+    expect(card.locator("dl div").first).to_have_text(re.compile(r"back\s*3 of 3"))
 
 
 def test_program_api_metrics_and_page_tell_the_same_numbers(alice: Visitor, swarm: LiveSwarm) -> None:
