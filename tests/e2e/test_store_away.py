@@ -86,7 +86,7 @@ def _metric(bench: Bench, series: str) -> float:
 
 def _kept_in(disk: Path) -> dict[Path, bytes]:
     """What lies in a folder store for good: leases, and what trackers and seeds say of themselves, come and go."""
-    passing = {"uploads", "trackers", "costs", "peers", "audit"}
+    passing = {"uploads", "trackers", "costs", "peers", "audit", "events"}
     found = (path for path in disk.rglob("*~") if not passing & {part.removesuffix("~") for part in path.parts})
     return {path: path.read_bytes() for path in found}
 
