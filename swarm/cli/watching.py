@@ -120,7 +120,7 @@ def happenings(program: Program, since: float, *, follow: bool) -> Iterator[dict
         if not is_more and is_first:
             _say_since(program, page["since"], since)
         if not is_more or not is_first:
-            yield from sorted(first, key=lambda event: event["at"])
+            yield from sorted(first, key=lambda event: (event["at"], event["serial"]))
             first, is_first = [], False
         if not follow and not is_more:
             return

@@ -12,7 +12,7 @@ from typing import Final
 from swarm import log
 from swarm.figure_messages import EventKind, RolloutAct
 from swarm.log import Entry
-from swarm.tracker.catalogue import AS_KNOWN, Catalogue
+from swarm.tracker.catalogue import Catalogue
 from swarm.tracker.figures.happened import TEXT_CHARS, Happened
 from swarm.tracker.figures.peers import Tag
 from swarm.tracker.figures.steering import goes_on, severity_of, turn_of, turn_words
@@ -74,9 +74,9 @@ def read(catalogue: Catalogue, tag: Tag, serial: int, max_age_s: float) -> tuple
     return acts_of(name, _entries(catalogue, dataset, [each for each in serials if each >= serial]))
 
 
-def lately(catalogue: Catalogue, tag: Tag) -> list[Happened]:
-    """The last acts on a tag, by its log as it was read just now. NotFoundError, UnreachableError."""
-    serials = catalogue.turns(*tag, max_age_s=AS_KNOWN)
+def lately(catalogue: Catalogue, tag: Tag, max_age_s: float) -> list[Happened]:
+    """The last acts on a tag, by its log. NotFoundError, UnreachableError."""
+    serials = catalogue.turns(*tag, max_age_s=max_age_s)
     # One more, which says how things stood: what it did itself may be read wrongly without that before it.
     found = events_of(tag, _entries(catalogue, tag[0], serials[-LATELY_MAX - 1 :]))
     return [event for event in found if event.serial in serials[-LATELY_MAX:]]

@@ -84,6 +84,10 @@ class Happenings:
             if happened.is_known_kind and -AHEAD_MAX_S <= age_s <= AGE_MAX_S:
                 self._put(happened, is_own=False)
 
+    def fill(self, events: Iterable[Happened], wall_now: float) -> None:
+        """The same of what nobody has told here: of times that are less exact."""
+        self.take([event for event in events if self._same(event) is None], wall_now)
+
     def regained(self, since_ms: int) -> None:
         """All was taken that another tracker knows, which lacks nothing since then."""
         self._since_ms = min(self._since_ms, since_ms)

@@ -261,6 +261,17 @@ class Figures:
     def _told(self, entry: entries.Entry) -> None:
         self.picture.moved(entry, time.monotonic())
         self.hub.moved(entry.dataset, [move.tag for move in entry.moves])
+        for each in entry.rollouts:
+            if goes_on(entry, each.tag):
+                self._start(self._fill((entry.dataset, each.tag)))
+
+    async def _fill(self, tag: Tag) -> None:
+        """Tell what was done to a tag when nobody told this tracker: before it began, while others were cut off, or by
+        entries that came at once or were read before they were told of.
+        """
+        with contextlib.suppress(AetherError):
+            found = await self._state.work(acts.lately, self._state.catalogue, tag, LOOKUP_MAX_AGE_S)
+            self.picture.happenings.fill(found, time.time())
 
     def _lacks_begin(self, entry: entries.Entry) -> bool:
         """Whether it steers a rollout that is not known here: trackers name that by the entry with which it began."""
@@ -346,8 +357,7 @@ class Figures:
             entry = await self._entry(dataset, found.serial)
             await self._find_begin(entry)
             await self._found(tag, entry, found.version)
-            # It was moved or steered when nobody told this tracker: before it began, or while others were cut off.
-            self.picture.happenings.take(await state.work(acts.lately, state.catalogue, tag), time.time())
+            await self._fill(tag)
         except NotFoundError:
             self.picture.book.unknown(tag)
         except AetherError as error:

@@ -17,7 +17,7 @@ from swarm.errors import UnreachableError
 
 def event(at: float, number: int) -> dict[str, Any]:
     said = {"kind": "moved", "text": f"move {number}", "severity": "info"}
-    return {"number": number, "at": at, "id": f"of {at}", **said}
+    return {"number": number, "at": at, "id": f"of {at}", "serial": 0, **said}
 
 
 def page(events: list[dict[str, Any]], following: int) -> dict[str, Any]:

@@ -19,7 +19,7 @@ export function useEvents() {
   const [state, set] = useState({ events: [], since: 0, error: null, isLoading: true });
   const add = ({ events, since }) => set((now) => {
     const fresh = new Map([...now.events, ...events].map((one) => [one.id, one]));
-    return { events: [...fresh.values()].sort((a, b) => b.at - a.at).slice(0, KEPT), since, error: null, isLoading: false };
+    return { events: [...fresh.values()].sort((a, b) => b.at - a.at || b.serial - a.serial).slice(0, KEPT), since, error: null, isLoading: false };
   });
   useEffect(() => { call("GET", PATH).then(add, (error) => set((now) => ({ ...now, error, isLoading: false }))); }, []);
   useMessages("events", add);
