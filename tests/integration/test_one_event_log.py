@@ -19,6 +19,7 @@ from swarm.objects import ObjectStore
 from swarm.objects.folder import FolderObjectStore
 from swarm.rollout import WHOLE, Action, Plan, Stage, acted
 from swarm.tracker.figures import event_pages, uniting
+from swarm.tracker.figures.happened import Happened
 from swarm.tracker.figures.happenings import Happenings
 from swarm.tracker.server import Tracker
 from tests.integration.tracker_rig import STORE_KEY, Rig, publish, running_tracker, until
@@ -161,6 +162,30 @@ def test_what_was_seen_is_kept_soon_and_in_busy_times_once_a_minute() -> None:
             due.append(second)
             keeping._written = happenings.own_count
     assert due == [16, 76, 136], "a few seconds after the first; then a minute later each, and not without news"
+
+
+@pytest.mark.parametrize("begun_hour", [0, 1 << 20])
+def test_a_clock_that_was_set_by_years_costs_no_more_than_the_pages_that_are_kept(
+    tmp_path: Path, begun_hour: int
+) -> None:
+    looked_for: list[int] = []
+
+    class Counted(Happenings):
+        def own(self, from_ms: int, to_ms: int) -> list[Happened]:
+            looked_for.append(from_ms // event_pages.HOUR_MS)
+            return super().own(from_ms, to_ms)
+
+    async def main() -> None:
+        async with running_tracker(tmp_path) as rig:
+            keeping = uniting.Uniting(rig.tracker.state, Counted())
+            keeping._hour = begun_hour
+            keeping._tell("has begun")
+            await keeping.keep()
+            hour = event_pages.hour_of(time.time())
+            assert looked_for[-1] in (hour, hour - 1)
+            assert len(looked_for) <= event_pages.HOURS_KEPT + 1
+
+    run(main)
 
 
 def test_pages_go_after_two_days_and_damaged_ones_are_passed_over(tmp_path: Path) -> None:

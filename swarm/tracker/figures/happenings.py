@@ -88,9 +88,9 @@ class Happenings:
         """The same of what nobody has told here: of times that are less exact."""
         self.take([event for event in events if self._same(event) is None], wall_now)
 
-    def regained(self, since_ms: int) -> None:
-        """All was taken that another tracker knows, which lacks nothing since then."""
-        self._since_ms = min(self._since_ms, since_ms)
+    def regained(self, since_ms: int, wall_now: float) -> None:
+        """All was taken that another tracker knows, which lacks nothing since then: of what is as old as is taken."""
+        self._since_ms = min(self._since_ms, max(since_ms, round(1000 * (wall_now - AGE_MAX_S))))
 
     def _put(self, happened: Happened, *, is_own: bool) -> None:
         number = self._same(happened)

@@ -17,7 +17,7 @@ from swarm import canonical
 from swarm.errors import AetherError, RemoteProtocolError
 from swarm.messages import Contact
 from swarm.tracker.figures import event_pages
-from swarm.tracker.figures.event_pages import HOUR_MS
+from swarm.tracker.figures.event_pages import HOUR_MS, HOURS_KEPT
 from swarm.tracker.figures.happened import (
     ANSWER_MAX_BYTES,
     ASK_MAX_BYTES,
@@ -113,10 +113,11 @@ class Uniting:
     def _take(self, other: Contact, data: bytes) -> bool:
         """An answer; whether it was the last."""
         told = canonical.decode(data, ToldEvents, limit_bytes=ANSWER_MAX_BYTES)
-        self._happenings.take(told.events, time.time())
+        wall_now = time.time()
+        self._happenings.take(told.events, wall_now)
         self._had[other.peer_id] = (told.begun_ms, told.next)
         if told.is_all:
-            self._happenings.regained(told.since_ms)
+            self._happenings.regained(told.since_ms, wall_now)
         return told.is_all
 
     def answer(self, data: bytes) -> bytes:
@@ -134,7 +135,9 @@ class Uniting:
         state, wall_now = self._state, time.time()
         try:
             found = await state.work(event_pages.read, state.objects, state.keys.authority.trust, wall_now)
-            self._happenings.take(found, wall_now)
+            for first in range(0, len(found), TOLD_MAX):
+                self._happenings.take(found[first : first + TOLD_MAX], wall_now)
+                await asyncio.sleep(0)  # There may be hundreds of thousands.
         except AetherError as error:
             log.info("what happened before is not read: %s", error)
         except Exception:
@@ -166,7 +169,8 @@ class Uniting:
         if happenings.own_count == self._written:
             return
         count, name = happenings.own_count, f"{state.contact.peer_id}.{happenings.begun_ms}"
-        for each in range(self._hour, hour + 1):
+        # A clock may have been set since: back, or ahead by years.
+        for each in range(max(min(self._hour, hour), hour - HOURS_KEPT), hour + 1):
             if events := happenings.own(each * HOUR_MS, (each + 1) * HOUR_MS):
                 write = partial(event_pages.write, state.objects, state.keys.authority, each, name, events)
                 await state.work(write, time.time())

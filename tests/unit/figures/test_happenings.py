@@ -31,7 +31,7 @@ class Trackers:
         assert is_all
         self.had[one, other] = following
         self.all[one].take(events, WALL)
-        self.all[one].regained(self.all[other].since_ms)
+        self.all[one].regained(self.all[other].since_ms, WALL)
         self.all[one].check_invariants()
 
     def unite(self) -> None:
@@ -104,6 +104,15 @@ def test_what_one_alone_saw_all_show_and_one_that_begins_anew_regains_it() -> No
     trackers.all[1], trackers.had = Happenings(begun=WALL), {}
     trackers.unite()
     assert (shown(trackers.all[1]), trackers.all[1].since_ms) == (first, round(1000 * (WALL - 200)))
+
+
+def test_who_begins_anew_does_not_claim_to_know_what_is_too_old_to_be_taken() -> None:
+    trackers = Trackers([Happenings(begun=WALL - 3 * AGE_MAX_S), Happenings(begun=WALL)])
+    for age_s in (2 * AGE_MAX_S, 60.0):
+        trackers.all[0].add("died", WALL - age_s, "a peer is gone", occasion=str(age_s))
+    trackers.unite()
+    assert [event.at for event in shown(trackers.all[1])] == [WALL - 60]
+    assert trackers.all[1].since_ms == round(1000 * (WALL - AGE_MAX_S))
 
 
 def test_the_same_again_after_a_while_is_another_event() -> None:
