@@ -401,7 +401,8 @@ class Series(msgspec.Struct, frozen=True):
 
 class Event(msgspec.Struct, frozen=True):
     """Something that happened in the swarm. ``text`` is one line for people; ``number`` rises at this tracker as it
-    hears of events; ``id`` is the same at every tracker.
+    hears of events; ``id`` is the same at every tracker. ``was`` is another id under which this one told it before it
+    heard an earlier account: who was told that drops it.
     """
 
     number: int
@@ -415,6 +416,7 @@ class Event(msgspec.Struct, frozen=True):
     serial: int = 0
     severity: Severity = "info"
     id: str = ""
+    was: str = ""
 
 
 class Events(msgspec.Struct, frozen=True):

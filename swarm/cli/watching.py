@@ -110,8 +110,8 @@ def happenings(program: Program, since: float, *, follow: bool) -> Iterator[dict
         if page["next"] < after:
             after = 0
             continue
-        new = [event for event in page["events"] if event["id"] not in told]
-        told.update((event["id"], None) for event in new)
+        new = [event for event in page["events"] if told.keys().isdisjoint((event["id"], event["was"]))]
+        told.update((event["id"], None) for event in page["events"])
         while len(told) > TOLD_MAX:
             told.popitem(last=False)
         is_more = page["next"] > after  # also where none of a page's events may be read

@@ -30,11 +30,12 @@ AHEAD_MAX_S: Final = 300.0
 
 @dataclass(slots=True)
 class _Kept:
-    """``is_own``: it was seen here, whoever else did."""
+    """``is_own``: it was seen here, whoever else did. ``was``: the other id under which it was told here before."""
 
     happened: Happened
     is_own: bool
     id: str
+    was: str
 
 
 class Happenings:
@@ -93,7 +94,7 @@ class Happenings:
         self._since_ms = min(self._since_ms, max(since_ms, round(1000 * (wall_now - AGE_MAX_S))))
 
     def _put(self, happened: Happened, *, is_own: bool) -> None:
-        number = self._same(happened)
+        number, was = self._same(happened), ""
         if number is not None:
             kept = self._kept[number]
             is_own = kept.is_own = is_own or kept.is_own
@@ -104,8 +105,9 @@ class Happenings:
                 return
             # Under a new number: whoever was told the later account is told this one too.
             self._remove(number)
+            was = kept.was if kept.id == happened.id else kept.id
         self.number = number = self.number + 1
-        self._kept[number] = _Kept(happened, is_own, happened.id)
+        self._kept[number] = _Kept(happened, is_own, happened.id, was)
         self._numbers.setdefault(happened.key, []).append(number)
         if not is_own:
             self._taken[number] = None
@@ -195,4 +197,5 @@ def _event(number: int, kept: _Kept) -> Event:
         happened.serial,
         cast(Severity, happened.severity),
         kept.id,
+        kept.was,
     )

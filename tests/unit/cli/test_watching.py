@@ -17,7 +17,7 @@ from swarm.errors import UnreachableError
 
 def event(at: float, number: int) -> dict[str, Any]:
     said = {"kind": "moved", "text": f"move {number}", "severity": "info"}
-    return {"number": number, "at": at, "id": f"of {at}", "serial": 0, **said}
+    return {"number": number, "at": at, "id": f"of {at}", "was": "", "serial": 0, **said}
 
 
 def page(events: list[dict[str, Any]], following: int) -> dict[str, Any]:
@@ -71,6 +71,12 @@ def test_another_tracker_goes_on_where_the_first_was(monkeypatch: pytest.MonkeyP
 
     told(monkeypatch, answers[:-1])
     assert list(until_stopped()) == [10.0, 9.0, 11.0], "each once; and what only the other one knows"
+
+
+def test_an_earlier_account_of_what_was_shown_is_not_shown_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    earlier, earliest = ({**event(at, number), "was": f"of {at + 1}"} for at, number in ((9.0, 2), (8.0, 3)))
+    told(monkeypatch, [page([event(10.0, 1)], 1), page([earlier], 2), page([earliest], 3), page([], 3)])
+    assert [one["at"] for one in happenings(Program(), 0.0, follow=False)] == [10.0]
 
 
 OVERVIEW: dict[str, Any] = {

@@ -48,8 +48,8 @@ class Trackers:
 
 
 def shown(happenings: Happenings) -> list[Event]:
-    """All events, in the order of their time, but for the numbers, which are each tracker's own."""
-    found = [msgspec.structs.replace(event, number=0) for event in happenings.after(0, 10_000)[0]]
+    """All events, in the order of their time, but for numbers and former ids, which are each tracker's own."""
+    found = [msgspec.structs.replace(event, number=0, was="") for event in happenings.after(0, 10_000)[0]]
     return sorted(found, key=lambda event: (event.at, event.id))
 
 
@@ -120,6 +120,18 @@ def test_the_same_again_after_a_while_is_another_event() -> None:
     for at in (0.0, 44.0, 100.0, 101.0):
         happenings.take([Happened(round(1000 * (WALL + at)), "alert", "disk", "", "", "", "", 0, "info", "a1")], WALL)
     assert [event.at for event in shown(happenings)] == [WALL, WALL + 100]
+
+
+def test_whoever_was_told_of_it_by_another_id_can_drop_that() -> None:
+    """What is close in time is one, and the time is in its id: who looks on would see it twice."""
+    happenings, found = Happenings(), list[Event]()
+    for at in (2.0, 1.0, 1.5, 0.0):
+        happenings.take([Happened(round(1000 * (WALL + at)), "alert", "disk", "", "", "", "", 0, "info", "a1")], WALL)
+        found += happenings.after(found[-1].number if found else 0, 9)[0]
+    assert [event.at - WALL for event in found] == [2.0, 1.0, 0.0]
+    assert [event.was for event in found] == ["", found[0].id, found[1].id]
+    happenings.take([death(1, WALL - at) for at in (0, 1)], WALL)
+    assert happenings.after(0, 9)[0][-1].was == "", "its id stays"
 
 
 def test_acts_of_one_second_are_told_apart_by_their_entries() -> None:

@@ -28,12 +28,6 @@ ALL = ("*",)
 WALL = 1_700_000_000.0
 
 
-@pytest.fixture(autouse=True)
-def _at_no_cost(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What it costs to make a message holds none up: a collection of garbage may fall into one."""
-    monkeypatch.setattr(hub_module, "time", SimpleNamespace(thread_time=lambda: 0.0))
-
-
 def hub_of(picture: Picture) -> Hub:
     return Hub(cast(Figures, SimpleNamespace(picture=picture)))
 

@@ -18,7 +18,11 @@ const toneOf = ({ kind, severity }) => (kind === "rolled-back" ? "back" : TONES[
 export function useEvents() {
   const [state, set] = useState({ events: [], since: 0, error: null, isLoading: true });
   const add = ({ events, since }) => set((now) => {
-    const fresh = new Map([...now.events, ...events].map((one) => [one.id, one]));
+    const fresh = new Map(now.events.map((one) => [one.id, one]));
+    for (const one of events) {
+      fresh.delete(one.was); // an earlier account of it has come since
+      fresh.set(one.id, one);
+    }
     return { events: [...fresh.values()].sort((a, b) => b.at - a.at || b.serial - a.serial).slice(0, KEPT), since, error: null, isLoading: false };
   });
   useEffect(() => { call("GET", PATH).then(add, (error) => set((now) => ({ ...now, error, isLoading: false }))); }, []);
