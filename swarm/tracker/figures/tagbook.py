@@ -102,7 +102,7 @@ class TagBook:
             before = known.rollout.staged if known is not None and known.rollout is not None else None
             is_news = known is None or entry.serial > known.seen
             if move.version is None:
-                self._removed(tag, now)
+                self._removed(tag, entry.serial, now)
             elif self.begin(tag, entry, move.version, now):
                 self.rollouts[*tag, entry.serial].mark()
             if is_news:
@@ -171,9 +171,12 @@ class TagBook:
                 rollout.put(public, peer.who.site, peer.epoch, told, peer.heard)
         return True
 
-    def _removed(self, tag: Tag, now: float) -> None:
+    def _removed(self, tag: Tag, serial: int, now: float) -> None:
         figures = self.tags.get(tag)
-        if figures is not None and figures.rollout is not None:
+        if figures is None or serial <= figures.seen:
+            return
+        figures.seen = serial
+        if figures.rollout is not None:
             figures.rollout.overtake(now)
             figures.rollout = None
             self._unfollowed(tag, figures)

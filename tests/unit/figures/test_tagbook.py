@@ -31,6 +31,22 @@ def test_tags_that_were_removed_leave_nothing_behind() -> None:
     assert not picture.tags
 
 
+def test_a_removal_that_is_heard_late_ends_nothing_and_what_was_removed_does_not_come_back() -> None:
+    """Entries that are told of at once are read side by side."""
+    picture = Picture(0.0, WALL)
+    picture.report(who(1), report(1, followed(heard=0)), 1.0)
+    for serial, version in ((1, V1), (3, V2), (2, None)):
+        picture.moved(moved(serial, "stable", version), 2.0)
+    rollout = picture.book.rollout_of((ROADS, "stable"), 0)
+    assert rollout is not None and rollout.serial == 3
+    for serial, version in ((5, None), (4, V1)):
+        picture.moved(moved(serial, "stable", version), 3.0)
+    assert picture.book.rollout_of((ROADS, "stable"), 0) is None
+    picture.moved(moved(6, "stable", V1), 4.0)
+    assert picture.book.rollout_of((ROADS, "stable"), 6) is not None
+    picture.check_invariants()
+
+
 def test_a_tag_that_is_followed_is_seen_whatever_moved_before() -> None:
     picture = Picture(0.0, WALL)
     for serial in range(1, tagbook.TAGS_MAX + 11):
