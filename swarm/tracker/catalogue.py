@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -65,7 +65,7 @@ class _State:
     head: Entry | None = None
     tags: dict[str, TagState] = field(default_factory=dict)
     versions: dict[bytes, int] = field(default_factory=dict)
-    turns: dict[str, deque[int]] = field(default_factory=dict)
+    turns: dict[str, list[int]] = field(default_factory=dict)
     staged: Staged = field(default_factory=Staged)
     read_at: float = float("-inf")
     confirmed_at: float | None = None
@@ -80,7 +80,10 @@ class _State:
     def apply(self, entry: Entry, data: bytes) -> None:
         log.check_follows(entry, self.serial, self.head_hash)
         for move in entry.moves:
-            self.turns.setdefault(move.tag, deque(maxlen=TURNS_MAX)).append(entry.serial)
+            # A list, as a deque of one is ten times as large, and tags that were removed stay.
+            turns = self.turns.setdefault(move.tag, [])
+            turns.append(entry.serial)
+            del turns[:-TURNS_MAX]
             if move.version is None:
                 self.tags.pop(move.tag, None)
             else:

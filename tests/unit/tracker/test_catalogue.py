@@ -68,6 +68,16 @@ def test_a_head_may_be_as_old_as_is_said() -> None:
     assert two.head(ROADS).serial == 2
 
 
+def test_of_what_moved_a_tag_the_last_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalogue_module, "TURNS_MAX", 2)
+    catalogue = Catalogue(MemoryObjectStore(), authority())
+    data, _ = catalogue.append(half(FIRST))
+    assert (catalogue.turns(ROADS, "latest"), catalogue.turns(ROADS, "stable")) == ([1], [])
+    for _ in range(3):
+        data, _ = catalogue.append(half(after(data, moves=(Move("stable", V1),))))
+    assert (catalogue.turns(ROADS, "latest"), catalogue.turns(ROADS, "stable")) == ([1], [3, 4])
+
+
 def test_who_comes_second_between_look_and_write_loses() -> None:
     """The other tracker's write is put there behind this one's back, at the last moment."""
 
