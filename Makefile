@@ -80,6 +80,7 @@ compiled: setup ## a copy in build/compiled with simulator and cores compiled by
 	@cd $(COMPILED) && $(abspath $(BIN))/mypyc $(CORES) > mypyc.log 2>&1 || { tail -20 mypyc.log; exit 1; }
 
 EXAMPLES ?= 20000
+PROPERTY_EXAMPLES ?= 1000
 FUZZ_S ?= 600
 KILL_ROUNDS ?= 10
 RACE_ROUNDS ?= 20
@@ -96,6 +97,8 @@ soak: sim fuzz ## the long rounds: simulated swarms, bytes that strangers may se
 	@EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -n 2 --timeout 3600 --hypothesis-profile soak \
 	  tests/property/test_mutations.py tests/property/test_log_bytes.py tests/property/test_dht_wire.py \
 	  tests/property/test_neighbour_machines.py tests/unit/test_hello.py -k "not TestMesh and not TestGossip"
+	@EXAMPLES=$(PROPERTY_EXAMPLES) $(BIN)/python -m pytest -n 2 --timeout 3600 --hypothesis-profile soak \
+	  -m hypothesis tests/unit tests/property tests/contract
 	@DOCUMENT_EXAMPLES=$(DOCUMENT_EXAMPLES) $(BIN)/python -m pytest -n 2 --timeout 3600 tests/integration/test_documents.py
 	@KILL_ROUNDS=$(KILL_ROUNDS) $(BIN)/python -m pytest -n 2 --timeout 3600 tests/integration/test_killed_pulls.py \
 	  tests/e2e/test_kill_rounds.py
