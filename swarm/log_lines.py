@@ -73,7 +73,8 @@ class TextLines(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        return spelled_out(super().formatMessage(record)[:MESSAGE_MAX_CHARS])
+        # Secrets first: what is spelled out before one would hide where it begins.
+        return spelled_out(without_secrets(super().formatMessage(record))[:MESSAGE_MAX_CHARS])
 
     def format(self, record: logging.LogRecord) -> str:
         first, newline, traceback = super().format(record).partition("\n")

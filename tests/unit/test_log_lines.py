@@ -67,6 +67,8 @@ def test_what_a_stranger_put_into_a_message_neither_begins_a_line_nor_drives_a_t
         ("Authorization: Bearer abc.def-ghi", "abc.def-ghi"),
         ("basic dXNlcjpwYXNzd29yZA==", "dXNlcjpwYXNzd29yZA"),
         ("join aetherfs1.AbCdEfGhIjKlMn now", "AbCdEfGhIjKlMn"),
+        ("it was given:\naetherfs1.AbCdEfGhIjKlMn\n", "AbCdEfGhIjKlMn"),
+        ("Authorization:\tBearer\tabc.def-ghi", "abc.def-ghi"),
         ("it holds aetherfs-secret1.AbCdEfGhIjKl", "AbCdEfGhIjKl"),
         ("https://user:hunter2hunter2@host/x", "hunter2"),
     ],
