@@ -262,10 +262,24 @@ class Members:
         return member
 
     def _papers(self, member: Member, wall_now: float) -> Membership:
+        member = self._as_recalled(member)
         rules, issued, lifetime_s = self._rights.granted(member.public, member.principal, member.since)
         return self._keys.authority.admit(
             member.public, member.role, member.site, rules, wall_now, granted=issued, grant_lifetime_s=lifetime_s
         )
+
+    def _as_recalled(self, member: Member) -> Member:
+        """It as it is now, if its grants were recalled since it became what is known here: what another tracker has
+        taken from it must stand in no grant that is dated later than the recall. The same while the store is away.
+        """
+        if self._rights.recalled_at(member.public) <= member.changed:
+            return member
+        changes = self._changes.known
+        with contextlib.suppress(UnreachableError):
+            if (found := self._kept(MEMBERS, RECORDED, member.peer_id)) is not None:
+                self._remember(found, time.monotonic(), changes)
+                return found
+        return member
 
     def _remember(self, member: Member, now: float, changes: int) -> None:
         with self._lock:

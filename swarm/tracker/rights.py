@@ -123,12 +123,15 @@ class Rights:
         with contextlib.suppress(UnreachableError, IntegrityError):
             self._refreshed(0.0)
 
+    def recalled_at(self, public: bytes) -> int:
+        """From when on a grant of this key counts again; 0 if none was recalled."""
+        return next((one.since for one in self._recalls.recalls if one.public == public), 0)
+
     def not_before(self, policy: Policy, public: bytes, since: int) -> int:
         """A grant of this key that is dated before this follows another policy, or says what the member was."""
-        recalled = next((one.since for one in self._recalls.recalls if one.public == public), 0)
         # One of the very second of a change may be from before it.
         changed = policy.wall_time + 1 if policy.serial else 0
-        return max(since, recalled, self._recalls.all_before, changed)
+        return max(since, self.recalled_at(public), self._recalls.all_before, changed)
 
     # ---- changes ------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ import pytest
 
 from swarm.identity import PeerKey, peer_id_of
 from swarm.objects.memory import MemoryObjectStore
+from swarm.records import Grant, open_sealed
 from swarm.tracker import members, policies, rights
 from swarm.tracker.keys import load_or_create
 from swarm.tracker.member_changes import CHANGED, Changes
@@ -173,6 +174,23 @@ def test_a_change_at_another_tracker_is_seen_with_the_next_look(clock: Clock) ->
     assert labels(other) == labels(third) == ("first=1",)
     found = one.member(OTHER.peer_id)
     assert found is not None and found.labels == ("other=1",)
+
+
+def test_whose_grants_were_recalled_is_given_none_by_a_membership_that_was_read_before(clock: Clock) -> None:
+    """It would be dated later than the recall, and count for as long as grants live."""
+    objects = with_a_member()
+    one, other = over(objects), over(objects)
+    one.change(PEER.peer_id, ("maps/*",), None, clock.time())
+    clock.now += MEMBER_KEPT_S
+    assert other.member(PEER.peer_id) is not None
+    one.change(PEER.peer_id, ("maps/roads",), None, clock.time())
+    clock.now += REMOVED_CACHE_S
+    stale = other.member(PEER.peer_id)
+    assert stale is not None and stale.datasets == ("maps/*",)
+    papers = other.renew_known(stale, clock.time())
+    grant = open_sealed(papers.grant, Grant, authority=other._keys.authority.trust, wall_now=clock.time())
+    assert grant.allows("read", "maps/roads") and not grant.allows("read", "maps/rivers")
+    assert other.member(PEER.peer_id) == one.member(PEER.peer_id)
 
 
 def test_a_membership_that_was_read_while_it_changed_is_read_again(clock: Clock) -> None:
