@@ -169,7 +169,7 @@ class Members:
         # In this order: whoever reads the keys when a replacement has ended learns of it.
         self._keys.refresh(self._objects, wall_now)
         member = shown(self._keys.authority.trust)
-        return self._write(member, is_new=True) if member is not None else None
+        return self._write(member) if member is not None else None
 
     def renew_known(self, member: Member, wall_now: float) -> Membership:
         """Fresh papers for a member that its certificate has proved. NotAllowedError if it is none any more."""
@@ -183,8 +183,10 @@ class Members:
             raise NotAllowedError(NOT_A_MEMBER)
         member = self._certain(peer_id_of(public))
         if member is None or member.is_by_papers or member.role not in (role, "tracker"):
-            is_new, new = member is None, Member(RECORDED, public, role, "", (), (), int(wall_now), int(wall_now))
-            member = self._write(new, is_new=is_new)
+            is_new = member is None
+            member = self._write(Member(RECORDED, public, role, "", (), (), int(wall_now), int(wall_now)))
+            if not is_new:
+                self._changes.note()
         return self._papers(member, wall_now), member
 
     def all_ids(self) -> list[str]:
@@ -224,7 +226,7 @@ class Members:
         if known is None:
             new = Member(RECORDED, public, *told, int(wall_now), int(wall_now))
             self._rights.granted(public, new.principal)  # Nobody joins whose rights no grant can hold.
-            return self._write(new, is_new=True)
+            return self._write(new)
         if (known.role, known.site, known.datasets, known.labels) == told and not known.is_by_papers:
             return known
         return self._replace(known, Member(RECORDED, public, *told, known.joined, int(wall_now)), wall_now)
@@ -244,21 +246,22 @@ class Members:
         return self._replace(known, new, wall_now)
 
     def _replace(self, known: Member, member: Member, wall_now: float) -> Member:
-        """Write a member anew; its older grants are recalled if they say more."""
+        """Write a member anew; its older grants are recalled if they say more, and if this is done again: it may have
+        been broken off before they were.
+        """
         before, *_ = self._rights.granted(member.public, known.principal)
         after, *_ = self._rights.granted(member.public, member.principal)
-        self._write(member, is_new=False)
-        if is_narrower(after, before):
+        self._write(member)
+        if is_narrower(after, before) or member.principal == known.principal:
             self._rights.recall(member.public, wall_now)
+        self._changes.note()
         return member
 
-    def _write(self, member: Member, *, is_new: bool) -> Member:
-        """``is_new``: no tracker can know of another membership of this key."""
+    def _write(self, member: Member) -> Member:
+        """Of a key of which trackers may know another membership that has to be noted afterwards."""
         place, changes = LEARNT if member.is_by_papers else MEMBERS, self._changes.known
         self._objects.put(place + member.peer_id, sealed.seal(self._keys.authority.key, member))
         self._remember(member, time.monotonic(), changes)
-        if not is_new:
-            self._changes.note()
         return member
 
     def _papers(self, member: Member, wall_now: float) -> Membership:

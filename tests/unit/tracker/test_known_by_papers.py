@@ -26,7 +26,7 @@ def known() -> tuple[CountedStore, Members]:
     keys = load_or_create(objects, bytes(32), NOW)
     rights = Rights(objects, keys.authority)
     members = Members(objects, keys, Tokens(objects, keys.authority), rights)
-    members._write(MEMBER, is_new=True)
+    members._write(MEMBER)
     members._cached.clear()
     assert members.member(MEMBER.peer_id) == MEMBER
     return objects, members

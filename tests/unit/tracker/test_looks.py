@@ -225,5 +225,21 @@ def test_who_was_killed_before_it_told_of_a_change_keeps_it_from_others_for_ten_
     assert labels(other) == ("first=1",)
 
 
-def killed(_: Changes) -> None:
+def test_a_change_that_was_broken_off_recalls_what_it_took_when_it_is_repeated(clock: Clock) -> None:
+    objects = with_a_member()
+    one, other = over(objects), over(objects)
+    one.change(PEER.peer_id, ("maps/*",), None, clock.time())
+    for owner, step in ((Rights, "recall"), (Changes, "note")):
+        clock.now += MEMBER_KEPT_S
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(owner, step, killed)
+            with pytest.raises(OSError, match="killed"):
+                one.change(PEER.peer_id, ("maps/roads",), None, clock.time())
+        one.change(PEER.peer_id, ("maps/roads",), None, clock.time())
+        other._rights.known(max_age_s=0.0)
+        assert other._rights.recalled_at(PEER.public) > clock.time()
+        one.change(PEER.peer_id, ("maps/*",), None, clock.time())
+
+
+def killed(*_: object) -> None:
     raise OSError("killed")
