@@ -5,6 +5,7 @@ Where neither is to be had, tests that need it are skipped, and say so.
 
 from __future__ import annotations
 
+import functools
 import shutil
 import subprocess
 import sys
@@ -34,8 +35,9 @@ def _found() -> str:
     return known or str(KEPT)
 
 
+@functools.cache
 def _fetch() -> bool:
-    """Out of Debian's package, by apt's own settings. Whether it is there then."""
+    """Out of Debian's package, by apt's own settings, or not: that is found out once. Whether it is there then."""
     if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
         return False
     with tempfile.TemporaryDirectory() as folder:
