@@ -49,8 +49,8 @@ def test_a_bucket_restored_elsewhere_from_a_backup(bench: Bench, s3: S3Server) -
     before = _states(bench.folder / "backup")
     again = bench.ok("x", "store", "copy", bucket, backup, "--json").json
     changed = {path for path, state in _states(bench.folder / "backup").items() if before.get(path) != state}
-    # But for what trackers write by themselves: where they are, whom joiners may begin from, and the audit.
-    of_trackers = ("swarm/trackers/", "swarm/peers", "swarm/audit/")
+    # But for what trackers write by themselves: where they are, whom joiners may begin from, the audit, and events.
+    of_trackers = ("swarm/trackers/", "swarm/peers", "swarm/audit/", "swarm/events/")
     assert {path for path in changed if not path.startswith(of_trackers)} == set()
     assert again["entries"] == 0
     assert again["unchanged"] > 0
