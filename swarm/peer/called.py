@@ -77,6 +77,8 @@ class Called:
         shaking = asyncio.ensure_future(self._greet(connection, left_s))
         self._handshakes.add(shaking)
         shaking.add_done_callback(self._handshakes.discard)
+        # Of one that was cancelled before it began; what was wrapped is the handshake's.
+        shaking.add_done_callback(lambda _: connection.close())
 
     async def _greet(self, connection: socket.socket, left_s: float) -> None:
         try:

@@ -12,7 +12,7 @@ import secrets
 import threading
 from typing import Final
 
-from swarm.errors import NotFoundError, UnreachableError
+from swarm.errors import AetherError, NotFoundError
 from swarm.objects import ObjectStore
 
 CHANGED: Final = "swarm/changed/members"
@@ -36,7 +36,7 @@ class Changes:
 
     def count(self, now: float, max_age_s: float) -> int:
         """Another number after each change, as of ``max_age_s`` ago at most. One looks for all who come meanwhile.
-        UnreachableError.
+        What the store says raises, and counts as no look.
         """
         with self._lock:
             before = self._looked_at
@@ -47,7 +47,7 @@ class Changes:
             mark = self._objects.get(CHANGED)
         except NotFoundError:
             mark = b""
-        except UnreachableError:
+        except AetherError:
             self._looked_at = before
             raise
         with self._lock:

@@ -48,9 +48,9 @@ class Tending:
         self.renewed_at = time.time()
         self._since = int(self.renewed_at)
         self._cleared_at = 0.0
-        self.left: frozenset[bytes] = frozenset()
+        self.written_peers: frozenset[bytes] = frozenset()
         self._stolen = state.keys.authority.trust.stolen
-        self._left_at = self._looked_at = self._audited_at = float("-inf")
+        self._written_at = self._looked_at = self._audited_at = float("-inf")
 
     async def enlist(self) -> None:
         """Write down where this tracker is, read where the others are, and tell those who cannot know of it yet."""
@@ -118,9 +118,9 @@ class Tending:
         there = heapq.nsmallest(BOOTSTRAP_MAX, self._state.presence.latest(now), key=lambda peer: peer.since)
         peers = [Contact(peer.public, peer.addresses) for peer in there if peer.addresses]
         names = frozenset(peer.public for peer in peers)
-        if not peers or (names == self.left and now - self._left_at < registry.KEPT_S / 4):
+        if not peers or (names == self.written_peers and now - self._written_at < registry.KEPT_S / 4):
             return
-        self.left, self._left_at = names, now
+        self.written_peers, self._written_at = names, now
         state = self._state
         await state.work(registry.write_peers, state.objects, state.keys.authority, peers, time.time())
 

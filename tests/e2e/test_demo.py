@@ -56,7 +56,6 @@ def test_it_passes_stays_up_to_be_looked_at_and_cleans_up(bench: Bench) -> None:
     summary = json.loads(stdout)
     assert summary["dashboard"] in lines[-1]
     assert summary["ok"] is True
-    assert summary["seconds"] > 0
     assert len(summary["checks"]) >= 14
     assert all(check["ok"] for check in summary["checks"])
     assert len(summary["rounds"]) == 3

@@ -129,7 +129,7 @@ def test_a_fresh_tracker_takes_over_when_all_others_are_dead(
             await run(peers[0], "publish", path=str(data), names=["maps/roads:v1"])
             await until(lambda: all(node.ledger.head("maps/roads") == 1 for node in peers))
             left = old.tracker
-            await until(lambda: len(left.tending.left) >= 7)
+            await until(lambda: len(left.tending.written_peers) >= 7)
             if by != "seed":
                 await keepers.stop("seed")
             await keepers.kill("old", old)

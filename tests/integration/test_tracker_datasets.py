@@ -187,9 +187,11 @@ def test_a_watch_ends_with_its_right_however_fast_the_tag_moves(
             following = asyncio.create_task(follow())
             await until(lambda: seen)
             await rig.tracker.state.work(rig.tracker.state.members.remove, reader.key.peer_id)
-            while not following.done():  # which pytest's own timeout ends
-                await producer.client.commit("library/roads", "tag", [Move("stable", V1)], grant=producer.papers.grant)
-                await asyncio.sleep(0.03)
+            async with asyncio.timeout(60):
+                while not following.done():
+                    move = [Move("stable", V1)]
+                    await producer.client.commit("library/roads", "tag", move, grant=producer.papers.grant)
+                    await asyncio.sleep(0.03)
             with pytest.raises(UnreachableError):
                 await following
 

@@ -69,11 +69,10 @@ def _first(wall_now: float) -> str:
 
 
 def _keys(objects: ObjectStore, wall_now: float) -> list[str]:
-    found: list[str] = []
-    after = _first(wall_now)
-    while keys := objects.list(PREFIX, after=after, limit=PAGE_MAX):
-        found += keys
-        after = keys[-1]
+    found = keys = objects.list(PREFIX, after=_first(wall_now), limit=PAGE_MAX)
+    while len(keys) == PAGE_MAX:
+        keys = objects.list(PREFIX, after=keys[-1], limit=PAGE_MAX)
+        found = found + keys
     return found
 
 
