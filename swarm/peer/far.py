@@ -22,16 +22,13 @@ class Far:
         self._site = site
 
     def choose(self, candidates: int, room_bytes: int, neighbours: Collection[Neighbour], picker: Picker) -> list[int]:
-        """What to ask a far neighbour for, of what it has: this peer's share of what nobody near has; with nothing left
-        of that to ask anybody for, another's that is behind.
+        """What to ask a far neighbour for, of what it has and no origin near is asked for: this peer's share of what
+        nobody near has; with nothing left of that to ask anybody for, another's that is behind.
         """
         far = [neighbour for neighbour in neighbours if not neighbour.near]
         if sum(neighbour.in_flight_bytes for neighbour in far) >= self.window.bytes:
             return []
         candidates &= ~self._site.held
-        for neighbour in neighbours:
-            if neighbour.near and neighbour.origin:
-                candidates &= ~neighbour.have
         own = candidates & self._site.own_share
         if own:
             return picker.pick_upwards(own, room_bytes, self._site.offset)

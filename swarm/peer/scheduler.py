@@ -294,6 +294,7 @@ class Scheduler:
             candidates &= self._only_at(neighbour, now)
         if neighbour.near or self.site.is_alone:
             return self.picker.pick(candidates, neighbour.run_bytes())
+        candidates &= ~self._origins.near()
         return self._far.choose(candidates, neighbour.run_bytes(), self.neighbours.values(), self.picker)
 
     def _only_at(self, origin: Neighbour, now: float) -> int:
