@@ -52,7 +52,7 @@ def analysis_page(analysis: Analysis) -> str:
     against = analysis.against
     who = f"a consumer of {against.ref} fetches" if against is not None else "a new consumer fetches"
     figures = [
-        (size(analysis.fetch.wire_bytes), f"{who}: {percent(analysis.fetch.share)} of it"),
+        (size(analysis.fetch.wire_bytes), f"{who}: {percent(analysis.fetch.share)} of the plain bytes"),
         (
             size(analysis.facts.bytes),
             f"in {counted(analysis.facts.files, 'file')} and {counted(analysis.facts.blocks, 'block')}",
@@ -156,7 +156,7 @@ def _fetches(analysis: Analysis) -> str:
         rows.append(_fetch(analysis.against.ref, analysis.fetch))
     return "<h2>What a consumer fetches</h2>" + table(
         "Bytes on the wire, the manifest's included, by who gives the blocks",
-        ("has", "share", "blocks", "from peers", "from a seed", "of it manifest"),
+        ("has", "of the plain bytes", "blocks", "from peers", "from a seed", "of it manifest"),
         rows,
         (1, 2, 3, 4, 5),
     )

@@ -32,6 +32,7 @@ class FetchTold(msgspec.Struct, frozen=True):
     that were first; ``from_seed_bytes``: when they come from a seed, which sends them compressed. ``wire_bytes`` is the
     one that holds for the first consumer after a publish from here: the second, as a seed is asked before a producer,
     unless the agent that publishes is a seed itself, as with ``aetherfs up``, and gives them out of the directory.
+    ``share``: of the version's plain bytes, ``bytes``.
     """
 
     blocks: int

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from swarm.analysis.report import Analysis, FetchTold
 
 CHANGES_SHOWN = 15
+NEIGHBOURS = "touched: the bytes are the same; what is fetched of them lies in one block with what changed"
 
 
 @click.command()
@@ -195,7 +196,9 @@ def _facts(facts: Facts) -> Iterator[str]:
 
 
 def _fetch(who: str, fetch: FetchTold) -> Iterator[str]:
-    yield f"{who} {size(fetch.wire_bytes)} from here: {100 * fetch.share:.1f}% of it, {counted(fetch.blocks, 'block')}"
+    packed = ", compressed" if fetch.wire_basis == "seed" else ""
+    blocks = counted(fetch.blocks, "block")
+    yield f"{who} {size(fetch.wire_bytes)} from here{packed}: {blocks}, {100 * fetch.share:.1f}% of the plain bytes"
     yield (
         f"    from peers {fetch.from_peers_bytes} bytes, from a seed {fetch.from_seed_bytes}, "
         f"{fetch.manifest_bytes} of either for the manifest"
@@ -204,12 +207,15 @@ def _fetch(who: str, fetch: FetchTold) -> Iterator[str]:
 
 def change_lines(changes: Iterable[Change]) -> list[str]:
     """Changed files, with what is fetched of each and where in it that lies."""
+    has_neighbours = False
     rows = [["what", "size", "fetch", "", "path"]]
     for change in changes:
+        has_neighbours |= change.what == "touched" and change.fetch_bytes > 0
         before = f" (was {change.before})" if change.before else ""
         amount = change.size_before if change.what == "removed" else change.size
         rows.append([change.what, size(amount), size(change.fetch_bytes), change.strip, change.path + before])
-    return columns(rows) if len(rows) > 1 else ["no file changed"]
+    lines = columns(rows) if len(rows) > 1 else ["no file changed"]
+    return [*lines, NEIGHBOURS] if has_neighbours else lines
 
 
 def finding_lines(finding: Finding) -> Iterator[str]:

@@ -42,8 +42,8 @@ def diff(
     """Compare two versions: files, bytes to fetch, where in its files it is new.
 
     The older one comes first. A directory or file in the place of the newer one is compared as it would be published;
-    a name that could be both is a version, if there is one: write ./NAME for the directory. A terminal is shown the
-    paths that cost most, a pipe and --json all.
+    a name that could be both is a version, if there is one: write ./NAME for the directory. The paths that cost most
+    come first, those that were only touched last; a terminal is shown the first 40, a pipe and --json all.
     """
     from swarm.analysis.difference import difference_of
     from swarm.cli.analyze import to_json, write_page
@@ -154,12 +154,10 @@ def difference_lines(difference: Difference, rows: list[RowChange] | None, most:
 
 
 def weighty(changes: Sequence[Change], most: int | None) -> list[Change]:
-    """At most so many of them, in the order of paths: those that are told first."""
+    """At most so many of them, those that cost most first and those that were only touched last."""
     from swarm.analysis.report import weight_of
 
-    if most is None or len(changes) <= most:
-        return list(changes)
-    return sorted(sorted(changes, key=weight_of)[:most], key=lambda change: change.path)
+    return sorted(changes, key=weight_of)[:most]
 
 
 def _row_lines(rows: list[RowChange]) -> Iterator[str]:

@@ -91,6 +91,17 @@ def test_where_no_findings_are_looked_for_it_says_so(tmp_path: Path) -> None:
         assert ("None: nothing that was measured" in analysis_page(analysis)) is is_sought
 
 
+def test_what_a_share_is_of_is_said(tmp_path: Path) -> None:
+    """The amount is compressed where a seed gives it, the share is of plain bytes: here all of the file is fetched."""
+    (tmp_path / "one.csv").write_bytes(table(rows(100)))
+    request = Request(tmp_path / "one.csv", tmp_path / "scan", tmp_path / "sizes", budget_bytes=0)
+    for gives, packed in ((False, ", compressed"), (True, "")):
+        analysis = analyze(replace(request, gives=gives))
+        line = next(line for line in analysis_lines(analysis) if line.startswith("a new consumer"))
+        assert line.endswith(f" from here{packed}: 1 block, 100.0% of the plain bytes")
+        assert "100.0% of the plain bytes" in analysis_page(analysis)
+
+
 def test_of_many_paths_that_are_not_as_before_all_are_counted(tmp_path: Path) -> None:
     (tmp_path / "one.csv").write_bytes(table(rows(100)))
     analysis = analyze(Request(tmp_path / "one.csv", tmp_path / "scan", tmp_path / "sizes", budget_bytes=0))

@@ -11,6 +11,7 @@ import pytest
 from swarm.analysis.changes import Change
 from swarm.analysis.difference import Difference
 from swarm.analysis.report import counted as counts_of
+from swarm.cli.analyze import NEIGHBOURS, change_lines
 from swarm.cli.bars import step_words
 from swarm.cli.bisect import at_serial, between, versions_of
 from swarm.cli.diff import difference_lines, weighty
@@ -156,10 +157,11 @@ def test_a_terminal_is_shown_the_paths_that_cost_most() -> None:
     touched = [Change(f"a/{n:03}", "touched", "file", 9, 9, 0) for n in range(100)]
     gone, new = Change("b", "removed", "file", 0, 9, 0), Change("c", "changed", "file", 9, 9, 9)
     changes = [*touched, gone, new]
-    assert weighty(changes, None) == changes and weighty(changes, 102) == changes
-    assert weighty(changes, 3) == [touched[0], gone, new]
+    assert weighty(changes, None) == weighty(changes, 102) == [new, gone, *touched]
+    assert weighty(changes, 3) == [new, gone, touched[0]]
     near = Change("a/000", "touched", "file", 9, 9, 99)
-    assert weighty([near, gone, new], 2) == [gone, new], "a neighbour in a block that is fetched is none that changed"
+    assert weighty([near, gone, new], None) == [new, gone, near], "a neighbour in a block is none that changed"
+    assert change_lines([new, near])[-1] == NEIGHBOURS and NEIGHBOURS not in change_lines([new, touched[0]])
     told = Difference("v1", "aa", "v2", "bb", False, 9, 1, 9, 0, counts_of(changes), tuple(changes))
     lines = list(difference_lines(told, None, 3))
     assert lines[-1] == "and 99 more paths, 99 of them touched alone: all of them with --json, or in a pipe"
