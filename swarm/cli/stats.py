@@ -21,6 +21,8 @@ CURVE_WIDTH: Final = 16
 # From cold to hot.
 HEATS: Final = ".:-=+*#%@"
 RISES: Final = "▁▂▃▄▅▆▇█"
+# How the row of a move ends that had nobody to reach.
+UNFOLLOWED: Final = ["nobody", "-", "-", "-", "-", "-"]
 
 
 @click.command()
@@ -65,10 +67,7 @@ def stats_lines(told: Stats) -> Iterable[str]:
     """The tables."""
     yield f"{told.ref} since {moment(told.since)}"
     yield ""
-    yield from columns(publish_rows(told.publishes))
-    if told.has_earlier:
-        yield f"and earlier ones in that time: see `aetherfs history {told.ref}`"
-    yield from _why(told, "publishes", "rollouts")
+    yield from _publish_lines(told)
     yield ""
     if told.versions:
         rows = [["version", "tags", "whole at", "in part at", "origins"]]
@@ -76,22 +75,19 @@ def stats_lines(told: Stats) -> Iterable[str]:
             counts = [str(each) for each in (version.complete_peers, version.partial_peers, version.origins)]
             rows.append([short(version.version), " ".join(version.tags) or "-", *counts])
         yield from columns(rows)
+        yield from _why(told, "versions")
     else:
-        yield "who runs which version: -"
-    yield from _why(told, "versions")
+        none = "of what moved in that time nothing is known"
+        yield f"who runs which version: {told.reasons.get('versions', none)}"
     yield ""
     for reads in told.reads:
         yield from read_lines(reads)
     if not told.reads:
-        yield "what is read: -"
-        yield "  nothing of it was read through this home's agent: over HTTP, a mount or fsspec"
+        yield "what is read here: nothing was, through this home's agent (over HTTP, a mount or fsspec)"
     for heat in told.heat:
         yield from heat_lines(heat)
     if not told.heat:
-        yield "what is read in the swarm: -"
-        yield from _why(told, "heat")
-        if "heat" not in told.reasons:
-            yield "  no peer has told of reading it yet"
+        yield f"what is read in the swarm: {told.reasons.get('heat', 'no peer has told of reading it yet')}"
     yield ""
     yield from columns(tier_rows(told.tiers))
     bad, unreadable = told.refused.bad, told.refused.unreadable
@@ -103,6 +99,22 @@ def stats_lines(told: Stats) -> Iterable[str]:
 
 def _why(told: Stats, *fields: str) -> Iterator[str]:
     yield from (f"  -: {reason}" for field, reason in told.reasons.items() if field in fields)
+
+
+def _publish_lines(told: Stats) -> Iterator[str]:
+    """The moves. Of a whole dataset's those that nobody followed say nothing, and are counted alone."""
+    heads, *rows = publish_rows(told.publishes) or [[]]
+    followed = [row for row in rows if row[-len(UNFOLLOWED) :] != UNFOLLOWED]
+    shown = rows if told.tag is not None else followed
+    yield from columns([heads, *shown] if shown else [])
+    if more := len(rows) - len(shown):
+        of = f"{counted(more, 'move')} of tags that nobody followed"
+        yield f"{'and ' if shown else ''}{of}: see `aetherfs stats {told.dataset}:TAG`"
+    if told.has_earlier:
+        yield f"and earlier ones in that time: see `aetherfs history {told.ref}`"
+    yield from _why(told, "rollouts")
+    if "publishes" in told.reasons:
+        yield told.reasons["publishes"]
 
 
 def publish_rows(publishes: Sequence[PublishTold]) -> list[list[str]]:

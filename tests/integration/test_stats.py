@@ -226,7 +226,7 @@ async def check_without(swarm: Following, node: PeerNode) -> None:
     """Nothing in that time, nothing of that name, and what was read outlives the process."""
     nothing = await told(node, "maps/roads:stable", since_s=0)
     assert nothing.publishes == () and "publishes" in nothing.reasons
-    assert "  -: nothing was published" in "\n".join(stats_lines(nothing))
+    assert any(line.startswith("nothing was published") for line in stats_lines(nothing))
     with pytest.raises(NotFoundError):
         await told(node, "maps/nothing")
     await swarm.stop(node)

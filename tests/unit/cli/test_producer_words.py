@@ -20,11 +20,14 @@ from swarm.cli.main import main
 from swarm.cli.program import Program
 from swarm.cli.references import names_path
 from swarm.cli.simulation_lines import calibration_lines, lines_told
+from swarm.cli.stats import stats_lines
 from swarm.cli.waterfall_page import page_of
 from swarm.errors import NotFoundError, UsageError
+from swarm.figure_messages import Completion, Sources
 from swarm.sim.calibration import Actual, Kept
 from swarm.sim.forecast import Conditions
 from swarm.sim.simulation import Calibration
+from swarm.stats_messages import PublishTold, RefusedTold, RolloutTold, Stats
 from swarm.units import counted
 
 
@@ -151,6 +154,35 @@ def test_the_waterfalls_page_marks_a_step_in_every_phase_that_it_lasts() -> None
     assert "min-width:720px" in page and "overflow-x:auto" in page, "narrow screens move it, and do not shrink it"
     step = explained()["pull"]["critical_path"][0]
     assert step_words(explained()["pull"], step) == "finding who has it"
+
+
+def performing(*followers: int, tag: str | None = None, **more: Any) -> list[str]:
+    """What is told of moves with so many followers each, who all have it."""
+    moves = []
+    for serial, wanted in enumerate(followers, 1):
+        after_s = 1.0 if wanted else None
+        completion = Completion(after_s, after_s, after_s, after_s, ((1.0, wanted),) if wanted else ())
+        rollout = RolloutTold(None, wanted, wanted, 0, completion, Sources(), None)
+        moves.append(PublishTold(serial, f"v{serial}", "ab" * 32, 1.0, "publish", "", 9, 1, rollout))
+    bad = RefusedTold(0, 0, None)
+    told = Stats("maps/roads", "maps/roads", tag, 2.0, 0.0, tuple(moves), (), (), (), (), bad, 1.0, {})
+    return list(stats_lines(msgspec.structs.replace(told, **more)))
+
+
+def test_moves_that_nobody_followed_are_counted_alone_in_a_whole_datasets_figures() -> None:
+    left = "of tags that nobody followed: see `aetherfs stats maps/roads:TAG`"
+    lines = performing(2, 0, 0)
+    assert [line.split()[4] for line in lines if "abab" in line] == ["v1"]
+    assert f"and 2 moves {left}" in lines
+    assert performing(0)[2] == f"1 move {left}" and not any("serial" in line for line in performing(0))
+    assert sum("nobody" in line for line in performing(0, tag="v1")) == 1, "who asks of one tag is told of it"
+
+
+def test_what_there_is_none_of_is_said_in_words() -> None:
+    why = "nothing was published in that time: look further back with --since"
+    lines = performing(reasons={"publishes": why, "heat": "the tracker is away"})
+    assert lines[2] == why and "what is read in the swarm: the tracker is away" in lines
+    assert not any(line.endswith(": -") or line.startswith("  -: ") for line in lines)
 
 
 def test_a_terminal_is_shown_the_paths_that_cost_most() -> None:
