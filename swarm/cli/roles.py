@@ -43,7 +43,7 @@ STORE_KEY_FILE: Final = "store_key"
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A process's parts. ``made_swarm``: its store held none before."""
+    """A process's parts. ``made_swarm``: its store held none before; of those that start together one has made it."""
 
     node: PeerNode
     tracker: Tracker | None
@@ -161,19 +161,17 @@ async def running(program: Program, role: Role) -> AsyncIterator[Running]:
     from swarm.peer.agent import start_peer
     from swarm.peer.browsing import Browsing
     from swarm.peer.layouts import Layouts
-    from swarm.tracker.keys import holds_swarm
 
     async with AsyncExitStack() as stack:
         objects = await _open_store(program, stack) if role.tracker or role.seed else None
         made_swarm = False
-        if objects is not None and (role.tracker or program.settings.secret_file):
-            made_swarm = not await asyncio.to_thread(holds_swarm, objects)
         store_key = await asyncio.to_thread(_store_key, program, objects) if objects is not None else b""
         tracker = None
         if role.tracker and objects is not None:
             tracker = await _start_tracker(program, objects, store_key, stack)
+            made_swarm = tracker.state.keys.is_new
         elif objects is not None and store_key:
-            await asyncio.to_thread(_enrol_seed, program.home, objects, store_key)
+            made_swarm = await asyncio.to_thread(_enrol_seed, program.home, objects, store_key)
         settings = node_settings(program, program.settings.port_base, follows=True)
         if role.seed and objects is not None:
             from seed.node import start_seed
@@ -246,10 +244,13 @@ def _store_key(program: Program, objects: ObjectStore) -> bytes:
     return store_key_in(path, passphrase)
 
 
-def _enrol_seed(home: Home, objects: ObjectStore, store_key: bytes) -> None:
+def _enrol_seed(home: Home, objects: ObjectStore, store_key: bytes) -> bool:
+    """Whether this made the swarm."""
     from swarm.tracker.enrolment import enrol_by_store
 
-    remember(home, enrol_by_store(objects, store_key, home.key(), "seed", time.time()))
+    answer, is_new = enrol_by_store(objects, store_key, home.key(), "seed", time.time())
+    remember(home, answer)
+    return is_new
 
 
 async def _start_tracker(program: Program, objects: ObjectStore, store_key: bytes, stack: AsyncExitStack) -> Tracker:

@@ -20,16 +20,18 @@ from swarm.tracker.tokens import Tokens
 from swarm.trust import Trust
 
 
-def enrol_by_store(objects: ObjectStore, store_key: bytes, key: PeerKey, role: Role, wall_now: float) -> JoinAnswer:
-    """What a tracker would answer a joiner with. Repeated, it gives fresh papers. NotAllowedError for another swarm's
-    store key, and for a key that was removed.
+def enrol_by_store(
+    objects: ObjectStore, store_key: bytes, key: PeerKey, role: Role, wall_now: float
+) -> tuple[JoinAnswer, bool]:
+    """What a tracker would answer a joiner with, and whether the swarm was made by this. Repeated, it gives fresh
+    papers. NotAllowedError for another swarm's store key, and for a key that was removed.
     """
     keys = load_or_create(objects, store_key, wall_now)
     members = Members(objects, keys, Tokens(objects, keys.authority), Rights(objects, keys.authority))
     papers, member = members.admit_keeper(key.public, role, wall_now)
     listed = registry.read(objects, keys.authority.trust, wall_now)
     keyring = keys.keyring(wall_now)
-    return JoinAnswer(
+    answer = JoinAnswer(
         protocol=OUR_VERSIONS[1],
         certificate=papers.certificate,
         ca=keys.authority.certificate,
@@ -42,6 +44,7 @@ def enrol_by_store(objects: ObjectStore, store_key: bytes, key: PeerKey, role: R
         store_key=store_key if member.role == "tracker" else b"",
         keys=canonical.encode(keyring) if keyring != NO_KEYS else b"",
     )
+    return answer, keys.is_new
 
 
 def peers_to_begin_from(

@@ -83,6 +83,8 @@ class SwarmKeys:
         self.authority = authority
         self.secret = secret
         self.secrets: tuple[SwarmSecret, ...] = (SwarmSecret(0, secret, 0, NEVER),)
+        # Whether these keys were made here just now, and so the swarm: of racing callers for one.
+        self.is_new = False
         self._store_key = store_key
         self._lock = threading.Lock()
         self._read_at = float("-inf")
@@ -232,11 +234,13 @@ def load_or_create(objects: ObjectStore, store_key: bytes, wall_now: float) -> S
     """
     if len(store_key) != STORE_KEY_BYTES:
         raise UsageError(f"a store key has {STORE_KEY_BYTES} bytes, not {len(store_key)}")
+    is_new = False
     if not holds_swarm(objects):
         # Before the CA, so that whoever finds the CA knows whether there is a root.
         custody.make_root(objects, store_key)
         made = authority.create(PeerKey(os.urandom(32)), wall_now)
-        objects.put_if_absent(CA_KEY, close_box(store_key, CA_KEY, KeptAuthority(1, made.key.seed, made.certificate)))
+        box = close_box(store_key, CA_KEY, KeptAuthority(1, made.key.seed, made.certificate))
+        is_new = objects.put_if_absent(CA_KEY, box)
     if not objects.list(SECRET_KEY, limit=1):
         objects.put_if_absent(SECRET_KEY, close_box(store_key, SECRET_KEY, KeptSecret(1, os.urandom(32))))
     kept = canonical.decode(open_box(objects, store_key, CA_KEY), KeptAuthority, limit_bytes=RECORD_MAX_BYTES)
@@ -245,6 +249,7 @@ def load_or_create(objects: ObjectStore, store_key: bytes, wall_now: float) -> S
     if authority.public_of_root(kept.certificate) != key.public:
         raise IntegrityError(f"{CA_KEY} in the object store holds a root of another key: restore it from a backup")
     keys = SwarmKeys(Authority(key, kept.certificate), secret.secret, store_key)
+    keys.is_new = is_new
     keys.refresh(objects, wall_now)
     if keys.authority.trust.roster is None and custody.has_root(objects) and not keys.authority.trust.links:
         root = custody.root_here(objects, store_key)

@@ -25,7 +25,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     """A tracker's home over a store with a swarm, and the program on it: exit code, and what it printed as JSON."""
     home = Home(tmp_path / "home")
     objects, store_key = FolderObjectStore(tmp_path / "home" / "store"), os.urandom(32)
-    remember(home, enrol_by_store(objects, store_key, home.key(), "tracker", time.time()))
+    remember(home, enrol_by_store(objects, store_key, home.key(), "tracker", time.time())[0])
     monkeypatch.setenv("AETHERFS_HOME", str(home.path))
     monkeypatch.setenv("AETHERFS_ROOT_PASSPHRASE", "of the root")
 

@@ -26,7 +26,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     """A tracker's home, whose swarm lies in another folder than the home's own."""
     home = Home(tmp_path / "home")
     objects = FolderObjectStore(tmp_path / "far")
-    remember(home, enrol_by_store(objects, os.urandom(32), home.key(), "tracker", time.time()))
+    remember(home, enrol_by_store(objects, os.urandom(32), home.key(), "tracker", time.time())[0])
     monkeypatch.setenv("AETHERFS_HOME", str(home.path))
     monkeypatch.delenv("AETHERFS_STORE", raising=False)
     monkeypatch.chdir(tmp_path)

@@ -8,6 +8,7 @@ import pytest
 
 from swarm.errors import ConflictError, IntegrityError, NotAllowedError, UsageError
 from swarm.limits import SECRETS_MAX
+from swarm.objects import ObjectStore
 from swarm.objects.memory import MemoryObjectStore
 from swarm.tracker.custody import ROOT_KEY, roster_key
 from swarm.tracker.keys import CA_KEY, SECRET_KEY, SwarmKeys, load_or_create
@@ -23,6 +24,23 @@ def test_racing_trackers_make_one_swarm() -> None:
     assert len({keys.secret for keys in found}) == 1
     assert len({keys.authority.certificate for keys in found}) == 1
     assert len({keys.authority.public for keys in found}) == 1
+    assert sum(keys.is_new for keys in found) == 1, "one has made it, and says so"
+
+
+def test_who_comes_second_has_not_made_the_swarm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when there was none yet as it looked."""
+    objects = MemoryObjectStore()
+    first: list[SwarmKeys] = []
+
+    def looked(looked_at: ObjectStore) -> bool:
+        monkeypatch.undo()
+        first.append(load_or_create(looked_at, STORE_KEY, WALL))
+        return False
+
+    monkeypatch.setattr("swarm.tracker.keys.holds_swarm", looked)
+    second = load_or_create(objects, STORE_KEY, WALL)
+    assert (first[0].is_new, second.is_new) == (True, False)
+    assert first[0].authority.public == second.authority.public
 
 
 def test_neither_key_lies_open() -> None:
