@@ -53,14 +53,19 @@ def history(program: Program, ref: str) -> None:
     given = parse(whole(program, ref), default_tag=None)
     is_tag = given.tag is not None and not given.names_version
     result = perform(program, "history", {"ref": ref, "figures": is_tag})
-    head = [["serial", "time", "kind", "moves", "files", "size", "fetched", "95% in", "by", "message"]]
-    rows = [_figured(entry) for entry in result["entries"]] if is_tag else []
-    lines = columns([*head, *rows]) if is_tag else columns([_logged(entry) for entry in result["entries"]])
-    program.output.result(result, lines)
+    program.output.result(result, log_lines(result["entries"], with_figures=is_tag))
+
+
+def log_lines(entries: Iterable[Mapping[str, Any]], *, with_figures: bool) -> list[str]:
+    """A row an entry. What a move cost is known of one tag's alone."""
+    rows = [["serial", "time", "kind", "moves", "files", "size", "fetched", "95% in", "by", "message"]]
+    rows += [_figured(entry) for entry in entries]
+    at = rows[0].index("fetched")
+    return columns(rows if with_figures else [row[:at] + row[at + 2 :] for row in rows])
 
 
 def _figured(entry: Mapping[str, Any]) -> list[str]:
-    """A move of one tag. One that went back is marked."""
+    """An entry. A move that went back is marked."""
     serial, when, kind, by, moves, _, weight, said = _logged(entry)
     back = entry.get("back_to")
     fetched, p95_s = entry.get("fetch_bytes"), entry.get("p95_s")

@@ -21,6 +21,7 @@ from swarm.cli.program import Program
 from swarm.cli.references import names_path
 from swarm.cli.simulation_lines import calibration_lines, lines_told
 from swarm.cli.stats import stats_lines
+from swarm.cli.tags import log_lines
 from swarm.cli.waterfall_page import page_of
 from swarm.errors import NotFoundError, UsageError
 from swarm.figure_messages import Completion, Sources
@@ -154,6 +155,16 @@ def test_the_waterfalls_page_marks_a_step_in_every_phase_that_it_lasts() -> None
     assert "min-width:720px" in page and "overflow-x:auto" in page, "narrow screens move it, and do not shrink it"
     step = explained()["pull"]["critical_path"][0]
     assert step_words(explained()["pull"], step) == "finding who has it"
+
+
+def test_a_log_has_headings_and_what_a_move_cost_stands_in_that_of_one_tag() -> None:
+    move = {"serial": 3, "time": 1, "kind": "tag", "message": "second", "publisher": "ab" * 32}
+    entry = {**move, "moves": [{"tag": "v1", "version": "cd" * 32}], "fetch_bytes": 9, "p95_s": 2.0}
+    heads, told = (line.split() for line in log_lines([entry], with_figures=False))
+    assert heads == ["serial", "time", "kind", "moves", "files", "size", "by", "message"]
+    assert told[4:] == ["tag", "v1=" + "cd" * 6, "-", "-", "ab" * 6, "second"]
+    figures, with_them = log_lines([entry], with_figures=True)
+    assert "  fetched  95% in  by" in figures and "  9 B      2.0 s   ab" in with_them
 
 
 def performing(*followers: int, tag: str | None = None, **more: Any) -> list[str]:
