@@ -77,7 +77,7 @@ def stats_lines(told: Stats) -> Iterable[str]:
         yield from columns(rows)
         yield from _why(told, "versions")
     else:
-        none = "of what moved in that time nothing is known"
+        none = "no version moved in that time"
         yield f"who runs which version: {told.reasons.get('versions', none)}"
     yield ""
     for reads in told.reads:
