@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
 
-from swarm.cli.perform import required_of
+from swarm.cli.perform import HANDOVER_S, RETRY_S, required_of
 from swarm.cli.program import Program
-from swarm.errors import UnreachableError
+from swarm.errors import ConflictError, UnreachableError
 from swarm.local_agent import AgentClient
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
 
 
 @contextmanager
@@ -28,8 +33,31 @@ def agent_at_hand(program: Program) -> Iterator[AgentClient]:
 
 
 @contextmanager
+def agent_throughout(program: Program) -> Iterator[Callable[[], None]]:
+    """For a command that performs again and again: what it calls before each time, so that an agent is there.
+
+    Without one, each verb would be done by a peer of its own, whose coming and going the swarm is told of.
+    """
+    with ExitStack() as peers:
+
+        def be_there() -> None:
+            deadline = time.monotonic() + HANDOVER_S
+            while program.agent() is None:
+                peers.close()  # of one of our own that somebody else ended
+                try:
+                    peers.enter_context(agent_at_hand(program))
+                except ConflictError:
+                    # A process that has the home does not answer yet, or any more.
+                    if time.monotonic() > deadline:
+                        raise
+                    time.sleep(RETRY_S)
+
+        yield be_there
+
+
+@contextmanager
 def _peer_meanwhile(program: Program) -> Iterator[None]:
-    """A peer on free ports, in a thread of its own, ended in every case."""
+    """A peer on free ports, in a thread of its own, ended in every case; what it still does then is cancelled."""
     import asyncio
 
     from swarm.cli.roles import node_settings
@@ -37,7 +65,7 @@ def _peer_meanwhile(program: Program) -> Iterator[None]:
 
     program.start_logging()
     loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="peer")
+    thread = threading.Thread(target=_run, args=(loop,), name="peer")
     thread.start()
     try:
         node = asyncio.run_coroutine_threadsafe(start_peer(node_settings(program, port_base=0)), loop).result()
@@ -48,7 +76,26 @@ def _peer_meanwhile(program: Program) -> Iterator[None]:
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
+
+
+def _run(loop: AbstractEventLoop) -> None:
+    """Until it is stopped; what was interrupted meanwhile then closes what it has opened."""
+    try:
+        loop.run_forever()
+        loop.run_until_complete(_end_all())
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
+    finally:
         loop.close()
 
 
-__all__ = ["agent_at_hand", "required_of"]
+async def _end_all() -> None:
+    import asyncio
+
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
+
+
+__all__ = ["agent_at_hand", "agent_throughout", "required_of"]

@@ -27,18 +27,21 @@ EVENTS_MAX: Final = 10_000
 def audit(program: Program, since: str, actor: str) -> None:
     """Show who published, moved, removed, granted, joined or was refused; newest last."""
     from swarm.amounts import span_of
+    from swarm.cli.at_hand import agent_throughout
     from swarm.cli.perform import perform
 
     arguments: dict[str, Any] = {"since": int(time.time()) - span_of(since), "actor": actor, "before": 0}
     events: list[dict[str, Any]] = []
     missing: dict[str, None] = {}
-    while True:
-        page = perform(program, "audit", arguments)
-        events += page["events"]
-        missing |= dict.fromkeys(page.get("missing", ()))
-        arguments["before"] = page["before"]
-        if not page["before"] or len(events) >= EVENTS_MAX:
-            break
+    with agent_throughout(program) as be_there:
+        while True:
+            be_there()
+            page = perform(program, "audit", arguments)
+            events += page["events"]
+            missing |= dict.fromkeys(page.get("missing", ()))
+            arguments["before"] = page["before"]
+            if not page["before"] or len(events) >= EVENTS_MAX:
+                break
     events.reverse()
     result = {"events": events, "missing": list(missing), "complete": not page["before"]}
     program.output.result(result, _shown(result))

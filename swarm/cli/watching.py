@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -21,6 +21,8 @@ LOOK_S: Final = 1.0
 EVENTS_PAGE: Final = 500
 # Events whose ids are remembered, as many as a tracker keeps.
 TOLD_MAX: Final = 5000
+# All that is known when a command begins has come after so many pages, whatever happens meanwhile.
+PAGES_MAX: Final = TOLD_MAX // EVENTS_PAGE
 # Of what is behind, so many are shown beneath a tag.
 STRAGGLERS: Final = 3
 TAGS_SHOWN: Final = 20
@@ -44,10 +46,13 @@ def top(program: Program, once: bool) -> None:
     """
     program.start_logging()
     program.when_interrupted = ""
-    if once or program.json or not program.output.stdout.isatty():
-        _lines(program, once=once)
-    else:
-        _live(program)
+    from swarm.cli.at_hand import agent_throughout
+
+    with agent_throughout(program) as be_there:
+        if once or program.json or not program.output.stdout.isatty():
+            _lines(program, be_there, once=once)
+        else:
+            _live(program, be_there)
 
 
 @click.command()
@@ -61,15 +66,17 @@ def events(program: Program, follow: bool, back: str) -> None:
     All trackers tell the same; a line on stderr says since when they lack nothing. With --json one object a line.
     """
     from swarm.amounts import span_of
+    from swarm.cli.at_hand import agent_throughout
 
     program.start_logging()
     program.when_interrupted = ""
     since = time.time() - span_of(back)
-    for event in happenings(program, since, follow=follow):
-        if program.json:
-            program.output.emit(event)
-        else:
-            print(printable(event_line(event)), file=program.output.stdout, flush=follow)
+    with agent_throughout(program) as be_there:
+        for event in happenings(program, since, be_there, follow=follow):
+            if program.json:
+                program.output.emit(event)
+            else:
+                print(printable(event_line(event)), file=program.output.stdout, flush=follow)
 
 
 def figures(program: Program, what: str, **query: str) -> dict[str, Any]:
@@ -93,28 +100,33 @@ def seen(program: Program) -> dict[str, Any]:
     return {"overview": overview, "stragglers": stragglers, "alerts": alerts}
 
 
-def happenings(program: Program, since: float, *, follow: bool) -> Iterator[dict[str, Any]]:
+def happenings(
+    program: Program, since: float, be_there: Callable[[], None], *, follow: bool
+) -> Iterator[dict[str, Any]]:
     """Events, each once: what is known at first in order of time, then as it is heard. Numbers are one tracker's: of
-    another's, what was not told counts.
+    another's, what was not told counts. ``be_there``: see ``agent_throughout``.
     """
-    after, told, first = 0, OrderedDict[str, None](), list[dict[str, Any]]()
+    after, told, first, pages = 0, OrderedDict[str, None](), list[dict[str, Any]](), 0
     is_first = True
     while True:
         try:
+            be_there()
             page = figures(program, "events", after=str(after), since=f"{since:.3f}", limit=str(EVENTS_PAGE))
         except UnreachableError:
             if not follow:
                 raise
             time.sleep(LOOK_S)
             continue
-        if page["next"] < after:
+        pages += 1
+        is_last = not follow and pages >= PAGES_MAX
+        if page["next"] < after and not is_last:
             after = 0
             continue
         new = [event for event in page["events"] if told.keys().isdisjoint((event["id"], event["was"]))]
         told.update((event["id"], None) for event in page["events"])
         while len(told) > TOLD_MAX:
             told.popitem(last=False)
-        is_more = page["next"] > after  # also where none of a page's events may be read
+        is_more = page["next"] > after and not is_last  # also where none of a page's events may be read
         after = page["next"]
         first += new
         if not is_more and is_first:
@@ -186,8 +198,9 @@ def _bar(share: float, width: int = 20) -> str:
     return "[" + "#" * full + "." * (width - full) + "]"
 
 
-def _lines(program: Program, *, once: bool) -> None:
+def _lines(program: Program, be_there: Callable[[], None], *, once: bool) -> None:
     while True:
+        be_there()
         told = seen(program)
         if program.json:
             program.output.emit({"at": told["overview"]["at"], **told})
@@ -198,7 +211,7 @@ def _lines(program: Program, *, once: bool) -> None:
         time.sleep(LOOK_S)
 
 
-def _live(program: Program) -> None:
+def _live(program: Program, be_there: Callable[[], None]) -> None:
     from rich.console import Console
     from rich.live import Live
 
@@ -206,6 +219,7 @@ def _live(program: Program) -> None:
     with Live(console=console, screen=True, auto_refresh=False) as live:
         while True:
             try:
+                be_there()
                 live.update(_drawn(picture(seen(program))), refresh=True)
             except UnreachableError as error:
                 live.update(_drawn([(str(error), "red")]), refresh=True)

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import importlib
 import io
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from rich.console import Console
 
-from swarm.cli import watching
+from swarm.cli import at_hand, watching
 from swarm.cli.program import Program
 from swarm.cli.watching import EVENTS_PAGE, event_line, happenings, picture
-from swarm.errors import UnreachableError
+from swarm.errors import ConflictError, UnreachableError
+from swarm.standing import AgentInfo
+from swarm.tracker.figures.happenings import KEPT_MAX
 
 
 def event(at: float, number: int) -> dict[str, Any]:
@@ -42,10 +49,14 @@ def told(monkeypatch: pytest.MonkeyPatch, answers: list[Any]) -> list[dict[str, 
     return asked
 
 
+def _nothing() -> None:
+    """An agent is there."""
+
+
 def test_pages_are_joined(monkeypatch: pytest.MonkeyPatch) -> None:
     full = [event(float(n), n) for n in range(1, EVENTS_PAGE + 1)]
     asked = told(monkeypatch, [page(full, EVENTS_PAGE), page([], 600), page([event(601.0, 601)], 601), page([], 601)])
-    assert len(list(happenings(Program(), 0.0, follow=False))) == 501
+    assert len(list(happenings(Program(), 0.0, _nothing, follow=False))) == 501
     assert [one["after"] for one in asked] == ["0", str(EVENTS_PAGE), "600", "601"]
 
 
@@ -53,7 +64,7 @@ def test_what_is_known_is_shown_in_order_of_time_and_since_when_all_is(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     told(monkeypatch, [{**page([event(5.0, 1), event(3.0, 2)], 2), "since": 4.0}] * 2)
-    assert [one["at"] for one in happenings(Program(), 2.0, follow=False)] == [3.0, 5.0]
+    assert [one["at"] for one in happenings(Program(), 2.0, _nothing, follow=False)] == [3.0, 5.0]
     assert "lack nothing since" in capsys.readouterr().err
 
 
@@ -64,7 +75,7 @@ def test_another_tracker_goes_on_where_the_first_was(monkeypatch: pytest.MonkeyP
 
     def until_stopped() -> Iterator[float]:
         try:
-            for one in happenings(Program(), 0.0, follow=True):
+            for one in happenings(Program(), 0.0, _nothing, follow=True):
                 yield one["at"]
         except (KeyboardInterrupt, StopIteration, RuntimeError):
             return
@@ -76,9 +87,108 @@ def test_another_tracker_goes_on_where_the_first_was(monkeypatch: pytest.MonkeyP
 def test_an_earlier_account_of_what_was_shown_is_not_shown_again(monkeypatch: pytest.MonkeyPatch) -> None:
     earlier, earliest = ({**event(at, number), "was": f"of {at + 1}"} for at, number in ((9.0, 2), (8.0, 3)))
     told(monkeypatch, [page([event(10.0, 1)], 1), page([earlier], 2), page([earliest], 3), page([], 3)])
-    assert [one["at"] for one in happenings(Program(), 0.0, follow=False)] == [10.0]
+    assert [one["at"] for one in happenings(Program(), 0.0, _nothing, follow=False)] == [10.0]
 
 
+def test_what_happens_while_it_is_told_does_not_keep_the_command_from_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = told(monkeypatch, [page([event(float(n), n)], n) for n in range(1, 1000)])
+    assert [one["at"] for one in happenings(Program(), 0.0, _nothing, follow=False)] == list(range(1, len(asked) + 1))
+    assert len(asked) * EVENTS_PAGE == KEPT_MAX, "all that a tracker keeps has come by then"
+
+
+def test_trackers_that_answer_in_turn_with_numbers_of_their_own_do_not_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    told(monkeypatch, [page([event(1.0, 900)], 900), page([event(2.0, 5)], 5)] * 100)
+    assert [one["at"] for one in happenings(Program(), 0.0, _nothing, follow=False)] == [1.0, 2.0]
+
+
+class Home(Program):
+    """One on which no process runs, but for peers of the command's own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.peers: list[str] = []
+        self.is_taken = 0
+
+    def agent(self) -> AgentInfo | None:
+        return AgentInfo(1, 1, "token") if self.peers[-1:] == ["begun"] else None
+
+    @contextmanager
+    def at_hand(self, _program: Program) -> Iterator[None]:
+        if self.is_taken:
+            self.is_taken -= 1
+            raise ConflictError("another process has the home")
+        self.peers.append("begun")
+        try:
+            yield
+        finally:
+            self.peers.append("ended")
+
+
+@pytest.mark.parametrize("command", ["events", "top", "audit"])
+def test_a_command_that_asks_again_and_again_does_so_by_one_peer(monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    home, asked = Home(), list[str]()
+
+    def perform(program: Program, verb: str, arguments: Any) -> dict[str, Any]:
+        assert home.agent() is not None
+        asked.append(verb)
+        if len(asked) == 6 and command == "top":
+            raise KeyboardInterrupt
+        if verb == "audit":
+            return {"events": [], "before": 6 - len(asked)}
+        if verb == "alerts":
+            return {"alerts": []}
+        return page([], min(5, len(asked))) if command == "events" else OVERVIEW | {"tags": []}
+
+    monkeypatch.setattr(at_hand, "agent_at_hand", home.at_hand)
+    monkeypatch.setattr("swarm.cli.perform.perform", perform)
+    monkeypatch.setattr(watching, "LOOK_S", 0.0)
+    done = CliRunner().invoke(getattr(importlib.import_module(OF[command]), command), ["--json"], obj=home)
+    assert (len(asked), home.peers, done.exit_code) == (6, ["begun", "ended"], int(command == "top")), done.output
+
+
+def test_a_peer_of_its_own_that_somebody_ended_is_followed_by_another_and_a_home_in_use_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    home = Home()
+    monkeypatch.setattr(at_hand, "agent_at_hand", home.at_hand)
+    monkeypatch.setattr(at_hand, "RETRY_S", 0.0)
+    with at_hand.agent_throughout(home) as be_there:
+        assert home.peers == [], "who never asks begins none"
+        home.is_taken = 3
+        be_there()
+        be_there()
+        assert home.peers == ["begun"]
+        home.peers.append("stopped")
+        be_there()
+    assert home.peers == ["begun", "stopped", "ended", "begun", "ended"]
+    monkeypatch.setattr(at_hand, "HANDOVER_S", -1.0)
+    home.is_taken = 1
+    with pytest.raises(ConflictError), at_hand.agent_throughout(home) as be_there:
+        be_there()
+
+
+def test_what_a_peer_was_interrupted_in_closes_what_it_has_opened() -> None:
+    closed: list[str] = []
+
+    async def starts() -> None:
+        try:
+            begun.set()
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            closed.append("connector")
+
+    loop, begun = asyncio.new_event_loop(), threading.Event()
+    thread = threading.Thread(target=at_hand._run, args=(loop,))
+    thread.start()
+    asyncio.run_coroutine_threadsafe(starts(), loop)
+    begun.wait()
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    assert (closed, loop.is_closed()) == (["connector"], True)
+
+
+OF = {"events": "swarm.cli.watching", "top": "swarm.cli.watching", "audit": "swarm.cli.audit"}
 OVERVIEW: dict[str, Any] = {
     "at": 1.0,
     "verdict": "`stable` of maps/roads: 3 of 4 current",
