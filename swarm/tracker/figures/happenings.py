@@ -2,7 +2,8 @@
 
 What two trackers tell of the same event is one of it here (see ``happened``), with the earlier account, under a new
 number if that came later: so all trackers have the same events, though each has numbers of its own. Of what others
-alone tell half the room at most is taken, so that none of them, whatever it tells, drives out what was seen here.
+alone tell half the room at most is taken, so that none of them, whatever it tells, drives out what was seen here. And
+of one peer's comings and goings only the last few are kept, so that no peer does either.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from swarm.tracker.figures.happened import (
 )
 
 KEPT_MAX: Final = 5000
+# Of one peer's comings and goings: who comes and goes that often is no news to anybody who sees the last ten times.
+COMINGS: Final = frozenset({"joined", "left", "back"})
+COMINGS_MAX: Final = 20
 # What others tell is taken if it is no older; and not if it is of later than that, by which a clock may be wrong: of a
 # tracker whose clock is more so the listing does not count either.
 AGE_MAX_S: Final = 2 * 86_400.0
@@ -47,6 +51,8 @@ class Happenings:
         # The numbers of those that others alone have told; and of all, by key.
         self._taken: dict[int, None] = {}
         self._numbers: dict[Key, list[int]] = {}
+        # Of each peer: those of its comings and goings.
+        self._comings: dict[str, list[int]] = {}
         self.number = 0
         # The last number that was let go, and how late that was, by its time.
         self._gone = 0
@@ -111,12 +117,23 @@ class Happenings:
         self._numbers.setdefault(happened.key, []).append(number)
         if not is_own:
             self._taken[number] = None
+        if happened.kind in COMINGS:
+            self._comings.setdefault(happened.peer, []).append(number)
+            self._thin_out(happened.peer)
         self._make_room()
 
     def _same(self, happened: Happened) -> int | None:
         """The number of the event that this one is, the nearest in time; None if it is new."""
         found = [n for n in self._numbers.get(happened.key, ()) if happened.is_one_with(self._kept[n].happened)]
         return min(found, key=lambda n: abs(self._kept[n].happened.at_ms - happened.at_ms), default=None)
+
+    def _thin_out(self, peer: str) -> None:
+        """Let the oldest of one peer's comings and goings go: later ones tell as much, so nothing is said to be lacking."""
+        numbers = self._comings[peer]
+        taken = [number for number in numbers if not self._kept[number].is_own]
+        crowd = taken if len(taken) > COMINGS_MAX // 2 else numbers
+        if crowd is taken or len(numbers) > COMINGS_MAX:
+            self._remove(min(crowd, key=lambda n: (self._kept[n].happened.at_ms, self._kept[n].id)))
 
     def _make_room(self) -> None:
         if len(self._taken) > self._most // 2:
@@ -134,6 +151,11 @@ class Happenings:
         numbers.remove(number)
         if not numbers:
             del self._numbers[happened.key]
+        if happened.kind in COMINGS:
+            comings = self._comings[happened.peer]
+            comings.remove(number)
+            if not comings:
+                del self._comings[happened.peer]
         return happened
 
     # ---- out ----------------------------------------------------------------------------------------------------
@@ -180,6 +202,9 @@ class Happenings:
         assert len(self._taken) <= self._most // 2
         assert self._taken.keys() == {number for number, kept in self._kept.items() if not kept.is_own}
         assert sorted(n for numbers in self._numbers.values() for n in numbers) == list(self._kept)
+        comings = {n for n, kept in self._kept.items() if kept.happened.kind in COMINGS}
+        assert {n for numbers in self._comings.values() for n in numbers} == comings
+        assert all(0 < len(numbers) <= COMINGS_MAX for numbers in self._comings.values())
         assert all(self._kept[n].happened.key == key for key, numbers in self._numbers.items() for n in numbers)
 
 

@@ -71,6 +71,8 @@ class KnownPeer:
     joined: float | None = None
     # It is gone by its own word.
     has_left: bool = False
+    # It had left and is there again, since when and after which word, and that is not told yet.
+    came: tuple[float, str] | None = None
     # Since when it is in doubt, and whether it could not be connected to since; whom it was missed by, when.
     doubted_at: float = 0.0
     is_unreachable: bool = False

@@ -67,6 +67,8 @@ GONE_KEPT_S: Final = 900.0
 PROBES_PER_TICK: Final = 64
 # A process that has run for longer has been there before this tracker heard of it.
 NEWCOMER_S: Final = 60
+# Who has left and comes back for less is there for one command on its home: neither its coming nor its going is told.
+VISIT_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,12 +145,20 @@ class Picture:
 
     def _is_back(self, peer: KnownPeer, now: float) -> None:
         if peer.health == "gone":
-            self._tell(peer, "back", now, f"{_named(peer)} is back", occasion=peer.last_word)
+            peer.came = (now, peer.last_word)
+            if not peer.has_left:
+                self._stays(peer)
             for tag in peer.followed:
                 self.book.follows(tag, peer)
         peer.health, peer.has_left = "alive", False
         peer.number += 1
         self._doubted.pop(peer.who.public, None)
+
+    def _stays(self, peer: KnownPeer) -> None:
+        """Tell that it is back, if that is not told yet."""
+        if peer.came is not None:
+            (at, word), peer.came = peer.came, None
+            self._tell(peer, "back", at, f"{_named(peer)} is back", occasion=word)
 
     def report(self, who: Who, report: Report, now: float, may_read: Callable[[str], bool] | None = None) -> bool:
         """A report; ``now`` is when it was made. Whether it leaves away what is not known here. ``may_read``: of which
@@ -200,7 +210,9 @@ class Picture:
         if peer is None or peer.health == "gone":
             return
         peer.has_left = True
-        self._tell(peer, "left", now, f"{_named(peer)} has left", occasion=peer.last_word)
+        if peer.came is None:
+            self._tell(peer, "left", now, f"{_named(peer)} has left", occasion=peer.last_word)
+        peer.came = None
         self._gone(peer)
         for tag in peer.followed:
             self.book.leaves(tag, peer)
@@ -231,6 +243,7 @@ class Picture:
             peer.is_unreachable = True
 
     def _died(self, peer: KnownPeer, now: float) -> None:
+        self._stays(peer)
         text = f"{_named(peer)} is gone without a word, not heard for {now - peer.heard:.0f} s"
         self._tell(peer, "died", now, text, "warning", peer.last_word)
         self._gone(peer)
@@ -302,6 +315,8 @@ class Picture:
                 sums.silent_since = min(peer.heard, sums.silent_since or peer.heard)
                 if self._is_silent(peer, now - peer.heard, beat_s, now):
                     continue
+            if peer.came is not None and now - peer.came[0] >= VISIT_S:
+                self._stays(peer)
             sums.add(peer)
             sites.add(peer.who.site)
         for public in forgotten:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from swarm.figure_messages import Event
 from swarm.tracker.figures.happened import TOLD_MAX, Happened
-from swarm.tracker.figures.happenings import AGE_MAX_S, AHEAD_MAX_S, Happenings
+from swarm.tracker.figures.happenings import AGE_MAX_S, AHEAD_MAX_S, COMINGS_MAX, KEPT_MAX, Happenings
 from swarm.tracker.figures.picture import Picture
 from tests.reported import V1, V2, entry, followed, key, report, who
 
@@ -152,6 +152,72 @@ def test_a_peer_that_dies_and_comes_back_again_and_again_is_told_each_time() -> 
     picture.heard(who(1), 400.0)
     kinds = [event.kind for event in picture.happenings.after(0, 100)[0]]
     assert kinds == ["joined", "died", "back", "died", "back"]
+
+
+def _visit(picture: Picture, came: float, went: float, epoch: int) -> None:
+    picture.report(who(1), report(1, followed(heard=0), epoch=epoch), came)
+    for tenth in range(round(10 * came), round(10 * went), 10):
+        picture.heard(who(1), tenth / 10)
+        picture.tick(tenth / 10, WALL + tenth / 10)
+        picture.check_invariants()
+    picture.left(key(1), went)
+
+
+def _kinds(picture: Picture) -> list[tuple[str, float]]:
+    return [(event.kind, event.at - WALL) for event in picture.happenings.after(0, 100)[0]]
+
+
+def test_who_is_there_for_a_command_alone_is_told_neither_as_back_nor_as_left() -> None:
+    picture = Picture(0.0, WALL)
+    _visit(picture, 1.0, 9.0, epoch=1)
+    known = [("joined", 1.0), ("left", 9.0)]
+    for number in range(10):
+        _visit(picture, 20.0 + 70 * number, 79.0 + 70 * number, epoch=2 + number)
+    assert _kinds(picture) == known, "it came for the first time, and that is all"
+    _visit(picture, 800.0, 862.0, epoch=20)
+    assert _kinds(picture) == [*known, ("back", 800.0), ("left", 862.0)]
+    picture.report(who(1), report(1, followed(heard=0), epoch=21), 900.0)
+    for second in range(901, 1200):
+        picture.tick(second, WALL + second)
+    assert [kind for kind, _ in _kinds(picture)[4:]] == ["back", "died"], "killed in its command, both are told"
+    picture.report(who(1), report(1, followed(heard=0), epoch=22), 1200.0)
+    picture.left(key(1), 1201.0)
+    assert _kinds(picture)[6:] == [("back", 1200.0), ("left", 1201.0)], "whose death was told comes back at once"
+
+
+def coming(number: int, at: float, peer: str = "peer1") -> Happened:
+    return Happened(round(1000 * at), "back", f"{peer} is back", peer, "", "", "", 0, "info", str(number))
+
+
+def test_a_peer_that_comes_and_goes_drives_nothing_else_out() -> None:
+    happenings = Happenings(begun=WALL - 9000)
+    happenings.add("died", WALL - 8000, "seen here", peer="peer1")
+    for number in range(3 * KEPT_MAX):
+        happenings.add(("left", "back", "joined")[number % 3], WALL + number, "", peer="peer1", occasion=str(number))
+    happenings.check_invariants()
+    last = [WALL + number for number in range(3 * KEPT_MAX - COMINGS_MAX, 3 * KEPT_MAX)]
+    assert [event.at for event in happenings.after(0, 100)[0]] == [WALL - 8000, *last]
+    assert happenings.since_ms == round(1000 * (WALL - 9000)), "nobody lacks what was let go"
+    assert not happenings.after(1, 100)[1]
+
+
+def test_trackers_that_saw_other_comings_of_a_peer_keep_the_same_last_ones() -> None:
+    trackers = Trackers([Happenings(), Happenings()])
+    for number in range(60):
+        trackers.all[number % 2].add("back", WALL - number, "peer1 is back", peer="peer1", occasion=str(number))
+    trackers.unite()
+    assert trackers.are_at_rest()
+    kept = [event.at for event in shown(trackers.all[0])]
+    assert kept == [event.at for event in shown(trackers.all[1])] == [WALL - number for number in range(19, -1, -1)]
+
+
+def test_what_others_tell_of_comings_drives_out_few_that_were_seen_here() -> None:
+    happenings = Happenings()
+    for number in range(COMINGS_MAX):
+        happenings.add("back", WALL, "seen here", peer="peer1", occasion=str(number))
+    happenings.take((coming(number, WALL + 60) for number in range(100, 10_000)), WALL)
+    happenings.check_invariants()
+    assert [event.text for event in shown(happenings)].count("seen here") == COMINGS_MAX // 2
 
 
 def test_what_others_tell_drives_out_nothing_that_was_seen_here() -> None:
