@@ -128,7 +128,7 @@ class Happenings:
         return min(found, key=lambda n: abs(self._kept[n].happened.at_ms - happened.at_ms), default=None)
 
     def _thin_out(self, peer: str) -> None:
-        """Let the oldest of one peer's comings and goings go: later ones tell as much, so nothing is said to be lacking."""
+        """Let the oldest of one peer's comings and goings go: later ones tell as much, so nothing counts as lacking."""
         numbers = self._comings[peer]
         taken = [number for number in numbers if not self._kept[number].is_own]
         crowd = taken if len(taken) > COMINGS_MAX // 2 else numbers

@@ -394,6 +394,7 @@ class Picture:
         """What always holds, after each step of a test."""
         self.book.check_invariants()
         self.happenings.check_invariants()
+        assert not any(peer.came and peer.health == "gone" for peer in self.peers.values())
 
 
 def _named(peer: KnownPeer) -> str:

@@ -161,6 +161,7 @@ def _visit(picture: Picture, came: float, went: float, epoch: int) -> None:
         picture.tick(tenth / 10, WALL + tenth / 10)
         picture.check_invariants()
     picture.left(key(1), went)
+    picture.check_invariants()
 
 
 def _kinds(picture: Picture) -> list[tuple[str, float]]:
