@@ -3,7 +3,7 @@
 Pure. Blocks that nobody else has; among several origins of one kind, each its share by rendezvous hashing of groups of
 neighbouring blocks, the same for every peer of the swarm, so that one seed reads a stretch of a pack and no other does.
 A producer is asked only for what no seed has, and left alone for a moment at first, since a seed may be about to be
-met. One in our own site goes before seeds beyond: over the WAN nothing is fetched that an origin near has.
+met. One in our own site goes before seeds beyond.
 """
 
 from __future__ import annotations
