@@ -137,6 +137,7 @@ def _command(folder: Path, data: Path, ports: list[int], metrics_port: int) -> l
     weed = Path(sys.executable).with_name("weed")
     return [
         str(weed),
+        "-logtostderr=true",
         "mini",
         f"-dir={data}",
         "-ip=127.0.0.1",
