@@ -110,6 +110,9 @@ class S3Server:
         self.kill()
         self.client.close()
         shutil.rmtree(self.folder)
+        # Where it puts these is fixed, whatever it is told, and it removes none.
+        for name, port in zip(PORTS, self._ports[len(PORTS) :], strict=True):
+            Path(f"/tmp/seaweedfs-{name}-grpc-{port}.sock").unlink(missing_ok=True)
 
     def _wait_until_ready(self) -> None:
         """The port answers before the server can store, so write something."""
