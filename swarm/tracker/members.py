@@ -265,8 +265,10 @@ class Members:
         return member
 
     def _papers(self, member: Member, wall_now: float) -> Membership:
-        member = self._as_recalled(member)
         rules, issued, lifetime_s = self._rights.granted(member.public, member.principal, member.since)
+        # After that, as it may have looked at the list of recalls, and dates by that.
+        if (current := self._as_recalled(member)) != member:
+            return self._papers(current, wall_now)
         return self._keys.authority.admit(
             member.public, member.role, member.site, rules, wall_now, granted=issued, grant_lifetime_s=lifetime_s
         )

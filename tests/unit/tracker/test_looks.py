@@ -193,6 +193,21 @@ def test_whose_grants_were_recalled_is_given_none_by_a_membership_that_was_read_
     assert other.member(PEER.peer_id) == one.member(PEER.peer_id)
 
 
+def test_a_recall_that_is_heard_of_while_a_grant_is_made_counts_for_it(clock: Clock) -> None:
+    """The look that dates the grant is the first to find it."""
+    objects = with_a_member()
+    one, other = over(objects), over(objects)
+    one.change(PEER.peer_id, ("maps/*",), None, clock.time())
+    clock.now += MEMBER_KEPT_S
+    stale = other.member(PEER.peer_id)
+    assert stale is not None
+    one.change(PEER.peer_id, ("maps/roads",), None, clock.time())
+    clock.now += rights.MAX_AGE_S
+    papers = other.renew_known(stale, clock.time())
+    grant = open_sealed(papers.grant, Grant, authority=other._keys.authority.trust, wall_now=clock.time())
+    assert grant.allows("read", "maps/roads") and not grant.allows("read", "maps/rivers")
+
+
 def test_a_membership_that_was_read_while_it_changed_is_read_again(clock: Clock) -> None:
     """It came from the store as it was, and was kept after the look that found the change."""
     objects = with_a_member()
