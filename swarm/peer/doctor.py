@@ -183,7 +183,8 @@ async def check_store(node: PeerNode) -> Finding:
     except (AetherError, OSError) as error:
         return Finding("store", "fail", f"{place}: {error}", STORE_REMEDY)
     if not found:
-        return Finding("store", "fail", f"{place} holds no swarm any more", "restore a backup: aetherfs store restore")
+        remedy = "restore a backup: aetherfs store copy BACKUP STORE"
+        return Finding("store", "fail", f"{place} holds no swarm any more", remedy)
     return Finding("store", "ok", f"{place} answers")
 
 

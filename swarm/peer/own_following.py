@@ -73,7 +73,7 @@ class OwnFollowing:
         if following.phase.startswith(("validates", "runs")):
             return heard, "verifying", "", words
         if followed.is_paused:
-            return heard, "waiting", "paused", "paused here: `aetherfs subscribe --resume`"
+            return heard, "waiting", "paused", "paused here: `aetherfs subscriptions --resume DIR`"
         return heard, "waiting", "queued" if following.phase else "", words
 
     def followed(self) -> dict[Tag, Followed]:

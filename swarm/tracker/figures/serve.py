@@ -280,7 +280,7 @@ class _Serve:
         await self.figures.know_joined(public)
         peer = self.picture.peers.get(public)
         if peer is None:
-            raise NotFoundError("this peer was not heard of lately: see `aetherfs members`")
+            raise NotFoundError("this peer was not heard of lately: see `aetherfs member ls`")
         return answer(peer_view(self.picture, peer, view.may_read, self.figures.tracker_id, time.monotonic()))
 
     async def dht(self, request: web.Request, who: Principal) -> web.Response:

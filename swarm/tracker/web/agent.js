@@ -55,7 +55,7 @@ function Judged({ data }) {
   if (failing.length) return html`<${Verdict} tone="bad" icon="alert"><${Name} text=${failing[0].ref} />: ${clean(failing[0].problem, 200)}${failing.length > 1 ? ` (and ${counted(failing.length - 1, "other")})` : ""}<//>`;
   if (busy.length) return html`<${Verdict} tone="busy" icon="play"><${Name} text=${busy[0].ref} />: ${clean(busy[0].phase, 200)}${busy.length > 1 ? ` (and ${counted(busy.length - 1, "other")})` : ""}<//>`;
   if (left < SOON_S) return html`<${Verdict} tone="warn" icon="slow">Its certificate expires in ${span(left)}.<//>`;
-  if (data.tags.length && !data.follows) return html`<${Verdict} tone="warn" icon="pause">This process does not follow what is subscribed: run <code>aetherfs agent</code>.<//>`;
+  if (data.tags.length && !data.follows) return html`<${Verdict} tone="warn" icon="pause">This process does not follow what is subscribed: run <code>aetherfs peer</code>.<//>`;
   const told = data.tags.length ? `Everything that it follows is current: ${counted(data.tags.length, "tag")}.` : "It follows no tag.";
   return html`<${Verdict} tone=${data.tags.length ? "good" : "calm"} icon=${data.tags.length ? "check" : "idle"}>${told}<//>`;
 }
