@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 CATEGORIES: Final = ("toplevel", "devtools.timeline", "disabled-by-default-devtools.timeline")
-# As Lighthouse and the Long Tasks specification have it: who clicks waits for a longer one.
-LONG_TASK_MS: Final = 50.0
 QUIET_MS: Final = 500.0
 # What each thread is for, by Chromium's names of them; where there is no GPU, pool and VizCompositorThread rasterize.
 THREADS: Final = {

@@ -26,7 +26,6 @@ MIXED: Final = (
 )
 # Of the packets of each of these lines, this share is lost in the ``lossy`` scenario.
 LOST: Final = (0.002, 0.001, 0.005, 0.01, 0.02)
-EQUAL: Final = Access(50 * MBIT, 50 * MBIT)
 WAN: Final = 10 * MBIT
 LAN: Final = 200 * MBIT
 

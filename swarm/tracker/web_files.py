@@ -158,12 +158,6 @@ def _in_script(value: object) -> str:
     return msgspec.json.encode(value).decode().replace("<", "\\u003c")
 
 
-def filled(data: object) -> bytes:
-    """The bundle with its data: ``{"made", "by", "answers"}``, as ``web/lib/bundle.js`` reads it."""
-    mark = 'id="aetherfs-bundle">'
-    return site().bundle.replace(f"{mark}null".encode(), f"{mark}{_in_script(data)}".encode(), 1)
-
-
 async def send_file(request: web.Request) -> web.Response:
     """The handler of ``{STATIC}/{digest}/{file:.+}``."""
     found = site().files.get(request.match_info["file"])

@@ -273,7 +273,9 @@ def test_a_saved_bundle_opens_without_a_network(
     download.value.save_as(path)
     text = path.read_text(encoding="utf-8")
     [kept] = re.findall(r'id="aetherfs-bundle">(.*?)</script>', text)
-    assert f"/api/v1/datasets/{DATASET}" in json.loads(kept)["answers"]
+    answers = json.loads(kept)["answers"]
+    assert f"/api/v1/datasets/{DATASET}" in answers
+    assert HOSTILE in json.dumps(answers) and "<" not in kept, "what people wrote ends no script"
     context = browser.new_context(offline=True)
     saved, wrong, asked = context.new_page(), list[str](), list[str]()
     saved.on("pageerror", lambda error: wrong.append(str(error)))

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from swarm.figure_messages import STATES, State
+from swarm.figure_messages import STATES
 from swarm.reports import Followed, Phase
 from swarm.rollout import Rollout as Stage
 from swarm.tracker.figures.left import is_measured, left_s, smoothed
@@ -423,10 +423,6 @@ def _is_elsewhere(told: Followed, serial: int, version: bytes) -> bool:
 def fetched(told: Followed) -> Sources:
     """What a peer says that it had, by source."""
     return (told.peers, told.origin, told.reused, told.wasted, told.wire)
-
-
-def state_name(index: int) -> State:
-    return STATES[index]
 
 
 def _sum(a: Sources, b: Sources) -> Sources:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import json
 import re
 import tomllib
 from importlib.resources import files
@@ -16,7 +15,7 @@ import swarm
 from swarm.alert_messages import RULES, RUNBOOKS
 from swarm.errors import NotFoundError
 from swarm.tracker.runbook_pages import INDEX, runbook_page
-from swarm.tracker.web_files import STYLES, filled, site
+from swarm.tracker.web_files import STYLES, site
 
 WEB = files("swarm.tracker").joinpath("web")
 
@@ -81,11 +80,3 @@ def test_every_file_is_compressed_to_what_it_is() -> None:
     for path, file in site().files.items():
         assert gzip.decompress(file.packed) == file.body, path
     assert b"{digest}" not in site().shell
-
-
-def test_data_ends_no_script_of_a_bundle() -> None:
-    data = {"made": 1.0, "by": "</script><script>alert(1)</script>", "answers": {}}
-    text = filled(data).decode()
-    assert "</script><script>alert(1)" not in text
-    [kept] = re.findall(r'id="aetherfs-bundle">(.*?)</script>', text)
-    assert json.loads(kept) == data
