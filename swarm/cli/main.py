@@ -1,8 +1,5 @@
 """The console entry: finds the command, runs it, and turns whatever happened into an exit code and at most one line.
 
-    0 ok   1 failure   2 usage   3 not found   4 not allowed   5 conflict   6 integrity   7 unreachable   8 timed out
-    or partial 9 disk or quota   130 interrupted
-
 Commands are imported by name when they are run; the list of all of them stands here, so that ``--help`` imports none.
 """
 
@@ -134,6 +131,10 @@ COMMANDS: Final = {
 }
 
 
+EXIT_CODES: Final = (
+    "Exit codes: 0 ok, 1 failure, 2 usage, 3 not found, 4 not allowed, 5 conflict, 6 integrity, 7 unreachable, "
+    "8 timed out or partial, 9 disk or quota, 130 interrupted."
+)
 # What an agent carries out has nothing to log here; ``perform`` starts logging when there is none.
 UNLOGGED: Final = frozenset(name for name, listed in COMMANDS.items() if listed.section == "Data")
 
@@ -178,7 +179,12 @@ class Commands(click.Group):
                 )
 
 
-@click.group(cls=Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=EXIT_CODES,
+)
 @click.option("--version", "show_version", is_flag=True, help="Show the version.")
 @options
 @click.pass_context

@@ -6,6 +6,7 @@ import errno
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -55,6 +56,13 @@ def test_the_list_says_what_the_command_says(name: str) -> None:
     command = group.get_command(click.Context(group), name)
     assert command is not None
     assert (command.help or "").splitlines()[0] == COMMANDS[name].line
+
+
+def test_help_says_what_each_exit_code_means(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    told = re.findall(r"(?<!\S)(\d+)\s+\w", capsys.readouterr().out.partition("Exit codes: ")[2])
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.AetherError)]
+    assert {int(code) for code in told} == {0, 130} | {kind.exit_code for kind in kinds}
 
 
 def test_every_command_has_the_habits() -> None:
