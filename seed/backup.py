@@ -25,7 +25,7 @@ from seed.backfill import INDEXES, PACKS
 from swarm.claims import keys_below
 from swarm.errors import AetherError, ConflictError, IncompleteError, IntegrityError, NotFoundError
 from swarm.objects import ObjectStore
-from swarm.tracker.catalogue import DATASETS, log_key
+from swarm.tracker.entries import DATASETS, log_key
 from swarm.tracker.keys import CA_KEY, SECRET_KEY
 
 # Objects that are under way at once, each whole in memory: a pack has about 32 MiB.

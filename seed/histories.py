@@ -13,7 +13,8 @@ from swarm.claims import Version, keys_below
 from swarm.errors import IntegrityError, NotFoundError, RemoteProtocolError
 from swarm.objects import ObjectStore
 from swarm.retention import History
-from swarm.tracker.catalogue import NAMES, log_key
+from swarm.tracker.catalogue import NAMES
+from swarm.tracker.entries import log_key
 from swarm.tracker.orders import keep_rules, purges
 from swarm.trust import Trust
 

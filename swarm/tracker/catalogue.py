@@ -15,91 +15,28 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from functools import partial
 from typing import Final
 
 from swarm import log
 from swarm.authority import Authority
-from swarm.errors import (
-    ConflictError,
-    FullError,
-    IntegrityError,
-    NotFoundError,
-    RemoteProtocolError,
-    UnreachableError,
-)
-from swarm.limits import DATASET_MAX_TAGS, MIB, PAGE_MAX, SNAPSHOT_LIFETIME_S
+from swarm.errors import ConflictError, IntegrityError, NotFoundError, RemoteProtocolError, UnreachableError
+from swarm.limits import PAGE_MAX, SNAPSHOT_LIFETIME_S
 from swarm.log import Entry
 from swarm.objects import ObjectStore
 from swarm.snapshot import Snapshot, TagState, seal_snapshot
-from swarm.tracker.absent import no_dataset, no_tag
+from swarm.tracker.absent import no_tag
+from swarm.tracker.entries import Entries, log_key
+from swarm.tracker.log_state import Head, LogState
 from swarm.tracker.staged import Staged
 
-DATASETS: Final = "datasets/"
 NAMES: Final = "names/"
 STATES_MAX: Final = 4096
-# Entries as they were read or written here, which never change: those used last are kept.
-ENTRIES_MAX_BYTES: Final = 16 * MIB
 # Behind so many entries that are new here more may be, as in a log that is: they are read at the same time.
 READ_AHEAD_FROM: Final = 8
-READ_AHEAD_MAX: Final = 1000
-READ_AHEAD_THREADS: Final = 16
-# Of each tag: the entries that moved it last, or steered its rollout.
-TURNS_MAX: Final = 256
 # Entries that were committed elsewhere and came at once, as one was told of: those before are found when asked for.
 EXPECTED_MAX: Final = 16
 # For who has just looked, by ``refresh``: do not look again.
 AS_KNOWN: Final = float("inf")
-
-
-@dataclass(slots=True)
-class _State:
-    """A dataset as of entry ``serial``. ``versions`` tells in which entry a version came first, ``turns`` which entries
-    moved, steered or removed a tag last, rising; ``confirmed_at`` is when the store said that this is all there is.
-    """
-
-    serial: int = 0
-    data: bytes = b""
-    head: Entry | None = None
-    tags: dict[str, TagState] = field(default_factory=dict)
-    versions: dict[bytes, int] = field(default_factory=dict)
-    turns: dict[str, list[int]] = field(default_factory=dict)
-    staged: Staged = field(default_factory=Staged)
-    read_at: float = float("-inf")
-    confirmed_at: float | None = None
-    # Why the last look at the store failed; None when it did not.
-    away: UnreachableError | None = None
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    @property
-    def head_hash(self) -> bytes:
-        return log.entry_hash(self.data) if self.serial else b""
-
-    def apply(self, entry: Entry, data: bytes) -> None:
-        log.check_follows(entry, self.serial, self.head_hash)
-        for move in entry.moves:
-            # A list, as a deque of one is ten times as large, and tags that were removed stay.
-            turns = self.turns.setdefault(move.tag, [])
-            turns.append(entry.serial)
-            del turns[:-TURNS_MAX]
-            if move.version is None:
-                self.tags.pop(move.tag, None)
-            else:
-                self.tags[move.tag] = TagState(move.tag, entry.serial, move.version)
-                self.versions.setdefault(move.version, entry.serial)
-        self.staged.apply(entry)
-        self.serial, self.data, self.head = entry.serial, data, entry
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """A dataset at one moment: its last serial and all tags, sorted; and how long ago that moment is."""
-
-    serial: int
-    tags: tuple[TagState, ...]
-    age_s: float = 0.0
 
 
 class Catalogue:
@@ -108,9 +45,8 @@ class Catalogue:
     def __init__(self, objects: ObjectStore, authority: Authority) -> None:
         self._objects = objects
         self._authority = authority
-        self._states: OrderedDict[str, _State] = OrderedDict()
-        self._entries: OrderedDict[tuple[str, int], bytes] = OrderedDict()
-        self._entries_bytes = 0
+        self._states: OrderedDict[str, LogState] = OrderedDict()
+        self._entries = Entries(objects)
         self._lock = threading.Lock()
 
     # ---- reading ------------------------------------------------------------------------------------------------
@@ -120,14 +56,14 @@ class Catalogue:
         state = self._state(dataset)
         with state.lock:
             self._advance(dataset, state, max_age_s)
-            return _head_of(dataset, state)
+            return state.as_head(dataset, time.monotonic())
 
     def staged(self, dataset: str, *, max_age_s: float = 0.0) -> tuple[Head, bytes, Staged]:
         """The head, what the next entry calls ``previous``, and what goes out in stages. NotFoundError as ``head``."""
         state = self._state(dataset)
         with state.lock:
             self._advance(dataset, state, max_age_s)
-            return _head_of(dataset, state), state.head_hash, state.staged.copy()
+            return state.as_head(dataset, time.monotonic()), state.head_hash, state.staged.copy()
 
     def under_way(self) -> list[str]:
         """The datasets known here that have a rollout under way."""
@@ -168,14 +104,7 @@ class Catalogue:
 
     def entry(self, dataset: str, serial: int) -> bytes:
         """A committed entry. NotFoundError for one that is not there."""
-        with self._lock:
-            kept = self._entries.get((dataset, serial))
-            if kept is not None:
-                self._entries.move_to_end((dataset, serial))
-                return kept
-        data = self._objects.get(log_key(dataset, serial))
-        self._keep(dataset, serial, data)
-        return data
+        return self._entries.get(dataset, serial)
 
     def find_tag(
         self, dataset: str, tag: str, wall_now: float, *, max_age_s: float = 0.0
@@ -184,7 +113,7 @@ class Catalogue:
         state = self._state(dataset)
         with state.lock:
             away = self._advance(dataset, state, max_age_s)
-            head = _head_of(dataset, state)
+            head = state.as_head(dataset, time.monotonic())
             found = state.tags.get(tag)
         if found is None:
             raise away or no_tag(dataset, tag, head.tags)
@@ -197,7 +126,7 @@ class Catalogue:
         state = self._state(dataset)
         with state.lock:
             away = self._advance(dataset, state, max_age_s)
-            head = _head_of(dataset, state)
+            head = state.as_head(dataset, time.monotonic())
             serial = state.versions.get(version)
         if serial is None:
             raise away or NotFoundError(
@@ -241,9 +170,7 @@ class Catalogue:
 
     def forget(self) -> None:
         """Read entries again that were read before: another key vouches for them now."""
-        with self._lock:
-            self._entries.clear()
-            self._entries_bytes = 0
+        self._entries.forget()
 
     # ---- writing ------------------------------------------------------------------------------------------------
 
@@ -270,7 +197,7 @@ class Catalogue:
                 )
             if if_serial is not None:
                 self._check_unmoved(entry, state, if_serial)
-            _check_moves(entry, state)
+            state.check_moves(entry)
             state.staged.check(entry, state.tags, at_once=at_once)
             endorsed = log.endorse(self._authority.key, data)
             if entry.serial == 1:
@@ -279,7 +206,7 @@ class Catalogue:
                 self._advance(entry.dataset, state)
                 return self._repeated(signed.body, entry)
             state.apply(entry, endorsed)
-            self._keep(entry.dataset, entry.serial, endorsed)
+            self._entries.keep(entry.dataset, entry.serial, endorsed)
             return endorsed, entry
 
     def take_back(self, dataset: str, entries: Sequence[bytes]) -> tuple[int, int]:
@@ -324,7 +251,7 @@ class Catalogue:
             return data, winner
         raise ConflictError(log.conflict_text(winner, [move.tag for move in winner.moves]))
 
-    def _check_unmoved(self, entry: Entry, state: _State, if_serial: int) -> None:
+    def _check_unmoved(self, entry: Entry, state: LogState, if_serial: int) -> None:
         """ConflictError when an entry after this serial has moved one of the tags."""
         if if_serial > state.serial:
             raise ConflictError(log.unseen_text(entry.dataset, state.serial, if_serial))
@@ -334,17 +261,17 @@ class Catalogue:
             _, winner = log.parse_entry(self._objects.get(log_key(entry.dataset, last)))
             raise ConflictError(log.conflict_text(winner, [move.tag for move in winner.moves if move.tag in tags]))
 
-    def _state(self, dataset: str) -> _State:
+    def _state(self, dataset: str) -> LogState:
         with self._lock:
             state = self._states.get(dataset)
             if state is None:
-                state = self._states[dataset] = _State()
+                state = self._states[dataset] = LogState()
                 if len(self._states) > STATES_MAX:
                     self._states.popitem(last=False)
             self._states.move_to_end(dataset)
             return state
 
-    def _advance(self, dataset: str, state: _State, max_age_s: float = 0.0) -> UnreachableError | None:
+    def _advance(self, dataset: str, state: LogState, max_age_s: float = 0.0) -> UnreachableError | None:
         """Apply what is new in the store; why it could not be looked at, when something is known from before. Needs
         the state's lock.
         """
@@ -362,14 +289,14 @@ class Catalogue:
         state.away = None
         return None
 
-    def _catch_up(self, dataset: str, state: _State) -> None:
+    def _catch_up(self, dataset: str, state: LogState) -> None:
         found, ahead_at = 0, READ_AHEAD_FROM
         ahead: dict[int, bytes | None] = {}
         while True:
             if found == ahead_at:
-                ahead = self._read_ahead(dataset, state.serial)
+                ahead = self._entries.look_ahead(dataset, state.serial)
                 ahead_at += len(ahead)
-            data = ahead.pop(state.serial + 1, None) or self._entry(dataset, state.serial + 1)
+            data = ahead.pop(state.serial + 1, None) or self._entries.look(dataset, state.serial + 1)
             if data is None:
                 return
             try:
@@ -382,63 +309,16 @@ class Catalogue:
                     f"entry {state.serial + 1} of {dataset} in the object store is damaged ({error}): "
                     "restore it from a backup"
                 ) from error
-            self._keep(dataset, entry.serial, data)
+            self._entries.keep(dataset, entry.serial, data)
             found += 1
-
-    def _read_ahead(self, dataset: str, after: int) -> dict[int, bytes | None]:
-        """The next entries, read at the same time: one after the other, a thousand take many seconds in a bucket."""
-        keys = self._objects.list(f"{DATASETS}{dataset}/log/", after=log_key(dataset, after), limit=READ_AHEAD_MAX)
-        serials = range(after + 1, after + 1 + len(keys))
-        with ThreadPoolExecutor(READ_AHEAD_THREADS) as pool:
-            return dict(zip(serials, pool.map(partial(self._entry, dataset), serials), strict=True))
-
-    def _keep(self, dataset: str, serial: int, data: bytes) -> None:
-        """Remember an entry as it lies in the store."""
-        with self._lock:
-            self._entries_bytes += len(data) - len(self._entries.pop((dataset, serial), b""))
-            self._entries[dataset, serial] = data
-            while self._entries_bytes > ENTRIES_MAX_BYTES:
-                self._entries_bytes -= len(self._entries.popitem(last=False)[1])
-
-    def _entry(self, dataset: str, serial: int) -> bytes | None:
-        try:
-            return self._objects.get(log_key(dataset, serial))
-        except NotFoundError:
-            return None
 
     def _exists(self, dataset: str) -> bool:
         """Whether the log has an entry. A mark without one is of a publish that did not come to its commit."""
         with self._lock:
             state = self._states.get(dataset)
-        return (state is not None and state.serial > 0) or self._entry(dataset, 1) is not None
+        return (state is not None and state.serial > 0) or self._entries.look(dataset, 1) is not None
 
     def _sealed(self, dataset: str, head: Head, wall_now: float) -> bytes:
         issued = int(wall_now) - int(head.age_s)
         snapshot = Snapshot(1, dataset, head.serial, head.tags, issued, issued + SNAPSHOT_LIFETIME_S)
         return seal_snapshot(self._authority.key, snapshot)
-
-
-def log_key(dataset: str, serial: int) -> str:
-    """Where an entry lies."""
-    return f"{DATASETS}{dataset}/log/{serial:020}"
-
-
-def _head_of(dataset: str, state: _State) -> Head:
-    if state.serial == 0:
-        raise no_dataset(dataset)
-    age_s = max(0.0, time.monotonic() - (state.confirmed_at or 0.0))
-    return Head(state.serial, tuple(state.tags[tag] for tag in sorted(state.tags)), age_s)
-
-
-def _check_moves(entry: Entry, state: _State) -> None:
-    """What an entry may refer to: removed tags must be there, and only a publish brings a version that is new."""
-    for move in entry.moves:
-        if move.version is None and move.tag not in state.tags:
-            raise no_tag(entry.dataset, move.tag, list(state.tags.values()))
-        if entry.kind in ("tag", "rollback") and move.version is not None and move.version not in state.versions:
-            raise NotFoundError(
-                f"{entry.dataset} has no version {move.version.hex()[:16]}...: publish it, or see `aetherfs history`"
-            )
-    added = sum(move.version is not None and move.tag not in state.tags for move in entry.moves)
-    if added and len(state.tags) + added > DATASET_MAX_TAGS:
-        raise FullError(f"{entry.dataset} has {len(state.tags)} tags, the limit is {DATASET_MAX_TAGS}: remove some")

@@ -23,7 +23,7 @@ from swarm.log import Entry
 from swarm.objects import ObjectStore
 from swarm.roster import Roster, open_roster, replacing
 from swarm.tracker import custody, sealed
-from swarm.tracker.catalogue import DATASETS
+from swarm.tracker.entries import DATASETS
 from swarm.tracker.keys import SwarmKeys
 from swarm.tracker.members import LEARNT, REPLACING
 

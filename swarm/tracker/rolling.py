@@ -18,7 +18,8 @@ from swarm.identity import PeerKey
 from swarm.log import Entry, Move, TagPlan
 from swarm.objects import ObjectStore
 from swarm.rollout import Plan, Rollout
-from swarm.tracker.catalogue import Catalogue, Head
+from swarm.tracker.catalogue import Catalogue
+from swarm.tracker.log_state import Head
 from swarm.tracker.members import Members
 from swarm.tracker.revivals import claimed
 from swarm.tracker.staged import Staged

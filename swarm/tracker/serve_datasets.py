@@ -40,10 +40,11 @@ from swarm.objects.standing import standing_of
 from swarm.principal import Principal, Right
 from swarm.signature import from_hex
 from swarm.tracker.asking import asker_of, is_still_let_in
-from swarm.tracker.catalogue import AS_KNOWN, Head
+from swarm.tracker.catalogue import AS_KNOWN
 from swarm.tracker.commits import check_commit
 from swarm.tracker.denials import not_allowed
 from swarm.tracker.guards import RIGHT_TO
+from swarm.tracker.log_state import Head
 from swarm.tracker.membership import Member
 from swarm.tracker.policy import Policy, decide
 from swarm.tracker.revivals import check_not_purged, claimed

@@ -30,8 +30,9 @@ from swarm.rollout_messages import (
 )
 from swarm.snapshot import TagState
 from swarm.tracker.absent import no_tag
-from swarm.tracker.catalogue import AS_KNOWN, Head
+from swarm.tracker.catalogue import AS_KNOWN
 from swarm.tracker.hearing import HeardLately, listens_until
+from swarm.tracker.log_state import Head
 from swarm.tracker.staged import Staged
 from swarm.tracker.state import TrackerState, answer, body_of, dataset_of
 

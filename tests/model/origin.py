@@ -29,7 +29,7 @@ from swarm.errors import IncompleteError, NotFoundError
 from swarm.objects import ObjectStore
 from swarm.objects.memory import MemoryObjectStore
 from swarm.signature import signature_of
-from swarm.tracker.catalogue import log_key
+from swarm.tracker.entries import log_key
 from tests.model.stage import Stage
 
 LOGS = "datasets/"

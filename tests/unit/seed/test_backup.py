@@ -14,7 +14,7 @@ from seed.backup import Copy, Report
 from swarm import claims
 from swarm.errors import ConflictError, IntegrityError, NotFoundError, UnreachableError
 from swarm.objects.memory import MemoryObjectStore
-from swarm.tracker.catalogue import log_key
+from swarm.tracker.entries import log_key
 from swarm.tracker.figures.keeping import key_of
 
 ROADS, RIVERS = "maps/roads", "maps/rivers"

@@ -21,7 +21,10 @@ from swarm.log import Move
 from swarm.objects.memory import MemoryObjectStore
 from swarm.snapshot import open_snapshot
 from swarm.tracker import catalogue as catalogue_module
-from swarm.tracker.catalogue import Catalogue, log_key
+from swarm.tracker import entries as entries_module
+from swarm.tracker import log_state
+from swarm.tracker.catalogue import Catalogue
+from swarm.tracker.entries import log_key
 from swarm.trust import Trust
 from tests.away import LeavingStore
 from tests.unit.log_samples import (
@@ -69,7 +72,7 @@ def test_a_head_may_be_as_old_as_is_said() -> None:
 
 
 def test_of_what_moved_a_tag_the_last_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalogue_module, "TURNS_MAX", 2)
+    monkeypatch.setattr(log_state, "TURNS_MAX", 2)
     catalogue = Catalogue(MemoryObjectStore(), authority())
     data, _ = catalogue.append(half(FIRST))
     assert (catalogue.turns(ROADS, "latest"), catalogue.turns(ROADS, "stable")) == ([1], [])
@@ -298,10 +301,11 @@ def test_what_is_not_known_is_not_said_to_be_missing() -> None:
 def test_kept_entries_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     objects, catalogue, data = known_then_away()
     objects.is_away = False
-    monkeypatch.setattr(catalogue_module, "ENTRIES_MAX_BYTES", 3 * len(data))
+    monkeypatch.setattr(entries_module, "KEPT_MAX_BYTES", 3 * len(data))
     for _ in range(5):
         data, _ = catalogue.append(half(after(data)))
-    assert 0 < catalogue._entries_bytes == sum(map(len, catalogue._entries.values())) <= 3 * len(data)
+    catalogue._entries.check_invariants()
+    assert catalogue._entries._kept_bytes > 0
     assert len(catalogue.read(ROADS, after=0, limit=10)) == 6
 
 
@@ -319,8 +323,8 @@ def test_a_long_log_that_is_new_here_is_read_at_the_same_time(monkeypatch: pytes
             return data
 
     monkeypatch.setattr(catalogue_module, "READ_AHEAD_FROM", 0)
-    monkeypatch.setattr(catalogue_module, "READ_AHEAD_MAX", 8)
-    monkeypatch.setattr(catalogue_module, "READ_AHEAD_THREADS", 4)
+    monkeypatch.setattr(entries_module, "AHEAD_MAX", 8)
+    monkeypatch.setattr(entries_module, "AHEAD_THREADS", 4)
     objects = Slow()
     writer = Catalogue(objects, authority())
     data, _ = writer.append(half(FIRST))
@@ -334,14 +338,14 @@ def test_entries_that_are_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> N
     objects = MemoryObjectStore()
     writer = Catalogue(objects, authority())
     data, _ = writer.append(half(FIRST))
-    monkeypatch.setattr(catalogue_module, "ENTRIES_MAX_BYTES", 3 * len(data))
+    monkeypatch.setattr(entries_module, "KEPT_MAX_BYTES", 3 * len(data))
     entries = [data]
     for _ in range(2, 12):
         entries.append(writer.append(half(after(entries[-1])))[0])
     reader = Catalogue(objects, authority())
     for catalogue in (writer, reader):
         assert catalogue.read(ROADS, after=0, limit=100) == entries
-        assert catalogue._entries_bytes == sum(map(len, catalogue._entries.values())) <= 3 * len(data)
+        catalogue._entries.check_invariants()
 
 
 def test_an_entry_that_was_damaged_is_read_again_when_it_is_repaired() -> None:
