@@ -1,4 +1,4 @@
-"""Sealing what lies on a disk with a local key, so that a disk that is stolen or sold tells nothing. Pure.
+"""Sealing what lies on a disk with a local key, so that a disk that is stolen or sold tells nothing. No I/O.
 
     sealed bytes: magic (4) | salt (24, random) | AES-256-GCM of the plain bytes, and its tag (16)
 

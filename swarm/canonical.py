@@ -2,7 +2,7 @@
 
 msgpack of fixed arrays (msgspec structs with ``array_like=True``), whose first element is the format version. msgspec
 accepts over-long integers, extra items and duplicate keys, so after decoding we encode again and refuse a difference of
-one byte. Bytes can therefore be hashed and signed as they came.
+one byte. Bytes can therefore be hashed and signed as they came. Pure.
 """
 
 from __future__ import annotations

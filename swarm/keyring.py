@@ -1,7 +1,7 @@
 """What a member is told of the swarm's keys besides its papers: the CA's successions, and the secrets that count.
 
 The generation of a keyring grows with every rotation; trackers state theirs with each answer, so that whoever knows an
-older one asks. Nothing here does I/O or reads a clock.
+older one asks. Pure.
 """
 
 from __future__ import annotations

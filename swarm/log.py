@@ -5,7 +5,7 @@ signature of the signed entry before it, so that a log cannot be cut or rewritte
 seals the body, with the grant that allowed it attached; the swarm's CA key, which every tracker holds, seals body,
 grant and that seal. An entry needs both and never expires. If the CA key was stolen later, the next one has to seal
 the entry too (``vouch``): its hash, and its place in the chain, stay what they were. Writing one with put-if-absent is
-the commit, and that is the tracker's business: nothing here does I/O or reads a clock.
+the commit, and that is the tracker's business. Pure.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 What a stranger made is refused here, before anything acts on it: every count, sum, order, path and link is checked, and
 the root's claims bound what is fetched and decoded. ``RemoteProtocolError`` is the one refusal. Placing blocks in files
-is arithmetic over sums; nothing here does I/O.
+is arithmetic over sums. Pure.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@
 The first part is a host only if it holds a ``.`` or ``:`` or is ``localhost``, as Docker does. Scope defaults to
 ``library``, tag to ``latest``; ``@scope/name`` is accepted for ``scope/name``; a signature wins over the tag and both
 are echoed. A signature is 64 hex digits, or the first of them, as they are shown, if these mean one version. In URLs
-the scope is always written: ``aetherfs://scope/name:tag/path``.
+the scope is always written: ``aetherfs://scope/name:tag/path``. Pure.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Refused at parse, so that no reader ever meets a path that it must not write: absolute, ``..``, ``.``, empty parts, NUL,
 not NFC, not UTF-8, too long or too deep, and symbolic links that leave the tree, by themselves or by way of other
-links. Everything else is a name: newlines, quotes, spaces, backslashes and leading dashes are as good as letters. No
-I/O.
+links. Everything else is a name: newlines, quotes, spaces, backslashes and leading dashes are as good as letters.
+Pure.
 """
 
 from __future__ import annotations

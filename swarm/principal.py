@@ -3,7 +3,7 @@
     user:alice  service:ci  group:ops  peer:<peer id>  label:site=paris  members (every peer)  anyone
 
 Who makes one has proved its name: a password, a bearer token or a certificate. Groups and labels come from whoever
-proved it, never from the asker itself. Nobody known is ``ANONYMOUS``.
+proved it, never from the asker itself. Nobody known is ``ANONYMOUS``. Pure.
 """
 
 from __future__ import annotations

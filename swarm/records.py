@@ -2,7 +2,7 @@
 
 A signed record is a body (canonical bytes) with an Ed25519 seal over a context and that body. The swarm's CA key signs
 credentials (who is a member, in what role and site) and grants (what a member may do, by dataset pattern). Both can be
-checked by anyone who knows the CA's keys, with no tracker at hand. Nothing here does I/O or reads a clock.
+checked by anyone who knows the CA's keys, with no tracker at hand. Pure.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Which versions of a dataset are kept: what its tags point to, what is pinned, and what its rule says of the rest.
 
-Without a rule everything that the log names is kept. Nothing here does I/O or reads a clock.
+Without a rule everything that the log names is kept. Pure.
 """
 
 from __future__ import annotations

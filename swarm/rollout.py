@@ -3,7 +3,7 @@
 A rollout stands in the log entry that moved its tag last, so what a tag means to a peer follows from that one entry and
 from who the peer is. A stage lets in whoever has one of its labels or one of an earlier stage's, and a share of all
 peers: those whose number, made of peer, dataset, tag and the entry that began the rollout, is below it. So it is the
-same peers as long as the rollout lasts, and others the next time. Nothing here does I/O or reads a clock.
+same peers as long as the rollout lasts, and others the next time. Pure.
 """
 
 from __future__ import annotations

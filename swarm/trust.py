@@ -6,7 +6,7 @@ what a log needs, and papers (credential, grant) under it count until ``retired`
 retires a key; it does not undo what a thief of the former key dates back.
 
 In a swarm with a root (``swarm.roster``) the root says which keys count, and no key says who follows it: successions
-lead to the key that vouches for the first roster, and end there. Nothing here does I/O or reads a clock.
+lead to the key that vouches for the first roster, and end there. Pure.
 """
 
 from __future__ import annotations

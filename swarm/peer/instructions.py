@@ -1,4 +1,6 @@
-"""What the scheduler tells its shell to do: each a small fact, performed by the daemon and by simulations alike."""
+"""What the scheduler tells its shell to do: each a small fact, performed by the daemon and by simulations
+alike. Pure.
+"""
 
 from __future__ import annotations
 

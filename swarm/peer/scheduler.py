@@ -1,6 +1,6 @@
 """The scheduler of one version: events in, instructions out.
 
-A pure state machine, in the daemon and in simulations the same: no I/O, no clock, injected randomness. The shell
+Pure: a state machine, in the daemon and in simulations the same, with injected randomness. The shell
 performs the instructions and feeds what happens back as events. Which block is asked of whom stands in ``Blocks``.
 
 What it strives for: rarest first; work ahead at every neighbour for about a second and no more, so that decisions are

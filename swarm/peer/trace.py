@@ -3,7 +3,7 @@ hashed and wrote.
 
 Recorded by the shells around the scheduler, which is told nothing of it: a few readings of the clock a block. Bounded:
 of many runs and blocks the first and the last are kept, and sums of all by source. Times are seconds since the pull
-began; the clock is the caller's. What the figures mean is worked out by ``waterfall``.
+began; the clock is the caller's. What the figures mean is worked out by ``waterfall``. Pure.
 """
 
 from __future__ import annotations

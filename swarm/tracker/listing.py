@@ -1,7 +1,7 @@
 """A tracker's listing: where it is, sealed with the CA key, so that anybody can pass it on and nobody can make one.
 
 Trackers write theirs into the object store and tell it to one another; peers pass it on over their channels, so that a
-tracker that starts somewhere else is known to all within a second or two, also when every other is gone.
+tracker that starts somewhere else is known to all within a second or two, also when every other is gone. Pure.
 """
 
 from __future__ import annotations

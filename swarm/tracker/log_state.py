@@ -1,6 +1,6 @@
 """What a dataset is after an entry of its log: tags, versions, what goes out in stages, and which entry may come next.
 
-No I/O and no clock: ``now`` is monotonic.
+Pure; ``now`` is monotonic.
 """
 
 from __future__ import annotations

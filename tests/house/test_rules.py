@@ -25,8 +25,10 @@ BAD = [
     ("seed/x.py", '"""Doc."""\nprint(1)\n', "print"),
     ("README.md", "see /wo" + "rk/main/x\n", "belongs to one machine"),
     ("README.md", "It splits a file into shards.\n", "synonym"),
-    ("swarm/peer/picker.py", '"""Doc."""\nimport random\n\nx = random.choice([1])\n', "pure core"),
-    ("swarm/peer/picker.py", '"""Doc."""\nx = open("a")\n', "pure core"),
+    ("swarm/x.py", '"""Pure."""\nimport random\n\nx = random.choice([1])\n', "pure core"),
+    ("swarm/x.py", '"""Pure."""\nx = open("a")\n', "pure core"),
+    ("seed/x.py", '"""Pure."""\nimport os.path\n', "pure core"),
+    ("seed/x.py", '"""Doc. Pure: no clock."""\nfrom time import monotonic\n', "pure core"),
     (".ci/x.lock", "--find-links /opt/x\n", "no pinned version"),
     (".ci/x.lock", "click @ https://host/click.whl\n", "no pinned version"),
     (".ci/x.lock", "click>=8\n", "no pinned version"),
@@ -51,7 +53,11 @@ def test_a_good_lock_passes() -> None:
 
 
 def test_a_core_may_hold_the_randomness_it_was_given() -> None:
-    assert offences("swarm/peer/picker.py", '"""Doc."""\nimport random\n\nx = random.Random(1).choice([1])\n') == []
+    assert offences("swarm/x.py", '"""Pure."""\nimport random\n\nx = random.Random(1).choice([1])\n') == []
+
+
+def test_who_does_not_say_that_it_is_pure_may_look_at_a_clock() -> None:
+    assert offences("swarm/x.py", '"""Doc."""\nimport time\n\nnow = time.monotonic()\n') == []
 
 
 def test_foreign_words_are_allowed() -> None:
