@@ -163,7 +163,7 @@ class StagedMove(msgspec.Struct, frozen=True):
 class HistoryEntry(msgspec.Struct, frozen=True):
     """``fetch_bytes``: what a consumer of the version before fetches, or, of a move back, what each fetched as it was
     measured; ``p95_s``: until 95% of them had it; ``back_to``: the serial at which the tag pointed there before. None
-    where that is not known, not asked for, or not so.
+    where that is not known, not asked for, or not so; of an entry that moves several tags it is the most of these.
 
     ``author`` (``user:alice``, ``peer:ID``, or "its plan") asked a tracker for it, which is the publisher, for the
     ``reason``; both are empty for what its publisher did itself. ``planned``: tags that it gives another plan.
@@ -187,8 +187,11 @@ class HistoryEntry(msgspec.Struct, frozen=True):
 
 
 class History(msgspec.Struct, frozen=True):
+    """``has_earlier``: there are older entries than these, of which so many were asked for, or are read at most."""
+
     ref: str
     entries: tuple[HistoryEntry, ...]
+    has_earlier: bool = False
 
 
 class Verified(msgspec.Struct, frozen=True):

@@ -120,9 +120,12 @@ def inspect(ref: str) -> Call[Inspected]:
     return Call("inspect", {"ref": ref}, Inspected)
 
 
-def history(ref: str, *, figures: bool = False) -> Call[History]:
-    """The entries that moved a tag, newest last. ``figures``: with what each move cost who followed it."""
-    return Call("history", {"ref": ref, "figures": figures}, History)
+def history(ref: str, *, figures: bool = False, last: int | None = None) -> Call[History]:
+    """The ``last`` entries of a dataset, or that moved a tag, newest last. ``figures``: with what each move cost who
+    followed it.
+    """
+    given = {"last": last} if last is not None else {}
+    return Call("history", {"ref": ref, "figures": figures, **given}, History)
 
 
 def verify(directory: Path, ref: str) -> Call[Verified]:

@@ -124,6 +124,8 @@ RANGE_HEADER_MAX_CHARS: Final = 2000
 DATASET_MAX_TAGS: Final = 4096
 SNAPSHOT_MAX_BYTES: Final = MIB
 LOG_PAGE_MAX: Final = 100
+# Entries of one log that are read for whoever looks at its end.
+HISTORY_MAX: Final = 10_000
 TOKEN_MAX_USES: Final = 1000
 TOKEN_MAX_LIFETIME_S: Final = 365 * 86_400
 PATTERNS_MAX: Final = 16

@@ -22,6 +22,7 @@ from swarm.cli.halving import Found, Look, Verdict, next_look
 from swarm.cli.output import moment, short, size
 from swarm.cli.program import Program, options, pass_program, signer_options
 from swarm.errors import AetherError, IncompleteError, NotAllowedError, NotFoundError, UsageError
+from swarm.limits import HISTORY_MAX
 
 SKIPPED_BY: Final = 125
 # From here on a shell tells of a signal: the command was stopped, and says nothing of the version.
@@ -70,8 +71,10 @@ def bisect(
     from swarm.cli.references import new_name
 
     tag = new_name(name)
-    entries = perform(program, "history", {"ref": tag})["entries"]
-    versions = versions_of(entries)
+    told = perform(program, "history", {"ref": tag})
+    entries, versions = told["entries"], versions_of(told["entries"])
+    if told.get("has_earlier"):
+        program.output.note(f"bisect: only the last {HISTORY_MAX} entries of this long log are looked at")
     ends = [_at(program, tag, text, entries, versions) for text in (good, bad or tag)]
     chosen = between(versions, *ends, is_now=not bad)
     known = Known(program.settings.home / FOLDER, tag, command)

@@ -10,6 +10,7 @@ import click
 from swarm.cli.output import columns, duration, moment, short, size
 from swarm.cli.program import Program, if_serial_option, options, pass_program, signer_options
 from swarm.cli.rolling import at_once_option, plan_of, plan_options, staged_line
+from swarm.limits import HISTORY_MAX
 from swarm.units import counted
 
 
@@ -37,27 +38,32 @@ def inspect(program: Program, ref: str) -> None:
 
 @click.command()
 @click.argument("ref", metavar="NAME[:TAG]")
+@click.option("--last", type=click.IntRange(1, HISTORY_MAX), metavar="N", help="The newest N entries alone.")
 @options
 @pass_program
-def history(program: Program, ref: str) -> None:
+def history(program: Program, ref: str, last: int | None) -> None:
     """Show the log of a dataset, newest last.
 
     Each entry with who did it, or asked a tracker for it, and why. NAME alone shows the moves of all its tags,
-    NAME@SIGNATURE those to one version. NAME:TAG shows those of one tag, and of the last 20 what who followed it had to
-    fetch, and in what time 95% of them had it, where that is known.
+    NAME:TAG those of one tag, NAME@SIGNATURE those to one version. Of the last 20 entries of a tag or of all it tells
+    what who followed had to fetch, and in what time 95% of them had it, where that is known; where an entry moves
+    several tags, the most of these. Of a very long log the last 10,000 entries are read.
     """
     from swarm.cli.perform import perform
     from swarm.cli.references import whole
     from swarm.names import parse
 
-    given = parse(whole(program, ref), default_tag=None)
-    is_tag = given.tag is not None and not given.names_version
-    result = perform(program, "history", {"ref": ref, "figures": is_tag})
-    program.output.result(result, log_lines(result["entries"], with_figures=is_tag))
+    with_figures = not parse(whole(program, ref), default_tag=None).names_version
+    limited = {"last": last} if last is not None else {}
+    result = perform(program, "history", {"ref": ref, "figures": with_figures, **limited})
+    program.output.result(result, log_lines(result["entries"], with_figures=with_figures))
+    if result.get("has_earlier"):
+        more = "see more with --last N" if last is not None else "they are not shown"
+        program.output.note(f"there are earlier entries: {more}")
 
 
 def log_lines(entries: Iterable[Mapping[str, Any]], *, with_figures: bool) -> list[str]:
-    """A row an entry. What a move cost is known of one tag's alone."""
+    """A row an entry. What moves cost is not told of those to one version alone."""
     rows = [["serial", "time", "kind", "moves", "files", "size", "fetched", "95% in", "by", "message"]]
     rows += [_figured(entry) for entry in entries]
     at = rows[0].index("fetched")

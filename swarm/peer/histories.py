@@ -1,14 +1,15 @@
-"""What a log says of one tag beyond its entries: what each move cost those who followed, how soon they had it, and
-which moves went back.
+"""What a log says of moves beyond its entries: what each cost those who followed, how soon they had it, and which went
+back. Of an entry that moves several tags the most is told.
 
 Manifests of versions that are not here are fetched, segment by segment; those that are gone are left out. Only the last
-moves are looked at, for so long: what is not known by then is told as None.
+entries are looked at, for so long: what is not known by then is told as None.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from swarm.analysis.fetch import fetch_of
@@ -23,70 +24,101 @@ from swarm.peer.verb import Result
 if TYPE_CHECKING:
     from swarm.peer.node import PeerNode
 
-MOVES_COMPARED: Final = 20
+ENTRIES_COMPARED: Final = 20
+# Of one entry: a tracker is asked about each.
+TAGS_COMPARED: Final = 8
 LOOK_S: Final = 30.0
 
 
-def went_back(versions: Sequence[bytes | None], serials: Sequence[int]) -> list[int | None]:
-    """For each move of one tag the last serial before it at which the tag pointed there, if it had left it since."""
-    found: list[int | None] = []
-    last: dict[bytes, int] = {}
-    for at, version in enumerate(versions):
-        is_new = not at or versions[at - 1] != version
-        found.append(last.get(version) if version is not None and is_new else None)
-        if version is not None:
-            last[version] = serials[at]
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """One tag by one entry. ``before``: what those had to whom it brings its version, which is what was settled where a
+    rollout begins with it; ``back_to``: the last serial before it at which the tag pointed there, if it had left it
+    since.
+    """
+
+    serial: int
+    tag: str
+    version: bytes | None
+    before: bytes | None
+    back_to: int | None
+    is_back: bool
+
+
+def moves_in(entries: Iterable[Entry], tag: str | None) -> list[Moved]:
+    """The moves of one tag, or of all for None, oldest first. What lies before these entries is not known."""
+    found: list[Moved] = []
+    now: dict[str, bytes | None] = {}
+    last: dict[tuple[str, bytes], int] = {}
+    for entry in entries:
+        for move in entry.moves:
+            if tag not in (None, move.tag):
+                continue
+            version, before = move.version, now.get(move.tag)
+            back_to = last.get((move.tag, version)) if version is not None and version != before else None
+            begun = entry.rollout_of(move.tag)
+            settled = begun.settled if begun is not None and begun.begun == entry.serial else before
+            is_back = back_to is not None or entry.kind == "rollback"
+            found.append(Moved(entry.serial, move.tag, version, settled, back_to, is_back))
+            now[move.tag] = version
+            if version is not None:
+                last[move.tag, version] = entry.serial
     return found
 
 
 async def add_figures(
     node: PeerNode, reference: Reference, entries: Sequence[Entry], shown: Sequence[Result], progress: Progress
 ) -> None:
-    """Put ``fetch_bytes``, ``p95_s`` and ``back_to`` into what is shown of the moves of one tag."""
-    versions = [_moved(entry, reference.tag or "") for entry in entries]
-    backs = went_back(versions, [entry.serial for entry in entries])
-    for result, back_to in zip(shown, backs, strict=True):
-        result.update(fetch_bytes=None, p95_s=None, back_to=back_to)
+    """Put ``fetch_bytes``, ``p95_s`` and ``back_to`` into what is shown of moves of one tag, or of all. ``entries`` may
+    begin before those that are shown.
+    """
+    told = {result["serial"]: result for result in shown}
+    for result in shown:
+        result.update(fetch_bytes=None, p95_s=None, back_to=None)
+    moves = [move for move in moves_in(entries, reference.tag) if move.serial in told]
+    for move in moves:
+        _tell(told[move.serial], "back_to", move.back_to)
+    late = compared(moves, [result["serial"] for result in shown[-ENTRIES_COMPARED:]])
     try:
         async with asyncio.timeout(LOOK_S):
-            await _add_rollouts(node, reference, shown[-MOVES_COMPARED:])
-            await _add_fetches(node, reference, entries, shown, progress)
+            await _add_rollouts(node, reference, late, told)
+            await _add_fetches(node, reference, late, told, progress)
     except TimeoutError:
         return
 
 
-def _moved(entry: Entry, tag: str) -> bytes | None:
-    return next((move.version for move in entry.moves if move.tag == tag), None)
+def compared(moves: Iterable[Moved], serials: Iterable[int]) -> list[Moved]:
+    """Those of some entries that are looked at, the oldest first."""
+    found: dict[int, list[Moved]] = {serial: [] for serial in serials}
+    for move in moves:
+        if move.serial in found:
+            found[move.serial].append(move)
+    return [move for of_entry in found.values() for move in of_entry[:TAGS_COMPARED]]
+
+
+def _tell(result: Result, field: str, value: float | None) -> None:
+    """The most of what is known of an entry's moves."""
+    if value is not None:
+        result[field] = max(value, result[field] or 0)
 
 
 async def _add_fetches(
-    node: PeerNode, reference: Reference, entries: Sequence[Entry], shown: Sequence[Result], progress: Progress
+    node: PeerNode, reference: Reference, moves: Sequence[Moved], told: Mapping[int, Result], progress: Progress
 ) -> None:
     """What who had the version before fetches: by the manifests. Who goes back may have all of it still, so that is
     what was measured or nothing; and an entry that lets more peers in brings no version.
     """
-    tag = reference.tag or ""
     manifests: dict[bytes, Manifest | None] = {}
-    first = max(0, len(entries) - MOVES_COMPARED - 1)
-    for at in range(first, len(entries)):
-        version, before = _moved(entries[at], tag), _before(entries, at, tag)
-        for each in (before if at > first else None, version):
+    for move in moves:
+        for each in (move.before, move.version):
             if each is not None and each not in manifests:
                 manifests[each] = await _manifest(node, reference, each, progress)
-        new, old = manifests.get(version or b""), manifests.get(before or b"")
+        new, old = manifests.get(move.version or b""), manifests.get(move.before or b"")
         if new is not None:
             # Only an entry that published it says so itself.
-            shown[at].update(files=new.file_count, bytes=new.total_bytes)
-        if new is not None and old is not None and version != before and shown[at]["back_to"] is None:
-            shown[at]["fetch_bytes"] = fetch_of(new, old).bytes
-
-
-def _before(entries: Sequence[Entry], at: int, tag: str) -> bytes | None:
-    """What those had to whom an entry brings its version: what was settled, where a rollout begins with it."""
-    begun = entries[at].rollout_of(tag)
-    if begun is not None and begun.begun == entries[at].serial:
-        return begun.settled
-    return _moved(entries[at - 1], tag) if at else None
+            told[move.serial].update(files=new.file_count, bytes=new.total_bytes)
+        if new is not None and old is not None and move.version != move.before and not move.is_back:
+            _tell(told[move.serial], "fetch_bytes", fetch_of(new, old).bytes)
 
 
 async def _manifest(node: PeerNode, reference: Reference, version: bytes, progress: Progress) -> Manifest | None:
@@ -100,17 +132,20 @@ async def _manifest(node: PeerNode, reference: Reference, version: bytes, progre
         return None
 
 
-async def _add_rollouts(node: PeerNode, reference: Reference, shown: Sequence[Result]) -> None:
+async def _add_rollouts(
+    node: PeerNode, reference: Reference, moves: Sequence[Moved], told: Mapping[int, Result]
+) -> None:
     """How soon 95% of those who followed had it, and what each that went back fetched, as far as a tracker knows."""
-    path = f"figures/rollouts/{reference.dataset}/{reference.tag}"
-    for result in reversed(shown):
+    for move in reversed(moves):
+        path = f"figures/rollouts/{reference.dataset}/{move.tag}?serial={move.serial}"
         try:
-            rollout = await node.tracker.order("GET", f"{path}?serial={result['serial']}", Rollout)
+            rollout = await node.tracker.order("GET", path, Rollout)
         except NotFoundError:
             continue  # it steers a rollout, or nobody followed it; others may have been seen
         except AetherError:
             return
-        if rollout.serial == result["serial"]:
-            result["p95_s"] = rollout.completion.p95_s
-            if result.get("back_to") is not None and rollout.wanted:
-                result["fetch_bytes"] = round((rollout.sources.peers + rollout.sources.origin) / rollout.wanted)
+        if rollout.serial == move.serial:
+            _tell(told[move.serial], "p95_s", rollout.completion.p95_s)
+            if move.is_back and rollout.wanted:
+                fetched = rollout.sources.peers + rollout.sources.origin
+                _tell(told[move.serial], "fetch_bytes", round(fetched / rollout.wanted))

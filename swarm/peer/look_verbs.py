@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
 from swarm import names
 from swarm.errors import NotFoundError, UnreachableError, UsageError
 from swarm.identity import peer_id_of
+from swarm.limits import HISTORY_MAX
 from swarm.log import Entry
 from swarm.names import Reference
 from swarm.peer import retaining
 from swarm.peer.find import Resolved
 from swarm.peer.histories import add_figures
+from swarm.peer.log_tail import log_tail
 from swarm.peer.node import PeerNode
 from swarm.peer.pull import Progress, manifest_of
 from swarm.peer.requiring import Reading
@@ -26,7 +28,6 @@ from swarm.told_log import told
 from swarm.tree import verify_tree
 from swarm.versions import mask_at
 
-HISTORY_MAX: Final = 10_000
 KINDS: Final = {FILE: "file", EMPTY_DIRECTORY: "directory"}
 
 
@@ -35,9 +36,12 @@ class RefArguments(Reading, frozen=True, forbid_unknown_fields=True):
 
 
 class HistoryArguments(RefArguments, frozen=True, forbid_unknown_fields=True):
-    """``figures``: of one tag also what each move cost who followed it, and how soon they had it."""
+    """``figures``: of a tag, or of a whole dataset, also what each move cost who followed it, and how soon they had it.
+    ``last``: so many entries, the newest.
+    """
 
     figures: bool = False
+    last: Annotated[int, msgspec.Meta(ge=1, le=HISTORY_MAX)] = HISTORY_MAX
 
 
 class ListArguments(Reading, frozen=True, forbid_unknown_fields=True):
@@ -122,19 +126,37 @@ async def inspect(node: PeerNode, arguments: RefArguments, progress: Progress) -
 async def history(node: PeerNode, arguments: HistoryArguments, progress: Progress) -> Result:
     """Show the log of a dataset, newest last."""
     reference = names.parse(arguments.ref, default_tag=None)
-    entries: list[Entry] = []
-    while len(entries) < HISTORY_MAX:
-        page = await node.tracker.log(reference.dataset, after=entries[-1].serial if entries else 0)
-        if not page:
-            break
-        entries += [entry for _, entry in page]
-    about = [entry for entry in entries if _is_about(reference, entry)]
-    shown = [msgspec.to_builtins(told(entry)) for entry in about]
-    if not shown:
-        raise NotFoundError(f"{reference} has no history: see `aetherfs ls` for what there is")
-    if arguments.figures and reference.tag is not None and not reference.names_version:
+    about, is_all = await _end_of_log(node, reference, arguments.last)
+    entries = about[-arguments.last :]
+    if not entries:
+        raise NotFoundError(f"{reference} has no history{_late(is_all)}: see `aetherfs ls` for what there is")
+    shown = [msgspec.to_builtins(told(entry)) for entry in entries]
+    if arguments.figures and not reference.names_version:
         await add_figures(node, reference, about, shown, progress)
-    return {"ref": str(reference), "entries": shown}
+    return {"ref": str(reference), "entries": shown, "has_earlier": not is_all or len(about) > len(entries)}
+
+
+async def _end_of_log(node: PeerNode, reference: Reference, wanted: int) -> tuple[list[Entry], bool]:
+    """The last entries about a reference, one more than is wanted or some, newest last; and whether these are all."""
+    _, tags = await node.tracker.snapshot(reference.dataset)
+    at = tags.find(reference.tag or "") if not reference.names_version else None
+
+    async def read(after: int, limit: int) -> list[Entry]:
+        return [entry for _, entry in await node.tracker.log(reference.dataset, after=after, limit=limit)]
+
+    def about(entries: Sequence[Entry]) -> list[Entry]:
+        return [entry for entry in entries if _is_about(reference, entry)]
+
+    def is_enough(found: Sequence[Entry]) -> bool:
+        return len(found) > wanted and len(about(found)) > wanted
+
+    last = at.serial if at is not None else tags.serial
+    found, is_all = await log_tail(read, last, 0.0, is_enough, HISTORY_MAX)
+    return about(found), is_all
+
+
+def _late(is_all: bool) -> str:
+    return "" if is_all else f" among the last {HISTORY_MAX} entries of its dataset"
 
 
 def _is_about(reference: Reference, entry: Entry) -> bool:
