@@ -106,7 +106,7 @@ def _vouched(data: bytes, new: PeerKey, stolen: set[bytes]) -> bytes | None:
 
 def _resealed(data: bytes, new: PeerKey, stolen: set[bytes]) -> bytes | None:
     body, seal = canonical.decode(data, tuple[bytes, bytes], limit_bytes=RECORD_READ_MAX_BYTES, what="a record")
-    for context in sealed.contexts():
+    for context in sorted(sealed.CONTEXTS):
         if any(is_signed(public, context, body, seal) for public in stolen):
             return canonical.encode((body, new.sign(context, body)))
     return None

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from importlib import import_module
+from pkgutil import walk_packages
 
+import msgspec
 import pytest
 
-import swarm.tracker.server
+import swarm.tracker
 from swarm.authority import Authority, Membership
 from swarm.errors import IntegrityError, NotAllowedError, RemoteProtocolError
 from swarm.identity import PeerKey
@@ -23,6 +28,7 @@ from swarm.tracker.recalls import Recall, Recalls
 from swarm.tracker.replacing import planned, replace
 from swarm.tracker.rights import Rights
 from swarm.tracker.tokens import TokenRecord, Tokens
+from swarm.trust import Trust
 
 WALL = time.time()
 STORE_KEY, MEMBER = bytes(32), PeerKey(b"m" * 32)
@@ -81,11 +87,35 @@ def test_records_of_every_kind_are_sealed_anew_and_nothing_else_is_touched() -> 
     assert {key: objects.get(key) for key in others} == others
 
 
-def test_all_kinds_that_a_tracker_seals_are_known() -> None:
-    assert swarm.tracker.server
-    assert {"tracker-member", "tracker-tokenrecord", "tracker-keeprule", "tracker-quota", "tracker-purge"} <= set(
-        sealed.contexts()
-    )
+def test_all_kinds_that_anybody_seals_are_in_the_table() -> None:
+    for module in walk_packages(swarm.tracker.__path__, "swarm.tracker."):
+        import_module(module.name)
+    import_module("swarm.retention")
+    kinds, found = [msgspec.Struct], set[type]()
+    while kinds:
+        found.add(kind := kinds.pop())
+        kinds += kind.__subclasses__()
+    former = {"tracker-_member1", "tracker-_token1"}  # Sealed as what has followed them.
+    sealed_here = {sealed.context_of(kind) for kind in found if hasattr(kind, "sealed_at")}
+    assert sealed_here - former == sealed.CONTEXTS
+    with pytest.raises(AssertionError, match="table"):
+        sealed.seal(MEMBER, Recall(MEMBER.public, int(WALL), True))
+
+
+def test_a_process_that_has_loaded_no_other_module_seals_every_kind_anew() -> None:
+    old, new = PeerKey(b"o" * 32), PeerKey(b"n" * 32)
+    script = """if True:
+        import sys
+        from swarm.identity import PeerKey
+        from swarm.objects.memory import MemoryObjectStore
+        from swarm.tracker.replacing import vouch
+        objects = MemoryObjectStore()
+        objects.put("quotas/maps/1", sys.stdin.buffer.read())
+        vouch(objects, PeerKey(b"n" * 32), {PeerKey(b"o" * 32).public}, "quotas/maps/1")
+        sys.stdout.buffer.write(objects.get("quotas/maps/1"))"""
+    quota = Quota(1, "maps", 1, 5, int(WALL))
+    run = subprocess.run([sys.executable, "-c", script], input=sealed.seal(old, quota), capture_output=True, check=True)
+    assert sealed.opened(run.stdout, Quota, authority=Trust(new.public)) == quota
 
 
 def test_what_a_thief_told_of_recalled_grants_is_forgotten_and_what_trackers_wrote_is_not() -> None:
