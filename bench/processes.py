@@ -25,6 +25,9 @@ POLL_FIRST_S: Final = 0.001
 TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 # Fields of /proc/PID/stat after the command's name: utime, stime, cutime, cstime.
 _TIMES: Final = slice(11, 15)
+# Fields of the first line of /proc/stat: user, nice, system, idle, iowait, irq, softirq, steal. Guests' are in user.
+_PROCESSOR_TIMES: Final = slice(1, 9)
+_IDLE: Final = slice(3, 5)  # of these
 
 
 class BenchError(Exception):
@@ -159,6 +162,24 @@ class Meter:
         return [pid for root in self._roots for pid in family(root)]
 
 
+class Processors:
+    """What all processors of this machine have done from now on, for whomever."""
+
+    def __init__(self) -> None:
+        self._before = _processors()
+
+    def spent(self) -> tuple[float, float]:
+        """Seconds since then that somebody used, or another machine took, and that there were in all."""
+        return spent_between(self._before, _processors())
+
+
+def spent_between(before: str, after: str) -> tuple[float, float]:
+    """By the first line of /proc/stat: seconds in use, and all."""
+    times = (line.split()[_PROCESSOR_TIMES] for line in (before, after))
+    since = [int(now) - int(then) for then, now in zip(*times, strict=True)]
+    return (sum(since) - sum(since[_IDLE])) / TICKS_PER_S, sum(since) / TICKS_PER_S
+
+
 def run_measured(
     command: Sequence[str], errors: Path, environment: Mapping[str, str] | None, timeout_s: float
 ) -> Spent:
@@ -202,6 +223,10 @@ def run_plain(command: Sequence[str], environment: Mapping[str, str] | None = No
     if done.returncode:
         raise BenchError(f"{' '.join(command)} ended with {done.returncode}: {_last_line(done.stderr)}")
     return done.stdout
+
+
+def _processors() -> str:
+    return Path("/proc/stat").read_text().partition("\n")[0]
 
 
 def _stat(pid: int) -> list[str]:
