@@ -12,7 +12,7 @@ from swarm.errors import AetherError
 if TYPE_CHECKING:
     from swarm.local_agent import AgentClient
     from swarm.sim.calibration import Actual, Book, Kept
-    from swarm.sim.forecast import Forecast
+    from swarm.sim.forecast import Conditions, Forecast
     from swarm.sim.simulation import Calibration
     from swarm.stats_messages import PublishTold
 
@@ -109,13 +109,13 @@ def calibration_of(program: Program, reason: str) -> Calibration:
     return Calibration(p50, p95, last, compared, kept[-KEPT_SHOWN:], "" if compared else reason)
 
 
-def calibrated(program: Program, told: Forecast) -> tuple[float | None, float | None, int]:
-    """p50 and p95 if this rollout fared as earlier ones that were forecast to be about as long, and of how many these
-    are; None without any.
+def calibrated(program: Program, told: Forecast, conditions: Conditions) -> tuple[float | None, float | None, int]:
+    """p50 and p95 if this rollout fared as earlier ones that were forecast to be about as long, over such lines if
+    there are any, and of how many these are; None without any.
     """
-    from swarm.sim.calibration import alike, calibration
+    from swarm.sim.calibration import alike, calibration, over_such_lines
 
-    near = alike(_book(program).kept, "p95", told.p95_s)
+    near = over_such_lines(alike(_book(program).kept, "p95", told.p95_s), conditions)
     p50, p95 = calibration(near, "p50"), calibration(near, "p95")
     if not p50 or not p95:
         return None, None, 0

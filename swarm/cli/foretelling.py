@@ -27,5 +27,5 @@ def foretold_s(program: Program, sizes: Sequence[int], budget: Budget) -> float:
         return 0.0
     conditions = Conditions(budget.peers, budget.link_bytes_per_s, start_s=start_here(program) or 0.0)
     told = forecast(sizes, conditions, runs=1, deliveries=DELIVERIES)
-    _, p95_s, _ = calibrated(program, told)
+    _, p95_s, _ = calibrated(program, told, conditions)
     return told.p95_s if p95_s is None else p95_s

@@ -222,7 +222,7 @@ def _made(
     if kept is not None:
         keep(program, kept)
     before = calibration_of(program, reason)
-    p50, p95, compared = calibrated(program, told)
+    p50, p95, compared = calibrated(program, told, conditions)
     return Simulation(
         ref=what,
         version=newer.manifest.version.hex(),

@@ -140,5 +140,18 @@ def alike(kept: Sequence[Kept], name: Literal["p50", "p95", "last"], told_s: flo
     return [each for each in kept if each.is_comparable and is_near(getattr(each, f"{name}_s"))]
 
 
+def over_such_lines(kept: Sequence[Kept], conditions: Conditions) -> list[Kept]:
+    """Those of about as many peers over the same lines; all, where there is none of these.
+
+    Eight peers on one machine took 1.03 times what was forecast, sixteen, who wait for its processors, 1.2 (2026-11).
+    """
+
+    def is_such(one: Conditions) -> bool:
+        lines = msgspec.structs.replace(one, peers=conditions.peers, start_s=conditions.start_s)
+        return lines == conditions and abs(one.peers - conditions.peers) <= PEERS_WITHIN * conditions.peers
+
+    return [each for each in kept if is_such(each.conditions)] or list(kept)
+
+
 def encode_book(book: Book) -> bytes:
     return msgspec.json.encode(book)

@@ -16,6 +16,7 @@ from swarm.sim.calibration import (
     asked_for,
     calibration,
     encode_book,
+    over_such_lines,
     read_book,
     with_actual,
     with_forecast,
@@ -102,6 +103,20 @@ def test_what_came_stands_beside_forecasts_of_as_many_peers() -> None:
     assert [len(alike(book.kept, "p95", told_s)) for told_s in (2.4, 2.5, 10.0, 40.0, 41.0)] == [0, 1, 1, 1, 0]
     # A later rollout of the same version, as after a rollback, is another.
     assert with_actual(book, "x/t", "aa", Actual(9.0, 4, 1.0, 1.0, 1.0)) == book
+
+
+def test_rollouts_over_the_same_lines_judge_first() -> None:
+    """Sixteen peers that shared one machine's processors say nothing of eight, who have enough of them."""
+
+    def over(peers: int, link: float, *, start_s: float = 0.0) -> Kept:
+        return msgspec.structs.replace(kept(1.0), conditions=Conditions(peers, link, start_s=start_s))
+
+    book = [over(16, 1e6), over(8, 1e6), over(8, 2e6)]
+    assert over_such_lines(book, Conditions(16, 1e6)) == book[:1]
+    assert over_such_lines(book, Conditions(10, 1e6, start_s=0.3)) == book[1:2], "about as many, however pulls begin"
+    assert over_such_lines(book, Conditions(8, 2e6)) == book[2:]
+    assert over_such_lines(book, Conditions(8, 2e6, sites=2)) == book, "better than none"
+    assert over_such_lines([], Conditions(8, 2e6)) == []
 
 
 def test_what_takes_less_than_a_second_is_told_as_that_alone() -> None:
