@@ -74,13 +74,15 @@ class Copy:
         self._target = target
         self._told = told
         self.report = Report()
+        self._own_keys: list[str] = []
 
     def run(self, *, verify: bool = False, delete: bool = False) -> Report:
         """Copy everything. ``verify`` reads back what it wrote, and what was there; ``delete`` removes what is not in
         the source any more.
 
         NotFoundError for a source without a swarm, ConflictError for a target that holds another swarm or another
-        history, IncompleteError when the source changes faster than it can be copied.
+        history, IncompleteError when the source changes faster than it can be copied, IntegrityError for what is
+        damaged in the target and cannot be written anew.
         """
         with ThreadPoolExecutor(WORKERS, "copy") as pool:
             self._copy_own_keys()
@@ -169,7 +171,7 @@ class Copy:
 
     def _copy_own_keys(self) -> None:
         """The swarm's own keys first: they tell whether the target holds another swarm."""
-        keys = [key for prefix in OWN_KEYS for key in keys_below(self._source, prefix)]
+        keys = self._own_keys = [key for prefix in OWN_KEYS for key in keys_below(self._source, prefix)]
         if CA_KEY not in keys:
             raise NotFoundError("the store to copy from holds no swarm: check its address")
         for key in keys:
@@ -191,10 +193,11 @@ class Copy:
     # ---- afterwards -------------------------------------------------------------------------------------------------
 
     def _verify(self, pool: ThreadPoolExecutor, settled: _There) -> None:
-        """Read back everything that was settled on, and compare. Packs and indexes that differ are written anew."""
+        """Read back everything that was settled on, and compare. Keys and entries are never written over."""
         self._each(pool, self._compare, sorted(settled.packs | settled.indexes))
+        self._each(pool, self._compare_mutable, sorted(settled.others))
         entries = (log_key(dataset, n) for dataset, head in settled.heads.items() for n in range(1, head + 1))
-        self._each(pool, self._compare_entry, entries)
+        self._each(pool, self._compare_fixed, [*self._own_keys, *entries])
 
     def _compare(self, key: str) -> bool:
         data = _get(self._source, key)
@@ -205,7 +208,18 @@ class Copy:
                 self.report.repaired += 1
         return True
 
-    def _compare_entry(self, key: str) -> bool:
+    def _compare_mutable(self, key: str) -> bool:
+        """What differs was changed since it was copied, or is damaged: it is copied again, and then has to be right."""
+        data = _get(self._source, key)
+        if data is not None:
+            self.report.verified += 1
+            if _get(self._target, key) != data:
+                self._put(key, data)
+                if _get(self._target, key) != data:
+                    raise IntegrityError(f"{key} does not come back as it was written: copy into another store")
+        return True
+
+    def _compare_fixed(self, key: str) -> bool:
         self.report.verified += 1
         if _get(self._target, key) != self._source.get(key):
             raise IntegrityError(f"{key} is damaged in the copy: copy into an empty store")

@@ -148,7 +148,7 @@ def test_everything_is_copied_once() -> None:
     assert target._objects == settled(source)
     assert target._objects[key_of(ROADS, "stable", 7)] == b"the log of a rollout"
     assert (report.rounds, report.entries, report.repaired) == (1, 12, 0)
-    assert report.verified == 12 * 3
+    assert report.verified == len(target._objects), "the swarm's keys and what may change among them"
     writers.publish()
     again = Copy(source, target).run()
     assert (again.copied, again.entries) == (2, 1), "a pack and an index: both names are there"
@@ -218,6 +218,29 @@ def test_what_is_damaged_in_the_copy_is_found_and_written_anew() -> None:
     target._objects[log_key(ROADS, 1)] = b"damaged"
     with pytest.raises(IntegrityError, match="damaged in the copy"):
         Copy(source, target).run(verify=True)
+
+
+@pytest.mark.parametrize(("key", "times"), [("swarm/members/one", 1), ("swarm/members/one", 2), ("swarm/ca", 1)])
+def test_what_is_damaged_as_it_is_written_is_found(key: str, times: int) -> None:
+    """Also what may change, which is written anew, and the swarm's own keys, without which a copy is worth nothing."""
+    source, _ = filled()
+    source._objects["swarm/members/one"] = b"a member"
+    target = Store()
+    left = times
+
+    def damage() -> None:
+        nonlocal left
+        if left and target._objects.get(key, b"damaged") != b"damaged":
+            left -= 1
+            target._objects[key] = b"damaged"
+
+    target.before = damage
+    if key != "swarm/ca" and times == 1:
+        Copy(source, target).run(verify=True)
+        assert target._objects == settled(source)
+    else:
+        with pytest.raises(IntegrityError, match=key):
+            Copy(source, target).run(verify=True)
 
 
 def test_another_swarm_and_another_history_are_not_written_over() -> None:
