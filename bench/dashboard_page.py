@@ -82,7 +82,7 @@ class Crowd:
 
 @dataclass(slots=True)
 class PageReport:
-    """``cold_load_cpu_ms``: of the tracker, of one cold load (the median page's)."""
+    """What was found. ``cpu_without_browsers``: of the tracker, a share of a core."""
 
     settings: dict[str, Any]
     sim: dict[str, Any] = field(default_factory=dict)

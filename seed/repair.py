@@ -122,12 +122,12 @@ def rebuild_places(objects: ObjectStore) -> int:
     for key in keys_below(objects, PACKS):
         pack = key.removeprefix(PACKS)
         if pack in named:
-            continue  # The check has named it.
+            continue
         try:
             contents = read_head(pack, objects.get_range(key, 0, _head_bytes(objects, key)))
         except (NotFoundError, RemoteProtocolError) as error:
             log.error("nothing is known of what lies in %s: %s", key, error)
-            continue  # The check has named it.
+            continue
         write_index(objects, make_index(0, {pack: contents.size_bytes}, contents.places, []))
         written += 1
     return written
@@ -146,7 +146,7 @@ def drop_places(objects: ObjectStore, bad: set[tuple[str, bytes]], broken: set[s
     packs = {pack for pack, _ in bad} | broken
     for key, index in _readable(objects):
         if not packs.intersection(pack for pack, _, _ in index.packs):
-            continue  # The check has named it.
+            continue
         left = reduced(index, lambda pack, signature: pack not in broken and (pack, signature) not in bad)
         successor = INDEXES + write_index(objects, left) if left is not None else ""
         if key in look(objects).indexes:

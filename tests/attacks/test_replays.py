@@ -1,7 +1,7 @@
 """An old record of every kind, shown again when another counts: none of them does anything.
 
 One table. Each case makes the old record and the new one, shows the new and then the old, and says whether the old one
-was taken; ``taken_at_first`` says that it was good before.
+was taken, and whether it was when it was new.
 """
 
 from __future__ import annotations
