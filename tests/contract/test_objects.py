@@ -62,7 +62,7 @@ def test_a_key_may_be_the_beginning_of_another(objects: ObjectStore) -> None:
     assert objects.list("") == ["a", "a/b", "a/b/c"]
 
 
-def test_ranges(objects: ObjectStore) -> None:
+def test_a_range_ends_where_the_object_does(objects: ObjectStore) -> None:
     objects.put("pack", bytes(range(100)))
     assert objects.get_range("pack", 10, 5) == bytes(range(10, 15))
     assert objects.get_range("pack", 95, 50) == bytes(range(95, 100))

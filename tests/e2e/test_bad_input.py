@@ -282,7 +282,7 @@ def test_an_expired_token(swarm: Bench) -> None:
     swarm.refused(NOT_ALLOWED, "too-late", "pull", "roads:v1", str(swarm.folder / "never"))
 
 
-def test_a_used_token(swarm: Bench) -> None:
+def test_a_token_is_used_up_and_the_same_home_may_repeat_it(swarm: Bench) -> None:
     token = swarm.ok("hub", "token", "create").text
     swarm.ok("user-1", "join", "-", stdin=token)
     assert swarm.ok("user-1", "join", "-", "--json", stdin=token).json["joined"] is False
@@ -421,7 +421,7 @@ def test_a_home_that_cannot_be(bench: Bench) -> None:
         assert done.stdout == b""
 
 
-def test_bad_settings(bench: Bench) -> None:
+def test_settings_that_are_unknown_or_malformed_are_named(bench: Bench) -> None:
     home = bench.home("odd")
     home.mkdir(parents=True)
     (home / "config.toml").write_text("port_bas = 1\n", encoding="ascii")

@@ -40,7 +40,7 @@ def engine() -> Iterator[Engine]:
         made.close()
 
 
-def test_the_image(engine: Engine) -> None:
+def test_the_image_is_small_and_confined_and_makes_a_swarm(engine: Engine) -> None:
     """One test, as the image takes a minute to build, and tests are spread over processes."""
     _check_what_it_says(engine)
     assert 0 < engine.size_bytes - engine.base_bytes < OWN_MAX_BYTES

@@ -148,7 +148,7 @@ def test_prices_that_are_wrong_are_refused_by_place(
     assert said in told
 
 
-def test_the_bill(bench: Bench, tmp_path: Path) -> None:
+def test_the_bill_is_by_the_prices_that_are_named(bench: Bench, tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
     (data / "large.bin").write_bytes(os.urandom(3_000_000))

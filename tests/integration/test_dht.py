@@ -193,7 +193,7 @@ def test_a_port_that_is_taken_is_one_clear_line() -> None:
     asyncio.run(main())
 
 
-def test_over_v6() -> None:
+def test_nodes_find_each_other_over_ipv6() -> None:
     if not socket.has_ipv6:
         pytest.skip("no IPv6 here")
 

@@ -83,7 +83,7 @@ async def race(rig: Rig, seed: int, rate: float) -> dict[str, int]:
 
 @pytest.mark.parametrize("number", ROUNDS)
 @pytest.mark.parametrize("rate", [0.0, 0.05, 0.15])
-def test_a_race(tmp_path: Path, number: int, rate: float) -> None:
+def test_the_history_of_a_race_is_linearizable(tmp_path: Path, number: int, rate: float) -> None:
     async def main() -> None:
         async with running_tracker(tmp_path, MemoryObjectStore()) as rig:
             counted = await race(rig, 100 + number, rate)

@@ -53,7 +53,7 @@ PLAIN: dict[str, tuple[bytes, Reader]] = {
 
 @pytest.mark.parametrize("name", [*SEALED, *PLAIN])
 @given(data=st.binary(max_size=300))
-def test_garbage(name: str, data: bytes) -> None:
+def test_garbage_is_refused(name: str, data: bytes) -> None:
     _, read = (SEALED | PLAIN)[name]
     with pytest.raises(RemoteProtocolError):
         read(data)

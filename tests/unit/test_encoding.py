@@ -80,7 +80,7 @@ BOMB = frame(bytes(512 << 20))
         (b"\x01\x50\x2a\x4d\x18\x04\x00\x00\x00abcd", 5, "states 0 bytes"),
     ],
 )
-def test_refused(encoded: bytes, size: int | None, why: str) -> None:
+def test_a_block_that_is_not_well_formed_is_refused(encoded: bytes, size: int | None, why: str) -> None:
     with pytest.raises(RemoteProtocolError, match=why):
         decode_block(encoded, size)
 

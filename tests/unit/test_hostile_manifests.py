@@ -301,7 +301,7 @@ HOSTILE: list[tuple[str, Forgery, str]] = [
 
 
 @pytest.mark.parametrize(("forgery", "why"), [case[1:] for case in HOSTILE], ids=[case[0] for case in HOSTILE])
-def test_refused(forgery: Forgery, why: str) -> None:
+def test_a_forged_manifest_is_refused(forgery: Forgery, why: str) -> None:
     root_bytes, segments = forgery.make()
     with pytest.raises(RemoteProtocolError, match=why) as caught:
         assemble(root_bytes, segments)

@@ -116,7 +116,7 @@ def test_an_entry_itself_never_expires() -> None:
     assert "wall_now" not in log.verify_entry.__annotations__
 
 
-def test_the_chain() -> None:
+def test_an_entry_follows_the_one_before_it_and_no_other() -> None:
     data = signed(FIRST)
     log.check_follows(FIRST, 0, b"")
     log.check_follows(after(data), 1, log.entry_hash(data))

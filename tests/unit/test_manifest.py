@@ -41,7 +41,7 @@ def test_assemble_gives_back_what_build_made() -> None:
     assert again.root == parse_root(MANIFEST.root_bytes)
 
 
-def test_numbers() -> None:
+def test_its_sums_are_those_of_its_files() -> None:
     assert MANIFEST.total_bytes == sum(map(len, FILES.values()))
     assert MANIFEST.file_count == len(FILES)
     assert MANIFEST.segment_bytes == len(MANIFEST.root_bytes) + sum(len(data) for data in MANIFEST.segments.values())

@@ -42,7 +42,7 @@ SIGNATURE = bytes.fromhex(HEX)
         ("aetherfs://data.example/osm/roads:v1", Reference("osm", "roads", "v1", host="data.example")),
     ],
 )
-def test_taken(text: str, expected: Reference) -> None:
+def test_what_a_reference_means(text: str, expected: Reference) -> None:
     assert parse(text) == expected
 
 
@@ -80,7 +80,7 @@ def test_taken(text: str, expected: Reference) -> None:
         ("under_score.example/roads", "is not a host"),
     ],
 )
-def test_refused(text: str, part: str) -> None:
+def test_what_is_no_reference_is_refused(text: str, part: str) -> None:
     with pytest.raises(UsageError, match=part) as caught:
         parse(text)
     assert "\n" not in str(caught.value)

@@ -172,7 +172,7 @@ def test_links_that_multiply_each_other_are_refused() -> None:
     assert len(leaving_links(links)) == 299
 
 
-def test_folding() -> None:
+def test_names_that_some_systems_take_for_one_fold_alike() -> None:
     assert fold("README/Stra\u00dfe") == fold("readme/STRASSE")
     assert fold("\u00c5") == fold("\u00e5") == fold("A\u030a")
     assert fold("a") != fold("b")

@@ -110,7 +110,7 @@ def test_what_a_file_may_not_say_is_told_with_its_place(text: bytes, said: str) 
     assert "aetherfs.toml" in str(caught.value)
 
 
-def test_amounts() -> None:
+def test_amounts_are_read_and_odd_ones_refused() -> None:
     assert (span_of("90s"), bytes_of("1.5MB"), rate_of("8mbit"), share_of("0.5%")) == (90, 1_500_000, 1e6, 0.005)
     for parse, text in ((span_of, "1w"), (bytes_of, "-1"), (rate_of, "0mbit"), (share_of, "-1%"), (share_of, "nan%")):
         with pytest.raises(UsageError):

@@ -32,7 +32,7 @@ def sample() -> ScanCache:
     return cache
 
 
-def test_it_is_kept(tmp_path: Path) -> None:
+def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
     path = tmp_path / "scans" / "cache"
     sample().save(path)
     cache = ScanCache.load(path)

@@ -21,7 +21,7 @@ def test_keyed_needs_the_key() -> None:
     assert keyed(b"k" * 32, b"data", 20) == keyed(b"k" * 32, b"data")[:20]
 
 
-def test_text() -> None:
+def test_a_signature_is_written_in_one_way_alone() -> None:
     assert from_hex(EMPTY) == signature_of(b"")
     for text in ("", EMPTY[:-1], EMPTY + "0", EMPTY.upper(), " " + EMPTY[1:], EMPTY + "\n", "g" * 64):
         with pytest.raises(UsageError, match="is not a signature"):

@@ -39,7 +39,7 @@ def test_everything_in_path_order(tmp_path: Path) -> None:
     assert {item.target for item in items if item.kind == SYMLINK} == {"a/b", "nowhere"}
 
 
-def test_odd_names(tmp_path: Path) -> None:
+def test_odd_names_are_found(tmp_path: Path) -> None:
     names = [name for name in ODD_NAMES if name != "con"]
     write_files(tmp_path, dict.fromkeys(names, b""))
     assert sorted(found(tmp_path)) == sorted(names)
@@ -50,7 +50,7 @@ def test_one_file_is_a_dataset(tmp_path: Path) -> None:
     assert found(tmp_path / "one.csv") == {"one.csv": FILE}
 
 
-def test_no_root(tmp_path: Path) -> None:
+def test_what_is_not_there_or_is_no_directory_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match=r"missing.*No such file or directory; check the path"):
         walk(tmp_path / "missing", "refuse")
     (tmp_path / "dangling").symlink_to("nowhere")

@@ -173,5 +173,5 @@ def one(name: str) -> Manifest:
         ("a.b.c", ".c"),
     ],
 )
-def test_endings(path: str, ending: str) -> None:
+def test_the_ending_of_a_path(path: str, ending: str) -> None:
     assert ending_of(path) == ending

@@ -14,7 +14,7 @@ from swarm.errors import NotFoundError, UsageError
 @pytest.mark.parametrize(
     ("text", "seconds"), [("90", 90), ("90s", 90), ("30m", 1800), ("1h", 3600), ("7d", 604_800), ("365d", 31_536_000)]
 )
-def test_lifetimes(text: str, seconds: int) -> None:
+def test_lifetimes_are_read(text: str, seconds: int) -> None:
     assert seconds_of(text) == seconds
 
 

@@ -69,7 +69,7 @@ def test_sizes_are_decimal(count: int, shown: str) -> None:
         (180_000, "2 d 2 h"),
     ],
 )
-def test_durations(seconds: float, shown: str) -> None:
+def test_durations_as_people_read_them(seconds: float, shown: str) -> None:
     assert duration(seconds) == shown
 
 

@@ -178,18 +178,18 @@ BAD: dict[str, list[Op]] = {
 
 
 @pytest.mark.parametrize("name", GOOD)
-def test_good(name: str) -> None:
+def test_a_good_history_has_no_fault(name: str) -> None:
     assert not_linear(GOOD[name]) == []
     assert not_monotonic(GOOD[name]) == []
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad(name: str) -> None:
+def test_a_bad_history_has_one(name: str) -> None:
     assert len(not_linear(BAD[name])) == 1
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_beside_another_dataset(name: str) -> None:
+def test_a_bad_history_has_one_beside_another_dataset(name: str) -> None:
     """One object at a time: what another dataset does at the same moments is neither here nor there."""
     other = [
         op("x", 1, 2, Append("library/lakes", "other", "publish", (("latest", V1),)), Committed(1)),

@@ -91,14 +91,14 @@ BAD: dict[str, list[Op]] = {
 
 
 @pytest.mark.parametrize("name", GOOD)
-def test_good(name: str) -> None:
+def test_of_a_good_history_an_order_is_found(name: str) -> None:
     order = order_of(GOOD[name], Register())
     assert order.is_linearizable
     explains(order.steps, GOOD[name])
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad(name: str) -> None:
+def test_of_a_bad_history_none_is(name: str) -> None:
     order = order_of(BAD[name], Register())
     assert not order.is_linearizable
     assert not {id(step) for step in order.steps} & {id(step) for step in order.stuck}

@@ -142,7 +142,7 @@ def test_a_tracker_that_answers_again_is_to_blame_no_more() -> None:
     assert abs(spent["discovery"] - (0.1 + 0.1 + 0.1 + 4.0)) < 0.01
 
 
-def test_the_origin() -> None:
+def test_an_origin_that_lets_wait_is_the_cause() -> None:
     told = Told()
     told.joined("seed", 0.3, origin=1)
     told.joined("fast", 0.3)

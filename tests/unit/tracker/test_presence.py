@@ -150,7 +150,7 @@ def test_the_site_that_is_seen(remote: str, site: str) -> None:
     assert site_seen(remote) == site
 
 
-def test_loopback() -> None:
+def test_what_counts_as_loopback() -> None:
     assert is_loopback("localhost")
     assert is_loopback("127.1.2.3")
     assert not is_loopback("128.0.0.1")
