@@ -16,6 +16,8 @@ from swarm.local_agent import AgentClient
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
+    from swarm.peer.node import PeerNode
+
 
 @contextmanager
 def agent_at_hand(program: Program) -> Iterator[AgentClient]:
@@ -36,28 +38,39 @@ def agent_at_hand(program: Program) -> Iterator[AgentClient]:
 def agent_throughout(program: Program) -> Iterator[Callable[[], None]]:
     """For a command that performs again and again: what it calls before each time, so that an agent is there.
 
-    Without one, each verb would be done by a peer of its own, whose coming and going the swarm is told of.
+    Without one, each verb would be done by a peer of its own, whose coming and going the swarm is told of. It begins
+    one if none is there at first, and never later: whoever ended what ran on the home wants to have it.
+    UnreachableError until another process runs there.
     """
-    with ExitStack() as peers:
+    with ExitStack() as peer:
+        was_there = False
 
         def be_there() -> None:
+            nonlocal was_there
             deadline = time.monotonic() + HANDOVER_S
             while program.agent() is None:
-                peers.close()  # of one of our own that somebody else ended
+                if was_there:
+                    raise UnreachableError(
+                        f"no process runs on {program.settings.home} any more: start one with `aetherfs up -d` or "
+                        "`aetherfs peer`"
+                    )
                 try:
-                    peers.enter_context(agent_at_hand(program))
+                    peer.enter_context(agent_at_hand(program))
                 except ConflictError:
                     # A process that has the home does not answer yet, or any more.
                     if time.monotonic() > deadline:
                         raise
                     time.sleep(RETRY_S)
+            was_there = True
 
         yield be_there
 
 
 @contextmanager
 def _peer_meanwhile(program: Program) -> Iterator[None]:
-    """A peer on free ports, in a thread of its own, ended in every case; what it still does then is cancelled."""
+    """A peer on free ports, in a thread of its own, ended in every case, and before that if it is told to stop, as by
+    `aetherfs down`; what it still does then is cancelled.
+    """
     import asyncio
 
     from swarm.cli.roles import node_settings
@@ -69,13 +82,22 @@ def _peer_meanwhile(program: Program) -> Iterator[None]:
     thread.start()
     try:
         node = asyncio.run_coroutine_threadsafe(start_peer(node_settings(program, port_base=0)), loop).result()
+        running = asyncio.run_coroutine_threadsafe(_until_stopped(node), loop)
         try:
             yield
         finally:
-            asyncio.run_coroutine_threadsafe(node.close(), loop).result()
+            loop.call_soon_threadsafe(node.stop_requested.set)
+            running.result()
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
+
+
+async def _until_stopped(node: PeerNode) -> None:
+    try:
+        await node.stop_requested.wait()
+    finally:
+        await node.close()
 
 
 def _run(loop: AbstractEventLoop) -> None:

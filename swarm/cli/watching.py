@@ -107,17 +107,20 @@ def happenings(
     another's, what was not told counts. ``be_there``: see ``agent_throughout``.
     """
     after, told, first, pages = 0, OrderedDict[str, None](), list[dict[str, Any]](), 0
-    is_first = True
+    is_first, said = True, ""
     while True:
         try:
             be_there()
             page = figures(program, "events", after=str(after), since=f"{since:.3f}", limit=str(EVENTS_PAGE))
-        except UnreachableError:
+        except UnreachableError as error:
             if not follow:
                 raise
+            if said != str(error):
+                said = str(error)
+                program.output.note(said)
             time.sleep(LOOK_S)
             continue
-        pages += 1
+        pages, said = pages + 1, ""
         is_last = not follow and pages >= PAGES_MAX
         if page["next"] < after and not is_last:
             after = 0

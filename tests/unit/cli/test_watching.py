@@ -84,6 +84,16 @@ def test_another_tracker_goes_on_where_the_first_was(monkeypatch: pytest.MonkeyP
     assert list(until_stopped()) == [10.0, 9.0, 11.0], "each once; and what only the other one knows"
 
 
+def test_who_follows_is_told_once_each_time_that_nobody_answers(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    away = UnreachableError("no tracker answers")
+    told(monkeypatch, [away, away, page([event(1.0, 1)], 1), page([], 1), away, away])
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        list(happenings(Program(), 0.0, _nothing, follow=True))
+    assert capsys.readouterr().err.count("no tracker answers") == 2
+
+
 def test_an_earlier_account_of_what_was_shown_is_not_shown_again(monkeypatch: pytest.MonkeyPatch) -> None:
     earlier, earliest = ({**event(at, number), "was": f"of {at + 1}"} for at, number in ((9.0, 2), (8.0, 3)))
     told(monkeypatch, [page([event(10.0, 1)], 1), page([earlier], 2), page([earliest], 3), page([], 3)])
@@ -146,7 +156,7 @@ def test_a_command_that_asks_again_and_again_does_so_by_one_peer(monkeypatch: py
     assert (len(asked), home.peers, done.exit_code) == (6, ["begun", "ended"], int(command == "top")), done.output
 
 
-def test_a_peer_of_its_own_that_somebody_ended_is_followed_by_another_and_a_home_in_use_is_waited_for(
+def test_a_home_in_use_is_waited_for_and_one_that_somebody_has_freed_is_left_to_him(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     home = Home()
@@ -159,12 +169,45 @@ def test_a_peer_of_its_own_that_somebody_ended_is_followed_by_another_and_a_home
         be_there()
         assert home.peers == ["begun"]
         home.peers.append("stopped")
+        with pytest.raises(UnreachableError, match=r"runs on .* any more"):
+            be_there()
+        home.peers.append("begun")  # by him
         be_there()
-    assert home.peers == ["begun", "stopped", "ended", "begun", "ended"]
+    assert home.peers == ["begun", "stopped", "begun", "ended"]
     monkeypatch.setattr(at_hand, "HANDOVER_S", -1.0)
     home.is_taken = 1
     with pytest.raises(ConflictError), at_hand.agent_throughout(home) as be_there:
         be_there()
+
+
+def test_a_peer_meanwhile_gives_the_home_up_when_it_is_told_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[str] = []
+    is_closed = threading.Event()
+
+    class Node:
+        def __init__(self) -> None:
+            self.stop_requested, self.loop = asyncio.Event(), asyncio.get_running_loop()
+
+        async def close(self) -> None:
+            closed.append("node")
+            is_closed.set()
+
+    nodes: list[Node] = []
+
+    async def start(_settings: object) -> Node:
+        nodes.append(Node())
+        return nodes[-1]
+
+    monkeypatch.setattr("swarm.peer.agent.start_peer", start)
+    monkeypatch.setattr("swarm.cli.roles.node_settings", lambda *_, **__: None)
+    for is_stopped in (True, False):
+        is_closed.clear()
+        with at_hand._peer_meanwhile(Program()):
+            if is_stopped:
+                nodes[-1].loop.call_soon_threadsafe(nodes[-1].stop_requested.set)
+                assert is_closed.wait(60)
+        assert is_closed.is_set()
+    assert closed == ["node", "node"], "each once"
 
 
 def test_what_a_peer_was_interrupted_in_closes_what_it_has_opened() -> None:
