@@ -27,6 +27,7 @@ from swarm.limits import ENCODED_MAX_BYTES, LOG_ENTRY_MAX_BYTES, ROOT_MAX_BYTES
 from swarm.log import DatasetName, Entry, parse_entry
 from swarm.manifest import Manifest, assemble, parse_root
 from swarm.records import Key
+from swarm.segments import BlockEntry
 
 MAGIC: Final = b"AetherFS export\n"
 LENGTH_BYTES: Final = 4
@@ -118,13 +119,20 @@ def read_export(read: Read) -> Export:
     for block in manifest.unique:
         encoded = frames.next(ENCODED_MAX_BYTES)
         if encoded:
-            open_block(encoded, block.signature, block.size)
+            _check_block(encoded, block)
         elif not head.since:
             raise RemoteProtocolError(f"block {block.signature.hex()[:16]} is left out of an export of everything")
         offsets.append(frames.offset - len(encoded))
         lengths.append(len(encoded))
     frames.end()
     return Export(head, entry, manifest, offsets, lengths)
+
+
+def _check_block(encoded: bytes, block: BlockEntry) -> None:
+    try:
+        open_block(encoded, block.signature, block.size)
+    except RemoteProtocolError as error:
+        raise RemoteProtocolError(f"the file is damaged, copy it again: {error}") from error
 
 
 def read_tables(read: Read) -> tuple[Head, Manifest]:

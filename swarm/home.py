@@ -94,10 +94,10 @@ class Home:
             raise NotAllowedError(f"a change of the seal of {self.path} broke off: repeat that `aetherfs seal` command")
         if key is None or found == key.id:
             if found and key is None:
-                raise NotAllowedError(f"{self.path} is sealed: name its key with --seal-key or AETHERFS_SEAL_KEY")
+                raise NotAllowedError(f"{self.path} is sealed: name its key by AETHERFS_SEAL_KEY, or by --seal-key")
             return key
         if found:
-            raise NotAllowedError(f"{self.path} is sealed with another key, {found}: name that one with --seal-key")
+            raise NotAllowedError(f"{self.path} is sealed with another key, {found}: name that one")
         if (self.path / "key.pem").exists():
             raise NotAllowedError(f"{self.path} is not sealed: `aetherfs seal on` seals it, or leave the key out")
         self.mark_sealed(key.id)

@@ -69,6 +69,8 @@ class Logins:
 
     async def remove(self) -> Login | None:
         """Nobody is signed in any more: who was."""
+        if self.read() is None:
+            return None  # Nor need there be a home.
         async with self._alone():
             login = self.read()
             self._home.remove_state(FILE)

@@ -271,9 +271,12 @@ async def _at(url: str, ca: str) -> AsyncIterator[Caller]:
     from swarm.http.problem import error_from
     from swarm.oidc.fetch import check_url, context_for
 
-    check_url(url)
-    if not url.startswith("https://"):
-        raise UsageError(f"{url} is no tracker's URL: https://host:port")
+    try:
+        is_tracker = check_url(url).startswith("https://")
+    except UsageError:
+        is_tracker = False
+    if not is_tracker:
+        raise UsageError(f"{url[:120]!r} is no tracker's URL: write --tracker https://host:port")
     context = context_for(ca)
     if ca:
         # What is named is believed, whether it is a root or the very certificate that the tracker shows.

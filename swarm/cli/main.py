@@ -162,6 +162,20 @@ class Commands(click.Group):
         command = getattr(module, cmd_name.replace("-", "_"), None) or getattr(module, f"{cmd_name}_", None)
         return command if isinstance(command, click.Command) else None
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, which would have to import all commands to name those that are written alike."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from difflib import get_close_matches
+
+            alike = " or ".join(repr(name) for name in get_close_matches(args[0], COMMANDS))
+            if not alike:
+                raise
+            raise click.UsageError(f"{error.message} Did you mean {alike}?", ctx) from error
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command. How a closed pipe and Ctrl-C end it is ours to say, not click's."""
         try:

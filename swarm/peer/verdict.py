@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from swarm.peer.trace import FETCH, FIND, PullTrace, Source
 from swarm.peer.waterfall import Cause, Step, sums
-from swarm.units import rate
+from swarm.units import counted, rate
 
 SLOW: Final = 0.5
 # A download that reaches so much of its own limit is held up by that.
@@ -76,9 +76,10 @@ def notes_of(trace: PullTrace) -> list[str]:
     notes = [f"a tracker did not answer: {problem}" for problem in dict.fromkeys(_problems(trace))][:NOTES_MAX]
     for source in trace.sources:
         if source.broken:
-            notes.append(f"{source.broken} runs from {name_of(source)} broke off")
+            notes.append(f"{counted(source.broken, 'run')} from {name_of(source)} broke off")
     refused = sum(source.refused for source in trace.sources)
-    return [*notes[: 2 * NOTES_MAX], *([f"{refused} times a neighbour had no block to give"] if refused else [])]
+    no_block = [f"{counted(refused, 'time')} a neighbour had no block to give"] if refused else []
+    return [*notes[: 2 * NOTES_MAX], *no_block]
 
 
 def _problems(trace: PullTrace) -> Iterator[str]:

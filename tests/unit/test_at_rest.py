@@ -211,6 +211,9 @@ def test_a_seal_is_changed_by_who_knows_it_and_while_nothing_runs(tmp_path: Path
         reseal(tmp_path, TWO, None)
     with pytest.raises(NotAllowedError, match="is sealed with"):
         reseal(tmp_path, None, TWO)
+    # Most commands have no --seal-key.
+    with pytest.raises(NotAllowedError, match="name its key by AETHERFS_SEAL_KEY"):
+        home_of(tmp_path, None).key()
     home.open()
     try:
         with pytest.raises(ConflictError):

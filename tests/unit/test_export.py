@@ -49,7 +49,7 @@ def test_nothing_may_follow() -> None:
 
 def test_every_block_is_the_one_that_is_due() -> None:
     swapped = {**BLOCKS, MANIFEST.unique[0].signature: b"another block"}
-    with pytest.raises(RemoteProtocolError):
+    with pytest.raises(RemoteProtocolError, match="copy it again"):
         read(export_of(MANIFEST, swapped))
 
 

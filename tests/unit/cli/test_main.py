@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import click
 import pytest
@@ -104,6 +105,9 @@ def test_every_command_has_the_habits() -> None:
         (["join", "garbled"], "not a join token"),
         (["join", "aetherfs1.garbled"], "garbled"),
         (["completion", "tcsh"], "tcsh"),
+        (["login", "--user", "x", "--tracker", "nope"], "is no tracker's URL"),
+        (["login", "--user", "x", "--tracker", "http://127.0.0.1:7070"], "is no tracker's URL"),
+        (["pul", "maps/roads:v1", "x"], "Did you mean 'pull'"),
     ],
 )
 def test_a_slip_is_usage_in_one_line(
@@ -120,6 +124,12 @@ def test_a_slip_is_usage_in_one_line(
     assert err.startswith("aetherfs: ")
     assert said in err
     assert err.count("\n") == 1
+
+
+def test_nobody_signs_out_of_a_home_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["logout", "--home", f"{tmp_path}/home"]) == 0
+    assert capsys.readouterr().out == "nobody was signed in\n"
+    assert not (tmp_path / "home").exists()
 
 
 @pytest.mark.parametrize(
