@@ -359,6 +359,21 @@ def test_a_record_that_no_tracker_wrote_does_not_count(tmp_path: Path) -> None:
     with_people(tmp_path, check)
 
 
+def test_a_wrong_password_is_in_the_audit_wherever_it_was_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def check(web: Web) -> None:
+        form, refused = {"user": "alice", "password": "wrong"}, list[tuple[str, str, str]]()
+        monkeypatch.setattr(
+            web.rig.tracker.state.noted, "refused", lambda who, what, to: refused.append((str(who), what, to))
+        )
+        assert (await web.ask("POST", "/ui/signin", {"Origin": web.url}, data=form)).status == 401
+        assert (await web.ask("POST", "/api/v1/session", basic("alice", "wrong"))).status == 401
+        assert refused == 2 * [("anyone", "sign in", "-")]
+
+    with_people(tmp_path, check)
+
+
 # ---- browsers -------------------------------------------------------------------------------------------------------
 
 

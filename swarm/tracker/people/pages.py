@@ -96,6 +96,8 @@ class _Serve:
             name, password = await _fields(request)
             user = await self.state.identifier.signed_in(name, password.encode(), remote_of(request))
         except AetherError as error:
+            if isinstance(error, NotSignedInError):
+                self.state.noted.refused(ANONYMOUS, "sign in", "-")
             return await self._shown(str(error), _next_of(request), status=error.http_status)
         text, _ = self.state.identifier.sessions.begin(user.name, user.stamp, "cookie", time.time())
         return _with_session(_to(_next_of(request)), text, SESSION_TTL_S)
