@@ -287,7 +287,7 @@ class Straggler(msgspec.Struct, frozen=True):
 class Rollout(msgspec.Struct, frozen=True):
     """One rollout as it stands. ``points`` are the stacked states over time, at most 300. ``stragglers``: the 50 that
     are furthest behind, failed ones first; ``behind`` says how many there are. ``back``, ``by`` and ``why`` as a
-    ``RolloutItem`` has them.
+    ``RolloutItem`` has them. ``away``: how many had it and are not there now; they count in ``completion`` alone.
     """
 
     at: float
@@ -317,6 +317,7 @@ class Rollout(msgspec.Struct, frozen=True):
     back: str = ""
     by: str = ""
     why: str = ""
+    away: int = 0
 
 
 class SiteProgress(msgspec.Struct, frozen=True):

@@ -37,8 +37,8 @@ class Foreseen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class MovePerformance(msgspec.Struct, frozen=True):
-    """One move of a tag that peers follow. ``offload``: the share of bytes that peers gave. ``foreseen``: only what was
-    foreseen before it began.
+    """One move of a tag that peers follow. ``wanted`` and ``current``: also those that had it and are not there now.
+    ``offload``: the share of bytes that peers gave. ``foreseen``: only what was foreseen before it began.
     """
 
     serial: int

@@ -12,7 +12,9 @@ from swarm.figure_messages import Completion, Sources, VersionHeat
 
 
 class RolloutTold(msgspec.Struct, frozen=True):
-    """How one move went. ``offload``: the share of bytes that peers gave, not the origin."""
+    """How one move went. ``wanted`` and ``current``: also those that had it and are not there now. ``offload``: the
+    share of bytes that peers gave, not the origin.
+    """
 
     ended: float | None
     wanted: int

@@ -146,6 +146,6 @@ async def _add_rollouts(
             return
         if rollout.serial == move.serial:
             _tell(told[move.serial], "p95_s", rollout.completion.p95_s)
-            if move.is_back and rollout.wanted:
+            if move.is_back and (had := rollout.wanted + rollout.away):
                 fetched = rollout.sources.peers + rollout.sources.origin
-                _tell(told[move.serial], "fetch_bytes", round(fetched / rollout.wanted))
+                _tell(told[move.serial], "fetch_bytes", round(fetched / had))

@@ -198,8 +198,8 @@ def rollout_told(found: Rollout) -> RolloutTold:
     share = found.sources.share_origin
     return RolloutTold(
         ended=found.ended,
-        wanted=found.wanted,
-        current=found.counts.current,
+        wanted=found.wanted + found.away,
+        current=found.counts.current + found.away,
         failed=found.counts.failed,
         completion=found.completion,
         sources=found.sources,

@@ -27,7 +27,7 @@ from swarm.identity import peer_id_of
 from swarm.objects import ObjectStore
 from swarm.tracker.figures.peers import Tag
 from swarm.tracker.figures.picture import Picture
-from swarm.tracker.figures.rollouts import CURRENT, FAILED, LOST, Before, RolloutFigures
+from swarm.tracker.figures.rollouts import CURRENT, FAILED, LOST, RolloutFigures
 from swarm.tracker.figures.steering import Back
 from swarm.tracker.figures.steps import LOG_MAX_BYTES, KeptLog, Logged, LoggedStep, decode_log
 from swarm.tracker.orders import is_purged
@@ -116,18 +116,14 @@ def read(objects: ObjectStore, dataset: str, tag: str, serial: int) -> KeptLog:
     return _opened(*_found(objects, dataset, tag, serial))
 
 
-def before(objects: ObjectStore, dataset: str, tag: str, serial: int) -> Before | None:
-    """What is kept of a rollout, by a tracker that saw it; None for one that is not, or whose log is damaged."""
+def before(objects: ObjectStore, dataset: str, tag: str, serial: int) -> RolloutFigures | None:
+    """A rollout of which a tracker that saw it kept the log, times in wall seconds. None for one of which none did, or
+    whose log is damaged.
+    """
     try:
-        rollout = replayed(read(objects, dataset, tag, serial), 0.0)
+        return replayed(read(objects, dataset, tag, serial), 0.0)
     except NotFoundError:
         return None
-    current = {
-        public: (member.since - rollout.started, member.arrived_s)
-        for public, member in rollout.members.items()
-        if member.state == CURRENT and member.arrived_s is not None
-    }
-    return Before(rollout.started, current)
 
 
 def _found(objects: ObjectStore, dataset: str, tag: str, serial: int) -> tuple[str, bytes]:

@@ -36,7 +36,7 @@ Move = tuple[str, int]
 
 def move_of(rollout: RolloutFigures, offset: float) -> MovePerformance:
     """One rollout as it went, or goes. ``offset``: wall clock minus that of the picture."""
-    sources, ended = sources_of(rollout.sources()), rollout.ended
+    sources, ended, away = sources_of(rollout.sources()), rollout.ended, len(rollout.away_current)
     return MovePerformance(
         serial=rollout.serial,
         tag=rollout.tag,
@@ -45,8 +45,8 @@ def move_of(rollout: RolloutFigures, offset: float) -> MovePerformance:
         message=rollout.message,
         started=round(rollout.started + offset, 3),
         ended=round(ended + offset, 3) if ended is not None else None,
-        wanted=rollout.wanted,
-        current=rollout.counts[CURRENT],
+        wanted=rollout.wanted + away,
+        current=rollout.counts[CURRENT] + away,
         failed=rollout.counts[FAILED],
         bytes=rollout.total_bytes,
         completion=completion_of(rollout),
@@ -60,7 +60,7 @@ def moves_of(picture: Picture, dataset: str) -> dict[Move, MovePerformance]:
     return {
         (rollout.tag, rollout.serial): move_of(rollout, picture.offset)
         for rollout in picture.rollouts.values()
-        if rollout.dataset == dataset and rollout.wanted
+        if rollout.dataset == dataset and (rollout.wanted or rollout.away_current)
     }
 
 

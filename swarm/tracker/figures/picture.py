@@ -26,7 +26,7 @@ from swarm.tracker.figures.flow import FlowFigures
 from swarm.tracker.figures.happenings import Happenings
 from swarm.tracker.figures.peers import KnownPeer, Tag, Who, readable
 from swarm.tracker.figures.rings import Rings
-from swarm.tracker.figures.rollouts import Before, RolloutFigures
+from swarm.tracker.figures.rollouts import RolloutFigures
 from swarm.tracker.figures.sums import Summing, Sums
 from swarm.tracker.figures.tagbook import TagBook
 from swarm.tracker.figures.turns import OtherTrackers, Turns
@@ -268,12 +268,12 @@ class Picture:
         """An entry of a log, committed just now: a rollout of each tag that it moves."""
         self.book.moved(entry, now, self.wall(now))
 
-    def found(self, tag: Tag, entry: Entry, version: bytes, now: float, before: Before | None = None) -> None:
+    def found(self, tag: Tag, entry: Entry, version: bytes, now: float, before: RolloutFigures | None = None) -> None:
         """What a tag that peers follow means, by the log: a rollout that began before this tracker did, or unseen.
 
         ``before``: what a tracker kept of it. The entry says its begin in whole seconds, by another clock.
         """
-        began = before.began if before is not None else entry.wall_time
+        began = before.started if before is not None else entry.wall_time
         self.book.begin(tag, entry, version, min(now, began - self.offset), before)
 
     # ---- time ---------------------------------------------------------------------------------------------------

@@ -8,14 +8,15 @@ twice.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from swarm.figure_messages import STATES
+from swarm.limits import PRESENCE_MAX_PEERS
 from swarm.reports import Followed, Phase
 from swarm.rollout import Rollout as Stage
 from swarm.tracker.figures.left import is_measured, left_s, smoothed
+from swarm.tracker.figures.sources import NOTHING, Sources, fetched, fuller, minus, plus, total
 from swarm.tracker.figures.steering import Back
 from swarm.tracker.figures.steps import StepLog
 
@@ -34,9 +35,6 @@ POINTS_MAX: Final = 300
 POINT_S: Final = 1.0
 
 Counts = tuple[int, ...]
-# Bytes from peers, from the origin, reused, wasted, and as they travelled.
-Sources = tuple[int, int, int, int, int]
-NOTHING: Final[Sources] = (0, 0, 0, 0, 0)
 
 
 @dataclass(slots=True)
@@ -62,6 +60,10 @@ class Member:
     has_failed: bool = False
     # Whether the stage of now does not let it in, by its own word.
     is_held: bool = False
+    # Whether it pulls once: it is forgotten when it goes.
+    is_pull: bool = False
+    # Whether what it had fetched is in what was kept, in ``RolloutFigures.kept``.
+    is_of_kept: bool = False
 
     def left_s(self, now: float) -> float | None:
         """Seconds until it has all bytes. None unless it fetches, and enough is measured to tell."""
@@ -95,7 +97,7 @@ class Member:
         told = self.told
         if told is None:
             return self.before
-        return _sum(self.before, _less(fetched(told), self.had))
+        return plus(self.before, minus(fetched(told), self.had))
 
 
 @dataclass(slots=True)
@@ -106,16 +108,6 @@ class Told:
     is_stalled: bool = False
     stalled_at: float = float("-inf")
     failures: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Before:
-    """What a log that was kept tells of a rollout: when it began (wall seconds), and of each peer that was current in
-    the end since when (seconds from the start), and how long it took to be.
-    """
-
-    began: float
-    current: Mapping[bytes, tuple[float, float]]
 
 
 @dataclass(slots=True)
@@ -138,8 +130,12 @@ class RolloutFigures:
     usual: tuple[tuple[float, int], float] = ((-1.0, -1), 0.0)
     points: list[tuple[float, Counts]] = field(default_factory=list)
     point_s: float = POINT_S
+    # Followers that are not there now, those that went last behind: who had it by then still counts as one that did.
+    away: dict[bytes, Member] = field(default_factory=dict)
     # Bytes by source of members that are counted no more.
     gone: Sources = NOTHING
+    # What the peers of a log that was kept had fetched: each tells less now, if its process began later.
+    kept: Sources = NOTHING
     ended: float | None = None
     moved_at: float = 0.0
     total_bytes: int = 0
@@ -155,8 +151,6 @@ class RolloutFigures:
     first_failures: list[tuple[bytes, str, str]] = field(default_factory=list)
     last_failure: tuple[bytes, str, str] = (b"", "", "")
     told: Told = field(default_factory=Told)
-    # Of peers that were current before this tracker began: see ``Before``. Who tells of it counts from then on.
-    before: dict[bytes, tuple[float, float]] = field(default_factory=dict)
     # Rises with every change.
     number: int = 0
 
@@ -167,6 +161,11 @@ class RolloutFigures:
     @property
     def behind(self) -> int:
         return len(self.members) - self.counts[CURRENT]
+
+    @property
+    def away_current(self) -> list[Member]:
+        """Who had it and is not there now: over the whole time, and so in ``percentile_s``, it counts like a member."""
+        return [member for member in self.away.values() if member.state == CURRENT]
 
     @property
     def is_paused(self) -> bool:
@@ -191,9 +190,20 @@ class RolloutFigures:
         """It begins just now: whatever comes within the first second, that is where it came from."""
         self._point(0.0, tuple(self.counts))
 
+    def remember(self, kept: RolloutFigures) -> None:
+        """What a log tells that was kept of it: who comes back to this is where it was, and took no less long."""
+        later_s = self.started - kept.started
+        for public, member in kept.members.items():
+            member.since, member.wanted_since = member.since + later_s, member.wanted_since + later_s
+            member.is_of_kept = True
+            self.away[public] = member
+            if member.state == CURRENT:
+                self.steps.add(member.since - self.started, public, member.site, CURRENT)
+        self.kept = kept.gone
+
     def expect(self, public: bytes, site: str, now: float, told: Followed | None = None, epoch: int = 0) -> None:
         """A peer follows the tag, and is not known to have heard of the move. ``told``: its last word of an epoch."""
-        if public not in self.members:
+        if public not in self.members and self._back(public, site, now) is None:
             member = Member(site, UNAWARE, now, now, epoch=epoch)
             if told is not None and self._is_about_this(told):
                 member.had = fetched(told)
@@ -201,7 +211,7 @@ class RolloutFigures:
 
     def put(self, public: bytes, site: str, epoch: int, told: Followed, now: float) -> None:
         """What a peer says of itself, for the first time or again."""
-        member = self.members.get(public)
+        member = self.members.get(public) or self._back(public, site, now)
         if member is None:
             wanted_since = max(self.started, now - told.age_ms / 1000)
             member = Member(site, UNAWARE, now, wanted_since)
@@ -219,7 +229,20 @@ class RolloutFigures:
         self._enter(public, member, standing(told, self.serial, self.version), now, told.words)
         is_held = told.cause == "held-back" or _is_elsewhere(told, self.serial, self.version)
         member.is_held = member.state == WAITING and is_held
+        member.is_pull = told.is_pull
         self._note(member, told, now)
+
+    def _back(self, public: bytes, site: str, now: float) -> Member | None:
+        """Who was away is a member again, as it was; None for one that was not."""
+        member = self.away.pop(public, None)
+        if member is not None:
+            self.members[public] = member
+            self.counts[member.state] += 1
+            if member.state == CURRENT and member.arrived_s is not None:
+                insort(self.done, member.arrived_s)
+            member.site, member.moved_at = site, now
+            self.number += 1
+        return member
 
     def _is_about_this(self, told: Followed) -> bool:
         return (told.target_version if told.target else told.version) == self.version
@@ -258,11 +281,7 @@ class RolloutFigures:
             self.counts[member.state] -= 1
             self._departs(member)
             self.counts[state] += 1
-        if state == CURRENT and (before := self.before.pop(public, None)) is not None:
-            # It may be of a process that began later, and knows no more than that it is current.
-            at = self.started + before[0]
-            self._arrives(member, before[1])
-        elif state == CURRENT and member.state != CURRENT and not is_new:
+        if state == CURRENT and member.state != CURRENT and not is_new:
             self._arrives(member, max(0.0, at - max(self.started, member.wanted_since)))
         if state == FAILED and not member.has_failed:
             member.has_failed = True
@@ -310,8 +329,11 @@ class RolloutFigures:
         if member is not None:
             self.counts[member.state] -= 1
             self._departs(member)
-            self.gone = _sum(self.gone, member.sources)
             self.number += 1
+            self.away[public] = member
+            if member.is_pull or len(self.away) > PRESENCE_MAX_PEERS:
+                forgotten = self.away.pop(public if member.is_pull else next(iter(self.away)))
+                self.gone = plus(self.gone, forgotten.sources)
 
     def tick(self, now: float, *, may_end: bool = True) -> bool:
         """Note how many are where; whether it has just come to its end, if it ``may_end``, or to life again."""
@@ -323,10 +345,10 @@ class RolloutFigures:
         if self.ended is None and not is_over and self._is_due(t_s, counts):
             self._point(t_s, counts)
         if is_over and self.ended is None:
-            self.ended = max((m.since for m in self.members.values()), default=now)
+            self.ended = max(m.since for m in (*self.members.values(), *self.away_current))
             self._point(max(self.ended - self.started, self.points[-1][0] if self.points else 0.0), counts)
             return True
-        if not is_over and self.ended is not None and not self.is_overtaken and not self.is_kept:
+        if self.behind and self.ended is not None and not self.is_overtaken and not self.is_kept:
             self.ended = None
         return False
 
@@ -355,16 +377,22 @@ class RolloutFigures:
 
     def sources(self) -> Sources:
         """Bytes of all from peers, from the origin, reused, wasted, and as they travelled."""
-        total = self.gone
-        for member in list(self.members.values()):  # a copy: threads that keep a log ask as well
-            total = _sum(total, member.sources)
-        return total
+        found = {**self.members, **self.away}.values()  # a copy: threads that keep a log ask as well
+        of_kept = total(member.sources for member in found if member.is_of_kept)
+        others = total(member.sources for member in found if not member.is_of_kept)
+        return total((self.gone, others, fuller(self.kept, of_kept)))
+
+    def arrivals(self) -> list[float]:
+        """Seconds from the start until a peer was current, in order: of those that are, or were when they went."""
+        away = [member.arrived_s for member in self.away_current if member.arrived_s is not None]
+        return sorted([*self.done, *away]) if away else self.done
 
     def percentile_s(self, share: float) -> float | None:
         """In how many seconds this share of all wanted peers was current; None before it is."""
-        place = -(-int(share * 1000) * len(self.members) // 1000)  # rounded up
-        arrived = min(len(self.done), self.counts[CURRENT])
-        return self.done[place - 1] if 0 < place <= arrived else None
+        arrivals, away = self.arrivals(), len(self.away_current)
+        place = -(-int(share * 1000) * (len(self.members) + away) // 1000)  # rounded up
+        arrived = min(len(arrivals), self.counts[CURRENT] + away)
+        return arrivals[place - 1] if 0 < place <= arrived else None
 
     def rate_bytes_per_s(self) -> int:
         return sum(m.told.rate_bytes_per_s for m in self.members.values() if m.told is not None and m.state == FETCHING)
@@ -398,6 +426,8 @@ class RolloutFigures:
         arrived = [m.arrived_s for m in self.members.values() if m.state == CURRENT and m.arrived_s is not None]
         assert self.done == sorted(arrived), "not one arrival of each that is current"
         assert len(self.points) <= POINTS_MAX + 1
+        assert len(self.away) <= PRESENCE_MAX_PEERS
+        assert not self.away.keys() & self.members.keys()
 
 
 def standing(told: Followed, serial: int, version: bytes) -> int:
@@ -418,16 +448,3 @@ def standing(told: Followed, serial: int, version: bytes) -> int:
 def _is_elsewhere(told: Followed, serial: int, version: bytes) -> bool:
     """Whether the move lets it have another version alone, which it may not have yet: what it fetches is that one."""
     return told.target >= serial and told.target_version not in (b"", version)
-
-
-def fetched(told: Followed) -> Sources:
-    """What a peer says that it had, by source."""
-    return (told.peers, told.origin, told.reused, told.wasted, told.wire)
-
-
-def _sum(a: Sources, b: Sources) -> Sources:
-    return (a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3], a[4] + b[4])
-
-
-def _less(a: Sources, b: Sources) -> Sources:
-    return (a[0] - b[0], a[1] - b[1], a[2] - b[2], a[3] - b[3], a[4] - b[4])

@@ -12,7 +12,7 @@ from swarm.reports import Followed
 from swarm.rollout import Rollout as Stage
 from swarm.tracker.figures.happenings import Happenings
 from swarm.tracker.figures.peers import KnownPeer, Tag
-from swarm.tracker.figures.rollouts import Before, RolloutFigures
+from swarm.tracker.figures.rollouts import RolloutFigures
 from swarm.tracker.figures.steering import back_of, goes_on, severity_of, turn_of, turn_words
 
 TAGS_MAX: Final = 4096
@@ -123,7 +123,7 @@ class TagBook:
             severity=severity_of(kind),
         )
 
-    def begin(self, tag: Tag, entry: Entry, version: bytes, started: float, kept: Before | None = None) -> bool:
+    def begin(self, tag: Tag, entry: Entry, version: bytes, started: float, kept: RolloutFigures | None = None) -> bool:
         figures = self._known(tag)
         if figures is None:
             return False
@@ -149,7 +149,8 @@ class TagBook:
         rollout = RolloutFigures(
             tag[0], tag[1], entry.serial, version, before.version if before else b"", entry.message, started
         )
-        rollout.before = dict(kept.current) if kept is not None else {}
+        if kept is not None:
+            rollout.remember(kept)
         # A tracker that begins may find one that is held.
         rollout.steer(entry.rollout_of(tag[1]))
         rollout.back = back

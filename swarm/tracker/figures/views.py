@@ -209,14 +209,16 @@ def rollout_view(picture: Picture, rollout: RolloutFigures, now: float) -> Rollo
         is_paused=rollout.is_paused,
         is_kept=rollout.is_kept,
         **_back_told(rollout.back),
+        away=len(rollout.away_current),
     )
 
 
 def completion_of(rollout: RolloutFigures) -> Completion:
-    """Percentiles of all wanted peers, and the curve."""
+    """Percentiles of all wanted peers, and the curve: also of those that had it and are not there now."""
     p50, p95, p99 = (_rounded(rollout.percentile_s(share)) for share in (0.5, 0.95, 0.99))
-    last = rollout.done[-1] if rollout.done and not rollout.behind else None
-    return Completion(p50, p95, p99, _rounded(last), curve_of(rollout.done))
+    arrivals = rollout.arrivals()
+    last = arrivals[-1] if arrivals and not rollout.behind else None
+    return Completion(p50, p95, p99, _rounded(last), curve_of(arrivals))
 
 
 def curve_of(done: Sequence[float]) -> tuple[tuple[float, int], ...]:

@@ -58,7 +58,7 @@ def knowing(*serials: int, fetched: int = 300, tag: str = "latest") -> Any:
             raise NotFoundError("there is no object")
         sources = SimpleNamespace(peers=fetched, origin=100, reused=7)
         completion = SimpleNamespace(p95_s=float(serial))
-        return SimpleNamespace(serial=serial, completion=completion, sources=sources, wanted=4)
+        return SimpleNamespace(serial=serial, completion=completion, sources=sources, wanted=3, away=1)
 
     return SimpleNamespace(tracker=SimpleNamespace(order=order))
 
