@@ -143,6 +143,8 @@ async def _delta(swarm: Swarm, producer: PeerNode, source: Path) -> None:
     assert history[0]["fetch_bytes"] is None
     assert history[1]["fetch_bytes"] == told["consumers"][0]["fetch_bytes"]
     assert history[2]["bytes"] == history[0]["bytes"]
+    whole = await run(taker, "history", ref="maps/roads", figures=True, last=2)
+    assert whole["entries"][0]["fetch_bytes"] == history[1]["fetch_bytes"] and whole["has_earlier"]
     await swarm.stop(taker)
 
 

@@ -3,8 +3,8 @@
     swarm/events/{hour:010}/{peer id}.{begun}     an ``EventPage`` of one process of a tracker, sealed by the CA
 
 A process writes its page of the hour again a few seconds after it saw something, at most once a minute, and when it
-ends: one that is killed loses a minute at most. Pages go after two days. A purge leaves them: they name a version as the
-log of its dataset does, which keeps it. Calls block on the store.
+ends: one that is killed loses a minute at most. Pages go after two days. A purge leaves them: they name a version as
+the log of its dataset does, which keeps it. Calls block on the store.
 """
 
 from __future__ import annotations

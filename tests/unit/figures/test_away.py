@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from swarm.objects.memory import MemoryObjectStore
+from swarm.peer.stats_verb import rollout_told
 from swarm.reports import Followed, Step
 from swarm.tracker.figures import keeping, rollouts
 from swarm.tracker.figures.performance import move_of, moves_of
@@ -47,7 +48,8 @@ def ticked(picture: Picture, now: float) -> None:
 def outcome(picture: Picture, rollout: RolloutFigures) -> dict[str, Any]:
     """What is told of how it went: by ``stats`` and ``history``, and by the dashboard, which say the same."""
     told, move = rollout_view(picture, rollout, 500.0), move_of(rollout, picture.offset)
-    assert (told.wanted + told.away, told.counts.current + told.away) == (move.wanted, move.current)
+    said = rollout_told(told)
+    assert (said.wanted, said.current) == (move.wanted, move.current)
     assert (told.completion, told.sources) == (move.completion, move.sources)
     return {
         "peers": (move.current, move.wanted),
