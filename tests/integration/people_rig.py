@@ -18,6 +18,8 @@ from swarm.identity import server_name_of
 from tests.integration.tracker_rig import Enrolled, FixedResolver, Rig, running_tracker
 
 PASSWORD = "correct horse battery"
+# Who alice is, as ``Web.who`` tells it.
+ALICE = ["user:alice", "group:ops", "anyone"]
 
 
 class Answered(msgspec.Struct):
@@ -97,3 +99,10 @@ def with_people(folder: Path, check: Callable[[Web], Awaitable[None]]) -> None:
             await check(web)
 
     asyncio.run(main())
+
+
+async def cookie_of(web: Web) -> dict[str, str]:
+    """The header by which alice's browser is known, after she signed in with the form."""
+    answered = await web.ask("POST", "/ui/signin", {"Origin": web.url}, data={"user": "alice", "password": PASSWORD})
+    assert answered.status == 303
+    return {"Cookie": answered.headers["Set-Cookie"].split(";")[0]}
