@@ -39,11 +39,14 @@ LOOK_S: Final = 3600
 
 @dataclass(slots=True)
 class Report:
-    """What a run did, or would do. Bytes of packs that no index names are not known."""
+    """What a run did, or would do. ``condemned_bytes`` are those of packs that an index names; ``unnamed_packs`` are
+    the others, left by uploads that came to nothing: how large these are is not known.
+    """
 
     condemned_versions: int = 0
     condemned_packs: int = 0
     condemned_bytes: int = 0
+    unnamed_packs: int = 0
     removed_versions: int = 0
     removed_packs: int = 0
     removed_indexes: int = 0
@@ -67,7 +70,7 @@ class Collector:
         """What a run would condemn now, in numbers and object by object; nothing is written."""
         seen = self._sight.see(wall_now)
         report = Report(live_versions=len(seen.live), waiting_records=len(seen.condemned))
-        _tell(report, plan(seen))
+        _tell(report, seen, plan(seen))
         report.repacked_bytes = sum(place.length for place in to_repack(seen, budget_bytes).values())
         report.expired_leases = len(seen.leases) - len(seen.live_leases)
         return report, found(seen, keys_below(self._objects, PROBES))
@@ -116,7 +119,7 @@ class Collector:
     def _condemn(self, seen: Seen, planned: Plan, report: Report) -> None:
         if planned.packs or planned.indexes:
             self._write_record(seen, planned)
-            _tell(report, planned)
+            _tell(report, seen, planned)
 
     def _write_record(self, seen: Seen, planned: Plan) -> tuple[str, Condemned]:
         """Condemn as much of a plan as a record holds: its id, and what it says."""
@@ -209,10 +212,11 @@ class Collector:
             claims.withdraw(self._objects, session)
 
 
-def _tell(report: Report, planned: Plan) -> None:
+def _tell(report: Report, seen: Seen, planned: Plan) -> None:
     report.condemned_versions = len(planned.versions)
     report.condemned_packs = len(planned.packs)
     report.condemned_bytes = planned.dead_bytes
+    report.unnamed_packs = len(planned.packs - seen.sizes.keys())
 
 
 def _in_order(found: frozenset[Any]) -> tuple[Any, ...]:

@@ -135,10 +135,11 @@ def gc(program: Program, dry_run: bool, grace: str, budget_bytes: str) -> None:
 
 def _collected(result: Mapping[str, Any]) -> Iterable[str]:
     would = "would be" if result["dry_run"] else "are"
-    yield (
-        f"{counted(result['condemned_versions'], 'version')} and {counted(result['condemned_packs'], 'pack')} "
-        f"({size(result['condemned_bytes'])}) {would} condemned; kept: {counted(result['live_versions'], 'version')}"
-    )
+    named, unnamed = result["condemned_packs"] - result["unnamed_packs"], result["unnamed_packs"]
+    unfinished = f" and {counted(unnamed, 'pack')} of unfinished uploads" if unnamed else ""
+    packs = f"{counted(named, 'pack')} ({size(result['condemned_bytes'])}){unfinished}"
+    versions, live = (counted(result[what], "version") for what in ("condemned_versions", "live_versions"))
+    yield f"{versions} and {packs} {would} condemned; kept: {live}"
     yield f"{size(result['repacked_bytes'])} of half-dead packs {would} packed anew"
     if not result["dry_run"]:
         yield (

@@ -17,6 +17,7 @@ from seed.shelf import writer_of
 from seed.uploads import SESSION_IDLE_S, Uploads
 from swarm import claims
 from swarm.claims import Version
+from swarm.cli.retention import _collected
 from swarm.encoding import encode_block
 from swarm.errors import FullError, NotFoundError
 from swarm.identity import PeerKey
@@ -290,3 +291,12 @@ def test_keys_are_listed_with_no_request_behind_the_last_page(monkeypatch: pytes
             objects.put(key, b"")
         assert list(claims.keys_below(objects, "many/")) == keys
         assert objects.meter.spent.list == lists
+
+
+def test_packs_of_an_upload_that_came_to_nothing_are_counted_apart_as_their_bytes_are_not_known() -> None:
+    origin = Origin()
+    origin.objects.put(PACKS + "0" * 32, b"of a publish that was killed")
+    report = origin.gc(grace_s=DAY_S)
+    assert (report.condemned_packs, report.unnamed_packs, report.condemned_bytes) == (1, 1, 0)
+    said = next(iter(_collected({"dry_run": True, **report.as_json()})))
+    assert said == "0 versions and 0 packs (0 B) and 1 pack of unfinished uploads would be condemned; kept: 0 versions"
