@@ -17,7 +17,7 @@ WATCH_S: Final = 1.0
 SHOWN: Final = 10
 # Certificates are renewed weeks before they end.
 CERTIFICATE_SOON_S: Final = 3 * 86_400
-TRACKER_STATES: Final = {"not asked yet": "no tracker was asked yet"}
+NOT_ASKED: Final = "not asked yet"
 TOLD_ABOVE: Final = frozenset({"runs", "uptime_s", "subscriptions", "datasets", "waiting_for"})
 
 
@@ -79,7 +79,8 @@ def _well(result: Mapping[str, Any]) -> str:
 def problems_of(result: Mapping[str, Any], wall_now: float) -> list[str]:
     """What is not well, in words; none where all is."""
     tracker, store = result["tracker_state"], result.get("store", {})
-    found = [] if tracker == "answers" else [f"no: {TRACKER_STATES.get(tracker, tracker)}"]
+    found = [] if tracker in ("answers", NOT_ASKED) else [f"no: {tracker}"]
+    found += ["not known yet: no tracker was asked so far"] if tracker == NOT_ASKED else []
     if store.get("state", "answers") != "answers":
         found.append(f"no: the object store is {store['state']}: {store['why']}")
     if not result["seeds"] and "seed" not in result["runs"] and tracker == "answers":

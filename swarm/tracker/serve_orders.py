@@ -38,6 +38,7 @@ from swarm.tracker.revivals import claimed, claimed_until
 from swarm.tracker.state import TrackerState, answer, body_of, dataset_of
 
 # A commit takes a second or two of the store, a call ten at most; who is killed leaves its claim.
+DAY_S: Final = 86_400
 CLAIMS_WAIT_S: Final = 4.0
 CLAIMS_POLL_S: Final = 0.2
 OF_DATASET: Final = "/api/v1/datasets/{scope}/{name}"
@@ -77,7 +78,7 @@ class _Serve:
         asked = await body_of(request, KeepRequest)
         await self.state.work(self.state.catalogue.head, dataset)
         rule = await self.state.work(self._change, dataset, asked, time.time())
-        self.state.note(who, "keep", dataset, f"rule {rule.serial}")
+        self.state.note(who, "keep", dataset, f"rule {rule.serial}: {_words(rule)}")
         return answer(_told(dataset, rule))
 
     async def quota(self, request: web.Request, who: Principal) -> web.Response:
@@ -225,3 +226,11 @@ def dataset_and(version: Version) -> str:
 
 def _version_of(request: web.Request) -> Version:
     return dataset_of(request), from_hex(request.match_info["version"])
+
+
+def _words(rule: KeepRule) -> str:
+    """A rule for the audit, with as many of what it pins as there is room for."""
+    last = [f"last {rule.last}"] if rule.last is not None else []
+    age = [f"younger than {rule.age_s / DAY_S:g} d"] if rule.age_s is not None else []
+    pinned = [f"pinned {version.hex()[:12]}" for version in rule.pinned]
+    return ", ".join([*(last + age or ["everything"]), *pinned])

@@ -158,7 +158,7 @@ def test_what_stands_already_is_said_and_not_written_again(
     assert "already (serial 2)" in said
     moved = tell(capsys, producer, "tag", "hills/names:v1", "hills/names:live", "hills/names:new")
     assert moved["serial"] == 3, "one of them is new"
-    for words in (["keep", "hills/names", "--last", "3"], ["quota", "hills", "5GB"]):
+    for words in (["keep", "hills/names", "--last", "3", "--age", "30d"], ["quota", "hills", "5GB"]):
         say(capsys, admin, *words)
         before = objects_of(running)
         say(capsys, admin, *words)
@@ -173,6 +173,9 @@ def test_what_stands_already_is_said_and_not_written_again(
 
     wait_until(lambda: noted().count("quota") == 3)
     assert noted().count("access") == 1
+    assert {one["detail"] for one in tell(capsys, admin, "audit")["events"] if one["action"] == "keep"} == {
+        "rule 1: last 3, younger than 30 d"
+    }
 
 
 def objects_of(running: SwarmThread) -> list[str]:
@@ -239,7 +242,7 @@ WELL = {
     [
         ({}, ""),
         ({"tracker_state": "no tracker answers (x)"}, "no: no tracker answers (x)"),
-        ({"tracker_state": "not asked yet"}, "no: no tracker was asked yet"),
+        ({"tracker_state": "not asked yet"}, "not known yet: no tracker was asked so far"),
         ({"store": {"state": "away since 12:00", "why": "it is slow"}}, "the object store is away since 12:00: it is"),
         ({"seeds": []}, "no seed is there"),
         ({"seeds": [], "runs": ["seed", "peer"]}, ""),

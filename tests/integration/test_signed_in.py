@@ -111,3 +111,33 @@ def test_who_comes_with_a_certificate_under_a_retired_key_is_nobody(
                         assert answered.status == status, path
 
     with_people(tmp_path, check)
+
+
+def test_the_audit_tells_which_groups_somebody_was_given_and_who_was_signed_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def check(web: Web) -> None:
+        done = list[tuple[str, str]]()
+        monkeypatch.setattr(
+            web.rig.tracker.state.noted, "done", lambda who, action, to, detail, wall_now: done.append((to, detail))
+        )
+        await web.admin("POST", "users/bob", password="another word", groups=["guests"], is_new=True)
+        await web.admin("POST", "users/bob", groups=["ops", "guests"])
+        await web.admin("POST", "users/bob", password="one more word")
+        await web.admin("POST", "users/bob", groups=[])
+        await web.admin("POST", "signouts", subject="user:bob")
+        token = await web.admin("POST", "services/ci", groups=["ops"], ttl_s=60)
+        await web.admin("DELETE", "services/ci")
+        await web.admin("DELETE", "users/bob")
+        assert done == [
+            ("users/bob", "new, password, groups guests"),
+            ("users/bob", "groups ops guests"),
+            ("users/bob", "password"),
+            ("users/bob", "groups -"),
+            ("signouts", "user:bob"),
+            ("services/ci", f"token {token['id']}, groups ops"),
+            ("services/ci", "removed"),
+            ("users/bob", "removed"),
+        ]
+
+    with_people(tmp_path, check)

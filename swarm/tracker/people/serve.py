@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import Final
 
 from aiohttp import web
@@ -33,6 +34,8 @@ from swarm.tracker.people.sessions import new_service_token
 from swarm.tracker.state import AskerHandler, TrackerState, answer, body_of, remote_of
 
 BASE: Final = "/api/v1"
+# What a handler has done, in words for the audit: who may do what hangs on groups, so these are told.
+DONE: Final = web.RequestKey("done", str)
 
 
 def people_routes(state: TrackerState) -> list[Route]:
@@ -70,10 +73,16 @@ def _noted(state: TrackerState, handler: AskerHandler) -> AskerHandler:
 
     async def handle(request: web.Request, who: Principal) -> web.StreamResponse:
         response = await handler(request, who)
-        state.note(who, "people", request.path.removeprefix(f"{BASE}/"), request.method.lower())
+        told = request.get(DONE, {"DELETE": "removed"}.get(request.method, "changed"))
+        state.note(who, "people", request.path.removeprefix(f"{BASE}/"), told)
         return response
 
     return handle
+
+
+def _in_groups(groups: Iterable[str] | None) -> list[str]:
+    """What the audit says of the groups that somebody was given, if they were named."""
+    return [] if groups is None else [f"groups {' '.join(groups) or '-'}"]
 
 
 def told_of(who: Principal) -> WhoAnswer:
@@ -141,6 +150,8 @@ class _Change:
             raise ConflictError(
                 f"there is a user {name} already: change the password with `aetherfs user passwd {name}`"
             )
+        said = [*(["new"] if known is None else []), *(["password"] if asked.password is not None else [])]
+        request[DONE] = ", ".join([*said, *_in_groups(asked.groups)])
         return answer(_told(user))
 
     async def _changed(self, name: str, known: User | None, asked: UserRequest) -> User:
@@ -162,6 +173,7 @@ class _Change:
     async def sign_out(self, request: web.Request, who: Principal) -> web.Response:
         asked = await body_of(request, SignOutRequest)
         await self.state.work(self.people.sign_out, check_subject(asked.subject), time.time())
+        request[DONE] = asked.subject
         return _done()
 
     async def services(self, request: web.Request, who: Principal) -> web.Response:
@@ -178,6 +190,7 @@ class _Change:
         now = int(time.time())
         service = Service(1, token_id, name, asked.groups, signature_of(secret), now, now + asked.ttl_s)
         await self.state.work(self.people.put_service, service)
+        request[DONE] = ", ".join([f"token {token_id.hex()}", *_in_groups(asked.groups)])
         return answer(ServiceAnswer(name, token_id.hex(), text, service.expires))
 
     async def remove_service(self, request: web.Request, who: Principal) -> web.Response:
@@ -202,6 +215,7 @@ class _Change:
         if any(one.issuing.issuer == asked.issuer and one.issuing.name != asked.name for one in known):
             raise ConflictError(f"{asked.issuer} is known under another name: remove that one first")
         await self.state.work(self.people.put_issuer, Issuer.of(asked, time.time()))
+        request[DONE] = asked.issuer
         return answer(asked)
 
     async def remove_issuer(self, request: web.Request, who: Principal) -> web.Response:
