@@ -35,6 +35,7 @@ DISK_WARN: Final = 0.05
 DISK_FAIL_BYTES: Final = 64 * MIB
 LAG_WARN_S: Final = 1.0
 FILES_WARN: Final = 1024
+FOLDER: Final = "file://"
 STORE_REMEDY: Final = "check its address and credentials (aetherfs config show --origin; AWS_*), and that it is there"
 
 Check = Callable[[PeerNode], Awaitable[Finding]]
@@ -185,7 +186,22 @@ async def check_store(node: PeerNode) -> Finding:
     if not found:
         remedy = "restore a backup: aetherfs store copy BACKUP STORE"
         return Finding("store", "fail", f"{place} holds no swarm any more", remedy)
-    return Finding("store", "ok", f"{place} answers")
+    if not place.startswith(FOLDER):
+        return Finding("store", "ok", f"{place} answers")
+    usage = await asyncio.to_thread(shutil.disk_usage, place.removeprefix(FOLDER))
+    return judged_folder(place, usage.free, usage.total)
+
+
+def judged_folder(place: str, free_bytes: int, total_bytes: int) -> Finding:
+    """A store that is a folder, which may be full while the home's disk is not."""
+    told = f"{place} answers"
+    if free_bytes >= max(DISK_FAIL_BYTES, DISK_WARN * total_bytes):
+        return Finding("store", "ok", told)
+    state: Health = "fail" if free_bytes < DISK_FAIL_BYTES else "warn"
+    told += f", and its disk has {size(free_bytes)} free ({free_bytes / max(1, total_bytes):.0%})"
+    return Finding(
+        "store", state, told, "free some space there: `aetherfs keep` and `aetherfs gc` do, or a larger disk"
+    )
 
 
 async def check_disk(node: PeerNode) -> Finding:

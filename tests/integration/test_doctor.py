@@ -56,6 +56,11 @@ def test_a_whole_process_is_well_and_what_is_taken_away_is_found(
             }
             assert f"127.0.0.1:{node.listener.port}" in found["ports"].found
 
+            with monkeypatch.context() as full:
+                full.setattr(checks, "DISK_FAIL_BYTES", 1 << 62)
+                store = await checks._within("store", checks.check_store, node)
+            assert (store.state, "home/store answers, and its disk has " in store.found) == ("fail", True)
+
             def refused(*arguments: object, **more: object) -> list[str]:
                 raise UnreachableError("the bucket is away")
 
@@ -127,6 +132,13 @@ def test_a_disk_is_judged_by_what_is_left(free: int, grows: int, state: str) -> 
     found = checks.judged_disk(free * MIB, 100_000 * MIB, grows * MIB)
     assert found.state == state
     assert bool(found.remedy) == (state != "ok")
+
+
+@pytest.mark.parametrize(("free", "state"), [(50_000, "ok"), (4_000, "warn"), (63, "fail")])
+def test_a_store_in_a_folder_is_judged_by_what_is_left_on_its_own_disk(free: int, state: str) -> None:
+    found = checks.judged_folder("file:///srv/store", free * MIB, 100_000 * MIB)
+    assert (found.check, found.state) == ("store", state)
+    assert bool(found.remedy) == ("free (" in found.found) == (state != "ok")
 
 
 def test_a_tracker_calls_back_nobody_else(tmp_path: Path) -> None:
