@@ -60,26 +60,19 @@ from swarm.figure_details import (
     FlowEdge,
     FlowFrame,
     FlowNode,
-    Link,
     Money,
     Origin,
     OriginItem,
-    Peer,
     PeerBlocks,
-    PeerFollowing,
-    PeerHolding,
-    PeerItem,
-    Peers,
-    PeersChanged,
     Refused,
     Requests,
     SeedFigures,
     Series,
     SeriesName,
-    Storage,
     Survival,
 )
 from swarm.figure_heat import Heat, VersionHeat
+from swarm.figure_peers import Link, Peer, PeerFollowing, PeerHolding, PeerItem, Peers, PeersChanged, Storage
 from swarm.figure_words import STATES, Cause, Counts, EventKind, Sources, State, Trend
 
 __all__ = [

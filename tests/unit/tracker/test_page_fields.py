@@ -21,17 +21,11 @@ from swarm.figure_details import (
     FlowEdge,
     FlowFrame,
     FlowNode,
-    Link,
     Origin,
     OriginItem,
-    Peer,
     PeerBlocks,
-    PeerFollowing,
-    PeerHolding,
-    PeerItem,
     Requests,
     SeedFigures,
-    Storage,
     Survival,
 )
 from swarm.figure_heat import VersionHeat
@@ -45,6 +39,7 @@ from swarm.figure_messages import (
     Straggler,
     Totals,
 )
+from swarm.figure_peers import Link, Peer, PeerFollowing, PeerHolding, PeerItem, Storage
 from swarm.figure_performance import Caches, Foreseen, MovePerformance, Performance, VersionHolders
 from swarm.peer.own_page import Own, OwnHolding, OwnNeighbour, OwnTag, OwnTracker
 from swarm.rollout_messages import Counts as RolloutCounts
