@@ -6,7 +6,7 @@ from swarm.tracker.figures import views
 from swarm.tracker.figures.picture import Picture
 from swarm.tracker.figures.rollouts import RolloutFigures
 from tests.reported import ROADS, V1, entry, followed, report, who
-from tests.unit.figures.test_picture import WALL, fetched
+from tests.unit.figures.pictured import WALL, fetched
 
 SIZE = 1_000_000
 
