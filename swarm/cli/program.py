@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from swarm.cli.output import Output
-from swarm.config import SETTINGS, Settings, load
+from swarm.config import Settings, load
+from swarm.known_settings import SETTINGS
 from swarm.standing import AgentInfo, agent_of
 
 if TYPE_CHECKING:

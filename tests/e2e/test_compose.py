@@ -15,7 +15,8 @@ import pytest
 import swarm
 from swarm.cli.enrol import TOKEN_VARIABLE
 from swarm.cli.main import program_commands
-from swarm.config import DEFAULT_PORT_BASE, HOME_VARIABLE, SETTINGS
+from swarm.config import HOME_VARIABLE
+from swarm.known_settings import DEFAULT_PORT_BASE, SETTINGS
 from swarm.secret_text import PASSPHRASE_VARIABLE
 from tests.e2e.compose_file import DOCKER, read, services
 from tests.e2e.local_services import HOME, LocalServices, health_check

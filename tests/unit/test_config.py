@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from swarm.config import BUDGET_LEAST, PROFILES, SETTINGS, load
+from swarm.config import load
 from swarm.errors import NotFoundError, UsageError
+from swarm.known_settings import BUDGET_LEAST, PROFILES, SETTINGS
 from swarm.peer.memory_budget import PROCESS_BYTES
 
 
