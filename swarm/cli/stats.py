@@ -34,7 +34,7 @@ def stats(program: Program, ref: str, since: str) -> None:
     """Show how a dataset performs: rollouts, who runs what, what of it is read.
 
     What is read is counted by the agent of this home, for readers over HTTP, mounts and fsspec; paths stay here.
-    Where something is not known, a - says so, and a line why.
+    What is not known is a -, or said in words.
     """
     import msgspec
 

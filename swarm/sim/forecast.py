@@ -31,7 +31,6 @@ BLOCKS_MIN: Final = 64
 PEERS_MAX: Final = 2000
 SITES_MAX: Final = 200
 SEEDS_MAX: Final = 32
-RUNS_MAX: Final = 64
 TICK_S: Final = 0.1
 # Of what takes less, most is not simulated: hearing of a move, connections, hashing, putting in place. Three peers on
 # one machine had in 0.3 s what was foreseen in 0.1 (2026-11). So no more is told of it than that it is less.

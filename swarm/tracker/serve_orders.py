@@ -169,9 +169,7 @@ class _Serve:
         dataset, signature = version
         self.state.catalogue.find_version(dataset, signature, wall_now)
         if tags := self._tags_at(version):
-            raise ConflictError(
-                f"{', '.join(tags[:8])} of {dataset} point to this version: move or remove these tags first"
-            )
+            raise ConflictError(f"{dataset} has this version under {', '.join(tags[:8])}: move or remove that first")
         order = Purge(1, dataset, signature, member, reason, int(wall_now))
         self.state.objects.put_if_absent(orders.purge_key(version), sealed.seal(self.state.keys.authority.key, order))
         return self.state.objects.get(orders.purge_key(version))

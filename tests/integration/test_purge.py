@@ -97,7 +97,7 @@ def test_a_version_goes_everywhere_and_does_not_come_back(tmp_path: Path) -> Non
             logs = rollouts_kept(swarm, first)
 
             await run(admin, "tag", ref=bad, names=[f"{ROADS}:old"])
-            with pytest.raises(ConflictError, match="old of maps/roads point to this version"):
+            with pytest.raises(ConflictError, match="maps/roads has this version under old: "):
                 await run(admin, "purge", ref=bad)
             await run(admin, "rm", names=[f"{ROADS}:old"])
             with pytest.raises(NotAllowedError, match="may not administrate maps/roads"):
