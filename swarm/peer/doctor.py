@@ -113,7 +113,9 @@ async def check_tracker(node: PeerNode) -> Finding:
         state: Health = "fail" if len(failed) == len(trackers) else "warn"
         return Finding("tracker", state, f"{told}; {'; '.join(failed)}", remedy)
     if not node.announcer.is_answered and node.announcer.tracker_state != "not asked yet":
-        return Finding("tracker", "fail", f"it refuses: {node.announcer.tracker_state}", "join again if it was removed")
+        return Finding(
+            "tracker", "fail", f"it refuses: {node.announcer.tracker_state}", "join with a new home if it was removed"
+        )
     return Finding("tracker", "ok", told)
 
 

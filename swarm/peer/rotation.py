@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from swarm import clock
@@ -20,6 +21,7 @@ from swarm.keyring import Keyring, decode_keyring
 from swarm.peer.reproving import begin_reproving
 from swarm.peer.time_floor import know_time
 from swarm.records import Credential, Grant, open_sealed, sealed_by
+from swarm.trust import Trust
 
 if TYPE_CHECKING:
     from swarm.peer.node import PeerNode
@@ -119,8 +121,7 @@ class Rotation:
         node.keyring = keyring
         node.home.learn(keyring)
         if grown:
-            newest = peer_id_of(node.access.authority.newest.public)
-            log.warning("the swarm's CA has a new key, %s: what trackers seal from now on is under it", newest[:12])
+            log.warning("%s", _new_keys(node.access.authority))
             node.trust_roots()
             node.exchange.keys_learnt()
         if node.access.authority.stolen != stolen:
@@ -139,3 +140,11 @@ class Rotation:
 
 def _epoch_of(keyring: Keyring) -> int:
     return max((secret.epoch for secret in keyring.secrets), default=0)
+
+
+def _new_keys(trust: Trust) -> str:
+    """For the log: which key of the CA seals now, and the newest, which may be for later."""
+    sealing, newest = trust.in_force(clock.wall_now()), trust.newest
+    told = f"the swarm's CA has a new key: {peer_id_of(sealing.public)[:12]} seals now"
+    since = datetime.fromtimestamp(newest.in_force, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return told if newest is sealing else f"{told}, {peer_id_of(newest.public)[:12]} from {since} on"

@@ -17,6 +17,7 @@ from swarm.client import TrackerClient
 from swarm.dht.keys import tag_key
 from swarm.errors import NotAllowedError
 from swarm.home import Home, Papers
+from swarm.identity import peer_id_of
 from swarm.joining import join
 from swarm.keyring import Keyring
 from swarm.messages import RotateRequest
@@ -108,7 +109,7 @@ def knows(node: PeerNode, generation: int) -> bool:
     return node.keyring.generation == generation
 
 
-def test_the_ca_rotates_with_no_peer_lost(tmp_path: Path, ahead: Ahead) -> None:
+def test_the_ca_rotates_with_no_peer_lost(tmp_path: Path, ahead: Ahead, caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         first, second = make_tree(tmp_path / "one", 1), make_tree(tmp_path / "two", 2)
         async with Swarm(tmp_path) as swarm:
@@ -125,6 +126,7 @@ def test_the_ca_rotates_with_no_peer_lost(tmp_path: Path, ahead: Ahead) -> None:
                 new = swarm.tracker.state.keys.authority.trust.newest.public
                 await until("the peer hears of it", lambda: knows(peer, 1), peer)
                 assert is_under(peer, old), "the new key is not in force yet"
+                assert f"{peer_id_of(old)[:12]} seals now, {peer_id_of(new)[:12]} from 20" in caplog.text
                 assert not knows(producer, 1), "it has not heard of it"
             await swarm.publish(producer, second, "roads:v2")
             await swarm.pull(peer, "roads:v2", tmp_path / "during")
