@@ -19,6 +19,7 @@ from swarm.errors import AetherError, UsageError
 from swarm.objects.meter import Kind, Meter
 from swarm.objects.s3_address import S3Address
 from swarm.objects.s3_failures import failure
+from swarm.objects.s3_signing import sign_as_stated
 from swarm.objects.s3_sockets import make_patient
 
 # Calls under way, and so connections to the server.
@@ -129,6 +130,7 @@ def _made(session: Any, address: S3Address, read_timeout_s: float) -> Any:
         config=_config(address, read_timeout_s),
     )
     make_patient(client)
+    sign_as_stated(client)
     return client
 
 
