@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -67,12 +67,14 @@ class S3Server:
     """``S3Server()`` returns when it takes encrypted objects; ``close`` leaves nothing behind.
 
     ``metrics`` is where it tells, in the manner of Prometheus, what was asked of it. ``data`` is where objects lie, if
-    not in its own folder, whose path is short since sockets are in it; that is its maker's to remove.
+    not in its own folder, whose path is short since sockets are in it; that is its maker's to remove. ``options``
+    are more of the server's own.
     """
 
-    def __init__(self, data: Path | None = None) -> None:
+    def __init__(self, data: Path | None = None, options: Sequence[str] = ()) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="aetherfs-s3-"))
         self._data = data or self.folder
+        self._options = options
         *self._ports, self._metrics_port = free_ports(2 * len(PORTS) + 1)
         self.metrics = f"http://127.0.0.1:{self._metrics_port}/metrics"
         self.endpoint = f"http://127.0.0.1:{self._ports[PORTS.index('s3')]}"
@@ -83,7 +85,7 @@ class S3Server:
         """Start the process, also again after ``kill``: on the same ports, with what was stored."""
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                _command(self.folder, self._data, self._ports, self._metrics_port),
+                [*_command(self.folder, self._data, self._ports, self._metrics_port), *self._options],
                 env={**os.environ, **CREDENTIALS, "WEED_S3_SSE_KEY": "a key of the tests", "HOME": str(self.folder)},
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
