@@ -9,7 +9,6 @@ same peers as long as the rollout lasts, and others the next time. Pure.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -143,9 +142,10 @@ class Rollout(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_field
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Who:
-    """A peer as a stage looks at it. ``labels``: ``key=value``, its site among them."""
+class Who(msgspec.Struct, frozen=True, gc=False):
+    """A peer as a stage looks at it. ``labels``: ``key=value``, its site among them. A structure, as trackers make
+    thousands at a time, and garbage collections would look at each.
+    """
 
     peer_id: str
     labels: Collection[str] = ()

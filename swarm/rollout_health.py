@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final, Literal
+
+import msgspec
 
 from swarm.rollout import WHOLE, Rollout, Who
 from swarm.rollout_messages import Counts
@@ -16,8 +17,7 @@ Verdict = Literal["", "promote", "abort"]
 DEADLINE_LOOKED_AT_S: Final = 600
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
+class Heard(msgspec.Struct, frozen=True, gc=False):
     """A peer that follows the tag: the version that it has whole, and one that it has tried and could not take."""
 
     who: Who

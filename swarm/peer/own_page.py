@@ -70,7 +70,9 @@ class OwnTracker(msgspec.Struct, frozen=True):
 
 
 class Own(msgspec.Struct, frozen=True):
-    """The whole page. ``store`` is empty where this process has none; a limit is "none" or as it was set."""
+    """The whole page. ``store`` is empty where this process has none; a limit is "none" or as it was set. ``received``
+    are whole blocks, as everywhere; ``coming_bytes`` is what is here of others, and in none of the totals.
+    """
 
     at: float
     peer: str
@@ -87,6 +89,7 @@ class Own(msgspec.Struct, frozen=True):
     open_channels: int
     sent_bytes: int
     received_bytes: int
+    coming_bytes: int
     bad_blocks: int
     held_blocks: int
     held_bytes: int
@@ -141,6 +144,7 @@ def own_of(node: PeerNode) -> Own:
         open_channels=len(told["neighbours"]),
         sent_bytes=traffic.sent.total(),
         received_bytes=traffic.received.total(),
+        coming_bytes=node.works.coming_bytes,
         bad_blocks=traffic.bad_blocks,
         held_blocks=told["held"]["blocks"],
         held_bytes=told["held"]["bytes"],

@@ -124,6 +124,11 @@ class Works:
         self.pulls: OrderedDict[tuple[str, str], Pull] = OrderedDict()
         self.changed: Callable[[], None] = lambda: None
 
+    @property
+    def coming_bytes(self) -> int:
+        """Of blocks that are not whole yet, about how many plain bytes are here. What a broken run left is not."""
+        return sum(work.download.coming_bytes for work in self.by_version.values() if work.download is not None)
+
     @contextmanager
     def fetching(self, dataset: str, version: bytes, download: Download) -> Iterator[None]:
         """A version is fetched while this lasts."""

@@ -26,12 +26,31 @@ def heard_of(picture: Picture, tag: Tag, now: float) -> list[Heard]:
     """Everybody who follows a tag and is there: what they have of it, and what they could not take."""
     figures = picture.tags.get(tag)
     found: list[Heard] = []
+    sets, labels = _Sets(), _Labels()
     for public in figures.followers if figures is not None else ():
         peer = picture.peers.get(public)
         told = peer.followed.get(tag) if peer is not None and peer.health != "gone" else None
         if peer is not None and told is not None and not told.is_pull:
-            found.append(_heard(peer, told, now))
+            has, failed = told.version, told.target_version if _has_failed(peer, told, now) else b""
+            found.append(Heard(Who(peer.who.peer_id, labels[peer.who.labels, peer.who.site]), sets[has], sets[failed]))
     return found
+
+
+class _Sets(dict[bytes, frozenset[bytes]]):
+    """One set a version, or none for nothing: thousands have the same."""
+
+    def __missing__(self, version: bytes) -> frozenset[bytes]:
+        found = self[version] = frozenset({version} if version else ())
+        return found
+
+
+class _Labels(dict[tuple[tuple[str, ...], str], tuple[str, ...]]):
+    """Labels with those of the site."""
+
+    def __missing__(self, key: tuple[tuple[str, ...], str]) -> tuple[str, ...]:
+        labels, site = key
+        found = self[key] = (*labels, f"site={site}") if site else labels
+        return found
 
 
 def listens_until(picture: Picture, since: int, wall_now: float) -> int | None:
@@ -48,13 +67,6 @@ def listens_until(picture: Picture, since: int, wall_now: float) -> int | None:
         # As few as were heard yet let them speak often: it grows with those that are heard, until that is all.
         until = begun + LISTENS_BEATS * picture.beat_s
     return math.ceil(until) if wall_now < until else None
-
-
-def _heard(peer: KnownPeer, told: Followed, now: float) -> Heard:
-    site = (f"site={peer.who.site}",) if peer.who.site else ()
-    has = frozenset({told.version} if told.version else ())
-    failed = frozenset({told.target_version} if told.target_version and _has_failed(peer, told, now) else ())
-    return Heard(Who(peer.who.peer_id, (*peer.who.labels, *site)), has, failed)
 
 
 def _has_failed(peer: KnownPeer, told: Followed, now: float) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
@@ -130,7 +130,7 @@ class _Serve:
         if found is None:
             raise no_tag(dataset, tag, head.tags)
         everybody = self._lately.of((dataset, tag), time.monotonic(), lambda: self.state.heard(dataset, tag))
-        heard = [each for each in everybody if labels <= set(each.who.labels)]
+        heard = [each for each in everybody if labels.issubset(each.who.labels)] if labels else everybody
         rollout = staged.rollouts.get(tag)
         if rollout is None:
             told = _at_once(dataset, found, heard)
@@ -157,10 +157,13 @@ class _Serve:
         return listens_until(picture, entry.wall_time, wall_now)
 
 
-def _at_once(dataset: str, found: TagState, heard: Iterable[Heard]) -> RolloutAnswer:
-    peers = list(heard)
-    switched = sum(found.version in each.has for each in peers)
-    failed = sum(found.version in each.failed - each.has for each in peers)
+def _at_once(dataset: str, found: TagState, peers: Sequence[Heard]) -> RolloutAnswer:
+    switched = failed = 0
+    for each in peers:
+        if found.version in each.has:
+            switched += 1
+        elif found.version in each.failed:
+            failed += 1
     counts = Counts(len(peers), len(peers), switched, failed, 0, len(peers) - switched - failed)
     return RolloutAnswer(
         dataset=dataset,

@@ -122,6 +122,11 @@ def test_no_two_lines_of_a_picture_are_labelled_the_same(alice: Visitor) -> None
     assert found == [["0 B/s", None, None], ["0", None, "1"]]
 
 
+def test_what_an_agent_takes_over_a_slow_link_is_no_jump(alice: Visitor) -> None:
+    page = alice.visit("peers")
+    assert run_script(page, "moved.js") == [50, 50, 50, 25, 0, None]
+
+
 def test_no_name_in_the_flow_covers_another_or_what_is_drawn(alice: Visitor) -> None:
     page = alice.visit("flow")
     for told, least in zip(run_script(page, "named.js"), (0.75, 0.75, 0.3, 0.3), strict=True):

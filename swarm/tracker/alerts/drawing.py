@@ -13,8 +13,9 @@ from swarm.objects.standing import standing_of
 from swarm.records import Credential, term_of
 from swarm.tracker.alerts.bad_blocks import BadBlocks
 from swarm.tracker.alerts.picture import Paper, PeerSeen, Picture, RolloutSeen, TrackerSeen
+from swarm.tracker.figures.members import CURRENT, FAILED, FETCHING, LOST, STALLED_S, Member
 from swarm.tracker.figures.peers import KnownPeer
-from swarm.tracker.figures.rollouts import CURRENT, FAILED, FETCHING, LOST, STALLED_S, Member, RolloutFigures
+from swarm.tracker.figures.rollouts import RolloutFigures
 from swarm.tracker.listing import REFRESH_S, Listing
 from swarm.tracker.presence import Present
 from swarm.tracker.tracker_metrics import sealing_until
@@ -40,7 +41,8 @@ def draw(state: TrackerState, bad: BadBlocks, offload_target: float, wall_now: f
     """The swarm as this tracker knows it."""
     standing, now = standing_of(state.objects), time.monotonic()
     known = state.figures.picture.peers
-    bad.hear(((taker, giver, link) for taker, peer in known.items() for giver, link in peer.links.items()), now)
+    takers = [(taker, peer) for taker, peer in known.items() if peer.has_bad]
+    bad.hear(((taker, giver, link) for taker, peer in takers for giver, link in peer.links.items()), now)
     return Picture(
         wall_now=wall_now,
         interval_s=float(state.interval_s),
@@ -72,9 +74,10 @@ def _peers(
 def _peer(
     present: Present | None, known: KnownPeer | None, bad: tuple[int, int], now: float, wall_now: float
 ) -> PeerSeen:
-    heard = max(one.heard for one in (present, known) if one is not None)
-    room = known.room if known is not None else None
-    offset = known.clock_offset_s if known is not None and known.clock_offset_s is not None else None
+    room = offset = None
+    heard = present.heard if present is not None else known.heard if known is not None else now
+    if known is not None:
+        room, offset, heard = known.room, known.clock_offset_s, max(heard, known.heard)
     if offset is None and present is not None:
         offset = present.clock_offset_s
     return PeerSeen(
@@ -120,17 +123,18 @@ def _whole(state: TrackerState) -> Counter[Version]:
     found: Counter[Version] = Counter()
     for peer in state.figures.picture.peers.values():
         if peer.health != "gone" and peer.who.role == "peer":
-            found.update(version for version, held in peer.holdings.items() if held.held >= held.blocks)
+            for version, held in peer.holdings.items():
+                if held.held >= held.blocks:
+                    found[version] += 1
     return found
 
 
 def _rollout(rollout: RolloutFigures, copies: int, now: float) -> RolloutSeen:
     """Whoever is gone for good holds up nobody, and is not counted as behind."""
     is_recent = rollout.ended is None or now - rollout.ended < ENDED_S
-    members = [member for member in rollout.members.values() if not _is_over(member)]
+    others = [member for member in rollout.members.values() if member.state != CURRENT and not _is_over(member)]
     # Nor is whom a stage holds back: it waits for somebody to promote it.
-    behind = [member for member in members if member.state not in (CURRENT, LOST) and not member.is_held]
-    left = behind if is_recent else []
+    left = [member for member in others if member.state != LOST and not member.is_held] if is_recent else []
     stalled = sum(1 for member in left if now - member.moved_at >= STALLED_S)
     failed = sum(1 for member in left if member.state == FAILED)
     fetching = rollout.counts[FETCHING]
@@ -139,7 +143,7 @@ def _rollout(rollout: RolloutFigures, copies: int, now: float) -> RolloutSeen:
         dataset=rollout.dataset,
         tag=rollout.tag,
         serial=rollout.serial,
-        wanted=len(members),
+        wanted=rollout.counts[CURRENT] + len(others),
         behind=len(left),
         failed=failed,
         is_stuck=bool(left) and stalled >= len(left),

@@ -6,6 +6,7 @@ So ten thousand bitmaps of ten thousand blocks are counted in a fraction of a se
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -99,8 +100,11 @@ class Layout:
 
 @dataclass(slots=True)
 class _Holders:
+    """``bits`` are of those in ``partial``, in the same order: garbage collections would look at thousands of pairs."""
+
     complete: list[KnownPeer] = field(default_factory=list)
-    partial: list[tuple[KnownPeer, bytes]] = field(default_factory=list)
+    partial: list[KnownPeer] = field(default_factory=list)
+    bits: list[bytes] = field(default_factory=list)
     vague: list[tuple[KnownPeer, int]] = field(default_factory=list)
     origins: list[KnownPeer] = field(default_factory=list)
 
@@ -134,9 +138,9 @@ def seen(picture: Picture, dataset: str, version: bytes, layout: Layout | None, 
 def counted(seen: Seen, ranges: int) -> Blocks:
     """Availability of a version."""
     holders, blocks, everything = seen.holders, seen.blocks, (1 << seen.blocks) - 1
-    partial = [(peer, int.from_bytes(bits, "little") & everything) for peer, bits in holders.partial]
+    partial = [int.from_bytes(bits, "little") & everything for bits in holders.bits]
     tally = Tally()
-    for _, bits in partial:
+    for bits in partial:
         tally.add(bits)
     complete, part = len(holders.complete), tally.cut(blocks)
     spans = list(_spans(blocks, min(max(1, ranges), RANGES_MAX)))
@@ -191,7 +195,8 @@ def _holders(picture: Picture, dataset: str, version: bytes, blocks: int) -> _Ho
         elif held.held >= held.blocks:
             found.complete.append(peer)
         elif held.bits:
-            found.partial.append((peer, held.bits))
+            found.partial.append(peer)
+            found.bits.append(held.bits)
         elif held.held:
             found.vague.append((peer, held.held))
     return found
@@ -239,10 +244,12 @@ def _files(part: Callable[[int, int], Tally], complete: int, layout: Layout | No
 
 
 def _peers(
-    holders: _Holders, partial: list[tuple[KnownPeer, int]], spans: Sequence[tuple[int, int]], blocks: int
+    holders: _Holders, partial: Sequence[int], spans: Sequence[tuple[int, int]], blocks: int
 ) -> list[PeerBlocks]:
-    partial.sort(key=lambda item: item[1].bit_count())
-    told = [_peer(peer, bits.bit_count(), _strip(bits, spans)) for peer, bits in partial[:PEERS_TOLD_MAX]]
+    least = heapq.nsmallest(
+        PEERS_TOLD_MAX, zip(holders.partial, partial, strict=True), lambda item: item[1].bit_count()
+    )
+    told = [_peer(peer, bits.bit_count(), _strip(bits, spans)) for peer, bits in least]
     told += [_peer(peer, count, "") for peer, count in holders.vague]
     told += [_peer(peer, blocks, "x" * len(spans)) for peer in (*holders.complete, *holders.origins)[:PEERS_TOLD_MAX]]
     return told[:PEERS_TOLD_MAX]

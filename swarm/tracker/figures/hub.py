@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 LISTENERS_MAX: Final = 256
 # One of many tabs must not take the streams of all others.
 LISTENERS_OF_ONE_MAX: Final = 64
-PACE_BYTES_PER_S: Final = 12 * 1024
+PACE_BYTES_PER_S: Final = 8 * 1024
 # Making one topic, which is done once for all who may see the same of it; and for how long at most it is not told.
-PACE_OF_A_CORE: Final = 0.01
+PACE_OF_A_CORE: Final = 0.005
 REST_MOST_S: Final = 5.0
 WAITING_MAX_BYTES: Final = 512 * 1024
 WAKE_S: Final = 0.2

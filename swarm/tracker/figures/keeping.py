@@ -25,9 +25,10 @@ from swarm.errors import NotFoundError
 from swarm.figure_messages import STATES, LoggedPeer, RolloutItem, RolloutLog, RolloutStep, Trend
 from swarm.identity import peer_id_of
 from swarm.objects import ObjectStore
+from swarm.tracker.figures.members import CURRENT, FAILED, LOST
 from swarm.tracker.figures.peers import Tag
 from swarm.tracker.figures.picture import Picture
-from swarm.tracker.figures.rollouts import CURRENT, FAILED, LOST, RolloutFigures
+from swarm.tracker.figures.rollouts import RolloutFigures
 from swarm.tracker.figures.steering import Back
 from swarm.tracker.figures.steps import LOG_MAX_BYTES, KeptLog, Logged, LoggedStep, decode_log
 from swarm.tracker.orders import is_purged
@@ -233,7 +234,7 @@ def replayed(kept: KeptLog, offset: float, back: Back | None = None) -> RolloutF
     for step in kept.steps:
         at, peer = started + step.t_ms / 1000, kept.peers[step.peer]
         rollout.replay(peer.public, peer.site, places[step.state], at, step.words)
-    rollout.gone, rollout.total_bytes = kept.sources, kept.total_bytes
+    rollout.fetched, rollout.total_bytes = kept.sources, kept.total_bytes
     rollout.back = back
     rollout.ended, rollout.is_kept, rollout.is_overtaken = kept.ended_ms / 1000 - offset, True, True
     return rollout

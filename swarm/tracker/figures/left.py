@@ -17,10 +17,10 @@ SMOOTH_S: Final = 5.0
 LEAST_S: Final = 0.1
 
 
-def is_measured(told: Followed, fetches_s: float) -> bool:
-    """Whether a peer that has fetched for so long has brought enough to foretell by; what it reused was no fetch."""
+def measured_s(told: Followed) -> float:
+    """For how long a peer fetches until what it has brought is enough to foretell by; what it reused was no fetch."""
     brought, needed = told.peers + told.origin, told.total_bytes - told.reused
-    return fetches_s >= MEASURED_LATEST_S or (fetches_s >= MEASURED_S and brought >= MEASURED_SHARE * needed)
+    return MEASURED_S if brought >= MEASURED_SHARE * needed else MEASURED_LATEST_S
 
 
 def smoothed(rate: float, told_rate: float, elapsed_s: float) -> float:
@@ -30,7 +30,10 @@ def smoothed(rate: float, told_rate: float, elapsed_s: float) -> float:
 
 def left_s(told: Followed, rate: float, fetches_s: float) -> float | None:
     """Seconds until all bytes are there; None before enough is measured, and when nothing moves or all are there."""
+    return left_at(told, rate) if fetches_s >= measured_s(told) else None
+
+
+def left_at(told: Followed, rate: float) -> float | None:
+    """The same once enough is measured."""
     left = told.total_bytes - told.done_bytes
-    if left <= 0 or rate < 1 or not is_measured(told, fetches_s):
-        return None
-    return max(LEAST_S, left / rate)
+    return max(LEAST_S, left / rate) if left > 0 and rate >= 1 else None

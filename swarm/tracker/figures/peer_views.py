@@ -22,10 +22,10 @@ from swarm.figure_messages import (
 from swarm.identity import peer_id_of
 from swarm.reports import Followed, Room
 from swarm.tracker.figures.left import left_s
+from swarm.tracker.figures.members import CURRENT, Member
 from swarm.tracker.figures.peers import KnownPeer, LinkSum
 from swarm.tracker.figures.picture import Picture
 from swarm.tracker.figures.reasons import reason_of
-from swarm.tracker.figures.rollouts import CURRENT, Member
 from swarm.tracker.figures.views import MayRead, sources_of, usual_rate
 
 CHANGED_MAX: Final = 50
@@ -137,7 +137,7 @@ def standing_of(picture: Picture, peer: KnownPeer, now: float) -> tuple[State | 
     if member.state == CURRENT:
         return state, "", ""
     rollout = picture.tags[tag].rollout
-    usual = usual_rate(picture, rollout, now) if rollout is not None else 0.0
+    usual = usual_rate(rollout) if rollout is not None else 0.0
     return (state, *reason_of(member, peer, member.told or peer.followed[tag], usual, now))
 
 
@@ -227,7 +227,7 @@ def _following(picture: Picture, peer: KnownPeer, told: Followed, now: float) ->
     state: State = STATES[member.state] if member is not None else told.phase
     cause, reason = told.cause, told.words
     if member is not None and rollout is not None and member.state != CURRENT:
-        cause, reason = reason_of(member, peer, told, usual_rate(picture, rollout, now), now)
+        cause, reason = reason_of(member, peer, told, usual_rate(rollout), now)
     own = left_s(told, told.rate_bytes_per_s, told.age_ms / 1000)
     left = member.left_s(now) if member is not None else own
     return PeerFollowing(

@@ -86,9 +86,12 @@ class KnownPeer:
     clock_offset_s: float | None = None
     totals: Totals = field(default_factory=Totals)
     links: dict[bytes, LinkSum] = field(default_factory=dict)
+    # Whether a neighbour has given it a block that was not what it should be.
+    has_bad: bool = False
     others: tuple[int, int] = (0, 0)
     followed: dict[Tag, Followed] = field(default_factory=dict)
     holdings: dict[tuple[str, bytes], Held] = field(default_factory=dict)
+    has_published: bool = False
     reads: dict[tuple[str, bytes], ReadTold] = field(default_factory=dict)
     waiting_for: tuple[str, ...] = ()
     room: Room | None = None
@@ -130,7 +133,7 @@ class KnownPeer:
         elapsed = now - (self.reported if self.reported is not None else now)
         if not is_same:
             self.past = (*self.past, self.epoch)[-PAST_MAX:] if self.reported is not None else ()
-            self.links, self.others = {}, (0, 0)
+            self.links, self.others, self.has_bad = {}, (0, 0), False
             before = Totals() if self.reported is not None else report.totals
         is_begun = is_same or self.reported is not None or report.uptime_s <= self.beat_s
         self.epoch, self.sequence, self.reported = report.epoch, report.sequence, now
@@ -162,6 +165,7 @@ class KnownPeer:
                 sent, received = told.sent - known.sent, told.received - known.received
                 known.sent, known.received, known.is_open = told.sent, told.received, told.is_open
                 known.bad = told.bad
+            self.has_bad |= told.bad > 0
             if sent > 0 or received > 0:
                 yield told.public, max(0, sent), max(0, received)
 
@@ -181,6 +185,7 @@ class KnownPeer:
             _cut(self.reads, READS_MAX)
             _cut(self.followed, FOLLOWED_TOLD_MAX)
             _cut(self.holdings, HOLDINGS_MAX)
+        self.has_published = any(held.is_origin for held in self.holdings.values())
         self.waiting_for = report.waiting_for
         self.room = report.room or self.room
         self.dht = report.dht or self.dht
@@ -194,7 +199,7 @@ class KnownPeer:
     @property
     def is_origin(self) -> bool:
         """Whether what it gives is the origin's: it is a seed, or has published what it holds."""
-        return self.keeps or any(held.is_origin for held in self.holdings.values())
+        return self.has_published or self.keeps
 
 
 def _came(after: Totals, before: Totals) -> float:

@@ -18,9 +18,10 @@ from swarm.objects import ObjectStore
 from swarm.reports import Room
 from swarm.tracker.figures import keeping
 from swarm.tracker.figures.heat import heat_view
+from swarm.tracker.figures.members import CURRENT, FAILED
 from swarm.tracker.figures.peers import KnownPeer
 from swarm.tracker.figures.picture import Picture
-from swarm.tracker.figures.rollouts import CURRENT, FAILED, RolloutFigures
+from swarm.tracker.figures.rollouts import RolloutFigures
 from swarm.tracker.figures.views import completion_of, sources_of
 
 MOVES_MAX: Final = 8

@@ -299,14 +299,14 @@ class Picture:
 
     def _look_at_peers(self, now: float) -> None:
         """One look at everybody: whatever is summed up here costs a microsecond a peer each second."""
-        sums, sites = Summing(), set[str]()
-        forgotten = []
+        sums, forgotten = Summing(), []
+        there: list[KnownPeer] = []
         for peer in self.peers.values():
             if peer.health == "gone":
                 if now - peer.heard > GONE_KEPT_S:
                     forgotten.append(peer.who.public)
                 continue
-            beat_s = min(peer.beat_s, float(ANNOUNCE_INTERVAL_S))
+            beat_s = peer.beat_s if peer.beat_s < ANNOUNCE_INTERVAL_S else ANNOUNCE_INTERVAL_S
             if peer.is_unreachable and self._is_given_up(peer, beat_s, now):
                 self._died(peer, now)
                 continue
@@ -317,13 +317,13 @@ class Picture:
                     continue
             if peer.came is not None and now - peer.came[0] >= VISIT_S:
                 self._stays(peer)
-            sums.add(peer)
-            sites.add(peer.who.site)
+            there.append(peer)
+        sums.add(there)
         for public in forgotten:
             self._forget(public)
         rollouts = [figures.rollout for figures in self.tags.values() if figures.rollout is not None]
         elapsed = max(0.001, now - self._ticked)
-        self.sums = sums.closed(self.sums, rollouts, len(sites), self.flow.last, elapsed)
+        self.sums = sums.closed(self.sums, rollouts, self.flow.last, elapsed)
 
     def _is_given_up(self, peer: KnownPeer, beat_s: float, now: float) -> bool:
         """Whether a peer that cannot be connected to had its time to say something."""

@@ -6,8 +6,8 @@ from typing import Final
 
 from swarm.figure_messages import STATES, Cause
 from swarm.reports import Followed
+from swarm.tracker.figures.members import LOST, STALLED_S, UNAWARE, WAITING, Member
 from swarm.tracker.figures.peers import KnownPeer
-from swarm.tracker.figures.rollouts import LOST, STALLED_S, UNAWARE, WAITING, Member
 from swarm.units import rate
 
 # Who fetches at less than this share of the usual rate has a slow link.

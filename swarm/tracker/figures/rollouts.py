@@ -8,6 +8,7 @@ twice.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,89 +16,17 @@ from swarm.figure_messages import STATES
 from swarm.limits import PRESENCE_MAX_PEERS
 from swarm.reports import Followed, Phase
 from swarm.rollout import Rollout as Stage
-from swarm.tracker.figures.left import is_measured, left_s, smoothed
+from swarm.tracker.figures.members import CURRENT, FAILED, FETCHING, LOST, STALLED_S, UNAWARE, WAITING, Member
 from swarm.tracker.figures.sources import NOTHING, Sources, fetched, fuller, minus, plus, total
 from swarm.tracker.figures.steering import Back
 from swarm.tracker.figures.steps import StepLog
 
-UNAWARE: Final = STATES.index("unaware")
-WAITING: Final = STATES.index("waiting")
-FETCHING: Final = STATES.index("fetching")
-VERIFYING: Final = STATES.index("verifying")
-CURRENT: Final = STATES.index("current")
-FAILED: Final = STATES.index("failed")
-LOST: Final = STATES.index("lost")
-# Who has not moved for so long is stalled.
-STALLED_S: Final = 30.0
 # So many peers that fail are known by name.
 FIRST_FAILURES: Final = 8
 POINTS_MAX: Final = 300
 POINT_S: Final = 1.0
 
 Counts = tuple[int, ...]
-
-
-@dataclass(slots=True)
-class Member:
-    """A peer of a rollout. ``told`` is its last word; ``before`` are bytes by source of processes that have ended."""
-
-    site: str
-    state: int
-    since: float
-    wanted_since: float
-    told: Followed | None = None
-    epoch: int = 0
-    number: int = -1
-    moved_at: float = 0.0
-    # Bytes per second, averaged over reports, as of the last one.
-    rate: float = 0.0
-    rated_at: float = 0.0
-    # Seconds until it was current for the first time: who comes back to it has been there before.
-    arrived_s: float | None = None
-    before: Sources = NOTHING
-    # What it had fetched of the version, by source, when this move came: who goes back had it once.
-    had: Sources = NOTHING
-    has_failed: bool = False
-    # Whether the stage of now does not let it in, by its own word.
-    is_held: bool = False
-    # Whether it pulls once: it is forgotten when it goes.
-    is_pull: bool = False
-    # Whether what it had fetched is in what was kept, in ``RolloutFigures.kept``.
-    is_of_kept: bool = False
-
-    def left_s(self, now: float) -> float | None:
-        """Seconds until it has all bytes. None unless it fetches, and enough is measured to tell."""
-        if self.state != FETCHING or self.told is None:
-            return None
-        return left_s(self.told, self.rate, now - self.since)
-
-    def rates(self, told: Followed, now: float) -> None:
-        """Take a rate in: as it is until enough is measured, averaged from then on."""
-        if self.told is not None and is_measured(self.told, now - self.since):
-            self.rate = smoothed(self.rate, told.rate_bytes_per_s, now - self.rated_at)
-        else:
-            self.rate = float(told.rate_bytes_per_s)
-        self.rated_at = now
-
-    @property
-    def usual_rate(self) -> float | None:
-        """Bytes per second: as it fetches, or as it has fetched what it got by when it was current (a second at least,
-        as it tells so seldom). None if neither is known.
-        """
-        if self.state == FETCHING and self.told is not None:
-            return self.told.rate_bytes_per_s
-        fetched = sum(self.sources[:2])
-        if self.state != CURRENT or self.arrived_s is None or not fetched:
-            return None
-        return fetched / max(1.0, self.arrived_s)
-
-    @property
-    def sources(self) -> Sources:
-        """Bytes from peers, from the origin, reused, wasted, and as they travelled."""
-        told = self.told
-        if told is None:
-            return self.before
-        return plus(self.before, minus(fetched(told), self.had))
 
 
 @dataclass(slots=True)
@@ -108,6 +37,17 @@ class Told:
     is_stalled: bool = False
     stalled_at: float = float("-inf")
     failures: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look at all members tells, at a moment and after so many changes: see ``RolloutFigures.look``."""
+
+    at: float
+    number: int
+    stalled: int = 0
+    rate_bytes_per_s: int = 0
+    eta_s: float | None = None
 
 
 @dataclass(slots=True)
@@ -126,16 +66,18 @@ class RolloutFigures:
     # Seconds from the start until a peer was current, in order: one of each that is current now.
     done: list[float] = field(default_factory=list)
     steps: StepLog = field(default_factory=StepLog)
-    # The usual rate, and of which moment and how many reports it is: see ``views.usual_rate``.
-    usual: tuple[tuple[float, int], float] = ((-1.0, -1), 0.0)
+    # The usual rate, and after how many changes it was found out: see ``views.usual_rate``.
+    usual: tuple[int, float] = (-1, 0.0)
+    looked: Look = field(default_factory=lambda: Look(float("-inf"), -1))
     points: list[tuple[float, Counts]] = field(default_factory=list)
     point_s: float = POINT_S
     # Followers that are not there now, those that went last behind: who had it by then still counts as one that did.
     away: dict[bytes, Member] = field(default_factory=dict)
-    # Bytes by source of members that are counted no more.
-    gone: Sources = NOTHING
-    # What the peers of a log that was kept had fetched: each tells less now, if its process began later.
+    # Bytes of all that are or were members, by source, and of those of a log that was kept: what these had fetched by
+    # that log, ``kept``, and what they tell, which is less if their processes began later.
+    fetched: Sources = NOTHING
     kept: Sources = NOTHING
+    of_kept: Sources = NOTHING
     ended: float | None = None
     moved_at: float = 0.0
     total_bytes: int = 0
@@ -151,7 +93,7 @@ class RolloutFigures:
     first_failures: list[tuple[bytes, str, str]] = field(default_factory=list)
     last_failure: tuple[bytes, str, str] = (b"", "", "")
     told: Told = field(default_factory=Told)
-    # Rises with every change.
+    # Rises with every change, and with every word of a member.
     number: int = 0
 
     @property
@@ -199,7 +141,7 @@ class RolloutFigures:
             self.away[public] = member
             if member.state == CURRENT:
                 self.steps.add(member.since - self.started, public, member.site, CURRENT)
-        self.kept = kept.gone
+        self.kept = kept.fetched
 
     def expect(self, public: bytes, site: str, now: float, told: Followed | None = None, epoch: int = 0) -> None:
         """A peer follows the tag, and is not known to have heard of the move. ``told``: its last word of an epoch."""
@@ -219,6 +161,7 @@ class RolloutFigures:
             knows = bool(told.steps) and self._is_about_this(told)
             state, at = (UNAWARE, wanted_since) if knows else (standing(told, self.serial, self.version), now)
             self._enter(public, member, state, at, told.words, is_new=True)
+        before = member.sources
         if epoch != member.epoch:
             member.before, member.epoch, member.number = member.sources, epoch, -1
             member.told, member.had = None, NOTHING
@@ -231,6 +174,15 @@ class RolloutFigures:
         member.is_held = member.state == WAITING and is_held
         member.is_pull = told.is_pull
         self._note(member, told, now)
+        member.settle()
+        self._count(member, minus(member.sources, before))
+        self.number += 1
+
+    def _count(self, member: Member, more: Sources) -> None:
+        if member.is_of_kept:
+            self.of_kept = plus(self.of_kept, more)
+        else:
+            self.fetched = plus(self.fetched, more)
 
     def _back(self, public: bytes, site: str, now: float) -> Member | None:
         """Who was away is a member again, as it was; None for one that was not."""
@@ -263,8 +215,6 @@ class RolloutFigures:
         # Over a slow link bytes come long before a block of them is whole.
         if before is None or (told.done_bytes, told.wire) != (before.done_bytes, before.wire):
             member.moved_at = self.moved_at = now
-        if before != told:
-            self.number += 1
         self.total_bytes = max(self.total_bytes, told.total_bytes)
         member.rates(told, now)
         member.told = told
@@ -290,6 +240,7 @@ class RolloutFigures:
             if len(self.first_failures) < FIRST_FAILURES:
                 self.first_failures.append(self.last_failure)
         member.state, member.since = state, at
+        member.settle()
         member.moved_at = self.moved_at = max(self.moved_at, at)
         self.number += 1
         self.steps.add(at - self.started, public, member.site, state, words if state == FAILED else "")
@@ -333,7 +284,9 @@ class RolloutFigures:
             self.away[public] = member
             if member.is_pull or len(self.away) > PRESENCE_MAX_PEERS:
                 forgotten = self.away.pop(public if member.is_pull else next(iter(self.away)))
-                self.gone = plus(self.gone, forgotten.sources)
+                if forgotten.is_of_kept:
+                    self.fetched = plus(self.fetched, forgotten.sources)
+                    self.of_kept = minus(self.of_kept, forgotten.sources)
 
     def tick(self, now: float, *, may_end: bool = True) -> bool:
         """Note how many are where; whether it has just come to its end, if it ``may_end``, or to life again."""
@@ -377,10 +330,7 @@ class RolloutFigures:
 
     def sources(self) -> Sources:
         """Bytes of all from peers, from the origin, reused, wasted, and as they travelled."""
-        found = {**self.members, **self.away}.values()  # a copy: threads that keep a log ask as well
-        of_kept = total(member.sources for member in found if member.is_of_kept)
-        others = total(member.sources for member in found if not member.is_of_kept)
-        return total((self.gone, others, fuller(self.kept, of_kept)))
+        return plus(self.fetched, fuller(self.kept, self.of_kept))
 
     def arrivals(self) -> list[float]:
         """Seconds from the start until a peer was current, in order: of those that are, or were when they went."""
@@ -394,31 +344,50 @@ class RolloutFigures:
         arrived = min(len(arrivals), self.counts[CURRENT] + away)
         return arrivals[place - 1] if 0 < place <= arrived else None
 
-    def rate_bytes_per_s(self) -> int:
-        return sum(m.told.rate_bytes_per_s for m in self.members.values() if m.told is not None and m.state == FETCHING)
+    def look(self, now: float) -> Look:
+        """One look at all members, for whoever wants to know of the same moment: it is a millisecond of thousands."""
+        if (self.looked.at, self.looked.number) != (now, self.number):
+            self.looked = self._look(now)
+        return self.looked
+
+    def _look(self, now: float) -> Look:
+        stalled = rate = 0
+        moving: list[Member] = []
+        for member in self.members.values():
+            state = member.state
+            if state == FETCHING:
+                rate += member.told_rate
+                if member.left is not None and now - member.since >= member.measured_s:
+                    moving.append(member)
+            if state != CURRENT and now - member.moved_at >= STALLED_S and not member.is_held:
+                stalled += 1
+        return Look(now, self.number, stalled, rate, self._eta_s(moving) if moving else None)
+
+    def _eta_s(self, moving: Sequence[Member]) -> float:
+        """Whoever has not begun is taken to be as fast as the others."""
+        last_s = max(member.left for member in moving if member.left is not None)
+        if self.counts[UNAWARE] or self.counts[WAITING]:
+            rates = sorted(member.rate for member in moving)
+            return max(last_s, self.total_bytes / rates[len(rates) // 2])
+        return last_s
+
+    def rate_bytes_per_s(self, now: float) -> int:
+        return self.look(now).rate_bytes_per_s
 
     def stalled(self, now: float) -> int:
         """How many are behind and have not moved for long. Whoever a stage holds back is not meant to move."""
-        late = (m for m in self.members.values() if m.state != CURRENT and not m.is_held)
-        return sum(1 for m in late if now - m.moved_at >= STALLED_S)
+        return self.look(now).stalled
+
+    def eta_s(self, now: float) -> float | None:
+        """Until the last that moves is current, by what each has left and its rate. None if nobody moves, or none of
+        them has moved enough to tell.
+        """
+        return self.look(now).eta_s
 
     @property
     def held(self) -> int:
         """How many the stage of now holds back."""
         return sum(1 for m in self.members.values() if m.state == WAITING and m.is_held)
-
-    def eta_s(self, now: float) -> float | None:
-        """Until the last that moves is current, by what each has left and its rate; whoever has not begun is taken to
-        be as fast as the others. None if nobody moves, or none of them has moved enough to tell.
-        """
-        known = [(left, member.rate) for member in self.members.values() if (left := member.left_s(now)) is not None]
-        if not known:
-            return None
-        eta = max(left for left, _ in known)
-        if self.counts[UNAWARE] or self.counts[WAITING]:
-            rates = sorted(rate for _, rate in known)
-            eta = max(eta, self.total_bytes / rates[len(rates) // 2])
-        return eta
 
     def check_invariants(self) -> None:
         states = [member.state for member in self.members.values()]
@@ -428,6 +397,8 @@ class RolloutFigures:
         assert len(self.points) <= POINTS_MAX + 1
         assert len(self.away) <= PRESENCE_MAX_PEERS
         assert not self.away.keys() & self.members.keys()
+        of_kept = [m.sources for m in (*self.members.values(), *self.away.values()) if m.is_of_kept]
+        assert self.of_kept == total(of_kept), "not what the members of a kept log tell"
 
 
 def standing(told: Followed, serial: int, version: bytes) -> int:

@@ -50,12 +50,8 @@ def flow_view(picture: Picture, frames: list[Frame], now: float) -> Flow:
 
 
 def _nodes(picture: Picture, names: Iterable[str], *, by_site: bool) -> list[FlowNode]:
-    peers = [peer for peer in picture.peers.values() if peer.health != "gone"]
     if by_site:
-        count: dict[str, int] = {}
-        origins = {peer.who.site for peer in peers if peer.is_origin}
-        for peer in peers:
-            count[peer.who.site] = count.get(peer.who.site, 0) + 1
+        count, origins = picture.sums.by_site, picture.sums.origin_sites
         return [FlowNode(site, site, "site", count.get(site, 0), site in origins) for site in names]
     by_id = {peer.who.peer_id: peer for peer in picture.peers.values()}
     return [_node(name, by_id.get(name)) for name in names]

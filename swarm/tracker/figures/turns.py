@@ -14,8 +14,9 @@ from swarm.figure_messages import EventKind
 from swarm.figure_words import Severity
 from swarm.identity import peer_id_of
 from swarm.tracker.figures.happenings import Happenings
+from swarm.tracker.figures.members import FETCHING, VERIFYING
 from swarm.tracker.figures.peers import KnownPeer
-from swarm.tracker.figures.rollouts import FETCHING, FIRST_FAILURES, VERIFYING, RolloutFigures
+from swarm.tracker.figures.rollouts import FIRST_FAILURES, RolloutFigures
 from swarm.tracker.figures.verdicts import trend_of
 
 # Whether it stalls takes a look at all of its peers.

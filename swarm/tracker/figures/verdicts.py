@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from swarm.figure_messages import Trend
 from swarm.rollout_health import goes_on, who_words
-from swarm.tracker.figures.rollouts import CURRENT, FAILED, FETCHING, LOST, WAITING, RolloutFigures
+from swarm.tracker.figures.members import CURRENT, FAILED, FETCHING, LOST, WAITING
+from swarm.tracker.figures.rollouts import RolloutFigures
 from swarm.tracker.figures.steering import tidy
 from swarm.units import span_words
 

@@ -26,10 +26,11 @@ from swarm.figure_messages import (
     Trend,
 )
 from swarm.identity import peer_id_of
+from swarm.tracker.figures.members import CURRENT, FAILED, FETCHING, Member
 from swarm.tracker.figures.peers import KnownPeer
 from swarm.tracker.figures.picture import Picture
 from swarm.tracker.figures.reasons import reason_of
-from swarm.tracker.figures.rollouts import CURRENT, FAILED, FETCHING, LOST, Member, RolloutFigures
+from swarm.tracker.figures.rollouts import RolloutFigures
 from swarm.tracker.figures.steering import Back
 from swarm.tracker.figures.verdicts import ORDER, overall, trend_of, verdict_of, worst_of
 
@@ -83,7 +84,7 @@ def _row(picture: Picture, rollout: RolloutFigures, now: float) -> FollowedTag:
         eta_s=eta_s,
         counts=Counts(*rollout.counts),
         sources=sources_of(rollout.sources()),
-        rate_bytes_per_s=rollout.rate_bytes_per_s(),
+        rate_bytes_per_s=rollout.rate_bytes_per_s(now),
         total_bytes=rollout.total_bytes,
         is_paused=rollout.is_paused,
         back=rollout.back.word if rollout.back is not None else "",
@@ -203,7 +204,7 @@ def rollout_view(picture: Picture, rollout: RolloutFigures, now: float) -> Rollo
         completion=completion_of(rollout),
         stragglers=tuple(_stragglers(picture, rollout, now)),
         sources=sources_of(rollout.sources()),
-        rate_bytes_per_s=rollout.rate_bytes_per_s(),
+        rate_bytes_per_s=rollout.rate_bytes_per_s(now),
         total_bytes=rollout.total_bytes,
         sites=tuple(_sites(rollout.members.values())),
         is_paused=rollout.is_paused,
@@ -233,31 +234,21 @@ def curve_of(done: Sequence[float]) -> tuple[tuple[float, int], ...]:
 
 
 def _stragglers(picture: Picture, rollout: RolloutFigures, now: float) -> list[Straggler]:
-    behind = [(public, member) for public, member in rollout.members.items() if member.state != CURRENT]
-    worst = heapq.nsmallest(STRAGGLERS_MAX, behind, key=lambda item: _order(item[1]))
-    usual = usual_rate(picture, rollout, now)
+    behind = (item for item in rollout.members.items() if item[1].state != CURRENT)
+    worst = heapq.nsmallest(STRAGGLERS_MAX, behind, key=lambda item: item[1].order)
+    usual = usual_rate(rollout)
     return [
         straggler(member, public, picture.peers.get(public), rollout, usual, picture, now) for public, member in worst
     ]
 
 
-def _order(member: Member) -> tuple[int, float]:
-    """Failed ones first, then lost ones, then by how much is left."""
-    rank = {FAILED: 0, LOST: 1}.get(member.state, 2)
-    told = member.told
-    share = told.done_bytes / told.total_bytes if told is not None and told.total_bytes else 0.0
-    return rank, share
-
-
-def usual_rate(picture: Picture, rollout: RolloutFigures, now: float) -> float:
+def usual_rate(rollout: RolloutFigures) -> float:
     """The median rate of those that fetch, or have: the last that fetches is slow beside those that are done. Found out
-    once for all that is told at a moment, as it is a look at every member.
+    once for all that is told between two words of members, as it is a look at every member.
     """
-    stamp = (now, picture.reports)
-    if rollout.usual[0] != stamp:
-        rates = [member.usual_rate for member in rollout.members.values()]
-        known = [rate for rate in rates if rate is not None]
-        rollout.usual = stamp, statistics.median(known) if known else 0.0
+    if rollout.usual[0] != rollout.number:
+        rates = [rate for member in rollout.members.values() if (rate := member.usual_rate) is not None]
+        rollout.usual = rollout.number, statistics.median(rates) if rates else 0.0
     return rollout.usual[1]
 
 

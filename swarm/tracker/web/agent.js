@@ -4,6 +4,7 @@ import { choice, choose, useChoice } from "./lib/choices.js";
 import { ago, bytes, clean, count, counted, moment, percent, rate, short, span } from "./lib/format.js";
 import { Chart } from "./lib/chart.js";
 import { Icon } from "./lib/icons.js";
+import { movedBetween } from "./lib/moved.js";
 import { Bar, Card, Chip, Heading, Id, Name, Notice, Said, Tiles, Verdict } from "./lib/parts.js";
 import { useAnswer, useNow } from "./lib/store.js";
 import { Table } from "./lib/table.js";
@@ -66,9 +67,7 @@ function useRates(data) {
   useEffect(() => {
     if (!data) return;
     set(({ points: known, last }) => {
-      const seconds = last ? data.at - last.at : 0;
-      const isSame = seconds > 0 && data.sent_bytes >= last.sent_bytes && data.received_bytes >= last.received_bytes; // else it has begun anew
-      const point = isSame && [data.at, (data.sent_bytes - last.sent_bytes) / seconds, (data.received_bytes - last.received_bytes) / seconds];
+      const point = last && movedBetween(last, data);
       return { last: data, points: point ? [...known, point].slice(-POINTS) : known };
     });
   }, [data?.at]);
@@ -79,7 +78,7 @@ function Numbers({ data, rates }) {
   const [, gives, takes] = rates.at(-1) ?? [];
   return html`<${Tiles} items=${[
     { label: "gives", value: rate(gives), detail: `${bytes(data.sent_bytes)} so far` },
-    { label: "takes", value: rate(takes), detail: `${bytes(data.received_bytes)} so far` },
+    { label: "takes", value: rate(takes), detail: `${bytes(data.received_bytes)} so far${data.coming_bytes ? `, ${bytes(data.coming_bytes)} of blocks on their way` : ""}` },
     { label: "neighbours", value: count(data.open_channels), detail: "with an open channel" },
     { label: "holds", value: bytes(data.held_bytes), detail: counted(data.held_blocks, "block") },
     { label: "memory", value: bytes(data.resident_bytes), detail: `${bytes(data.memory_bytes)} of ${data.memory_most_bytes ? bytes(data.memory_most_bytes) : "any"} for blocks` },

@@ -268,7 +268,7 @@ def test_a_tag_that_moves_is_told_of_before_the_pace_allows_and_the_pace_is_kept
 
 def test_what_is_dear_to_make_is_told_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
     spent = iter(range(1000))
-    monkeypatch.setattr(hub_module, "time", SimpleNamespace(thread_time=lambda: 0.03 * next(spent)))
+    monkeypatch.setattr(hub_module, "time", SimpleNamespace(thread_time=lambda: 0.015 * next(spent)))
     page = Tag(hub_of(Picture(0.0, 0.0)), 10)
     assert [page.is_told(float(second)) for second in range(7)] == [True, False, False, True, False, False, True]
 

@@ -20,9 +20,10 @@ from swarm.tracker.figures import keeping, views
 from swarm.tracker.figures.copies import FileSpan, Layout, Tally, _runs, counted, seen
 from swarm.tracker.figures.flow import EDGES_MAX, PEERS_MAX, FlowFigures
 from swarm.tracker.figures.happenings import Happenings
+from swarm.tracker.figures.members import CURRENT, FAILED, VERIFYING
 from swarm.tracker.figures.picture import Picture
 from swarm.tracker.figures.rings import Ring, Rings
-from swarm.tracker.figures.rollouts import CURRENT, FAILED, VERIFYING, RolloutFigures, standing
+from swarm.tracker.figures.rollouts import RolloutFigures, standing
 from swarm.tracker.figures.steps import KeptLog, LoggedStep, StepLog, decode_log
 from swarm.tracker.figures.swarm_views import origin_view
 from swarm.tracker.figures.topics import topic_of

@@ -6,7 +6,6 @@ import random
 from typing import Any
 
 import msgspec
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,9 +15,8 @@ from swarm.reports import Totals
 from swarm.rollout import WHOLE, Plan, Rollout, Stage
 from swarm.tracker.alerts import drawing
 from swarm.tracker.figures import views
+from swarm.tracker.figures.members import CURRENT
 from swarm.tracker.figures.peer_views import Asked, peers_view
-from swarm.tracker.figures.picture import Picture
-from swarm.tracker.figures.rollouts import CURRENT, Member
 from swarm.tracker.figures.steps import PEER_STEPS_MAX
 from tests.reported import ROADS, V1, V2, entry, followed, key, link, report, who
 from tests.unit.figures.pictured import TAG, WALL, a_picture, begun, current, everything, fetched
@@ -301,18 +299,3 @@ def test_whom_a_stage_holds_back_is_not_stalled_and_the_verdict_says_what_it_wai
 
 def steered(serial: int) -> Entry:
     return msgspec.structs.replace(staged(2, "paused"), serial=serial, kind="rollout")
-
-
-def test_what_is_usual_in_a_rollout_is_found_out_once_for_a_page_of_peers(monkeypatch: pytest.MonkeyPatch) -> None:
-    picture = Picture(0.0, WALL)
-    picture.moved(entry(1, V1, wall_time=int(WALL)), 0.0)
-    fetching = followed(target=1, phase="fetching", rate_bytes_per_s=1000)
-    for number in range(1, 21):
-        picture.report(who(number), report(1, fetching), 1.0)
-    asked: list[Member] = []
-    monkeypatch.setattr(Member, "usual_rate", property(asked.append))
-    assert len(peers_view(picture, Asked(), 2.0).peers) == 20
-    assert len(asked) == 20, "each member is looked at once, not for each row"
-    picture.report(who(21), report(1, fetching), 2.0)
-    peers_view(picture, Asked(), 2.0)
-    assert len(asked) == 20 + 21, "a report changes it"

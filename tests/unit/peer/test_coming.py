@@ -13,7 +13,7 @@ from swarm.peer.instructions import StartRun
 from swarm.peer.stream import Answer
 from swarm.peer.traffic import Traffic
 from swarm.peer.wire import BLOCK
-from swarm.peer.works import Work
+from swarm.peer.works import Work, Works
 
 PLAIN, ENCODED = 400_000, 100_000
 
@@ -84,5 +84,19 @@ def test_a_block_that_takes_minutes_is_no_stall_and_a_trickle_is() -> None:
         for second in range(50, 111):
             download._answered(run, 0, begun(SOME_BYTES + second, since + second))
         assert download._has_stalled(since + 111.0)
+
+    asyncio.run(main())
+
+
+def test_what_is_on_its_way_to_a_peer_is_all_of_its_downloads_while_they_last() -> None:
+    async def main() -> None:
+        works, first, second = Works(), a_download(1), a_download(1)
+        with works.fetching("maps/roads", bytes(32), first):
+            with works.fetching("maps/rail", bytes(32), second):
+                for download, encoded_bytes in ((first, 25_000), (second, 50_000)):
+                    download._answered(StartRun(7, "near", (0,), insist=False), 0, begun(encoded_bytes))
+                assert works.coming_bytes == PLAIN // 4 + PLAIN // 2
+            assert works.coming_bytes == PLAIN // 4
+        assert works.coming_bytes == 0
 
     asyncio.run(main())

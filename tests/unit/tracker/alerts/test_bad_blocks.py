@@ -52,3 +52,12 @@ def test_what_came_before_this_tracker_began_is_no_news() -> None:
         picture.report(who(1), report(sequence, links=links, uptime_s=uptime_s), float(sequence))
         bad.hear(((key(1), key(2), link) for link in picture.peers[key(1)].links.values()), float(sequence))
     assert bad.lately(3.0) == {key(2): (2, 1)}
+
+
+def test_who_was_given_no_bad_block_by_anybody_is_known_without_a_look_at_its_neighbours() -> None:
+    picture, found = Picture(0.0, 1_700_000_000.0), []
+    for sequence, (epoch, count) in enumerate([(7, 0), (7, 1), (7, 1), (8, 0)], 1):
+        links = (LinkTotal(key(2), 0, 10, True, count), LinkTotal(key(3), 0, 10, True, 0))
+        picture.report(who(1), report(sequence, links=links, epoch=epoch), float(sequence))
+        found.append(picture.peers[key(1)].has_bad)
+    assert found == [False, True, True, False]
