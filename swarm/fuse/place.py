@@ -82,6 +82,8 @@ def attach(place: str, source: str, *, allow_other: bool = False, by_helper: boo
         detach(place, lazily=True)
     if not os.path.isdir(place):
         raise NotFoundError(f"{place} is no directory: make it first")
+    if os.listdir(place):
+        raise ConflictError(f"{place} is not empty, and a mount would hide what is in it: name an empty directory")
     is_by_helper = os.geteuid() != 0 if by_helper is None else by_helper
     descriptor = _by_helper(place, source, allow_other) if is_by_helper else _by_kernel(place, source, allow_other)
     with contextlib.suppress(OSError):

@@ -104,6 +104,10 @@ def test_a_mount_shows_the_version_and_nothing_can_be_written(running: SwarmThre
     assert not any(place.iterdir())
     with pytest.raises(NotFoundError):
         places.detach(str(place))
+    (place / "own").write_text("of the user")
+    with pytest.raises(ConflictError, match="is not empty"):
+        places.attach(str(place), "x")
+    assert (place / "own").read_text() == "of the user"
 
 
 def publish(running: SwarmThread, folder: Path, content: bytes, name: str) -> None:
@@ -255,7 +259,7 @@ with mounted(source, source.version(), str(place), "maps/roads:v1"):
     found = [sorted(os.listdir(place)), (place / "many" / "7").read_text(), (place / "many").stat().st_uid]
 left = places.mounted_at(str(place))
 try:
-    places.attach("/usr", "x")
+    places.attach(str(folder / "roots"), "x")
 except NotAllowedError as error:
     print(json.dumps([os.geteuid(), *found, left, str(error)]))
 """
@@ -268,6 +272,7 @@ def test_a_user_without_any_right_mounts_where_he_may_write(running: SwarmThread
             pytest.skip(why)
     with tempfile.TemporaryDirectory(prefix="nobodys-", dir="/var/tmp") as folder:
         os.chown(folder, 65534, 65534)
+        Path(folder, "roots").mkdir()
         command = ["unshare", "--mount", "sh", "-euc", AS_NOBODY, folder, sys.executable, "-c", MOUNTS, folder]
         done = subprocess.run([*command, running.agent], capture_output=True, text=True, timeout=60, check=False)
     if "mknod" in done.stderr:
