@@ -43,7 +43,7 @@ from tests.s3_server import ACCESS_KEY, BUCKET, CREDENTIALS, SECRET_KEY, S3Serve
 REFERENCE: Final = "bench/mixed:v1"
 DEADLINE_S: Final = 300.0
 SETTLE_S: Final = 2.0
-# The server answers no write for 0.7 s when a volume is full, and takes small ones for trials: these are not full here.
+# When a volume is full the server answers no write for 0.7 s. Its own are small; these are not full at the end.
 VOLUMES: Final = ("-master.volumeSizeLimitMB=4096",)
 # What a leg needs of memory, in bytes of the dataset: the server's files and its heap.
 TOUCHED: Final = 3

@@ -36,10 +36,9 @@ BLOCK_TYPE: Final = "application/vnd.aetherfs.block"
 BLOCKS_TYPE: Final = "application/vnd.aetherfs.blocks"
 BRING_MAX_BYTES: Final = 5 * MIB
 _BLOCK_HEAD: Final = struct.Struct(">32sI")
+# A request brings about so much, and so many are under way: one is compressed while others are sent and verified.
+BATCH_BYTES: Final = 4 * MIB - ENCODED_MAX_BYTES
 BATCH_MAX_BLOCKS: Final = 4096
-# A request brings about so much, as much as a seed takes when one block more and each one's head come to it, since what
-# a request costs does not grow with it. So many are under way: one is compressed while others are sent and verified.
-BATCH_BYTES: Final = BRING_MAX_BYTES - ENCODED_MAX_BYTES - BATCH_MAX_BLOCKS * (_BLOCK_HEAD.size + 1)
 # Looks for what is missing, each after something was removed meanwhile.
 COMMITS_MAX: Final = 3
 AT_ONCE: Final = 4

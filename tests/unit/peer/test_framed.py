@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from swarm.encoding import encode_raw
 from swarm.errors import UsageError
-from swarm.limits import BLOCK_MAX_BYTES, ENCODED_MAX_BYTES
-from swarm.peer.upload import BATCH_BYTES, BATCH_MAX_BLOCKS, BRING_MAX_BYTES, Framed, batched, unframed
+from swarm.limits import ENCODED_MAX_BYTES
+from swarm.peer.upload import Framed, unframed
 
 BLOCKS = [(bytes([n]) * 32, bytes([n]) * n) for n in (1, 7, 200)]
 
@@ -31,17 +30,3 @@ def test_what_is_framed_is_read() -> None:
 def test_anything_else_is_refused(body: bytes) -> None:
     with pytest.raises(UsageError):
         unframed(body)
-
-
-SMALL = (BATCH_BYTES - 1) // (BATCH_MAX_BLOCKS - 1)
-
-
-@pytest.mark.parametrize("sizes", [[SMALL] * (BATCH_MAX_BLOCKS - 1) + [BLOCK_MAX_BYTES], [BLOCK_MAX_BYTES] * 8])
-def test_a_request_is_never_more_than_a_seed_takes(sizes: list[int]) -> None:
-    """As many blocks as a request may have, the last of them large, and none of them compressed."""
-    size_of = {number.to_bytes(32): size for number, size in enumerate(sizes)}
-    batches = list(batched(list(size_of), size_of))
-    assert [one for batch in batches for one in batch] == list(size_of)
-    bodies = [len(Framed((one, encode_raw(bytes(size_of[one]))) for one in batch).joined()) for batch in batches]
-    assert max(bodies) <= BRING_MAX_BYTES
-    assert bodies[0] > BRING_MAX_BYTES - BLOCK_MAX_BYTES
