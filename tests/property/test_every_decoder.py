@@ -116,6 +116,7 @@ FUZZED: Final[dict[str, str]] = {
 # Where they stand, and who alone wrote what they read there.
 OURS: Final[dict[str, str]] = {
     "swarm.fuse.wire.parse_forgets": "the kernel",
+    "swarm.objects.s3_signing.SignedAsStated.payload": "a request that this process makes",
     "seed.packs._fault_of_structure": "this process made the index",
     "swarm.answers.expiry_of": "the home's own certificate",
     "swarm.authority.Authority._certify": "the CA's own certificate",
