@@ -169,7 +169,8 @@ def measure(shape: Shape, network: Network, folder: Path) -> tuple[list[Moved], 
     def pull(host: Host) -> Pulled:
         return Client(homes[host.number]).pull(ref, str(folder / f"{shape.name}-{host.number}"))
 
-    began = time.time() - LOOK_S
+    # What flowed of the shape before was told of before this, in frames that had ended.
+    began = time.time()
     with ThreadPoolExecutor(len(others)) as pool:
         pulled = list(pool.map(lambda host: host.inside(lambda: pull(host)), others))
     after, flowed = _until_told(homes, origin, told, len(others) * shape.size_bytes, began)
