@@ -40,7 +40,7 @@ def simulate(
 ) -> None:
     """Rollouts, each forecast by `aetherfs simulate` and then made. Needs root.
 
-    Exit 1 when p50 or p95 of one is more than 20% off what simulate said of it, calibrated by those before.
+    Exit 1 when p50 or p95 of one is more than 20% off its forecast, as simulated or as calibrated by those before.
     """
     from bench.simulate import run_simulate
 

@@ -114,9 +114,9 @@ class SimulateReport:
 
     @property
     def is_good(self) -> bool:
-        """By what ``simulate`` says when it knows of a rollout; of a single one by its forecast."""
+        """Whether each forecast was within the bound, corrected or not."""
         within = self.is_within
-        return within.get("calibrated", within.get("forecast", False))
+        return bool(within) and all(within.values())
 
     def as_object(self) -> dict[str, Any]:
         rollouts = [each.as_object() for each in self.rollouts]

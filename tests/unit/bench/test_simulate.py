@@ -38,13 +38,15 @@ def test_it_is_judged_by_the_figure_that_is_further_off() -> None:
     assert Times(11.0, 9.0).off(CAME) == pytest.approx(-0.25)
 
 
-def test_what_earlier_rollouts_correct_is_the_verdict_once_there_is_one() -> None:
-    report = SimulateReport({}, {}, [rollout(Times(7.0, 8.4))])
-    assert report.is_within == {"forecast": False} and not report.is_good
+def test_each_forecast_has_to_be_within_the_bound_corrected_or_not() -> None:
+    report = SimulateReport({}, {}, [rollout(Times(9.0, 11.0))])
+    assert report.is_within == {"forecast": True} and report.is_good
+    report.rollouts.append(rollout(Times(10.0, 12.0), Times(9.0, 11.0)))
+    assert report.is_within == {"forecast": True, "calibrated": True} and report.is_good
     report.rollouts.append(rollout(Times(7.0, 8.4), Times(9.0, 11.0)))
-    assert report.is_within == {"forecast": False, "calibrated": True} and report.is_good
-    report.rollouts.append(rollout(Times(10.0, 12.0), Times(10.0, 15.0)))
-    assert report.is_within == {"forecast": False, "calibrated": False} and not report.is_good
+    assert report.is_within == {"forecast": False, "calibrated": True} and not report.is_good
+    report.rollouts[-1] = rollout(Times(10.0, 12.0), Times(10.0, 15.0))
+    assert report.is_within == {"forecast": True, "calibrated": False} and not report.is_good
     assert not SimulateReport({}, {}).is_good
 
 
